@@ -1,0 +1,363 @@
+"""The features of a bar, each defined once: its name, how it is computed, how far it looks back.
+
+A feature of row t uses rows up to t only. Prices enter adjusted for splits and dividends;
+levels (`sma_7`, `atr_14`, ...) leave in the traded price of day t, everything else is
+scale-free, so that one model can learn from all symbols together. Training, serving and the
+benchmarks all come through `definitions`.
+
+Sources: J. W. Wilder, New Concepts in Technical Trading Systems, 1978 (RSI, ATR); J. Bollinger,
+Bollinger on Bollinger Bands, 2001; G. Appel, Technical Analysis, 2005 (MACD).
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import coreforecast.lag_transforms as kernels
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from coreforecast.grouped_array import GroupedArray
+
+if TYPE_CHECKING:
+    from stages.params import FeatureParams
+
+Array = npt.NDArray[np.float64]
+
+SEED_WEIGHT = 0.0025
+"""An exponential average is given once its first bar weighs less than this."""
+
+NEGLIGIBLE = 1e-9
+"""Bars that weigh less than this in every exponential average may be cut off (`lookback`)."""
+
+STALE_DAYS = 7
+"""A market bar older than this many days says nothing about today."""
+
+
+class Feature(NamedTuple):
+    """How a column is computed, and how many bars before t its value at t depends on."""
+
+    compute: Callable[["Panel"], Array]
+    memory: int
+
+
+class Panel:
+    """Bars of whole symbols, sorted by (symbol, date), as arrays of shape (rows,).
+
+    Every kernel starts anew at a symbol's first bar, so a symbol's values do not depend on its
+    neighbours. Results are kept, so that columns share what they have in common.
+
+    Args:
+        bars: columns of `tables.CLEAN_DAILY`.
+        market: per series, its bars in the same columns, sorted by date.
+        hourly_volatility: realised volatility per row, NaN where the symbol has no hourly bars.
+        market_same_session: whether the market's bar of day t is known at t.
+        threads: for the kernels; the values do not depend on it.
+    """
+
+    def __init__(
+        self,
+        bars: pl.DataFrame,
+        market: Mapping[str, pl.DataFrame],
+        hourly_volatility: Array | None = None,
+        *,
+        market_same_session: bool = True,
+        threads: int = 1,
+    ) -> None:
+        self._bars = bars
+        self._market = market
+        self._hourly = hourly_volatility
+        self._same_session = market_same_session
+        self._threads = threads
+        self._kept: dict[Any, Array] = {}
+        starts = np.flatnonzero(_changes(bars["symbol"]))
+        self._indptr = np.append(starts, bars.height).astype(np.int32)
+        lengths = np.diff(self._indptr)
+        self.position = np.arange(bars.height) - np.repeat(self._indptr[:-1], lengths)
+        self.dates = bars["date"].to_physical().to_numpy()
+
+    def series(self, name: str) -> Array:
+        """A price, volume or return series, adjusted; see the methods `_<name>`."""
+        return self._kept[name] if name in self._kept else self.keep(name, getattr(self, f"_{name}"))
+
+    def lag(self, name: str, bars: int) -> Array:
+        """The series `bars` rows earlier in the same symbol; NaN before its first."""
+        return self._kernel(kernels.Lag(bars), name, bars)
+
+    def mean(self, name: str, window: int) -> Array:
+        """Simple moving average."""
+        return self._kernel(kernels.RollingMean(0, window), name, window - 1)
+
+    def std(self, name: str, window: int) -> Array:
+        """Moving standard deviation with n - 1 in the denominator."""
+        return self._kernel(kernels.RollingStd(0, window), name, window - 1)
+
+    def smooth(self, name: str, alpha: float) -> Array:
+        """Exponential average s_t = alpha x_t + (1 - alpha) s_(t-1), seeded by the first bar."""
+        return self._kernel(kernels.ExponentiallyWeightedMean(0, alpha), name, 0)
+
+    def known(self, values: Array, after: int) -> Array:
+        """The values with NaN in the first `after` rows of each symbol."""
+        return np.where(self.position >= after, values, np.nan)
+
+    def market_return(self, name: str, lag: int) -> Array:
+        """Return of a market series, as of each row's date, `lag - 1` of its sessions earlier."""
+        bars = self._market[name]
+        close = bars["adj_close"].to_numpy()
+        returns = np.full(close.size, np.nan)
+        returns[1:] = close[1:] / close[:-1] - 1
+        dates = bars["date"].to_physical().to_numpy()
+        side = "right" if self._same_session else "left"
+        newest = np.searchsorted(dates, self.dates, side=side) - 1
+        index = newest - (lag - 1)
+        fresh = (index >= 0) & (self.dates - dates[np.maximum(newest, 0)] <= STALE_DAYS)
+        return np.where(fresh, returns[np.maximum(index, 0)], np.nan)
+
+    def calendar(self, field: str) -> Array:
+        """A number that the date alone gives, such as `day_of_week` (Monday is 1)."""
+        date = pl.col("date").dt
+        expression = {
+            "day_of_week": date.weekday(),
+            "day_of_month": date.day(),
+            "month": date.month(),
+            "week_of_year": date.week(),
+            "quarter": date.quarter(),
+        }[field]
+        return self._bars.select(expression.cast(pl.Float64)).to_series().to_numpy()
+
+    def hourly_volatility(self) -> Array:
+        """Realised volatility of the session's hourly bars, NaN where there are none."""
+        if self._hourly is None:
+            return np.full(self._bars.height, np.nan)
+        return self._hourly
+
+    def keep(self, key: Any, compute: Callable[[], Array]) -> Array:
+        """Compute a series once; under a plain name it can be used like the built-in ones."""
+        if key not in self._kept:
+            self._kept[key] = compute()
+        return self._kept[key]
+
+    def _kernel(self, transform: Any, name: str, warm_up: int) -> Array:
+        def compute() -> Array:
+            grouped = GroupedArray(self.series(name), self._indptr, num_threads=self._threads)
+            values: Array = transform.transform(grouped)
+            return self.known(values, warm_up) if warm_up else values
+
+        key = (type(transform).__name__, name, *sorted(vars(transform).items()))
+        return self.keep(key, compute)
+
+    def column(self, name: str) -> Array:
+        """A column of the bars as traded."""
+        return self._bars[name].to_numpy()
+
+    def _close(self) -> Array:
+        return self.column("adj_close")
+
+    def _factor(self) -> Array:
+        """Adjusted over traded price; shares of the first bar that one share of today stands for."""
+        return self.column("adj_close") / self.column("close")
+
+    def _high(self) -> Array:
+        return self.column("high") * self.series("factor")
+
+    def _low(self) -> Array:
+        return self.column("low") * self.series("factor")
+
+    def _volume(self) -> Array:
+        return self.column("volume") / self.series("factor")
+
+    def _previous(self) -> Array:
+        return self.lag("close", 1)
+
+    def _return(self) -> Array:
+        change = self.series("close") / self.series("previous") - 1
+        return np.where(self.position > 0, change, 0.0)
+
+    def _change(self) -> Array:
+        return np.where(self.position > 0, self.series("close") - self.series("previous"), 0.0)
+
+    def _gain(self) -> Array:
+        return np.maximum(self.series("change"), 0.0)
+
+    def _loss(self) -> Array:
+        return np.maximum(-self.series("change"), 0.0)
+
+    def _true_range(self) -> Array:
+        high, low, previous = self.series("high"), self.series("low"), self.series("previous")
+        return np.fmax(high, previous) - np.fmin(low, previous)
+
+
+def definitions(params: "FeatureParams", market: Sequence[str]) -> dict[str, Feature]:
+    """Every feature that `params.yaml` asks for, by column name, in column order."""
+    made: dict[str, Feature] = {"volume": Feature(_traded_volume, 0)}
+    for k in params.lags:
+        made[f"return_lag{k}"] = Feature(partial(_return_lag, lag=k), k)
+    for w in params.sma:
+        made[f"sma_{w}"] = Feature(partial(_level, compute=partial(_sma, window=w)), w)
+        made[f"dist_sma_{w}"] = Feature(partial(_distance, compute=partial(_sma, window=w)), w)
+    for w in params.ema:
+        made[f"ema_{w}"] = Feature(partial(_level, compute=partial(_ema, window=w)), _tail(w))
+        made[f"dist_ema_{w}"] = Feature(partial(_distance, compute=partial(_ema, window=w)), _tail(w))
+    for w in params.momentum:
+        made[f"mom_{w}"] = Feature(partial(_momentum, window=w), w)
+    for w in params.volatility:
+        made[f"vol_{w}"] = Feature(partial(_volatility, window=w), w + 1)
+    for w in params.relative_volume:
+        made[f"relative_volume_{w}"] = Feature(partial(_relative_volume, window=w), w)
+    for w in params.rsi:
+        made[f"rsi_{w}"] = Feature(partial(_rsi, window=w), _tail(2 * w - 1))
+    for fast, slow, signal in params.macd:
+        spans = f"{fast}_{slow}_{signal}"
+        line = partial(_macd, fast=fast, slow=slow)
+        trigger = partial(_macd_signal, fast=fast, slow=slow, signal=signal)
+        histogram = partial(_macd_histogram, fast=fast, slow=slow, signal=signal)
+        memory = _tail(slow) + _tail(signal)
+        made[f"macd_{spans}"] = Feature(partial(_level, compute=line), memory)
+        made[f"macd_signal_{spans}"] = Feature(partial(_level, compute=trigger), memory)
+        made[f"rel_macd_{spans}"] = Feature(partial(_relative, compute=line), memory)
+        made[f"rel_macd_hist_{spans}"] = Feature(partial(_relative, compute=histogram), memory)
+    for w in params.bollinger:
+        band = partial(_band, window=w, width=params.bollinger_width)
+        made[f"bb_upper_{w}"] = Feature(partial(_level, compute=partial(band, side=1)), w)
+        made[f"bb_lower_{w}"] = Feature(partial(_level, compute=partial(band, side=-1)), w)
+        made[f"bb_position_{w}"] = Feature(partial(_band_position, band=band), w)
+        made[f"bb_width_{w}"] = Feature(partial(_band_width, band=band, window=w), w)
+    for w in params.atr:
+        made[f"atr_{w}"] = Feature(partial(_level, compute=partial(_atr, window=w)), _tail(2 * w - 1))
+        made[f"rel_atr_{w}"] = Feature(partial(_relative, compute=partial(_atr, window=w)), _tail(2 * w - 1))
+    for name in market:
+        for k in params.market_lags:
+            made[f"{name}_return_lag{k}"] = Feature(partial(_market_lag, name=name, lag=k), k)
+    for field in params.calendar:
+        made[field] = Feature(partial(_calendar, field=field), 0)
+    if params.hourly_volatility:
+        made["hourly_volatility"] = Feature(Panel.hourly_volatility, 0)
+    return made
+
+
+def lookback(params: "FeatureParams", market: Sequence[str]) -> int:
+    """Bars to keep so that the newest row's features equal those of the whole history."""
+    return 1 + max(feature.memory for feature in definitions(params, market).values())
+
+
+def _alpha(span: int) -> float:
+    return 2.0 / (span + 1)
+
+
+def _steps(span: int, weight: float) -> int:
+    """Bars after which the first bar of an exponential average weighs less than `weight`."""
+    alpha = _alpha(span)
+    return 0 if alpha == 1 else math.ceil(math.log(weight) / math.log1p(-alpha))
+
+
+def _warm_up(span: int) -> int:
+    return _steps(span, SEED_WEIGHT)
+
+
+def _tail(span: int) -> int:
+    return _steps(span, NEGLIGIBLE)
+
+
+def _changes(symbols: pl.Series) -> npt.NDArray[np.bool_]:
+    return (symbols != symbols.shift(1)).fill_null(value=True).to_numpy()
+
+
+def _level(panel: Panel, compute: Callable[[Panel], Array]) -> Array:
+    """A price level in the traded price of its own day."""
+    return compute(panel) / panel.series("factor")
+
+
+def _relative(panel: Panel, compute: Callable[[Panel], Array]) -> Array:
+    return compute(panel) / panel.series("close")
+
+
+def _distance(panel: Panel, compute: Callable[[Panel], Array]) -> Array:
+    return panel.series("close") / compute(panel) - 1
+
+
+def _traded_volume(panel: Panel) -> Array:
+    return panel.column("volume")
+
+
+def _return_lag(panel: Panel, lag: int) -> Array:
+    """Return of the session `lag - 1` before t: lag 1 ends at t and is the newest known."""
+    values = panel.series("return") if lag == 1 else panel.lag("return", lag - 1)
+    return panel.known(values, lag)
+
+
+def _sma(panel: Panel, window: int) -> Array:
+    return panel.mean("close", window)
+
+
+def _ema(panel: Panel, window: int) -> Array:
+    return panel.known(panel.smooth("close", _alpha(window)), _warm_up(window))
+
+
+def _momentum(panel: Panel, window: int) -> Array:
+    return panel.series("close") / panel.lag("close", window) - 1
+
+
+def _volatility(panel: Panel, window: int) -> Array:
+    return panel.known(panel.std("return", window), window)
+
+
+def _relative_volume(panel: Panel, window: int) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return panel.series("volume") / panel.mean("volume", window)
+
+
+def _rsi(panel: Panel, window: int) -> Array:
+    """Wilder's relative strength index, 0 to 100; 50 where the price has not moved at all."""
+    span = 2 * window - 1
+    gain, loss = (panel.smooth(side, _alpha(span)) for side in ("gain", "loss"))
+    moved = gain + loss
+    with np.errstate(divide="ignore", invalid="ignore"):
+        strength = np.where(moved > 0, 100 * gain / moved, 50.0)
+    return panel.known(strength, _warm_up(span))
+
+
+def _macd(panel: Panel, fast: int, slow: int) -> Array:
+    line = panel.smooth("close", _alpha(fast)) - panel.smooth("close", _alpha(slow))
+    return panel.known(line, _warm_up(slow))
+
+
+def _macd_signal(panel: Panel, fast: int, slow: int, signal: int) -> Array:
+    # The average of a difference is the difference of the averages, all seeded by one bar.
+    line = f"macd_{fast}_{slow}"
+    panel.keep(line, lambda: panel.smooth("close", _alpha(fast)) - panel.smooth("close", _alpha(slow)))
+    return panel.known(panel.smooth(line, _alpha(signal)), _warm_up(slow) + _warm_up(signal))
+
+
+def _macd_histogram(panel: Panel, fast: int, slow: int, signal: int) -> Array:
+    return _macd(panel, fast, slow) - _macd_signal(panel, fast, slow, signal)
+
+
+def _band(panel: Panel, window: int, width: float, side: int) -> Array:
+    population = math.sqrt((window - 1) / window)
+    return panel.mean("close", window) + side * width * population * panel.std("close", window)
+
+
+def _band_position(panel: Panel, band: Callable[..., Array]) -> Array:
+    """Where the close stands between the bands: 0 lower, 1 upper, 0.5 where they meet."""
+    upper, lower = band(panel, side=1), band(panel, side=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        position = (panel.series("close") - lower) / (upper - lower)
+    return np.where(upper == lower, 0.5, position)
+
+
+def _band_width(panel: Panel, band: Callable[..., Array], window: int) -> Array:
+    return (band(panel, side=1) - band(panel, side=-1)) / panel.mean("close", window)
+
+
+def _atr(panel: Panel, window: int) -> Array:
+    span = 2 * window - 1
+    return panel.known(panel.smooth("true_range", _alpha(span)), _warm_up(span))
+
+
+def _market_lag(panel: Panel, name: str, lag: int) -> Array:
+    return panel.market_return(name, lag)
+
+
+def _calendar(panel: Panel, field: str) -> Array:
+    return panel.calendar(field)

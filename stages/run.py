@@ -1,0 +1,37 @@
+"""How every stage runs: one log line of what it did, one line of error, and an exit status."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from stages.errors import StageError
+
+_T = TypeVar("_T")
+
+log = logging.getLogger("stages")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage's `main`; a `StageError` becomes one line on stderr and exit status 1."""
+    logging.basicConfig(
+        level=os.environ.get("LOG_LEVEL", "INFO").upper(),
+        format="%(message)s",
+        stream=sys.stderr,
+    )
+    # Libraries may warn, but at INFO only the stages speak.
+    logging.getLogger().setLevel(logging.WARNING)
+    log.setLevel(os.environ.get("LOG_LEVEL", "INFO").upper())
+    try:
+        main()
+    except StageError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from None
+
+
+def progress(items: Iterable[_T], label: str, total: int | None = None) -> Iterable[_T]:
+    """A progress bar on a terminal, and nothing anywhere else."""
+    return tqdm(items, desc=label, total=total, disable=not sys.stderr.isatty(), leave=False)

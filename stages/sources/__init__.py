@@ -1,0 +1,71 @@
+"""Where bars come from: one module per source, each with one function `fetch`.
+
+`data.source` in `params.yaml` names the module; `data.sources.<name>` holds the keyword-only
+arguments of its `fetch`. To add a source, add a module: there is no list to extend.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+Kind = Literal["daily", "hourly", "market"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ingest asks of a source.
+
+    Attributes:
+        symbols: the symbols wanted; empty means every symbol that the source has.
+        market: the market series wanted (an index, VIX), by name.
+        as_of: newest session that may be returned; later bars must not be.
+        path: `data.path`, the folder or file that file sources read.
+        known: newest session already held, per (kind, symbol); a network source fetches
+            only what follows it, a local one may ignore it.
+    """
+
+    symbols: tuple[str, ...]
+    market: tuple[str, ...]
+    as_of: date
+    path: Path
+    known: Mapping[tuple[Kind, str], date] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One symbol's bars as a source has them, in the columns of `tables.RAW_DAILY` or
+    `tables.RAW_HOURLY`, in the source's own order, with nothing repaired.
+
+    Attributes:
+        actions: corporate actions in the columns of `tables.ACTIONS`, or None where the source
+            knows none.
+        partial: the bars only continue what `Request.known` says is held.
+    """
+
+    kind: Kind
+    symbol: str
+    bars: pl.DataFrame
+    actions: pl.DataFrame | None = None
+    partial: bool = False
+
+
+Fetch = Callable[..., Iterator[Series]]
+
+
+def names() -> list[str]:
+    """The sources that exist: the modules of this package."""
+    return sorted(
+        module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
+    )
+
+
+def load(name: str) -> Fetch:
+    """Return the `fetch` of a source by its module's name."""
+    fetch: Any = importlib.import_module(f"{__name__}.{name}").fetch
+    return fetch  # type: ignore[no-any-return]  # a module attribute has no static type
