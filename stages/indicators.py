@@ -79,7 +79,9 @@ class Panel:
 
     def series(self, name: str) -> Array:
         """A price, volume or return series, adjusted; see the methods `_<name>`."""
-        return self._kept[name] if name in self._kept else self.keep(name, getattr(self, f"_{name}"))
+        return (
+            self._kept[name] if name in self._kept else self.keep(name, getattr(self, f"_{name}"))
+        )
 
     def lag(self, name: str, bars: int) -> Array:
         """The series `bars` rows earlier in the same symbol; NaN before its first."""
@@ -108,8 +110,9 @@ class Panel:
         returns = np.full(close.size, np.nan)
         returns[1:] = close[1:] / close[:-1] - 1
         dates = bars["date"].to_physical().to_numpy()
-        side = "right" if self._same_session else "left"
-        newest = np.searchsorted(dates, self.dates, side=side) - 1
+        newest = (
+            np.searchsorted(dates, self.dates, side="right" if self._same_session else "left") - 1
+        )
         index = newest - (lag - 1)
         fresh = (index >= 0) & (self.dates - dates[np.maximum(newest, 0)] <= STALE_DAYS)
         return np.where(fresh, returns[np.maximum(index, 0)], np.nan)
@@ -155,7 +158,7 @@ class Panel:
         return self.column("adj_close")
 
     def _factor(self) -> Array:
-        """Adjusted over traded price; shares of the first bar that one share of today stands for."""
+        """Adjusted over traded price: how many of today's shares one share of the first bar became."""
         return self.column("adj_close") / self.column("close")
 
     def _high(self) -> Array:
@@ -190,23 +193,44 @@ class Panel:
 
 def definitions(params: "FeatureParams", market: Sequence[str]) -> dict[str, Feature]:
     """Every feature that `params.yaml` asks for, by column name, in column order."""
-    made: dict[str, Feature] = {"volume": Feature(_traded_volume, 0)}
-    for k in params.lags:
-        made[f"return_lag{k}"] = Feature(partial(_return_lag, lag=k), k)
-    for w in params.sma:
-        made[f"sma_{w}"] = Feature(partial(_level, compute=partial(_sma, window=w)), w)
-        made[f"dist_sma_{w}"] = Feature(partial(_distance, compute=partial(_sma, window=w)), w)
-    for w in params.ema:
-        made[f"ema_{w}"] = Feature(partial(_level, compute=partial(_ema, window=w)), _tail(w))
-        made[f"dist_ema_{w}"] = Feature(partial(_distance, compute=partial(_ema, window=w)), _tail(w))
+    return {
+        "volume": Feature(_traded_volume, 0),
+        **_returns(params),
+        **_averages(params),
+        **_oscillators(params),
+        **_ranges(params),
+        **_context(params, market),
+    }
+
+
+def _returns(params: "FeatureParams") -> dict[str, Feature]:
+    made = {f"return_lag{k}": Feature(partial(_return_lag, lag=k), k) for k in params.lags}
     for w in params.momentum:
         made[f"mom_{w}"] = Feature(partial(_momentum, window=w), w)
     for w in params.volatility:
         made[f"vol_{w}"] = Feature(partial(_volatility, window=w), w + 1)
     for w in params.relative_volume:
         made[f"relative_volume_{w}"] = Feature(partial(_relative_volume, window=w), w)
+    return made
+
+
+def _averages(params: "FeatureParams") -> dict[str, Feature]:
+    made = {}
+    for kind, average, windows, memory in (
+        ("sma", _sma, params.sma, int),
+        ("ema", _ema, params.ema, _tail),
+    ):
+        for w in windows:
+            values = partial(average, window=w)
+            made[f"{kind}_{w}"] = Feature(partial(_level, compute=values), memory(w))
+            made[f"dist_{kind}_{w}"] = Feature(partial(_distance, compute=values), memory(w))
+    return made
+
+
+def _oscillators(params: "FeatureParams") -> dict[str, Feature]:
+    made = {}
     for w in params.rsi:
-        made[f"rsi_{w}"] = Feature(partial(_rsi, window=w), _tail(2 * w - 1))
+        made[f"rsi_{w}"] = Feature(partial(_rsi, window=w), _tail(_wilder(w)))
     for fast, slow, signal in params.macd:
         spans = f"{fast}_{slow}_{signal}"
         line = partial(_macd, fast=fast, slow=slow)
@@ -217,6 +241,11 @@ def definitions(params: "FeatureParams", market: Sequence[str]) -> dict[str, Fea
         made[f"macd_signal_{spans}"] = Feature(partial(_level, compute=trigger), memory)
         made[f"rel_macd_{spans}"] = Feature(partial(_relative, compute=line), memory)
         made[f"rel_macd_hist_{spans}"] = Feature(partial(_relative, compute=histogram), memory)
+    return made
+
+
+def _ranges(params: "FeatureParams") -> dict[str, Feature]:
+    made = {}
     for w in params.bollinger:
         band = partial(_band, window=w, width=params.bollinger_width)
         made[f"bb_upper_{w}"] = Feature(partial(_level, compute=partial(band, side=1)), w)
@@ -224,11 +253,18 @@ def definitions(params: "FeatureParams", market: Sequence[str]) -> dict[str, Fea
         made[f"bb_position_{w}"] = Feature(partial(_band_position, band=band), w)
         made[f"bb_width_{w}"] = Feature(partial(_band_width, band=band, window=w), w)
     for w in params.atr:
-        made[f"atr_{w}"] = Feature(partial(_level, compute=partial(_atr, window=w)), _tail(2 * w - 1))
-        made[f"rel_atr_{w}"] = Feature(partial(_relative, compute=partial(_atr, window=w)), _tail(2 * w - 1))
-    for name in market:
-        for k in params.market_lags:
-            made[f"{name}_return_lag{k}"] = Feature(partial(_market_lag, name=name, lag=k), k)
+        values = partial(_atr, window=w)
+        made[f"atr_{w}"] = Feature(partial(_level, compute=values), _tail(_wilder(w)))
+        made[f"rel_atr_{w}"] = Feature(partial(_relative, compute=values), _tail(_wilder(w)))
+    return made
+
+
+def _context(params: "FeatureParams", market: Sequence[str]) -> dict[str, Feature]:
+    made = {
+        f"{name}_return_lag{k}": Feature(partial(_market_lag, name=name, lag=k), k)
+        for name in market
+        for k in params.market_lags
+    }
     for field in params.calendar:
         made[field] = Feature(partial(_calendar, field=field), 0)
     if params.hourly_volatility:
@@ -243,6 +279,11 @@ def lookback(params: "FeatureParams", market: Sequence[str]) -> int:
 
 def _alpha(span: int) -> float:
     return 2.0 / (span + 1)
+
+
+def _wilder(window: int) -> int:
+    """The span whose alpha is 1 / window, as Wilder smooths."""
+    return 2 * window - 1
 
 
 def _steps(span: int, weight: float) -> int:
@@ -309,7 +350,7 @@ def _relative_volume(panel: Panel, window: int) -> Array:
 
 def _rsi(panel: Panel, window: int) -> Array:
     """Wilder's relative strength index, 0 to 100; 50 where the price has not moved at all."""
-    span = 2 * window - 1
+    span = _wilder(window)
     gain, loss = (panel.smooth(side, _alpha(span)) for side in ("gain", "loss"))
     moved = gain + loss
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -325,7 +366,9 @@ def _macd(panel: Panel, fast: int, slow: int) -> Array:
 def _macd_signal(panel: Panel, fast: int, slow: int, signal: int) -> Array:
     # The average of a difference is the difference of the averages, all seeded by one bar.
     line = f"macd_{fast}_{slow}"
-    panel.keep(line, lambda: panel.smooth("close", _alpha(fast)) - panel.smooth("close", _alpha(slow)))
+    panel.keep(
+        line, lambda: panel.smooth("close", _alpha(fast)) - panel.smooth("close", _alpha(slow))
+    )
     return panel.known(panel.smooth(line, _alpha(signal)), _warm_up(slow) + _warm_up(signal))
 
 
@@ -351,7 +394,7 @@ def _band_width(panel: Panel, band: Callable[..., Array], window: int) -> Array:
 
 
 def _atr(panel: Panel, window: int) -> Array:
-    span = 2 * window - 1
+    span = _wilder(window)
     return panel.known(panel.smooth("true_range", _alpha(span)), _warm_up(span))
 
 

@@ -186,9 +186,7 @@ def lightgbm(
         from onnxmltools.convert.common.data_types import FloatTensorType
 
         shape = [("features", FloatTensorType([None, x.shape[1]]))]
-        return _named(
-            convert_lightgbm(model, initial_types=shape, target_opset=15, zipmap=False)
-        )
+        return _named(convert_lightgbm(model, initial_types=shape, target_opset=15, zipmap=False))
 
     def predict(rows: Matrix) -> Vector:
         values: Any = model.booster_.predict(rows)

@@ -5,9 +5,9 @@ exchange, as traded; volumes in shares (or in the source's own unit for FX); dat
 session's date at the exchange, timestamps are the opening time of an hourly bar in UTC.
 """
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -131,7 +131,7 @@ def replacing(path: Path) -> Iterator[Path]:
             partial.rename(path)
             shutil.rmtree(former)
         else:
-            os.replace(partial, path)
+            partial.replace(path)
     finally:
         _remove(partial)
 
@@ -151,15 +151,24 @@ def write(frame: pl.DataFrame, path: Path) -> None:
 
 class Writer:
     """Write a Parquet file in row groups, one `append` each, so that a panel of any size needs
-    only the memory of one group of symbols. Bytes depend on the rows and the groups alone."""
+    only the memory of two groups of symbols: one is written while the next is computed. Bytes
+    depend on the rows and the groups alone.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._writer: pq.ParquetWriter | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parquet")
+        self._pending: Future[None] | None = None
         self.rows = 0
 
     def append(self, frame: pl.DataFrame) -> None:
         """Add a row group; every call must bring the same columns."""
+        self._settle()
+        self.rows += frame.height
+        self._pending = self._thread.submit(self._write, frame)
+
+    def _write(self, frame: pl.DataFrame) -> None:
         table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
         if self._writer is None:
             strings = [name for name, dtype in frame.schema.items() if dtype == pl.String]
@@ -172,7 +181,11 @@ class Writer:
                 use_dictionary=strings,
             )
         self._writer.write_table(table, row_group_size=max(1, table.num_rows))
-        self.rows += table.num_rows
+
+    def _settle(self) -> None:
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None
 
     def __enter__(self) -> Self:
         return self
@@ -183,8 +196,39 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        try:
+            self._settle()
+        finally:
+            self._thread.shutdown()
+            if self._writer is not None:
+                self._writer.close()
+
+
+def features_contract(features: Sequence[str]) -> Contract:
+    """The feature table: one row per clean bar, features null where not yet known."""
+    return {
+        "symbol": pl.String,
+        "date": pl.Date,
+        "close": pl.Float64,
+        "adj_close": pl.Float64,
+        "filled": pl.Boolean,
+        **dict.fromkeys(features, pl.Float32),
+    }
+
+
+def dataset_contract(features: Sequence[str]) -> Contract:
+    """A dataset: `target` is the return from `date` to `target_date` as a fraction, `scale` the
+    recent volatility of one session, and the features that a model sees, none of them null.
+    """
+    return {
+        "symbol": pl.String,
+        "date": pl.Date,
+        "target_date": pl.Date,
+        "close": pl.Float64,
+        "target": pl.Float64,
+        "scale": pl.Float32,
+        **dict.fromkeys(features, pl.Float32),
+    }
 
 
 def empty(contract: Contract) -> pl.DataFrame:
@@ -200,3 +244,9 @@ def row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pl.
             frame = pl.from_arrow(table)
             assert isinstance(frame, pl.DataFrame)  # noqa: S101  # a table, never a column
             yield frame
+
+
+def count_row_groups(path: Path) -> int:
+    """How many groups `row_groups` will give."""
+    with pq.ParquetFile(path) as file:
+        return int(file.num_row_groups)

@@ -1,0 +1,155 @@
+"""Combine candidates and baselines into one forecast, learned on fold predictions only.
+
+Estimated weights often lose to the plain average (Timmermann, Forecast Combinations, 2006), and
+both often lose to the historical mean (Welch and Goyal, 2008). So all three compete: each is
+learned on earlier folds and scored on the next, and the winner is then shrunk to the mean.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
+
+from stages.models import BASELINES, Vector
+
+Days = npt.NDArray[np.int32]
+Predictions = npt.NDArray[np.float64]
+Weights = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a method learns from: what each candidate says beyond the mean, and what came.
+
+    Attributes:
+        names: the candidates, (candidates,).
+        excess: predictions less the historical mean, (rows, candidates).
+        target: realised returns less the historical mean, (rows,).
+        shrinkage: pull of learned weights to the plain average, 0 to 1.
+    """
+
+    names: list[str]
+    excess: Predictions
+    target: Vector
+    shrinkage: float
+
+
+Method = Callable[[Problem], Weights]
+
+
+@dataclass(frozen=True)
+class FoldPredictions:
+    """Out-of-fold predictions of every candidate for the same rows.
+
+    Attributes:
+        names: the candidates; the column order of `values`. `mean` is one of them.
+        values: predictions, (rows, candidates).
+        target: realised returns, (rows,).
+        fold: number of the fold, (rows,).
+        dates, target_dates: in days since the epoch, (rows,).
+    """
+
+    names: list[str]
+    values: Predictions
+    target: Vector
+    fold: npt.NDArray[np.int32]
+    dates: Days
+    target_dates: Days
+
+    @property
+    def mean(self) -> Vector:
+        """The historical mean as it was known in each fold."""
+        return self.values[:, self.names.index("mean")]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The combination that won.
+
+    Attributes:
+        method: `average`, `learned` or `mean`.
+        weights: of every candidate; the historical mean's is what the others leave of 1.
+        errors: mean squared error of each method on folds that it had not seen.
+    """
+
+    method: str
+    weights: Mapping[str, float]
+    errors: Mapping[str, float]
+
+
+def average(problem: Problem) -> Weights:
+    """Equal weights for the models that are no baseline, shrunk to the mean as the rows demand."""
+    weights = np.array([0.0 if name in BASELINES else 1.0 for name in problem.names])
+    weights /= weights.sum()
+    return weights * _slope(problem.excess @ weights, problem.target)
+
+
+def learned(problem: Problem) -> Weights:
+    """Non-negative least squares, at most 1 in all, pulled to the average by `shrinkage`."""
+    weights: Weights = nnls(problem.excess, problem.target)[0]
+    weights /= max(1.0, weights.sum())
+    return (1 - problem.shrinkage) * weights + problem.shrinkage * average(problem)
+
+
+def mean(problem: Problem) -> Weights:
+    """Nothing but the historical mean."""
+    return np.zeros(len(problem.names))
+
+
+METHODS: dict[str, Method] = {"average": average, "learned": learned, "mean": mean}
+
+
+def combine(predictions: FoldPredictions, shrinkage: float) -> Chosen:
+    """Choose and learn the weights.
+
+    A method is scored on each fold but the first by weights learned on the folds before it,
+    purged: only rows whose target was known when the fold began. Ties go to the simpler method.
+    """
+    errors = {
+        name: _walk_forward_error(method, predictions, shrinkage)
+        for name, method in METHODS.items()
+    }
+    best = min(("mean", "average", "learned"), key=lambda name: errors[name])
+    weights = METHODS[best](_problem(predictions, slice(None), shrinkage))
+    position = predictions.names.index("mean")
+    weights[position] = 1 - np.delete(weights, position).sum()
+    return Chosen(best, dict(zip(predictions.names, map(float, weights), strict=True)), errors)
+
+
+def combined(predictions: FoldPredictions, weights: Mapping[str, float]) -> Vector:
+    """The combination's value for the fold rows."""
+    column = np.array([weights[name] for name in predictions.names])
+    return predictions.mean + _excess(predictions) @ column
+
+
+def _walk_forward_error(method: Method, predictions: FoldPredictions, shrinkage: float) -> float:
+    squared: list[Vector] = []
+    for number in np.unique(predictions.fold)[1:]:
+        valid = predictions.fold == number
+        begin = predictions.dates[valid].min()
+        known = (predictions.fold < number) & (predictions.target_dates < begin)
+        if not known.any():
+            continue
+        weights = method(_problem(predictions, known, shrinkage))
+        unseen = _problem(predictions, valid, shrinkage)
+        squared.append((unseen.target - unseen.excess @ weights) ** 2)
+    return float(np.concatenate(squared).mean()) if squared else float("inf")
+
+
+def _problem(
+    predictions: FoldPredictions, rows: npt.NDArray[np.bool_] | slice, shrinkage: float
+) -> Problem:
+    target = predictions.target - predictions.mean
+    return Problem(predictions.names, _excess(predictions)[rows], target[rows], shrinkage)
+
+
+def _excess(predictions: FoldPredictions) -> Predictions:
+    return predictions.values - predictions.mean[:, None]
+
+
+def _slope(excess: Vector, target: Vector) -> float:
+    """Least-squares factor of a forecast's excess over the mean, between 0 and 1."""
+    power = float(excess @ excess)
+    return float(np.clip(excess @ target / power, 0.0, 1.0)) if power > 0 else 0.0

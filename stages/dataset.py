@@ -1,0 +1,132 @@
+"""Dataset of one horizon: targets, the split in time, and the purge between the two.
+
+Reads data/features/, writes data/datasets/<horizon>/{train,test,newest}.parquet in the columns
+of `tables.dataset_contract`. `newest` holds each symbol's newest bar, whose target is yet to come.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import date
+
+import polars as pl
+
+from stages import params, tables
+from stages.errors import DataError
+from stages.paths import DATASETS, FEATURES_DAILY
+from stages.run import log, run
+
+_SAME_SYMBOL = pl.col("symbol") == pl.col("symbol").shift(-1)
+
+
+def with_target(features: pl.DataFrame, horizon: int) -> pl.DataFrame:
+    """Add the return to the bar `horizon` sessions later, and that bar's date.
+
+    Args:
+        features: whole symbols, sorted by (symbol, date).
+        horizon: in sessions of the symbol.
+
+    Returns:
+        The table with `target` (a fraction, dividends and splits included) and `target_date`,
+        both null in the last `horizon` rows of a symbol.
+    """
+    ahead = pl.col("symbol").shift(-horizon) == pl.col("symbol")
+    growth = pl.col("adj_close").shift(-horizon) / pl.col("adj_close") - 1
+    return features.with_columns(
+        target=pl.when(ahead).then(growth),
+        target_date=pl.when(ahead).then(pl.col("date").shift(-horizon)),
+    )
+
+
+def test_start(dates: pl.Series, share: float) -> date:
+    """First session of the hold-out: the newest `share` of the sessions that have a target."""
+    sessions = dates.unique().sort()
+    start: date = sessions[min(int(len(sessions) * (1 - share)), len(sessions) - 1)]
+    return start
+
+
+def split(rows: pl.DataFrame, start: date) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split by time and purge.
+
+    A training row's target ends before the hold-out starts (Lopez de Prado, Advances in
+    Financial Machine Learning, 2018, chapter 7); rows whose target straddles the start are in
+    neither part.
+    """
+    known = rows.filter(pl.col("target").is_not_null())
+    return (
+        known.filter(pl.col("target_date") < start),
+        known.filter(pl.col("date") >= start),
+    )
+
+
+def usable(rows: pl.DataFrame, features: list[str], scale: str) -> pl.DataFrame:
+    """Rows that a model can see: a real bar, and none of its features unknown."""
+    return (
+        rows.filter(~pl.col("filled"))
+        .with_columns(scale=pl.col(scale))
+        .drop_nulls([*features, "scale"])
+        .select(list(tables.dataset_contract(features)))
+    )
+
+
+def newest(rows: pl.DataFrame) -> pl.DataFrame:
+    """The last row of each symbol, with no target yet."""
+    last = rows.filter(~_SAME_SYMBOL.fill_null(value=False))
+    return last.with_columns(target=pl.lit(None, pl.Float64), target_date=pl.lit(None, pl.Date))
+
+
+def _targets(horizon: int) -> Iterator[pl.DataFrame]:
+    for group in tables.row_groups(FEATURES_DAILY):
+        yield with_target(group, horizon)
+
+
+def main() -> None:
+    """Write the datasets of the horizon that the command line names."""
+    settings = params.load()
+    name = sys.argv[1]
+    horizon = settings.horizons[name]
+    selected, scale = settings.selected_features, settings.dataset.scale
+    dates: list[pl.Series] = []
+    longest = 0
+    for group in tables.row_groups(FEATURES_DAILY, ["symbol", "date", "adj_close"]):
+        longest = max(longest, int(group.group_by("symbol").len()["len"].max() or 0))  # type: ignore[arg-type]
+        dates.append(with_target(group, horizon).drop_nulls("target")["date"].unique())
+    sessions = pl.concat(dates)
+    if sessions.is_empty():
+        raise DataError(
+            f"horizons.{name}: {horizon} sessions are longer than the history: the longest symbol "
+            f"has {longest} bars; shorten the horizon or bring more history"
+        )
+    start = test_start(sessions, settings.dataset.test_share)
+    with tables.replacing(DATASETS / name) as folder, ExitStack() as stack:
+        writers = {
+            part: stack.enter_context(tables.Writer(folder / f"{part}.parquet"))
+            for part in ("train", "test", "newest")
+        }
+        read = 0
+        for rows in _targets(horizon):
+            read += rows.height
+            train, test = split(rows, start)
+            for part, frame in (("train", train), ("test", test), ("newest", newest(rows))):
+                writers[part].append(usable(frame, selected, scale))
+        for part in ("train", "test"):
+            if not writers[part].rows:
+                raise DataError(
+                    f"horizons.{name}: no row left for {part}: {horizon} sessions, "
+                    f"dataset.test_share {settings.dataset.test_share} and the features' warm-up "
+                    f"need more than the longest symbol's {longest} bars; shorten the horizon or "
+                    "bring more history"
+                )
+    log.info(
+        "dataset %s: %s rows, %s features -> %s to train, %s held out from %s on",
+        name,
+        f"{read:,}",
+        len(selected),
+        f"{writers['train'].rows:,}",
+        f"{writers['test'].rows:,}",
+        start,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,256 @@
+"""Combine the candidates of one horizon, and report once on the hold-out.
+
+Reads the datasets and candidates of the horizon; writes models/<horizon>/ (`model.onnx`, the whole
+forecast as one graph; `card.json`, what it is and how it was made; `forecasts.parquet`, its
+forecasts for every held-out and newest bar) and metrics/<horizon>.json beside metrics/<horizon>/
+(the table of all models, the newest forecasts, the data of the plots). Everything is chosen on
+folds; the hold-out is read after the choice is made.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import polars as pl
+
+from stages import combine, graphs, params, plots, tables
+from stages.calibrate import spread
+from stages.params import Params
+from stages.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
+from stages.run import log, progress, run
+from stages.scores import COLUMNS, table
+from stages.train import Dataset
+
+STACK = "stack"
+"""The name of the served forecast in every table."""
+
+DIGITS = 6
+"""Significant digits of a number that goes to git: below them CPUs may differ."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What training left of every model of a horizon.
+
+    Attributes:
+        graphs: ONNX graphs by name, in the order of params.yaml.
+        folds: out-of-fold rows of all models: `symbol, date, target_date, fold, scale, target`
+            and one column of predictions per model.
+        importance: `feature` and one column per model.
+    """
+
+    graphs: Mapping[str, onnx.ModelProto]
+    folds: pl.DataFrame
+    importance: pl.DataFrame
+
+
+def load_candidates(horizon: str, names: Sequence[str]) -> Candidates:
+    """Read the candidates; only rows that every one of them predicted are compared."""
+    folds = importance = None
+    for name in names:
+        folder = CANDIDATES / horizon / name
+        own = tables.read(folder / "folds.parquet").rename({"prediction": name})
+        shares = pl.read_csv(folder / "importance.csv").rename({"importance": name})
+        if folds is None or importance is None:
+            folds, importance = own, shares
+            continue
+        folds = folds.join(
+            own.select("symbol", "date", name), on=["symbol", "date"], maintain_order="left"
+        )
+        importance = importance.join(shares, on="feature", maintain_order="left")
+    if folds is None or importance is None:
+        raise AssertionError("params.yaml names at least the baselines")
+    loaded = {name: onnx.load(CANDIDATES / horizon / name / "model.onnx") for name in names}
+    return Candidates(loaded, folds, importance)
+
+
+def fold_predictions(folds: pl.DataFrame, names: list[str]) -> combine.FoldPredictions:
+    """The fold rows as arrays."""
+    return combine.FoldPredictions(
+        names=names,
+        values=folds.select(names).to_numpy().astype(np.float64),
+        target=folds["target"].to_numpy(),
+        fold=folds["fold"].to_numpy(),
+        dates=folds["date"].to_physical().to_numpy(),
+        target_dates=folds["target_date"].to_physical().to_numpy(),
+    )
+
+
+def forecast(graph: onnx.ModelProto, data: Dataset) -> pl.DataFrame:
+    """Run a horizon's graph.
+
+    Returns:
+        `symbol, date, target_date, close, target, forecast, lower, upper, probability`.
+    """
+    found = graphs.Session(graph)(data.x, data.scale.reshape(-1, 1), data.symbol.reshape(-1, 1))
+    return data.rows.select("symbol", "date", "target_date", "close", "target").with_columns(
+        pl.Series("forecast", found["return"]),
+        *(pl.Series(name, found[name]) for name in ("lower", "upper", "probability")),
+    )
+
+
+def rounded(value: float | None) -> float | None:
+    """A number with `DIGITS` significant digits."""
+    return None if value is None or not np.isfinite(value) else float(f"{value:.{DIGITS}g}")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The served forecast: its weights, its fold rows, and how wrong it was on them."""
+
+    chosen: combine.Chosen
+    folds: pl.DataFrame
+    residuals: graphs.Spread
+
+
+def card(
+    settings: Params, horizon: str, stack: Stack, train: Dataset, data_md5: str
+) -> dict[str, Any]:
+    """The model card: all that a server or a reader must know beside the graph."""
+    chosen, folds, residuals = stack.chosen, stack.folds, stack.residuals
+    base = float(((folds["target"] - folds["mean"]) ** 2).mean())  # type: ignore[arg-type]
+    errors = {
+        name: float(((folds["target"] - folds[name]) ** 2).mean())  # type: ignore[arg-type]
+        for name in settings.models
+    }
+    mean_only = chosen.method == "mean" or chosen.weights["mean"] == 1
+    return {
+        "horizon": horizon,
+        "sessions": settings.horizons[horizon],
+        "as_of": str(settings.data.as_of),
+        "features": settings.selected_features,
+        "scale": settings.dataset.scale,
+        "scope": settings.train.scope,
+        "symbols": train.names,
+        "method": chosen.method,
+        "verdict": (
+            "no combination beat the historical mean on the folds: the mean is served"
+            if mean_only
+            else f"the {chosen.method} combination beat the historical mean on the folds"
+        ),
+        "method_rmse": {name: rounded(error**0.5) for name, error in chosen.errors.items()},
+        "candidates": {
+            name: {
+                "weight": rounded(chosen.weights[name]),
+                "fold_rmse": rounded(errors[name] ** 0.5),
+                "fold_oos_r2": rounded(1 - errors[name] / base),
+            }
+            for name in settings.models
+        },
+        "interval": {
+            "level": settings.evaluate.level,
+            "lower_quantile": rounded(residuals.lower),
+            "upper_quantile": rounded(residuals.upper),
+        },
+        "residual_quantiles": [
+            rounded(value) for value in residuals.grid[:: len(residuals.grid) // 20]
+        ],
+        "training": {
+            "rows": train.rows.height,
+            "first": str(train.rows["date"].min()),
+            "last": str(train.rows["date"].max()),
+            "last_target": str(train.rows["target_date"].max()),
+            "data_md5": data_md5,
+        },
+    }
+
+
+def newest_forecasts(rows: pl.DataFrame, horizon: int, sessions: list[str]) -> pl.DataFrame:
+    """Forecasts of the newest bars, with the session that each is for."""
+    days = pl.Series(sessions).str.to_date()
+    targets = [days.filter(days > day)[horizon - 1] for day in rows["date"]]
+    return rows.with_columns(target_date=pl.Series(targets, dtype=pl.Date)).drop("target")
+
+
+def main() -> None:
+    """Evaluate the horizon that the command line names."""
+    settings = params.load()
+    horizon = sys.argv[1]
+    names = list(settings.models)
+    candidates = load_candidates(horizon, names)
+    predictions = fold_predictions(candidates.folds, names)
+    chosen = combine.combine(predictions, settings.evaluate.shrinkage)
+    combined = combine.combined(predictions, chosen.weights)
+    folds = candidates.folds.with_columns(pl.Series(STACK, combined))
+
+    weights = {STACK: chosen.weights, **{name: {name: 1.0} for name in names}}
+    scale = folds["scale"].to_numpy().astype(np.float64)
+    residuals = {
+        model: spread(predictions.target, folds[model].to_numpy(), scale, settings.evaluate.level)
+        for model in weights
+    }
+    forecasters = {
+        model: graphs.forecast(candidates.graphs, weights[model], residuals[model])
+        for model in weights
+    }
+
+    path = DATASETS / horizon
+    selected = settings.selected_features
+    train = Dataset(tables.read(path / "train.parquet"), selected)
+    known = pl.col("symbol").is_in(train.names)
+    held_out, newest = (
+        Dataset(tables.read(path / f"{part}.parquet").filter(known), selected, train.names)
+        for part in ("test", "newest")
+    )
+    forecasts = {
+        model: forecast(forecasters[model], held_out)
+        for model in progress(weights, f"evaluate {horizon}")
+    }
+    for model, rows in forecasts.items():
+        forecasts[model] = rows.with_columns(mean=forecasts["mean"]["forecast"])
+    scored = table(forecasts, settings.horizons[horizon])
+
+    sessions = json.loads(SESSIONS.read_text(encoding="utf-8"))["sessions"]
+    ahead = forecast(forecasters[STACK], newest)
+    upcoming = newest_forecasts(ahead, settings.horizons[horizon], sessions)
+    data_md5 = hashlib.md5((path / "train.parquet").read_bytes(), usedforsecurity=False).hexdigest()
+    with tables.replacing(MODELS / horizon) as folder:
+        folder.mkdir(parents=True)
+        graphs.save(forecasters[STACK], folder / "model.onnx")
+        content = card(settings, horizon, Stack(chosen, folds, residuals[STACK]), train, data_md5)
+        _write_json(content, folder / "card.json")
+        kept = pl.concat([forecasts[STACK].drop("mean"), ahead]).sort("symbol", "date")
+        tables.write(kept, folder / "forecasts.parquet")
+    with tables.replacing(METRICS / horizon) as folder:
+        folder.mkdir(parents=True)
+        _write_csv(scored, folder / "scores.csv")
+        _write_csv(upcoming, folder / "forecasts.csv")
+        drawn = forecasts[STACK].with_columns(scale=held_out.rows["scale"])
+        for name, data in plots.of(
+            drawn, folds, [STACK, *names], candidates.importance, chosen
+        ).items():
+            _write_csv(data, folder / f"{name}.csv")
+    row = scored.row(0, named=True)
+    with tables.replacing(METRICS / f"{horizon}.json") as partial:
+        _write_json(
+            {"rows": row["rows"]} | {name: rounded(row[name]) for name in COLUMNS[1:]}, partial
+        )
+    log.info(
+        "evaluate %s: %s of %s candidates, %s held-out rows, out-of-sample R2 %+.4f (p %s) -> %s",
+        horizon,
+        chosen.method,
+        len(names),
+        f"{row['rows']:,}",
+        row["oos_r2"],
+        "-" if row["p_value"] is None else f"{row['p_value']:.3f}",
+        MODELS / horizon,
+    )
+
+
+def _write_json(content: Mapping[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_csv(frame: pl.DataFrame, path: Path) -> None:
+    floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
+    frame.with_columns(pl.col(floats).cast(pl.Float64).round_sig_figs(DIGITS)).write_csv(path)
+
+
+if __name__ == "__main__":
+    run(main)

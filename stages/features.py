@@ -1,0 +1,114 @@
+"""Features: every column that `params.yaml` asks for, one row per clean bar.
+
+Reads data/clean/, writes data/features/daily.parquet (`tables.features_contract`), group of
+symbols by group of symbols.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from stages import params, tables
+from stages.indicators import Array, Panel, definitions
+from stages.params import FeatureParams
+from stages.paths import CLEAN_DAILY, CLEAN_HOURLY, CLEAN_MARKET, FEATURES, FEATURES_DAILY
+from stages.run import log, progress, run
+
+
+def features(
+    bars: pl.DataFrame,
+    market: Mapping[str, pl.DataFrame],
+    hourly: pl.DataFrame | None,
+    params: FeatureParams,
+    threads: int = 1,
+) -> pl.DataFrame:
+    """Compute every feature of every bar.
+
+    Args:
+        bars: whole symbols in the columns of `tables.CLEAN_DAILY`, sorted by (symbol, date).
+        market: clean bars of each market series, by name.
+        hourly: clean hourly bars of these symbols, if there are any.
+        params: which windows.
+        threads: for the kernels; the result does not depend on it.
+
+    Returns:
+        The columns of `tables.features_contract`, rows as in `bars`.
+    """
+    panel = Panel(
+        bars,
+        market,
+        realised_volatility(bars, hourly) if hourly is not None else None,
+        market_same_session=params.market_same_session,
+        threads=threads,
+    )
+    made = {
+        name: pl.Series(name, feature.compute(panel).astype(np.float32), nan_to_null=True)
+        for name, feature in definitions(params, list(market)).items()
+    }
+    return bars.select("symbol", "date", "close", "adj_close", "filled").with_columns(**made)
+
+
+def realised_volatility(bars: pl.DataFrame, hourly: pl.DataFrame) -> Array:
+    """Realised volatility per bar: the root of the summed squared log returns of its hours.
+
+    The first hour counts from its open (Andersen and Bollerslev, 1998). NaN where a session has
+    no hourly bar.
+    """
+    previous = pl.col("adj_close").shift(1).over("symbol", "date")
+    opened = pl.col("open") * pl.col("adj_close") / pl.col("close")
+    sessions = (
+        hourly.with_columns(
+            squared=(pl.col("adj_close") / pl.coalesce(previous, opened)).log().pow(2)
+        )
+        .group_by("symbol", "date", maintain_order=True)
+        .agg(pl.col("squared").sum().sqrt().alias("volatility"))
+    )
+    joined = bars.select("symbol", "date").join(
+        sessions, on=["symbol", "date"], how="left", maintain_order="left"
+    )
+    return joined["volatility"].fill_null(np.nan).to_numpy()
+
+
+def market_bars(names: list[str], path: Path = CLEAN_MARKET) -> dict[str, pl.DataFrame]:
+    """The clean bars of each market series, by name in the order of `data.market`."""
+    if not names:
+        return {}
+    bars = tables.read(path)
+    return {name: bars.filter(pl.col("symbol") == name) for name in names}
+
+
+def main() -> None:
+    """Compute the features of all symbols."""
+    settings = params.load()
+    market = market_bars(settings.data.market)
+    hourly = tables.read(CLEAN_HOURLY) if CLEAN_HOURLY.exists() else None
+    threads = os.cpu_count() or 1
+    symbols = 0
+    with (
+        tables.replacing(FEATURES) as folder,
+        tables.Writer(folder / FEATURES_DAILY.name) as writer,
+    ):
+        groups = tables.row_groups(CLEAN_DAILY)
+        for bars in progress(groups, "features", tables.count_row_groups(CLEAN_DAILY)):
+            names = bars["symbol"].unique()
+            hours = (
+                hourly.filter(pl.col("symbol").is_in(names.implode()))
+                if hourly is not None
+                else None
+            )
+            writer.append(features(bars, market, hours, settings.features, threads))
+            symbols += len(names)
+    log.info(
+        "features: %s bars of %s symbols, %s features -> %s",
+        f"{writer.rows:,}",
+        symbols,
+        len(settings.feature_names),
+        FEATURES_DAILY,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,71 @@
+"""What serving needs besides the models: the newest bars, their features, the coming sessions.
+
+Reads data/clean/ and data/features/, writes models/latest.parquet and models/sessions.json, so
+that `models/` alone can answer for the newest session, compute the features of a bar that follows
+and name the session that a forecast is for.
+"""
+
+import json
+from datetime import date
+
+import polars as pl
+
+from stages import calendars, params, tables
+from stages.features import market_bars
+from stages.indicators import lookback
+from stages.paths import CLEAN_DAILY, FEATURES_DAILY, LATEST, SESSIONS
+from stages.run import log, run
+
+YEAR = 252
+"""Sessions named beyond the longest horizon, so that a model can go on serving for a year."""
+
+
+def newest(bars: pl.DataFrame, count: int) -> pl.DataFrame:
+    """The last `count` rows of each symbol, sorted as they came."""
+    return bars.filter(pl.int_range(pl.len()).reverse().over("symbol") < count)
+
+
+def main() -> None:
+    """Write the newest bars with their features, and the coming sessions."""
+    settings = params.load()
+    count = lookback(settings.features, settings.data.market)
+    parts = []
+    groups = zip(tables.row_groups(CLEAN_DAILY), tables.row_groups(FEATURES_DAILY), strict=True)
+    for bars, features in groups:
+        extra = features.drop("close", "adj_close", "filled")
+        parts.append(
+            newest(bars, count).join(
+                extra, on=["symbol", "date"], how="left", maintain_order="left"
+            )
+        )
+    for name, bars in market_bars(settings.data.market).items():
+        parts.append(newest(bars, count).with_columns(symbol=pl.lit(name)))
+    rows = pl.concat(parts, how="diagonal").with_columns(
+        market=pl.col("symbol").is_in(settings.data.market)
+    )
+    tables.write(rows, LATEST)
+
+    data = settings.data
+    oldest: date = rows.group_by("symbol").agg(pl.col("date").max())["date"].min()  # type: ignore[assignment]
+    coming = calendars.coming_sessions(
+        data.calendar, oldest, max(settings.horizons.values()) + YEAR, data.extra_sessions
+    )
+    with tables.replacing(SESSIONS) as partial:
+        content = {
+            "calendar": data.calendar,
+            "after": str(oldest),
+            "sessions": [str(day) for day in coming],
+        }
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    log.info(
+        "latest: the newest %s bars of %s series, %s sessions to come -> %s, %s",
+        count,
+        rows["symbol"].n_unique(),
+        len(coming),
+        LATEST,
+        SESSIONS,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

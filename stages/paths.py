@@ -1,0 +1,22 @@
+"""Where every stage finds and leaves its files, relative to the root of the project.
+
+The same paths stand in `dvc.yaml`, which is what DVC believes; a test compares the two.
+"""
+
+from pathlib import Path
+
+RAW = Path("data/raw")
+ACTIONS = Path("data/actions.csv")
+CLEAN = Path("data/clean")
+CLEAN_DAILY = CLEAN / "daily.parquet"
+CLEAN_HOURLY = CLEAN / "hourly.parquet"
+CLEAN_MARKET = CLEAN / "market.parquet"
+REJECTED = CLEAN / "rejected.parquet"
+FEATURES = Path("data/features")
+FEATURES_DAILY = FEATURES / "daily.parquet"
+DATASETS = Path("data/datasets")
+MODELS = Path("models")
+CANDIDATES = MODELS / "candidates"
+LATEST = MODELS / "latest.parquet"
+SESSIONS = MODELS / "sessions.json"
+METRICS = Path("metrics")
