@@ -124,7 +124,7 @@ def card(
         "horizon": horizon,
         "sessions": settings.horizons[horizon],
         "as_of": str(settings.data.as_of),
-        "features": settings.selected_features,
+        "features": train.features,
         "scale": settings.dataset.scale,
         "scope": settings.train.scope,
         "symbols": train.names,
@@ -191,11 +191,10 @@ def main() -> None:
     }
 
     path = DATASETS / horizon
-    selected = settings.selected_features
-    train = Dataset(tables.read(path / "train.parquet"), selected)
+    train = Dataset(tables.read(path / "train.parquet"))
     known = pl.col("symbol").is_in(train.names)
     held_out, newest = (
-        Dataset(tables.read(path / f"{part}.parquet").filter(known), selected, train.names)
+        Dataset(tables.read(path / f"{part}.parquet").filter(known), train.names)
         for part in ("test", "newest")
     )
     forecasts = {

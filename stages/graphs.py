@@ -102,9 +102,10 @@ def forecast(
     """The whole forecast, the weighted sum of candidates, as one graph.
 
     Candidates of weight 0 are left out. Inputs: `features` (rows, features), `scale` (rows, 1)
-    and, with one model per symbol, `symbol` (rows, 1). Outputs, float32 (rows, 1) each: `return`; `lower` and `upper`, the
-    split-conformal interval (Lei et al., 2018) whose residuals are scaled by recent volatility;
-    `probability` that the return is above zero, from the distribution of the same residuals.
+    and, with one model per symbol, `symbol` (rows, 1). Outputs, float32 (rows, 1) each:
+    `return`; `lower` and `upper`, the split-conformal interval (Lei et al., 2018) whose residuals
+    are scaled by recent volatility; `probability` that the return is above zero, from the
+    distribution of the same residuals.
     """
     used = {name: candidates[name] for name, weight in weights.items() if weight != 0}
     nodes, initializers, outputs = _embed(used)

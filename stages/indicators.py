@@ -158,7 +158,7 @@ class Panel:
         return self.column("adj_close")
 
     def _factor(self) -> Array:
-        """Adjusted over traded price: how many of today's shares one share of the first bar became."""
+        """Adjusted over traded price: today's shares for one share of the first bar."""
         return self.column("adj_close") / self.column("close")
 
     def _high(self) -> Array:

@@ -6,7 +6,6 @@ and name the session that a forecast is for.
 """
 
 import json
-from datetime import date
 
 import polars as pl
 
@@ -46,7 +45,7 @@ def main() -> None:
     tables.write(rows, LATEST)
 
     data = settings.data
-    oldest: date = rows.group_by("symbol").agg(pl.col("date").max())["date"].min()  # type: ignore[assignment]
+    oldest = rows.group_by("symbol").agg(pl.col("date").max())["date"].sort()[0]
     coming = calendars.coming_sessions(
         data.calendar, oldest, max(settings.horizons.values()) + YEAR, data.extra_sessions
     )

@@ -76,7 +76,7 @@ def calibration(stack: pl.DataFrame) -> pl.DataFrame:
 
 
 def weighted_importance(importance: pl.DataFrame, chosen: Chosen) -> pl.DataFrame:
-    """Importance of each feature, candidates weighted as in the stack, or equally if it has none."""
+    """Importance of each feature, candidates weighted as in the stack or equally."""
     models = [name for name in importance.columns if name not in ("feature", *BASELINES)]
     weights = {name: chosen.weights[name] for name in models}
     if not any(weights.values()):

@@ -150,9 +150,10 @@ def write(frame: pl.DataFrame, path: Path) -> None:
 
 
 class Writer:
-    """Write a Parquet file in row groups, one `append` each, so that a panel of any size needs
-    only the memory of two groups of symbols: one is written while the next is computed. Bytes
-    depend on the rows and the groups alone.
+    """Writes a Parquet file in row groups, one `append` each.
+
+    A panel of any size needs only the memory of two groups of symbols: one is written while the
+    next is computed. Bytes depend on the rows and the groups alone.
     """
 
     def __init__(self, path: Path) -> None:
@@ -217,8 +218,10 @@ def features_contract(features: Sequence[str]) -> Contract:
 
 
 def dataset_contract(features: Sequence[str]) -> Contract:
-    """A dataset: `target` is the return from `date` to `target_date` as a fraction, `scale` the
-    recent volatility of one session, and the features that a model sees, none of them null.
+    """A dataset: target, scale and the features that a model sees, none of them null.
+
+    `target` is the return from `date` to `target_date` as a fraction, `scale` the recent
+    volatility of one session.
     """
     return {
         "symbol": pl.String,

@@ -43,16 +43,18 @@ Symbols = npt.NDArray[np.int64]
 
 
 class Dataset:
-    """A dataset as arrays: `x` (rows, features), `y` (rows,), `symbol` (rows,) as an index into
-    `names`.
+    """A dataset as arrays, its features in the order of the file.
+
+    Attributes:
+        x, y, scale: features (rows, features), targets (rows,), volatility (rows,).
+        symbol: index of each row's symbol in `names`, (rows,).
     """
 
-    def __init__(
-        self, rows: pl.DataFrame, features: list[str], names: list[str] | None = None
-    ) -> None:
+    def __init__(self, rows: pl.DataFrame, names: list[str] | None = None) -> None:
         self.rows = rows
         self.names = names or rows["symbol"].unique().sort().to_list()
-        self.x: Matrix = rows.select(features).to_numpy(order="c")
+        self.features = rows.columns[len(tables.dataset_contract([])) :]
+        self.x: Matrix = rows.select(self.features).to_numpy(order="c")
         self.y: Vector = rows["target"].to_numpy()
         self.scale: Matrix = rows["scale"].to_numpy()
         self.symbol: Symbols = (
@@ -132,7 +134,7 @@ def main() -> None:
     function, options = settings.model(name)
     seed, scope = settings.train.seed, settings.train.scope
     rows = tables.read(DATASETS / horizon / "train.parquet")
-    data = Dataset(rows, settings.selected_features)
+    data = Dataset(rows)
     folds = list(
         walk_forward(
             data.dates,
@@ -184,7 +186,7 @@ def main() -> None:
         graphs.save(graph, folder / "model.onnx")
         tables.write(predictions, folder / "folds.parquet")
         pl.DataFrame(
-            {"feature": settings.selected_features, "importance": importance},
+            {"feature": data.features, "importance": importance},
         ).with_columns(pl.col("importance").round(6)).write_csv(folder / "importance.csv")
     error = (predictions["prediction"] - predictions["target"]).pow(2).mean()
     log.info(
