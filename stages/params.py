@@ -5,7 +5,7 @@ reads as text, become numbers here.
 """
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import (
     AfterValidator,
+    BaseModel,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -21,15 +22,28 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from stages import indicators, models, sources
 from stages.errors import ParamsError, few
-from stages.options import Options, validated
+from stages.models import Fitted
+from stages.options import Options, options_of, validated
 
 PARAMS_FILE = Path("params.yaml")
 
 _T = TypeVar("_T")
+
+_TAKEN = ("candidates", "clean", "validation")
+"""What `models/` and `metrics/` hold beside the horizons."""
+
+
+class _NestedError(ValueError):
+    """Mistakes below the key that pydantic knows, each opening with the rest of its dotted key."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
 
 
 def _distinct(values: list[_T]) -> list[_T]:
@@ -53,8 +67,9 @@ def _spreads(values: list[int]) -> list[int]:
 def _macd(values: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     for fast, slow, signal in values:
         if not 1 <= fast < slow or signal < 1:
+            given = [list(value) for value in values]
             raise ValueError(
-                f"each entry is [fast, slow, signal] with fast below slow, got {[list(v) for v in values]}"
+                f"each entry is [fast, slow, signal] with fast below slow, got {given}"
             )
     return _distinct(values)
 
@@ -82,25 +97,26 @@ class DataParams(Options):
     @field_validator("sources")
     @classmethod
     def _check_sources(cls, sections: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {
-            name: _section(name, section, sources.load, sources.names())
-            for name, section in sections.items()
-        }
+        return _each(sections, _source_options)
 
     @model_validator(mode="after")
     def _check_source(self) -> "DataParams":
         if self.source not in sources.names():
-            raise ValueError(_unknown("source", self.source, sources.names()))
+            raise _NestedError([f"source: {_unknown('source', self.source, sources.names())}"])
+        if self.source not in self.sources:
+            try:
+                self.sources.update(_each({self.source: {}}, _source_options))
+            except _NestedError as error:
+                raise _NestedError(_below("sources", error)) from None
         both = sorted(set(self.symbols) & set(self.market))
         if both:
-            raise ValueError(f"{few(both)} cannot be both in symbols and in market")
+            raise _NestedError([f"market: {few(both)} cannot be in symbols as well"])
         return self
 
     @property
     def source_options(self) -> dict[str, Any]:
         """The keyword arguments of the chosen source's `fetch`."""
-        section = self.sources.get(self.source, {})
-        return _section(self.source, section, sources.load, sources.names())
+        return self.sources[self.source]
 
 
 class CleanParams(Options):
@@ -185,8 +201,11 @@ class Params(Options):
     def _check_horizons(cls, horizons: dict[str, int]) -> dict[str, int]:
         if not horizons:
             raise ValueError("name at least one horizon, for example `short: 1`")
-        if "candidates" in horizons:
-            raise ValueError("a horizon cannot be called candidates: models/candidates is taken")
+        taken = [
+            f"{name}: the name is taken; choose another" for name in _TAKEN if name in horizons
+        ]
+        if taken:
+            raise _NestedError(taken)
         return horizons
 
     @field_validator("models")
@@ -197,26 +216,37 @@ class Params(Options):
             raise ValueError(f"the baselines are part of every table; add {few(missing)}")
         if len(sections) == len(models.BASELINES):
             raise ValueError("name at least one model besides the baselines")
-        return {
-            name: _section(name, section, models.load, models.names())
-            for name, section in sections.items()
-        }
+        return _each(sections, _model_options)
 
     @model_validator(mode="after")
     def _check_features(self) -> "Params":
         made = self.feature_names
-        for wanted in self.dataset.features:
-            if not any(fnmatchcase(name, wanted) for name in made):
-                raise ValueError(
-                    f"dataset.features: no section of features makes {wanted}; "
-                    f"{_nearest(wanted, made)}take it out of dataset.features, or add its window"
-                )
-        if self.dataset.scale not in made:
-            raise ValueError(
-                f"dataset.scale: no section of features makes {self.dataset.scale}; "
-                f"{_nearest(self.dataset.scale, made)}name a volatility, such as vol_14"
+        mistakes = [
+            f"dataset.features: no section of features makes {wanted}{_nearest(wanted, made)}; "
+            "take it out of dataset.features, or add its window"
+            for wanted in self.dataset.features
+            if not any(fnmatchcase(name, wanted) for name in made)
+        ]
+        scale = self.dataset.scale
+        if scale not in made:
+            mistakes.append(
+                f"dataset.scale: no section of features makes {scale}{_nearest(scale, made)}; "
+                "name a volatility, such as vol_14"
             )
+        if mistakes:
+            raise _NestedError(mistakes)
         return self
+
+    def model(self, name: str) -> tuple[Callable[..., Fitted], dict[str, Any]]:
+        """The function that fits a candidate, and the keyword arguments to call it with.
+
+        Raises:
+            ParamsError: `models` has no such entry.
+        """
+        if name not in self.models:
+            raise ParamsError([f"models: {_unknown('model', name, list(self.models))}"])
+        options = dict(self.models[name])
+        return models.load(options.pop("kind")), options
 
     @property
     def feature_names(self) -> list[str]:
@@ -244,7 +274,7 @@ def load(path: Path = PARAMS_FILE) -> Params:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError([f"{path}: no such file; run this in the root of the project"]) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError([f"{path}: is no valid YAML ({error})"]) from None
     return parse(content)
 
@@ -258,76 +288,118 @@ def parse(content: object) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise ParamsError([_line(detail) for detail in error.errors()]) from None
+        raise ParamsError(_mistakes(error, Params)) from None
 
 
-def _section(
-    name: str,
-    section: Mapping[str, Any],
-    load_function: Callable[[str], Callable[..., Any]],
-    known: Sequence[str],
-) -> dict[str, Any]:
-    if name not in known:
-        raise ValueError(_unknown("entry", name, known))
+def _source_options(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
+    if name not in sources.names():
+        raise ValueError(_unknown("source", name, sources.names()))
+    return _options(sources.load(name), section)
+
+
+def _model_options(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a candidate, with its `kind` among them."""
+    kind = section.get("kind", name)
+    if kind not in models.names():
+        remedy = "" if "kind" in section else "; name one of them as its kind"
+        raise ValueError(_unknown("kind of model", kind, models.names()) + remedy)
+    if name in models.BASELINES and kind != name:
+        raise _NestedError([f"kind: {name} is a baseline and stays one; name the model otherwise"])
+    options = {key: value for key, value in section.items() if key != "kind"}
+    return {"kind": kind, **_options(models.load(kind), options)}
+
+
+def _options(function: Callable[..., Any], section: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return validated(load_function(name), section)
+        return validated(function, section)
     except ValidationError as error:
-        raise ValueError(
-            "; ".join(f"{name}.{_line(detail, load_function(name))}" for detail in error.errors())
-        ) from None
+        raise _NestedError(_mistakes(error, options_of(function))) from None
 
 
-def _line(detail: ErrorDetails, function: Callable[..., Any] | None = None) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
-    given = detail.get("input")
-    match detail["type"]:
-        case "value_error":
-            text = str(detail["ctx"]["error"])
-            return f"{where}: {text}" if where and not text.startswith(where) else text
-        case "extra_forbidden":
-            return f"{where}: unknown key; {_nearest(where, _keys(where, function))}".rstrip("; ")
-        case "missing":
-            return f"{where}: is missing"
-        case kind if kind.startswith("int"):
-            return f"{where}: must be an integer, got {given!r}"
-        case kind if kind.startswith("float"):
-            return f"{where}: must be a number, got {given!r}"
-        case _:
-            message = detail["msg"].removeprefix("Input should be ").removeprefix("Input ")
-            return f"{where}: should be {message}, got {given!r}"
+def _each(
+    sections: Mapping[str, dict[str, Any]],
+    check: Callable[[str, Mapping[str, Any]], dict[str, Any]],
+) -> dict[str, dict[str, Any]]:
+    """Check every entry under its name, and raise the mistakes of all of them at once."""
+    checked, mistakes = {}, []
+    for name, section in sections.items():
+        try:
+            checked[name] = check(name, section)
+        except ValueError as error:
+            mistakes += _below(name, error)
+    if mistakes:
+        raise _NestedError(mistakes)
+    return checked
 
 
-def _keys(where: str, function: Callable[..., Any] | None) -> list[str]:
-    if function is not None:
-        return list(validated_names(function))
-    model: Any = Params
-    *parents, _ = where.split(".")
-    for parent in parents:
-        model = next(
-            (
-                info.annotation
-                for name, info in model.model_fields.items()
-                if parent in (name, info.alias)
-            ),
-            None,
-        )
-        if not (isinstance(model, type) and issubclass(model, Options)):
-            return []
-    prefix = "".join(f"{parent}." for parent in parents)
-    return [prefix + (info.alias or name) for name, info in model.model_fields.items()]
+def _below(key: str, error: ValueError) -> list[str]:
+    """What an error says of a key, each mistake with its dotted key in front."""
+    if not isinstance(error, _NestedError):
+        return [f"{key}: {error}"]
+    return [f"{key}.{mistake}" if key else mistake for mistake in error.mistakes]
 
 
-def validated_names(function: Callable[..., Any]) -> list[str]:
-    """The keys that a function's section may have."""
-    from stages.options import options_of
+def _mistakes(error: ValidationError, root: type[BaseModel]) -> list[str]:
+    return [line for detail in error.errors() for line in _lines(detail, root)]
 
-    return list(options_of(function).model_fields)
+
+def _lines(detail: ErrorDetails, root: type[BaseModel]) -> list[str]:
+    kind, given = detail["type"], detail.get("input")
+    path = [str(part) for part in detail["loc"]]
+    where = ".".join(path)
+    if kind == "value_error":
+        return _below(where, detail["ctx"]["error"])
+    if kind == "extra_forbidden":
+        return [f"{where}: unknown key{_nearest_key(path, root)}"]
+    if kind == "missing":
+        return [f"{where}: is missing"]
+    if kind == "too_long":
+        return [f"{where}: must have {detail['ctx']['max_length']} entries, got {given!r}"]
+    if kind == "string_pattern_mismatch":
+        name = where.removesuffix(".[key]")
+        return [f"{name}: a name is made of a-z, 0-9 and _, and begins with a letter"]
+    return [f"{where or PARAMS_FILE}: must be {_expected(detail)}, got {given!r}"]
+
+
+def _expected(detail: ErrorDetails) -> str:
+    """What the value should have been, in the words of a reader of YAML."""
+    words = {
+        "int": "an integer",
+        "float": "a number",
+        "date": "a date such as 2012-12-31",
+        "bool": "true or false",
+        "list": "a list",
+        "tuple": "a list",
+        "dict": "a mapping of keys to values",
+        "model": "a mapping of keys to values",
+        "string": "text",
+        "path": "a path",
+    }
+    family = detail["type"].split("_")[0]
+    return words.get(family) or detail["msg"].removeprefix("Input should be ")
+
+
+def _nearest_key(path: Sequence[str], root: type[BaseModel]) -> str:
+    """A hint at the key that was meant, looked up in the section that the path leads to."""
+    section = root
+    for parent in path[:-1]:
+        by_key = dict(_keys(section))
+        annotation = by_key[parent].annotation if parent in by_key else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return ""
+        section = annotation
+    known = [key for key, _ in _keys(section)]
+    return _nearest(path[-1], known) or f"; there are {few(known, 20)}"
+
+
+def _keys(section: type[BaseModel]) -> Iterable[tuple[str, FieldInfo]]:
+    return ((info.alias or name, info) for name, info in section.model_fields.items())
 
 
 def _nearest(wanted: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(wanted, known, n=1)
-    return f"did you mean {close[0]}? " if close else ""
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _unknown(what: str, name: str, known: Sequence[str]) -> str:
-    return f"unknown {what} {name!r}; {_nearest(name, known)}there are {few(known, 20)}"
+def _unknown(what: str, name: object, known: Sequence[str]) -> str:
+    return f"unknown {what} {name!r}{_nearest(str(name), known)}; there are {few(known, 20)}"
