@@ -274,7 +274,13 @@ def load(path: Path = PARAMS_FILE) -> Params:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError([f"{path}: no such file; run this in the root of the project"]) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ParamsError([f"{path}: is no valid YAML (not UTF-8 text)"]) from None
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        reason = ": ".join(filter(None, (error.context, error.problem)))
+        raise ParamsError([f"{path}{line}: is no valid YAML ({reason})"]) from None
+    except yaml.YAMLError as error:
         raise ParamsError([f"{path}: is no valid YAML ({error})"]) from None
     return parse(content)
 
@@ -389,7 +395,7 @@ def _nearest_key(path: Sequence[str], root: type[BaseModel]) -> str:
             return ""
         section = annotation
     known = [key for key, _ in _keys(section)]
-    return _nearest(path[-1], known) or f"; there are {few(known, 20)}"
+    return _nearest(path[-1], known) or f"; there are {few(known, 20) or 'none'}"
 
 
 def _keys(section: type[BaseModel]) -> Iterable[tuple[str, FieldInfo]]:
