@@ -94,11 +94,17 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
     Raises:
         InputError: the file is missing, truncated or no Parquet.
     """
-    try:
+    with _readable(path):
         return pl.read_parquet(path, columns=list(columns) if columns else None, glob=False)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{path}: cannot be read as Parquet ({reason}); fetch or export the file again"
@@ -240,16 +246,25 @@ def empty(contract: Contract) -> pl.DataFrame:
 
 
 def row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-    """Read a table that `Writer` wrote, one row group (whole symbols) at a time."""
-    with pq.ParquetFile(path) as file:
+    """Read a table that `Writer` wrote, one row group (whole symbols) at a time.
+
+    Raises:
+        InputError: as `read`.
+    """
+    wanted = list(columns) if columns else None
+    with _readable(path), pq.ParquetFile(path) as file:
         for index in range(file.num_row_groups):
-            table: pa.Table = file.read_row_group(index, columns=list(columns) if columns else None)
+            table: pa.Table = file.read_row_group(index, columns=wanted)
             frame = pl.from_arrow(table)
             assert isinstance(frame, pl.DataFrame)  # noqa: S101  # a table, never a column
             yield frame
 
 
 def count_row_groups(path: Path) -> int:
-    """How many groups `row_groups` will give."""
-    with pq.ParquetFile(path) as file:
+    """How many groups `row_groups` will give.
+
+    Raises:
+        InputError: as `read`.
+    """
+    with _readable(path), pq.ParquetFile(path) as file:
         return int(file.num_row_groups)
