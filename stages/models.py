@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
+    from lightgbm import Booster
     from onnx import ModelProto
 
 Matrix = npt.NDArray[np.float32]
@@ -30,6 +31,9 @@ OPSETS = {"": 17, "ai.onnx.ml": 3}
 INPUT, OUTPUT = "features", "return"
 
 BASELINES = ("zero", "mean")
+
+BLOCK = 65_536
+"""Rows that are worked on at a time where all of them would need too much memory."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,20 @@ def ridge(x: Matrix, y: Vector, seed: int, *, alpha: PositiveFloat = 1.0) -> Fit
     Args:
         alpha: penalty per training row, so that it means the same for any number of rows.
     """
-    from sklearn.linear_model import Ridge
-
-    wide = x.astype(np.float64)
-    centre, spread = wide.mean(axis=0), wide.std(axis=0)
+    count, features = x.shape
+    centre, level = x.mean(axis=0, dtype=np.float64), float(y.mean())
+    # Normal equations, summed over blocks of rows: no copy of the matrix in double precision.
+    gram, moment = np.zeros((features, features)), np.zeros(features)
+    for start in range(0, count, BLOCK):
+        wide = x[start : start + BLOCK] - centre
+        gram += wide.T @ wide
+        moment += wide.T @ (y[start : start + BLOCK] - level)
+    spread = np.sqrt(np.diag(gram) / count)
     spread[spread == 0] = 1.0
-    # Cholesky on the normal equations: direct, and with one BLAS thread the same everywhere.
-    model = Ridge(alpha=alpha * len(y), solver="cholesky").fit((wide - centre) / spread, y)
-    slope = model.coef_ / spread
-    return _linear(slope, float(model.intercept_ - slope @ centre), weight=model.coef_)
+    penalised = gram / np.outer(spread, spread) + alpha * count * np.eye(features)
+    weight = np.linalg.solve(penalised, moment / spread)
+    slope = weight / spread
+    return _linear(slope, float(level - slope @ centre), weight)
 
 
 def random_forest(
@@ -79,14 +88,18 @@ def random_forest(
     y: Vector,
     seed: int,
     *,
-    n_estimators: PositiveInt = 200,
+    n_estimators: PositiveInt = 100,
     max_depth: PositiveInt = 6,
     min_samples_leaf: PositiveInt = 50,
     max_features: Fraction = 0.33,
-    max_samples: Fraction = 0.5,
-    n_jobs: PositiveInt = 1,
+    max_samples: Fraction = 0.25,
+    n_jobs: PositiveInt = 2,
 ) -> Fitted:
-    """Random forest (Breiman, 2001) with large leaves, since returns are mostly noise."""
+    """Random forest (Breiman, 2001) with large leaves, since returns are mostly noise.
+
+    Args:
+        n_jobs: trees grown at the same time; the forest does not depend on it.
+    """
     from sklearn.ensemble import RandomForestRegressor
 
     model = RandomForestRegressor(
@@ -98,7 +111,7 @@ def random_forest(
         n_jobs=n_jobs,
         random_state=seed,
     ).fit(x, y)
-    # Sums in thread order are not reproducible.
+    # Trees grow alike in any number of threads; only the sum of their predictions does not.
     model.n_jobs = 1
 
     def to_onnx() -> "ModelProto":
@@ -121,8 +134,13 @@ def xgboost(
     subsample: Fraction = 0.7,
     colsample_bytree: Fraction = 0.5,
     reg_lambda: NonNegativeFloat = 1.0,
+    n_jobs: PositiveInt = 2,
 ) -> Fitted:
-    """Gradient-boosted trees (Chen and Guestrin, 2016)."""
+    """Gradient-boosted trees (Chen and Guestrin, 2016).
+
+    Args:
+        n_jobs: threads; the trees do not depend on it.
+    """
     from xgboost import XGBRegressor
 
     model = XGBRegressor(
@@ -133,6 +151,7 @@ def xgboost(
         subsample=subsample,
         colsample_bytree=colsample_bytree,
         reg_lambda=reg_lambda,
+        n_jobs=n_jobs,
         tree_method="hist",
         random_state=seed,
     ).fit(x, y)
@@ -159,9 +178,13 @@ def lightgbm(
     subsample: Fraction = 0.7,
     colsample_bytree: Fraction = 0.5,
     reg_lambda: NonNegativeFloat = 1.0,
-    n_jobs: PositiveInt = 1,
+    n_jobs: PositiveInt = 2,
 ) -> Fitted:
-    """Gradient-boosted trees grown by leaf (Ke et al., 2017)."""
+    """Gradient-boosted trees grown by leaf (Ke et al., 2017).
+
+    Args:
+        n_jobs: threads; the trees do not depend on it.
+    """
     from lightgbm import LGBMRegressor
 
     model = LGBMRegressor(
@@ -186,7 +209,8 @@ def lightgbm(
         from onnxmltools.convert.common.data_types import FloatTensorType
 
         shape = [("features", FloatTensorType([None, x.shape[1]]))]
-        return _named(convert_lightgbm(model, initial_types=shape, target_opset=15, zipmap=False))
+        exact = _with_float32_thresholds(model.booster_)
+        return _named(convert_lightgbm(exact, initial_types=shape, target_opset=15, zipmap=False))
 
     def predict(rows: Matrix) -> Vector:
         values: Any = model.booster_.predict(rows)
@@ -229,6 +253,32 @@ def _linear(slope: Vector, intercept: float, weight: Vector | None = None) -> Fi
         return linear(slope, intercept)
 
     return Fitted(predict, to_onnx, _shares(np.abs(slope if weight is None else weight)))
+
+
+def _with_float32_thresholds(booster: "Booster") -> "Booster":
+    """The same model with each threshold rounded down to float32.
+
+    A graph holds float32. `x <= threshold` then splits every float32 `x` as it did; rounded to
+    the nearest, a threshold could rise to the next `x` and send it to the other side.
+    """
+    from lightgbm import Booster
+
+    def rounded_down(threshold: str) -> str:
+        exact = np.float64(threshold)
+        with np.errstate(over="ignore"):
+            near = np.float32(exact)
+        return repr(float(near if near <= exact else np.nextafter(near, np.float32(-np.inf))))
+
+    name = "threshold="
+    lines = [
+        name + " ".join(map(rounded_down, line.removeprefix(name).split()))
+        if line.startswith(name)
+        else line
+        for line in booster.model_to_string().split("\n")
+        # The sizes of the trees' texts are an index that would no longer fit.
+        if not line.startswith("tree_sizes=")
+    ]
+    return Booster(model_str="\n".join(lines))
 
 
 def _named(model: "ModelProto") -> "ModelProto":
