@@ -1,0 +1,269 @@
+"""What must hold of the repository itself: its layout, its locks, its commands."""
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+TOP_LEVEL = {
+    *("dvc.yaml", "params.yaml", "dvc.lock", "data", "stages", "models", "metrics"),
+    *("great_expectations", "tests", "requirements.in", "requirements.txt"),
+    *("requirements-dev.in", "requirements-dev.txt", "pyproject.toml", "Makefile", "README.md"),
+    *("LICENSE", ".ci", ".dvc", ".dvcignore", ".gitignore", ".gitattributes"),
+    ".pre-commit-config.yaml",
+}
+
+PYTHONS = ("3.11", "3.12", "3.13")
+
+
+def tracked(root: Path) -> list[str]:
+    """The files of the project, those included that are not committed yet."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    return sorted(name for name in listed.split("\0") if name and (root / name).is_file())
+
+
+def texts(root: Path) -> Iterator[tuple[str, str]]:
+    """The text files of the project; the bars that a user commits are the user's."""
+    for name in tracked(root):
+        if name.startswith("data/"):
+            continue
+        content = (root / name).read_bytes()
+        if b"\0" not in content:
+            yield name, content.decode("utf-8")
+
+
+def lines(path: Path) -> list[str]:
+    """The requirements of a file: no comments of their own, no options, no blank lines."""
+    found = path.read_text(encoding="utf-8").splitlines()
+    return [line for line in found if line and not line.startswith((" ", "#", "-c"))]
+
+
+def pins(root: Path) -> list[Requirement]:
+    names = ("requirements.txt", "requirements-dev.txt")
+    return [Requirement(line) for name in names for line in lines(root / name)]
+
+
+def direct(root: Path) -> list[str]:
+    return [
+        line for name in ("requirements.in", "requirements-dev.in") for line in lines(root / name)
+    ]
+
+
+def test_the_top_level_is_complete(repo_root: Path) -> None:
+    present = {name.split("/")[0] for name in tracked(repo_root)}
+    assert present >= TOP_LEVEL
+
+
+def test_a_folder_of_expectations_does_not_shadow_the_package(repo_root: Path) -> None:
+    assert "great_expectations/__init__.py" not in tracked(repo_root)
+
+
+def test_no_file_speaks_of_a_machine_or_of_work_left_undone(repo_root: Path) -> None:
+    # The brackets keep this file from finding itself.
+    paths = r"/[r]oot/|/[h]ome/|/[U]sers/|/[w]ork/|[A-Z]:\\\\"
+    banned = re.compile(rf"(?<![\w.])(?:{paths})|\b(?:TOD[O]|FIXM[E]|XX[X])\b")
+    found = [
+        f"{name}:{number}: {line}"
+        for name, text in texts(repo_root)
+        for number, line in enumerate(text.splitlines(), 1)
+        if banned.search(line)
+    ]
+    assert found == []
+
+
+def test_text_ends_its_lines_alike(repo_root: Path) -> None:
+    assert [name for name, text in texts(repo_root) if "\r" in text] == []
+
+
+def test_every_direct_dependency_has_its_reason(repo_root: Path) -> None:
+    assert [line for line in direct(repo_root) if not re.search(r"\S\s+# \S", line)] == []
+
+
+def test_the_lock_has_one_version_of_each_package_for_every_python(repo_root: Path) -> None:
+    versions: dict[str, set[str]] = {}
+    for pin in pins(repo_root):
+        assert re.fullmatch(r"==[^*]+", str(pin.specifier)), f"{pin} is not pinned"
+        assert "python_" not in str(pin.marker or "").replace("python_implementation", "")
+        versions.setdefault(canonicalize_name(pin.name), set()).add(str(pin.specifier))
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+    wanted = {canonicalize_name(Requirement(line.split("#")[0]).name) for line in direct(repo_root)}
+    assert wanted <= set(versions)
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lock_is_complete(repo_root: Path, python: str) -> None:
+    """It is installed without a resolver: nothing that a package needs may be left out."""
+    environment: dict[str, str] = {
+        **{name: str(value) for name, value in default_environment().items()},
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+    }
+
+    def applies(requirement: Requirement, extras: Sequence[str] = ("",)) -> bool:
+        marker = requirement.marker
+        return marker is None or any(marker.evaluate({**environment, "extra": e}) for e in extras)
+
+    locked = {
+        canonicalize_name(pin.name): next(iter(pin.specifier)).version
+        for pin in pins(repo_root)
+        if applies(pin)
+    }
+    waiting = [Requirement(line.split("#")[0]) for line in direct(repo_root)]
+    seen, wrong = set(), []
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name not in locked or not requirement.specifier.contains(locked[name], prereleases=True):
+            wrong.append(str(requirement))
+            continue
+        key = (name, frozenset(requirement.extras))
+        if key in seen:
+            continue
+        seen.add(key)
+        assert metadata.version(name) == locked[name], f"{name}: run `make install-dev`"
+        needs = (Requirement(text) for text in metadata.requires(name) or ())
+        waiting += [need for need in needs if applies(need, ("", *requirement.extras))]
+    assert wrong == []
+
+
+def test_no_library_for_a_gpu_is_installed(repo_root: Path) -> None:
+    heavy = re.compile(r"^(nvidia|cuda|cupy|triton|torch|xgboost$)")
+    assert [pin.name for pin in pins(repo_root) if heavy.search(pin.name)] == []
+
+
+def test_dvc_reports_nothing_and_never_links_into_its_cache(repo_root: Path) -> None:
+    config = configparser.ConfigParser()
+    config.read(repo_root / ".dvc" / "config", encoding="utf-8")
+    assert config["core"]["analytics"] == "false"
+    assert config["core"]["check_update"] == "false"
+    # A file linked from the cache is changed in the cache when it is changed in place.
+    assert config["cache"]["type"].strip('"') == "reflink,copy"
+
+
+def test_shared_modules_are_light(repo_root: Path) -> None:
+    heavy = ("great_expectations", "lightgbm", "onnx", "pandas", "scipy", "sklearn", "xgboost")
+    script = (
+        "import sys\n"
+        "from stages import errors, indicators, options, params, paths, run, sources, tables\n"
+        "params.load()\n"
+        f"print(*sorted(set(sys.modules) & {set(heavy)}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=repo_root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def makefile(root: Path) -> str:
+    return (root / "Makefile").read_text(encoding="utf-8")
+
+
+def test_every_command_of_make_has_help(repo_root: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):(?!=)", makefile(repo_root), re.MULTILINE))
+    wanted = {"help", "install", "run", "test", "lint", "format", "lock", "benchmarks", "table"}
+    assert targets >= wanted | {"clean"}
+    shown = make(repo_root, "help")
+    helped = dict(re.findall(r"^  make ([a-z-]+) +(\S.*)$", shown, re.MULTILINE))
+    assert set(helped) == targets
+
+
+def make(root: Path, *arguments: str) -> str:
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+
+
+def test_commits_and_ci_are_checked_alike(repo_root: Path) -> None:
+    config = yaml.safe_load((repo_root / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
+    assert [(repo["repo"]) for repo in config["repos"]] == ["local"]
+    assert [hook["entry"] for hook in hooks] == ["make lint"]
+    assert re.search(r"^part .* make .*\blint$", ci(repo_root), re.MULTILINE)
+    assert re.search(r"^part .* make .*\btest$", ci(repo_root), re.MULTILINE)
+
+
+def ci(root: Path) -> str:
+    return (root / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("script", [".ci/run", ".ci/install"])
+def test_scripts_are_well_formed_and_executable(repo_root: Path, script: str) -> None:
+    path = repo_root / script
+    assert os.access(path, os.X_OK)
+    shell = "bash" if "bash" in path.read_text(encoding="utf-8").splitlines()[0] else "sh"
+    subprocess.run([shell, "-n", str(path)], check=True)
+
+
+def install(root: Path, folder: Path, python: str) -> subprocess.CompletedProcess[str]:
+    """`.ci/install` of an environment in `folder`, from the lock that lies there."""
+    return subprocess.run(
+        ["sh", str(root / ".ci" / "install"), ".venv", python, "lock.txt"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_environment_is_made_once_and_anew_after_an_interruption(
+    repo_root: Path, tmp_path: Path
+) -> None:
+    # A lock of no packages: an environment of pip alone, which needs no network.
+    (tmp_path / "lock.txt").write_text("# none\n", encoding="utf-8")
+    made = install(repo_root, tmp_path, sys.executable)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith("Making .venv with Python ")
+    venv = tmp_path / ".venv"
+    assert (venv / "bin" / "python").exists()
+    assert list(venv.glob("lib/*/site-packages/pip/__pycache__/*.pyc"))
+
+    again = install(repo_root, tmp_path, "")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+    (tmp_path / "lock.txt").write_text("# still none\n", encoding="utf-8")
+    updated = install(repo_root, tmp_path, "")
+    assert updated.returncode == 0, updated.stderr
+    assert updated.stdout.startswith("Installing -r lock.txt into .venv")
+
+    (venv / ".unfinished").touch()
+    (venv / "half").touch()
+    anew = install(repo_root, tmp_path, sys.executable)
+    assert anew.returncode == 0, anew.stderr
+    assert anew.stdout.startswith("Making .venv with Python ")
+    assert not (venv / "half").exists()
+    assert not (venv / ".unfinished").exists()
+
+
+def test_a_python_that_is_too_old_is_refused_in_one_line(repo_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "lock.txt").write_text("# none\n", encoding="utf-8")
+    old = tmp_path / "python3.9"
+    pretend = "import sys; sys.version_info = (3, 9, 2); "
+    old.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{pretend}$2"\n', encoding="utf-8")
+    old.chmod(0o755)
+    refused = install(repo_root, tmp_path, str(old))
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"error: {old} is Python 3.9, not 3.11 or newer; "
+        "name one that is, for example: make PYTHON=python3.12 run\n"
+    )
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_a_python_that_is_not_there_is_refused_in_one_line(repo_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "lock.txt").write_text("# none\n", encoding="utf-8")
+    refused = install(repo_root, tmp_path, "python-of-nobody")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "error: python-of-nobody is no Python 3.11 or newer; "
+        "name one that is, for example: make PYTHON=python3.12 run\n"
+    )
