@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from stages import params, tables
+from stages.errors import DataError, few
 from stages.indicators import Array, Panel, definitions
 from stages.params import FeatureParams
 from stages.paths import CLEAN_DAILY, CLEAN_HOURLY, CLEAN_MARKET, FEATURES, FEATURES_DAILY
@@ -57,12 +58,13 @@ def realised_volatility(bars: pl.DataFrame, hourly: pl.DataFrame) -> Array:
     The first hour counts from its open (Andersen and Bollerslev, 1998). NaN where a session has
     no hourly bar.
     """
-    previous = pl.col("adj_close").shift(1).over("symbol", "date")
-    opened = pl.col("open") * pl.col("adj_close") / pl.col("close")
+    # Traded prices will do: no share is split or goes ex-dividend within a session.
+    within = (pl.col("symbol") == pl.col("symbol").shift(1)) & (
+        pl.col("date") == pl.col("date").shift(1)
+    )
+    before = pl.when(within).then(pl.col("close").shift(1)).otherwise("open")
     sessions = (
-        hourly.with_columns(
-            squared=(pl.col("adj_close") / pl.coalesce(previous, opened)).log().pow(2)
-        )
+        hourly.with_columns(squared=(pl.col("close") / before).log().pow(2))
         .group_by("symbol", "date", maintain_order=True)
         .agg(pl.col("squared").sum().sqrt().alias("volatility"))
     )
@@ -73,10 +75,21 @@ def realised_volatility(bars: pl.DataFrame, hourly: pl.DataFrame) -> Array:
 
 
 def market_bars(names: list[str], path: Path = CLEAN_MARKET) -> dict[str, pl.DataFrame]:
-    """The clean bars of each market series, by name in the order of `data.market`."""
+    """The clean bars of each market series, by name in the order of `data.market`.
+
+    Raises:
+        DataError: the file has no bar of a series.
+    """
     if not names:
         return {}
     bars = tables.read(path)
+    there = bars["symbol"].unique().sort().to_list()
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise DataError(
+            f"{path}: no bar of {few(missing)}, it has {few(there) or 'none'}; "
+            "take it out of data.market, or bring its bars"
+        )
     return {name: bars.filter(pl.col("symbol") == name) for name in names}
 
 

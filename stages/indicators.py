@@ -12,7 +12,7 @@ Bollinger on Bollinger Bands, 2001; G. Appel, Technical Analysis, 2005 (MACD).
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import coreforecast.lag_transforms as kernels
 import numpy as np
@@ -24,15 +24,22 @@ if TYPE_CHECKING:
     from stages.params import FeatureParams
 
 Array = npt.NDArray[np.float64]
+_T = TypeVar("_T")
 
 SEED_WEIGHT = 0.0025
 """An exponential average is given once its first bar weighs less than this."""
 
-NEGLIGIBLE = 1e-9
-"""Bars that weigh less than this in every exponential average may be cut off (`lookback`)."""
+NEGLIGIBLE = 1e-12
+"""Bars that weigh less than this in every exponential average may be cut off (`lookback`), so that
+even after a fall to a millionth of the former price nothing of them shows."""
+
+UNMOVED = 1e-7
+"""A price that moves less than this share of itself a bar, smoothed, has not moved."""
 
 STALE_DAYS = 7
 """A market bar older than this many days says nothing about today."""
+
+_NEVER = np.iinfo(np.int32).min
 
 
 class Feature(NamedTuple):
@@ -70,34 +77,37 @@ class Panel:
         self._hourly = hourly_volatility
         self._same_session = market_same_session
         self._threads = threads
-        self._kept: dict[Any, Array] = {}
+        self._kept: dict[Any, Any] = {}
         starts = np.flatnonzero(_changes(bars["symbol"]))
         self._indptr = np.append(starts, bars.height).astype(np.int32)
         lengths = np.diff(self._indptr)
+        numbers = np.repeat(np.arange(starts.size, dtype=np.uint32), lengths)
+        self._number = pl.Series("number", numbers).set_sorted()
         self.position = np.arange(bars.height) - np.repeat(self._indptr[:-1], lengths)
         self.dates = bars["date"].to_physical().to_numpy()
 
     def series(self, name: str) -> Array:
         """A price, volume or return series, adjusted; see the methods `_<name>`."""
-        return (
-            self._kept[name] if name in self._kept else self.keep(name, getattr(self, f"_{name}"))
-        )
+        if name not in self._kept:
+            self._kept[name] = getattr(self, f"_{name}")()
+        values: Array = self._kept[name]
+        return values
 
     def lag(self, name: str, bars: int) -> Array:
         """The series `bars` rows earlier in the same symbol; NaN before its first."""
-        return self._kernel(kernels.Lag(bars), name, bars)
+        return self._kernel(kernels.Lag(bars), name)
 
     def mean(self, name: str, window: int) -> Array:
-        """Simple moving average."""
-        return self._kernel(kernels.RollingMean(0, window), name, window - 1)
+        """Simple moving average; NaN before the first whole window."""
+        return self._rolling(name, "mean", window)
 
     def std(self, name: str, window: int) -> Array:
-        """Moving standard deviation with n - 1 in the denominator."""
-        return self._kernel(kernels.RollingStd(0, window), name, window - 1)
+        """Moving standard deviation with n - 1 in the denominator; NaN as in `mean`."""
+        return self._rolling(name, "std", window)
 
     def smooth(self, name: str, alpha: float) -> Array:
         """Exponential average s_t = alpha x_t + (1 - alpha) s_(t-1), seeded by the first bar."""
-        return self._kernel(kernels.ExponentiallyWeightedMean(0, alpha), name, 0)
+        return self._kernel(kernels.ExponentiallyWeightedMean(0, alpha), name)
 
     def known(self, values: Array, after: int) -> Array:
         """The values with NaN in the first `after` rows of each symbol."""
@@ -105,17 +115,20 @@ class Panel:
 
     def market_return(self, name: str, lag: int) -> Array:
         """Return of a market series, as of each row's date, `lag - 1` of its sessions earlier."""
-        bars = self._market[name]
-        close = bars["adj_close"].to_numpy()
-        returns = np.full(close.size, np.nan)
-        returns[1:] = close[1:] / close[:-1] - 1
-        dates = bars["date"].to_physical().to_numpy()
-        newest = (
-            np.searchsorted(dates, self.dates, side="right" if self._same_session else "left") - 1
-        )
-        index = newest - (lag - 1)
-        fresh = (index >= 0) & (self.dates - dates[np.maximum(newest, 0)] <= STALE_DAYS)
-        return np.where(fresh, returns[np.maximum(index, 0)], np.nan)
+        returns = self.keep(("market", name), lambda: _returns_of(self._market[name]))
+        newest = self.keep(("newest", name), lambda: self._newest(self._market[name]))
+        # The first return is unknown: it stands for every one before it, and for a stale one.
+        return returns[np.maximum(newest - (lag - 1), 0)]
+
+    def _newest(self, market: pl.DataFrame) -> npt.NDArray[np.intp]:
+        """Row of the newest market bar that each date knows; far below 0 if it is stale."""
+        dates = market["date"].to_physical().to_numpy()
+        if not dates.size:
+            return np.full(self.dates.size, _NEVER)
+        side: Literal["left", "right"] = "right" if self._same_session else "left"
+        newest = np.searchsorted(dates, self.dates, side=side) - 1
+        fresh = self.dates - dates[np.maximum(newest, 0)] <= STALE_DAYS
+        return np.where(fresh, newest, _NEVER)
 
     def calendar(self, field: str) -> Array:
         """A number that the date alone gives, such as `day_of_week` (Monday is 1)."""
@@ -135,20 +148,32 @@ class Panel:
             return np.full(self._bars.height, np.nan)
         return self._hourly
 
-    def keep(self, key: Any, compute: Callable[[], Array]) -> Array:
+    def keep(self, key: Any, compute: Callable[[], _T]) -> _T:
         """Compute a series once; under a plain name it can be used like the built-in ones."""
         if key not in self._kept:
             self._kept[key] = compute()
-        return self._kept[key]
+        kept: _T = self._kept[key]
+        return kept
 
-    def _kernel(self, transform: Any, name: str, warm_up: int) -> Array:
+    def _kernel(self, transform: Any, name: str) -> Array:
         def compute() -> Array:
             grouped = GroupedArray(self.series(name), self._indptr, num_threads=self._threads)
             values: Array = transform.transform(grouped)
-            return self.known(values, warm_up) if warm_up else values
+            return values
 
         key = (type(transform).__name__, name, *sorted(vars(transform).items()))
         return self.keep(key, compute)
+
+    def _rolling(self, name: str, statistic: str, window: int) -> Array:
+        # A running sum or sum of squares carries the rounding of all that it has seen: after a
+        # crash from 1000 to 1 the spread was off by 4e-5, and never 0 again on flat prices. The
+        # kernels of polars do not suffer from that.
+        def compute() -> Array:
+            rolling = getattr(pl.col("values"), f"rolling_{statistic}")(window).over("number")
+            frame = pl.DataFrame({"values": self.series(name), "number": self._number})
+            return frame.select(rolling.fill_null(np.nan)).to_series().to_numpy()
+
+        return self.keep((statistic, name, window), compute)
 
     def column(self, name: str) -> Array:
         """A column of the bars as traded."""
@@ -208,16 +233,16 @@ def _returns(params: "FeatureParams") -> dict[str, Feature]:
     for w in params.momentum:
         made[f"mom_{w}"] = Feature(partial(_momentum, window=w), w)
     for w in params.volatility:
-        made[f"vol_{w}"] = Feature(partial(_volatility, window=w), w + 1)
+        made[f"vol_{w}"] = Feature(partial(_volatility, window=w), w)
     for w in params.relative_volume:
-        made[f"relative_volume_{w}"] = Feature(partial(_relative_volume, window=w), w)
+        made[f"relative_volume_{w}"] = Feature(partial(_relative_volume, window=w), w - 1)
     return made
 
 
 def _averages(params: "FeatureParams") -> dict[str, Feature]:
     made = {}
     for kind, average, windows, memory in (
-        ("sma", _sma, params.sma, int),
+        ("sma", _sma, params.sma, lambda window: window - 1),
         ("ema", _ema, params.ema, _tail),
     ):
         for w in windows:
@@ -230,13 +255,13 @@ def _averages(params: "FeatureParams") -> dict[str, Feature]:
 def _oscillators(params: "FeatureParams") -> dict[str, Feature]:
     made = {}
     for w in params.rsi:
-        made[f"rsi_{w}"] = Feature(partial(_rsi, window=w), _tail(_wilder(w)))
+        made[f"rsi_{w}"] = Feature(partial(_rsi, window=w), 1 + _tail(_wilder(w)))
     for fast, slow, signal in params.macd:
         spans = f"{fast}_{slow}_{signal}"
         line = partial(_macd, fast=fast, slow=slow)
         trigger = partial(_macd_signal, fast=fast, slow=slow, signal=signal)
         histogram = partial(_macd_histogram, fast=fast, slow=slow, signal=signal)
-        memory = _tail(slow) + _tail(signal)
+        memory = _tail(max(slow, signal)) + _warm_up(min(slow, signal))
         made[f"macd_{spans}"] = Feature(partial(_level, compute=line), memory)
         made[f"macd_signal_{spans}"] = Feature(partial(_level, compute=trigger), memory)
         made[f"rel_macd_{spans}"] = Feature(partial(_relative, compute=line), memory)
@@ -248,20 +273,21 @@ def _ranges(params: "FeatureParams") -> dict[str, Feature]:
     made = {}
     for w in params.bollinger:
         band = partial(_band, window=w, width=params.bollinger_width)
-        made[f"bb_upper_{w}"] = Feature(partial(_level, compute=partial(band, side=1)), w)
-        made[f"bb_lower_{w}"] = Feature(partial(_level, compute=partial(band, side=-1)), w)
-        made[f"bb_position_{w}"] = Feature(partial(_band_position, band=band), w)
-        made[f"bb_width_{w}"] = Feature(partial(_band_width, band=band, window=w), w)
+        made[f"bb_upper_{w}"] = Feature(partial(_level, compute=partial(band, side=1)), w - 1)
+        made[f"bb_lower_{w}"] = Feature(partial(_level, compute=partial(band, side=-1)), w - 1)
+        made[f"bb_position_{w}"] = Feature(partial(_band_position, band=band), w - 1)
+        made[f"bb_width_{w}"] = Feature(partial(_band_width, band=band, window=w), w - 1)
     for w in params.atr:
-        values = partial(_atr, window=w)
-        made[f"atr_{w}"] = Feature(partial(_level, compute=values), _tail(_wilder(w)))
-        made[f"rel_atr_{w}"] = Feature(partial(_relative, compute=values), _tail(_wilder(w)))
+        values, memory = partial(_atr, window=w), 1 + _tail(_wilder(w))
+        made[f"atr_{w}"] = Feature(partial(_level, compute=values), memory)
+        made[f"rel_atr_{w}"] = Feature(partial(_relative, compute=values), memory)
     return made
 
 
 def _context(params: "FeatureParams", market: Sequence[str]) -> dict[str, Feature]:
+    # A market series may be ahead of the symbol by bars that say nothing of today yet.
     made = {
-        f"{name}_return_lag{k}": Feature(partial(_market_lag, name=name, lag=k), k)
+        f"{name}_return_lag{k}": Feature(partial(_market_lag, name=name, lag=k), k + STALE_DAYS)
         for name in market
         for k in params.market_lags
     }
@@ -304,6 +330,12 @@ def _changes(symbols: pl.Series) -> npt.NDArray[np.bool_]:
     return (symbols != symbols.shift(1)).fill_null(value=True).to_numpy()
 
 
+def _returns_of(market: pl.DataFrame) -> Array:
+    """Return per bar, the first NaN, even if there is no bar."""
+    close = market["adj_close"].to_numpy()
+    return np.concatenate(([np.nan], close[1:] / close[:-1] - 1))
+
+
 def _level(panel: Panel, compute: Callable[[Panel], Array]) -> Array:
     """A price level in the traded price of its own day."""
     return compute(panel) / panel.series("factor")
@@ -344,18 +376,21 @@ def _volatility(panel: Panel, window: int) -> Array:
 
 
 def _relative_volume(panel: Panel, window: int) -> Array:
+    """Volume over its average; 0 where nothing is traded, even if nothing was before."""
+    volume, average = panel.series("volume"), panel.mean("volume", window)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return panel.series("volume") / panel.mean("volume", window)
+        relative = volume / average
+    return panel.known(np.where(volume == 0, 0.0, relative), window - 1)
 
 
 def _rsi(panel: Panel, window: int) -> Array:
-    """Wilder's relative strength index, 0 to 100; 50 where the price has not moved at all."""
+    """Wilder's relative strength index, 0 to 100; 50 where the price has not moved."""
     span = _wilder(window)
     gain, loss = (panel.smooth(side, _alpha(span)) for side in ("gain", "loss"))
     moved = gain + loss
     with np.errstate(divide="ignore", invalid="ignore"):
-        strength = np.where(moved > 0, 100 * gain / moved, 50.0)
-    return panel.known(strength, _warm_up(span))
+        strength = np.where(moved > UNMOVED * panel.series("close"), 100 * gain / moved, 50.0)
+    return panel.known(strength, 1 + _warm_up(span))
 
 
 def _macd(panel: Panel, fast: int, slow: int) -> Array:
@@ -395,7 +430,7 @@ def _band_width(panel: Panel, band: Callable[..., Array], window: int) -> Array:
 
 def _atr(panel: Panel, window: int) -> Array:
     span = _wilder(window)
-    return panel.known(panel.smooth("true_range", _alpha(span)), _warm_up(span))
+    return panel.known(panel.smooth("true_range", _alpha(span)), 1 + _warm_up(span))
 
 
 def _market_lag(panel: Panel, name: str, lag: int) -> Array:
