@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from stages.models import INPUT, OPSETS, OUTPUT, Matrix, Vector
+from stages.models import BLOCK, INPUT, OPSETS, OUTPUT, Matrix, Vector
 
 IR_VERSION = 8
 """Old enough for the runtimes of the last years; fixed, so that bytes do not depend on onnx."""
@@ -177,11 +177,18 @@ class Session:
         scale: Matrix | None = None,
         symbol: npt.NDArray[np.int64] | None = None,
     ) -> dict[str, npt.NDArray[np.float32]]:
-        """Run the graph on rows; returns its outputs as arrays of shape (rows,)."""
-        given = {INPUT: features, SCALE: scale, SYMBOL: symbol}
+        """Run the graph on rows, a block at a time; returns its outputs, (rows,) each."""
+        given: dict[str, Any] = {INPUT: features, SCALE: scale, SYMBOL: symbol}
+        inputs = {name: given[name] for name in self._inputs}
         names = [entry.name for entry in self._session.get_outputs()]
-        values = self._session.run(names, {name: given[name] for name in self._inputs})
-        return {name: value.reshape(-1) for name, value in zip(names, values, strict=True)}
+        blocks = [
+            self._session.run(
+                names, {name: value[start : start + BLOCK] for name, value in inputs.items()}
+            )
+            for start in range(0, max(1, len(features)), BLOCK)
+        ]
+        columns = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        return {name: values.reshape(-1) for name, values in zip(names, columns, strict=True)}
 
 
 def save(model: ModelProto, path: Path) -> None:

@@ -119,7 +119,7 @@ def random_forest(
 
         return _named(convert(model, x[:1], target_opset=OPSETS))
 
-    return Fitted(model.predict, to_onnx, _shares(model.feature_importances_))
+    return Fitted(model.predict, to_onnx, shares(model.feature_importances_))
 
 
 def xgboost(
@@ -134,12 +134,12 @@ def xgboost(
     subsample: Fraction = 0.7,
     colsample_bytree: Fraction = 0.5,
     reg_lambda: NonNegativeFloat = 1.0,
-    n_jobs: PositiveInt = 2,
+    n_jobs: PositiveInt = 1,
 ) -> Fitted:
     """Gradient-boosted trees (Chen and Guestrin, 2016).
 
     Args:
-        n_jobs: threads; the trees do not depend on it.
+        n_jobs: threads; the trees do not depend on it, and on few rows one is the fastest.
     """
     from xgboost import XGBRegressor
 
@@ -163,7 +163,7 @@ def xgboost(
         shape = [("features", FloatTensorType([None, x.shape[1]]))]
         return _named(convert_xgboost(model, initial_types=shape, target_opset=15))
 
-    return Fitted(model.predict, to_onnx, _shares(model.feature_importances_))
+    return Fitted(model.predict, to_onnx, shares(model.feature_importances_))
 
 
 def lightgbm(
@@ -178,12 +178,12 @@ def lightgbm(
     subsample: Fraction = 0.7,
     colsample_bytree: Fraction = 0.5,
     reg_lambda: NonNegativeFloat = 1.0,
-    n_jobs: PositiveInt = 2,
+    n_jobs: PositiveInt = 1,
 ) -> Fitted:
     """Gradient-boosted trees grown by leaf (Ke et al., 2017).
 
     Args:
-        n_jobs: threads; the trees do not depend on it.
+        n_jobs: threads; the trees do not depend on it, and on few rows one is the fastest.
     """
     from lightgbm import LGBMRegressor
 
@@ -216,7 +216,7 @@ def lightgbm(
         values: Any = model.booster_.predict(rows)
         return np.asarray(values, dtype=np.float64)
 
-    return Fitted(predict, to_onnx, _shares(model.feature_importances_))
+    return Fitted(predict, to_onnx, shares(model.feature_importances_))
 
 
 _KINDS: dict[str, Callable[..., Fitted]] = {
@@ -235,7 +235,8 @@ def load(kind: str) -> Callable[..., Fitted]:
     return _KINDS[kind]
 
 
-def _shares(importance: npt.NDArray[Any]) -> Vector:
+def shares(importance: npt.NDArray[Any]) -> Vector:
+    """Importances as shares of their sum; all 0 where that is 0."""
     importance = np.asarray(importance, dtype=np.float64)
     total = importance.sum()
     return importance / total if total > 0 else importance
@@ -252,7 +253,7 @@ def _linear(slope: Vector, intercept: float, weight: Vector | None = None) -> Fi
 
         return linear(slope, intercept)
 
-    return Fitted(predict, to_onnx, _shares(np.abs(slope if weight is None else weight)))
+    return Fitted(predict, to_onnx, shares(np.abs(slope if weight is None else weight)))
 
 
 def _with_float32_thresholds(booster: "Booster") -> "Booster":

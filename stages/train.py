@@ -7,6 +7,7 @@ not seen; `importance.csv`. The hold-out is never read here.
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,9 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from stages import graphs, params, tables
-from stages.errors import DataError
+from stages.errors import DataError, few
 from stages.folds import Fold, walk_forward
-from stages.models import Fitted, Matrix, Vector
+from stages.models import Fitted, Matrix, Vector, shares
 from stages.paths import CANDIDATES, DATASETS
 from stages.run import log, progress, run
 
@@ -40,38 +41,56 @@ FOLDS_CONTRACT: tables.Contract = {
 
 Fit = Callable[[Matrix, Vector], Fitted]
 Symbols = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.intp]
 
 
 class Dataset:
     """A dataset as arrays, its features in the order of the file.
 
+    Args:
+        path: a file in the columns of `tables.dataset_contract`.
+        names: the symbols that `symbol` counts, by default those of the file.
+        only_named: leave out the rows of other symbols.
+
     Attributes:
+        rows: the columns that are no features.
         x, y, scale: features (rows, features), targets (rows,), volatility (rows,).
-        symbol: index of each row's symbol in `names`, (rows,).
+        symbol: index of each row's symbol in `names`, (rows,); -1 for another symbol.
+
+    Raises:
+        InputError: the file is missing or cannot be read.
     """
 
-    def __init__(self, rows: pl.DataFrame, names: list[str] | None = None) -> None:
-        self.rows = rows
-        self.names = names or rows["symbol"].unique().sort().to_list()
-        self.features = rows.columns[len(tables.dataset_contract([])) :]
-        self.x: Matrix = rows.select(self.features).to_numpy(order="c")
-        self.y: Vector = rows["target"].to_numpy()
-        self.scale: Matrix = rows["scale"].to_numpy()
+    def __init__(
+        self, path: Path, names: list[str] | None = None, *, only_named: bool = False
+    ) -> None:
+        every = tables.read(path, list(tables.dataset_contract([])))
+        self.names: list[str] = names or every["symbol"].unique().sort().to_list()
+        kept = every["symbol"].is_in(self.names) if only_named else None
+        self.rows = every if kept is None else every.filter(kept)
+        self.features = list(pl.read_parquet_schema(path))[every.width :]
+        self.x: Matrix = np.empty((self.rows.height, len(self.features)), dtype=np.float32)
+        # Column by column, so that the features are in memory once.
+        for column, name in enumerate(self.features):
+            values = tables.read(path, [name])[name]
+            self.x[:, column] = values if kept is None else values.filter(kept)
+        self.y: Vector = self.rows["target"].to_numpy()
+        self.scale: Matrix = self.rows["scale"].to_numpy()
         self.symbol: Symbols = (
-            rows["symbol"]
+            self.rows["symbol"]
             .replace_strict(self.names, range(len(self.names)), default=-1, return_dtype=pl.Int64)
             .to_numpy()
         )
-        self.dates = rows["date"].to_physical().to_numpy()
-        self.target_dates = rows["target_date"].to_physical().to_numpy()
+        self.dates = self.rows["date"].to_physical().to_numpy()
+        self.target_dates = self.rows["target_date"].to_physical().to_numpy()
 
 
-def fit_pooled(fit: Fit, data: Dataset, rows: npt.NDArray[np.intp]) -> Fitted:
-    """One model from the rows of all symbols."""
+def fit_pooled(fit: Fit, data: Dataset, rows: Rows | slice) -> Fitted:
+    """One model from the rows of all symbols; a slice is not copied."""
     return fit(data.x[rows], data.y[rows])
 
 
-def fit_per_symbol(fit: Fit, data: Dataset, rows: npt.NDArray[np.intp]) -> dict[int, Fitted]:
+def fit_per_symbol(fit: Fit, data: Dataset, rows: Rows) -> dict[int, Fitted]:
     """One model per symbol that has at least `MIN_ROWS` of the rows."""
     parts = {index: rows[data.symbol[rows] == index] for index in range(len(data.names))}
     return {
@@ -96,11 +115,7 @@ def out_of_fold(fit: Fit, data: Dataset, folds: list[Fold], scope: str, label: s
         else:
             fitted = fit_per_symbol(fit, data, fold.train)
             valid = valid[np.isin(data.symbol[valid], list(fitted))]
-            prediction = np.empty(len(valid))
-            for index, model in fitted.items():
-                own = data.symbol[valid] == index
-                if own.any():
-                    prediction[own] = model.predict(data.x[valid[own]])
+            prediction = _predict_per_symbol(fitted, data, valid)
         parts.append(
             data.rows[valid]
             .select("symbol", "date", "target_date", "scale", "target")
@@ -110,6 +125,16 @@ def out_of_fold(fit: Fit, data: Dataset, folds: list[Fold], scope: str, label: s
             )
         )
     return pl.concat(parts).select(list(FOLDS_CONTRACT))
+
+
+def _predict_per_symbol(fitted: dict[int, Fitted], data: Dataset, rows: Rows) -> Vector:
+    """Predict each row by its symbol's model, which there must be."""
+    prediction = np.empty(len(rows))
+    for index, model in fitted.items():
+        own = data.symbol[rows] == index
+        if own.any():
+            prediction[own] = model.predict(data.x[rows[own]])
+    return prediction
 
 
 def check_parity(native: Vector, graph: Vector, name: str) -> None:
@@ -127,14 +152,23 @@ def check_parity(native: Vector, graph: Vector, name: str) -> None:
         )
 
 
+def _check_rows(data: Dataset) -> None:
+    counts = np.bincount(data.symbol, minlength=len(data.names))
+    short = [name for name, count in zip(data.names, counts, strict=True) if count < MIN_ROWS]
+    if short:
+        raise DataError(
+            f"train.scope per_symbol: {few(short)}: fewer than {MIN_ROWS} training rows; take "
+            "them out of data.symbols or set train.scope to pooled"
+        )
+
+
 def main() -> None:
     """Train, check and write one candidate."""
     settings = params.load()
     horizon, name = sys.argv[1:]
     function, options = settings.model(name)
     seed, scope = settings.train.seed, settings.train.scope
-    rows = tables.read(DATASETS / horizon / "train.parquet")
-    data = Dataset(rows)
+    data = Dataset(DATASETS / horizon / "train.parquet")
     folds = list(
         walk_forward(
             data.dates,
@@ -154,29 +188,27 @@ def main() -> None:
     def fit(x: Matrix, y: Vector) -> Fitted:
         return function(x, y, seed, **options)
 
+    if scope == "per_symbol":
+        _check_rows(data)
     every = np.arange(len(data.y))
     sample = every[:: max(1, len(every) // PARITY_ROWS)]
+    # One thread for BLAS, whose sums depend on it; a model with threads of its own has n_jobs.
     with threadpool_limits(limits=1):
         predictions = out_of_fold(fit, data, folds, scope, f"{name}@{horizon}")
+        if predictions.is_empty():
+            raise DataError(
+                f"train.scope per_symbol: in no fold has a symbol {MIN_ROWS} training rows; raise "
+                "train.first_fold, bring more history or set train.scope to pooled"
+            )
         if scope == "pooled":
-            final = fit_pooled(fit, data, every)
+            final = fit_pooled(fit, data, slice(None))
             graph, importance = final.to_onnx(), final.importance
             native = final.predict(data.x[sample])
         else:
             fitted = fit_per_symbol(fit, data, every)
-            absent = [data.names[i] for i in range(len(data.names)) if i not in fitted]
-            if absent:
-                raise DataError(
-                    f"train.scope per_symbol: {', '.join(absent)}: fewer than {MIN_ROWS} training "
-                    "rows; take them out of data.symbols or set train.scope to pooled"
-                )
             graph = graphs.by_symbol([fitted[i].to_onnx() for i in sorted(fitted)])
-            importance = np.mean([fitted[i].importance for i in sorted(fitted)], axis=0)
-            native = np.empty(len(sample))
-            for index, model in fitted.items():
-                own = data.symbol[sample] == index
-                if own.any():
-                    native[own] = model.predict(data.x[sample[own]])
+            importance = shares(np.sum([fitted[i].importance for i in sorted(fitted)], axis=0))
+            native = _predict_per_symbol(fitted, data, sample)
         session = graphs.Session(graph)
         served = session(data.x[sample], symbol=data.symbol[sample].reshape(-1, 1))["return"]
         check_parity(np.asarray(native, dtype=np.float64), served.astype(np.float64), name)
