@@ -24,7 +24,7 @@ class Request:
     Attributes:
         symbols: the symbols wanted; empty means every symbol that the source has.
         market: the market series wanted (an index, VIX), by name.
-        as_of: newest session that may be returned; later bars must not be.
+        as_of: newest session wanted; ingest cuts the bars and actions that come after it.
         path: `data.path`, the folder or file that file sources read.
         known: newest session already held, per (kind, symbol); a network source fetches
             only what follows it, a local one may ignore it.
@@ -39,13 +39,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Series:
-    """One symbol's bars as a source has them, in the columns of `tables.RAW_DAILY` or
-    `tables.RAW_HOURLY`, in the source's own order, with nothing repaired.
+    """One symbol's bars as a source has them, in its own order, with nothing repaired.
 
     Attributes:
+        bars: in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`.
         actions: corporate actions in the columns of `tables.ACTIONS`, or None where the source
             knows none.
-        partial: the bars only continue what `Request.known` says is held.
+        partial: the bars only continue what `Request.known` says is held; where they overlap it,
+            they replace it.
     """
 
     kind: Kind

@@ -1,0 +1,271 @@
+"""Bring the bars that `data:` names to `data/raw/`, one Parquet file per symbol.
+
+`daily/` and `market/` hold `tables.RAW_DAILY`, `hourly/` holds `tables.RAW_HOURLY`, and
+`actions.parquet` holds `tables.ACTIONS`: rows as the source has them, up to `data.as_of`. What is
+wrong with a bar is for clean to say; what cannot be read as bars stops here. `source.json` tells
+what made the folder, so that bars of another source are never continued.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any, cast, get_args
+from urllib.parse import quote, unquote
+
+import polars as pl
+from pydantic_core import to_jsonable_python
+
+from stages import params, sources, tables
+from stages.errors import DataError, ParamsError, SourceError, few
+from stages.params import DataParams
+from stages.paths import RAW
+from stages.run import log, progress, run
+from stages.sources import Kind, Request, Series
+
+CONTRACTS: Mapping[Kind, tables.Contract] = {
+    "daily": tables.RAW_DAILY,
+    "hourly": tables.RAW_HOURLY,
+    "market": tables.RAW_DAILY,
+}
+
+_PLAIN = " !#$&'()+,-.=@^_~"
+"""Marks that stay as they are in a file name, beside letters and digits."""
+
+_HOW_TO_ASK = ("retries", "backoff")
+"""Options of a source that do not change its bars."""
+
+
+def file_name(symbol: str) -> str:
+    """The name of a symbol's file: other marks percent-encoded, so that `unquote` undoes it.
+
+    `EUR/USD` becomes `EUR%2FUSD.parquet`; `M&M`, `TCS.NS` and `^GSPC` stay.
+    """
+    name = quote(symbol, safe=_PLAIN)
+    # A leading point would hide the file.
+    return f"{'%2E' + name[1:] if name.startswith('.') else name}.parquet"
+
+
+def clock(kind: Kind) -> str:
+    """The column that says when a bar was."""
+    return "timestamp" if kind == "hourly" else "date"
+
+
+class Held(Mapping[tuple[Kind, str], date]):
+    """The newest day held per kind and symbol, and the bars themselves.
+
+    A file is read only when a source asks for it, so that a local source does not pay for it.
+    """
+
+    def __init__(self, raw: Path) -> None:
+        self._raw = raw
+
+    def __getitem__(self, key: tuple[Kind, str]) -> date:
+        file = self._file(*key)
+        if not file.is_file():
+            raise KeyError(key)
+        return cast("date", tables.read(file, [clock(key[0])]).to_series().dt.date().max())
+
+    def __iter__(self) -> Iterator[tuple[Kind, str]]:
+        for kind in get_args(Kind):
+            for file in sorted((self._raw / kind).glob("*.parquet")):
+                yield kind, unquote(file.stem)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def bars(self, kind: Kind, symbol: str) -> pl.DataFrame:
+        """The bars held, or none."""
+        file = self._file(kind, symbol)
+        return tables.read(file) if file.is_file() else tables.empty(CONTRACTS[kind])
+
+    def actions(self, symbol: str) -> pl.DataFrame:
+        """The corporate actions held of one symbol."""
+        return tables.read(self._raw / "actions.parquet").filter(pl.col("symbol") == symbol)
+
+    def _file(self, kind: Kind, symbol: str) -> Path:
+        return self._raw / kind / file_name(symbol)
+
+
+@dataclass
+class Ingested:
+    """What came in: symbols and bars per kind, actions, and the newest session of a symbol."""
+
+    symbols: dict[Kind, list[str]] = field(default_factory=lambda: {kind: [] for kind in CONTRACTS})
+    bars: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(CONTRACTS, 0))
+    actions: int = 0
+    newest: date = date.min
+
+    def count(self, kind: Kind, symbol: str, days: pl.Series) -> None:
+        """Take note of a series by the days of its bars."""
+        self.symbols[kind].append(symbol)
+        self.bars[kind] += days.len()
+        if kind != "market":
+            self.newest = max(self.newest, cast("date", days.max()))
+
+
+def ingest(data: DataParams, raw: Path) -> Ingested:
+    """Build `raw` anew beside the former folder, then swap; on any error the former stands.
+
+    Raises:
+        InputError: a file of the user cannot be read as bars.
+        SourceError: the source has not what was asked for, or cannot be reached.
+        DataError: the source breaks the contract of its bars.
+    """
+    origin = _origin(data)
+    with tables.replacing(raw) as partial:
+        held = Held(raw) if _made_by(raw) == origin else None
+        done = _fill(partial, data, held)
+        (partial / "source.json").write_text(origin, encoding="utf-8")
+    return done
+
+
+def _fill(folder: Path, data: DataParams, held: Held | None) -> Ingested:
+    """Write every bar and action that `data` asks for into a new folder."""
+    request = Request(
+        symbols=tuple(data.symbols),
+        market=tuple(data.market),
+        as_of=data.as_of,
+        path=data.path,
+        known={} if held is None else held,
+    )
+    done = Ingested()
+    actions = [tables.empty(tables.ACTIONS)]
+    first_days: dict[str, date | None] = {}
+    total = len(data.symbols) + len(data.market) if data.symbols else None
+    fetched = sources.load(data.source)(request, **data.source_options)
+    for series in progress(fetched, "ingest", total):
+        kind, symbol = series.kind, series.symbol
+        if symbol in done.symbols[kind]:
+            raise SourceError(f"{data.source}: {symbol}: came twice as {kind}")
+        bars, known_actions = _whole(series, held, data.source)
+        days = sessions(bars, kind, data.calendar)
+        known = days <= data.as_of
+        if not known.any():
+            first_days.setdefault(symbol, cast("date | None", days.min()))
+            continue
+        tables.write(bars.filter(known), folder / kind / file_name(symbol))
+        actions.append(known_actions)
+        done.count(kind, symbol, days.filter(known))
+    _check_complete(data, done, first_days)
+    table = pl.concat(actions).filter(pl.col("date") <= data.as_of).unique()
+    tables.write(table.sort(*tables.ACTIONS), folder / "actions.parquet")
+    done.actions = table.height
+    return done
+
+
+def _whole(series: Series, held: Held | None, source: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The bars and actions of a series, checked, and continued from what is held."""
+    kind, symbol, column = series.kind, series.symbol, clock(series.kind)
+    bars = tables.conform(series.bars, CONTRACTS[kind], f"{source}: {symbol}")
+    if bars[column].null_count():
+        raise DataError(f"{source}: {symbol}: {bars[column].null_count():,} bars have no {column}")
+    actions = tables.empty(tables.ACTIONS)
+    if series.actions is not None:
+        actions = tables.conform(series.actions, tables.ACTIONS, f"{source}: {symbol}: actions")
+    if not series.partial or held is None:
+        return bars, actions
+    first = bars[column].min()
+    if kind != "hourly":
+        actions = continued(held.actions(symbol), actions, "date", first)
+    return continued(held.bars(kind, symbol), bars, column, first), actions
+
+
+def continued(former: pl.DataFrame, new: pl.DataFrame, column: str, first: Any) -> pl.DataFrame:
+    """The former rows before `first`, where the new bars begin, then the new rows.
+
+    New bars may overlap former ones: a bar that was fetched while its session was still open is
+    replaced. Where no new bar came, `first` is None and the former rows stay.
+    """
+    return former if first is None else pl.concat([former.filter(pl.col(column) < first), new])
+
+
+def sessions(bars: pl.DataFrame, kind: Kind, calendar: str) -> pl.Series:
+    """The day of each bar, for hourly ones on the clocks of the exchange."""
+    times = bars[clock(kind)]
+    if kind == "hourly" and not times.is_empty():
+        times = times.dt.convert_time_zone(zone(calendar))
+    return times.dt.date()
+
+
+@cache
+def zone(calendar: str) -> str:
+    """The time zone of an exchange.
+
+    Raises:
+        ParamsError: there is no such calendar.
+    """
+    import exchange_calendars
+    from exchange_calendars.errors import InvalidCalendarName
+
+    try:
+        # The zone does not depend on the sessions; a month is quick to build.
+        exchange = exchange_calendars.get_calendar(calendar, start="2024-01-01", end="2024-01-31")
+    except InvalidCalendarName:
+        raise ParamsError(
+            [f"data.calendar: exchange_calendars has no {calendar!r}; NSE and BSE are XBOM"]
+        ) from None
+    return str(exchange.tz)
+
+
+def _check_complete(
+    data: DataParams, done: Ingested, first_days: Mapping[str, date | None]
+) -> None:
+    here = {name for names in done.symbols.values() for name in names}
+    wanted = dict.fromkeys([*data.symbols, *data.market, *sorted(first_days)])
+    missing = [name for name in wanted if name not in here]
+    young = {name: day for name in missing if (day := first_days.get(name)) is not None}
+    if young:
+        named = few(f"{name} ({day})" for name, day in sorted(young.items()))
+        raise SourceError(
+            f"data.as_of {data.as_of} is before the first bar of {named}; move data.as_of to "
+            f"{max(young.values())} or later, or take "
+            f"{'it' if len(young) == 1 else 'them'} out of data.symbols and data.market"
+        )
+    if missing or not (done.symbols["daily"] or done.symbols["hourly"]):
+        raise SourceError(
+            f"{data.source}: gave no bars of {few(missing) or 'any symbol'}; "
+            "correct data.symbols and data.market"
+        )
+
+
+def _origin(data: DataParams) -> str:
+    options = {k: v for k, v in data.source_options.items() if k not in _HOW_TO_ASK}
+    origin = {"options": to_jsonable_python(options), "source": data.source}
+    return json.dumps(origin, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _made_by(raw: Path) -> str | None:
+    file = raw / "source.json"
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def summary(data: DataParams, done: Ingested) -> str:
+    """One line of what came in."""
+    symbols = len({*done.symbols["daily"], *done.symbols["hourly"]})
+    bars = " and ".join(
+        f"{count:,} {kind}" for kind in ("daily", "hourly") if (count := done.bars[kind])
+    )
+    parts = [f"{_plural(symbols, 'symbol')}, {bars} bars to {done.newest}"]
+    if done.symbols["market"]:
+        parts.append(f"{len(done.symbols['market'])} market series")
+    if done.actions:
+        parts.append(_plural(done.actions, "corporate action"))
+    return f"ingest: {data.source}: {', '.join(parts)} -> {RAW}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def main() -> None:
+    """Read `data:`, fetch, write `data/raw/`, say what came in."""
+    data = params.load().data
+    done = ingest(data, RAW)
+    log.info(summary(data, done))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,261 @@
+"""From the columns of a user's file to bars: names mapped, texts read, nothing repaired."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Self
+
+import polars as pl
+from pydantic import Field, model_validator
+
+from stages import tables
+from stages.errors import InputError, few
+from stages.options import Options
+from stages.sources._cells import BadCells, located
+from stages.sources._dates import days, localised, stamps
+from stages.sources._names import nearest
+
+ROW = "__row__"
+"""The row of the file that a row came from, as an editor or a spreadsheet counts it."""
+
+_MISSING = ("", "-", "--", "na", "n/a", "nan", "null", "none")
+
+Mark = Annotated[str, Field(max_length=1)]
+
+
+class Columns(Options):
+    """What our columns are called in the file: ours to theirs.
+
+    Attributes:
+        symbol: null where each file holds one symbol and is named after it.
+        date: the session of daily bars and of market series.
+        timestamp: the opening time of hourly bars.
+        adj_close: null where the file has none.
+        volume: null where the file has none.
+    """
+
+    symbol: str | None = None
+    date: str | None = None
+    timestamp: str | None = None
+    open: str = "open"
+    high: str = "high"
+    low: str = "low"
+    close: str = "close"
+    adj_close: str | None = None
+    volume: str | None = "volume"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_to_daily(cls, given: object) -> object:
+        if isinstance(given, dict) and not given.get("date") and not given.get("timestamp"):
+            return {**given, "date": "date"}
+        return given
+
+    @model_validator(mode="after")
+    def _check_once(self) -> Self:
+        theirs = [name for name in self.model_dump().values() if name]
+        twice = sorted({name for name in theirs if theirs.count(name) > 1})
+        if twice:
+            raise ValueError(f"columns: {few(twice)} cannot be two of our columns at once")
+        return self
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the files of a source are to be read; see the arguments of `csv.fetch`."""
+
+    source: str
+    columns: Columns
+    date_format: Sequence[str]
+    thousands: str
+    decimal: str
+    timezone: str
+
+    def option(self, name: str) -> str:
+        """The key in `params.yaml` that a message is to name."""
+        return f"data.sources.{self.source}.{name}"
+
+
+def mapped(columns: Columns, *, hourly: bool) -> dict[str, str]:
+    """Our names to theirs, for those columns that files of a kind must have."""
+    unused = "date" if hourly else "timestamp"
+    return {
+        ours: theirs
+        for ours, theirs in columns.model_dump().items()
+        if theirs is not None and ours != unused
+    }
+
+
+def actual(header: Sequence[str], file: Path, rules: Rules, *, hourly: bool) -> dict[str, str]:
+    """Our names to the names in a file's header, where blanks around a name do not count.
+
+    Raises:
+        InputError: a mapped column is not there.
+    """
+    there = {name.strip(): name for name in header}
+    found, missing = {}, []
+    for ours, theirs in mapped(rules.columns, hourly=hourly).items():
+        if theirs.strip() in there:
+            found[ours] = there[theirs.strip()]
+        else:
+            missing.append((ours, theirs))
+    if missing:
+        ours, theirs = missing[0]
+        raise InputError(
+            f"{file}: no column {few(repr(theirs) for _, theirs in missing)}; "
+            f"{nearest(theirs, there)}it has {few(there, 20)}; "
+            f"name it in {rules.option('columns')}.{ours}"
+        )
+    return found
+
+
+def bars(
+    raw: pl.DataFrame, found: dict[str, str], file: Path, rules: Rules, symbol: str | None
+) -> pl.DataFrame:
+    """Bars in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`, in the file's order.
+
+    Args:
+        raw: the columns `found.values()` and `ROW`.
+        found: see `actual`.
+        file: for the messages.
+        rules: how texts are read.
+        symbol: of all rows, or None where a column names it.
+
+    Raises:
+        InputError: a cell cannot be read; the message names file, column, row and text.
+    """
+    contract = tables.RAW_HOURLY if "timestamp" in found else tables.RAW_DAILY
+
+    def column(ours: str, read: Callable[[pl.Series], pl.Series]) -> pl.Series:
+        values = raw[found[ours]]
+        try:
+            return read(values).alias(ours)
+        except BadCells as error:
+            raise located(error, file, found[ours].strip(), raw[ROW]) from None
+
+    readers: dict[str, Callable[[pl.Series], pl.Series]] = {
+        "symbol": _symbols,
+        "date": lambda values: _dates(values, rules),
+        "timestamp": lambda values: _timestamps(values, rules),
+    }
+    made = pl.DataFrame(
+        [
+            column(ours, readers.get(ours, lambda values: _numbers(values, rules)))
+            for ours in contract
+            if ours in found
+        ]
+    )
+    absent = [
+        pl.lit(symbol if ours == "symbol" else None, dtype=dtype).alias(ours)
+        for ours, dtype in contract.items()
+        if ours not in found
+    ]
+    return made.with_columns(absent).select(list(contract))
+
+
+def _symbols(values: pl.Series) -> pl.Series:
+    return values.cast(pl.String).str.strip_chars()
+
+
+def _dates(values: pl.Series, rules: Rules) -> pl.Series:
+    if values.dtype == pl.Date:
+        read = values
+    elif isinstance(values.dtype, pl.Datetime):
+        read = values.dt.date()
+    elif values.dtype == pl.String:
+        read = days(_stripped(values), rules.date_format, rules.option("date_format"))
+    else:
+        raise BadCells([0], f"{values.dtype} is neither a date nor text; export it as one")
+    _refuse(read.is_null(), values, "is empty; a bar needs its date")
+    return read
+
+
+def _timestamps(values: pl.Series, rules: Rules) -> pl.Series:
+    if isinstance(values.dtype, pl.Datetime):
+        exact = values.dt.cast_time_unit("us")
+        if values.dtype.time_zone is None:
+            read = localised(exact, rules.timezone)
+        else:
+            read = exact.dt.convert_time_zone("UTC")
+    elif values.dtype == pl.String:
+        option = rules.option("date_format")
+        read = stamps(_stripped(values), rules.date_format, option, rules.timezone)
+    else:
+        raise BadCells([0], f"{values.dtype} is neither a timestamp nor text; export it as one")
+    _refuse(read.is_null(), values, "is empty; a bar needs its timestamp")
+    return read
+
+
+def _numbers(values: pl.Series, rules: Rules) -> pl.Series:
+    if values.dtype == pl.String:
+        return numbers(
+            _stripped(values),
+            thousands=rules.thousands,
+            decimal=rules.decimal,
+            option=rules.option("thousands"),
+        )
+    if not (values.dtype.is_numeric() or values.dtype == pl.Null):
+        raise BadCells([0], f"{values.dtype} is not a number; export the column as numbers")
+    read = values.cast(pl.Float64)
+    _refuse(read.is_infinite().fill_null(value=False), read, "is not a price or volume")
+    return read
+
+
+def numbers(text: pl.Series, *, thousands: str, decimal: str, option: str) -> pl.Series:
+    """Read numbers; an empty cell, NaN, NA, null, none or a dash is null.
+
+    Digits must be grouped as thousands are, in threes and (India) twos, so that a decimal comma
+    is never taken for one between thousands.
+
+    Raises:
+        BadCells: a text is no number.
+    """
+    plain = text
+    wrong = pl.Series([False]).new_from_index(0, len(text))
+    if thousands:
+        grouped = text.str.contains(thousands, literal=True)
+        if grouped.any():
+            wrong = grouped & ~text.str.contains(_grouping(thousands, decimal))
+            plain = plain.str.replace_all(thousands, "", literal=True)
+    if decimal != ".":
+        wrong |= plain.str.contains(".", literal=True)
+        plain = plain.str.replace(decimal, ".", literal=True)
+    values = plain.cast(pl.Float64, strict=False)
+    values = values.set(values.is_nan() | wrong, None)
+    # Only what is not a number is looked at again.
+    odd = values.is_null() | values.is_infinite()
+    absent = text.filter(odd).str.to_lowercase().is_in(_MISSING).fill_null(value=True)
+    bad = odd.arg_true().filter(~absent).to_list()
+    if bad:
+        sample = text[bad[0]]
+        raise BadCells(bad, f"{sample!r} is not a number; {_number_remedy(sample, option)}")
+    return values
+
+
+def _grouping(thousands: str, decimal: str) -> str:
+    t, d = re.escape(thousands), re.escape(decimal)
+    return rf"^[+-]?\d{{1,3}}(?:{t}\d{{2,3}})*{t}\d{{3}}(?:{d}\d*)?$"
+
+
+def _number_remedy(sample: str, option: str) -> str:
+    for mark in ",. '":
+        other = "," if mark == "." else "."
+        if mark in sample and re.match(_grouping(mark, other), sample):
+            where = option.removesuffix("thousands")
+            return (
+                f"set {option} to {mark!r} and {where}decimal to {other!r} if these are thousands"
+            )
+    return "correct the file (an empty cell stands for no value)"
+
+
+def _stripped(values: pl.Series) -> pl.Series:
+    text = values.str.strip_chars()
+    return text.set((text == "").fill_null(value=False), None)
+
+
+def _refuse(bad: pl.Series, values: pl.Series, problem: str) -> None:
+    at = bad.arg_true().to_list()
+    if at:
+        sample = values[at[0]]
+        raise BadCells(at, problem if sample is None or sample == "" else f"{sample} {problem}")
