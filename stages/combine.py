@@ -72,11 +72,14 @@ class Chosen:
         method: `average`, `learned` or `mean`.
         weights: of every candidate; the historical mean's is what the others leave of 1.
         errors: mean squared error of each method on folds that it had not seen.
+        unseen: the method's forecasts there, (rows,); NaN in the first fold, which comes before
+            any weights.
     """
 
     method: str
     weights: Mapping[str, float]
     errors: Mapping[str, float]
+    unseen: Vector
 
 
 def average(problem: Problem) -> Weights:
@@ -107,25 +110,28 @@ def combine(predictions: FoldPredictions, shrinkage: float) -> Chosen:
     A method is scored on each fold but the first by weights learned on the folds before it,
     purged: only rows whose target was known when the fold began. Ties go to the simpler method.
     """
-    errors = {
-        name: _walk_forward_error(method, predictions, shrinkage)
-        for name, method in METHODS.items()
+    unseen = {
+        name: _walk_forward(method, predictions, shrinkage) for name, method in METHODS.items()
     }
+    errors = {name: _error(predictions.target, unseen[name]) for name in METHODS}
     best = min(("mean", "average", "learned"), key=lambda name: errors[name])
     weights = METHODS[best](_problem(predictions, slice(None), shrinkage))
     position = predictions.names.index("mean")
     weights[position] = 1 - np.delete(weights, position).sum()
-    return Chosen(best, dict(zip(predictions.names, map(float, weights), strict=True)), errors)
+    named = dict(zip(predictions.names, map(float, weights), strict=True))
+    return Chosen(best, named, errors, unseen[best])
 
 
 def combined(predictions: FoldPredictions, weights: Mapping[str, float]) -> Vector:
     """The combination's value for the fold rows."""
     column = np.array([weights[name] for name in predictions.names])
-    return predictions.mean + _excess(predictions) @ column
+    value: Vector = predictions.mean + _excess(predictions) @ column
+    return value
 
 
-def _walk_forward_error(method: Method, predictions: FoldPredictions, shrinkage: float) -> float:
-    squared: list[Vector] = []
+def _walk_forward(method: Method, predictions: FoldPredictions, shrinkage: float) -> Vector:
+    """Forecast each fold by weights learned before it; NaN where there is nothing to learn from."""
+    forecast = np.full(len(predictions.target), np.nan)
     for number in np.unique(predictions.fold)[1:]:
         valid = predictions.fold == number
         begin = predictions.dates[valid].min()
@@ -133,9 +139,13 @@ def _walk_forward_error(method: Method, predictions: FoldPredictions, shrinkage:
         if not known.any():
             continue
         weights = method(_problem(predictions, known, shrinkage))
-        unseen = _problem(predictions, valid, shrinkage)
-        squared.append((unseen.target - unseen.excess @ weights) ** 2)
-    return float(np.concatenate(squared).mean()) if squared else float("inf")
+        forecast[valid] = predictions.mean[valid] + _excess(predictions)[valid] @ weights
+    return forecast
+
+
+def _error(target: Vector, forecast: Vector) -> float:
+    squared = (target - forecast)[np.isfinite(forecast)] ** 2
+    return float(squared.mean()) if len(squared) else float("inf")
 
 
 def _problem(

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 import onnx
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from stages import combine, graphs, params, plots, tables
 from stages.calibrate import spread
+from stages.errors import few
 from stages.params import Params
 from stages.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.run import log, progress, run
@@ -52,22 +54,24 @@ class Candidates:
 
 def load_candidates(horizon: str, names: Sequence[str]) -> Candidates:
     """Read the candidates; only rows that every one of them predicted are compared."""
-    folds = importance = None
-    for name in names:
-        folder = CANDIDATES / horizon / name
-        own = tables.read(folder / "folds.parquet").rename({"prediction": name})
-        shares = pl.read_csv(folder / "importance.csv").rename({"importance": name})
-        if folds is None or importance is None:
-            folds, importance = own, shares
-            continue
-        folds = folds.join(
-            own.select("symbol", "date", name), on=["symbol", "date"], maintain_order="left"
+    folders = {name: CANDIDATES / horizon / name for name in names}
+    first, *others = names
+    folds = tables.read(folders[first] / "folds.parquet").rename({"prediction": first})
+    importance = _importance(folders[first], first)
+    keys = ["symbol", "date"]
+    for name in others:
+        own = tables.read(folders[name] / "folds.parquet", [*keys, "prediction"])
+        own = own.rename({"prediction": name})
+        folds = folds.join(own, on=keys, how="inner", maintain_order="left")
+        importance = importance.join(
+            _importance(folders[name], name), on="feature", maintain_order="left"
         )
-        importance = importance.join(shares, on="feature", maintain_order="left")
-    if folds is None or importance is None:
-        raise AssertionError("params.yaml names at least the baselines")
-    loaded = {name: onnx.load(CANDIDATES / horizon / name / "model.onnx") for name in names}
+    loaded = {name: onnx.load(folder / "model.onnx") for name, folder in folders.items()}
     return Candidates(loaded, folds, importance)
+
+
+def _importance(folder: Path, name: str) -> pl.DataFrame:
+    return pl.read_csv(folder / "importance.csv").rename({"importance": name})
 
 
 def fold_predictions(folds: pl.DataFrame, names: list[str]) -> combine.FoldPredictions:
@@ -101,6 +105,33 @@ def rounded(value: float | None) -> float | None:
 
 
 @dataclass(frozen=True)
+class Training:
+    """What the models learned from: its file, and the columns of it that are no features."""
+
+    path: Path
+    features: list[str]
+    rows: pl.DataFrame
+
+    @classmethod
+    def read(cls, path: Path) -> "Training":
+        """Read the keys of a dataset; its features are only named."""
+        keys = list(tables.dataset_contract([]))
+        rows = tables.read(path, keys)
+        return cls(path, list(pl.read_parquet_schema(path))[len(keys) :], rows)
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols in the order in which a graph of one model per symbol counts them."""
+        return self.rows["symbol"].unique().sort().to_list()
+
+    @property
+    def md5(self) -> str:
+        """Of the file, as `dvc.lock` has it."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, _md5).hexdigest()
+
+
+@dataclass(frozen=True)
 class Stack:
     """The served forecast: its weights, its fold rows, and how wrong it was on them."""
 
@@ -109,9 +140,15 @@ class Stack:
     residuals: graphs.Spread
 
 
-def card(
-    settings: Params, horizon: str, stack: Stack, train: Dataset, data_md5: str
-) -> dict[str, Any]:
+def fold_skill(chosen: combine.Chosen) -> float:
+    """Out-of-sample R2 of the combination on folds that its weights had not seen.
+
+    What to compare experiments by: chosen by their scores on the hold-out, they would fit it.
+    """
+    return 1 - chosen.errors[chosen.method] / chosen.errors["mean"]
+
+
+def card(settings: Params, horizon: str, stack: Stack, train: Training) -> dict[str, Any]:
     """The model card: all that a server or a reader must know beside the graph."""
     chosen, folds, residuals = stack.chosen, stack.folds, stack.residuals
     base = float(((folds["target"] - folds["mean"]) ** 2).mean())  # type: ignore[arg-type]
@@ -127,13 +164,14 @@ def card(
         "features": train.features,
         "scale": settings.dataset.scale,
         "scope": settings.train.scope,
-        "symbols": train.names,
+        "symbols": train.symbols,
         "method": chosen.method,
         "verdict": (
             "no combination beat the historical mean on the folds: the mean is served"
             if mean_only
             else f"the {chosen.method} combination beat the historical mean on the folds"
         ),
+        "fold_oos_r2": rounded(fold_skill(chosen)),
         "method_rmse": {name: rounded(error**0.5) for name, error in chosen.errors.items()},
         "candidates": {
             name: {
@@ -156,7 +194,7 @@ def card(
             "first": str(train.rows["date"].min()),
             "last": str(train.rows["date"].max()),
             "last_target": str(train.rows["target_date"].max()),
-            "data_md5": data_md5,
+            "data_md5": train.md5,
         },
     }
 
@@ -164,12 +202,18 @@ def card(
 def newest_forecasts(rows: pl.DataFrame, horizon: int, sessions: list[str]) -> pl.DataFrame:
     """Forecasts of the newest bars, with the session that each is for."""
     days = pl.Series(sessions).str.to_date()
-    targets = [days.filter(days > day)[horizon - 1] for day in rows["date"]]
-    return rows.with_columns(target_date=pl.Series(targets, dtype=pl.Date)).drop("target")
+    ahead = days.search_sorted(rows["date"], side="right") + horizon - 1
+    return rows.with_columns(target_date=days.gather(ahead)).drop("target")
 
 
 def main() -> None:
     """Evaluate the horizon that the command line names."""
+    # One thread for BLAS, whose sums depend on it.
+    with threadpool_limits(limits=1):
+        _evaluate()
+
+
+def _evaluate() -> None:
     settings = params.load()
     horizon = sys.argv[1]
     names = list(settings.models)
@@ -191,12 +235,18 @@ def main() -> None:
     }
 
     path = DATASETS / horizon
-    train = Dataset(tables.read(path / "train.parquet"))
-    known = pl.col("symbol").is_in(train.names)
+    train = Training.read(path / "train.parquet")
+    per_symbol = settings.train.scope == "per_symbol"
     held_out, newest = (
-        Dataset(tables.read(path / f"{part}.parquet").filter(known), train.names)
+        Dataset(path / f"{part}.parquet", train.symbols, only_named=per_symbol)
         for part in ("test", "newest")
     )
+    if held_out.left_out:
+        log.warning(
+            "evaluate %s: %s: no model of its own, for no training row; left out of the report",
+            horizon,
+            few(held_out.left_out),
+        )
     forecasts = {
         model: forecast(forecasters[model], held_out)
         for model in progress(weights, f"evaluate {horizon}")
@@ -208,11 +258,10 @@ def main() -> None:
     sessions = json.loads(SESSIONS.read_text(encoding="utf-8"))["sessions"]
     ahead = forecast(forecasters[STACK], newest)
     upcoming = newest_forecasts(ahead, settings.horizons[horizon], sessions)
-    data_md5 = hashlib.md5((path / "train.parquet").read_bytes(), usedforsecurity=False).hexdigest()
     with tables.replacing(MODELS / horizon) as folder:
         folder.mkdir(parents=True)
         graphs.save(forecasters[STACK], folder / "model.onnx")
-        content = card(settings, horizon, Stack(chosen, folds, residuals[STACK]), train, data_md5)
+        content = card(settings, horizon, Stack(chosen, folds, residuals[STACK]), train)
         _write_json(content, folder / "card.json")
         kept = pl.concat([forecasts[STACK].drop("mean"), ahead]).sort("symbol", "date")
         tables.write(kept, folder / "forecasts.parquet")
@@ -221,25 +270,31 @@ def main() -> None:
         _write_csv(scored, folder / "scores.csv")
         _write_csv(upcoming, folder / "forecasts.csv")
         drawn = forecasts[STACK].with_columns(scale=held_out.rows["scale"])
+        unseen = folds.with_columns(pl.Series(STACK, chosen.unseen))
         for name, data in plots.of(
-            drawn, folds, [STACK, *names], candidates.importance, chosen
+            drawn, unseen, [STACK, *names], candidates.importance, chosen
         ).items():
             _write_csv(data, folder / f"{name}.csv")
     row = scored.row(0, named=True)
     with tables.replacing(METRICS / f"{horizon}.json") as partial:
         _write_json(
-            {"rows": row["rows"]} | {name: rounded(row[name]) for name in COLUMNS[1:]}, partial
+            {"rows": row["rows"], "fold_oos_r2": rounded(fold_skill(chosen))}
+            | {name: rounded(row[name]) for name in COLUMNS[1:]},
+            partial,
         )
     log.info(
-        "evaluate %s: %s of %s candidates, %s held-out rows, out-of-sample R2 %+.4f (p %s) -> %s",
+        "evaluate %s: %s of %s candidates, %s held-out rows, out-of-sample R2 %s (p %s) -> %s",
         horizon,
         chosen.method,
         len(names),
         f"{row['rows']:,}",
-        row["oos_r2"],
-        "-" if row["p_value"] is None else f"{row['p_value']:.3f}",
+        *("-" if row[name] is None else f"{row[name]:.4f}" for name in ("oos_r2", "p_value")),
         MODELS / horizon,
     )
+
+
+def _md5() -> "hashlib._Hash":
+    return hashlib.md5(usedforsecurity=False)
 
 
 def _write_json(content: Mapping[str, Any], path: Path) -> None:

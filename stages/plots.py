@@ -22,7 +22,8 @@ def of(
 
     Args:
         stack: held-out rows of the served forecast: `date, target, forecast, probability, scale`.
-        folds: out-of-fold rows: `fold, target, mean` and one column per model.
+        folds: out-of-fold rows: `fold, target, mean` and one column per model, NaN where it
+            has no forecast.
         models: names of the columns in `folds`.
         importance: `feature` and one column per candidate.
         chosen: the combination, for the weights of the importance.
@@ -59,11 +60,13 @@ def residuals(stack: pl.DataFrame) -> pl.DataFrame:
 
 
 def calibration(stack: pl.DataFrame) -> pl.DataFrame:
-    """How often the price rose where a rise was given about this probability."""
-    ranked = stack.select("target", "probability").sort("probability")
-    count = ranked.height
+    """How often the price rose where a rise was given about this probability.
+
+    Equal probabilities share a bin, so a forecast that never varies has one.
+    """
+    rank = pl.col("probability").rank("average")
     return (
-        ranked.with_columns(bin=(pl.int_range(pl.len()) * BINS) // max(1, count))
+        stack.with_columns(bin=((rank - 0.5) * BINS / pl.len()).floor())
         .group_by("bin")
         .agg(
             pl.col("probability").cast(pl.Float64).mean().alias("forecast"),
@@ -91,7 +94,10 @@ def weighted_importance(importance: pl.DataFrame, chosen: Chosen) -> pl.DataFram
 
 
 def fold_skill(folds: pl.DataFrame, models: list[str]) -> pl.DataFrame:
-    """Out-of-sample R2 of each model against the historical mean, fold by fold."""
+    """Out-of-sample R2 of each model against the historical mean, fold by fold.
+
+    A fold in which a model has no forecast is left out.
+    """
     base = ((pl.col("target") - pl.col("mean")) ** 2).sum()
     skill = [
         (1 - ((pl.col("target") - pl.col(name)) ** 2).sum() / base).alias(name) for name in models
@@ -101,4 +107,5 @@ def fold_skill(folds: pl.DataFrame, models: list[str]) -> pl.DataFrame:
         .agg(skill)
         .sort("fold")
         .unpivot(models, index="fold", variable_name="model", value_name="oos_r2")
+        .filter(pl.col("oos_r2").is_finite())
     )

@@ -56,6 +56,7 @@ class Dataset:
         rows: the columns that are no features.
         x, y, scale: features (rows, features), targets (rows,), volatility (rows,).
         symbol: index of each row's symbol in `names`, (rows,); -1 for another symbol.
+        left_out: the other symbols, where only the named ones are kept.
 
     Raises:
         InputError: the file is missing or cannot be read.
@@ -68,6 +69,9 @@ class Dataset:
         self.names: list[str] = names or every["symbol"].unique().sort().to_list()
         kept = every["symbol"].is_in(self.names) if only_named else None
         self.rows = every if kept is None else every.filter(kept)
+        self.left_out: list[str] = (
+            [] if kept is None else every.filter(~kept)["symbol"].unique().sort().to_list()
+        )
         self.features = list(pl.read_parquet_schema(path))[every.width :]
         self.x: Matrix = np.empty((self.rows.height, len(self.features)), dtype=np.float32)
         # Column by column, so that the features are in memory once.
