@@ -200,10 +200,17 @@ def card(settings: Params, horizon: str, stack: Stack, train: Training) -> dict[
 
 
 def newest_forecasts(rows: pl.DataFrame, horizon: int, sessions: list[str]) -> pl.DataFrame:
-    """Forecasts of the newest bars, with the session that each is for."""
-    days = pl.Series(sessions).str.to_date()
-    ahead = days.search_sorted(rows["date"], side="right") + horizon - 1
-    return rows.with_columns(target_date=days.gather(ahead)).drop("target")
+    """Forecasts of the newest bars, with the session that each is for.
+
+    Its date is null where the exchange's calendar ends before it.
+    """
+    days = (
+        pl.Series(sessions, dtype=pl.String).str.to_date().append(pl.Series([None], dtype=pl.Date))
+    )
+    ahead = days[:-1].search_sorted(rows["date"], side="right") + horizon - 1
+    return rows.with_columns(target_date=days.gather(ahead.clip(upper_bound=len(sessions)))).drop(
+        "target"
+    )
 
 
 def main() -> None:

@@ -45,10 +45,16 @@ def main() -> None:
     tables.write(rows, LATEST)
 
     data = settings.data
-    oldest = rows.group_by("symbol").agg(pl.col("date").max())["date"].sort()[0]
-    coming = calendars.coming_sessions(
-        data.calendar, oldest, max(settings.horizons.values()) + YEAR, data.extra_sessions
+    last = (
+        rows.filter(~pl.col("market")).group_by("symbol").agg(pl.col("date").max())["date"].sort()
     )
+    oldest, newest_bar = last[0], last[-1]
+    count_ahead = max(settings.horizons.values()) + YEAR
+    if oldest < newest_bar:
+        # The sessions since the last bar of a symbol that trades no more are to be named too.
+        held = calendars.sessions(data.calendar, oldest, newest_bar, data.extra_sessions)
+        count_ahead += len(held.days)
+    coming = calendars.coming_sessions(data.calendar, oldest, count_ahead, data.extra_sessions)
     with tables.replacing(SESSIONS) as partial:
         content = {
             "calendar": data.calendar,
