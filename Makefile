@@ -20,7 +20,7 @@ PY := "$(VENV)/bin/python"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install install-dev run table test lint format hooks lock benchmarks clean
+.PHONY: help install install-dev run table test lint format hooks lock benchmarks pictures clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -58,8 +58,11 @@ lock: install ## Compile the locks anew from requirements.in and requirements-de
 	@$(PY) -m $(COMPILE) requirements.in -o $(LOCK)
 	@$(PY) -m $(COMPILE) requirements-dev.in -o $(LOCK_DEV)
 
-benchmarks: install-dev ## Measure the stages against their peers (minutes)
-	@$(PY) -m benchmarks
+benchmarks: install-dev ## Measure the stages against their peers; ARGS go to the benchmarks
+	@$(PY) -m benchmarks $(ARGS)
+
+pictures: install-dev ## Draw the plots of `dvc plots show` into docs/pictures
+	@$(PY) docs/pictures.py
 
 clean: ## Remove .venv and caches; data, models and the DVC cache stay
 	@rm -rf "$(VENV)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -1,5 +1,6 @@
 """What must hold of the repository itself: its layout, its locks, its commands."""
 
+import ast
 import configparser
 import os
 import re
@@ -90,6 +91,41 @@ def test_every_direct_dependency_has_its_reason(repo_root: Path) -> None:
     assert [line for line in direct(repo_root) if not re.search(r"\S\s+# \S", line)] == []
 
 
+def test_what_is_imported_is_a_direct_dependency(repo_root: Path) -> None:
+    """A package that only another one brings may be gone after the next `make lock`."""
+    providers = metadata.packages_distributions()
+    own = {name.split("/")[0] for name in tracked(repo_root)}
+    product = named(lines(repo_root / "requirements.in"))
+    known = {"stages": product, "tests": named(direct(repo_root))}
+    # Released and pinned by pydantic, as its other half.
+    own.add("pydantic_core")
+    missing = set()
+    for name in tracked(repo_root):
+        if not name.endswith(".py"):
+            continue
+        tree = ast.parse((repo_root / name).read_text(encoding="utf-8"))
+        for module in imports(tree) - own - sys.stdlib_module_names:
+            allowed = known.get(name.split("/")[0], known["tests"])
+            if allowed.isdisjoint(map(canonicalize_name, providers.get(module, []))):
+                missing.add((name, module))
+    assert missing == set()
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """The top-level names of the modules that a module imports, wherever it does."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def named(requirements: Sequence[str]) -> set[str]:
+    return {canonicalize_name(Requirement(line.split("#")[0]).name) for line in requirements}
+
+
 def test_the_lock_has_one_version_of_each_package_for_every_python(repo_root: Path) -> None:
     versions: dict[str, set[str]] = {}
     for pin in pins(repo_root):
@@ -97,8 +133,7 @@ def test_the_lock_has_one_version_of_each_package_for_every_python(repo_root: Pa
         assert "python_" not in str(pin.marker or "").replace("python_implementation", "")
         versions.setdefault(canonicalize_name(pin.name), set()).add(str(pin.specifier))
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
-    wanted = {canonicalize_name(Requirement(line.split("#")[0]).name) for line in direct(repo_root)}
-    assert wanted <= set(versions)
+    assert named(direct(repo_root)) <= set(versions)
 
 
 @pytest.mark.parametrize("python", PYTHONS)
