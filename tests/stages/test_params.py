@@ -352,7 +352,7 @@ def test_a_model_that_no_entry_names() -> None:
 
 def test_a_source_without_a_section_takes_its_defaults() -> None:
     loaded = params.parse(content(data__source="yahoo", data__sources={}))
-    assert loaded.data.source_options == {"hourly": False, "retries": 4}
+    assert loaded.data.source_options.items() >= {"hourly": False, "retries": 4}.items()
 
 
 def test_patterns_select_the_features_that_a_model_sees_in_the_order_of_the_table() -> None:
