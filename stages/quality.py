@@ -1,0 +1,263 @@
+"""How good a table is: what its expectations found, a score in percent, and one line of failure.
+
+Nothing here knows Great Expectations; see `stages.expectations` for that side.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from stages.errors import QualityError, few
+
+SCALE = 10_000
+"""Scores have four places, rounded down, so that 100 means that nothing failed."""
+
+NAMED = 5
+"""Symbols that an outcome remembers by name."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation about one table, with its patterns and parameters filled in.
+
+    Attributes:
+        type: as Great Expectations calls it, such as `expect_column_values_to_be_between`.
+        kwargs: its arguments.
+        critical: it must hold, whatever the score.
+        remedy: what to do if it does not.
+    """
+
+    type: str
+    kwargs: Mapping[str, Any]
+    critical: bool = False
+    remedy: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it looks at; none if it is about the table."""
+        named = (self.kwargs.get(key) for key in ("column", "column_A", "column_B"))
+        return (*(name for name in named if name), *self.kwargs.get("column_list", ()))
+
+    @property
+    def mostly(self) -> float:
+        """The share of rows that must meet it."""
+        return float(self.kwargs.get("mostly", 1.0))
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Its arguments as JSON has them."""
+        return {
+            key: value.isoformat() if isinstance(value, date) else value
+            for key, value in self.kwargs.items()
+        }
+
+    def __str__(self) -> str:
+        suffix = f" in {self.mostly:.4g} of the rows" if self.mostly < 1 else ""
+        return _phrase(self.type, self.kwargs) + suffix
+
+
+@dataclass
+class Place:
+    """The rows of one symbol that do not meet a rule: how many, and the first one's date."""
+
+    rows: int
+    first: str
+
+
+@dataclass
+class Outcome:
+    """What came of a rule, added up over all slices of its table.
+
+    Attributes:
+        rows: rows that it was asked of; 0 for a rule about the table as a whole.
+        unexpected: those that do not meet it.
+        broken: why a rule about the whole table does not hold, or why it could not be checked.
+        places: the unexpected rows of the first few symbols.
+        examples: the first few of them, column by column.
+    """
+
+    rule: Rule
+    rows: int = 0
+    unexpected: int = 0
+    broken: str = ""
+    places: dict[str, Place] = field(default_factory=dict)
+    examples: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def met(self) -> bool:
+        """Whether the rule holds."""
+        kept = self.rows - self.unexpected
+        return not self.broken and (not self.unexpected or kept / self.rows >= self.rule.mostly)
+
+    @property
+    def score(self) -> float:
+        """100 if it holds; else the share of rows that meet it over the share that was asked.
+
+        A rule about the whole table, or one that could not be checked, counts 0.
+        """
+        if self.met:
+            return 100.0
+        if self.broken:
+            return 0.0
+        return 100.0 * (self.rows - self.unexpected) / self.rows / self.rule.mostly
+
+    def clause(self, table: str) -> str:
+        """`clean/daily: close > 0 fails in 3 of 11,786 rows (critical: AAPL 3 rows, ...)`."""
+        what = f"{table}: {self.rule} fails"
+        if not self.broken:
+            what += f" in {self.unexpected:,} of {self.rows:,} rows"
+        details = [*(["critical"] if self.rule.critical else []), *self._details()]
+        return f"{what} ({': '.join(details)})" if details else what
+
+    def _details(self) -> list[str]:
+        if self.broken:
+            return [self.broken]
+        if not self.places:
+            return []
+        named = [
+            f"{symbol} {place.rows:,} row{'s' if place.rows > 1 else ''} from {place.first}"
+            for symbol, place in self.places.items()
+        ]
+        rest = self.unexpected - sum(place.rows for place in self.places.values())
+        return [few(named, 3) + (" and others" if rest and len(named) <= 3 else "")]  # noqa: PLR2004
+
+
+@dataclass
+class Checked:
+    """One table file, or one folder of them, such as `clean/daily`: its rows and its outcomes."""
+
+    name: str
+    rows: int
+    outcomes: Sequence[Outcome]
+
+
+Report = Mapping[str, Sequence[Checked]]
+"""What was checked, by table (`raw`, `clean`, ...): each of its parts in turn."""
+
+
+def quality(parts: Sequence[Checked]) -> float:
+    """The score of a table in percent: the mean over the expectations of all of its parts."""
+    scores = [outcome.score for part in parts for outcome in part.outcomes]
+    return math.fsum(scores) / len(scores) if scores else 100.0
+
+
+def overall(report: Report) -> float:
+    """The score of all tables in percent: the mean of theirs."""
+    return math.fsum(quality(parts) for parts in report.values()) / len(report)
+
+
+def percent(score: float) -> float:
+    """A score as it is shown: rounded down, so that 100 means that nothing failed."""
+    return int(score * SCALE) / SCALE
+
+
+def metrics(report: Report) -> dict[str, Any]:
+    """What goes to `metrics/`: scores, counts, and every expectation that does not hold."""
+    return {
+        "quality": percent(overall(report)),
+        "tables": {
+            table: {
+                "quality": percent(quality(parts)),
+                "rows": sum(part.rows for part in parts),
+                "expectations": sum(len(part.outcomes) for part in parts),
+                "failed": [
+                    {
+                        "table": part.name,
+                        "type": outcome.rule.type,
+                        "kwargs": outcome.rule.plain,
+                        "critical": outcome.rule.critical,
+                        "success": False,
+                        "unexpected": outcome.unexpected,
+                        "rows": outcome.rows,
+                    }
+                    for part, outcome in failures(parts)
+                ],
+            }
+            for table, parts in report.items()
+        },
+    }
+
+
+def failures(parts: Iterable[Checked]) -> list[tuple[Checked, Outcome]]:
+    """The outcomes that do not hold, critical ones first."""
+    found = [(part, outcome) for part in parts for outcome in part.outcomes if not outcome.met]
+    return sorted(found, key=lambda pair: not pair[1].rule.critical)
+
+
+def enforce(report: Report, min_quality: float, docs: str) -> None:
+    """Stop the pipeline if a critical expectation fails or a table scores too low.
+
+    Args:
+        report: what was checked.
+        min_quality: in percent, for each table.
+        docs: where the reader finds all results.
+
+    Raises:
+        QualityError: naming the expectations, the rows and symbols, and the remedy.
+    """
+    clauses, remedies = [], []
+    for table, parts in report.items():
+        score = quality(parts)
+        low = score < min_quality
+        if low:
+            clauses.append(f"{table}: quality {percent(score)} is below validate.min_quality")
+            clauses[-1] += f" {min_quality:g}"
+        for part, outcome in failures(parts):
+            if low or outcome.rule.critical:
+                clauses.append(outcome.clause(part.name))
+                remedies.append(outcome.rule.remedy)
+    if clauses:
+        hints = [hint for hint in dict.fromkeys(remedies) if hint]
+        raise QualityError(
+            f"validation failed: {few(clauses)}; {'; '.join([*hints, f'look at {docs}'])}"
+        )
+
+
+def _phrase(kind: str, kwargs: Mapping[str, Any]) -> str:
+    """A rule in the words of a formula, such as `0 <= rsi_14 <= 100`."""
+    if kind in _PHRASES:
+        return _PHRASES[kind](kwargs)
+    told = ", ".join(f"{key}={value}" for key, value in kwargs.items() if key != "mostly")
+    return f"{kind}({told})"
+
+
+def _pair(kwargs: Mapping[str, Any]) -> str:
+    sign = ">=" if kwargs.get("or_equal") else ">"
+    return f"{kwargs['column_A']} {sign} {kwargs['column_B']}"
+
+
+def _member(kwargs: Mapping[str, Any]) -> str:
+    # The name of a column that is true or false says what holds.
+    values = list(kwargs["value_set"])
+    return str(kwargs["column"]) if values == [True] else f"{kwargs['column']} in {few(values)}"
+
+
+def _range(name: str, kwargs: Mapping[str, Any]) -> str:
+    low, high = _plain(kwargs.get("min_value")), _plain(kwargs.get("max_value"))
+    above = "<" if kwargs.get("strict_min") else "<="
+    below = "<" if kwargs.get("strict_max") else "<="
+    if low is None:
+        return f"{name} {below} {high}"
+    if high is None:
+        return f"{name} {above.replace('<', '>')} {low}"
+    return f"{low} {above} {name} {below} {high}"
+
+
+def _plain(value: Any) -> Any:
+    """A bound as one writes it: 0 and not 0.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_PHRASES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "expect_column_values_to_be_between": lambda told: _range(told["column"], told),
+    "expect_column_values_to_not_be_null": lambda told: f"{told['column']} not null",
+    "expect_column_values_to_be_in_set": _member,
+    "expect_column_type_to_be": lambda told: f"{told['column']} of type {told['type_']}",
+    "expect_column_pair_values_a_to_be_greater_than_b": _pair,
+    "expect_compound_columns_to_be_unique": lambda t: f"({', '.join(t['column_list'])}) unique",
+    "expect_table_columns_to_match_set": lambda _: "the set of columns",
+    "expect_table_row_count_to_be_between": lambda told: _range("rows", told),
+    "expect_table_row_count_to_equal": lambda told: f"rows = {told['value']:,}",
+}

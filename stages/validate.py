@@ -1,0 +1,314 @@
+"""Validate the tables against the suites of `great_expectations/`, and stop on bad data.
+
+`python -m stages.validate tables` checks data/raw/, data/clean/ and data/features/ and writes
+metrics/validation.json; `python -m stages.validate datasets` checks data/datasets/ and writes
+metrics/validation_datasets.json. Both build the data docs under great_expectations/uncommitted/.
+
+The score of an expectation is 100 where it holds, else the share of rows that meet it in percent
+(over the share that it asks for, if it has a `mostly`); one about the table as a whole counts 0
+or 100. The quality of a table is the mean over its expectations, and the quality in all the mean
+over the tables. Scores are rounded down. See docs/validation.md.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import polars.selectors as cs
+
+from stages import params, tables
+from stages.errors import InputError, ParamsError
+from stages.expectations import INDEX, ROOT, Check, Meaning, Suites
+from stages.params import Params
+from stages.paths import (
+    CLEAN_DAILY,
+    CLEAN_HOURLY,
+    CLEAN_MARKET,
+    DATASETS,
+    FEATURES_DAILY,
+    METRICS,
+    RAW,
+)
+from stages.quality import Checked, Report, enforce, failures, metrics, overall, percent, quality
+from stages.run import log, progress, run
+
+SLICE = 250_000
+"""Rows at once, where a table comes as one file per symbol."""
+
+IN_ORDER = "rows in order"
+BARS = "bars of the symbol"
+FINITE = "every number finite"
+KNOWN = "known features stay known"
+HOLD_OUT = "first date of the hold-out"
+
+Helper = Callable[[pl.DataFrame], pl.Series]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table file, or one folder of them.
+
+    Attributes:
+        name: as messages call it, such as `clean/daily`.
+        suite: the suite that speaks of it.
+        files: where its rows are.
+        contract: its columns and their types.
+        features: those of them that are features.
+        helpers: columns to add to each slice, by name.
+    """
+
+    name: str
+    suite: str
+    files: Sequence[Path]
+    contract: tables.Contract
+    features: Sequence[str] = ()
+    helpers: Mapping[str, Helper] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """The columns that name a row."""
+        return "symbol", "timestamp" if "timestamp" in self.contract else "date"
+
+
+def raw_parts() -> list[Part]:
+    """What ingest has left in data/raw/."""
+    kinds = {
+        "daily": tables.RAW_DAILY,
+        "hourly": tables.RAW_HOURLY,
+        "market": tables.RAW_DAILY,
+    }
+    parts = [
+        Part(f"raw/{kind}", "raw", sorted((RAW / kind).glob("*.parquet")), contract)
+        for kind, contract in kinds.items()
+    ]
+    actions = RAW / "actions.parquet"
+    parts.append(Part("raw/actions", "raw", [actions] if actions.exists() else [], tables.ACTIONS))
+    if not parts[0].files:
+        raise InputError(f"{RAW}/daily: there is no file; run `dvc repro` or `dvc pull`")
+    return [part for part in parts if part.files]
+
+
+def clean_parts() -> list[Part]:
+    """What clean has left in data/clean/."""
+    daily, hourly = tables.CLEAN_DAILY, tables.CLEAN_HOURLY
+    parts = [
+        Part(
+            "clean/daily",
+            "clean",
+            [CLEAN_DAILY],
+            daily,
+            helpers={IN_ORDER: in_order("date"), BARS: bars_of_symbol},
+        ),
+        Part(
+            "clean/hourly",
+            "clean",
+            [CLEAN_HOURLY],
+            hourly,
+            helpers={IN_ORDER: in_order("timestamp")},
+        ),
+        Part("clean/market", "clean", [CLEAN_MARKET], daily, helpers={IN_ORDER: in_order("date")}),
+    ]
+    return [part for part in parts if part.files[0] == CLEAN_DAILY or part.files[0].exists()]
+
+
+def feature_parts(settings: Params) -> list[Part]:
+    """What features has left in data/features/."""
+    names = settings.feature_names
+    return [
+        Part(
+            "features/daily",
+            "features",
+            [FEATURES_DAILY],
+            tables.features_contract(names),
+            names,
+            {IN_ORDER: in_order("date"), FINITE: every_number_finite, KNOWN: stay_known(names)},
+        )
+    ]
+
+
+def dataset_parts(horizon: str, settings: Params) -> list[Part]:
+    """What dataset has left in data/datasets/ for one horizon."""
+    names = settings.selected_features
+    files = {name: DATASETS / horizon / f"{name}.parquet" for name in ("train", "test")}
+    shared = {FINITE: every_number_finite}
+    helpers: dict[str, Mapping[str, Helper]] = {
+        "train": {**shared, IN_ORDER: in_order("date"), HOLD_OUT: first_date(files["test"])},
+        "test": {**shared, IN_ORDER: in_order("date")},
+    }
+    contract = tables.dataset_contract(names)
+    return [
+        Part(f"datasets/{horizon}/{name}", "datasets", [file], contract, names, helpers[name])
+        for name, file in files.items()
+    ]
+
+
+def in_order(clock: str) -> Helper:
+    """Whether each row's (symbol, time) lies after the row before, from slice to slice as well."""
+    last: list[Any] = []
+
+    def helper(frame: pl.DataFrame) -> pl.Series:
+        symbol, time = frame["symbol"], frame[clock]
+        earlier, before = symbol.shift(1), time.shift(1)
+        if last:
+            earlier[0], before[0] = last
+        after = (symbol > earlier) | ((symbol == earlier) & (time > before))
+        if not last:
+            after[0] = symbol[0] is not None and time[0] is not None
+        last[:] = symbol[-1], time[-1]
+        return after.fill_null(value=False)
+
+    return helper
+
+
+def bars_of_symbol(frame: pl.DataFrame) -> pl.Series:
+    """How many rows the symbol of each row has."""
+    return frame.select(pl.len().over("symbol").cast(pl.Int64)).to_series()
+
+
+def every_number_finite(frame: pl.DataFrame) -> pl.Series:
+    """Whether no number of the row is NaN or infinite (null is neither)."""
+    return frame.select(pl.all_horizontal(cs.float().is_finite().fill_null(value=True))).to_series()
+
+
+def stay_known(features: Sequence[str]) -> Helper:
+    """Whether no feature of the row is null that an earlier row of the symbol had."""
+
+    def helper(frame: pl.DataFrame) -> pl.Series:
+        first = (pl.col("symbol") != pl.col("symbol").shift(1)).fill_null(value=True)
+        kept = []
+        for name in features:
+            if name in frame.columns:
+                there = pl.col(name).is_not_null()
+                so_far = there.cum_sum()
+                before_symbol = pl.when(first).then(so_far - there).forward_fill()
+                kept.append(there | (so_far == before_symbol))
+        if not kept:
+            return pl.repeat(value=True, n=frame.height, eager=True)
+        return frame.select(pl.all_horizontal(kept)).to_series()
+
+    return helper
+
+
+def first_date(file: Path) -> Helper:
+    """The first date of another table, in every row."""
+
+    @cache
+    def first() -> Any:
+        return tables.read(file, ["date"])["date"].min()
+
+    def helper(frame: pl.DataFrame) -> pl.Series:
+        return pl.repeat(first(), frame.height, dtype=pl.Date, eager=True)
+
+    return helper
+
+
+def slices(part: Part) -> Iterator[pl.DataFrame]:
+    """The rows of a part, whole symbols at a time; at least one slice, if an empty one."""
+    if len(part.files) == 1:
+        yield from tables.row_groups(part.files[0])
+        return
+    waiting: list[pl.DataFrame] = []
+    for file in part.files:
+        frame = tables.read(file)
+        rows = sum(other.height for other in waiting)
+        if waiting and (frame.schema != waiting[0].schema or rows + frame.height > SLICE):
+            yield pl.concat(waiting)
+            waiting = []
+        waiting.append(frame)
+    yield pl.concat(waiting)
+
+
+def check(part: Part, suites: Suites, parameters: Mapping[str, Any]) -> Checked:
+    """Run the suite of a part over its rows."""
+    columns = list(part.contract)
+    meaning = Meaning(
+        columns,
+        part.features,
+        list(part.helpers),
+        part.keys[1],
+        {**parameters, "columns": columns},
+    )
+    checking = Check(
+        suites.context, part.name, suites.rules(part.suite, meaning), meaning.helpers, part.keys
+    )
+    for frame in progress(slices(part), part.name):
+        checking.add(with_helpers(frame, part))
+    return checking.finish()
+
+
+def with_helpers(frame: pl.DataFrame, part: Part) -> pl.DataFrame:
+    """Add the helper columns of a part, where its key columns are what they should be."""
+    sound = all(frame.schema.get(name) == part.contract[name] for name in part.keys)
+    if frame.is_empty() or not sound:
+        return frame
+    return frame.with_columns(helper(frame).alias(name) for name, helper in part.helpers.items())
+
+
+def validate_tables(settings: Params, suites: Suites) -> Report:
+    """Check raw, clean and features."""
+    parameters = {
+        "as_of": settings.data.as_of,
+        "min_bars": settings.validate_.min_bars,
+    }
+    report: dict[str, list[Checked]] = {}
+    for part in [*raw_parts(), *clean_parts(), *feature_parts(settings)]:
+        checked = check(part, suites, parameters)
+        if part.name == "clean/daily":
+            parameters["clean_rows"] = checked.rows
+        report.setdefault(part.suite, []).append(checked)
+    return report
+
+
+def validate_datasets(settings: Params, suites: Suites) -> Report:
+    """Check the datasets of every horizon."""
+    parameters = {"as_of": settings.data.as_of}
+    return {
+        f"datasets/{horizon}": [
+            check(part, suites, parameters) for part in dataset_parts(horizon, settings)
+        ]
+        for horizon in settings.horizons
+    }
+
+
+RUNS: Mapping[str, tuple[Callable[[Params, Suites], Report], Path]] = {
+    "tables": (validate_tables, METRICS / "validation.json"),
+    "datasets": (validate_datasets, METRICS / "validation_datasets.json"),
+}
+"""What the command line may name: how it is checked, and where its metrics go."""
+
+
+def main() -> None:
+    """Validate what the command line names; results are written before bad data stops the run."""
+    wanted = sys.argv[1:]
+    if len(wanted) != 1 or wanted[0] not in RUNS:
+        raise ParamsError([f"usage: python -m stages.validate {'|'.join(RUNS)}"])
+    settings = params.load()
+    work, file = RUNS[wanted[0]]
+    suites = Suites(ROOT)
+    report = work(settings, suites)
+    with tables.replacing(file) as partial:
+        partial.write_text(json.dumps(metrics(report), indent=2) + "\n", encoding="utf-8")
+    by_suite: dict[str, list[Checked]] = {}
+    for table, parts in report.items():
+        by_suite.setdefault(table.split("/")[0], []).extend(parts)
+    suites.publish(by_suite)
+    parts = [part for parts in report.values() for part in parts]
+    log.info(
+        "validate: %s: %s expectations, %s not met, quality %s -> %s, %s",
+        ", ".join(f"{table} {percent(quality(parts))}" for table, parts in report.items()),
+        sum(len(part.outcomes) for part in parts),
+        len(failures(parts)),
+        percent(overall(report)),
+        file,
+        INDEX,
+    )
+    enforce(report, settings.validate_.min_quality, str(INDEX))
+
+
+if __name__ == "__main__":
+    run(main)
