@@ -25,7 +25,7 @@ _COLUMNS = {
 
 
 def fetch(request: Request) -> Iterator[Series]:
-    """AAPL, GOOG, IBM, MSFT (2000 to 2013-03-01); sp500, nasdaq (1999 to 2018) as market series.
+    """AAPL, FB, GOOG, IBM, MSFT (2000 to 2013-03-01); sp500, nasdaq (1999 to 2018) as market.
 
     Raises:
         SourceError: another name is asked for, or a package is missing.

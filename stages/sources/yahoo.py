@@ -224,11 +224,13 @@ def _ask(symbol: str, interval: str, start: date | None) -> "pd.DataFrame":
 
 
 def _is_unknown(error: BaseException) -> bool:
-    """Whether Yahoo answered that it has no such ticker or bars: to ask again would not help."""
-    from yfinance.exceptions import YFTickerMissingError
+    """Whether Yahoo itself said that it has no such ticker or bars: to ask again is no use."""
+    from yfinance.exceptions import YFPricesMissingError, YFTzMissingError
 
+    if isinstance(error, YFPricesMissingError):
+        return error.yahoo_reason is not None
     status = getattr(getattr(error, "response", None), "status_code", None)
-    return isinstance(error, YFTickerMissingError) or status == HTTPStatus.NOT_FOUND
+    return isinstance(error, YFTzMissingError) or status == HTTPStatus.NOT_FOUND
 
 
 def _table(answer: "pd.DataFrame") -> pl.DataFrame:
@@ -248,10 +250,12 @@ def _table(answer: "pd.DataFrame") -> pl.DataFrame:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong, without curl's advice where to read on."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """What went wrong, without curl's stopwatch and its advice where to read on."""
+    text = " ".join(str(error).split())
+    if not text:
+        return type(error).__name__
     curl = re.search(r"curl: \(\d+\) (.+?)\.? See https://curl", text)
     if curl:
         text = curl[1]
-    text = text.rstrip(".")
+    text = re.sub(r" after \d+ ms", "", text).rstrip(".")
     return text if text[:2].isupper() else text[:1].lower() + text[1:]
