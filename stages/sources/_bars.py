@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from stages import tables
 from stages.errors import InputError, few
@@ -21,7 +21,23 @@ ROW = "__row__"
 
 _MISSING = ("", "-", "--", "na", "n/a", "nan", "null", "none")
 
-Mark = Annotated[str, Field(max_length=1)]
+
+def _at_most_one(text: str) -> str:
+    if len(text) > 1:
+        raise ValueError(f"must be one character, got {text!r}")
+    return text
+
+
+def _exactly_one(text: str) -> str:
+    if not text:
+        raise ValueError("must be one character, got ''")
+    return _at_most_one(text)
+
+
+Mark = Annotated[str, AfterValidator(_at_most_one)]
+"""A character, or none."""
+
+Delimiter = Annotated[str, AfterValidator(_exactly_one)]
 
 
 class Columns(Options):
@@ -57,7 +73,7 @@ class Columns(Options):
         theirs = [name for name in self.model_dump().values() if name]
         twice = sorted({name for name in theirs if theirs.count(name) > 1})
         if twice:
-            raise ValueError(f"columns: {few(twice)} cannot be two of our columns at once")
+            raise ValueError(f"{few(twice)} cannot be two of our columns at once")
         return self
 
 

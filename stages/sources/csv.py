@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Literal
 
 import polars as pl
-from pydantic import Field
 
 from stages.errors import InputError
 from stages.sources import Request, Series
-from stages.sources._bars import ROW, Columns, Mark, Rules
+from stages.sources._bars import ROW, Columns, Delimiter, Mark, Rules
 from stages.sources._dates import Formats, Zone
 from stages.sources._files import Format
 from stages.sources._files import fetch as fetch_files
@@ -24,8 +23,8 @@ def fetch(  # noqa: PLR0913  # its keyword arguments are what params.yaml may se
     columns: Columns = Columns(),  # noqa: B008  # frozen
     date_format: Formats = [],  # noqa: B006  # read only
     thousands: Mark = "",
-    decimal: Annotated[str, Field(pattern=r"^[.,]$")] = ".",
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ",",
+    decimal: Literal[".", ","] = ".",
+    delimiter: Delimiter = ",",
     timezone: Zone = "UTC",
 ) -> Iterator[Series]:
     """Read the files at `data.path`; see `stages.sources._files` for how they may lie there.

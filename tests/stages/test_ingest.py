@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -131,7 +132,7 @@ def test_symbols_taken_out_disappear(tmp_path: Path) -> None:
 
 def test_a_source_may_have_every_name_that_a_symbol_can_have(tmp_path: Path) -> None:
     inbox, raw = tmp_path / "all.csv", tmp_path / "raw"
-    names = [
+    symbols = [
         "M&M",
         "BAJAJ-AUTO",
         "TCS.NS",
@@ -355,6 +356,16 @@ def test_continuing_anywhere_gives_the_whole(held: int, overlap_from: int) -> No
 
 
 # As a program
+
+
+def test_the_examples_of_the_docs_are_valid(repo_root: Path) -> None:
+    text = (repo_root / "docs" / "data.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(data:.*?)```", text, re.DOTALL)
+    assert len(examples) == 2
+    usual = yaml.safe_load((repo_root / "params.yaml").read_text(encoding="utf-8"))["data"]
+    for example in examples:
+        params = DataParams.model_validate({**usual, **yaml.safe_load(example)["data"]})
+        assert params.source_options
 
 
 def project(folder: Path, root: Path, **changes: Any) -> Path:

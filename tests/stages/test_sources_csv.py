@@ -457,7 +457,9 @@ def test_an_hour_that_the_clocks_show_twice(tmp_path: Path) -> None:
         ({"timezone": "Mumbai"}, "unknown time zone 'Mumbai'"),
         ({"columns": {"open": "close"}}, "close cannot be two of our columns at once"),
         ({"columns": {"opening": "open"}}, "Extra inputs are not permitted"),
-        ({"decimal": ";"}, "String should match pattern"),
+        ({"decimal": ";"}, "Input should be '.' or ','"),
+        ({"thousands": "''"}, "must be one character, got \"''\""),
+        ({"delimiter": ""}, "must be one character, got ''"),
     ],
 )
 def test_options_that_cannot_be_meant(options: dict[str, Any], message: str) -> None:
