@@ -1,0 +1,165 @@
+"""Projects to train and evaluate in: the real sample through the real stages, and made-up rows.
+
+The models are smaller than those of the project, so that a test is quick; everything else is as
+`params.yaml` has it.
+"""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import chdir
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import yaml
+
+from stages import tables
+from stages.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
+
+ROOT = Path(__file__).parents[1]
+
+HORIZONS = {"short": 1, "long": 63}
+
+SMALL_MODELS: dict[str, dict[str, Any]] = {
+    "zero": {},
+    "mean": {},
+    "ridge": {"alpha": 1.0},
+    "random_forest": {"n_estimators": 8, "max_depth": 4},
+    "xgboost": {"n_estimators": 20},
+    "lightgbm": {"n_estimators": 20},
+}
+
+
+def stage(folder: Path, name: str, *arguments: str) -> None:
+    """Run a stage in a project as `python -m stages.<name>` does, in this process."""
+    main: Callable[[], None] = importlib.import_module(f"stages.{name}").main
+    with chdir(folder), mock.patch.object(sys, "argv", [name, *arguments]):
+        main()
+
+
+def write_params(folder: Path, **sections: Mapping[str, Any]) -> None:
+    """The project's `params.yaml` with these keys of its sections changed.
+
+    `models` and `horizons` are replaced as a whole.
+    """
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content["models"] = SMALL_MODELS
+    for name, changes in sections.items():
+        content[name] = changes if name in {"models", "horizons"} else content[name] | changes
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+@cache
+def prepared(base: Path) -> Path:
+    """The sample up to its datasets; `base` is where tests may write, and nothing changes it."""
+    folder = base / "prepared"
+    write_params(folder)
+    (folder / "data" / "inbox").mkdir(parents=True)
+    for name in ("ingest", "clean", "features", "latest"):
+        stage(folder, name)
+    for horizon in HORIZONS:
+        stage(folder, "dataset", horizon)
+    return folder
+
+
+@cache
+def trained(base: Path) -> Path:
+    """The sample with every candidate of every horizon, and evaluated; nothing changes it."""
+    folder = prepared(base)
+    for horizon in HORIZONS:
+        for name in SMALL_MODELS:
+            stage(folder, "train", horizon, name)
+        stage(folder, "evaluate", horizon)
+    return folder
+
+
+def outputs(folder: Path, *parts: Path) -> dict[str, bytes]:
+    """Every file below some folders (by default all that train and evaluate make), as bytes."""
+    tops = parts or (CANDIDATES, *(MODELS / name for name in HORIZONS), METRICS)
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for top in tops
+        for path in sorted((folder / top).rglob("*"))
+        if path.is_file()
+    }
+
+
+Target = Callable[[npt.NDArray[np.float32], np.random.Generator], npt.NDArray[np.float64]]
+
+
+def made_up(
+    symbols: Mapping[str, int] | list[str],
+    sessions: int,
+    target: Target,
+    *,
+    features: int = 3,
+    horizon: int = 1,
+    first: date = date(2001, 1, 1),
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Dataset rows with normal features `f0, f1, ...`; one session a day, scale 0.01.
+
+    Args:
+        symbols: each with its number of (newest) sessions, or all with as many.
+        sessions: how many there are in all.
+        target: from the features of all rows, (rows, features), to the targets, (rows,).
+        features: how many.
+        horizon: sessions up to `target_date`.
+        first: the first session.
+        seed: of everything random.
+    """
+    rng = np.random.default_rng(seed)
+    counts = symbols if isinstance(symbols, Mapping) else dict.fromkeys(symbols, sessions)
+    days = [first + timedelta(days=i) for i in range(sessions + horizon)]
+    rows = pl.DataFrame(
+        [
+            (symbol, days[i], days[i + horizon], 100.0, 0.01)
+            for symbol, count in sorted(counts.items())
+            for i in range(sessions - count, sessions)
+        ],
+        schema=["symbol", "date", "target_date", "close", "scale"],
+        orient="row",
+    )
+    x = rng.normal(size=(rows.height, features)).astype(np.float32)
+    names = [f"f{i}" for i in range(features)]
+    return rows.with_columns(
+        pl.Series("target", target(x, rng), dtype=pl.Float64),
+        pl.col("scale").cast(pl.Float32),
+        *(pl.Series(name, x[:, i]) for i, name in enumerate(names)),
+    ).select(list(tables.dataset_contract(names)))
+
+
+def write_dataset(folder: Path, horizon: str, rows: pl.DataFrame, held_out: date) -> None:
+    """Split made-up rows in time, purged, and write the files that train and evaluate read.
+
+    The last row of each symbol becomes its newest bar, whose target is not known.
+    """
+    target = DATASETS / horizon
+    newest = rows.group_by("symbol", maintain_order=True).last()
+    newest = newest.with_columns(
+        target=pl.lit(None, pl.Float64), target_date=pl.lit(None, pl.Date)
+    ).select(rows.columns)
+    known = rows.join(newest.select("symbol", "date"), on=["symbol", "date"], how="anti")
+    parts = {
+        "train": known.filter(pl.col("target_date") < held_out),
+        "test": known.filter(pl.col("date") >= held_out),
+        "newest": newest,
+    }
+    for name, part in parts.items():
+        tables.write(part.sort("symbol", "date"), folder / target / f"{name}.parquet")
+
+
+def write_sessions(folder: Path, after: date, count: int = 400) -> None:
+    """The coming sessions as latest writes them: every day is one."""
+    days = [str(after + timedelta(days=i + 1)) for i in range(count)]
+    (folder / SESSIONS).parent.mkdir(parents=True, exist_ok=True)
+    content = {"calendar": "24/7", "after": str(after), "sessions": days}
+    (folder / SESSIONS).write_text(json.dumps(content), encoding="utf-8")
