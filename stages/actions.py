@@ -1,0 +1,244 @@
+"""Corporate actions: the source's, the hand-kept ones, and lines that would explain a jump."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stages import tables
+from stages.errors import DataError, InputError, few
+
+ACTION: tables.Contract = {**tables.ACTIONS, "hand": pl.Boolean, "genuine": pl.Boolean}
+"""One effect of a symbol and ex-date; `hand` marks a line of data/actions.csv, `genuine` one that
+declares the move of its day to be the market's own, or every move if it has no date."""
+
+_NEEDED = ("symbol", "date", "ratio")
+_HEADERS = (_NEEDED, (*_NEEDED, "dividend"))
+
+_SPLITS = (
+    *(2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 50.0, 100.0),
+    *(3 / 2, 4 / 3, 5 / 4, 6 / 5, 5 / 2, 7 / 2, 5 / 3),
+)
+RATIOS = (*_SPLITS, *(1 / ratio for ratio in _SPLITS))
+"""Splits and bonuses as companies make them, and reverse splits."""
+
+_IN_FULL = 3
+
+_WILD = 5
+"""A symbol with so many jumps is more likely wild by nature (VIX) than split so often."""
+
+
+def read_hand_kept(path: Path) -> pl.DataFrame:
+    """Read data/actions.csv: `symbol,date,ratio` and, if wanted, `dividend`.
+
+    Dates are ex-dates such as 2017-09-07. Empty lines and lines that begin with # are skipped. A
+    ratio of 1 without a dividend declares the move of that day genuine; it may stand beside
+    another line of the same day, and then speaks of what that one leaves. Without a date
+    (`^VIX,,1`) it declares every move of the symbol genuine.
+
+    Returns:
+        The columns of `tables.ACTIONS`, in the order of the file; no rows if there is no file.
+
+    Raises:
+        InputError: a line cannot be read; the message gives its number.
+    """
+    if not path.exists():
+        return tables.empty(tables.ACTIONS)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is no text in UTF-8; save it as UTF-8") from None
+    entries = _entries(lines)
+    number, header = next(entries, (1, []))
+    if tuple(header) not in _HEADERS:
+        raise InputError(
+            f"{path}: line {number}: should be the header symbol,date,ratio or "
+            f"symbol,date,ratio,dividend, not {','.join(header)!r}"
+        )
+    seen: dict[tuple[str, date | None, bool], int] = {}
+    rows = []
+    for number, entry in entries:
+        try:
+            row = symbol, day, ratio, dividend = _action(entry, header)
+        except ValueError as error:
+            raise InputError(
+                f"{path}: line {number}: {error}; write it as ACME,2017-09-07,2"
+            ) from None
+        key = (symbol, day, ratio == 1 and dividend == 0)
+        if key in seen:
+            raise InputError(
+                f"{path}: line {number}: says of {symbol} what line {seen[key]} says already, or "
+                "contradicts it; keep one of the two"
+            )
+        seen[key] = number
+        rows.append(row)
+    return pl.DataFrame(rows, schema=dict(tables.ACTIONS), orient="row")
+
+
+def combine(source: pl.DataFrame, hand: pl.DataFrame) -> pl.DataFrame:
+    """Put a source's actions and the hand-kept ones together.
+
+    A hand-kept line adds to the source's actions, and takes the place of those of the same symbol
+    and date.
+
+    Args:
+        source: columns of `tables.ACTIONS`; a null is no split, or no dividend.
+        hand: the same, as `read_hand_kept` gives it.
+
+    Returns:
+        The columns of `ACTION`, sorted by (symbol, date).
+
+    Raises:
+        DataError: an action of the source makes no sense.
+    """
+    source = source.with_columns(pl.col("ratio").fill_null(1), pl.col("dividend").fill_null(0))
+    sound = (
+        (pl.col("ratio").is_finite() & (pl.col("ratio") > 0))
+        & (pl.col("dividend").is_finite() & (pl.col("dividend") >= 0))
+    ).fill_null(value=False)
+    unsound = source.filter(~sound)
+    if unsound.height:
+        named = few(
+            f"{symbol} {day} (ratio {ratio:g}, dividend {dividend:g})"
+            for symbol, day, ratio, dividend in unsound.iter_rows()
+        )
+        raise DataError(
+            f"data/raw/actions.parquet: a ratio must be above 0, a dividend not below: {named}; "
+            "have the source mended"
+        )
+    kept = source.join(hand, on=["symbol", "date"], how="anti")
+    both = pl.concat(
+        [kept.with_columns(hand=pl.lit(value=False)), hand.with_columns(hand=pl.lit(value=True))]
+    )
+    return (
+        both.with_columns(genuine=(pl.col("ratio") == 1) & (pl.col("dividend") == 0))
+        .select(list(ACTION))
+        .sort("symbol", "date", "ratio", "dividend")
+    )
+
+
+def nearest_ratio(previous_close: float, opened: float, *, split: bool = True) -> float:
+    """The simple ratio nearest to a gap: 2 for an open at half the previous close.
+
+    Args:
+        previous_close: the last price before the gap.
+        opened: the first price after it.
+        split: whether there was one for certain; else no split, 1, may be nearest.
+    """
+    gap = math.log(previous_close / opened)
+    return min(RATIOS if split else (1.0, *RATIOS), key=lambda ratio: abs(math.log(ratio) - gap))
+
+
+def line(symbol: str, day: date, ratio: float) -> str:
+    """A line of data/actions.csv."""
+    text = io.StringIO()
+    shown = f"{ratio:.6f}".rstrip("0").rstrip(".")
+    csv.writer(text, lineterminator="").writerow([symbol, day, shown])
+    return text.getvalue()
+
+
+def suggested(moves: pl.DataFrame) -> str:
+    """Lines that would explain each move as a split, ready to be added to data/actions.csv.
+
+    Args:
+        moves: columns of `adjust.MOVE`, those that nothing explains.
+    """
+    lines = []
+    for move in moves.iter_rows(named=True):
+        opened, previous = move["open"], move["previous_close"]
+        change = 100 * (opened / previous - 1)
+        lines.append(f"# {_price(previous)} -> {_price(opened)} ({change:+.1f} %)")
+        lines.append(line(move["symbol"], move["date"], _suggested_ratio(move)))
+    return "\n".join([*lines, ""])
+
+
+def unexplained(moves: pl.DataFrame, ledger: Path, suggestions: Path) -> DataError:
+    """The error for jumps that nothing explains, naming the line that would explain each.
+
+    Args:
+        moves: columns of `adjust.MOVE`, those that nothing explains.
+        ledger: the hand-kept file.
+        suggestions: the file that holds `suggested(moves)`.
+    """
+    told = [_told(move, ledger) for move in moves.head(_IN_FULL).iter_rows(named=True)]
+    if len(told) == 1:
+        return DataError(told[0])
+    rest = moves.height - len(told)
+    counts = moves.group_by("symbol").len().filter(pl.col("len") >= _WILD).sort("len", "symbol")
+    wild = counts["symbol"].to_list()[-1:]
+    return DataError(
+        f"{moves.height} jumps have no explanation: {'; '.join(told)}"
+        + (f"; and {rest} more" if rest else "")
+        + f"; {suggestions} holds a line for each as a split: check them one by one, then add "
+        f"them to {ledger}"
+        + "".join(f'; "{symbol},,1" declares every move of {symbol} genuine' for symbol in wild)
+    )
+
+
+def _told(move: Mapping[str, Any], ledger: Path) -> str:
+    symbol, day, step = move["symbol"], move["date"], move["step"]
+    change = move["open"] * step / move["previous_close"] - 1
+    split, genuine = line(symbol, day, _suggested_ratio(move)), line(symbol, day, 1)
+    opened = (
+        f"{symbol}: {day}: opened at {_price(move['open'])} after a close of "
+        f"{_price(move['previous_close'])}"
+    )
+    if step == 1:
+        return (
+            f"{opened} ({100 * change:+.1f} %) and no action explains it; if it is a split or "
+            f'bonus add "{split}" to {ledger}, if it is genuine add "{genuine}"'
+        )
+    return (
+        f"{opened} and the action of that day (a ratio of {step:g}) leaves {100 * change:+.1f} %; "
+        f'set it right by "{split}" in {ledger}, or if the rest is genuine by the two lines '
+        f'"{line(symbol, day, step)}" and "{genuine}"'
+    )
+
+
+def _suggested_ratio(move: Mapping[str, Any]) -> float:
+    return nearest_ratio(move["previous_close"], move["open"], split=move["step"] == 1)
+
+
+def _price(price: float) -> str:
+    return f"{price:.2f}" if price >= 1 else f"{price:.4g}"
+
+
+def _entries(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """The lines that say something, split and stripped, each with its number from 1."""
+    for number, text in enumerate(lines, 1):
+        if text.strip() and not text.lstrip().startswith("#"):
+            yield number, [field.strip() for field in next(csv.reader([text]))]
+
+
+def _action(entry: Sequence[str], header: Sequence[str]) -> tuple[str, date | None, float, float]:
+    if len(entry) not in (len(_NEEDED), len(header)):
+        raise ValueError(f"has {len(entry)} fields under {len(header)} columns")
+    symbol, day, *numbers = entry
+    if not symbol:
+        raise ValueError("has no symbol")
+    try:
+        when = date.fromisoformat(day) if day else None
+    except ValueError:
+        raise ValueError(f"{day!r} is no date such as 2017-09-07") from None
+    ratio = _number(numbers[0])
+    dividend = _number(numbers[1]) if len(numbers) > 1 and numbers[1] else 0.0
+    if ratio is None or ratio <= 0:
+        raise ValueError(f"a ratio must be a number above 0, not {numbers[0]!r}")
+    if dividend is None or dividend < 0:
+        raise ValueError(f"a dividend must be a number not below 0, not {numbers[1]!r}")
+    if when is None and (ratio != 1 or dividend):
+        raise ValueError("has no date, which only a ratio of 1 may lack")
+    return symbol, when, ratio, dividend
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

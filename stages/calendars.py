@@ -1,0 +1,186 @@
+"""When an exchange is open: its sessions, and those that are still to come.
+
+Every calendar is built for an explicit span, since the default span of exchange_calendars moves
+with today's date.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stages.errors import DataError, ParamsError
+from stages.run import log
+
+Days = npt.NDArray[np.int32]
+"""Days since 1970-01-01, as polars stores a date."""
+
+Instants = npt.NDArray[np.int64]
+"""Microseconds since 1970-01-01 00:00 UTC, as polars stores a timestamp."""
+
+BAR = 3_600_000_000
+"""Length of an hourly bar in microseconds."""
+
+_EPOCH = date(1970, 1, 1)
+
+_CLOSURE = timedelta(days=31)
+"""No exchange of today has been shut for longer, so a span of this length holds a session."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sessions:
+    """The sessions of an exchange in a span, in order.
+
+    Attributes:
+        calendar: the name of the calendar.
+        zone: the time zone of the exchange.
+        days: the date of each session.
+        opens: when it opens.
+        closes: when it closes, always after it opens; breaks are not told apart.
+    """
+
+    calendar: str
+    zone: str
+    days: Days
+    opens: Instants
+    closes: Instants
+
+    def position(self, days: Days) -> Days:
+        """Number each day's session, counted from the first of the span; -1 where none is held."""
+        span = int(self.days[-1] - self.days[0]) + 1
+        table = np.full(span + 1, -1, dtype=np.int32)
+        table[self.days - self.days[0]] = np.arange(self.days.size, dtype=np.int32)
+        # The last entry answers for every day outside the span.
+        place = np.clip(days - self.days[0], -1, span)
+        return table[np.where(place == -1, span, place)]
+
+    def holding(self, opened: Instants) -> Days:
+        """Number the session that an hourly bar belongs to, by the bar's opening time.
+
+        A bar belongs to the session in which it opens, or to the one that opens while it
+        lasts: bars on the full hour hold the first trades of a session that opens at half
+        past. -1 where the exchange is closed for the whole hour.
+        """
+        last = self.days.size - 1
+        before = np.searchsorted(self.opens, opened, side="right") - 1
+        within = (before >= 0) & (opened < self.closes[np.maximum(before, 0)])
+        after = np.minimum(before + 1, last)
+        reaches = (self.opens[after] > opened) & (self.opens[after] < opened + BAR)
+        return np.where(within, before, np.where(reaches, after, -1)).astype(np.int32)
+
+
+def sessions(name: str, first: date, last: date, extra: Sequence[date] = ()) -> Sessions:
+    """The sessions of an exchange from `first` to `last`, both included.
+
+    Args:
+        name: a calendar of exchange_calendars (XNYS, XBOM, 24/5, ...).
+        first: no session before this day is needed.
+        last: no session after it.
+        extra: days on which the exchange was open though the calendar says otherwise; they have
+            its usual hours.
+
+    Raises:
+        ParamsError: there is no such calendar.
+        DataError: the calendar does not reach from `first` to `last`.
+    """
+    calendar = _calendar(name, min(first, last - _CLOSURE), last)
+    schedule = calendar.schedule
+    days = (schedule.index - np.datetime64(_EPOCH)).days.to_numpy().astype(np.int32)
+    opens, closes = (_instants(schedule[column]) for column in ("open", "close"))
+    added = sorted(
+        day for day in set(extra) if first <= day <= last and not np.isin((day - _EPOCH).days, days)
+    )
+    if added:
+        hours = [_usual_hours(calendar, day) for day in added]
+        days = np.append(days, [(day - _EPOCH).days for day in added]).astype(np.int32)
+        opens = np.append(opens, [hour[0] for hour in hours])
+        closes = np.append(closes, [hour[1] for hour in hours])
+        order = np.argsort(days, kind="stable")
+        days, opens, closes = days[order], opens[order], closes[order]
+    return Sessions(name, str(calendar.tz), days, opens, closes)
+
+
+def coming_sessions(name: str, after: date, count: int, extra: Sequence[date] = ()) -> list[date]:
+    """The next `count` sessions after a day.
+
+    Some calendars are known for a few years only. Where one ends too early there are fewer, and
+    a line in the log says so.
+
+    Raises:
+        ParamsError: there is no such calendar.
+    """
+    _, end = _bounds(name)
+    found: list[date] = []
+    # Two days a session nearly always suffice, so that one calendar is built.
+    span = timedelta(days=count) + _CLOSURE / 2
+    while len(found) < count:
+        span *= 2
+        last = after + span if end is None else min(after + span, end)
+        if last > after:
+            days = sessions(name, after, last, extra).days
+            found = [
+                day for number in days if (day := _EPOCH + timedelta(days=int(number))) > after
+            ]
+        if last == end or last <= after:
+            break
+    if len(found) < count:
+        log.warning(
+            "data.calendar: exchange_calendars knows the sessions of %s only up to %s: %s of the "
+            "%s after %s can be named; install a newer exchange-calendars",
+            *(name, end, len(found), count, after),
+        )
+    return found[:count]
+
+
+def _calendar(name: str, first: date, last: date) -> Any:
+    import exchange_calendars
+    from exchange_calendars.errors import InvalidCalendarName
+
+    try:
+        return exchange_calendars.get_calendar(name, start=str(first), end=str(last))
+    except InvalidCalendarName:
+        known = "XNYS is New York, XBOM Mumbai (NSE and BSE), 24/5 currencies"
+        raise ParamsError([f"data.calendar: exchange_calendars has no {name!r}; {known}"]) from None
+    except ValueError:
+        begin, end = _bounds(name)
+        if begin is not None and first < begin:
+            problem = f"only from {begin}, but bars begin on {first}; take later bars"
+        elif end is not None and last > end:
+            problem = (
+                f"only up to {end}, but they are needed up to {last}; move data.as_of back, "
+                "install a newer exchange-calendars"
+            )
+        else:
+            raise
+        raise DataError(
+            f"data.calendar: exchange_calendars knows the sessions of {name} {problem}, "
+            "or name another calendar"
+        ) from None
+
+
+def _bounds(name: str) -> tuple[date | None, date | None]:
+    # The bounds do not depend on the span; every calendar holds this month.
+    calendar = _calendar(name, date(2024, 1, 1), date(2024, 1, 31))
+    begin, end = calendar.bound_min(), calendar.bound_max()
+    return begin and begin.date(), end and end.date()
+
+
+def _instants(times: Any) -> Instants:
+    instants: Instants = times.dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype(int)
+    return instants
+
+
+def _usual_hours(calendar: Any, day: date) -> tuple[int, int]:
+    def instant(times: Sequence[tuple[Any, time]], offset: int) -> int:
+        # Each entry holds from its date on; the first, without one, from the beginning.
+        known = [hour for since, hour in times if since is None or since.date() <= day]
+        moment = datetime.combine(day + timedelta(days=offset), known[-1], calendar.tz)
+        return int(moment.astimezone(UTC).timestamp()) * 1_000_000
+
+    return (
+        instant(calendar.open_times, calendar.open_offset),
+        instant(calendar.close_times, calendar.close_offset),
+    )

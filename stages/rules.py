@@ -1,0 +1,234 @@
+"""Which bars are let through: every rule by its name, and the first that a bar breaks.
+
+A bar is judged by itself first, so that one that cannot be right never contests one that can;
+then against its session; then against the others of its time. In this order:
+
+missing_value
+    A price or the volume is null, NaN or infinite. A market series may lack its volume, which
+    is 0 then. `adj_close` may be missing before a symbol's first one, not after it.
+non_positive_price
+    A price of 0 or less.
+high_below_low
+    The high is below the low.
+outside_range
+    The open or the close is above the high or below the low.
+negative_volume
+    A volume below 0.
+zero_volume
+    A volume of 0, where `clean.zero_volume` rejects it; never of a market series.
+not_a_session
+    A day on which the exchange was closed; never of a market series, which may trade elsewhere.
+outside_session
+    An hour in which the exchange was closed, on the day of a session.
+duplicate
+    Equal in every column to another bar of its time; one of them is kept.
+conflict
+    Another bar of its time differs; none of them is kept.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from stages.calendars import Sessions
+from stages.tables import PRICES
+
+ROUNDING = 1e-6
+"""Prices out of order by less than this share are so by rounding: high and low are widened to
+hold open and close. Floats of 32 bits, which some sources pass on, are good to 1e-7."""
+
+Kind = Literal["daily", "hourly", "market"]
+AdjClose = Literal["ignored", "once_begun", "always"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How strict to be.
+
+    Attributes:
+        kind: whose bars these are.
+        sessions: when the exchange is open.
+        zero_volume: whether bars without a trade are kept.
+        adj_close: whether a bar needs one: `ignored`, from a symbol's first one on
+            (`once_begun`), or `always`.
+    """
+
+    kind: Kind
+    sessions: Sessions
+    zero_volume: Literal["keep", "reject"] = "reject"
+    adj_close: AdjClose = "once_begun"
+
+    @property
+    def clock(self) -> str:
+        """The column that says when a bar was."""
+        return "timestamp" if self.kind == "hourly" else "date"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The bars of a group of symbols, told apart.
+
+    Attributes:
+        kept: the given columns, `date` and `session` (its number, -1 outside the calendar);
+            sorted by symbol and time, one per time, low <= open, close <= high.
+        rejected: the given columns, `date` and `reason`; prices and volumes as they came, sorted
+            by all columns.
+        disordered: `symbol` and `rows`: how many of its bars were earlier than the one above.
+    """
+
+    kept: pl.DataFrame
+    rejected: pl.DataFrame
+    disordered: pl.DataFrame
+
+
+def judge(bars: pl.DataFrame, rules: Rules) -> Judged:
+    """Tell the bars that hold every rule from those that break one.
+
+    Args:
+        bars: whole symbols in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`.
+        rules: how strict to be.
+    """
+    given = bars.columns
+    bars, disordered = _in_order(bars, rules.clock)
+    placed = _with_sessions(bars, rules)
+    broken = _broken(placed, rules)
+    wrong = placed.select(pl.any_horizontal(broken.values())).to_series()
+    kept, parts = placed, []
+    if wrong.any():
+        first = pl.coalesce(pl.when(rule).then(pl.lit(reason)) for reason, rule in broken.items())
+        parts.append(placed.filter(wrong).with_columns(reason=first))
+        kept = placed.filter(~wrong)
+    kept, doubles = _one_per_time(kept, given, rules.clock)
+    if doubles is not None:
+        parts.append(doubles)
+    columns = [*dict.fromkeys((*given, "date")), "session"]
+    rejected = (
+        pl.concat(parts) if parts else placed.clear().with_columns(reason=pl.lit("", pl.String))
+    )
+    rejected = rejected.select([*columns[:-1], "reason"])
+    order = ["symbol", rules.clock, "reason", *rejected.columns]
+    return Judged(
+        _tidied(kept.select(columns), rules),
+        rejected.sort(list(dict.fromkeys(order))),
+        disordered,
+    )
+
+
+def _in_order(bars: pl.DataFrame, clock: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    same = pl.col("symbol") == pl.col("symbol").shift(1)
+    earlier = pl.col(clock) < pl.col(clock).shift(1)
+    disordered = (
+        bars.lazy()
+        .select("symbol", wrong=same & earlier)
+        .filter("wrong")
+        .group_by("symbol")
+        .agg(rows=pl.len().cast(pl.Int64))
+        .sort("symbol")
+        .collect()
+    )
+    falling = bars.select((pl.col("symbol") < pl.col("symbol").shift(1)).any()).item()
+    if disordered.height or falling:
+        bars = bars.sort("symbol", clock, maintain_order=True)
+    return bars, disordered
+
+
+def _with_sessions(bars: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """Add `date`, `session` (-1 where there is none) and `_open_day`: whether the day has one."""
+    sessions = rules.sessions
+    if rules.kind != "hourly":
+        days = bars["date"].to_physical().fill_null(-1).to_numpy()
+        number = sessions.position(days)
+        return bars.with_columns(session=pl.Series(number), _open_day=pl.Series(number >= 0))
+    number = sessions.holding(bars["timestamp"].to_physical().fill_null(-1).to_numpy())
+    held = pl.Series(number >= 0)
+    local = bars["timestamp"].dt.convert_time_zone(sessions.zone).dt.date()
+    day = pl.Series(sessions.days[np.maximum(number, 0)]).cast(pl.Date)
+    on_session = sessions.position(local.to_physical().fill_null(-1).to_numpy()) >= 0
+    return bars.with_columns(
+        date=pl.select(pl.when(held).then(day).otherwise(local)).to_series(),
+        session=pl.Series(number),
+        _open_day=pl.Series(on_session),
+    )
+
+
+def _broken(bars: pl.DataFrame, rules: Rules) -> dict[str, pl.Expr]:
+    """Every rule by its reason, in order, as an expression that is true where it is broken."""
+    low, high = pl.col("low") * (1 - ROUNDING), pl.col("high") * (1 + ROUNDING)
+    ends = (pl.col("open"), pl.col("close"))
+    finite = [_finite(name) for name in PRICES]
+    volume = pl.col("volume")
+    if rules.kind == "market":
+        volume = _volume_or_none()
+    else:
+        finite.append(_finite("volume"))
+    rising = [pl.col(name) <= 0 for name in PRICES]
+    missing = ~pl.all_horizontal(finite) | pl.col(rules.clock).is_null()
+    if rules.adj_close != "ignored":
+        rising.append(_finite("adj_close") & (pl.col("adj_close") <= 0))
+        missing |= _lacks_adj_close(bars, rules)
+    broken = {
+        "missing_value": missing,
+        "non_positive_price": pl.any_horizontal(rising),
+        "high_below_low": high < pl.col("low"),
+        "outside_range": pl.any_horizontal(*((end < low) | (end > high) for end in ends)),
+        "negative_volume": volume < 0,
+    }
+    if rules.kind != "market":
+        if rules.zero_volume == "reject":
+            broken["zero_volume"] = volume == 0
+        broken["not_a_session"] = (pl.col("session") < 0) & ~pl.col("_open_day")
+    if rules.kind == "hourly":
+        broken["outside_session"] = pl.col("session") < 0
+    return broken
+
+
+def _finite(name: str) -> pl.Expr:
+    return pl.col(name).is_finite().fill_null(value=False)
+
+
+def _volume_or_none() -> pl.Expr:
+    return pl.when(_finite("volume")).then("volume").otherwise(0.0)
+
+
+def _lacks_adj_close(bars: pl.DataFrame, rules: Rules) -> pl.Expr:
+    has = bars["adj_close"].is_finite().fill_null(value=False)
+    if has.all():
+        return pl.lit(value=False)
+    if rules.adj_close == "always":
+        return ~_finite("adj_close")
+    if not has.any():
+        return pl.lit(value=False)
+    begun = pl.col(rules.clock).filter(_finite("adj_close")).min().over("symbol")
+    return (~_finite("adj_close") & (pl.col(rules.clock) > begun)).fill_null(value=False)
+
+
+def _one_per_time(
+    bars: pl.DataFrame, given: list[str], clock: str
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """Keep one of several equal bars of a time, none of several that differ."""
+    again = bars.select(
+        (pl.col(clock) == pl.col(clock).shift(1)) & (pl.col("symbol") == pl.col("symbol").shift(1))
+    ).to_series()
+    again = again.fill_null(value=False)
+    if not again.any():
+        return bars, None
+    several = again | again.shift(-1, fill_value=False)
+    doubles = bars.filter(several).with_columns(
+        _alike=pl.struct(given).n_unique().over("symbol", clock) == 1,
+        _again=again.filter(several),
+    )
+    stays = pl.col("_alike") & ~pl.col("_again")
+    reason = pl.when("_alike").then(pl.lit("duplicate")).otherwise(pl.lit("conflict"))
+    kept = pl.concat([bars.filter(~several), doubles.filter(stays).select(bars.columns)])
+    rejected = doubles.filter(~stays).with_columns(reason=reason)
+    return kept.sort("symbol", clock), rejected.select([*bars.columns, "reason"])
+
+
+def _tidied(bars: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    if rules.kind == "market":
+        bars = bars.with_columns(volume=_volume_or_none())
+    highest, lowest = pl.max_horizontal(PRICES), pl.min_horizontal(PRICES)
+    narrow = bars.select(((highest > pl.col("high")) | (lowest < pl.col("low"))).any()).item()
+    return bars.with_columns(high=highest, low=lowest) if narrow else bars
