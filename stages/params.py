@@ -34,7 +34,7 @@ PARAMS_FILE = Path("params.yaml")
 
 _T = TypeVar("_T")
 
-_TAKEN = ("candidates", "clean", "validation")
+_TAKEN = ("candidates", "clean", "validation", "validation_datasets")
 """What `models/` and `metrics/` hold beside the horizons."""
 
 

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stages import params
+from stages.data_docs import INDEX
 from stages.errors import InputError
 from stages.models import BASELINES
 from stages.params import Params
@@ -38,8 +39,6 @@ FORECASTS = 20
 
 PIPED_WIDTH = 120
 """Characters in a line where no terminal says how wide it is."""
-
-DATA_DOCS = Path("great_expectations/uncommitted/data_docs/local_site/index.html")
 
 
 class Column(NamedTuple):
@@ -234,8 +233,8 @@ def next_steps(horizons: Sequence[str]) -> Iterator[tuple[str, str]]:
         "how the forecasts were made",
         ", ".join(str(MODELS / name / "card.json") for name in horizons),
     )
-    if DATA_DOCS.exists():
-        yield "quality of the data", str(DATA_DOCS)
+    if INDEX.exists():
+        yield "quality of the data", str(INDEX)
     yield "plots", "dvc plots show"
     yield "what changed", "dvc metrics diff, dvc params diff"
     yield "an experiment", "dvc exp run -S 'features.sma=[5,20]', dvc exp show"
@@ -275,6 +274,7 @@ def _wide(title: str, texts: "Sequence[str] | Mapping[str, object] | map[str]") 
 
 def show(console: Console, settings: Params, results: Mapping[str, Result]) -> None:
     """Print the results of every horizon, and what to look at next."""
+    console.print()
     for horizon, result in results.items():
         sessions = settings.horizons[horizon]
         title = f"{horizon}: return over {sessions} session{'s' * (sessions > 1)}, on the hold-out"

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from stages import report
+from stages.data_docs import INDEX
 
 HEADER = (
     "symbol,model,rows,mae,rmse,r2,oos_r2,p_value,direction,auc,f1,precision,recall,brier,"
@@ -24,7 +25,7 @@ AAPL,2012-12-31,2013-01-02,532.17,0.0012,-0.03,0.031,0.523
 IBM,2012-12-31,2013-01-02,1191.55,-0.0004,-0.02,0.021,0.487
 """
 
-EXPECTED = """\
+EXPECTED = """
 short: return over 1 session, on the hold-out
 model   MAE %  RMSE %    OOS R2        p  hit %     AUC    Brier  cover %  width %  rank IC        R2
 ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,9 +116,9 @@ def test_the_data_docs_are_named_once_they_are_there(
 ) -> None:
     monkeypatch.chdir(results)
     assert "quality of the data" not in dict(report.next_steps(["short"]))
-    report.DATA_DOCS.parent.mkdir(parents=True)
-    report.DATA_DOCS.touch()
-    assert dict(report.next_steps(["short"]))["quality of the data"] == str(report.DATA_DOCS)
+    INDEX.parent.mkdir(parents=True)
+    INDEX.touch()
+    assert dict(report.next_steps(["short"]))["quality of the data"] == str(INDEX)
 
 
 def test_only_the_newest_forecasts_that_fit_are_shown(
