@@ -41,7 +41,9 @@ def with_target(features: pl.DataFrame, horizon: int) -> pl.DataFrame:
 def test_start(dates: pl.Series, share: float) -> date:
     """First session of the hold-out: the newest `share` of the sessions that have a target."""
     sessions = dates.unique().sort()
-    start: date = sessions[min(int(len(sessions) * (1 - share)), len(sessions) - 1)]
+    # Rounded first: 10 * (1 - 0.8) is a hair below 2.
+    before = int(round(len(sessions) * (1 - share), 6))
+    start: date = sessions[min(before, len(sessions) - 1)]
     return start
 
 
@@ -75,8 +77,8 @@ def newest(rows: pl.DataFrame) -> pl.DataFrame:
     return last.with_columns(target=pl.lit(None, pl.Float64), target_date=pl.lit(None, pl.Date))
 
 
-def _targets(horizon: int) -> Iterator[pl.DataFrame]:
-    for group in tables.row_groups(FEATURES_DAILY):
+def _targets(horizon: int, columns: list[str]) -> Iterator[pl.DataFrame]:
+    for group in tables.row_groups(FEATURES_DAILY, columns):
         yield with_target(group, horizon)
 
 
@@ -88,9 +90,9 @@ def main() -> None:
     selected, scale = settings.selected_features, settings.dataset.scale
     dates: list[pl.Series] = []
     longest = 0
-    for group in tables.row_groups(FEATURES_DAILY, ["symbol", "date", "adj_close"]):
-        longest = max(longest, int(group.group_by("symbol").len()["len"].max() or 0))  # type: ignore[arg-type]
-        dates.append(with_target(group, horizon).drop_nulls("target")["date"].unique())
+    for rows in _targets(horizon, ["symbol", "date", "adj_close"]):
+        longest = max(longest, int(rows.group_by("symbol").len()["len"].max() or 0))  # type: ignore[arg-type]
+        dates.append(rows.drop_nulls("target")["date"].unique())
     sessions = pl.concat(dates)
     if sessions.is_empty():
         raise DataError(
@@ -103,8 +105,9 @@ def main() -> None:
             part: stack.enter_context(tables.Writer(folder / f"{part}.parquet"))
             for part in ("train", "test", "newest")
         }
+        fixed = ["symbol", "date", "close", "adj_close", "filled"]
         read = 0
-        for rows in _targets(horizon):
+        for rows in _targets(horizon, list(dict.fromkeys([*fixed, scale, *selected]))):
             read += rows.height
             train, test = split(rows, start)
             for part, frame in (("train", train), ("test", test), ("newest", newest(rows))):
