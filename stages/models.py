@@ -264,15 +264,9 @@ def _with_float32_thresholds(booster: "Booster") -> "Booster":
     """
     from lightgbm import Booster
 
-    def rounded_down(threshold: str) -> str:
-        exact = np.float64(threshold)
-        with np.errstate(over="ignore"):
-            near = np.float32(exact)
-        return repr(float(near if near <= exact else np.nextafter(near, np.float32(-np.inf))))
-
     name = "threshold="
     lines = [
-        name + " ".join(map(rounded_down, line.removeprefix(name).split()))
+        name + " ".join(map(_rounded_down, line.removeprefix(name).split()))
         if line.startswith(name)
         else line
         for line in booster.model_to_string().split("\n")
@@ -280,6 +274,13 @@ def _with_float32_thresholds(booster: "Booster") -> "Booster":
         if not line.startswith("tree_sizes=")
     ]
     return Booster(model_str="\n".join(lines))
+
+
+def _rounded_down(threshold: str) -> str:
+    exact = np.float64(threshold)
+    with np.errstate(over="ignore"):
+        near = np.float32(exact)
+    return repr(float(near if near <= exact else np.nextafter(near, np.float32(-np.inf))))
 
 
 def _named(model: "ModelProto") -> "ModelProto":
