@@ -5,7 +5,10 @@ symbols by group of symbols.
 """
 
 import os
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,9 @@ from stages.indicators import Array, Panel, definitions
 from stages.params import FeatureParams
 from stages.paths import CLEAN_DAILY, CLEAN_HOURLY, CLEAN_MARKET, FEATURES, FEATURES_DAILY
 from stages.run import log, progress, run
+
+BLOCK_ROWS = 50_000
+"""Rows that a thread works on at a time: their columns fit into a core's cache."""
 
 
 def features(
@@ -33,23 +39,39 @@ def features(
         market: clean bars of each market series, by name.
         hourly: clean hourly bars of these symbols, if there are any.
         params: which windows.
-        threads: for the kernels; the result does not depend on it.
+        threads: that share the work; the result does not depend on it.
 
     Returns:
         The columns of `tables.features_contract`, rows as in `bars`.
     """
-    panel = Panel(
-        bars,
-        market,
-        realised_volatility(bars, hourly) if hourly is not None else None,
-        market_same_session=params.market_same_session,
-        threads=threads,
-    )
-    made = {
-        name: pl.Series(name, feature.compute(panel).astype(np.float32), nan_to_null=True)
-        for name, feature in definitions(params, list(market)).items()
-    }
-    return bars.select("symbol", "date", "close", "adj_close", "filled").with_columns(**made)
+    volatility = realised_volatility(bars, hourly) if hourly is not None else None
+    wanted = definitions(params, list(market))
+    made = {name: np.empty(bars.height, np.float32) for name in wanted}
+
+    def compute(rows: slice) -> None:
+        panel = Panel(
+            bars[rows],
+            market,
+            volatility[rows] if volatility is not None else None,
+            market_same_session=params.market_same_session,
+        )
+        for name, feature in wanted.items():
+            made[name][rows] = feature.compute(panel)
+
+    with ThreadPoolExecutor(threads) as pool:
+        deque(pool.map(compute, _blocks(bars["symbol"])), maxlen=0)
+    columns = [pl.Series(name, values, nan_to_null=True) for name, values in made.items()]
+    return bars.select("symbol", "date", "close", "adj_close", "filled").with_columns(columns)
+
+
+def _blocks(symbols: pl.Series) -> Iterator[slice]:
+    """Cut sorted symbols into blocks of whole symbols, of at least `BLOCK_ROWS` but the last."""
+    begin = 0
+    while begin < len(symbols):
+        end = min(begin + BLOCK_ROWS, len(symbols))
+        end = bisect_right(symbols, symbols[end - 1], end)
+        yield slice(begin, end)
+        begin = end
 
 
 def realised_volatility(bars: pl.DataFrame, hourly: pl.DataFrame) -> Array:

@@ -20,6 +20,8 @@ import numpy.typing as npt
 import polars as pl
 from coreforecast.grouped_array import GroupedArray
 
+from stages import windows
+
 if TYPE_CHECKING:
     from stages.params import FeatureParams
 
@@ -60,7 +62,6 @@ class Panel:
         market: per series, its bars in the same columns, sorted by date.
         hourly_volatility: realised volatility per row, NaN where the symbol has no hourly bars.
         market_same_session: whether the market's bar of day t is known at t.
-        threads: for the kernels; the values do not depend on it.
     """
 
     def __init__(
@@ -70,20 +71,14 @@ class Panel:
         hourly_volatility: Array | None = None,
         *,
         market_same_session: bool = True,
-        threads: int = 1,
     ) -> None:
         self._bars = bars
         self._market = market
         self._hourly = hourly_volatility
         self._same_session = market_same_session
-        self._threads = threads
         self._kept: dict[Any, Any] = {}
         starts = np.flatnonzero(_changes(bars["symbol"]))
         self._indptr = np.append(starts, bars.height).astype(np.int32)
-        lengths = np.diff(self._indptr)
-        numbers = np.repeat(np.arange(starts.size, dtype=np.uint32), lengths)
-        self._number = pl.Series("number", numbers).set_sorted()
-        self.position = np.arange(bars.height) - np.repeat(self._indptr[:-1], lengths)
         self.dates = bars["date"].to_physical().to_numpy()
 
     def series(self, name: str) -> Array:
@@ -99,11 +94,11 @@ class Panel:
 
     def mean(self, name: str, window: int) -> Array:
         """Simple moving average; NaN before the first whole window."""
-        return self._rolling(name, "mean", window)
+        return self._window(windows.mean, name, window)
 
     def std(self, name: str, window: int) -> Array:
         """Moving standard deviation with n - 1 in the denominator; NaN as in `mean`."""
-        return self._rolling(name, "std", window)
+        return self._window(windows.std, name, window)
 
     def smooth(self, name: str, alpha: float) -> Array:
         """Exponential average s_t = alpha x_t + (1 - alpha) s_(t-1), seeded by the first bar."""
@@ -111,7 +106,7 @@ class Panel:
 
     def known(self, values: Array, after: int) -> Array:
         """The values with NaN in the first `after` rows of each symbol."""
-        return np.where(self.position >= after, values, np.nan)
+        return self._blank(values.copy(), after)
 
     def market_return(self, name: str, lag: int) -> Array:
         """Return of a market series, as of each row's date, `lag - 1` of its sessions earlier."""
@@ -157,23 +152,28 @@ class Panel:
 
     def _kernel(self, transform: Any, name: str) -> Array:
         def compute() -> Array:
-            grouped = GroupedArray(self.series(name), self._indptr, num_threads=self._threads)
+            grouped = GroupedArray(self.series(name), self._indptr)
             values: Array = transform.transform(grouped)
             return values
 
         key = (type(transform).__name__, name, *sorted(vars(transform).items()))
         return self.keep(key, compute)
 
-    def _rolling(self, name: str, statistic: str, window: int) -> Array:
-        # A running sum or sum of squares carries the rounding of all that it has seen: after a
-        # crash from 1000 to 1 the spread was off by 4e-5, and never 0 again on flat prices. The
-        # kernels of polars do not suffer from that.
+    def _window(self, statistic: Callable[[Array, int], Array], name: str, window: int) -> Array:
         def compute() -> Array:
-            rolling = getattr(pl.col("values"), f"rolling_{statistic}")(window).over("number")
-            frame = pl.DataFrame({"values": self.series(name), "number": self._number})
-            return frame.select(rolling.fill_null(np.nan)).to_series().to_numpy()
+            return self._blank(statistic(self.series(name), window), window - 1)
 
-        return self.keep((statistic, name, window), compute)
+        return self.keep((statistic.__name__, name, window), compute)
+
+    def _blank(self, values: Array, count: int) -> Array:
+        """Put NaN into the first `count` rows of each symbol, in place."""
+        values[self.keep(("first", count), lambda: self._first(count))] = np.nan
+        return values
+
+    def _first(self, count: int) -> npt.NDArray[np.intp]:
+        starts, ends = self._indptr[:-1, np.newaxis], self._indptr[1:, np.newaxis]
+        rows = starts + np.arange(count)
+        return rows[rows < ends]
 
     def column(self, name: str) -> Array:
         """A column of the bars as traded."""
@@ -199,11 +199,12 @@ class Panel:
         return self.lag("close", 1)
 
     def _return(self) -> Array:
-        change = self.series("close") / self.series("previous") - 1
-        return np.where(self.position > 0, change, 0.0)
+        return self.series("close") / self.series("previous") - 1
 
     def _change(self) -> Array:
-        return np.where(self.position > 0, self.series("close") - self.series("previous"), 0.0)
+        change = self.series("close") - self.series("previous")
+        change[self._indptr[:-1]] = 0.0
+        return change
 
     def _gain(self) -> Array:
         return np.maximum(self.series("change"), 0.0)
@@ -241,11 +242,11 @@ def _returns(params: "FeatureParams") -> dict[str, Feature]:
 
 def _averages(params: "FeatureParams") -> dict[str, Feature]:
     made = {}
-    for kind, average, windows, memory in (
+    for kind, average, spans, memory in (
         ("sma", _sma, params.sma, lambda window: window - 1),
         ("ema", _ema, params.ema, _tail),
     ):
-        for w in windows:
+        for w in spans:
             values = partial(average, window=w)
             made[f"{kind}_{w}"] = Feature(partial(_level, compute=values), memory(w))
             made[f"dist_{kind}_{w}"] = Feature(partial(_distance, compute=values), memory(w))
@@ -355,8 +356,7 @@ def _traded_volume(panel: Panel) -> Array:
 
 def _return_lag(panel: Panel, lag: int) -> Array:
     """Return of the session `lag - 1` before t: lag 1 ends at t and is the newest known."""
-    values = panel.series("return") if lag == 1 else panel.lag("return", lag - 1)
-    return panel.known(values, lag)
+    return panel.series("return") if lag == 1 else panel.lag("return", lag - 1)
 
 
 def _sma(panel: Panel, window: int) -> Array:
@@ -372,7 +372,7 @@ def _momentum(panel: Panel, window: int) -> Array:
 
 
 def _volatility(panel: Panel, window: int) -> Array:
-    return panel.known(panel.std("return", window), window)
+    return panel.std("return", window)
 
 
 def _relative_volume(panel: Panel, window: int) -> Array:
