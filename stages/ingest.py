@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast, get_args
 from urllib.parse import quote, unquote
@@ -18,8 +18,8 @@ from urllib.parse import quote, unquote
 import polars as pl
 from pydantic_core import to_jsonable_python
 
-from stages import params, sources, tables
-from stages.errors import DataError, ParamsError, SourceError, few
+from stages import calendars, params, sources, tables
+from stages.errors import DataError, SourceError, few
 from stages.params import DataParams
 from stages.paths import RAW
 from stages.run import log, progress, run
@@ -83,7 +83,11 @@ class Held(Mapping[tuple[Kind, str], date]):
 
     def actions(self, symbol: str) -> pl.DataFrame:
         """The corporate actions held of one symbol."""
-        return tables.read(self._raw / "actions.parquet").filter(pl.col("symbol") == symbol)
+        return self._actions.filter(pl.col("symbol") == symbol)
+
+    @cached_property
+    def _actions(self) -> pl.DataFrame:
+        return tables.read(self._raw / "actions.parquet")
 
     def _file(self, kind: Kind, symbol: str) -> Path:
         return self._raw / kind / file_name(symbol)
@@ -183,31 +187,21 @@ def continued(former: pl.DataFrame, new: pl.DataFrame, column: str, first: Any) 
 
 
 def sessions(bars: pl.DataFrame, kind: Kind, calendar: str) -> pl.Series:
-    """The day of each bar, for hourly ones on the clocks of the exchange."""
-    times = bars[clock(kind)]
-    if kind == "hourly" and not times.is_empty():
-        times = times.dt.convert_time_zone(zone(calendar))
-    return times.dt.date()
-
-
-@cache
-def zone(calendar: str) -> str:
-    """The time zone of an exchange.
+    """The day of each bar, for hourly ones on the clocks of the exchange.
 
     Raises:
         ParamsError: there is no such calendar.
     """
-    import exchange_calendars
-    from exchange_calendars.errors import InvalidCalendarName
+    times = bars[clock(kind)]
+    if kind == "hourly" and not times.is_empty():
+        times = times.dt.convert_time_zone(_zone(calendar))
+    return times.dt.date()
 
-    try:
-        # The zone does not depend on the sessions; a month is quick to build.
-        exchange = exchange_calendars.get_calendar(calendar, start="2024-01-01", end="2024-01-31")
-    except InvalidCalendarName:
-        raise ParamsError(
-            [f"data.calendar: exchange_calendars has no {calendar!r}; NSE and BSE are XBOM"]
-        ) from None
-    return str(exchange.tz)
+
+@cache
+def _zone(calendar: str) -> str:
+    # The zone is the same in every span; a month is quick to build.
+    return calendars.sessions(calendar, date(2024, 1, 1), date(2024, 1, 31)).zone
 
 
 def _check_complete(

@@ -27,8 +27,9 @@ from stages.sources import Kind, Request, Series
 if TYPE_CHECKING:
     import pandas as pd
 
-_DIGITS = 7
-"""Significant digits of a price: Yahoo sends 32-bit floats, whose eighth digit is noise."""
+_PRECISION = 2.0**-24
+"""How far off, as a fraction, the 32-bit floats are that Yahoo sends: six digits and most of a
+seventh are true."""
 
 _LONGEST_PAUSE = 60
 
@@ -119,7 +120,7 @@ def traded(history: pl.DataFrame, symbol: str) -> tuple[pl.DataFrame, pl.DataFra
     factor = pl.lit(pl.Series(later[following]))
     whole = history.with_columns(
         pl.lit(symbol).alias("symbol"),
-        pl.col(*tables.PRICES, "dividend").mul(factor).fill_nan(None).round_sig_figs(_DIGITS),
+        *(_shortest(pl.col(name).mul(factor)) for name in (*tables.PRICES, "dividend")),
         pl.lit(None, dtype=pl.Float64).alias("adj_close"),
         pl.col("volume").truediv(factor).round(),
     )
@@ -132,6 +133,14 @@ def traded(history: pl.DataFrame, symbol: str) -> tuple[pl.DataFrame, pl.DataFra
         bars.select("timestamp", *tables.RAW_DAILY),
         actions.select(list(tables.ACTIONS)),
     )
+
+
+def _shortest(value: pl.Expr) -> pl.Expr:
+    """The price that was meant: six digits if they are near enough, else seven."""
+    value = value.fill_nan(None)
+    six = value.round_sig_figs(6)
+    near = (six - value).abs() <= value.abs() * (_PRECISION * 1.001)
+    return pl.when(near).then(six).otherwise(value.round_sig_figs(7))
 
 
 @cache

@@ -297,7 +297,8 @@ def test_an_unknown_calendar_with_hourly_bars() -> None:
     with pytest.raises(ParamsError) as caught:
         sessions(bars, "hourly", "NSE")
     assert str(caught.value) == (
-        "data.calendar: exchange_calendars has no 'NSE'; NSE and BSE are XBOM"
+        "data.calendar: exchange_calendars has no 'NSE'; XNYS is New York, XBOM Mumbai (NSE and "
+        "BSE), 24/5 currencies"
     )
 
 

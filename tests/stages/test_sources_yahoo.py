@@ -1,7 +1,10 @@
 """Yahoo: the arithmetic by hand, and yfinance itself against an exchange on loopback."""
 
 import json
+import os
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +18,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -96,24 +100,30 @@ def test_a_row_that_only_tells_of_an_action_is_no_bar() -> None:
     assert actions.rows() == [("A", date(2024, 1, 3), 1.0, 1.0)]
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(100, 99_999_99), st.sampled_from([0, 0, 0, 2, 3, 1.5, 10, 0.1, 1.25])
-        ),
-        min_size=1,
-        max_size=12,
-    )
-)
-def test_what_was_traded_comes_back_through_yahoos_floats(rows: list[tuple[int, float]]) -> None:
-    traded = [cents / 100 for cents, _ in rows]
+def through_yahoo(traded: list[float], ratios: list[float]) -> list[float]:
+    """Adjust by the splits that follow, as 32-bit floats, and back."""
     answer = []
     for index, price in enumerate(traded):
-        later = float(np.prod([ratio for _, ratio in rows[index + 1 :] if ratio] or [1.0]))
+        later = float(np.prod([ratio for ratio in ratios[index + 1 :] if ratio] or [1.0]))
         day = date(2024, 1, 1) + timedelta(days=index)
-        answer.append((day, float(np.float32(price / later)), 1.0, float(rows[index][1]), 0.0))
+        answer.append((day, float(np.float32(price / later)), 1.0, float(ratios[index]), 0.0))
     bars, _ = yahoo.traded(history(answer), "A")
-    assert bars["close"].to_list() == traded
+    return bars["close"].to_list()
+
+
+RATIOS = st.sampled_from([0, 0, 0, 2, 3, 1.5, 10, 0.1, 1.25, 7])
+
+
+@given(st.lists(st.tuples(st.integers(1, 999_999), RATIOS), min_size=1, max_size=12))
+def test_what_was_traded_comes_back_through_yahoos_floats(rows: list[tuple[int, float]]) -> None:
+    traded = [cents / 100 for cents, _ in rows]
+    assert through_yahoo(traded, [ratio for _, ratio in rows]) == traded
+
+
+@given(st.lists(st.tuples(st.integers(1_000_000, 9_999_999), RATIOS), min_size=1, max_size=12))
+def test_of_a_seventh_digit_the_last_unit_may_be_lost(rows: list[tuple[int, float]]) -> None:
+    traded = [cents / 100 for cents, _ in rows]
+    assert through_yahoo(traded, [ratio for _, ratio in rows]) == pytest.approx(traded, abs=0.0101)
 
 
 # An exchange on loopback, in the shape of Yahoo's chart API
@@ -310,6 +320,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         port = server.server_port
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def fetch(*symbols: str, known: dict[Any, date] | None = None, **options: Any) -> list[Series]:
@@ -483,6 +495,36 @@ def test_no_network_is_one_clear_line_and_touches_nothing(
             "check the network, or set data.source to sample"
         )
     assert content(tmp_path / "data") == before
+
+
+@pytest.mark.usefixtures("no_network")
+def test_the_command_without_a_network_leaves_no_mark_anywhere(
+    tmp_path: Path, repo_root: Path
+) -> None:
+    params = yaml.safe_load((repo_root / "params.yaml").read_text(encoding="utf-8"))
+    params["data"].update(source="yahoo", symbols=["TCS.NS"], market=["^NSEI"])
+    params["data"]["sources"]["yahoo"] = {"retries": 1}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    homes = {name: tmp_path / name for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR")}
+    for home in homes.values():
+        home.mkdir()
+    run = subprocess.run(
+        [sys.executable, "-m", "stages.ingest"],
+        cwd=tmp_path,
+        env={**os.environ, **{k: str(v) for k, v in homes.items()}, "PYTHONPATH": str(repo_root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (
+        1,
+        "",
+        "error: yahoo: TCS.NS: no answer after 1 try (failed to connect to query2.finance.yahoo.com"
+        ":443 over proxy 127.0.0.1: Could not connect to server); check the network, or set "
+        "data.source to sample\n",
+    )
+    marks = [file for folder in (*homes.values(), tmp_path / "data") for file in folder.iterdir()]
+    assert marks == []
 
 
 @pytest.mark.parametrize(
