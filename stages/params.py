@@ -225,8 +225,10 @@ class Params(Options):
             f"dataset.features: no section of features makes {wanted}{_nearest(wanted, made)}; "
             "take it out of dataset.features, or add its window"
             for wanted in self.dataset.features
-            if not any(fnmatchcase(name, wanted) for name in made)
+            if not _matches(wanted, made) and not self._is_left_out(wanted)
         ]
+        if not mistakes and not self.selected_features:
+            mistakes.append("dataset.features: selects no feature; name some, such as return_lag*")
         scale = self.dataset.scale
         if scale not in made:
             mistakes.append(
@@ -236,6 +238,17 @@ class Params(Options):
         if mistakes:
             raise _NestedError(mistakes)
         return self
+
+    def _is_left_out(self, wanted: str) -> bool:
+        """Whether a pattern asks for a family whose list is empty, which is no mistake."""
+        every = {
+            name: {"macd": [(1, 2, 1)], "calendar": ["month"]}.get(name, [2])
+            for name, value in self.features
+            if value == []
+        }
+        families = self.features.model_copy(update=every)
+        could = indicators.definitions(families, self.data.market or ["index"])
+        return any(mark in wanted for mark in "*?[") and _matches(wanted, list(could))
 
     def model(self, name: str) -> tuple[Callable[..., Fitted], dict[str, Any]]:
         """The function that fits a candidate, and the keyword arguments to call it with.
@@ -261,6 +274,10 @@ class Params(Options):
             for name in self.feature_names
             if any(fnmatchcase(name, wanted) for wanted in self.dataset.features)
         ]
+
+
+def _matches(wanted: str, names: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, wanted) for name in names)
 
 
 def load(path: Path = PARAMS_FILE) -> Params:

@@ -374,3 +374,32 @@ def test_every_list_grows_and_shrinks_the_columns(windows: list[int], family: st
     per_window = 1 if family in ("momentum", "rsi", "lags") else 2
     assert len(made) == len(without) + per_window * len(windows)
     assert len(set(made)) == len(made)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left_out"),
+    [
+        ("rsi_*", {"features__rsi": []}),
+        ("rel_macd_*", {"features__macd": []}),
+        ("*_return_lag*", {"data__market": []}),
+        ("*_return_lag*", {"features__market_lags": []}),
+    ],
+)
+def test_a_pattern_may_ask_for_a_family_that_is_left_out(
+    pattern: str, left_out: dict[str, Any]
+) -> None:
+    loaded = params.parse(content(dataset__features=["return_lag*", pattern], **left_out))
+    assert loaded.selected_features == ["return_lag1", "return_lag2"]
+
+
+def test_a_pattern_that_no_family_can_make_is_a_mistake() -> None:
+    assert refusal(content(dataset__features=["return_lag*", "rsy_*"])) == (
+        "dataset.features: no section of features makes rsy_*; "
+        "take it out of dataset.features, or add its window"
+    )
+
+
+def test_a_dataset_without_a_feature_is_a_mistake() -> None:
+    assert refusal(content(dataset__features=["rsi_*"], features__rsi=[])) == (
+        "dataset.features: selects no feature; name some, such as return_lag*"
+    )
