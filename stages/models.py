@@ -113,11 +113,12 @@ def random_forest(
     ).fit(x, y)
     # Trees grow alike in any number of threads; only the sum of their predictions does not.
     model.n_jobs = 1
+    example = x[:1].copy()
 
     def to_onnx() -> "ModelProto":
         from skl2onnx import to_onnx as convert
 
-        return _named(convert(model, x[:1], target_opset=OPSETS))
+        return _named(convert(model, example, target_opset=OPSETS))
 
     return Fitted(model.predict, to_onnx, shares(model.feature_importances_))
 
@@ -160,7 +161,7 @@ def xgboost(
         from onnxmltools import convert_xgboost
         from onnxmltools.convert.common.data_types import FloatTensorType
 
-        shape = [("features", FloatTensorType([None, x.shape[1]]))]
+        shape = [("features", FloatTensorType([None, model.n_features_in_]))]
         return _named(convert_xgboost(model, initial_types=shape, target_opset=15))
 
     return Fitted(model.predict, to_onnx, shares(model.feature_importances_))
@@ -208,7 +209,7 @@ def lightgbm(
         from onnxmltools import convert_lightgbm
         from onnxmltools.convert.common.data_types import FloatTensorType
 
-        shape = [("features", FloatTensorType([None, x.shape[1]]))]
+        shape = [("features", FloatTensorType([None, model.n_features_in_]))]
         exact = _with_float32_thresholds(model.booster_)
         return _named(convert_lightgbm(exact, initial_types=shape, target_opset=15, zipmap=False))
 

@@ -6,6 +6,8 @@ The models are smaller than those of the project, so that a test is quick; every
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import chdir
@@ -92,7 +94,7 @@ def outputs(folder: Path, *parts: Path) -> dict[str, bytes]:
     }
 
 
-Target = Callable[[npt.NDArray[np.float32], np.random.Generator], npt.NDArray[np.float64]]
+Target = Callable[[npt.NDArray[np.float32], np.random.Generator], npt.NDArray[np.floating[Any]]]
 
 
 def made_up(
@@ -163,3 +165,15 @@ def write_sessions(folder: Path, after: date, count: int = 400) -> None:
     (folder / SESSIONS).parent.mkdir(parents=True, exist_ok=True)
     content = {"calendar": "24/7", "after": str(after), "sessions": days}
     (folder / SESSIONS).write_text(json.dumps(content), encoding="utf-8")
+
+
+def python(folder: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run code that can import the stages, in a project and in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
