@@ -118,6 +118,17 @@ def test_neither_order_nor_grouping_of_symbols_matters(bars: Bars, cut: int) -> 
     assert bits(pl.concat(made).sort("symbol", "date")) == bits(bars.features(small()))
 
 
+@given(bars=panels(symbols=(1, 5)), rows=st.integers(1, 60), threads=st.integers(1, 4))
+@examples(30)
+def test_blocks_of_any_size_and_any_number_of_threads_give_the_same_bits(
+    bars: Bars, rows: int, threads: int
+) -> None:
+    whole = bars.features(small())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "BLOCK_ROWS", rows)
+        assert bits(bars.features(small(), threads)) == bits(whole)
+
+
 # Nothing of the price level
 
 
