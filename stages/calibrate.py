@@ -21,15 +21,15 @@ def spread(target: Vector, forecast: Vector, scale: Vector, level: float) -> Spr
 
     Returns:
         Quantiles of the residuals divided by scale. The ranks of the bounds carry the
-        finite-sample correction: of n residuals, the ceil((n + 1) q)-th.
+        finite-sample correction: of n residuals, the ceil((n + 1) q)-th from below and, for
+        the lower bound, from above.
     """
     scaled = np.sort((target - forecast) / np.maximum(scale, SMALLEST_SCALE))
     count = len(scaled)
-    tail = (1 - level) / 2
-    upper = min(math.ceil((count + 1) * (1 - tail)), count) - 1
-    lower = max(math.floor((count + 1) * tail), 1) - 1
+    # A level such as 0.9 is not exact: a whole rank must not become the next one.
+    rank = min(math.ceil((count + 1) * (1 + level) / 2 - 1e-9), count)
     return Spread(
         grid=np.quantile(scaled, np.linspace(0, 1, GRID)),
-        lower=float(scaled[lower]),
-        upper=float(scaled[upper]),
+        lower=float(scaled[count - rank]),
+        upper=float(scaled[rank - 1]),
     )
