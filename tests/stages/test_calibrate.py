@@ -1,0 +1,111 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from stages.calibrate import GRID, spread
+from stages.graphs import SMALLEST_SCALE
+from tests import panels
+
+
+def of(residuals: list[float], level: float) -> tuple[float, float]:
+    """The bounds of an interval, from residuals that are scaled already."""
+    target = np.array(residuals, dtype=np.float64)
+    found = spread(target, np.zeros(len(target)), np.ones(len(target)), level)
+    return found.lower, found.upper
+
+
+@pytest.mark.parametrize(
+    ("count", "level", "ranks"),
+    [
+        # n = 19, 90 %: (n + 1) 0.05 = 1 and (n + 1) 0.95 = 19, the smallest and the largest.
+        (19, 0.9, (1, 19)),
+        # n = 39: 2 and 38.
+        (39, 0.9, (2, 38)),
+        # n = 40: floor(2.05) = 2 and ceil(38.95) = 39.
+        (40, 0.9, (2, 39)),
+        # n = 99, 80 %: 10 and 90.
+        (99, 0.8, (10, 90)),
+        # Too few residuals for the level: all that there are.
+        (5, 0.9, (1, 5)),
+        (1, 0.5, (1, 1)),
+    ],
+)
+def test_bounds_have_the_ranks_of_a_finite_sample(
+    count: int, level: float, ranks: tuple[int, int]
+) -> None:
+    residuals = np.random.default_rng(0).permutation(count) + 1.0
+    assert of(residuals.tolist(), level) == ranks
+
+
+@given(
+    st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=300),
+    st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99]),
+)
+@panels.examples(100)
+def test_an_interval_holds_its_level_of_its_own_residuals(
+    residuals: list[float], level: float
+) -> None:
+    lower, upper = of(residuals, level)
+    inside = sum(lower <= residual <= upper for residual in residuals)
+    needed = math.ceil((len(residuals) + 1) * level - 1e-9)
+    assert inside >= min(needed - 1, len(residuals))
+    assert lower <= upper
+    assert {lower, upper} <= set(residuals)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.99])
+def test_new_outcomes_fall_inside_as_often_as_the_level_says(level: float) -> None:
+    rng = np.random.default_rng(0)
+    count, new = 400, 100
+    inside = 0
+    repeats = 200
+    for _ in range(repeats):
+        scale = rng.uniform(0.005, 0.05, count + new)
+        forecast = rng.normal(0, 0.01, count + new)
+        # Skewed and with fat tails: nothing but exchangeability is assumed.
+        target = forecast + scale * (
+            rng.exponential(1, count + new) - rng.standard_t(3, count + new)
+        )
+        made = spread(target[:count], forecast[:count], scale[:count], level)
+        later = slice(count, None)
+        inside += int(
+            (
+                (forecast[later] + made.lower * scale[later] <= target[later])
+                & (target[later] <= forecast[later] + made.upper * scale[later])
+            ).sum()
+        )
+    # Each repeat shares its bounds, so its outcomes vary together: a deviation of the rank.
+    deviation = math.sqrt(level * (1 - level) * (1 / (repeats * new) + 1 / (repeats * count)))
+    assert abs(inside / (repeats * new) - level - 1 / count) < 4 * deviation + 1 / count
+
+
+def test_one_new_outcome_falls_inside_by_chance_alone() -> None:
+    rng = np.random.default_rng(1)
+    repeats, level = 3000, 0.8
+    hits = 0
+    for _ in range(repeats):
+        residuals = rng.standard_t(2, 50)
+        lower, upper = of(residuals[:49].tolist(), level)
+        hits += bool(lower <= residuals[49] <= upper)
+    # (49 + 1) 0.1 = 5 and 45: exactly 40 of the 50 places of a new one are inside.
+    assert binom.ppf(1e-4, repeats, level) <= hits <= binom.ppf(1 - 1e-4, repeats, level)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 500))
+@panels.examples(50)
+def test_residuals_are_measured_in_recent_volatility(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    target, forecast = rng.normal(0, 0.02, (2, count))
+    scale = rng.choice([0, 1e-9, 0.01, 0.03], count)
+    made = spread(target, forecast, scale, 0.9)
+    floored = [max(value, SMALLEST_SCALE) for value in scale]
+    scaled = [(t - f) / s for t, f, s in zip(target, forecast, floored, strict=True)]
+    assert made.grid == pytest.approx(np.percentile(scaled, np.linspace(0, 100, GRID)))
+    assert (np.diff(made.grid) >= 0).all()
+    assert (made.grid[0], made.grid[-1]) == (min(scaled), max(scaled))
+    assert made.lower in scaled
+    assert made.upper in scaled

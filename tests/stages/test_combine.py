@@ -1,0 +1,296 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from stages import combine
+from stages.combine import Chosen, FoldPredictions, Problem
+from stages.models import Vector
+from tests import panels
+
+NAMES = ["zero", "mean", "a", "b", "c"]
+METHODS = ("mean", "average", "learned")
+
+
+def fold_rows(
+    values: dict[str, Vector],
+    target: Vector,
+    *,
+    folds: int = 5,
+    symbols: int = 2,
+    horizon: int = 1,
+) -> FoldPredictions:
+    """Rows by fold, symbol and date as training leaves them, one day a session."""
+    rows = len(target)
+    per_fold = rows // folds // symbols
+    assert per_fold * folds * symbols == rows
+    fold = np.repeat(np.arange(1, folds + 1), per_fold * symbols).astype(np.int32)
+    dates = np.concatenate(
+        [
+            1000 + number * per_fold + np.arange(per_fold)
+            for number in range(folds)
+            for _ in range(symbols)
+        ]
+    ).astype(np.int32)
+    return FoldPredictions(
+        list(values),
+        np.column_stack(list(values.values())),
+        target,
+        fold,
+        dates,
+        (dates + horizon).astype(np.int32),
+    )
+
+
+def random_rows(
+    seed: int, rows: int = 200, signal: float = 0.0, horizon: int = 1
+) -> FoldPredictions:
+    """Candidates that err each in their own way; `signal` is how much of the target they know."""
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(0, 0.01, rows)
+    target = 0.001 + signal * truth + rng.normal(0, 0.02, rows)
+    level = np.repeat(rng.normal(0.001, 0.0002, 5), rows // 5)
+    values = {"zero": np.zeros(rows), "mean": level}
+    for name in "abc":
+        values[name] = level + signal * truth + rng.normal(0, rng.uniform(0.001, 0.02), rows)
+    return fold_rows(values, target, horizon=horizon)
+
+
+def problem(predictions: FoldPredictions, shrinkage: float = 0.5) -> Problem:
+    mean = predictions.mean
+    return Problem(
+        predictions.names, predictions.values - mean[:, None], predictions.target - mean, shrinkage
+    )
+
+
+def others(chosen: Chosen) -> float:
+    """The weight of all but the historical mean."""
+    return sum(weight for name, weight in chosen.weights.items() if name != "mean")
+
+
+# --- what every combination obeys
+
+
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([0.0, 0.3, 1.0, -1.0]),
+    st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+    st.sampled_from([1, 7, 30]),
+)
+@panels.examples(60)
+def test_weights_are_shares(seed: int, signal: float, shrinkage: float, horizon: int) -> None:
+    predictions = random_rows(seed, signal=signal, horizon=horizon)
+    chosen = combine.combine(predictions, shrinkage)
+    assert list(chosen.weights) == NAMES
+    assert all(weight >= 0 for weight in chosen.weights.values())
+    assert others(chosen) <= 1 + 1e-12
+    assert sum(chosen.weights.values()) == pytest.approx(1)
+    assert chosen.method in METHODS
+    assert chosen.errors[chosen.method] == min(chosen.errors.values())
+    # Weights of a sum are what the graph multiplies.
+    column = np.array([chosen.weights[name] for name in NAMES])
+    assert combine.combined(predictions, chosen.weights) == pytest.approx(
+        predictions.values @ column, abs=1e-12
+    )
+
+
+@given(st.integers(0, 2**32), st.sampled_from(METHODS), st.floats(0, 1))
+@panels.examples(60)
+def test_each_method_gives_shares(seed: int, method: str, shrinkage: float) -> None:
+    weights = combine.METHODS[method](problem(random_rows(seed, signal=0.5), shrinkage))
+    assert (weights >= 0).all()
+    assert weights.sum() <= 1 + 1e-12
+
+
+@given(st.integers(0, 2**32), st.permutations(range(5)))
+@panels.examples(20)
+def test_the_order_of_candidates_does_not_matter(seed: int, order: Sequence[int]) -> None:
+    predictions = random_rows(seed, signal=0.5)
+    moved = replace(
+        predictions, names=[NAMES[i] for i in order], values=predictions.values[:, list(order)]
+    )
+    one, other = combine.combine(predictions, 0.5), combine.combine(moved, 0.5)
+    assert one.method == other.method
+    assert one.weights == pytest.approx(dict(other.weights), abs=1e-9)
+
+
+# --- what it learns
+
+
+def test_noise_leaves_little_but_the_mean() -> None:
+    chosen = [combine.combine(random_rows(seed, rows=2000), 0.5) for seed in range(40)]
+    assert sum(choice.method == "mean" for choice in chosen) >= 20
+    for seed, choice in enumerate(chosen):
+        predictions = random_rows(seed, rows=2000)
+        served = combine.combined(predictions, choice.weights)
+        # What is served strays from the mean by less than a tenth of what its candidates do.
+        strayed = np.std(served - predictions.mean)
+        assert strayed < 0.1 * np.std(predictions.values[:, 2:] - predictions.mean[:, None])
+
+
+def test_candidates_that_are_wrong_way_round_are_not_used() -> None:
+    predictions = random_rows(0, rows=2000, signal=1.0)
+    upside_down = 2 * predictions.mean[:, None] - predictions.values[:, 2:]
+    wrong = replace(predictions, values=np.hstack([predictions.values[:, :2], upside_down]))
+    chosen = combine.combine(wrong, 0.5)
+    # Whatever is not left to the mean says that nothing moves.
+    assert [chosen.weights[name] for name in "abc"] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("truth", ["a", "b", "c"])
+@pytest.mark.parametrize(("shrinkage", "least"), [(0.0, 0.9), (0.5, 0.5)])
+def test_the_truth_gets_most_weight(truth: str, shrinkage: float, least: float) -> None:
+    rng = np.random.default_rng(0)
+    rows = 2000
+    known = rng.normal(0, 0.01, rows)
+    values = {"zero": np.zeros(rows), "mean": np.full(rows, 0.001)}
+    for name in "abc":
+        values[name] = known if name == truth else rng.normal(0, 0.01, rows)
+    chosen = combine.combine(fold_rows(values, known + rng.normal(0, 0.005, rows)), shrinkage)
+    assert chosen.method == "learned"
+    assert chosen.weights[truth] > least
+    assert max(chosen.weights.values()) == chosen.weights[truth]
+
+
+def test_candidates_that_are_equally_right_are_averaged() -> None:
+    rng = np.random.default_rng(0)
+    rows = 4000
+    known = rng.normal(0, 0.01, rows)
+    values = {"zero": np.zeros(rows), "mean": np.zeros(rows)}
+    values |= {name: known + rng.normal(0, 0.01, rows) for name in "abc"}
+    chosen = combine.combine(fold_rows(values, known + rng.normal(0, 0.02, rows)), 0.5)
+    given_ = [chosen.weights[name] for name in "abc"]
+    # Three views whose errors are as large as the truth: three quarters of their mean.
+    assert given_ == pytest.approx([0.25] * 3, abs=0.05)
+
+
+def test_the_slope_of_the_average_is_that_of_least_squares() -> None:
+    made = problem(random_rows(3, signal=1.0))
+    weights = combine.average(made)
+    views = made.excess[:, 2:].mean(axis=1)
+    slope = np.polynomial.polynomial.polyfit(views, made.target, [1])[1]
+    assert 0 < slope < 1
+    assert weights == pytest.approx([0, 0, *[slope / 3] * 3])
+    # Never more than the whole, never against it.
+    assert combine.average(replace(made, target=made.target * 50))[2] == pytest.approx(1 / 3)
+    assert combine.average(replace(made, target=-made.target)).tolist() == [0] * 5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_learned_weights_are_those_of_a_general_optimiser(seed: int) -> None:
+    made = problem(random_rows(seed, signal=1.0), shrinkage=0.0)
+    excess, target = made.excess * 100, made.target * 100
+    found = minimize(
+        lambda w: ((target - excess @ w) ** 2).sum(),
+        np.full(5, 0.1),
+        jac=lambda w: -2 * excess.T @ (target - excess @ w),
+        bounds=[(0, None)] * 5,
+        options={"ftol": 1e-15, "gtol": 1e-12},
+    ).x
+    # The mean's own column says nothing; it gets what the others leave.
+    expected = np.where(np.arange(5) == 1, 0, found / max(1, np.delete(found, 1).sum()))
+    weights = combine.learned(made)
+    weights[1] = 0
+    assert weights == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shrunk_wholly_the_learned_weights_are_the_plain_average(seed: int) -> None:
+    predictions = random_rows(seed, signal=1.0)
+    made = problem(predictions, shrinkage=1.0)
+    assert combine.learned(made) == pytest.approx(combine.average(made))
+    half = combine.learned(replace(made, shrinkage=0.5))
+    both = combine.learned(replace(made, shrinkage=0.0)) + combine.average(made)
+    assert half == pytest.approx(both / 2)
+    # A tie goes to the simpler.
+    assert combine.combine(predictions, 1.0).method == "average"
+
+
+def test_baselines_are_no_part_of_the_average() -> None:
+    made = problem(random_rows(0, signal=1.0))
+    with_more_zeros = combine.average(made)
+    assert with_more_zeros[0] == with_more_zeros[1] == 0
+    assert with_more_zeros[2] == with_more_zeros[3] == with_more_zeros[4] > 0
+
+
+# --- what it learns from
+
+
+def test_a_fold_is_forecast_by_weights_of_the_folds_before_it() -> None:
+    """Worked out row by row, with the purge written out."""
+    predictions = random_rows(1, signal=1.0, horizon=7)
+    # Shrunk wholly, the learned weights are the average's, and the tie goes to that.
+    chosen = combine.combine(predictions, 1.0)
+    assert chosen.method == "average"
+    assert np.isnan(chosen.unseen[predictions.fold == 1]).all()
+    for number in (2, 3, 4, 5):
+        valid = predictions.fold == number
+        begin = predictions.dates[valid].min()
+        known = [
+            i
+            for i in range(len(predictions.target))
+            if predictions.fold[i] < number and predictions.target_dates[i] < begin
+        ]
+        assert 0 < len(known) < (predictions.fold < number).sum()
+        excess = predictions.values[:, 2:].mean(axis=1) - predictions.mean
+        actual = predictions.target - predictions.mean
+        slope = (excess[known] @ actual[known]) / (excess[known] @ excess[known])
+        expected = predictions.mean + np.clip(slope, 0, 1) * excess
+        assert chosen.unseen[valid] == pytest.approx(expected[valid], abs=1e-12)
+    seen = predictions.fold > 1
+    squared = (predictions.target - chosen.unseen)[seen] ** 2
+    assert chosen.errors["average"] == pytest.approx(squared.mean())
+    plain = (predictions.target - predictions.mean)[seen] ** 2
+    assert chosen.errors["mean"] == pytest.approx(plain.mean())
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("number", [2, 4])
+def test_a_target_that_is_not_known_yet_changes_nothing(method: str, number: int) -> None:
+    predictions = random_rows(2, signal=1.0, horizon=7)
+    begin = predictions.dates[predictions.fold == number].min()
+    unknown = predictions.target_dates >= begin
+    assert (unknown & (predictions.fold < number)).any()
+    wild = replace(predictions, target=np.where(unknown, 1e3, predictions.target))
+    before, after = (
+        combine._walk_forward(combine.METHODS[method], given_, 0.5)
+        for given_ in (predictions, wild)
+    )
+    upto = (predictions.fold > 1) & (predictions.fold <= number)
+    assert after[upto].tolist() == before[upto].tolist()
+    later = predictions.fold > number
+    assert method == "mean" or not np.array_equal(after[later], before[later])
+
+
+def test_with_nothing_to_learn_from_the_mean_is_served() -> None:
+    rng = np.random.default_rng(0)
+    target = rng.normal(0, 0.01, 40)
+    values = {"zero": np.zeros(40), "mean": np.full(40, 0.001), "a": target}
+    for predictions in (
+        fold_rows(values, target, folds=1),
+        # No target is known before the last fold begins.
+        fold_rows(values, target, folds=4, horizon=1000),
+    ):
+        chosen = combine.combine(predictions, 0.5)
+        assert chosen.method == "mean"
+        assert chosen.weights == {"zero": 0, "mean": 1, "a": 0}
+        assert set(chosen.errors.values()) == {np.inf}
+        assert np.isnan(chosen.unseen).all()
+
+
+def test_a_candidate_that_says_what_the_mean_says_changes_nothing() -> None:
+    predictions = random_rows(0, signal=1.0)
+    twin = replace(
+        predictions,
+        names=[*NAMES, "d"],
+        values=np.column_stack([predictions.values, predictions.mean]),
+    )
+    made = problem(twin, shrinkage=0.0)
+    assert combine.learned(made)[-1] == 0
+    assert combine.combined(twin, {**dict.fromkeys(NAMES, 0.0), "mean": 0.5, "d": 0.5}) == (
+        pytest.approx(predictions.mean)
+    )
