@@ -129,13 +129,14 @@ class Census:
         kinds = self.totals()
         whole = _totals(self._records)
         read = ", ".join(f"{counts['read']:,} {kind}" for kind, counts in kinds.items())
+        moves = sum(whole["large_moves"].values())
         parts = [
             f"{read} bars of {whole['symbols']:,} series read",
-            _with_parts(sum(whole["rejected"].values()), "rejected", whole["rejected"]),
-            f"{whole['missing_sessions']:,} sessions missing",
+            _with_parts(f"{sum(whole['rejected'].values()):,} rejected", whole["rejected"]),
+            f"{_plural(whole['missing_sessions'], 'session')} missing",
             f"{whole['filled_sessions']:,} filled",
-            f"{whole['actions']:,} actions applied",
-            _with_parts(sum(whole["large_moves"].values()), "large moves", whole["large_moves"]),
+            f"{_plural(whole['actions'], 'action')} applied",
+            _with_parts(_plural(moves, "large move"), whole["large_moves"]),
         ]
         return ", ".join(parts)
 
@@ -163,8 +164,8 @@ def _moves(moves: pl.DataFrame) -> dict[str, list[Record]]:
 
 
 def _order_line(kind: Kind, symbol: str, rows: int) -> str:
-    noun, verb = ("row", "was") if rows == 1 else ("rows", "were")
-    return f"{_name(kind, symbol)}: {rows:,} {noun} out of date order {verb} sorted"
+    verb = "was" if rows == 1 else "were"
+    return f"{_name(kind, symbol)}: {_plural(rows, 'row')} out of date order {verb} sorted"
 
 
 def _conflict_lines(kind: Kind, rejected: pl.DataFrame) -> Iterator[str]:
@@ -208,8 +209,7 @@ def _time(time: date | datetime) -> str:
 
 def _empty_clause(record: Record) -> str:
     reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in record["rejected"].items())
-    noun = f"{record['kind']} row" + ("" if record["read"] == 1 else "s")
-    return f"{record['symbol']} ({record['read']:,} {noun}: {reasons})"
+    return f"{record['symbol']} ({_plural(record['read'], record['kind'] + ' row')}: {reasons})"
 
 
 def _totals(records: list[Record]) -> Record:
@@ -226,9 +226,13 @@ def _totals(records: list[Record]) -> Record:
     }
 
 
-def _with_parts(total: int, noun: str, parts: Mapping[str, int]) -> str:
+def _with_parts(text: str, parts: Mapping[str, int]) -> str:
     named = ", ".join(f"{name} {count:,}" for name, count in parts.items())
-    return f"{total:,} {noun}" + (f" ({named})" if named else "")
+    return f"{text} ({named})" if named else text
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _json(record: Record) -> str:

@@ -93,7 +93,9 @@ def judge(bars: pl.DataFrame, rules: Rules) -> Judged:
     given = bars.columns
     bars, disordered = _in_order(bars, rules.clock)
     placed = _with_sessions(bars, rules)
-    broken = _broken(placed, rules)
+    if rules.adj_close != "ignored":
+        placed = placed.with_columns(_lacking=_lacks_adj_close(placed, rules))
+    broken = _broken(rules)
     wrong = placed.select(pl.any_horizontal(broken.values())).to_series()
     kept, parts = placed, []
     if wrong.any():
@@ -153,7 +155,7 @@ def _with_sessions(bars: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     )
 
 
-def _broken(bars: pl.DataFrame, rules: Rules) -> dict[str, pl.Expr]:
+def _broken(rules: Rules) -> dict[str, pl.Expr]:
     """Every rule by its reason, in order, as an expression that is true where it is broken."""
     low, high = pl.col("low") * (1 - ROUNDING), pl.col("high") * (1 + ROUNDING)
     ends = (pl.col("open"), pl.col("close"))
@@ -167,7 +169,7 @@ def _broken(bars: pl.DataFrame, rules: Rules) -> dict[str, pl.Expr]:
     missing = ~pl.all_horizontal(finite) | pl.col(rules.clock).is_null()
     if rules.adj_close != "ignored":
         rising.append(_finite("adj_close") & (pl.col("adj_close") <= 0))
-        missing |= _lacks_adj_close(bars, rules)
+        missing |= pl.col("_lacking")
     broken = {
         "missing_value": missing,
         "non_positive_price": pl.any_horizontal(rising),
