@@ -1,4 +1,4 @@
-"""The border to Great Expectations: suites in git, run over a table slice by slice, data docs.
+"""The border to Great Expectations: suites in git, run over a table slice by slice.
 
 A committed suite names columns by pattern (`rsi_*`, `open|close`), or the features that params
 ask for as `$features`, or what tells the rows of a symbol apart as `$clock`, and takes other
@@ -9,11 +9,11 @@ does not apply to it.
 Importing Great Expectations takes seconds: only `Suites` does it.
 """
 
+import json
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,6 @@ from stages.errors import QualityError, few
 from stages.quality import NAMED, Checked, Outcome, Place, Rule
 
 ROOT = Path("great_expectations")
-DOCS = ROOT / "uncommitted" / "data_docs"
-INDEX = DOCS / "index.html"
-RESULTS = ROOT / "uncommitted" / "validations"
 
 FEATURES = "$features"
 """Stands in a suite for the feature columns of the table."""
@@ -79,12 +76,16 @@ class Suites:
     """The committed context: opened once, only read from; results go to `uncommitted/`."""
 
     def __init__(self, root: Path = ROOT) -> None:
+        configuration = root / "great_expectations.yml"
+        if not configuration.exists():
+            # Great Expectations would quietly make a project of its own here.
+            raise QualityError(f"{configuration}: no such file; `git checkout {root}`")
         import great_expectations as gx
 
         # What goes wrong inside an expectation comes back in its result, and from there to us.
         logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
         self.context: Any = gx.get_context(mode="file", context_root_dir=str(root))
-        self._root = root
+        self.root = root
 
     def rules(self, suite: str, meaning: Meaning) -> list[Rule]:
         """The expectations of a suite that apply to a table, one column each.
@@ -93,58 +94,20 @@ class Suites:
             QualityError: the suite cannot be read, or has a parameter that nobody knows.
         """
         from great_expectations.exceptions.exceptions import GreatExpectationsError
-        from pydantic.v1 import ValidationError
 
-        file = self._root / "expectations" / f"{suite}.json"
+        file = self.root / "expectations" / f"{suite}.json"
         try:
+            stated = [entry["type"] for entry in json.loads(file.read_bytes())["expectations"]]
             committed = self.context.suites.get(suite).expectation_configurations
-        except (GreatExpectationsError, ValidationError, ValueError, TypeError) as error:
+        except (GreatExpectationsError, OSError, LookupError, TypeError, ValueError) as error:
             raise QualityError(f"{file}: cannot be read as a suite: {error}; mend it") from None
+        # Great Expectations leaves out what it does not know, without a word.
+        known = [expectation.type for expectation in committed]
+        if unknown := sorted(set(stated) - set(known)):
+            raise QualityError(f"{file}: there is no expectation {few(unknown)}; mend it")
         return [
             rule for expectation in committed for rule in _bound(expectation, meaning, str(file))
         ]
-
-    def publish(self, parts: Mapping[str, Sequence[Checked]]) -> None:
-        """Build the data docs of these tables anew, beside those of other tables."""
-        from great_expectations import __version__ as version
-        from great_expectations.core import ExpectationSuiteValidationResult, RunIdentifier
-        from great_expectations.data_context.types.resource_identifiers import (
-            ExpectationSuiteIdentifier,
-            ValidationResultIdentifier,
-        )
-
-        now = RunIdentifier(run_name="dvc", run_time=datetime.now(tz=UTC))
-        for suite, checked in parts.items():
-            for folder in (RESULTS.name, f"{DOCS.name}/validations"):
-                shutil.rmtree(self._root / "uncommitted" / folder / suite, ignore_errors=True)
-            for part in checked:
-                met = sum(outcome.met for outcome in part.outcomes)
-                count = len(part.outcomes)
-                self.context.validation_results_store.set(
-                    ValidationResultIdentifier(
-                        expectation_suite_identifier=ExpectationSuiteIdentifier(name=suite),
-                        run_id=now,
-                        batch_identifier=part.name.replace("/", "-"),
-                    ),
-                    ExpectationSuiteValidationResult(
-                        success=met == count,
-                        suite_name=suite,
-                        results=[_result(outcome) for outcome in part.outcomes],
-                        statistics={
-                            "evaluated_expectations": count,
-                            "successful_expectations": met,
-                            "unsuccessful_expectations": count - met,
-                            "success_percent": 100 * met / count if count else None,
-                        },
-                        meta={
-                            "run_id": now,
-                            "validation_time": now.run_time,
-                            "batch_spec": {"data_asset_name": part.name},
-                            "great_expectations_version": version,
-                        },
-                    ),
-                )
-        self.context.build_data_docs()
 
 
 class Check:
@@ -215,7 +178,9 @@ class Check:
         # Great Expectations filters the whole frame once per expectation: give it few columns.
         for columns, indices in self._about_columns.items():
             if missing := [column for column in columns if column not in frame.columns]:
-                self._break(indices, f"there is no column {few(missing)}")
+                # A helper is missing where its table has not the columns to make it from.
+                needed = self._keys if self._helpers.issuperset(missing) else missing
+                self._break(indices, f"cannot be checked without {few(needed)}")
                 continue
             narrow = frame.select(columns)
             for index in self._run(indices, _as_compared(narrow)):
@@ -360,46 +325,3 @@ def _reason(result: Any) -> str:
     nested = [info, *(part for part in info.values() if isinstance(part, dict))]
     told = next((text for part in nested if (text := part.get("exception_message"))), "no reason")
     return f"cannot be checked: {str(told).splitlines()[0]}"
-
-
-def _result(outcome: Outcome) -> Any:
-    """An outcome in the form that the data docs render."""
-    from great_expectations.core import ExpectationValidationResult
-    from great_expectations.expectations.expectation_configuration import (
-        ExpectationConfiguration,
-    )
-    from great_expectations.expectations.metadata_types import FailureSeverity
-
-    rule = outcome.rule
-    details: dict[str, Any] = {}
-    if outcome.broken:
-        details = {"observed_value": outcome.broken}
-    elif outcome.rows:
-        share = 100 * outcome.unexpected / outcome.rows
-        details = {
-            "element_count": outcome.rows,
-            "unexpected_count": outcome.unexpected,
-            "unexpected_percent": share,
-            "unexpected_percent_total": share,
-            "partial_unexpected_list": _shown(outcome),
-        }
-    return ExpectationValidationResult(
-        success=outcome.met,
-        expectation_config=ExpectationConfiguration(
-            type=rule.type,
-            kwargs=rule.plain,
-            meta={"critical": rule.critical},
-            severity=(FailureSeverity.CRITICAL if rule.critical else FailureSeverity.WARNING),
-        ),
-        result=details,
-    )
-
-
-def _shown(outcome: Outcome) -> list[str]:
-    """The first few unexpected rows: the key of each, then what the rule looks at."""
-    shown = []
-    for row in outcome.examples:
-        values = [f"{name} {row[name]}" for name in outcome.rule.columns]
-        key = [str(value) for name, value in row.items() if name not in outcome.rule.columns]
-        shown.append(", ".join([" ".join(key), *values] if key else values))
-    return shown

@@ -121,7 +121,8 @@ class Outcome:
             for symbol, place in self.places.items()
         ]
         rest = self.unexpected - sum(place.rows for place in self.places.values())
-        return [few(named, 3) + (" and others" if rest and len(named) <= 3 else "")]  # noqa: PLR2004
+        shown = ", ".join(named[:3]) + " and others" if rest else few(named, 3)
+        return [shown]
 
 
 @dataclass

@@ -22,8 +22,9 @@ import polars as pl
 import polars.selectors as cs
 
 from stages import params, tables
+from stages.data_docs import INDEX, publish
 from stages.errors import InputError, ParamsError
-from stages.expectations import INDEX, ROOT, Check, Meaning, Suites
+from stages.expectations import Check, Meaning, Suites
 from stages.params import Params
 from stages.paths import (
     CLEAN_DAILY,
@@ -289,14 +290,14 @@ def main() -> None:
         raise ParamsError([f"usage: python -m stages.validate {'|'.join(RUNS)}"])
     settings = params.load()
     work, file = RUNS[wanted[0]]
-    suites = Suites(ROOT)
+    suites = Suites()
     report = work(settings, suites)
     with tables.replacing(file) as partial:
         partial.write_text(json.dumps(metrics(report), indent=2) + "\n", encoding="utf-8")
     by_suite: dict[str, list[Checked]] = {}
     for table, parts in report.items():
         by_suite.setdefault(table.split("/")[0], []).extend(parts)
-    suites.publish(by_suite)
+    publish(suites, by_suite)
     parts = [part for parts in report.values() for part in parts]
     log.info(
         "validate: %s: %s expectations, %s not met, quality %s -> %s, %s",

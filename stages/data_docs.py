@@ -1,0 +1,111 @@
+"""The data docs: what every expectation found, as HTML that Great Expectations renders.
+
+They show the counts over whole tables, lie under great_expectations/uncommitted/, which git
+ignores, and hold the time of the run: no stage depends on them.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from stages.expectations import ROOT, Suites
+from stages.quality import Checked, Outcome
+
+INDEX = ROOT / "uncommitted" / "data_docs" / "index.html"
+
+RUN = "dvc"
+"""The name under which the pages of a run stand."""
+
+
+def publish(suites: Suites, parts: Mapping[str, Sequence[Checked]]) -> None:
+    """Build the pages of these suites anew; those of other suites stay.
+
+    Args:
+        suites: the committed context.
+        parts: what was checked, by suite.
+    """
+    from great_expectations.core import RunIdentifier
+    from great_expectations.data_context.types.resource_identifiers import (
+        ExpectationSuiteIdentifier,
+        ValidationResultIdentifier,
+    )
+
+    now = RunIdentifier(run_name=RUN, run_time=datetime.now(tz=UTC))
+    pages: list[Any] = []
+    for name, checked in parts.items():
+        for former in ("validations", "data_docs/validations"):
+            shutil.rmtree(suites.root / "uncommitted" / former / name, ignore_errors=True)
+        suite = ExpectationSuiteIdentifier(name=name)
+        pages.append(suite)
+        for part in checked:
+            page = ValidationResultIdentifier(suite, now, part.name.replace("/", "-"))
+            suites.context.validation_results_store.set(page, _validation(part, name, now))
+            pages.append(page)
+    suites.context.build_data_docs(resource_identifiers=pages)
+
+
+def _validation(part: Checked, suite: str, run: Any) -> Any:
+    from great_expectations import __version__ as version
+    from great_expectations.core import ExpectationSuiteValidationResult
+
+    met, count = sum(outcome.met for outcome in part.outcomes), len(part.outcomes)
+    return ExpectationSuiteValidationResult(
+        success=met == count,
+        suite_name=suite,
+        results=[_result(outcome) for outcome in part.outcomes],
+        statistics={
+            "evaluated_expectations": count,
+            "successful_expectations": met,
+            "unsuccessful_expectations": count - met,
+            "success_percent": 100 * met / count if count else None,
+        },
+        meta={
+            "run_id": run,
+            "validation_time": run.run_time,
+            "batch_spec": {"data_asset_name": part.name},
+            "great_expectations_version": version,
+        },
+    )
+
+
+def _result(outcome: Outcome) -> Any:
+    from great_expectations.core import ExpectationValidationResult
+    from great_expectations.expectations.expectation_configuration import (
+        ExpectationConfiguration,
+    )
+    from great_expectations.expectations.metadata_types import FailureSeverity
+
+    rule = outcome.rule
+    details: dict[str, Any] = {}
+    if outcome.broken:
+        details = {"observed_value": outcome.broken}
+    elif outcome.rows:
+        share = 100 * outcome.unexpected / outcome.rows
+        details = {
+            "element_count": outcome.rows,
+            "unexpected_count": outcome.unexpected,
+            "unexpected_percent": share,
+            "unexpected_percent_total": share,
+            "partial_unexpected_list": _shown(outcome),
+        }
+    return ExpectationValidationResult(
+        success=outcome.met,
+        expectation_config=ExpectationConfiguration(
+            type=rule.type,
+            kwargs=rule.plain,
+            meta={"critical": rule.critical},
+            severity=FailureSeverity.CRITICAL if rule.critical else FailureSeverity.WARNING,
+        ),
+        result=details,
+    )
+
+
+def _shown(outcome: Outcome) -> list[str]:
+    """The first few unexpected rows: the key of each, then what the rule looks at."""
+    shown = []
+    for row in outcome.examples:
+        values = [f"{name} {row[name]}" for name in outcome.rule.columns]
+        key = [str(value) for name, value in row.items() if name not in outcome.rule.columns]
+        shown.append(", ".join([" ".join(key), *values] if key else values))
+    return shown

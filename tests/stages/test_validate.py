@@ -1,0 +1,760 @@
+"""Every rule of every suite can fail and says so in one line; a run leaves nothing but results."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages import dataset, params, tables, validate
+from stages.errors import InputError, ParamsError, QualityError
+from stages.expectations import Check, Meaning, Suites
+from stages.features import features
+from stages.params import Params
+from stages.paths import (
+    CLEAN_DAILY,
+    CLEAN_HOURLY,
+    CLEAN_MARKET,
+    DATASETS,
+    FEATURES_DAILY,
+    METRICS,
+    RAW,
+)
+from stages.quality import Checked, Outcome, Rule
+from stages.validate import BARS, FINITE, HOLD_OUT, IN_ORDER, KNOWN, Part
+from tests.panels import examples, write_params
+
+AS_OF = date(2012, 12, 31)
+COUNT = 640
+SYMBOLS = ("AAA", "BBB", "CCC")
+DAYS = [
+    day
+    for day in (AS_OF - timedelta(days=back) for back in range(1000, -1, -1))
+    if day.weekday() < 5
+][-COUNT:]
+FEATURES = {
+    "lags": [1],
+    "sma": [7],
+    "ema": [12],
+    "momentum": [7, 252],
+    "volatility": [14],
+    "market_lags": [1],
+    "calendar": ["day_of_week", "day_of_month", "month", "week_of_year", "quarter"],
+}
+"""Every family, with fewer windows than the project's own."""
+
+DOCS = Path("great_expectations/uncommitted/data_docs")
+LOOK = "look at great_expectations/uncommitted/data_docs/index.html"
+
+# Great Expectations imports what Python deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
+
+
+# A project whose tables are as they should be
+
+
+def bars(symbol: str) -> pl.DataFrame:
+    rng = np.random.default_rng(sum(symbol.encode()))
+    close = 100 * np.exp(rng.normal(0, 0.01, COUNT).cumsum())
+    opened = close * np.exp(rng.normal(0, 0.003, COUNT))
+    return pl.DataFrame(
+        {
+            "symbol": [symbol] * COUNT,
+            "date": DAYS,
+            "open": opened,
+            "high": np.maximum(opened, close) * 1.01,
+            "low": np.minimum(opened, close) * 0.99,
+            "close": close,
+            "adj_close": close,
+            "volume": rng.integers(1_000, 9_000, COUNT).astype(float),
+            "filled": [False] * COUNT,
+        }
+    )
+
+
+def hours(daily: pl.DataFrame) -> pl.DataFrame:
+    """Two hourly bars in each of the last sessions."""
+    rows = [
+        row | {"timestamp": datetime(day.year, day.month, day.day, hour, tzinfo=UTC)}
+        for row in daily.tail(100).drop("filled").to_dicts()
+        for day in [row["date"]]
+        for hour in (14, 15)
+    ]
+    return pl.DataFrame(rows, schema=dict(tables.CLEAN_HOURLY))
+
+
+def write_raw(daily: pl.DataFrame, kind: str) -> None:
+    contract = tables.RAW_HOURLY if kind == "hourly" else tables.RAW_DAILY
+    for (symbol,), rows in daily.group_by("symbol", maintain_order=True):
+        tables.write(rows.select(list(contract)), RAW / kind / f"{symbol}.parquet")
+
+
+def write_features(settings: Params) -> None:
+    market = tables.read(CLEAN_MARKET)
+    by_name = {name: market.filter(pl.col("symbol") == name) for name in settings.data.market}
+    made = features(tables.read(CLEAN_DAILY), by_name, tables.read(CLEAN_HOURLY), settings.features)
+    tables.write(made, FEATURES_DAILY)
+
+
+def git(*arguments: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
+    return subprocess.run(
+        ["git", *identity, *arguments], check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Path:
+    """A git clone of the project's suites, with tables of three symbols."""
+    folder = tmp_path_factory.mktemp("pristine")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        git("init", "-q")
+        write_params(folder, features=FEATURES)
+        for name in (".gitignore", "great_expectations/great_expectations.yml"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes((repo_root / name).read_bytes())
+        copytree(repo_root / "great_expectations/expectations", "great_expectations/expectations")
+        settings = params.load()
+        daily = pl.concat(map(bars, SYMBOLS))
+        market = pl.concat(map(bars, sorted(settings.data.market)))
+        tables.write(daily, CLEAN_DAILY)
+        tables.write(market, CLEAN_MARKET)
+        tables.write(hours(bars("AAA")), CLEAN_HOURLY)
+        write_raw(daily, "daily")
+        write_raw(market, "market")
+        write_raw(hours(bars("AAA")), "hourly")
+        action = {"symbol": "AAA", "date": DAYS[9], "ratio": 2.0, "dividend": 0.0}
+        actions = pl.DataFrame([action, action | {"date": DAYS[19]}], schema=dict(tables.ACTIONS))
+        tables.write(actions, RAW / "actions.parquet")
+        write_features(settings)
+        for horizon in settings.horizons:
+            patch.setattr(sys, "argv", ["dataset", horizon])
+            dataset.main()
+        git("add", "-A")
+        git("commit", "-qm", "as it should be")
+    return folder
+
+
+@pytest.fixture
+def project(pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it to work in."""
+    copytree(pristine, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+@pytest.fixture(scope="module")
+def suites(pristine: Path) -> Suites:
+    """The committed context, imported once."""
+    return Suites(pristine / "great_expectations")
+
+
+@pytest.fixture(scope="module")
+def asked(pristine: Path) -> Params:
+    return params.load(pristine / "params.yaml")
+
+
+@pytest.fixture
+def run(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Run the stage in the project as its command does."""
+    assert Path.cwd() == project
+
+    def run(what: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["validate", what])
+        validate.main()
+
+    return run
+
+
+def change(path: Path, **columns: pl.Expr) -> None:
+    tables.write(tables.read(path).with_columns(**columns), path)
+
+
+def at(*rows: int) -> pl.Expr:
+    return pl.int_range(pl.len()).is_in(rows)
+
+
+def found(name: str) -> Any:
+    return json.loads((METRICS / name).read_text(encoding="utf-8"))
+
+
+# A whole run
+
+
+@pytest.mark.parametrize(
+    ("what", "parts"),
+    [
+        (
+            "tables",
+            {
+                "raw": {"raw-daily", "raw-hourly", "raw-market", "raw-actions"},
+                "clean": {"clean-daily", "clean-hourly", "clean-market"},
+                "features": {"features-daily"},
+            },
+        ),
+        (
+            "datasets",
+            {
+                "datasets": {
+                    f"datasets-{h}-{p}" for h in ("short", "long") for p in ("train", "test")
+                }
+            },
+        ),
+    ],
+)
+def test_good_tables_score_100_and_leave_only_results(
+    run: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    what: str,
+    parts: dict[str, set[str]],
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(socket.socket, "connect", _refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", _refuse)
+    _, metrics = validate.RUNS[what]
+    run(what)
+    first = metrics.read_bytes()
+    result = json.loads(first)
+    assert result["quality"] == 100
+    assert all(table["quality"] == 100 for table in result["tables"].values())
+    assert all(table["failed"] == [] for table in result["tables"].values())
+    pages = sorted((DOCS / "validations").glob("*/*/*/*.html"))
+    assert {
+        name: {page.stem for page in pages if page.parts[-4] == name} for name in parts
+    } == parts
+    assert all("0% unexpected" in page.read_text(encoding="utf-8") for page in pages)
+    assert (DOCS / "index.html").exists()
+    run(what)
+    assert metrics.read_bytes() == first
+    assert len(list((DOCS / "validations").glob("*/*/*/*.html"))) == len(pages)
+    assert git("status", "--porcelain") == "?? metrics/\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["project"]
+
+
+def _refuse(*arguments: object, **_: object) -> None:
+    raise AssertionError(f"validation opened a connection: {arguments}")
+
+
+def test_rows_and_expectations_are_counted(run: Callable[[str], None]) -> None:
+    run("tables")
+    counted = found("validation.json")["tables"]
+    assert {name: table["rows"] for name, table in counted.items()} == {
+        "raw": 5 * COUNT + 200 + 2,
+        "clean": 5 * COUNT + 200,
+        "features": 3 * COUNT,
+    }
+    assert all(table["expectations"] > 20 for table in counted.values())
+
+
+def test_telemetry_is_off(suites: Suites) -> None:
+    assert suites.context.variables.config.analytics_enabled is False
+
+
+def test_great_expectations_is_imported_by_a_run_only() -> None:
+    code = "import sys, stages.validate; print('great_expectations' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert answer.stdout == "False\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["all"], ["tables", "datasets"]])
+def test_a_wrong_command_says_what_there_is(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["validate", *arguments])
+    with pytest.raises(ParamsError, match=r"^usage: python -m stages.validate tables\|datasets$"):
+        validate.main()
+
+
+# Bad data
+
+
+def test_a_symbol_with_20_rows_stops(run: Callable[[str], None]) -> None:
+    tiny = bars("TINY").tail(20)
+    write_raw(tiny, "daily")
+    tables.write(pl.concat([tables.read(CLEAN_DAILY), tiny]), CLEAN_DAILY)
+    write_features(params.load())
+    with pytest.raises(QualityError) as caught:
+        run("tables")
+    assert str(caught.value) == (
+        "validation failed: clean/daily: bars of the symbol >= 252 fails in 20 of 1,940 rows "
+        f"(critical: TINY 20 rows from {DAYS[-20]}); leave the symbol out of data.symbols or "
+        f"lower validate.min_bars; {LOOK}"
+    )
+    (failed,) = found("validation.json")["tables"]["clean"]["failed"]
+    assert failed == {
+        "table": "clean/daily",
+        "type": "expect_column_values_to_be_between",
+        "kwargs": {"column": "bars of the symbol", "min_value": 252},
+        "critical": True,
+        "success": False,
+        "unexpected": 20,
+        "rows": 1940,
+    }
+    (page,) = DOCS.glob("validations/clean/*/*/clean-daily.html")
+    assert f"TINY {DAYS[-1]}, bars of the symbol 20" in page.read_text(encoding="utf-8")
+    assert git("status", "--porcelain", "great_expectations") == ""
+
+
+def test_a_price_below_zero_stops_and_names_the_rows(run: Callable[[str], None]) -> None:
+    rows = (5, 6, COUNT + 7)
+    change(CLEAN_DAILY, low=pl.when(at(*rows)).then(-1.0).otherwise("low"))
+    with pytest.raises(QualityError) as caught:
+        run("tables")
+    assert str(caught.value) == (
+        "validation failed: clean/daily: low > 0 fails in 3 of 1,920 rows (critical: AAA 2 rows "
+        f"from {DAYS[5]}, BBB 1 row from {DAYS[7]}); {LOOK}"
+    )
+
+
+def test_low_quality_stops_though_nothing_is_critical(
+    project: Path, run: Callable[[str], None]
+) -> None:
+    change(
+        RAW / "daily" / "BBB.parquet",
+        close=pl.when(at(3)).then(None).otherwise("close"),
+    )
+    run("tables")
+    result = found("validation.json")
+    assert 99 < result["quality"] < 100
+    assert 99 < result["tables"]["raw"]["quality"] < 100
+    write_params(project, features=FEATURES, validate={"min_quality": 100})
+    with pytest.raises(QualityError) as caught:
+        run("tables")
+    assert str(caught.value) == (
+        f"validation failed: raw: quality {result['tables']['raw']['quality']} is below "
+        "validate.min_quality 100, raw/daily: close not null fails in 1 of 1,920 rows "
+        f"(BBB 1 row from {DAYS[3]}); {LOOK}"
+    )
+
+
+def test_text_in_a_price_stops(run: Callable[[str], None]) -> None:
+    change(RAW / "daily" / "BBB.parquet", close=pl.col("close").cast(pl.String))
+    with pytest.raises(
+        QualityError,
+        match=r"^validation failed: raw/daily: close of type float64 fails "
+        r"\(critical: found object\);",
+    ):
+        run("tables")
+
+
+def test_a_leak_from_the_hold_out_stops(run: Callable[[str], None]) -> None:
+    start = tables.read(DATASETS / "long" / "test.parquet")["date"].min()
+    train = DATASETS / "long" / "train.parquet"
+    change(train, target_date=pl.when(at(2)).then(pl.lit(start)).otherwise("target_date"))
+    first = tables.read(train)["date"][2]
+    with pytest.raises(QualityError) as caught:
+        run("datasets")
+    rows = tables.read(train).height
+    assert str(caught.value) == (
+        "validation failed: datasets/long/train: first date of the hold-out > target_date fails "
+        f"in 1 of {rows:,} rows (critical: AAA 1 row from {first}); {LOOK}"
+    )
+
+
+def test_an_empty_table_stops(run: Callable[[str], None]) -> None:
+    path = DATASETS / "short" / "train.parquet"
+    tables.write(tables.read(path).head(0), path)
+    with pytest.raises(
+        QualityError, match=r"datasets/short/train: rows >= 1 fails \(critical: found 0\); shorten"
+    ):
+        run("datasets")
+
+
+def test_a_truncated_table_is_named(run: Callable[[str], None]) -> None:
+    FEATURES_DAILY.write_bytes(FEATURES_DAILY.read_bytes()[:-100])
+    with pytest.raises(
+        InputError, match=r"^data/features/daily.parquet: cannot be read as Parquet"
+    ):
+        run("tables")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (CLEAN_DAILY, "data/clean/daily.parquet: no such file; run `dvc repro` or `dvc pull`"),
+        (RAW / "daily", "data/raw/daily: there is no file; run `dvc repro` or `dvc pull`"),
+    ],
+)
+def test_a_table_that_is_not_there_is_named(
+    run: Callable[[str], None], path: Path, message: str
+) -> None:
+    path.rename("elsewhere")
+    with pytest.raises(InputError) as caught:
+        run("tables")
+    assert str(caught.value) == message
+
+
+@pytest.mark.usefixtures("project")
+def test_hourly_and_market_tables_may_be_missing() -> None:
+    for path in (CLEAN_HOURLY, CLEAN_MARKET, RAW / "actions.parquet"):
+        path.unlink()
+    for kind in ("hourly", "market"):
+        (RAW / kind).rename(kind)
+    names = [part.name for part in [*validate.raw_parts(), *validate.clean_parts()]]
+    assert names == ["raw/daily", "clean/daily"]
+
+
+# Params decide, not the suites
+
+
+def test_a_new_window_is_asked_for_without_a_change_of_suite(project: Path, suites: Suites) -> None:
+    write_params(project, features=FEATURES | {"rsi": [14, 21]})
+    settings = params.load()
+    checked = check(validate.feature_parts(settings)[0], suites, clean_rows=3 * COUNT)
+    failed = {str(outcome.rule): outcome for outcome in checked.outcomes if not outcome.met}
+    assert failed["the set of columns"].broken == "rsi_21 missing"
+    assert failed["0 <= rsi_21 <= 100"].broken == "cannot be checked without rsi_21"
+    assert "0 <= rsi_14 <= 100" not in failed
+    write_features(settings)
+    checked = check(validate.feature_parts(settings)[0], suites, clean_rows=3 * COUNT)
+    assert all(outcome.met for outcome in checked.outcomes)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_column_that_no_params_ask_for_stops(suites: Suites) -> None:
+    change(FEATURES_DAILY, sma_999=pl.lit(1.0, pl.Float32))
+    (part,) = validate.feature_parts(params.load())
+    checked = check(part, suites, clean_rows=3 * COUNT)
+    assert [outcome.clause(part.name) for outcome in checked.outcomes if not outcome.met] == [
+        "features/daily: the set of columns fails (critical: sma_999 not asked for)"
+    ]
+
+
+@pytest.mark.usefixtures("project")
+def test_every_committed_expectation_speaks_of_some_table(asked: Params) -> None:
+    parts = every_part(asked)
+    for suite in ("raw", "clean", "features", "datasets"):
+        file = Path("great_expectations/expectations") / f"{suite}.json"
+        content = json.loads(file.read_text(encoding="utf-8"))
+        assert content["name"] == suite
+        for expectation in content["expectations"]:
+            file.write_text(json.dumps(content | {"expectations": [expectation]}))
+            own = Suites()
+            assert any(rules(part, own) for part in parts if part.suite == suite), expectation
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "cannot be read as a suite"),
+        (
+            '{"name": "clean", "expectations": [{"type": "expect_luck", "kwargs": {}}]}',
+            "there is no expectation expect_luck; mend it$",
+        ),
+        (
+            '{"name": "clean", "expectations": [{"type": "expect_table_row_count_to_equal",'
+            ' "kwargs": {"value": {"$PARAMETER": "luck"}}}]}',
+            "unknown parameter luck; there are as_of, min_bars, columns",
+        ),
+    ],
+)
+def test_a_broken_suite_is_named(project: Path, content: str, reason: str) -> None:
+    file = project / "great_expectations" / "expectations" / "clean.json"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(
+        QualityError, match=rf"^great_expectations/expectations/clean.json: {reason}"
+    ):
+        rules(validate.clean_parts()[0], Suites())
+
+
+def test_a_missing_context_is_not_made_anew(project: Path) -> None:
+    (project / "great_expectations" / "great_expectations.yml").unlink()
+    with pytest.raises(
+        QualityError, match=r"^great_expectations/great_expectations.yml: no such file; `git chec"
+    ):
+        Suites()
+    assert git("status", "--porcelain") == " D great_expectations/great_expectations.yml\n"
+
+
+# Every rule can fail: one cell is made wrong for each, and only that rule is asked
+
+PARAMETERS = {"as_of": AS_OF, "min_bars": 252, "clean_rows": 3 * COUNT}
+
+
+def every_part(settings: Params) -> list[Part]:
+    return [
+        *validate.raw_parts(),
+        *validate.clean_parts(),
+        *validate.feature_parts(settings),
+        *(part for name in settings.horizons for part in validate.dataset_parts(name, settings)),
+    ]
+
+
+def meaning(part: Part, **parameters: Any) -> Meaning:
+    columns = list(part.contract)
+    return Meaning(
+        columns,
+        part.features,
+        list(part.helpers),
+        part.keys[1],
+        {"as_of": AS_OF, "min_bars": 252, "columns": columns} | parameters,
+    )
+
+
+def rules(part: Part, suites: Suites, **parameters: Any) -> list[Rule]:
+    known = {"clean_rows": 3 * COUNT} if part.suite == "features" else {}
+    return suites.rules(part.suite, meaning(part, **known | parameters))
+
+
+def check(part: Part, suites: Suites, **parameters: Any) -> Checked:
+    return validate.check(part, suites, PARAMETERS | parameters)
+
+
+def ask(
+    rules: Sequence[Rule], slices: Sequence[pl.DataFrame], part: Part, suites: Suites
+) -> list[Outcome]:
+    checking = Check(suites.context, part.name, rules, list(part.helpers), part.keys)
+    for frame in slices:
+        checking.add(validate.with_helpers(frame, part))
+    return list(checking.finish().outcomes)
+
+
+def spoilt(frame: pl.DataFrame, rule: Rule, clock: str) -> pl.DataFrame:
+    """The table with as few cells changed as break the rule."""
+    told = rule.kwargs
+    count = 1 if rule.mostly == 1 else int((1 - rule.mostly) * frame.height) + 1
+
+    def put(column: str, value: Any, first: int = 1) -> pl.DataFrame:
+        new = value if isinstance(value, pl.Expr) else pl.lit(value, frame.schema[column])
+        rows = at(*range(first, first + count))
+        return frame.with_columns(pl.when(rows).then(new).otherwise(column).alias(column))
+
+    helpers: dict[str, Callable[[], pl.DataFrame]] = {
+        IN_ORDER: lambda: put(clock, pl.col(clock).shift(1)),
+        FINITE: lambda: put("scale" if "scale" in frame.columns else "rsi_14", float("nan")),
+        KNOWN: lambda: put("mom_252", None, COUNT - 1),
+        BARS: lambda: frame.head(told["min_value"] - 1),
+        HOLD_OUT: lambda: put("target_date", AS_OF),
+    }
+    kinds: dict[str, Callable[[], pl.DataFrame]] = {
+        "table_columns_to_match_set": lambda: frame.drop(frame.columns[-1]),
+        "column_type_to_be": lambda: frame.with_columns(pl.lit(1, pl.Int32).alias(told["column"])),
+        "table_row_count_to_be_between": lambda: frame.head(0),
+        "table_row_count_to_equal": lambda: frame.head(-1),
+        "compound_columns_to_be_unique": lambda: put(clock, pl.col(clock).shift(1)),
+        "column_values_to_not_be_null": lambda: put(told["column"], None),
+        "column_pair_values_a_to_be_greater_than_b": lambda: put(
+            told["column_A"],
+            pl.col(told["column_B"]) - 0.5 if "or_equal" in told else pl.col(told["column_B"]),
+        ),
+        "column_values_to_be_in_set": lambda: put(told["column"], not told["value_set"][0]),
+        "column_values_to_be_between": lambda: put(told["column"], outside(told)),
+    }
+    by_helper = [helpers[name] for name in rule.columns if name in helpers]
+    (breaks, *_) = [*by_helper, kinds[rule.type.removeprefix("expect_")]]
+    return breaks()
+
+
+def outside(told: Mapping[str, Any]) -> Any:
+    """A value beyond the bounds of a rule, or on one that is strict."""
+    highest = told.get("max_value")
+    if isinstance(highest, date):
+        return highest + timedelta(days=1)
+    if highest is not None:
+        return highest * 1.001 + 0.001
+    return told["min_value"] - (0 if told.get("strict_min") else 0.001)
+
+
+PARTS = [
+    *("raw/daily", "raw/hourly", "raw/market", "raw/actions"),
+    *("clean/daily", "clean/hourly", "clean/market"),
+    "features/daily",
+    *("datasets/short/train", "datasets/long/test"),
+]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_rule_fails_for_one_wrong_cell(
+    name: str, pristine: Path, suites: Suites, asked: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pristine)
+
+    def fresh() -> Part:
+        # A helper remembers the slice before: each table needs its own.
+        return next(part for part in every_part(asked) if part.name == name)
+
+    frame = pl.concat(validate.slices(fresh()))
+    for rule in rules(fresh(), suites):
+        good, bad = (
+            ask([rule], [table], fresh(), suites)[0]
+            for table in (frame, spoilt(frame, rule, fresh().keys[1]))
+        )
+        assert good.score == 100, f"{rule}: {good}"
+        assert bad.score < 100, f"{rule}: {bad}"
+        assert not bad.met
+        assert bad.broken or 0 < bad.unexpected <= bad.rows, f"{rule}: {bad}"
+        assert bool(bad.places) == bool(bad.unexpected), f"{rule}: {bad}"
+
+
+# The arithmetic of slices
+
+
+def cut(frame: pl.DataFrame, where: Sequence[int]) -> list[pl.DataFrame]:
+    """Slices of whole symbols."""
+    symbols = frame.partition_by("symbol", maintain_order=True)
+    edges = [0, *sorted({edge % (len(symbols) + 1) for edge in where}), len(symbols)]
+    return [pl.concat(symbols[low:high]) for low, high in pairwise(edges) if high > low]
+
+
+@st.composite
+def panels(draw: st.DrawFn) -> pl.DataFrame:
+    """Clean bars of some symbols, some of them wrong."""
+    lengths = draw(st.lists(st.integers(1, 4), min_size=1, max_size=5))
+    price = st.sampled_from([1.0, 2.0, 0.0, -1.0, None])
+    rows = [
+        {
+            "symbol": f"S{index}",
+            "date": date(2012, 1, draw(st.integers(1, 5))),
+            "open": draw(price),
+            "high": draw(price),
+            "low": 1.0,
+            "close": draw(price),
+            "adj_close": 1.0,
+            "volume": draw(st.sampled_from([0.0, 5.0, None])),
+            "filled": draw(st.booleans()),
+        }
+        for index, length in enumerate(lengths)
+        for _ in range(length)
+    ]
+    return pl.DataFrame(rows, schema=dict(tables.CLEAN_DAILY))
+
+
+EXACT = (
+    "close not null",
+    "close > 0",
+    "date <= 2012-01-03",
+    "high >= open",
+    "(symbol, date) unique",
+    "rows in order",
+    "bars of the symbol >= 3",
+    "filled in False in 0.95 of the rows",
+)
+
+
+def unexpected(rule: str, frame: pl.DataFrame) -> int:
+    """How many rows do not meet a rule, counted row by row."""
+    rows = frame.to_dicts()
+    keys = [(row["symbol"], row["date"]) for row in rows]
+    bars = [row["symbol"] for row in rows]
+    return sum(
+        {
+            "close not null": row["close"] is None,
+            "close > 0": row["close"] is not None and row["close"] <= 0,
+            "date <= 2012-01-03": row["date"] > date(2012, 1, 3),
+            "high >= open": None not in (row["high"], row["open"]) and row["high"] < row["open"],
+            "(symbol, date) unique": keys.count(key) > 1,
+            "rows in order": index > 0 and key <= keys[index - 1],
+            "bars of the symbol >= 3": bars.count(row["symbol"]) < 3,
+            "filled in False in 0.95 of the rows": row["filled"],
+        }[rule]
+        for index, (key, row) in enumerate(zip(keys, rows, strict=True))
+    )
+
+
+@given(frame=panels(), where=st.lists(st.integers(0, 10), max_size=3))
+@examples(25)
+def test_counts_are_right_however_the_table_is_cut(
+    suites: Suites, frame: pl.DataFrame, where: list[int]
+) -> None:
+    part = validate.clean_parts()[0]
+    by_name = {str(rule): rule for rule in rules(part, suites, min_bars=3, as_of=date(2012, 1, 3))}
+    outcomes = ask([by_name[name] for name in EXACT], cut(frame, where), part, suites)
+    for name, outcome in zip(EXACT, outcomes, strict=True):
+        assert not outcome.broken
+        assert outcome.unexpected == unexpected(name, frame), name
+        # No more symbols than are remembered: all of the rows are placed.
+        placed = sum(place.rows for place in outcome.places.values())
+        assert placed == (0 if outcome.met else outcome.unexpected)
+
+
+def test_a_date_that_pandas_cannot_hold_is_counted(suites: Suites) -> None:
+    part = validate.clean_parts()[0]
+    frame = bars("AAA").with_columns(
+        date=pl.when(at(COUNT - 1)).then(date(9999, 1, 1)).otherwise("date")
+    )
+    (rule,) = (rule for rule in rules(part, suites) if str(rule) == "date <= 2012-12-31")
+    (outcome,) = ask([rule], [frame], part, suites)
+    assert outcome.clause("t") == (
+        "t: date <= 2012-12-31 fails in 1 of 640 rows (critical: AAA 1 row from 9999-01-01)"
+    )
+
+
+# The columns that validation adds
+
+
+@given(
+    keys=st.lists(
+        st.tuples(
+            st.sampled_from(["A", "B", None]),
+            st.sampled_from([date(2012, 1, day) for day in (1, 2, 3)]),
+        ),
+        min_size=1,
+    ),
+    where=st.lists(st.integers(1, 20), max_size=3),
+)
+def test_order_is_seen_across_slices(keys: list[tuple[str | None, date]], where: list[int]) -> None:
+    frame = pl.DataFrame(keys, schema={"symbol": pl.String, "date": pl.Date}, orient="row")
+    edges = sorted({0, *(edge for edge in where if edge < len(keys)), len(keys)})
+    helper = validate.in_order("date")
+    seen = [value for low, high in pairwise(edges) for value in helper(frame[low:high])]
+    expected = [
+        symbol is not None
+        and (
+            index == 0 or (keys[index - 1][0] is not None and (symbol, day) > keys[index - 1])  # type: ignore[operator]
+        )
+        for index, (symbol, day) in enumerate(keys)
+    ]
+    assert seen == expected
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.sampled_from([None, 1.0]),
+            st.sampled_from([None, 1.0]),
+        ),
+        min_size=1,
+    ).map(lambda rows: sorted(rows, key=lambda row: row[0]))
+)
+def test_a_feature_that_was_known_must_stay_known(
+    rows: list[tuple[int, float | None, float | None]],
+) -> None:
+    frame = pl.DataFrame(
+        [(f"S{symbol}", *values) for symbol, *values in rows],
+        schema={"symbol": pl.String, "a": pl.Float32, "b": pl.Float32},
+        orient="row",
+    )
+    expected = [
+        all(
+            row[column] is not None
+            or all(former[column] is None for former in rows[:index] if former[0] == row[0])
+            for column in (1, 2)
+        )
+        for index, row in enumerate(rows)
+    ]
+    assert validate.stay_known(["a", "b", "gone"])(frame).to_list() == expected
+    assert validate.stay_known(["gone"])(frame).to_list() == [True] * len(rows)
+
+
+def test_nan_and_infinity_are_not_finite_and_null_is_neither() -> None:
+    numbers = [1.0, float("nan"), float("inf"), float("-inf"), None]
+    frame = pl.DataFrame({"a": numbers, "b": [1.0] * 5}, schema={"a": pl.Float32, "b": pl.Float64})
+    expected = [True, False, False, False, True]
+    assert validate.every_number_finite(frame).to_list() == expected
+    assert validate.every_number_finite(frame.select("b", "a")).to_list() == expected
