@@ -8,6 +8,7 @@ the historical mean with its p-value, and the rank information coefficient.
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy.fft import dct
 from scipy.special import stdtr
 
 Array = npt.NDArray[np.float64]
@@ -111,7 +112,7 @@ def clark_west(rows: pl.DataFrame, horizon: int) -> float | None:
     if len(daily) <= horizon or constant or rows["forecast"].equals(rows["mean"]):
         return None
     variance, freedom = long_run_variance(daily, horizon)
-    if variance <= (np.finfo(float).eps * np.abs(daily).max()) ** 2:
+    if variance <= 1e-20 * float(np.square(daily).max()):  # nothing but rounding
         return None
     return float(stdtr(freedom, -daily.mean() / np.sqrt(variance / len(daily))))
 
@@ -126,9 +127,8 @@ def long_run_variance(values: Array, horizon: int) -> tuple[float, int]:
     """
     count = len(values)
     cosines = max(1, min(int(0.41 * count ** (2 / 3)), count // horizon))
-    angles = np.pi * (np.arange(count) + 0.5) / count
-    sums = [float(np.cos(angles * k) @ values) for k in range(1, cosines + 1)]
-    return 2 / count * float(np.mean(np.square(sums))), cosines
+    sums = dct(values, type=2)[1 : cosines + 1] / 2
+    return 2 / count * float(np.square(sums).mean()), cosines
 
 
 def rank_ic(rows: pl.DataFrame) -> float | None:
