@@ -248,11 +248,12 @@ def _evaluate() -> None:
         Dataset(path / f"{part}.parquet", train.symbols, only_named=per_symbol)
         for part in ("test", "newest")
     )
-    if held_out.left_out:
+    left_out = sorted({*held_out.left_out, *newest.left_out})
+    if left_out:
         log.warning(
-            "evaluate %s: %s: no model of its own, for no training row; left out of the report",
+            "evaluate %s: %s: no training row and so no model; left out of scores and forecasts",
             horizon,
-            few(held_out.left_out),
+            few(left_out),
         )
     forecasts = {
         model: forecast(forecasters[model], held_out)

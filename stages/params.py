@@ -37,6 +37,12 @@ _T = TypeVar("_T")
 _TAKEN = ("candidates", "clean", "validation", "validation_datasets")
 """What `models/` and `metrics/` hold beside the horizons."""
 
+_TAKEN_COLUMNS = (
+    *("stack", "feature", "prediction"),
+    *("symbol", "date", "target_date", "fold", "scale", "target"),
+)
+"""What tables with a column or a row for each model hold beside the models."""
+
 
 class _NestedError(ValueError):
     """Mistakes below the key that pydantic knows, each opening with the rest of its dotted key."""
@@ -216,6 +222,13 @@ class Params(Options):
             raise ValueError(f"the baselines are part of every table; add {few(missing)}")
         if len(sections) == len(models.BASELINES):
             raise ValueError("name at least one model besides the baselines")
+        taken = [
+            f"{name}: the name is taken; choose another"
+            for name in _TAKEN_COLUMNS
+            if name in sections
+        ]
+        if taken:
+            raise _NestedError(taken)
         return _each(sections, _model_options)
 
     @model_validator(mode="after")
