@@ -499,7 +499,7 @@ def test_the_past_may_be_cut_whenever_the_price_level_changed(fall: float, ago: 
     same_newest(daily("S", close, high=high, low=low, volume=volume), DEFAULT, MARKET)
 
 
-@pytest.mark.parametrize("still", [1, 15, 100, 150, 200, 380, 387, 500])
+@pytest.mark.parametrize("still", [1, 15, 100, 150, 200, 260, 300, 380, 387, 500])
 def test_the_past_may_be_cut_after_the_price_stood_still(still: int) -> None:
     rng = np.random.default_rng(still)
     moves = np.append(rng.normal(0, 0.03, 900 - still), np.zeros(still))
