@@ -31,7 +31,7 @@ from stages.paths import (
     METRICS,
     RAW,
 )
-from stages.quality import Checked, Outcome, Rule
+from stages.quality import Checked, Outcome, Rule, enforce
 from stages.validate import BARS, FINITE, HOLD_OUT, IN_ORDER, KNOWN, Part
 from tests.panels import examples, write_params
 
@@ -231,6 +231,8 @@ def test_good_tables_score_100_and_leave_only_results(
     assert result["quality"] == 100
     assert all(table["quality"] == 100 for table in result["tables"].values())
     assert all(table["failed"] == [] for table in result["tables"].values())
+    assert all(table["expectations"] > 20 for table in result["tables"].values())
+    assert all(table["rows"] == stored(name) for name, table in result["tables"].items())
     pages = sorted((DOCS / "validations").glob("*/*/*/*.html"))
     assert {
         name: {page.stem for page in pages if page.parts[-4] == name} for name in parts
@@ -244,19 +246,13 @@ def test_good_tables_score_100_and_leave_only_results(
     assert [path.name for path in tmp_path.iterdir()] == ["project"]
 
 
+def stored(table: str) -> int:
+    files = (Path("data") / table).rglob("*.parquet")
+    return sum(tables.read(file).height for file in files if file.stem != "newest")
+
+
 def _refuse(*arguments: object, **_: object) -> None:
     raise AssertionError(f"validation opened a connection: {arguments}")
-
-
-def test_rows_and_expectations_are_counted(run: Callable[[str], None]) -> None:
-    run("tables")
-    counted = found("validation.json")["tables"]
-    assert {name: table["rows"] for name, table in counted.items()} == {
-        "raw": 5 * COUNT + 200 + 2,
-        "clean": 5 * COUNT + 200,
-        "features": 3 * COUNT,
-    }
-    assert all(table["expectations"] > 20 for table in counted.values())
 
 
 def test_telemetry_is_off(suites: Suites) -> None:
@@ -310,77 +306,79 @@ def test_a_symbol_with_20_rows_stops(run: Callable[[str], None]) -> None:
     assert git("status", "--porcelain", "great_expectations") == ""
 
 
-def test_a_price_below_zero_stops_and_names_the_rows(run: Callable[[str], None]) -> None:
+@pytest.mark.usefixtures("project")
+def test_a_price_below_zero_stops_and_names_the_rows(suites: Suites) -> None:
     rows = (5, 6, COUNT + 7)
     change(CLEAN_DAILY, low=pl.when(at(*rows)).then(-1.0).otherwise("low"))
-    with pytest.raises(QualityError) as caught:
-        run("tables")
-    assert str(caught.value) == (
+    assert stop(validate.clean_parts()[0], suites) == (
         "validation failed: clean/daily: low > 0 fails in 3 of 1,920 rows (critical: AAA 2 rows "
-        f"from {DAYS[5]}, BBB 1 row from {DAYS[7]}); {LOOK}"
+        f"from {DAYS[5]}, BBB 1 row from {DAYS[7]}); look at docs"
     )
+
+
+@pytest.mark.usefixtures("project")
+def test_text_in_a_price_stops(suites: Suites) -> None:
+    change(RAW / "daily" / "BBB.parquet", close=pl.col("close").cast(pl.String))
+    assert stop(validate.raw_parts()[0], suites).startswith(
+        "validation failed: raw/daily: close of type float64 fails (critical: found object), "
+        "raw/daily: close > 0 fails (cannot be checked: "
+    )
+
+
+def stop(part: Part, suites: Suites) -> str:
+    """The error that the critical rules of one part raise."""
+    with pytest.raises(QualityError) as caught:
+        enforce({part.suite: [check(part, suites)]}, 0, "docs")
+    return str(caught.value)
 
 
 def test_low_quality_stops_though_nothing_is_critical(
     project: Path, run: Callable[[str], None]
 ) -> None:
-    change(
-        RAW / "daily" / "BBB.parquet",
-        close=pl.when(at(3)).then(None).otherwise("close"),
-    )
-    run("tables")
-    result = found("validation.json")
-    assert 99 < result["quality"] < 100
-    assert 99 < result["tables"]["raw"]["quality"] < 100
+    close = pl.when(at(3)).then(None).otherwise("close")
+    change(RAW / "daily" / "BBB.parquet", close=close)
     write_params(project, features=FEATURES, validate={"min_quality": 100})
     with pytest.raises(QualityError) as caught:
         run("tables")
+    score = found("validation.json")["tables"]["raw"]["quality"]
+    assert 99 < score < 100
     assert str(caught.value) == (
-        f"validation failed: raw: quality {result['tables']['raw']['quality']} is below "
-        "validate.min_quality 100, raw/daily: close not null fails in 1 of 1,920 rows "
-        f"(BBB 1 row from {DAYS[3]}); {LOOK}"
+        f"validation failed: raw: quality {score} is below validate.min_quality 100, raw/daily: "
+        f"close not null fails in 1 of 1,920 rows (BBB 1 row from {DAYS[3]}); {LOOK}"
     )
 
 
-def test_text_in_a_price_stops(run: Callable[[str], None]) -> None:
-    change(RAW / "daily" / "BBB.parquet", close=pl.col("close").cast(pl.String))
-    with pytest.raises(
-        QualityError,
-        match=r"^validation failed: raw/daily: close of type float64 fails "
-        r"\(critical: found object\);",
-    ):
-        run("tables")
-
-
-def test_a_leak_from_the_hold_out_stops(run: Callable[[str], None]) -> None:
+@pytest.mark.usefixtures("project")
+def test_a_leak_from_the_hold_out_stops(suites: Suites, asked: Params) -> None:
     start = tables.read(DATASETS / "long" / "test.parquet")["date"].min()
     train = DATASETS / "long" / "train.parquet"
     change(train, target_date=pl.when(at(2)).then(pl.lit(start)).otherwise("target_date"))
-    first = tables.read(train)["date"][2]
-    with pytest.raises(QualityError) as caught:
-        run("datasets")
-    rows = tables.read(train).height
-    assert str(caught.value) == (
+    rows = tables.read(train)
+    assert stop(validate.dataset_parts("long", asked)[0], suites) == (
         "validation failed: datasets/long/train: first date of the hold-out > target_date fails "
-        f"in 1 of {rows:,} rows (critical: AAA 1 row from {first}); {LOOK}"
+        f"in 1 of {rows.height:,} rows (critical: AAA 1 row from {rows['date'][2]}); look at docs"
     )
 
 
-def test_an_empty_table_stops(run: Callable[[str], None]) -> None:
-    path = DATASETS / "short" / "train.parquet"
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("half", ["train", "test"])
+def test_an_empty_half_stops(suites: Suites, asked: Params, half: str) -> None:
+    path = DATASETS / "short" / f"{half}.parquet"
     tables.write(tables.read(path).head(0), path)
-    with pytest.raises(
-        QualityError, match=r"datasets/short/train: rows >= 1 fails \(critical: found 0\); shorten"
-    ):
-        run("datasets")
+    (part,) = (p for p in validate.dataset_parts("short", asked) if p.name.endswith(half))
+    assert stop(part, suites) == (
+        f"validation failed: datasets/short/{half}: rows >= 1 fails (critical: found 0); shorten "
+        "the horizon or bring more history; look at docs"
+    )
 
 
-def test_a_truncated_table_is_named(run: Callable[[str], None]) -> None:
+@pytest.mark.usefixtures("project")
+def test_a_truncated_table_is_named(asked: Params) -> None:
     FEATURES_DAILY.write_bytes(FEATURES_DAILY.read_bytes()[:-100])
     with pytest.raises(
         InputError, match=r"^data/features/daily.parquet: cannot be read as Parquet"
     ):
-        run("tables")
+        list(validate.slices(validate.feature_parts(asked)[0]))
 
 
 @pytest.mark.parametrize(
@@ -483,8 +481,6 @@ def test_a_missing_context_is_not_made_anew(project: Path) -> None:
 
 # Every rule can fail: one cell is made wrong for each, and only that rule is asked
 
-PARAMETERS = {"as_of": AS_OF, "min_bars": 252, "clean_rows": 3 * COUNT}
-
 
 def every_part(settings: Params) -> list[Part]:
     return [
@@ -512,7 +508,8 @@ def rules(part: Part, suites: Suites, **parameters: Any) -> list[Rule]:
 
 
 def check(part: Part, suites: Suites, **parameters: Any) -> Checked:
-    return validate.check(part, suites, PARAMETERS | parameters)
+    given = {"as_of": AS_OF, "min_bars": 252, "clean_rows": 3 * COUNT}
+    return validate.check(part, suites, given | parameters)
 
 
 def ask(
@@ -667,7 +664,7 @@ def unexpected(rule: str, frame: pl.DataFrame) -> int:
 
 
 @given(frame=panels(), where=st.lists(st.integers(0, 10), max_size=3))
-@examples(25)
+@examples(15)
 def test_counts_are_right_however_the_table_is_cut(
     suites: Suites, frame: pl.DataFrame, where: list[int]
 ) -> None:
@@ -714,9 +711,7 @@ def test_order_is_seen_across_slices(keys: list[tuple[str | None, date]], where:
     seen = [value for low, high in pairwise(edges) for value in helper(frame[low:high])]
     expected = [
         symbol is not None
-        and (
-            index == 0 or (keys[index - 1][0] is not None and (symbol, day) > keys[index - 1])  # type: ignore[operator]
-        )
+        and (index == 0 or (keys[index - 1][0] is not None and (symbol, day) > keys[index - 1]))
         for index, (symbol, day) in enumerate(keys)
     ]
     assert seen == expected
