@@ -1,0 +1,65 @@
+"""Run the benchmarks: `python -m benchmarks [names] [--bars ...] [--write]`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from benchmarks import cold, features, memory, parquet
+from benchmarks.panel import Panel
+from benchmarks.report import Report, write
+
+BENCHMARKS = {
+    "features": "features against pandas and mlforecast",
+    "parquet": "clean and features against reading and writing the same tables",
+    "memory": "wall time and peak memory of every stage, on the largest panel",
+    "cold": "a cold `dvc repro` on the sample, stage by stage",
+}
+
+
+def measure(name: str, panels: Sequence[Panel]) -> Report:
+    """Run one benchmark."""
+    match name:
+        case "features":
+            return features.measure(panels)
+        case "parquet":
+            return parquet.measure(panels)
+        case "memory":
+            return memory.measure(max(panels, key=lambda panel: panel.bars))
+        case _:
+            return cold.measure()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmarks that the command line names, and print their tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure the stages against their peers; see benchmarks/README.md.",
+        epilog="; ".join(f"{name}: {text}" for name, text in BENCHMARKS.items())
+        + ". Panels are made in a temporary folder (TMPDIR), about 8 GB for 10 million bars.",
+    )
+    parser.add_argument("names", nargs="*", help="which to run (default: all)", metavar="name")
+    parser.add_argument(
+        "--bars",
+        nargs="+",
+        type=int,
+        default=[1_000_000, 10_000_000],
+        help="sizes of the panels, in bars (default: 1000000 10000000)",
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="put the tables into benchmarks/README.md"
+    )
+    given = parser.parse_args(arguments)
+    unknown = [name for name in given.names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    panels = [Panel.of(bars) for bars in given.bars]
+    for name in given.names or BENCHMARKS:
+        sys.stderr.write(f"{name}: {BENCHMARKS[name]} ...\n")
+        content = measure(name, panels).markdown()
+        print(f"\n{name}: {BENCHMARKS[name]}\n\n{content}\n", flush=True)
+        if given.write:
+            write(name, content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,323 @@
+"""A tiny run of each benchmark, so that none of them rots unseen."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from benchmarks import __main__ as command
+from benchmarks import cold, features, launcher, memory, panel, parquet, processes, report
+from benchmarks.panel import Panel
+from stages import params
+
+TINY = Panel(symbols=3, sessions=600)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("benchmarks") / "project"
+    panel.project(folder, TINY, memory.SECTIONS)
+    for stage in ("ingest", "clean"):
+        processes.python(["-m", f"stages.{stage}"], folder)
+    return folder
+
+
+def seconds(made: report.Report, column: str) -> list[float]:
+    """A column of a table as numbers."""
+    return [float(row[list(made.header).index(column)]) for row in made.rows]
+
+
+# Panels
+
+
+def test_a_symbol_has_the_same_bars_in_every_panel() -> None:
+    few, many = (dict(Panel(symbols, 100).series()) for symbols in (2, 4))
+    assert list(few) == ["S00000", "S00001"]
+    for name, bars in few.items():
+        assert bars.equals(many[name])
+    assert not few["S00000"]["close"].equals(few["S00001"]["close"])
+
+
+def test_a_panel_has_the_size_that_was_asked_for() -> None:
+    assert Panel.of(10_000_000) == Panel(symbols=2_000, sessions=5_000)
+    assert Panel.of(10_000_000).bars == 10_000_000
+    assert [bars.height for _, bars in TINY.series()] == [600] * 3
+    assert TINY.dates()[-1] == panel.LAST
+    assert len(Panel(1).dates()) == panel.SESSIONS
+
+
+def test_clean_takes_every_bar(project: Path) -> None:
+    clean = pl.read_parquet(project / "data/clean/daily.parquet")
+    assert clean.height == TINY.bars
+    assert not clean["filled"].any()
+    assert pl.read_parquet(project / "data/clean/rejected.parquet").is_empty()
+    raw = pl.concat([bars for _, bars in TINY.series()])
+    assert clean["close"].equals(raw["close"])
+
+
+def test_dividends_reach_the_clean_table(project: Path) -> None:
+    clean = pl.read_parquet(project / "data/clean/daily.parquet")
+    factor = (pl.col("adj_close") / pl.col("close")).over("symbol")
+    last = clean.select(factor.last().over("symbol")).to_series().unique()
+    assert last.to_list() == pytest.approx([1.005 ** (599 // panel.QUARTER)] * len(last))
+
+
+# Features
+
+
+def test_the_race_of_features_has_every_contestant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "ROUNDS", 1)
+    made = features.measure([TINY])
+    assert [row[1] for row in made.rows] == [
+        "this project",
+        "pandas groupby",
+        "mlforecast",
+        "mlforecast, all of the price",
+        "mlforecast, all of the price, integer ids",
+    ]
+    assert all(value > 0 for value in seconds(made, "seconds"))
+    assert len(made.findings) == 2
+
+
+@pytest.mark.parametrize("column", features.COLUMNS)
+def test_a_race_with_other_values_is_void(column: str) -> None:
+    bars = features.closes(TINY)
+    ours = features.ours(bars, TINY.sessions)
+    made = ours.columns(ours.make())
+    inner = pl.Series([True]).new_from_index(0, made.height)
+    theirs = made.with_columns(pl.col(features.COLUMNS).cast(pl.Float64))
+    features.check(made, theirs, inner, "peer")
+    wrong = theirs.with_columns(
+        pl.when(pl.int_range(pl.len()) == 500).then(pl.col(column) * 1.001).otherwise(column)
+    )
+    with pytest.raises(AssertionError, match=f"^peer: {column} differs from ours in 1 rows$"):
+        features.check(made, wrong, inner, "peer")
+
+
+def test_ours_are_groups_as_the_stage_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = features.closes(TINY)
+    whole = features.ours(bars, TINY.sessions).make()
+    monkeypatch.setattr(features, "GROUP_ROWS", 700)
+    assert features.ours(bars, TINY.sessions).make().equals(whole)
+    assert set(features.COLUMNS) < set(whole.columns)
+
+
+# Parquet
+
+
+def test_stages_are_timed_against_their_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "ROUNDS", 1)
+    made = parquet.measure([TINY])
+    names = ["clean", "features", "clean, then features", "both as one process"]
+    assert [row[1] for row in made.rows] == names
+    for column in ("stages, s", "Parquet only, s"):
+        one, two, both, _ = seconds(made, column)
+        assert one > 0
+        assert two > 0
+        assert both == pytest.approx(one + two, abs=0.011)
+
+
+# Memory
+
+
+def test_stages_are_those_of_the_pipeline(repo_root: Path) -> None:
+    pipeline = yaml.safe_load((repo_root / "dvc.yaml").read_text(encoding="utf-8"))
+    commands = set()
+    for stage in pipeline["stages"].values():
+        line = stage["cmd"].replace("${item.horizon}", "short")
+        models = memory.LIGHT if "${item.model}" in line else [""]
+        commands |= {line.replace("${item.model}", model) for model in models}
+    assert {f"python -m stages.{' '.join(stage)}" for stage in memory.STAGES} == commands
+
+
+def test_light_params_are_params(project: Path, repo_root: Path) -> None:
+    light, real = (params.load(root / "params.yaml") for root in (project, repo_root))
+    assert set(light.models) == set(real.models)
+    assert light.selected_features == [
+        name.replace("sp500", panel.INDEX)
+        for name in real.selected_features
+        if "nasdaq" not in name
+    ]
+
+
+def test_every_stage_has_its_time_and_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "STAGES", (("ingest",), ("clean",)))
+    made = memory.measure(TINY)
+    assert [row[0] for row in made.rows] == ["ingest", "clean"]
+    assert all(0.05 < peak < 1 for peak in seconds(made, "peak, GB"))
+    assert made.findings[1].endswith("at most 4 required: met.")
+
+
+@pytest.mark.parametrize("megabytes", [100, 300])
+def test_a_peak_is_that_of_the_process_alone(tmp_path: Path, megabytes: int) -> None:
+    own = bytes(500_000_000)
+    used = processes.python(["-c", f"print(len(bytes(range(256)) * {megabytes * 4000}))"], tmp_path)
+    assert len(own) > used.peak
+    assert used.output.strip() == str(megabytes * 1_024_000)
+    assert megabytes < used.peak / 1e6 < megabytes * 1.03 + 30
+
+
+def test_a_failing_process_ends_the_run_with_what_it_said(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"(?s)python -m stages\.clean failed:.*params\.yaml"):
+        processes.python(["-m", "stages.clean"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("pass", 0),
+        ("raise SystemExit(3)", 3),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", 137),
+    ],
+)
+def test_the_launcher_passes_on_how_its_command_ended(code: str, status: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", launcher.__file__, sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status
+    assert set(json.loads(done.stdout)) == {"seconds", "peak"}
+
+
+# Cold
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    folder = tmp_path / "pipeline"
+    (folder / "stages").mkdir(parents=True)
+    for name, content in {
+        "stages/__init__.py": "",
+        "stages/one.py": "import decimal\nopen('one', 'w').write('1')",
+        "stages/two.py": "import sys\nopen('two', 'w').write(open('one').read() + sys.argv[1])",
+        "dvc.yaml": (
+            "stages:\n"
+            "  one: {cmd: python -m stages.one, deps: [stages/one.py], outs: [one]}\n"
+            "  two: {cmd: python -m stages.two x, deps: [one], outs: [two]}\n"
+        ),
+    }.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    for line in ("git init --quiet", f"{sys.executable} -m dvc init --quiet"):
+        subprocess.run(line.split(), cwd=folder, check=True)
+    return folder
+
+
+def test_a_cold_run_is_told_stage_by_stage(pipeline: Path, tmp_path: Path) -> None:
+    run = cold.repro(pipeline, tmp_path / "cold")
+    assert list(run.stages) == ["one", "two x"]
+    assert (pipeline / "two").read_text(encoding="utf-8") == "1x"
+    (one, imports), (two, _) = run.stages.values()
+    assert one > 0
+    assert imports == run.imports == 0
+    assert run.seconds > one + two
+
+    idle = cold.repro(pipeline, tmp_path / "idle")
+    assert idle.stages == {}
+
+    with (pipeline / "stages/one.py").open("a", encoding="utf-8") as module:
+        module.write("\nopen('one', 'w').write('2')\n")
+    profiled = cold.repro(pipeline, tmp_path / "profiled", imports=True)
+    wall, imports = profiled.stages["one"]
+    assert 0 < imports < wall
+    assert 0 < profiled.imports < profiled.seconds
+
+    rows = {row[0]: row[1:] for row in cold.report(run, idle, profiled).rows}
+    assert list(rows) == ["one", "two x", "all stages", "DVC itself", "in all"]
+    parts = [float(rows[name][0]) for name in ("all stages", "DVC itself")]
+    assert sum(parts) == pytest.approx(float(rows["in all"][0]), abs=0.02)
+
+
+def test_a_failing_repro_ends_the_run_with_what_it_said(pipeline: Path, tmp_path: Path) -> None:
+    (pipeline / "stages/one.py").write_text("raise SystemExit('no bars')", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"(?s)dvc repro failed:.*no bars") as failure:
+        cold.repro(pipeline, tmp_path / "cold", imports=True)
+    assert "import time" not in str(failure.value)
+
+
+# The report
+
+
+def test_a_table_says_what_was_found_and_where() -> None:
+    made = report.Report(
+        ("bars", "made by", "seconds"),
+        [("10", "a", "1.0"), ("1,000", "bcd", "10.0")],
+        ["All is well."],
+        ("polars",),
+        texts=2,
+    )
+    lines = made.markdown().splitlines()
+    assert lines[:-1] == [
+        "| bars  | made by | seconds |",
+        "| ----- | ------- | ------: |",
+        "| 10    | a       |     1.0 |",
+        "| 1,000 | bcd     |    10.0 |",
+        "",
+        "- All is well.",
+        "",
+    ]
+    pattern = r"Measured on \d+ cores, \d+ GiB of memory, .+, Python [\d.]+, polars [\d.]+\."
+    assert re.fullmatch(pattern, lines[-1])
+
+
+def test_a_bound_is_met_or_missed() -> None:
+    assert report.required(3, 3) == "at most 3 required: met"
+    assert report.required(3.01, 3) == "at most 3 required: MISSED"
+    assert report.required(4, 4, at_least=True) == "at least 4 required: met"
+    assert report.required(3.9, 4, at_least=True) == "at least 4 required: MISSED"
+
+
+def test_a_table_replaces_what_stood_between_its_markers() -> None:
+    text = "a\n<!-- cold -->\nold\n<!-- /cold -->\nb\n"
+    once = report.insert(text, "cold", "| new |")
+    assert once == "a\n<!-- cold -->\n\n| new |\n\n<!-- /cold -->\nb\n"
+    assert report.insert(once, "cold", "| new |") == once
+    with pytest.raises(ValueError, match="no markers <!-- io --> and <!-- /io -->"):
+        report.insert(text, "io", "")
+
+
+def test_the_page_has_a_place_for_every_benchmark() -> None:
+    text = report.README.read_text(encoding="utf-8")
+    for name in command.BENCHMARKS:
+        report.insert(text, name, "")
+
+
+def test_write_puts_the_table_into_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "README.md"
+    page.write_text("<!-- features -->\n<!-- /features -->\n", encoding="utf-8")
+    monkeypatch.setattr(report, "README", page)
+    monkeypatch.setattr(features, "ROUNDS", 1)
+    command.main(["features", "--bars", "5000", "--write"])
+    written = page.read_text(encoding="utf-8")
+    assert "| 5,000 | this project " in written
+    assert written.split("\n\n")[1] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["speed"], "no benchmark speed; there are features, parquet, memory, cold"),
+        (["--bars", "many"], "argument --bars: invalid int value: 'many'"),
+    ],
+)
+def test_a_wrong_command_line_says_so(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_help_names_every_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        command.main(["--help"])
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in command.BENCHMARKS)
