@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from stages import combine, graphs, params, plots, tables
 from stages.calibrate import spread
-from stages.errors import few
+from stages.errors import InputError, few
 from stages.params import Params
 from stages.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.run import log, progress, run
@@ -199,6 +199,20 @@ def card(settings: Params, horizon: str, stack: Stack, train: Training) -> dict[
     }
 
 
+def coming_sessions() -> list[str]:
+    """The sessions that latest has named.
+
+    Raises:
+        InputError: they are not there.
+    """
+    try:
+        content = SESSIONS.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{SESSIONS}: no such file; run `dvc repro` or `dvc pull`") from None
+    sessions: list[str] = json.loads(content)["sessions"]
+    return sessions
+
+
 def newest_forecasts(rows: pl.DataFrame, horizon: int, sessions: list[str]) -> pl.DataFrame:
     """Forecasts of the newest bars, with the session that each is for.
 
@@ -263,9 +277,8 @@ def _evaluate() -> None:
         forecasts[model] = rows.with_columns(mean=forecasts["mean"]["forecast"])
     scored = table(forecasts, settings.horizons[horizon])
 
-    sessions = json.loads(SESSIONS.read_text(encoding="utf-8"))["sessions"]
     ahead = forecast(forecasters[STACK], newest)
-    upcoming = newest_forecasts(ahead, settings.horizons[horizon], sessions)
+    upcoming = newest_forecasts(ahead, settings.horizons[horizon], coming_sessions())
     with tables.replacing(MODELS / horizon) as folder:
         folder.mkdir(parents=True)
         graphs.save(forecasters[STACK], folder / "model.onnx")
