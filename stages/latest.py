@@ -31,7 +31,9 @@ def main() -> None:
     parts = []
     groups = zip(tables.row_groups(CLEAN_DAILY), tables.row_groups(FEATURES_DAILY), strict=True)
     for bars, features in groups:
-        extra = features.drop("close", "adj_close", "filled")
+        # `volume` is a feature too, and the same number.
+        held = set(bars.columns) - {"symbol", "date"}
+        extra = features.select(name for name in features.columns if name not in held)
         parts.append(
             newest(bars, count).join(
                 extra, on=["symbol", "date"], how="left", maintain_order="left"
@@ -52,8 +54,8 @@ def main() -> None:
     count_ahead = max(settings.horizons.values()) + YEAR
     if oldest < newest_bar:
         # The sessions since the last bar of a symbol that trades no more are to be named too.
-        held = calendars.sessions(data.calendar, oldest, newest_bar, data.extra_sessions)
-        count_ahead += len(held.days)
+        since = calendars.sessions(data.calendar, oldest, newest_bar, data.extra_sessions)
+        count_ahead += len(since.days)
     coming = calendars.coming_sessions(data.calendar, oldest, count_ahead, data.extra_sessions)
     with tables.replacing(SESSIONS) as partial:
         content = {
