@@ -14,17 +14,28 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import polars.selectors as cs
 
 from stages import params, tables
 from stages.data_docs import INDEX, publish
 from stages.errors import InputError, ParamsError
 from stages.expectations import Check, Meaning, Suites
+from stages.helper_columns import (
+    BARS,
+    FINITE,
+    HOLD_OUT,
+    IN_ORDER,
+    KNOWN,
+    Helper,
+    bars_of_symbol,
+    every_number_finite,
+    first_date,
+    in_order,
+    stay_known,
+)
 from stages.params import Params
 from stages.paths import (
     CLEAN_DAILY,
@@ -40,14 +51,6 @@ from stages.run import log, progress, run
 
 SLICE = 250_000
 """Rows at once, where a table comes as one file per symbol."""
-
-IN_ORDER = "rows in order"
-BARS = "bars of the symbol"
-FINITE = "every number finite"
-KNOWN = "known features stay known"
-HOLD_OUT = "first date of the hold-out"
-
-Helper = Callable[[pl.DataFrame], pl.Series]
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,8 @@ def raw_parts() -> list[Part]:
     ]
     actions = RAW / "actions.parquet"
     parts.append(Part("raw/actions", "raw", [actions] if actions.exists() else [], tables.ACTIONS))
-    if not parts[0].files:
-        raise InputError(f"{RAW}/daily: there is no file; run `dvc repro` or `dvc pull`")
+    if not any(part.files for part in parts):
+        raise InputError(f"{RAW}: there is no table; run `dvc repro` or `dvc pull`")
     return [part for part in parts if part.files]
 
 
@@ -146,66 +149,6 @@ def dataset_parts(horizon: str, settings: Params) -> list[Part]:
         Part(f"datasets/{horizon}/{name}", "datasets", [file], contract, names, helpers[name])
         for name, file in files.items()
     ]
-
-
-def in_order(clock: str) -> Helper:
-    """Whether each row's (symbol, time) lies after the row before, from slice to slice as well."""
-    last: list[Any] = []
-
-    def helper(frame: pl.DataFrame) -> pl.Series:
-        symbol, time = frame["symbol"], frame[clock]
-        earlier, before = symbol.shift(1), time.shift(1)
-        if last:
-            earlier[0], before[0] = last
-        after = (symbol > earlier) | ((symbol == earlier) & (time > before))
-        if not last:
-            after[0] = symbol[0] is not None and time[0] is not None
-        last[:] = symbol[-1], time[-1]
-        return after.fill_null(value=False)
-
-    return helper
-
-
-def bars_of_symbol(frame: pl.DataFrame) -> pl.Series:
-    """How many rows the symbol of each row has."""
-    return frame.select(pl.len().over("symbol").cast(pl.Int64)).to_series()
-
-
-def every_number_finite(frame: pl.DataFrame) -> pl.Series:
-    """Whether no number of the row is NaN or infinite (null is neither)."""
-    return frame.select(pl.all_horizontal(cs.float().is_finite().fill_null(value=True))).to_series()
-
-
-def stay_known(features: Sequence[str]) -> Helper:
-    """Whether no feature of the row is null that an earlier row of the symbol had."""
-
-    def helper(frame: pl.DataFrame) -> pl.Series:
-        first = (pl.col("symbol") != pl.col("symbol").shift(1)).fill_null(value=True)
-        kept = []
-        for name in features:
-            if name in frame.columns:
-                there = pl.col(name).is_not_null()
-                so_far = there.cum_sum()
-                before_symbol = pl.when(first).then(so_far - there).forward_fill()
-                kept.append(there | (so_far == before_symbol))
-        if not kept:
-            return pl.repeat(value=True, n=frame.height, eager=True)
-        return frame.select(pl.all_horizontal(kept)).to_series()
-
-    return helper
-
-
-def first_date(file: Path) -> Helper:
-    """The first date of another table, in every row."""
-
-    @cache
-    def first() -> Any:
-        return tables.read(file, ["date"])["date"].min()
-
-    def helper(frame: pl.DataFrame) -> pl.Series:
-        return pl.repeat(first(), frame.height, dtype=pl.Date, eager=True)
-
-    return helper
 
 
 def slices(part: Part) -> Iterator[pl.DataFrame]:

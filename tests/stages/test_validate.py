@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import dataset, params, tables, validate
+from stages import dataset, helper_columns, params, tables, validate
 from stages.errors import InputError, ParamsError, QualityError
 from stages.expectations import Check, Meaning, Suites
 from stages.features import features
+from stages.helper_columns import BARS, FINITE, HOLD_OUT, IN_ORDER, KNOWN
 from stages.params import Params
 from stages.paths import (
     CLEAN_DAILY,
@@ -32,7 +33,7 @@ from stages.paths import (
     RAW,
 )
 from stages.quality import Checked, Outcome, Rule, enforce
-from stages.validate import BARS, FINITE, HOLD_OUT, IN_ORDER, KNOWN, Part
+from stages.validate import Part
 from tests.panels import examples, write_params
 
 AS_OF = date(2012, 12, 31)
@@ -319,10 +320,14 @@ def test_a_price_below_zero_stops_and_names_the_rows(suites: Suites) -> None:
 @pytest.mark.usefixtures("project")
 def test_text_in_a_price_stops(suites: Suites) -> None:
     change(RAW / "daily" / "BBB.parquet", close=pl.col("close").cast(pl.String))
-    assert stop(validate.raw_parts()[0], suites).startswith(
-        "validation failed: raw/daily: close of type float64 fails (critical: found object), "
-        "raw/daily: close > 0 fails (cannot be checked: "
+    assert stop(validate.raw_parts()[0], suites) == (
+        "validation failed: raw/daily: close of type float64 fails (critical: found object); "
+        "look at docs"
     )
+    outcomes = check(validate.raw_parts()[0], suites).outcomes
+    (priced,) = (outcome for outcome in outcomes if str(outcome.rule) == "close > 0")
+    assert priced.broken.startswith("cannot be checked: ")
+    assert priced.score == 0
 
 
 def stop(part: Part, suites: Suites) -> str:
@@ -385,7 +390,7 @@ def test_a_truncated_table_is_named(asked: Params) -> None:
     ("path", "message"),
     [
         (CLEAN_DAILY, "data/clean/daily.parquet: no such file; run `dvc repro` or `dvc pull`"),
-        (RAW / "daily", "data/raw/daily: there is no file; run `dvc repro` or `dvc pull`"),
+        (RAW, "data/raw: there is no table; run `dvc repro` or `dvc pull`"),
     ],
 )
 def test_a_table_that_is_not_there_is_named(
@@ -707,7 +712,7 @@ def test_a_date_that_pandas_cannot_hold_is_counted(suites: Suites) -> None:
 def test_order_is_seen_across_slices(keys: list[tuple[str | None, date]], where: list[int]) -> None:
     frame = pl.DataFrame(keys, schema={"symbol": pl.String, "date": pl.Date}, orient="row")
     edges = sorted({0, *(edge for edge in where if edge < len(keys)), len(keys)})
-    helper = validate.in_order("date")
+    helper = helper_columns.in_order("date")
     seen = [value for low, high in pairwise(edges) for value in helper(frame[low:high])]
     expected = [
         symbol is not None
@@ -743,13 +748,13 @@ def test_a_feature_that_was_known_must_stay_known(
         )
         for index, row in enumerate(rows)
     ]
-    assert validate.stay_known(["a", "b", "gone"])(frame).to_list() == expected
-    assert validate.stay_known(["gone"])(frame).to_list() == [True] * len(rows)
+    assert helper_columns.stay_known(["a", "b", "gone"])(frame).to_list() == expected
+    assert helper_columns.stay_known(["gone"])(frame).to_list() == [True] * len(rows)
 
 
 def test_nan_and_infinity_are_not_finite_and_null_is_neither() -> None:
     numbers = [1.0, float("nan"), float("inf"), float("-inf"), None]
     frame = pl.DataFrame({"a": numbers, "b": [1.0] * 5}, schema={"a": pl.Float32, "b": pl.Float64})
     expected = [True, False, False, False, True]
-    assert validate.every_number_finite(frame).to_list() == expected
-    assert validate.every_number_finite(frame.select("b", "a")).to_list() == expected
+    assert helper_columns.every_number_finite(frame).to_list() == expected
+    assert helper_columns.every_number_finite(frame.select("b", "a")).to_list() == expected
