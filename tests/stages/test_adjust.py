@@ -115,6 +115,12 @@ def test_coarse_rounding_of_adj_close_does_not_add_up() -> None:
     assert (np.abs(adjusted(bars).factor / (factor / factor[0]) - 1) < FACTOR_TOLERANCE).all()
 
 
+def test_moves_too_small_to_be_taken_are_made_up_for_by_the_next_that_is() -> None:
+    factor = [1.0, 1.00009, 1.00018, 1.00027, 1.5]
+    bars = raw("ACME", [10.0] * 5, adj_close=[10 * value for value in factor])
+    assert adjusted(bars).factor.tolist() == [1.0, 1.0, 1.0, 1.0, 1.5]
+
+
 def test_a_hand_kept_line_overrides_adj_close() -> None:
     bars = raw("ACME", [10.0, 5.0, 5.0, 4.0], adj_close=[10.0, 5.0, 5.0, 5.0])
     result = adjusted(bars, ex_dates(hand=[("ACME", days()[1], 2.0, 0.0)]))

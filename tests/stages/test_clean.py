@@ -490,8 +490,9 @@ def test_two_rows_for_one_day_are_told_if_they_disagree(
     project: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
     twice = [days()[0], days()[1], days()[1], days()[2]]
+    newest_twice = [days()[0], days()[1], days()[2], days()[2]]
     report = project(
-        daily=[raw("SAME", [10.0] * 4, twice), raw("OTHER", [10.0, 10.0, 10.1, 10.0], twice)]
+        daily=[raw("SAME", [10.0] * 4, newest_twice), raw("OTHER", [10.0, 10.0, 10.1, 10.0], twice)]
     )()
     assert caplog.messages[0] == (
         "OTHER: 2 rows of 2012-01-04 disagree and were rejected (conflict)"
