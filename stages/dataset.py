@@ -4,7 +4,6 @@ Reads data/features/, writes data/datasets/<horizon>/{train,test,newest}.parquet
 of `tables.dataset_contract`. `newest` holds each symbol's newest bar, whose target is yet to come.
 """
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import date
@@ -14,7 +13,7 @@ import polars as pl
 from stages import params, tables
 from stages.errors import DataError
 from stages.paths import DATASETS, FEATURES_DAILY
-from stages.run import log, run
+from stages.run import arguments, log, run
 
 _SAME_SYMBOL = pl.col("symbol") == pl.col("symbol").shift(-1)
 
@@ -85,8 +84,8 @@ def _targets(horizon: int, columns: list[str]) -> Iterator[pl.DataFrame]:
 def main() -> None:
     """Write the datasets of the horizon that the command line names."""
     settings = params.load()
-    name = sys.argv[1]
-    horizon = settings.horizons[name]
+    (name,) = arguments("horizon")
+    horizon = settings.sessions(name)
     selected, scale = settings.selected_features, settings.dataset.scale
     dates: list[pl.Series] = []
     longest = 0

@@ -7,10 +7,9 @@ forecasts for every held-out and newest bar) and metrics/<horizon>.json beside m
 folds; the hold-out is read after the choice is made.
 """
 
-import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,16 @@ from threadpoolctl import threadpool_limits
 
 from stages import combine, graphs, params, plots, tables
 from stages.calibrate import spread
+from stages.card import DIGITS, Stack, Training, card, rounded
 from stages.errors import InputError, few
 from stages.params import Params
 from stages.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
-from stages.run import log, progress, run
+from stages.run import arguments, log, progress, run
 from stages.scores import COLUMNS, table
 from stages.train import Dataset
 
 STACK = "stack"
 """The name of the served forecast in every table."""
-
-DIGITS = 6
-"""Significant digits of a number that goes to git: below them CPUs may differ."""
 
 
 @dataclass(frozen=True)
@@ -99,106 +96,6 @@ def forecast(graph: onnx.ModelProto, data: Dataset) -> pl.DataFrame:
     )
 
 
-def rounded(value: float | None) -> float | None:
-    """A number with `DIGITS` significant digits."""
-    return None if value is None or not np.isfinite(value) else float(f"{value:.{DIGITS}g}")
-
-
-@dataclass(frozen=True)
-class Training:
-    """What the models learned from: its file, and the columns of it that are no features."""
-
-    path: Path
-    features: list[str]
-    rows: pl.DataFrame
-
-    @classmethod
-    def read(cls, path: Path) -> "Training":
-        """Read the keys of a dataset; its features are only named."""
-        keys = list(tables.dataset_contract([]))
-        rows = tables.read(path, keys)
-        return cls(path, list(pl.read_parquet_schema(path))[len(keys) :], rows)
-
-    @property
-    def symbols(self) -> list[str]:
-        """The symbols in the order in which a graph of one model per symbol counts them."""
-        return self.rows["symbol"].unique().sort().to_list()
-
-    @property
-    def md5(self) -> str:
-        """Of the file, as `dvc.lock` has it."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, _md5).hexdigest()
-
-
-@dataclass(frozen=True)
-class Stack:
-    """The served forecast: its weights, its fold rows, and how wrong it was on them."""
-
-    chosen: combine.Chosen
-    folds: pl.DataFrame
-    residuals: graphs.Spread
-
-
-def fold_skill(chosen: combine.Chosen) -> float:
-    """Out-of-sample R2 of the combination on folds that its weights had not seen.
-
-    What to compare experiments by: chosen by their scores on the hold-out, they would fit it.
-    """
-    return 1 - chosen.errors[chosen.method] / chosen.errors["mean"]
-
-
-def card(settings: Params, horizon: str, stack: Stack, train: Training) -> dict[str, Any]:
-    """The model card: all that a server or a reader must know beside the graph."""
-    chosen, folds, residuals = stack.chosen, stack.folds, stack.residuals
-    base = float(((folds["target"] - folds["mean"]) ** 2).mean())  # type: ignore[arg-type]
-    errors = {
-        name: float(((folds["target"] - folds[name]) ** 2).mean())  # type: ignore[arg-type]
-        for name in settings.models
-    }
-    mean_only = chosen.method == "mean" or chosen.weights["mean"] == 1
-    return {
-        "horizon": horizon,
-        "sessions": settings.horizons[horizon],
-        "as_of": str(settings.data.as_of),
-        "features": train.features,
-        "scale": settings.dataset.scale,
-        "scope": settings.train.scope,
-        "symbols": train.symbols,
-        "method": chosen.method,
-        "verdict": (
-            "no combination beat the historical mean on the folds: the mean is served"
-            if mean_only
-            else f"the {chosen.method} combination beat the historical mean on the folds"
-        ),
-        "fold_oos_r2": rounded(fold_skill(chosen)),
-        "method_rmse": {name: rounded(error**0.5) for name, error in chosen.errors.items()},
-        "candidates": {
-            name: {
-                "weight": rounded(chosen.weights[name]),
-                "fold_rmse": rounded(errors[name] ** 0.5),
-                "fold_oos_r2": rounded(1 - errors[name] / base),
-            }
-            for name in settings.models
-        },
-        "interval": {
-            "level": settings.evaluate.level,
-            "lower_quantile": rounded(residuals.lower),
-            "upper_quantile": rounded(residuals.upper),
-        },
-        "residual_quantiles": [
-            rounded(value) for value in residuals.grid[:: len(residuals.grid) // 20]
-        ],
-        "training": {
-            "rows": train.rows.height,
-            "first": str(train.rows["date"].min()),
-            "last": str(train.rows["date"].max()),
-            "last_target": str(train.rows["target_date"].max()),
-            "data_md5": train.md5,
-        },
-    }
-
-
 def coming_sessions() -> list[str]:
     """The sessions that latest has named.
 
@@ -227,23 +124,57 @@ def newest_forecasts(rows: pl.DataFrame, horizon: int, sessions: list[str]) -> p
     )
 
 
-def main() -> None:
-    """Evaluate the horizon that the command line names."""
-    # One thread for BLAS, whose sums depend on it.
-    with threadpool_limits(limits=1):
-        _evaluate()
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of a horizon.
+
+    Attributes:
+        graph: the served forecast.
+        card: its model card.
+        forecasts: its forecasts of every held-out bar, then `target` null, of the newest bars.
+        scores: of every model, pooled and per symbol (`scores.table`).
+        upcoming: forecasts of the newest bars with the session that each is for.
+        plots: their data, by name.
+    """
+
+    graph: onnx.ModelProto
+    card: dict[str, Any]
+    forecasts: pl.DataFrame
+    scores: pl.DataFrame
+    upcoming: pl.DataFrame
+    plots: Mapping[str, pl.DataFrame]
 
 
-def _evaluate() -> None:
-    settings = params.load()
-    horizon = sys.argv[1]
+@dataclass(frozen=True)
+class Datasets:
+    """The rows of a horizon.
+
+    Attributes:
+        train: what the candidates were trained on.
+        held_out: rows that no model has seen.
+        newest: rows whose target is yet to come.
+    """
+
+    train: Training
+    held_out: Dataset
+    newest: Dataset
+
+
+def evaluate(settings: Params, horizon: str, candidates: Candidates, data: Datasets) -> Evaluation:
+    """Combine the candidates by their folds, then score the result and each of them.
+
+    Args:
+        settings: the whole of params.yaml.
+        horizon: one of `settings.horizons`.
+        candidates: what training left.
+        data: its rows; those held out are used only after the weights are chosen.
+    """
     names = list(settings.models)
-    candidates = load_candidates(horizon, names)
     predictions = fold_predictions(candidates.folds, names)
     chosen = combine.combine(predictions, settings.evaluate.shrinkage)
-    combined = combine.combined(predictions, chosen.weights)
-    folds = candidates.folds.with_columns(pl.Series(STACK, combined))
-
+    folds = candidates.folds.with_columns(
+        pl.Series(STACK, combine.combined(predictions, chosen.weights))
+    )
     weights = {STACK: chosen.weights, **{name: {name: 1.0} for name in names}}
     scale = folds["scale"].to_numpy().astype(np.float64)
     residuals = {
@@ -254,9 +185,63 @@ def _evaluate() -> None:
         model: graphs.forecast(candidates.graphs, weights[model], residuals[model])
         for model in weights
     }
+    found = {
+        model: forecast(forecasters[model], data.held_out)
+        for model in progress(weights, f"evaluate {horizon}")
+    }
+    mean = found["mean"]["forecast"]
+    found = {model: rows.with_columns(mean=mean) for model, rows in found.items()}
+    ahead = forecast(forecasters[STACK], data.newest)
+    sessions = settings.horizons[horizon]
+    return Evaluation(
+        graph=forecasters[STACK],
+        card=card(settings, horizon, Stack(chosen, folds, residuals[STACK]), data.train),
+        forecasts=pl.concat([found[STACK].drop("mean"), ahead]).sort("symbol", "date"),
+        scores=table(found, sessions),
+        upcoming=newest_forecasts(ahead, sessions, coming_sessions()),
+        plots=plots.of(
+            found[STACK].with_columns(scale=data.held_out.rows["scale"]),
+            folds.with_columns(pl.Series(STACK, chosen.unseen)),
+            [STACK, *names],
+            candidates.importance,
+            chosen,
+        ),
+    )
 
+
+def write(done: Evaluation, horizon: str) -> None:
+    """Write every output under a temporary name, then rename one after the other."""
+    with ExitStack() as stack:
+        files = {
+            name: stack.enter_context(tables.replacing(MODELS / horizon / name))
+            for name in ("model.onnx", "card.json", "forecasts.parquet")
+        }
+        graphs.save(done.graph, files["model.onnx"])
+        _write_json(done.card, files["card.json"])
+        with tables.Writer(files["forecasts.parquet"]) as writer:
+            writer.append(done.forecasts)
+        folder = stack.enter_context(tables.replacing(METRICS / horizon))
+        folder.mkdir(parents=True)
+        _write_csv(done.scores, folder / "scores.csv")
+        _write_csv(done.upcoming, folder / "forecasts.csv")
+        for name, data in done.plots.items():
+            _write_csv(data, folder / f"{name}.csv")
+        row = done.scores.row(0, named=True)
+        _write_json(
+            {"rows": row["rows"], "fold_oos_r2": done.card["fold_oos_r2"]}
+            | {name: rounded(row[name]) for name in COLUMNS[1:]},
+            stack.enter_context(tables.replacing(METRICS / f"{horizon}.json")),
+        )
+
+
+def main() -> None:
+    """Evaluate the horizon that the command line names."""
+    settings = params.load()
+    (horizon,) = arguments("horizon")
+    settings.sessions(horizon)
     path = DATASETS / horizon
     train = Training.read(path / "train.parquet")
+    candidates = load_candidates(horizon, list(settings.models))
     per_symbol = settings.train.scope == "per_symbol"
     held_out, newest = (
         Dataset(path / f"{part}.parquet", train.symbols, only_named=per_symbol)
@@ -269,53 +254,20 @@ def _evaluate() -> None:
             horizon,
             few(left_out),
         )
-    forecasts = {
-        model: forecast(forecasters[model], held_out)
-        for model in progress(weights, f"evaluate {horizon}")
-    }
-    for model, rows in forecasts.items():
-        forecasts[model] = rows.with_columns(mean=forecasts["mean"]["forecast"])
-    scored = table(forecasts, settings.horizons[horizon])
-
-    ahead = forecast(forecasters[STACK], newest)
-    upcoming = newest_forecasts(ahead, settings.horizons[horizon], coming_sessions())
-    with tables.replacing(MODELS / horizon) as folder:
-        folder.mkdir(parents=True)
-        graphs.save(forecasters[STACK], folder / "model.onnx")
-        content = card(settings, horizon, Stack(chosen, folds, residuals[STACK]), train)
-        _write_json(content, folder / "card.json")
-        kept = pl.concat([forecasts[STACK].drop("mean"), ahead]).sort("symbol", "date")
-        tables.write(kept, folder / "forecasts.parquet")
-    with tables.replacing(METRICS / horizon) as folder:
-        folder.mkdir(parents=True)
-        _write_csv(scored, folder / "scores.csv")
-        _write_csv(upcoming, folder / "forecasts.csv")
-        drawn = forecasts[STACK].with_columns(scale=held_out.rows["scale"])
-        unseen = folds.with_columns(pl.Series(STACK, chosen.unseen))
-        for name, data in plots.of(
-            drawn, unseen, [STACK, *names], candidates.importance, chosen
-        ).items():
-            _write_csv(data, folder / f"{name}.csv")
-    row = scored.row(0, named=True)
-    with tables.replacing(METRICS / f"{horizon}.json") as partial:
-        _write_json(
-            {"rows": row["rows"], "fold_oos_r2": rounded(fold_skill(chosen))}
-            | {name: rounded(row[name]) for name in COLUMNS[1:]},
-            partial,
-        )
+    # One thread for BLAS, whose sums depend on it.
+    with threadpool_limits(limits=1):
+        done = evaluate(settings, horizon, candidates, Datasets(train, held_out, newest))
+    write(done, horizon)
+    row = done.scores.row(0, named=True)
     log.info(
         "evaluate %s: %s of %s candidates, %s held-out rows, out-of-sample R2 %s (p %s) -> %s",
         horizon,
-        chosen.method,
-        len(names),
+        done.card["method"],
+        len(settings.models),
         f"{row['rows']:,}",
         *("-" if row[name] is None else f"{row[name]:.4f}" for name in ("oos_r2", "p_value")),
         MODELS / horizon,
     )
-
-
-def _md5() -> "hashlib._Hash":
-    return hashlib.md5(usedforsecurity=False)
 
 
 def _write_json(content: Mapping[str, Any], path: Path) -> None:

@@ -252,6 +252,19 @@ class Params(Options):
             raise _NestedError(mistakes)
         return self
 
+    def sessions(self, horizon: str) -> int:
+        """The length of a horizon.
+
+        Raises:
+            ParamsError: `horizons` has no such entry.
+        """
+        if horizon not in self.horizons:
+            near = _nearest(horizon, list(self.horizons))
+            raise ParamsError(
+                [f"horizons: no {horizon!r}{near}; there is {few(self.horizons, 20)}"]
+            )
+        return self.horizons[horizon]
+
     def _is_left_out(self, wanted: str) -> bool:
         """Whether a pattern asks for a family whose list is empty, which is no mistake."""
         every = {

@@ -21,7 +21,7 @@ def of(
     """Every plot's table, by the name of its file.
 
     Args:
-        stack: held-out rows of the served forecast: `date, target, forecast, probability, scale`.
+        stack: held-out rows of the served forecast, with their `scale`.
         folds: out-of-fold rows: `fold, target, mean` and one column per model, NaN where it
             has no forecast.
         models: names of the columns in `folds`.
@@ -38,12 +38,11 @@ def of(
 
 
 def forecast_and_outcome(stack: pl.DataFrame) -> pl.DataFrame:
-    """Mean forecast and mean outcome across symbols, per date of the hold-out."""
+    """Forecast, interval and outcome of the first symbol, per date of the hold-out."""
     return (
-        stack.group_by("date")
-        .agg(pl.col("forecast").cast(pl.Float64).mean(), pl.col("target").mean().alias("outcome"))
+        stack.filter(pl.col("symbol") == pl.col("symbol").min())
+        .select("symbol", "date", pl.col("target").alias("outcome"), "forecast", "lower", "upper")
         .sort("date")
-        .unpivot(["outcome", "forecast"], index="date", variable_name="series", value_name="return")
     )
 
 

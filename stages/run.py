@@ -17,6 +17,9 @@ log = logging.getLogger("stages")
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; a `StageError` becomes one line on stderr and exit status 1."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        sys.stdout.write(f"{sys.modules['__main__'].__doc__}\n")
+        return
     logging.basicConfig(
         level=os.environ.get("LOG_LEVEL", "INFO").upper(),
         format="%(message)s",
@@ -30,6 +33,19 @@ def run(main: Callable[[], None]) -> None:
     except StageError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from None
+
+
+def arguments(*names: str) -> list[str]:
+    """The words of the command line, one per name.
+
+    Raises:
+        StageError: there are more or fewer.
+    """
+    given = sys.argv[1:]
+    if len(given) != len(names):
+        asked = " ".join(f"<{name}>" for name in names)
+        raise StageError(f"expected {asked}, got {' '.join(given) or 'nothing'}; see --help")
+    return given
 
 
 def progress(items: Iterable[_T], label: str, total: int | None = None) -> Iterable[_T]:

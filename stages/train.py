@@ -5,7 +5,6 @@ Reads data/datasets/<horizon>/train.parquet, writes models/candidates/<horizon>/
 not seen; `importance.csv`. The hold-out is never read here.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from stages.errors import DataError, few
 from stages.folds import Fold, walk_forward
 from stages.models import Fitted, Matrix, Vector, shares
 from stages.paths import CANDIDATES, DATASETS
-from stages.run import log, progress, run
+from stages.run import arguments, log, progress, run
 
 MIN_ROWS = 100
 """One model per symbol: a symbol with fewer training rows gets no model in that fold."""
@@ -169,7 +168,7 @@ def _check_rows(data: Dataset) -> None:
 def main() -> None:
     """Train, check and write one candidate."""
     settings = params.load()
-    horizon, name = sys.argv[1:]
+    horizon, name = arguments("horizon", "model")
     function, options = settings.model(name)
     seed, scope = settings.train.seed, settings.train.scope
     data = Dataset(DATASETS / horizon / "train.parquet")

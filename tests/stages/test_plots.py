@@ -23,6 +23,8 @@ def stack(seed: int, dates: int, symbols: int, digits: int = 6) -> pl.DataFrame:
             "date": [FIRST + timedelta(days=i % dates) for i in range(rows)],
             "target": rng.normal(0, 0.02, rows),
             "forecast": rng.normal(0, 0.01, rows).astype(np.float32),
+            "lower": rng.normal(-0.03, 0.01, rows).astype(np.float32),
+            "upper": rng.normal(0.03, 0.01, rows).astype(np.float32),
             "probability": rng.uniform(0.3, 0.7, rows).round(digits).astype(np.float32),
             "scale": rng.choice([0.0, 0.01, 0.02], rows).astype(np.float32),
         }
@@ -33,15 +35,15 @@ def chosen(**weights: float) -> Chosen:
     return Chosen("average", weights, {}, np.empty(0))
 
 
-def test_the_forecast_is_the_mean_of_each_date_beside_the_outcome() -> None:
-    rows = stack(0, dates=5, symbols=3)
+def test_the_forecast_is_that_of_the_first_symbol_beside_the_outcome() -> None:
+    rows = stack(0, dates=5, symbols=3).sample(fraction=1, shuffle=True, seed=1)
     found = plots.forecast_and_outcome(rows)
-    assert found.columns == ["date", "series", "return"]
-    assert found["series"].to_list() == ["outcome"] * 5 + ["forecast"] * 5
-    for day, series, value in found.iter_rows():
-        of_day = rows.filter(date=day)
-        name = "target" if series == "outcome" else "forecast"
-        assert value == pytest.approx(np.mean(of_day[name].to_list()))
+    assert found.columns == ["symbol", "date", "outcome", "forecast", "lower", "upper"]
+    own = rows.filter(symbol="S0").sort("date")
+    assert found["date"].to_list() == [FIRST + timedelta(days=day) for day in range(5)]
+    assert found["outcome"].to_list() == own["target"].to_list()
+    for name in ("forecast", "lower", "upper"):
+        assert found[name].to_list() == own[name].to_list()
 
 
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 5))
@@ -137,7 +139,7 @@ def test_plots_are_small_whatever_the_panel(symbols: int) -> None:
     importance = pl.DataFrame({"feature": ["x", "y"], "mean": [0.0, 0.0], "a": [0.4, 0.6]})
     made = plots.of(rows, folds, ["mean", "a"], importance, chosen(mean=0.5, a=0.5))
     assert {name: frame.height for name, frame in made.items()} == {
-        "forecast": 2 * 50,
+        "forecast": 50,
         "residuals": 32,
         "calibration": 10,
         "importance": 2,

@@ -1,0 +1,121 @@
+"""The model card: what a served forecast is and how it was made, beside its graph."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from stages import tables
+from stages.combine import Chosen
+from stages.graphs import Spread
+from stages.params import Params
+
+DIGITS = 6
+"""Significant digits of a number that goes to git: below them CPUs may differ."""
+
+
+def rounded(value: float | None) -> float | None:
+    """A number with `DIGITS` significant digits."""
+    return None if value is None or not np.isfinite(value) else float(f"{value:.{DIGITS}g}")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the models learned from: its file, and the columns of it that are no features."""
+
+    path: Path
+    features: list[str]
+    rows: pl.DataFrame
+
+    @classmethod
+    def read(cls, path: Path) -> "Training":
+        """Read the keys of a dataset; its features are only named."""
+        keys = list(tables.dataset_contract([]))
+        rows = tables.read(path, keys)
+        return cls(path, list(pl.read_parquet_schema(path))[len(keys) :], rows)
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols in the order in which a graph of one model per symbol counts them."""
+        return self.rows["symbol"].unique().sort().to_list()
+
+    @property
+    def md5(self) -> str:
+        """Of the file, as `dvc.lock` has it."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, _md5).hexdigest()
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The served forecast: its weights, its fold rows, and how wrong it was on them."""
+
+    chosen: Chosen
+    folds: pl.DataFrame
+    residuals: Spread
+
+
+def fold_skill(chosen: Chosen) -> float:
+    """Out-of-sample R2 of the combination on folds that its weights had not seen.
+
+    What to compare experiments by: chosen by their scores on the hold-out, they would fit it.
+    """
+    return 1 - chosen.errors[chosen.method] / chosen.errors["mean"]
+
+
+def card(settings: Params, horizon: str, stack: Stack, train: Training) -> dict[str, Any]:
+    """The model card: all that a server or a reader must know beside the graph."""
+    chosen, folds, residuals = stack.chosen, stack.folds, stack.residuals
+    base = float(((folds["target"] - folds["mean"]) ** 2).mean())  # type: ignore[arg-type]
+    errors = {
+        name: float(((folds["target"] - folds[name]) ** 2).mean())  # type: ignore[arg-type]
+        for name in settings.models
+    }
+    mean_only = chosen.method == "mean" or chosen.weights["mean"] == 1
+    return {
+        "horizon": horizon,
+        "sessions": settings.horizons[horizon],
+        "as_of": str(settings.data.as_of),
+        "features": train.features,
+        "scale": settings.dataset.scale,
+        "scope": settings.train.scope,
+        "symbols": train.symbols,
+        "method": chosen.method,
+        "verdict": (
+            "no combination beat the historical mean on the folds: the mean is served"
+            if mean_only
+            else f"the {chosen.method} combination beat the historical mean on the folds"
+        ),
+        "fold_oos_r2": rounded(fold_skill(chosen)),
+        "method_rmse": {name: rounded(error**0.5) for name, error in chosen.errors.items()},
+        "candidates": {
+            name: {
+                "weight": rounded(chosen.weights[name]),
+                "fold_rmse": rounded(errors[name] ** 0.5),
+                "fold_oos_r2": rounded(1 - errors[name] / base),
+            }
+            for name in settings.models
+        },
+        "interval": {
+            "level": settings.evaluate.level,
+            "lower_quantile": rounded(residuals.lower),
+            "upper_quantile": rounded(residuals.upper),
+        },
+        "residual_quantiles": [
+            rounded(value) for value in residuals.grid[:: len(residuals.grid) // 20]
+        ],
+        "training": {
+            "rows": train.rows.height,
+            "first": str(train.rows["date"].min()),
+            "last": str(train.rows["date"].max()),
+            "last_target": str(train.rows["target_date"].max()),
+            "data_md5": train.md5,
+        },
+    }
+
+
+def _md5() -> "hashlib._Hash":
+    return hashlib.md5(usedforsecurity=False)
