@@ -162,7 +162,9 @@ class Check:
             elif needed and needed <= _ABOUT_ROWS:
                 self._about_rows.append(index)
             else:
-                self._about_columns.setdefault(rule.columns, []).append(index)
+                # A condition may speak of any column.
+                columns = () if "row_condition" in rule.kwargs else rule.columns
+                self._about_columns.setdefault(columns, []).append(index)
         self._schemas: list[pl.Schema] = []
         self._rows = 0
 
@@ -182,7 +184,7 @@ class Check:
                 needed = self._keys if self._helpers.issuperset(missing) else missing
                 self._break(indices, f"cannot be checked without {few(needed)}")
                 continue
-            narrow = frame.select(columns)
+            narrow = frame.select(columns) if columns else frame
             for index in self._run(indices, _as_compared(narrow)):
                 self._locate(index, frame, narrow)
 
@@ -197,7 +199,7 @@ class Check:
     def _run(self, indices: Sequence[int], frame: Any) -> list[int]:
         """Run some rules on a pandas frame; returns those that too many of its rows do not meet."""
         found = []
-        for result in self._validate(indices, frame, {"result_format": "BASIC"}):
+        for result in self._validate(indices, frame, "BASIC"):
             index = result.expectation_config.meta["outcome"]
             outcome, details = self._outcomes[index], result.result
             if "element_count" in details:
@@ -209,9 +211,7 @@ class Check:
                 outcome.broken = outcome.broken or _reason(result)
         return found
 
-    def _validate(
-        self, indices: Sequence[int], frame: Any, result_format: Mapping[str, Any]
-    ) -> list[Any]:
+    def _validate(self, indices: Sequence[int], frame: Any, result_format: str) -> list[Any]:
         from great_expectations.execution_engine.pandas_execution_engine import (
             PandasExecutionEngine,
         )
@@ -222,7 +222,7 @@ class Check:
         engine = PandasExecutionEngine(batch_data_dict={self._name: frame})
         results: list[Any] = Validator(engine, data_context=self._context).graph_validate(
             [self._configurations[index] for index in indices],
-            {**result_format, "exclude_unexpected_values": True},
+            {"result_format": {"result_format": result_format, "exclude_unexpected_values": True}},
         )
         return results
 
@@ -236,14 +236,15 @@ class Check:
         symbol, clock = self._keys
         if len(outcome.places) >= NAMED or not {symbol, clock} <= set(frame.columns):
             return
-        (result,) = self._validate([index], _as_compared(narrow), {"result_format": "COMPLETE"})
-        rows = frame.select(*dict.fromkeys((symbol, clock, *narrow.columns)))[
+        (result,) = self._validate([index], _as_compared(narrow), "COMPLETE")
+        rows = frame.select(*dict.fromkeys((symbol, clock, *outcome.rule.columns)))[
             sorted(result.result["unexpected_index_list"])
         ]
         outcome.examples += rows.head(EXAMPLES - len(outcome.examples)).to_dicts()
         places = rows.group_by(symbol, maintain_order=True).agg(pl.len(), pl.col(clock).min())
         for name, count, first in places.head(NAMED - len(outcome.places)).iter_rows():
-            outcome.places[str(name)] = Place(count, str(first))
+            place = outcome.places.setdefault(str(name), Place(0, str(first)))
+            place.rows += count
 
 
 def _great_expectations() -> Any:
@@ -266,7 +267,7 @@ def _bound(expectation: Any, meaning: Meaning, file: str) -> Iterator[Rule]:
     def rule(**column: str) -> Rule:
         return Rule(
             type=expectation.type,
-            kwargs={**column, **kwargs, **column},
+            kwargs=kwargs | column,
             critical=bool(meta.get("critical")),
             remedy=str(meta.get("remedy", "")),
         )

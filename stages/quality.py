@@ -54,8 +54,9 @@ class Rule:
         }
 
     def __str__(self) -> str:
-        suffix = f" in {self.mostly:.4g} of the rows" if self.mostly < 1 else ""
-        return _phrase(self.type, self.kwargs) + suffix
+        share = f" in {self.mostly:.4g} of the rows" if self.mostly < 1 else ""
+        where = " where its row_condition holds" if "row_condition" in self.kwargs else ""
+        return _phrase(self.type, self.kwargs) + share + where
 
 
 @dataclass
@@ -216,11 +217,15 @@ def enforce(report: Report, min_quality: float, docs: str) -> None:
         )
 
 
+_SAID = ("mostly", "row_condition")
+"""Arguments that every rule may have, and `Rule` itself puts into words."""
+
+
 def _phrase(kind: str, kwargs: Mapping[str, Any]) -> str:
     """A rule in the words of a formula, such as `0 <= rsi_14 <= 100`."""
     if kind in _PHRASES:
         return _PHRASES[kind](kwargs)
-    told = ", ".join(f"{key}={value}" for key, value in kwargs.items() if key != "mostly")
+    told = ", ".join(f"{key}={value}" for key, value in kwargs.items() if key not in _SAID)
     return f"{kind}({told})"
 
 

@@ -696,6 +696,49 @@ def test_a_date_that_pandas_cannot_hold_is_counted(suites: Suites) -> None:
     )
 
 
+IS_BBB = {
+    "type": "comparison",
+    "column": {"name": "symbol"},
+    "operator": "==",
+    "parameter": "BBB",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "kwargs", "clause"),
+    [
+        (
+            "expect_column_values_to_be_between",
+            {"column": "close", "max_value": 10, "row_condition": IS_BBB},
+            "close <= 10 where its row_condition holds fails in 640 of 640 rows "
+            f"(BBB 640 rows from {DAYS[0]})",
+        ),
+        (
+            "expect_column_values_to_match_regex",
+            {"column": "symbol", "regex": "^[AB]+$", "mostly": 0.9},
+            f"fails in 640 of 1,920 rows (CCC 640 rows from {DAYS[0]})",
+        ),
+        ("expect_column_max_to_be_between", {"column": "close", "max_value": 1e9}, ""),
+        (
+            "expect_column_max_to_be_between",
+            {"column": "close", "max_value": 1},
+            f"fails (found {bars('AAA')['close'].max()!r})",
+        ),
+        ("expect_column_to_exist", {"column": "close"}, ""),
+        ("expect_table_column_count_to_equal", {"value": 8}, "fails (found 9)"),
+        ("expect_column_values_to_be_unique", {"column": "gone"}, "fails (cannot be checked "),
+    ],
+)
+def test_any_other_expectation_may_stand_in_a_suite(
+    suites: Suites, kind: str, kwargs: dict[str, Any], clause: str
+) -> None:
+    slices = [bars(symbol) for symbol in SYMBOLS]
+    (outcome,) = ask([Rule(kind, kwargs)], slices, validate.clean_parts()[0], suites)
+    assert outcome.met is not bool(clause)
+    if clause:
+        assert clause in outcome.clause("clean/daily")
+
+
 # The columns that validation adds
 
 
