@@ -2,7 +2,8 @@
 
 `python -m stages.validate tables` checks data/raw/, data/clean/ and data/features/ and writes
 metrics/validation.json; `python -m stages.validate datasets` checks data/datasets/ and writes
-metrics/validation_datasets.json. Both build the data docs under great_expectations/uncommitted/.
+metrics/validation_datasets/<horizon>.json. Both build the data docs under
+great_expectations/uncommitted/.
 
 The score of an expectation is 100 where it holds, else the share of rows that meet it in percent
 (over the share that it asks for, if it has a `mostly`); one about the table as a whole counts 0
@@ -221,9 +222,28 @@ def validate_datasets(settings: Params, suites: Suites) -> Report:
 
 RUNS: Mapping[str, tuple[Callable[[Params, Suites], Report], Path]] = {
     "tables": (validate_tables, METRICS / "validation.json"),
-    "datasets": (validate_datasets, METRICS / "validation_datasets.json"),
+    "datasets": (validate_datasets, METRICS / "validation_datasets"),
 }
 """What the command line may name: how it is checked, and where its metrics go."""
+
+
+def write_metrics(report: Report, path: Path) -> None:
+    """Write one file of all tables; or, if `path` is a folder, one of each table.
+
+    So what is trained on one dataset does not depend on the others.
+    """
+    found = metrics(report)
+    with tables.replacing(path) as partial:
+        if path.suffix:
+            _write_json(found, partial)
+            return
+        partial.mkdir()
+        for table, own in found["tables"].items():
+            _write_json(own, partial / f"{Path(table).name}.json")
+
+
+def _write_json(content: Mapping[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -232,11 +252,10 @@ def main() -> None:
     if len(wanted) != 1 or wanted[0] not in RUNS:
         raise ParamsError([f"usage: python -m stages.validate {'|'.join(RUNS)}"])
     settings = params.load()
-    work, file = RUNS[wanted[0]]
     suites = Suites()
+    work, path = RUNS[wanted[0]]
     report = work(settings, suites)
-    with tables.replacing(file) as partial:
-        partial.write_text(json.dumps(metrics(report), indent=2) + "\n", encoding="utf-8")
+    write_metrics(report, path)
     by_suite: dict[str, list[Checked]] = {}
     for table, parts in report.items():
         by_suite.setdefault(table.split("/")[0], []).extend(parts)
@@ -248,7 +267,7 @@ def main() -> None:
         sum(len(part.outcomes) for part in parts),
         len(failures(parts)),
         percent(overall(report)),
-        file,
+        path,
         INDEX,
     )
     enforce(report, settings.validate_.min_quality, str(INDEX))

@@ -193,6 +193,11 @@ def found(name: str) -> Any:
 
 # A whole run
 
+WRITTEN = {
+    "tables": ["metrics/validation.json"],
+    "datasets": [f"metrics/validation_datasets/{horizon}.json" for horizon in ("long", "short")],
+}
+
 
 @pytest.mark.parametrize(
     ("what", "parts"),
@@ -225,15 +230,21 @@ def test_good_tables_score_100_and_leave_only_results(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(socket.socket, "connect", _refuse)
     monkeypatch.setattr(socket, "getaddrinfo", _refuse)
-    _, metrics = validate.RUNS[what]
     run(what)
-    first = metrics.read_bytes()
-    result = json.loads(first)
-    assert result["quality"] == 100
-    assert all(table["quality"] == 100 for table in result["tables"].values())
-    assert all(table["failed"] == [] for table in result["tables"].values())
-    assert all(table["expectations"] > 20 for table in result["tables"].values())
-    assert all(table["rows"] == stored(name) for name, table in result["tables"].items())
+    files = {path: path.read_bytes() for path in sorted(METRICS.rglob("*.json"))}
+    assert [str(path) for path in files] == WRITTEN[what]
+    results = {path.stem: json.loads(content) for path, content in files.items()}
+    assert all(result["quality"] == 100 for result in results.values())
+    by_table = (
+        results["validation"]["tables"]
+        if what == "tables"
+        else {f"datasets/{horizon}": result for horizon, result in results.items()}
+    )
+    for name, table in by_table.items():
+        assert table["quality"] == 100
+        assert table["failed"] == []
+        assert table["expectations"] > 20
+        assert table["rows"] == stored(name)
     pages = sorted((DOCS / "validations").glob("*/*/*/*.html"))
     assert {
         name: {page.stem for page in pages if page.parts[-4] == name} for name in parts
@@ -241,7 +252,7 @@ def test_good_tables_score_100_and_leave_only_results(
     assert all("0% unexpected" in page.read_text(encoding="utf-8") for page in pages)
     assert (DOCS / "index.html").exists()
     run(what)
-    assert metrics.read_bytes() == first
+    assert {path: path.read_bytes() for path in sorted(METRICS.rglob("*.json"))} == files
     assert len(list((DOCS / "validations").glob("*/*/*/*.html"))) == len(pages)
     assert git("status", "--porcelain") == "?? metrics/\n"
     assert [path.name for path in tmp_path.iterdir()] == ["project"]
