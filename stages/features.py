@@ -4,10 +4,10 @@ Reads data/clean/, writes data/features/daily.parquet (`tables.features_contract
 symbols by group of symbols.
 """
 
+import math
 import os
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from stages.paths import CLEAN_DAILY, CLEAN_HOURLY, CLEAN_MARKET, FEATURES, FEAT
 from stages.run import log, progress, run
 
 BLOCK_ROWS = 50_000
-"""Rows that a thread works on at a time: their columns fit into a core's cache."""
+"""Fewest rows that a thread works on at a time: with fewer, threads wait for the interpreter."""
 
 
 def features(
@@ -45,33 +45,21 @@ def features(
         The columns of `tables.features_contract`, rows as in `bars`.
     """
     volatility = realised_volatility(bars, hourly) if hourly is not None else None
+    same_session = params.market_same_session
+    panel = Panel.of(bars, market, volatility, market_same_session=same_session)
     wanted = definitions(params, list(market))
     made = {name: np.empty(bars.height, np.float32) for name in wanted}
 
-    def compute(rows: slice) -> None:
-        panel = Panel(
-            bars[rows],
-            market,
-            volatility[rows] if volatility is not None else None,
-            market_same_session=params.market_same_session,
-        )
+    def compute(block: tuple[slice, Panel]) -> None:
+        rows, part = block
         for name, feature in wanted.items():
-            made[name][rows] = feature.compute(panel)
+            made[name][rows] = feature.compute(part)
 
+    blocks = panel.blocks(max(BLOCK_ROWS, math.ceil(bars.height / threads)))
     with ThreadPoolExecutor(threads) as pool:
-        deque(pool.map(compute, _blocks(bars["symbol"])), maxlen=0)
+        deque(pool.map(compute, blocks), maxlen=0)
     columns = [pl.Series(name, values, nan_to_null=True) for name, values in made.items()]
     return bars.select("symbol", "date", "close", "adj_close", "filled").with_columns(columns)
-
-
-def _blocks(symbols: pl.Series) -> Iterator[slice]:
-    """Cut sorted symbols into blocks of whole symbols, of at least `BLOCK_ROWS` but the last."""
-    begin = 0
-    while begin < len(symbols):
-        end = min(begin + BLOCK_ROWS, len(symbols))
-        end = bisect_right(symbols, symbols[end - 1], end)
-        yield slice(begin, end)
-        begin = end
 
 
 def realised_volatility(bars: pl.DataFrame, hourly: pl.DataFrame) -> Array:

@@ -10,9 +10,11 @@ Bollinger on Bollinger Bands, 2001; G. Appel, Technical Analysis, 2005 (MACD).
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import coreforecast.lag_transforms as kernels
 import numpy as np
@@ -21,6 +23,7 @@ import polars as pl
 from coreforecast.grouped_array import GroupedArray
 
 from stages import windows
+from stages.days import STALE_DAYS, Dates, Days
 
 if TYPE_CHECKING:
     from stages.params import FeatureParams
@@ -38,10 +41,8 @@ even after a fall to a millionth of the former price nothing of them shows."""
 UNMOVED = 1e-7
 """A price that moves less than this share of itself a bar, smoothed, has not moved."""
 
-STALE_DAYS = 7
-"""A market bar older than this many days says nothing about today."""
 
-_NEVER = np.iinfo(np.int32).min
+_COLUMNS = ("open", "high", "low", "close", "adj_close", "volume")
 
 
 class Feature(NamedTuple):
@@ -51,35 +52,93 @@ class Feature(NamedTuple):
     memory: int
 
 
-class Panel:
+@dataclass(frozen=True, eq=False)
+class Rows:
     """Bars of whole symbols, sorted by (symbol, date), as arrays of shape (rows,).
+
+    Attributes:
+        columns: open to volume and `adj_close`, by name.
+        dates: days since 1970-01-01.
+        hourly_volatility: realised volatility, NaN where a symbol has no hourly bars.
+        bounds: the first row of each symbol, and the number of rows.
+    """
+
+    columns: Mapping[str, Array]
+    dates: Dates
+    hourly_volatility: Array
+    bounds: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, bars: pl.DataFrame, hourly_volatility: Array | None) -> "Rows":
+        """Take a table in the columns of `tables.CLEAN_DAILY`."""
+        symbols = bars["symbol"]
+        changes = np.flatnonzero((symbols[1:] != symbols[:-1]).to_numpy()) + 1
+        return cls(
+            {name: bars[name].to_numpy() for name in _COLUMNS},
+            bars["date"].to_physical().to_numpy(),
+            np.full(bars.height, np.nan) if hourly_volatility is None else hourly_volatility,
+            np.unique(np.concatenate(([0], changes, [bars.height]))).astype(np.int32),
+        )
+
+    def symbols(self, first: int, last: int) -> "Rows":
+        """The rows of some symbols, by their number."""
+        rows = slice(self.bounds[first], self.bounds[last])
+        return Rows(
+            {name: values[rows] for name, values in self.columns.items()},
+            self.dates[rows],
+            self.hourly_volatility[rows],
+            self.bounds[first : last + 1] - self.bounds[first],
+        )
+
+
+class Panel:
+    """What features are computed from.
 
     Every kernel starts anew at a symbol's first bar, so a symbol's values do not depend on its
     neighbours. Results are kept, so that columns share what they have in common.
 
     Args:
-        bars: columns of `tables.CLEAN_DAILY`.
-        market: per series, its bars in the same columns, sorted by date.
-        hourly_volatility: realised volatility per row, NaN where the symbol has no hourly bars.
-        market_same_session: whether the market's bar of day t is known at t.
+        rows: the bars.
+        days: what their dates tell.
     """
 
-    def __init__(
-        self,
+    def __init__(self, rows: Rows, days: Days) -> None:
+        self._rows = rows
+        self._days = days
+        self._kept: dict[Any, Any] = {}
+
+    @classmethod
+    def of(
+        cls,
         bars: pl.DataFrame,
         market: Mapping[str, pl.DataFrame],
         hourly_volatility: Array | None = None,
         *,
         market_same_session: bool = True,
-    ) -> None:
-        self._bars = bars
-        self._market = market
-        self._hourly = hourly_volatility
-        self._same_session = market_same_session
-        self._kept: dict[Any, Any] = {}
-        starts = np.flatnonzero(_changes(bars["symbol"]))
-        self._indptr = np.append(starts, bars.height).astype(np.int32)
-        self.dates = bars["date"].to_physical().to_numpy()
+    ) -> "Panel":
+        """Take tables in the columns of `tables.CLEAN_DAILY`.
+
+        Args:
+            bars: whole symbols, sorted by (symbol, date).
+            market: per series, its bars, sorted by date.
+            hourly_volatility: see `Rows`; None where no symbol has hourly bars.
+            market_same_session: whether the market's bar of day t is known at t.
+        """
+        rows = Rows.of(bars, hourly_volatility)
+        return cls(rows, Days(rows.dates, market, market_same_session=market_same_session))
+
+    def blocks(self, rows: int) -> Iterator[tuple[slice, "Panel"]]:
+        """Panels of neighbouring symbols, at least so many rows each, and where their rows are.
+
+        The last one may be smaller.
+        """
+        bounds = self._rows.bounds.tolist()
+        first, end = 0, len(bounds) - 1
+        while first < end:
+            last = min(bisect_left(bounds, bounds[first] + rows), end)
+            part = self._rows.symbols(first, last)
+            yield slice(bounds[first], bounds[last]), Panel(part, self._days)
+            first = last
 
     def series(self, name: str) -> Array:
         """A price, volume or return series, adjusted; see the methods `_<name>`."""
@@ -110,38 +169,15 @@ class Panel:
 
     def market_return(self, name: str, lag: int) -> Array:
         """Return of a market series, as of each row's date, `lag - 1` of its sessions earlier."""
-        returns = self.keep(("market", name), lambda: _returns_of(self._market[name]))
-        newest = self.keep(("newest", name), lambda: self._newest(self._market[name]))
-        # The first return is unknown: it stands for every one before it, and for a stale one.
-        return returns[np.maximum(newest - (lag - 1), 0)]
-
-    def _newest(self, market: pl.DataFrame) -> npt.NDArray[np.intp]:
-        """Row of the newest market bar that each date knows; far below 0 if it is stale."""
-        dates = market["date"].to_physical().to_numpy()
-        if not dates.size:
-            return np.full(self.dates.size, _NEVER)
-        side: Literal["left", "right"] = "right" if self._same_session else "left"
-        newest = np.searchsorted(dates, self.dates, side=side) - 1
-        fresh = self.dates - dates[np.maximum(newest, 0)] <= STALE_DAYS
-        return np.where(fresh, newest, _NEVER)
+        return self._days.market_return(name, lag, self._rows.dates)
 
     def calendar(self, field: str) -> Array:
         """A number that the date alone gives, such as `day_of_week` (Monday is 1)."""
-        date = pl.col("date").dt
-        expression = {
-            "day_of_week": date.weekday(),
-            "day_of_month": date.day(),
-            "month": date.month(),
-            "week_of_year": date.week(),
-            "quarter": date.quarter(),
-        }[field]
-        return self._bars.select(expression.cast(pl.Float64)).to_series().to_numpy()
+        return self._days.calendar(field, self._rows.dates)
 
     def hourly_volatility(self) -> Array:
         """Realised volatility of the session's hourly bars, NaN where there are none."""
-        if self._hourly is None:
-            return np.full(self._bars.height, np.nan)
-        return self._hourly
+        return self._rows.hourly_volatility
 
     def keep(self, key: Any, compute: Callable[[], _T]) -> _T:
         """Compute a series once; under a plain name it can be used like the built-in ones."""
@@ -152,7 +188,7 @@ class Panel:
 
     def _kernel(self, transform: Any, name: str) -> Array:
         def compute() -> Array:
-            grouped = GroupedArray(self.series(name), self._indptr)
+            grouped = GroupedArray(self.series(name), self._rows.bounds)
             values: Array = transform.transform(grouped)
             return values
 
@@ -171,13 +207,13 @@ class Panel:
         return values
 
     def _first(self, count: int) -> npt.NDArray[np.intp]:
-        starts, ends = self._indptr[:-1, np.newaxis], self._indptr[1:, np.newaxis]
+        starts, ends = self._rows.bounds[:-1, np.newaxis], self._rows.bounds[1:, np.newaxis]
         rows = starts + np.arange(count)
         return rows[rows < ends]
 
     def column(self, name: str) -> Array:
         """A column of the bars as traded."""
-        return self._bars[name].to_numpy()
+        return self._rows.columns[name]
 
     def _close(self) -> Array:
         return self.column("adj_close")
@@ -203,7 +239,7 @@ class Panel:
 
     def _change(self) -> Array:
         change = self.series("close") - self.series("previous")
-        change[self._indptr[:-1]] = 0.0
+        change[self._rows.bounds[:-1]] = 0.0
         return change
 
     def _gain(self) -> Array:
@@ -325,16 +361,6 @@ def _warm_up(span: int) -> int:
 
 def _tail(span: int) -> int:
     return _steps(span, NEGLIGIBLE)
-
-
-def _changes(symbols: pl.Series) -> npt.NDArray[np.bool_]:
-    return (symbols != symbols.shift(1)).fill_null(value=True).to_numpy()
-
-
-def _returns_of(market: pl.DataFrame) -> Array:
-    """Return per bar, the first NaN, even if there is no bar."""
-    close = market["adj_close"].to_numpy()
-    return np.concatenate(([np.nan], close[1:] / close[:-1] - 1))
 
 
 def _level(panel: Panel, compute: Callable[[Panel], Array]) -> Array:

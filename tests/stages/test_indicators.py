@@ -369,7 +369,7 @@ def test_where_nothing_is_traded_relative_volume_is_0() -> None:
 @pytest.mark.parametrize("statistic", ["mean", "std"])
 def test_an_unknown_volume_touches_only_the_windows_that_hold_it(statistic: str) -> None:
     volume = [1.0, 2.0, math.nan, 4.0, 5.0, 6.0]
-    panel = Panel(daily("S", [1.0] * 6, volume=volume), {})
+    panel = Panel.of(daily("S", [1.0] * 6, volume=volume), {})
     values = getattr(panel, statistic)("volume", 2)
     assert np.isnan(values).tolist() == [True, False, True, True, False, False]
 

@@ -4,12 +4,12 @@ import math
 from fractions import Fraction
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import features, windows
+from stages import features, tables, windows
+from stages.indicators import Panel
 from tests.panels import Bars, bits, examples, panels, small
 
 VALUES = st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=1, max_size=80)
@@ -94,13 +94,13 @@ def test_blocks_and_threads_move_no_bit(bars: Bars, rows: int, threads: int) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(features, "BLOCK_ROWS", rows)
         assert bits(bars.features(small(), threads)) == bits(whole)
-        blocks = list(features._blocks(bars.daily["symbol"]))
-    assert sum(block.stop - block.start for block in blocks) == bars.daily.height
-    counted = [bars.daily["symbol"][block].n_unique() for block in blocks]
-    assert sum(counted) == bars.daily["symbol"].n_unique()
+    blocks = [block for block, _ in Panel.of(bars.daily, {}).blocks(rows)]
+    assert [block.start for block in blocks] == [0, *(block.stop for block in blocks[:-1])]
+    assert blocks[-1].stop == bars.daily.height
     for block in blocks[:-1]:
         assert block.stop - block.start >= rows
+        assert bars.daily["symbol"][block.stop - 1] != bars.daily["symbol"][block.stop]
 
 
 def test_no_bars_have_no_blocks() -> None:
-    assert list(features._blocks(pl.Series([], dtype=pl.String))) == []
+    assert list(Panel.of(tables.empty(tables.CLEAN_DAILY), {}).blocks(1)) == []

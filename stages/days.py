@@ -1,0 +1,79 @@
+"""What a date alone tells: calendar fields, and the returns of market series as of it."""
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Array = npt.NDArray[np.float64]
+Dates = npt.NDArray[np.int32]
+"""Days since 1970-01-01, as polars stores a date."""
+
+STALE_DAYS = 7
+"""A market bar older than this many days says nothing about today."""
+
+_NEVER = np.iinfo(np.int32).min
+
+
+class Days:
+    """Computes each value once for every day of the span, and looks rows up by their date.
+
+    Args:
+        dates: whose least and greatest bound the span.
+        market: per series, its bars in the columns of `tables.CLEAN_DAILY`, sorted by date.
+        market_same_session: whether the market's bar of a day is known on that day.
+    """
+
+    def __init__(
+        self, dates: Dates, market: Mapping[str, pl.DataFrame], *, market_same_session: bool
+    ) -> None:
+        self._market = market
+        self._same_session = market_same_session
+        self._first, last = (int(dates.min()), int(dates.max())) if dates.size else (0, -1)
+        self._days: Dates = np.arange(self._first, last + 1, dtype=np.int32)
+        self._tables: dict[Hashable, Array] = {}
+
+    def calendar(self, field: str, dates: Dates) -> Array:
+        """A number that the date gives, such as `day_of_week` (Monday is 1)."""
+        return self._at(dates, field, lambda: self._calendar(field))
+
+    def market_return(self, name: str, lag: int, dates: Dates) -> Array:
+        """Return of a market series, as of each date, `lag - 1` of its sessions earlier."""
+        return self._at(dates, (name, lag), lambda: self._market_return(name, lag))
+
+    def _at(self, dates: Dates, key: Hashable, compute: Callable[[], Array]) -> Array:
+        if key not in self._tables:
+            self._tables[key] = compute()
+        found: Array = self._tables[key][dates - self._first]
+        return found
+
+    def _calendar(self, field: str) -> Array:
+        day = pl.col("day").dt
+        expression = {
+            "day_of_week": day.weekday(),
+            "day_of_month": day.day(),
+            "month": day.month(),
+            "week_of_year": day.week(),
+            "quarter": day.quarter(),
+        }[field]
+        days = pl.DataFrame({"day": pl.Series(self._days, dtype=pl.Int32).cast(pl.Date)})
+        return days.select(expression.cast(pl.Float64)).to_series().to_numpy()
+
+    def _market_return(self, name: str, lag: int) -> Array:
+        market = self._market[name]
+        close = market["adj_close"].to_numpy()
+        # The first return is unknown: it stands for every one before it, and for a stale one.
+        returns = np.concatenate(([np.nan], close[1:] / close[:-1] - 1))
+        newest = self._newest(market["date"].to_physical().to_numpy())
+        return returns[np.maximum(newest - (lag - 1), 0)]
+
+    def _newest(self, dates: Dates) -> npt.NDArray[np.intp]:
+        """Row of the newest market bar that each day knows; far below 0 if it is stale."""
+        if not dates.size:
+            return np.full(self._days.size, _NEVER)
+        side: Literal["left", "right"] = "right" if self._same_session else "left"
+        newest = np.searchsorted(dates, self._days, side=side) - 1
+        fresh = self._days - dates[np.maximum(newest, 0)] <= STALE_DAYS
+        return np.where(fresh, newest, _NEVER)
