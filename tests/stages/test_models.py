@@ -127,10 +127,9 @@ def test_one_core_gives_the_same_bytes(
 
 
 @pytest.mark.parametrize("kind", TREES)
-@pytest.mark.parametrize("threads", [2, 5])
-def test_threads_do_not_change_the_bytes(kind: str, threads: int, data: Dataset) -> None:
+def test_threads_do_not_change_the_bytes(kind: str, data: Dataset) -> None:
     one, more = (
-        models.load(kind)(data.x, data.y, 0, n_estimators=20, n_jobs=jobs) for jobs in (1, threads)
+        models.load(kind)(data.x, data.y, 0, n_estimators=10, n_jobs=jobs) for jobs in (1, 3)
     )
     assert digests(more, data.x) == digests(one, data.x)
 
@@ -259,7 +258,7 @@ def test_the_baselines_are_exact(data: Dataset, fitted: dict[str, Fitted]) -> No
     assert (served == np.float32(data.y.mean())).all()
 
 
-@pytest.mark.parametrize("alpha", [1e-6, 0.1, 1.0, 100.0])
+@pytest.mark.parametrize("alpha", [1e-6, 1.0])
 @pytest.mark.parametrize("block", [models.BLOCK, 1000, 8193])
 def test_ridge_is_that_of_scikit_learn(
     alpha: float, block: int, data: Dataset, monkeypatch: pytest.MonkeyPatch
