@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stages import actions, calendars, params, rawbars, tables
-from stages.adjust import Mode, adjust
-from stages.calendars import Sessions
-from stages.census import Census
+from stages import params, tables
+from stages.bars import actions, calendars, rawbars
+from stages.bars.adjust import Mode, adjust
+from stages.bars.calendars import Sessions
+from stages.bars.census import Census
+from stages.bars.rawbars import RawFile
+from stages.bars.rules import AdjClose, Judged, Kind, Rules, judge
 from stages.errors import InputError, few
 from stages.params import CleanParams, DataParams, Params
 from stages.paths import ACTIONS, CLEAN, METRICS, RAW, REJECTED
-from stages.rawbars import RawFile
-from stages.rules import AdjClose, Judged, Kind, Rules, judge
 from stages.run import log, progress, run
 
 REPORT = METRICS / "clean.json"

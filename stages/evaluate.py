@@ -19,14 +19,15 @@ import onnx
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from stages import combine, graphs, params, plots, tables
-from stages.calibrate import spread
-from stages.card import DIGITS, Stack, Training, card, rounded
+from stages import params, tables
 from stages.errors import InputError, few
+from stages.forecast import combine, graphs, plots
+from stages.forecast.calibrate import spread
+from stages.forecast.card import DIGITS, Stack, Training, card, rounded
+from stages.forecast.scores import COLUMNS, table
 from stages.params import Params
 from stages.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.run import arguments, log, progress, run
-from stages.scores import COLUMNS, table
 from stages.train import Dataset
 
 STACK = "stack"

@@ -18,7 +18,8 @@ from urllib.parse import quote, unquote
 import polars as pl
 from pydantic_core import to_jsonable_python
 
-from stages import calendars, params, sources, tables
+from stages import params, sources, tables
+from stages.bars import calendars
 from stages.errors import DataError, SourceError, few
 from stages.params import DataParams
 from stages.paths import RAW

@@ -9,7 +9,8 @@ import json
 
 import polars as pl
 
-from stages import calendars, params, tables
+from stages import params, tables
+from stages.bars import calendars
 from stages.features import market_bars
 from stages.indicators import lookback
 from stages.paths import CLEAN_DAILY, FEATURES_DAILY, LATEST, SESSIONS

@@ -25,9 +25,10 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from stages import indicators, models, sources
+from stages import indicators, sources
 from stages.errors import ParamsError, few
-from stages.models import Fitted
+from stages.forecast import models
+from stages.forecast.models import Fitted
 from stages.options import Options, options_of, validated
 
 PARAMS_FILE = Path("params.yaml")

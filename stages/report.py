@@ -18,11 +18,11 @@ from rich.table import Table
 from rich.text import Text
 
 from stages import params
-from stages.data_docs import INDEX
 from stages.errors import InputError
-from stages.models import BASELINES
+from stages.forecast.models import BASELINES
 from stages.params import Params
 from stages.paths import METRICS, MODELS
+from stages.quality.data_docs import INDEX
 from stages.run import run
 
 SERVED = "stack"

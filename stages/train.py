@@ -13,10 +13,11 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from stages import graphs, params, tables
+from stages import params, tables
 from stages.errors import DataError, few
-from stages.folds import Fold, walk_forward
-from stages.models import Fitted, Matrix, Vector, shares
+from stages.forecast import graphs
+from stages.forecast.folds import Fold, walk_forward
+from stages.forecast.models import Fitted, Matrix, Vector, shares
 from stages.paths import CANDIDATES, DATASETS
 from stages.run import arguments, log, progress, run
 

@@ -21,10 +21,20 @@ from typing import Any
 import polars as pl
 
 from stages import params, tables
-from stages.data_docs import INDEX, publish
 from stages.errors import InputError, ParamsError
-from stages.expectations import Check, Meaning, Suites
-from stages.helper_columns import (
+from stages.params import Params
+from stages.paths import (
+    CLEAN_DAILY,
+    CLEAN_HOURLY,
+    CLEAN_MARKET,
+    DATASETS,
+    FEATURES_DAILY,
+    METRICS,
+    RAW,
+)
+from stages.quality.data_docs import INDEX, publish
+from stages.quality.expectations import Check, Meaning, Suites
+from stages.quality.helper_columns import (
     BARS,
     FINITE,
     HOLD_OUT,
@@ -37,17 +47,16 @@ from stages.helper_columns import (
     in_order,
     stay_known,
 )
-from stages.params import Params
-from stages.paths import (
-    CLEAN_DAILY,
-    CLEAN_HOURLY,
-    CLEAN_MARKET,
-    DATASETS,
-    FEATURES_DAILY,
-    METRICS,
-    RAW,
+from stages.quality.score import (
+    Checked,
+    Report,
+    enforce,
+    failures,
+    metrics,
+    overall,
+    percent,
+    quality,
 )
-from stages.quality import Checked, Report, enforce, failures, metrics, overall, percent, quality
 from stages.run import log, progress, run
 
 SLICE = 250_000

@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from stages import actions, calendars, tables
-from stages.calendars import Sessions
+from stages import tables
+from stages.bars import actions, calendars
+from stages.bars.calendars import Sessions
 from stages.params import CleanParams
 
 PLAIN: dict[str, Any] = {

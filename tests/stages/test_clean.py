@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import calendars, clean, ingest, params, rawbars, tables
-from stages.adjust import Mode
+from stages import clean, ingest, params, tables
+from stages.bars import calendars, rawbars
+from stages.bars.adjust import Mode
 from stages.clean import FACTOR, Cleaned, clean_hourly
 from stages.errors import DataError, InputError
 from stages.params import CleanParams

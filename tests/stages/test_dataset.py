@@ -21,7 +21,7 @@ from stages import dataset as stage
 from stages import tables
 from stages.dataset import newest, split, test_start, usable, with_target
 from stages.errors import DataError, InputError
-from stages.folds import walk_forward
+from stages.forecast.folds import walk_forward
 from stages.paths import DATASETS, FEATURES_DAILY
 from tests.panels import START, Bars, bits, examples, panels, random_bars, write_params
 

@@ -15,10 +15,11 @@ import polars as pl
 import pytest
 from sklearn import metrics
 
-from stages import combine, evaluate, graphs, models, params, scores, tables, train
-from stages.card import rounded
+from stages import evaluate, params, tables, train
 from stages.errors import InputError, ParamsError
 from stages.evaluate import STACK
+from stages.forecast import combine, graphs, models, scores
+from stages.forecast.card import rounded
 from stages.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.train import Dataset
 from tests import datasets

@@ -8,8 +8,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import models, params, sources
+from stages import params, sources
 from stages.errors import ParamsError
+from stages.forecast import models
 
 BASE = """
 data:

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from stages import report
-from stages.data_docs import INDEX
+from stages.quality.data_docs import INDEX
 
 HEADER = (
     "symbol,model,rows,mae,rmse,r2,oos_r2,p_value,direction,auc,f1,precision,recall,brier,"

@@ -13,10 +13,11 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from stages import graphs, models, params, tables, train
+from stages import params, tables, train
 from stages.errors import DataError, InputError
-from stages.folds import Fold, walk_forward
-from stages.models import Fitted, Matrix, Vector
+from stages.forecast import graphs, models
+from stages.forecast.folds import Fold, walk_forward
+from stages.forecast.models import Fitted, Matrix, Vector
 from stages.paths import CANDIDATES, DATASETS
 from stages.train import FOLDS_CONTRACT, Dataset, check_parity, out_of_fold
 from tests import datasets
@@ -25,7 +26,8 @@ KINDS = tuple(models.names())
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
-from stages import graphs, train
+from stages import train
+from stages.forecast import graphs
 save = graphs.save
 def save_and_die(*given):
     save(*given)

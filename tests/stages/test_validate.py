@@ -17,11 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import dataset, helper_columns, params, tables, validate
+from stages import dataset, params, tables, validate
 from stages.errors import InputError, ParamsError, QualityError
-from stages.expectations import Check, Meaning, Suites
 from stages.features import features
-from stages.helper_columns import BARS, FINITE, HOLD_OUT, IN_ORDER, KNOWN
 from stages.params import Params
 from stages.paths import (
     CLEAN_DAILY,
@@ -32,7 +30,10 @@ from stages.paths import (
     METRICS,
     RAW,
 )
-from stages.quality import Checked, Outcome, Rule, enforce
+from stages.quality import helper_columns
+from stages.quality.expectations import Check, Meaning, Suites
+from stages.quality.helper_columns import BARS, FINITE, HOLD_OUT, IN_ORDER, KNOWN
+from stages.quality.score import Checked, Outcome, Rule, enforce
 from stages.validate import Part
 from tests.panels import examples, write_params
 

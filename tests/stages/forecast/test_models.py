@@ -18,8 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from stages import graphs, models, options, params
-from stages.models import Fitted, Matrix, Vector
+from stages import options, params
+from stages.forecast import graphs, models
+from stages.forecast.models import Fitted, Matrix, Vector
 from stages.paths import DATASETS
 from stages.train import Dataset
 from tests import datasets
@@ -39,7 +40,7 @@ if hasattr(os, "sched_setaffinity"):  # Linux
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import numpy as np
 from threadpoolctl import threadpool_limits
-from stages import models
+from stages.forecast import models
 given = np.load(sys.argv[1])
 found = {}
 with threadpool_limits(limits=1):
@@ -371,7 +372,7 @@ def test_importing_the_models_loads_no_library_of_models() -> None:
     code = """
 import sys
 import numpy as np
-from stages import models
+from stages.forecast import models
 model = models.ridge(np.eye(3, dtype=np.float32), np.arange(3.0), 0)
 model.predict(np.eye(3, dtype=np.float32))
 model.to_onnx()

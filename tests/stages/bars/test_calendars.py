@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stages.calendars import Days, Instants, Sessions, coming_sessions, sessions
+from stages.bars.calendars import Days, Instants, Sessions, coming_sessions, sessions
 from stages.errors import DataError, ParamsError
 
 EPOCH = date(1970, 1, 1)

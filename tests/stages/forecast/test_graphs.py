@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from stages import graphs, models
-from stages.graphs import SMALLEST_SCALE, Session, Spread
-from stages.models import Matrix, Vector
+from stages.forecast import graphs, models
+from stages.forecast.graphs import SMALLEST_SCALE, Session, Spread
+from stages.forecast.models import Matrix, Vector
 from tests import panels
 
 LEVELS = np.linspace(0, 1, 21)

@@ -23,7 +23,7 @@ import polars as pl
 import polars.selectors as cs
 
 from stages.errors import QualityError, few
-from stages.quality import NAMED, Checked, Outcome, Place, Rule
+from stages.quality.score import NAMED, Checked, Outcome, Place, Rule
 
 ROOT = Path("great_expectations")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import tables
-from stages.actions import (
+from stages.bars.actions import (
     RATIOS,
     combine,
     line,
@@ -18,7 +18,7 @@ from stages.actions import (
     suggested,
     unexplained,
 )
-from stages.adjust import MOVE
+from stages.bars.adjust import MOVE
 from stages.errors import DataError, InputError
 from tests.exchange import ex_dates
 from tests.panels import examples

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import tables
-from stages.rules import AdjClose, Judged, Kind, Rules, judge
+from stages.bars.rules import AdjClose, Judged, Kind, Rules, judge
 from tests.exchange import days, hours, new_york, raw, raw_hourly
 from tests.panels import examples
 

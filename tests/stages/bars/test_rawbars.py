@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import rawbars, tables
+from stages import tables
+from stages.bars import rawbars
+from stages.bars.rawbars import RawFile
 from stages.errors import DataError, InputError
-from stages.rawbars import RawFile
 from tests.exchange import days, raw, raw_hourly, write_raw
 from tests.panels import examples
 

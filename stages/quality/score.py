@@ -1,6 +1,6 @@
 """How good a table is: what its expectations found, a score in percent, and one line of failure.
 
-Nothing here knows Great Expectations; see `stages.expectations` for that side.
+Nothing here knows Great Expectations; see `stages.quality.expectations` for that side.
 """
 
 import math

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from stages import tables
-from stages.combine import Chosen
-from stages.graphs import Spread
+from stages.forecast.combine import Chosen
+from stages.forecast.graphs import Spread
 from stages.params import Params
 
 DIGITS = 6

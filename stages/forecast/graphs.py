@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from stages.models import BLOCK, INPUT, OPSETS, OUTPUT, Matrix, Vector
+from stages.forecast.models import BLOCK, INPUT, OPSETS, OUTPUT, Matrix, Vector
 
 IR_VERSION = 8
 """Old enough for the runtimes of the last years; fixed, so that bytes do not depend on onnx."""

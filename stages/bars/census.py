@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from stages.adjust import MOVE
+from stages.bars.adjust import MOVE
+from stages.bars.rules import Kind
 from stages.errors import DataError, few
-from stages.rules import Kind
 
 if TYPE_CHECKING:
     from stages.clean import Cleaned

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 
-from stages import scores
+from stages.forecast import scores
 from tests import datasets, panels
 
 FIRST = date(2010, 1, 1)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from stages import combine
-from stages.combine import Chosen, FoldPredictions, Problem
-from stages.models import Vector
+from stages.forecast import combine
+from stages.forecast.combine import Chosen, FoldPredictions, Problem
+from stages.forecast.models import Vector
 from tests import panels
 
 NAMES = ["zero", "mean", "a", "b", "c"]

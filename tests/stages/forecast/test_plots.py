@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import plots
-from stages.combine import Chosen
+from stages.forecast import plots
+from stages.forecast.combine import Chosen
 from tests import panels
 
 FIRST = date(2010, 1, 1)

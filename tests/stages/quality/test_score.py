@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.errors import QualityError
-from stages.quality import (
+from stages.quality.score import (
     Checked,
     Outcome,
     Place,

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from stages.expectations import ROOT, Suites
-from stages.quality import Checked, Outcome
+from stages.quality.expectations import ROOT, Suites
+from stages.quality.score import Checked, Outcome
 
 INDEX = ROOT / "uncommitted" / "data_docs" / "index.html"
 

@@ -32,7 +32,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from stages.calendars import Sessions
+from stages.bars.calendars import Sessions
 from stages.tables import PRICES
 
 ROUNDING = 1e-6

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from stages.calibrate import GRID, spread
-from stages.graphs import SMALLEST_SCALE
+from stages.forecast.calibrate import GRID, spread
+from stages.forecast.graphs import SMALLEST_SCALE
 from tests import panels
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from stages.combine import Chosen
-from stages.graphs import SMALLEST_SCALE
-from stages.models import BASELINES
+from stages.forecast.combine import Chosen
+from stages.forecast.graphs import SMALLEST_SCALE
+from stages.forecast.models import BASELINES
 
 BINS = 10
 RESIDUAL_EDGE, RESIDUAL_STEP = 4.0, 0.25

@@ -1,0 +1,1 @@
+"""Great Expectations over the tables of the pipeline: suites, scores, data docs."""
