@@ -29,7 +29,11 @@ def test_one_experiment(project: Project) -> None:
     assert "metrics/short.json" in difference
 
 
+@pytest.mark.timeout(900)
 def test_a_queue_of_three_on_a_fresh_checkout(fresh: Project) -> None:
+    # Each experiment makes everything from nothing; a small forest keeps that short.
+    fresh.set("n_estimators: 100", "n_estimators: 5")
+    fresh.git("commit", "--quiet", "--no-verify", "--all", "--message=A small forest")
     for alpha in (0.1, 1.0, 10.0):
         fresh.dvc(
             "exp", "run", "--queue", "--name", f"alpha-{alpha}", "-S", f"models.ridge.alpha={alpha}"
