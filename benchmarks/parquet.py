@@ -5,7 +5,7 @@ of their own whose start and imports count.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.panel import Panel, project
@@ -14,6 +14,8 @@ from benchmarks.report import Report, required
 from stages.paths import CLEAN_DAILY, FEATURES_DAILY
 
 STAGES = ("clean", "features")
+TABLES = (CLEAN_DAILY, FEATURES_DAILY)
+BOUND = ("clean, then features", "both as one process")
 TIMES = 3.0
 ROUNDS = 2
 
@@ -39,6 +41,25 @@ def _copy(*steps: str) -> Timed:
     return run
 
 
+RACES: Mapping[str, tuple[Timed, Timed]] = {
+    "clean": (_stage("clean"), _copy("clean")),
+    "features": (_stage("features"), _copy("features")),
+    "both as one process": (_both, _copy(*STAGES)),
+}
+"""The stages and their peer."""
+
+
+def race(folder: Path) -> dict[str, tuple[float, float]]:
+    """The best time of each, in seconds; they take turns."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in RACES}
+    for _ in range(ROUNDS):
+        for name, (stages, peer) in RACES.items():
+            taken[name].append((stages(folder), peer(folder)))
+    return {
+        name: (min(a for a, _ in both), min(b for _, b in both)) for name, both in taken.items()
+    }
+
+
 def measure(panels: Sequence[Panel]) -> Report:
     """Time the stages and their peer on panels."""
     rows, findings = [], []
@@ -48,32 +69,20 @@ def measure(panels: Sequence[Panel]) -> Report:
             project(folder, panel)
             for stage in ("ingest", *STAGES):
                 python(["-m", f"stages.{stage}"], folder)
-            races = {
-                "clean": (_stage("clean"), _copy("clean")),
-                "features": (_stage("features"), _copy("features")),
-                "both as one process": (_both, _copy(*STAGES)),
-            }
-            best = {
-                name: [min(run(folder) for _ in range(ROUNDS)) for run in pair]
-                for name, pair in races.items()
-            }
-            written = [
-                (folder / path).stat().st_size / 1e6 for path in (CLEAN_DAILY, FEATURES_DAILY)
-            ]
-        two = [sum(best[name][side] for name in STAGES) for side in (0, 1)]
-        best = {**{name: best.pop(name) for name in STAGES}, "clean, then features": two, **best}
-        for name, (ours, peer) in best.items():
+            best = race(folder)
+            clean, made = ((folder / path).stat().st_size / 1e6 for path in TABLES)
+        first, second = (best[name] for name in STAGES)
+        best["clean, then features"] = (first[0] + second[0], first[1] + second[1])
+        for name in (*STAGES, *BOUND):
+            ours, peer = best[name]
             figures = (f"{ours:.2f}", f"{peer:.2f}", f"{ours / peer:.2f}")
             rows.append((f"{panel.bars:,}", name, *figures))
-        for name in list(best)[len(STAGES) :]:
-            ratio = best[name][0] / best[name][1]
-            findings.append(
-                f"{panel.bars:,} bars, {name}: {ratio:.2f} times the reading and writing; "
-                f"{required(ratio, TIMES)}."
-            )
+        findings += [
+            f"{panel.bars:,} bars, {name}: {required(best[name][0] / best[name][1], TIMES)}."
+            for name in BOUND
+        ]
         findings.append(
-            f"{panel.bars:,} bars make {written[0]:,.0f} MB of clean and {written[1]:,.0f} MB of "
-            "feature table."
+            f"{panel.bars:,} bars make {clean:,.0f} MB of clean and {made:,.0f} MB of features."
         )
     return Report(
         ("bars", "processes", "stages, s", "Parquet only, s", "times"),
