@@ -19,16 +19,12 @@ LIGHT: Mapping[str, Mapping[str, Any]] = {
     "mean": {},
     "ridge": {},
     "random_forest": {"n_estimators": 2, "n_jobs": os.cpu_count() or 1},
-    "xgboost": {"n_estimators": 20},
-    "lightgbm": {"n_estimators": 20},
+    "xgboost": {"n_estimators": 10},
+    "lightgbm": {"n_estimators": 10},
 }
 """Fewer trees, so that it takes minutes: what a tree holds is small beside what it learns from."""
 
-SECTIONS: Mapping[str, Mapping[str, Any]] = {
-    "horizons": {"short": 1},
-    "models": LIGHT,
-    "train": {"folds": 2},
-}
+SECTIONS: Mapping[str, Mapping[str, Any]] = {"horizons": {"short": 1}, "models": LIGHT}
 
 STAGES = (
     ("ingest",),
