@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import importlib.util
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -215,7 +216,10 @@ def test_files_with_only_a_timestamp_hold_hourly_bars(tmp_path: Path) -> None:
 
 
 def test_the_shipped_hourly_bars_all_come_in() -> None:
-    folder = Path(str(pytest.importorskip("gym_anytrading").__file__)).parent
+    spec = importlib.util.find_spec("gym_anytrading")
+    assert spec is not None
+    assert spec.origin is not None
+    folder = Path(spec.origin).parent
     file = folder / "datasets" / "data" / "FOREX_EURUSD_1H_ASK.csv"
     bars = one(
         file,
