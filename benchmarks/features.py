@@ -74,15 +74,20 @@ def closes(panel: Panel) -> pl.DataFrame:
     return adjusted.select(list(tables.CLEAN_DAILY))
 
 
-def ours(bars: pl.DataFrame, sessions: int) -> Contestant:
+def ours(
+    bars: pl.DataFrame,
+    sessions: int,
+    only: Sequence[str] | None = COLUMNS,
+    name: str = "this project",
+) -> Contestant:
     """The function of the features stage, group of symbols by group, as the stage calls it."""
     rows = max(1, GROUP_ROWS // sessions) * sessions
 
     def make() -> pl.DataFrame:
         groups = bars.iter_slices(rows)
-        return pl.concat(features(group, {}, None, PARAMS, THREADS) for group in groups)
+        return pl.concat(features(group, {}, None, PARAMS, THREADS, only=only) for group in groups)
 
-    return Contestant("this project", make, lambda made: made.select(COLUMNS))
+    return Contestant(name, make, lambda made: made.select(COLUMNS))
 
 
 def by_pandas(bars: pl.DataFrame) -> Contestant:
@@ -209,7 +214,12 @@ def measure(panels: Sequence[Panel]) -> Report:
     rows, findings = [], []
     for panel in panels:
         bars = closes(panel)
-        contestants = [ours(bars, panel.sessions), by_pandas(bars), *by_mlforecast(bars)]
+        contestants = [
+            ours(bars, panel.sessions),
+            by_pandas(bars),
+            *by_mlforecast(bars),
+            ours(bars, panel.sessions, None, "this project, five columns more"),
+        ]
         # In each symbol's last row mlforecast has no row after it to give our value.
         inner = (bars["symbol"] == bars["symbol"].shift(-1)).fill_null(value=False)
         reference = contestants[0].columns(contestants[0].make())

@@ -7,7 +7,7 @@ symbols by group of symbols.
 import math
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,12 +25,14 @@ BLOCK_ROWS = 50_000
 """Fewest rows that a thread works on at a time: with fewer, threads wait for the interpreter."""
 
 
-def features(
+def features(  # noqa: PLR0913  # what a feature depends on, and which are wanted
     bars: pl.DataFrame,
     market: Mapping[str, pl.DataFrame],
     hourly: pl.DataFrame | None,
     params: FeatureParams,
     threads: int = 1,
+    *,
+    only: Collection[str] | None = None,
 ) -> pl.DataFrame:
     """Compute every feature of every bar.
 
@@ -40,6 +42,7 @@ def features(
         hourly: clean hourly bars of these symbols, if there are any.
         params: which windows.
         threads: that share the work; the result does not depend on it.
+        only: names of the features to make; every one of `params` by default.
 
     Returns:
         The columns of `tables.features_contract`, rows as in `bars`.
@@ -47,7 +50,11 @@ def features(
     volatility = realised_volatility(bars, hourly) if hourly is not None else None
     same_session = params.market_same_session
     panel = Panel.of(bars, market, volatility, market_same_session=same_session)
-    wanted = definitions(params, list(market))
+    wanted = {
+        name: feature
+        for name, feature in definitions(params, list(market)).items()
+        if only is None or name in only
+    }
     made = {name: np.empty(bars.height, np.float32) for name in wanted}
 
     def compute(block: tuple[slice, Panel]) -> None:

@@ -79,6 +79,7 @@ def test_the_race_of_features_has_every_contestant(monkeypatch: pytest.MonkeyPat
         "mlforecast",
         "mlforecast, all of the price",
         "mlforecast, all of the price, integer ids",
+        "this project, five columns more",
     ]
     assert all(value > 0 for value in seconds(made, "seconds"))
     assert len(made.findings) == 2
