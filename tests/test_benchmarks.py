@@ -229,7 +229,7 @@ def test_a_cold_run_is_told_stage_by_stage(pipeline: Path, tmp_path: Path) -> No
     assert 0 < imports < wall
     assert 0 < profiled.imports < profiled.seconds
 
-    rows = {row[0]: row[1:] for row in cold.report(run, idle, profiled).rows}
+    rows = {row[0]: row[1:] for row in cold.report(run, profiled, run, idle).rows}
     assert list(rows) == ["one", "two x", "all stages", "DVC itself", "in all"]
     parts = [float(rows[name][0]) for name in ("all stages", "DVC itself")]
     assert sum(parts) == pytest.approx(float(rows["in all"][0]), abs=0.02)
