@@ -33,6 +33,10 @@ class QualityError(StageError):
     """Validation failed: a critical expectation, or a score below `validate.min_quality`."""
 
 
+class VersionError(StageError):
+    """Git, DVC or the remote cannot do what was asked of a version."""
+
+
 def few(items: Iterable[object], limit: int = 5) -> str:
     """Name the first few items and count the rest, so that no message fills the screen."""
     names = [str(item) for item in items]

@@ -1,11 +1,16 @@
 """What all tests share: where the project is, and a machine that they cannot leave marks on."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
+
+from tests.projects import Project, checkout
+from tests.s3 import S3
 
 # The same examples on every run and machine, however slow; `explore` looks for new ones.
 settings.register_profile(
@@ -40,3 +45,47 @@ def _own_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("DVC_NO_ANALYTICS", "true")
         patch.setenv("GX_ANALYTICS_ENABLED", "false")
         yield
+
+
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh checkout after `dvc repro`; what it printed is in `.dvc/tmp/repro.log`.
+
+    Made once for all workers; tests take a copy.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "reproduced"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / ".done").exists():
+            folder.mkdir()
+            project = checkout(folder)
+            log = project.dvc("repro")
+            (folder / ".dvc" / "tmp" / "repro.log").write_text(log, encoding="utf-8")
+            (folder / ".git" / "info" / "exclude").write_text(".done\n", encoding="utf-8")
+            (folder / ".done").touch()
+    return folder
+
+
+@pytest.fixture
+def project(reproduced: Path, tmp_path: Path) -> Project:
+    """A copy of the reproduced project, for one test to change."""
+    folder = tmp_path / "project"
+    shutil.copytree(reproduced, folder, symlinks=True)
+    return Project(folder)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Project:
+    """A checkout in which nothing has been run."""
+    folder = tmp_path / "fresh"
+    folder.mkdir()
+    return checkout(folder)
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[S3]:
+    """A real S3 endpoint on loopback with one empty bucket."""
+    with S3(tmp_path / "s3") as server:
+        yield server

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.runs.conftest import Project
+from tests.projects import Project
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs.conftest import ROOT, Project
+from tests.projects import ROOT, Project
 
 pytestmark = pytest.mark.slow
 

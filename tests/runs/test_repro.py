@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.runs.conftest import Project
+from tests.projects import Project
 
 pytestmark = pytest.mark.slow
 

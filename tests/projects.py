@@ -1,4 +1,4 @@
-"""One real run of the whole pipeline, shared by every test that needs one."""
+"""Checkouts of the project in which commands are run for real; their fixtures are in conftest."""
 
 import os
 import shutil
@@ -6,10 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from filelock import FileLock
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 class Project:
@@ -51,7 +48,7 @@ class Project:
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def _checkout(folder: Path) -> Project:
+def checkout(folder: Path) -> Project:
     """The project as it stands, uncommitted changes included, as one commit of its own."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -71,40 +68,3 @@ def _checkout(folder: Path) -> Project:
     project.git("add", "--all")
     project.git("commit", "--quiet", "--no-verify", "--message=The project")
     return project
-
-
-@pytest.fixture(scope="session")
-def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh checkout after `dvc repro`; what it printed is in `.dvc/tmp/repro.log`.
-
-    Made once for all workers; tests take a copy.
-    """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder = shared / "reproduced"
-    with FileLock(f"{folder}.lock"):
-        if not (folder / ".done").exists():
-            folder.mkdir()
-            project = _checkout(folder)
-            log = project.dvc("repro")
-            (folder / ".dvc" / "tmp" / "repro.log").write_text(log, encoding="utf-8")
-            (folder / ".git" / "info" / "exclude").write_text(".done\n", encoding="utf-8")
-            (folder / ".done").touch()
-    return folder
-
-
-@pytest.fixture
-def project(reproduced: Path, tmp_path: Path) -> Project:
-    """A copy of the reproduced project, for one test to change."""
-    folder = tmp_path / "project"
-    shutil.copytree(reproduced, folder, symlinks=True)
-    return Project(folder)
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Project:
-    """A checkout in which nothing has been run."""
-    folder = tmp_path / "fresh"
-    folder.mkdir()
-    return _checkout(folder)
