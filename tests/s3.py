@@ -47,12 +47,14 @@ class S3:
     @property
     def environment(self) -> dict[str, str]:
         """The credentials, as boto reads them; no file of the user is asked."""
+        # dvc-s3 takes a file that is missing for an empty one, and refuses /dev/null.
+        nothing = str(self.folder.with_name("no-such-file"))
         return {
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,
             "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_CONFIG_FILE": nothing,
+            "AWS_SHARED_CREDENTIALS_FILE": nothing,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
