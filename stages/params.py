@@ -19,6 +19,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -30,6 +31,7 @@ from stages.errors import ParamsError, few
 from stages.forecast import models
 from stages.forecast.models import Fitted
 from stages.options import Options, options_of, validated
+from stages.tuning import space
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -202,6 +204,7 @@ class Params(Options):
     train: TrainParams
     models: dict[Slug, dict[str, Any]]
     evaluate: EvaluateParams
+    search: dict[str, space.Entry] = Field(default_factory=dict)
 
     @field_validator("horizons")
     @classmethod
@@ -231,6 +234,15 @@ class Params(Options):
         if taken:
             raise _NestedError(taken)
         return _each(sections, _model_options)
+
+    @field_validator("search", mode="before")
+    @classmethod
+    def _check_search(cls, sections: object, info: ValidationInfo) -> object:
+        if not isinstance(sections, dict):
+            # All its keys commented out, the section is empty.
+            return {} if sections is None else sections
+        content: Mapping[str, Any] = info.context or {}
+        return _each(sections, lambda key, section: _searched(key, section, content))
 
     @model_validator(mode="after")
     def _check_features(self) -> "Params":
@@ -336,7 +348,7 @@ def parse(content: object) -> Params:
         ParamsError: see `load`.
     """
     try:
-        return Params.model_validate(content)
+        return Params.model_validate(content, context=content)
     except ValidationError as error:
         raise ParamsError(_mistakes(error, Params)) from None
 
@@ -359,6 +371,19 @@ def _model_options(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": kind, **_options(models.load(kind), options)}
 
 
+def _searched(key: str, section: object, content: Mapping[str, Any]) -> space.Entry:
+    """What the search may try of a key that the file has."""
+    if not isinstance(section, Mapping):
+        raise ValueError(  # noqa: TRY004  # becomes one mistake of many
+            f"must be a mapping with low and high, or choices, got {section!r}"
+        )
+    kind = space.kind(section, space.current(key, content))
+    try:
+        return kind.model_validate(dict(section))
+    except ValidationError as error:
+        raise _NestedError(_mistakes(error, kind)) from None
+
+
 def _options(function: Callable[..., Any], section: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return validated(function, section)
@@ -368,8 +393,8 @@ def _options(function: Callable[..., Any], section: Mapping[str, Any]) -> dict[s
 
 def _each(
     sections: Mapping[str, dict[str, Any]],
-    check: Callable[[str, Mapping[str, Any]], dict[str, Any]],
-) -> dict[str, dict[str, Any]]:
+    check: Callable[[str, Mapping[str, Any]], _T],
+) -> dict[str, _T]:
     """Check every entry under its name, and raise the mistakes of all of them at once."""
     checked, mistakes = {}, []
     for name, section in sections.items():
@@ -386,7 +411,11 @@ def _below(key: str, error: ValueError) -> list[str]:
     """What an error says of a key, each mistake with its dotted key in front."""
     if not isinstance(error, _NestedError):
         return [f"{key}: {error}"]
-    return [f"{key}.{mistake}" if key else mistake for mistake in error.mistakes]
+    # What is wrong with a section as a whole opens with the colon.
+    joint = "" if not key else "."
+    return [
+        f"{key}{'' if mistake.startswith(':') else joint}{mistake}" for mistake in error.mistakes
+    ]
 
 
 def _mistakes(error: ValidationError, root: type[BaseModel]) -> list[str]:

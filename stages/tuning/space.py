@@ -1,0 +1,108 @@
+"""What a search may try: the `search:` section of `params.yaml`, one entry per dotted key."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Self, cast
+
+from pydantic import AfterValidator, Field, FiniteFloat, PositiveInt, model_validator
+
+from stages.options import Options
+
+DIGITS = 4
+"""Significant digits of a number that is tried: more say nothing, and fill the table."""
+
+Scalar = str | float | bool | None
+Value = Scalar | list[Any]
+
+
+def _choices(values: list[Any]) -> list[Any]:
+    if any(isinstance(value, dict) for value in values):
+        raise ValueError("a choice is a value or a list, no mapping; search its keys one by one")
+    if len({json.dumps(value) for value in values}) < len(values):
+        raise ValueError(f"each choice may stand once, got {values}")
+    return values
+
+
+class _Range(Options):
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        low, high = (cast("float", getattr(self, name)) for name in ("low", "high"))
+        if low >= high:
+            raise ValueError(f"low must be below high, got {low} and {high}")
+        if self.log and low <= 0:
+            raise ValueError(f"a log scale begins above 0, got low {low}")
+        if self.log and "step" in self.model_fields_set:
+            raise ValueError("a log scale has no step; leave one of the two out")
+        return self
+
+
+class Integers(_Range):
+    """Integers from `low` to `high`, both included; `log` draws them by their ratios."""
+
+    low: int
+    high: int
+    step: PositiveInt = 1
+
+
+class Numbers(_Range):
+    """Numbers from `low` to `high`; `log` draws them by their ratios, `step` from a grid."""
+
+    low: FiniteFloat
+    high: FiniteFloat
+    step: Annotated[FiniteFloat, Field(gt=0)] | None = None
+
+
+class Choices(Options):
+    """Values of any kind, one of which is taken."""
+
+    choices: Annotated[list[Any], Field(min_length=2), AfterValidator(_choices)]
+
+
+Entry = Integers | Numbers | Choices
+
+
+def kind(section: Mapping[str, Any], current: object) -> type[Entry]:
+    """The kind of entry that suits a section and the value that the param has now.
+
+    Raises:
+        ValueError: a range for what is no number.
+    """
+    if "choices" in section:
+        return Choices
+    if isinstance(current, int) and not isinstance(current, bool):
+        return Integers
+    try:
+        # PyYAML reads 1e-06 as text.
+        float(cast("str", current) if isinstance(current, str | float) else "none")
+    except ValueError:
+        raise ValueError(f"is {current!r}, no number; give `choices` instead of a range") from None
+    return Numbers
+
+
+def current(key: str, content: Mapping[str, Any]) -> Value:
+    """The value that a dotted key has in the content of a `params.yaml`.
+
+    Raises:
+        ValueError: it has no such key, or the key is that of a section.
+    """
+    known = dict(_leaves(content))
+    if key in known:
+        return known[key]
+    if any(name.startswith(f"{key}.") for name in known):
+        raise ValueError("is a whole section; name the keys in it")
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "name keys like models.ridge.alpha"
+    raise ValueError(f"params.yaml has no such key ({hint})")
+
+
+def _leaves(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Value]]:
+    for name, value in content.items():
+        if name == "search" and not above:
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
