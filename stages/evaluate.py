@@ -1,10 +1,10 @@
 """Combine the candidates of one horizon, and report once on the hold-out.
 
 Reads the datasets and candidates of the horizon; writes models/<horizon>/ (`model.onnx`, the whole
-forecast as one graph; `card.json`, what it is and how it was made; `forecasts.parquet`, its
-forecasts for every held-out and newest bar) and metrics/<horizon>.json beside metrics/<horizon>/
-(the table of all models, the newest forecasts, the data of the plots). Everything is chosen on
-folds; the hold-out is read after the choice is made.
+forecast as one graph; `card.json`, what it is and how it was made; `scores.json`, what it is worth;
+`forecasts.parquet`, its forecasts for every held-out and newest bar) and metrics/<horizon>.json
+beside metrics/<horizon>/ (the table of all models, the newest forecasts, the data of the plots).
+Everything is chosen on folds; the hold-out is read after the choice is made.
 """
 
 import json
@@ -25,6 +25,7 @@ from stages.forecast import combine, graphs, plots
 from stages.forecast.calibrate import spread
 from stages.forecast.card import DIGITS, Stack, Training, card, rounded
 from stages.forecast.scores import COLUMNS, table
+from stages.forecast.session import Session
 from stages.params import Params
 from stages.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.run import arguments, log, progress, run
@@ -90,11 +91,19 @@ def forecast(graph: onnx.ModelProto, data: Dataset) -> pl.DataFrame:
     Returns:
         `symbol, date, target_date, close, target, forecast, lower, upper, probability`.
     """
-    found = graphs.Session(graph)(data.x, data.scale.reshape(-1, 1), data.symbol.reshape(-1, 1))
+    found = Session(graph)(data.x, data.scale.reshape(-1, 1), data.symbol.reshape(-1, 1))
     return data.rows.select("symbol", "date", "target_date", "close", "target").with_columns(
         pl.Series("forecast", found["return"]),
         *(pl.Series(name, found[name]) for name in ("lower", "upper", "probability")),
     )
+
+
+def served_scores(scores: pl.DataFrame) -> dict[str, dict[str, float | int | None]]:
+    """The scores of the served forecast on the hold-out: `all`, then each symbol."""
+    return {
+        row["symbol"]: {"rows": row["rows"]} | {name: rounded(row[name]) for name in COLUMNS[1:]}
+        for row in scores.filter(pl.col("model") == STACK).iter_rows(named=True)
+    }
 
 
 def coming_sessions() -> list[str]:
@@ -194,11 +203,12 @@ def evaluate(settings: Params, horizon: str, candidates: Candidates, data: Datas
     found = {model: rows.with_columns(mean=mean) for model, rows in found.items()}
     ahead = forecast(forecasters[STACK], data.newest)
     sessions = settings.horizons[horizon]
+    scores = table(found, sessions)
     return Evaluation(
         graph=forecasters[STACK],
         card=card(settings, horizon, Stack(chosen, folds, residuals[STACK]), data.train),
         forecasts=pl.concat([found[STACK].drop("mean"), ahead]).sort("symbol", "date"),
-        scores=table(found, sessions),
+        scores=scores,
         upcoming=newest_forecasts(ahead, sessions, coming_sessions()),
         plots=plots.of(
             found[STACK].with_columns(scale=data.held_out.rows["scale"]),
@@ -215,10 +225,12 @@ def write(done: Evaluation, horizon: str) -> None:
     with ExitStack() as stack:
         files = {
             name: stack.enter_context(tables.replacing(MODELS / horizon / name))
-            for name in ("model.onnx", "card.json", "forecasts.parquet")
+            for name in ("model.onnx", "card.json", "scores.json", "forecasts.parquet")
         }
         graphs.save(done.graph, files["model.onnx"])
         _write_json(done.card, files["card.json"])
+        served = served_scores(done.scores)
+        _write_json(served, files["scores.json"])
         with tables.Writer(files["forecasts.parquet"]) as writer:
             writer.append(done.forecasts)
         folder = stack.enter_context(tables.replacing(METRICS / horizon))
@@ -227,10 +239,9 @@ def write(done: Evaluation, horizon: str) -> None:
         _write_csv(done.upcoming, folder / "forecasts.csv")
         for name, data in done.plots.items():
             _write_csv(data, folder / f"{name}.csv")
-        row = done.scores.row(0, named=True)
+        scored = served["all"]
         _write_json(
-            {"rows": row["rows"], "fold_oos_r2": done.card["fold_oos_r2"]}
-            | {name: rounded(row[name]) for name in COLUMNS[1:]},
+            {"rows": scored["rows"], "fold_oos_r2": done.card["fold_oos_r2"], **scored},
             stack.enter_context(tables.replacing(METRICS / f"{horizon}.json")),
         )
 

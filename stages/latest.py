@@ -1,4 +1,4 @@
-"""What serving needs besides the models: the newest bars, their features, the coming sessions.
+"""What serving needs besides the models: the newest bars, their features, the sessions from there.
 
 Reads data/clean/ and data/features/, writes models/latest.parquet and models/sessions.json, so
 that `models/` alone can answer for the newest session, compute the features of a bar that follows
@@ -6,6 +6,8 @@ and name the session that a forecast is for.
 """
 
 import json
+from datetime import date, timedelta
+from typing import cast
 
 import polars as pl
 
@@ -48,28 +50,24 @@ def main() -> None:
     tables.write(rows, LATEST)
 
     data = settings.data
-    last = (
-        rows.filter(~pl.col("market")).group_by("symbol").agg(pl.col("date").max())["date"].sort()
+    dates = rows.filter(~pl.col("market"))["date"]
+    first, last = cast("date", dates.min()), cast("date", dates.max())
+    past = calendars.sessions(data.calendar, first, last, data.extra_sessions)
+    ahead = max(settings.horizons.values()) + YEAR
+    days = calendars.coming_sessions(
+        data.calendar, first - timedelta(days=1), len(past.days) + ahead, data.extra_sessions
     )
-    oldest, newest_bar = last[0], last[-1]
-    count_ahead = max(settings.horizons.values()) + YEAR
-    if oldest < newest_bar:
-        # The sessions since the last bar of a symbol that trades no more are to be named too.
-        since = calendars.sessions(data.calendar, oldest, newest_bar, data.extra_sessions)
-        count_ahead += len(since.days)
-    coming = calendars.coming_sessions(data.calendar, oldest, count_ahead, data.extra_sessions)
     with tables.replacing(SESSIONS) as partial:
         content = {
             "calendar": data.calendar,
-            "after": str(oldest),
-            "sessions": [str(day) for day in coming],
+            "sessions": [str(day) for day in days],
         }
         partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     log.info(
         "latest: the newest %s bars of %s series, %s sessions to come -> %s, %s",
         count,
         rows["symbol"].n_unique(),
-        len(coming),
+        len(days) - len(past.days),
         LATEST,
         SESSIONS,
     )

@@ -18,6 +18,7 @@ from stages.errors import DataError, few
 from stages.forecast import graphs
 from stages.forecast.folds import Fold, walk_forward
 from stages.forecast.models import Fitted, Matrix, Vector, shares
+from stages.forecast.session import Session
 from stages.paths import CANDIDATES, DATASETS
 from stages.run import arguments, log, progress, run
 
@@ -213,7 +214,7 @@ def main() -> None:
             graph = graphs.by_symbol([fitted[i].to_onnx() for i in sorted(fitted)])
             importance = shares(np.sum([fitted[i].importance for i in sorted(fitted)], axis=0))
             native = _predict_per_symbol(fitted, data, sample)
-        session = graphs.Session(graph)
+        session = Session(graph)
         served = session(data.x[sample], symbol=data.symbol[sample].reshape(-1, 1))["return"]
         check_parity(np.asarray(native, dtype=np.float64), served.astype(np.float64), name)
 

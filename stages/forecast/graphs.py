@@ -15,13 +15,11 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from stages.forecast.models import BLOCK, INPUT, OPSETS, OUTPUT, Matrix, Vector
+from stages.forecast.models import INPUT, OPSETS, OUTPUT, Vector
+from stages.forecast.session import FORECAST_OUTPUTS, SCALE, SYMBOL
 
 IR_VERSION = 8
 """Old enough for the runtimes of the last years; fixed, so that bytes do not depend on onnx."""
-
-SCALE, SYMBOL = "scale", "symbol"
-FORECAST_OUTPUTS = ("return", "lower", "upper", "probability")
 
 SMALLEST_SCALE = 1e-4
 """A symbol that has hardly moved still gets an interval: volatility counts as at least this."""
@@ -153,42 +151,6 @@ def forecast(
         initializers,
     )
     return _model(graph)
-
-
-class Session:
-    """A graph ready to run on one thread, so that a sum is the same everywhere."""
-
-    def __init__(self, model: ModelProto | bytes | Path) -> None:
-        import onnxruntime as ort
-
-        if isinstance(model, ModelProto):
-            content = model.SerializeToString()
-        else:
-            content = model.read_bytes() if isinstance(model, Path) else model
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        self._inputs = [entry.name for entry in self._session.get_inputs()]
-
-    def __call__(
-        self,
-        features: Matrix,
-        scale: Matrix | None = None,
-        symbol: npt.NDArray[np.int64] | None = None,
-    ) -> dict[str, npt.NDArray[np.float32]]:
-        """Run the graph on rows, a block at a time; returns its outputs, (rows,) each."""
-        given: dict[str, Any] = {INPUT: features, SCALE: scale, SYMBOL: symbol}
-        inputs = {name: given[name] for name in self._inputs}
-        names = [entry.name for entry in self._session.get_outputs()]
-        blocks = [
-            self._session.run(
-                names, {name: value[start : start + BLOCK] for name, value in inputs.items()}
-            )
-            for start in range(0, max(1, len(features)), BLOCK)
-        ]
-        columns = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        return {name: values.reshape(-1) for name, values in zip(names, columns, strict=True)}
 
 
 def save(model: ModelProto, path: Path) -> None:

@@ -18,8 +18,9 @@ from sklearn import metrics
 from stages import evaluate, params, tables, train
 from stages.errors import InputError, ParamsError
 from stages.evaluate import STACK
-from stages.forecast import combine, graphs, models, scores
+from stages.forecast import combine, models, scores
 from stages.forecast.card import rounded
+from stages.forecast.session import FORECAST_OUTPUTS, Session
 from stages.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.train import Dataset
 from tests import datasets
@@ -106,16 +107,30 @@ def test_it_leaves_what_it_says(project: Path, horizon: str) -> None:
         *(f"metrics/{horizon}/{name}.csv" for name in ("forecasts", "importance", "residuals")),
         f"metrics/{horizon}/scores.csv",
         *(f"models/{horizon}/{name}" for name in ("card.json", "forecasts.parquet", "model.onnx")),
+        f"models/{horizon}/scores.json",
     ]
     beside = [*(project / MODELS).iterdir(), *(project / METRICS).iterdir()]
     assert not [path for path in beside if path.name.startswith(".")]
 
 
 @HORIZONS
+def test_the_scores_for_serving_are_those_of_the_table(project: Path, horizon: str) -> None:
+    served = read_json(project / MODELS / horizon / "scores.json")
+    table = pl.read_csv(project / METRICS / horizon / "scores.csv").filter(model="stack")
+    assert (
+        list(served)
+        == table["symbol"].to_list()
+        == ["all", *read_json(project / MODELS / horizon / "card.json")["symbols"]]
+    )
+    for row in table.iter_rows(named=True):
+        assert served[row["symbol"]] == {name: row[name] for name in scores.COLUMNS}
+
+
+@HORIZONS
 def test_the_forecasts_are_those_of_the_graph_to_the_bit(project: Path, horizon: str) -> None:
     rows = tables.read(project / MODELS / horizon / "forecasts.parquet")
     assert rows.equals(rows.sort("symbol", "date"))
-    session = graphs.Session(project / MODELS / horizon / "model.onnx")
+    session = Session(project / MODELS / horizon / "model.onnx")
     for part, known in (("test", True), ("newest", False)):
         data = Dataset(project / DATASETS / horizon / f"{part}.parquet")
         found = session(data.x, data.scale.reshape(-1, 1))
@@ -125,7 +140,7 @@ def test_the_forecasts_are_those_of_the_graph_to_the_bit(project: Path, horizon:
         )
         for name, output in (
             ("forecast", "return"),
-            *((n, n) for n in graphs.FORECAST_OUTPUTS[1:]),
+            *((n, n) for n in FORECAST_OUTPUTS[1:]),
         ):
             assert mine[name].to_numpy().tobytes() == found[output].tobytes()
     # One row alone, as a server asks, gives the same but for the last bit.
@@ -143,12 +158,12 @@ def test_the_graph_is_the_weighted_sum_of_the_candidates(project: Path, horizon:
     data = Dataset(project / DATASETS / horizon / "test.parquet")
     parts = [
         weights[name]
-        * graphs.Session(project / CANDIDATES / horizon / name / "model.onnx")(data.x)["return"]
+        * Session(project / CANDIDATES / horizon / name / "model.onnx")(data.x)["return"]
         for name in NAMES
     ]
     graph = onnx.load(project / MODELS / horizon / "model.onnx")
     onnx.checker.check_model(graph, full_check=True)
-    found = graphs.Session(graph)(data.x, data.scale.reshape(-1, 1))["return"]
+    found = Session(graph)(data.x, data.scale.reshape(-1, 1))["return"]
     assert found == pytest.approx(np.sum(parts, axis=0), abs=1e-6)
     inside = {node.name.split("/")[0] for node in graph.graph.node} | {
         tensor.name.split("/")[0] for tensor in graph.graph.initializer
@@ -459,7 +474,7 @@ def test_a_symbol_unknown_to_training(
     # The last one has no outcome yet.
     assert scored == ["all", *(name for name in known if name != "later")]
 
-    graph = graphs.Session(tmp_path / MODELS / "short" / "model.onnx")
+    graph = Session(tmp_path / MODELS / "short" / "model.onnx")
     data = Dataset(tmp_path / DATASETS / "short" / "test.parquet", ["A", "B"], only_named=True)
     again = graph(data.x, data.scale.reshape(-1, 1), data.symbol.reshape(-1, 1))
     mine = made.filter(pl.col("symbol").is_in(["A", "B"])).drop_nulls("target")

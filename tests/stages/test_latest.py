@@ -133,12 +133,14 @@ def test_the_features_of_a_bar_that_follows_can_be_computed_from_it(project: Pat
         assert one == pytest.approx(other, rel=1e-6, abs=1e-9), name
 
 
-def test_the_coming_sessions_are_those_of_the_exchange(project: Path) -> None:
+def test_the_sessions_are_those_of_the_exchange_from_the_oldest_bar(project: Path) -> None:
     content = json.loads((project / SESSIONS).read_text(encoding="utf-8"))
-    assert (content["calendar"], content["after"]) == ("XNYS", "2012-12-31")
-    calendar = exchange_calendars.get_calendar("XNYS", start="2013-01-01", end="2014-12-31")
-    # The longest horizon and a year.
-    assert content["sessions"] == [str(day.date()) for day in calendar.sessions[: 63 + 252]]
+    assert content["calendar"] == "XNYS"
+    first = tables.read(project / LATEST).filter(~pl.col("market"))["date"].min()
+    calendar = exchange_calendars.get_calendar("XNYS", start=str(first), end="2014-12-31")
+    days = [str(day.date()) for day in calendar.sessions]
+    # Up to the newest bar, then the longest horizon and a year.
+    assert content["sessions"] == days[: days.index("2012-12-31") + 1 + 63 + 252]
 
 
 def test_a_symbol_that_trades_no_more_leaves_the_others_their_sessions(own: Path) -> None:
@@ -149,9 +151,10 @@ def test_a_symbol_that_trades_no_more_leaves_the_others_their_sessions(own: Path
     assert rows.filter(symbol="GOOG")["date"].max() == last
     assert rows.filter(symbol="IBM")["date"].max() == date(2012, 12, 31)
     found = sessions(own)
-    calendar = exchange_calendars.get_calendar("XNYS", start="2010-03-02", end="2014-12-31")
-    after = [str(day.date()) for day in calendar.sessions]
-    assert found == after[: len(found)]
+    first = rows.filter(symbol="GOOG")["date"].min()
+    calendar = exchange_calendars.get_calendar("XNYS", start=str(first), end="2014-12-31")
+    days = [str(day.date()) for day in calendar.sessions]
+    assert found == days[: len(found)]
     # Enough for the longest horizon and a year, from the newest bar of all.
     assert sum(day > "2012-12-31" for day in found) >= 63 + 252
 

@@ -18,6 +18,7 @@ from stages.errors import DataError, InputError
 from stages.forecast import graphs, models
 from stages.forecast.folds import Fold, walk_forward
 from stages.forecast.models import Fitted, Matrix, Vector
+from stages.forecast.session import Session
 from stages.paths import CANDIDATES, DATASETS
 from stages.train import FOLDS_CONTRACT, Dataset, check_parity, out_of_fold
 from tests import datasets
@@ -206,7 +207,7 @@ def test_a_candidate_is_a_graph_its_folds_and_its_importances(
     settings = params.load(project / "params.yaml")
     function, options = settings.model(kind)
     final = function(data.x, data.y, settings.train.seed, **options)
-    served = graphs.Session(folder / "model.onnx")(data.x)["return"]
+    served = Session(folder / "model.onnx")(data.x)["return"]
     assert served == pytest.approx(final.predict(data.x), abs=1e-6)
     importance = pl.read_csv(folder / "importance.csv")
     assert importance["feature"].to_list() == data.features
@@ -243,7 +244,7 @@ def test_one_model_per_symbol_from_end_to_end(own: Path, kind: str) -> None:
     data = Dataset(own / DATASETS / "short" / "train.parquet")
     settings = params.load(own / "params.yaml")
     function, options = settings.model(kind)
-    session = graphs.Session(own / CANDIDATES / "short" / kind / "model.onnx")
+    session = Session(own / CANDIDATES / "short" / kind / "model.onnx")
     served = session(data.x, symbol=data.symbol.reshape(-1, 1))["return"]
     shares = []
     for index in range(4):

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from stages.forecast import graphs, models
-from stages.forecast.graphs import SMALLEST_SCALE, Session, Spread
+from stages.forecast import graphs, models, session
+from stages.forecast.graphs import SMALLEST_SCALE, Spread
 from stages.forecast.models import Matrix, Vector
+from stages.forecast.session import FORECAST_OUTPUTS, Session
 from tests import panels
 
 LEVELS = np.linspace(0, 1, 21)
@@ -76,7 +77,7 @@ def test_a_forecast_is_what_numpy_makes_of_it(
 
     wide = np.maximum(scale.astype(np.float64), SMALLEST_SCALE)
     point = (x.astype(np.float64) @ slopes.T + intercepts) @ np.array(weights)
-    assert list(found) == list(graphs.FORECAST_OUTPUTS)
+    assert list(found) == list(FORECAST_OUTPUTS)
     assert found["return"] == pytest.approx(point, abs=1e-6)
     assert found["lower"] == pytest.approx(point - 1.5 * wide, abs=1e-6)
     assert found["upper"] == pytest.approx(point + 2.0 * wide, abs=1e-6)
@@ -233,7 +234,7 @@ def test_rows_are_worked_on_in_blocks(rows: int, monkeypatch: pytest.MonkeyPatch
     x = rng.normal(size=(rows, 2)).astype(np.float32)
     scale, symbol = column(rng.random(rows)), rng.integers(0, 2, (rows, 1))
     at_once = made(x, scale, symbol)
-    monkeypatch.setattr(graphs, "BLOCK", 7)
+    monkeypatch.setattr(session, "BLOCK", 7)
     in_blocks = made(x, scale, symbol)
     for name, values in at_once.items():
         assert values.shape == (rows,)

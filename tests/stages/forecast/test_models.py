@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from stages import options, params
 from stages.forecast import graphs, models
 from stages.forecast.models import Fitted, Matrix, Vector
+from stages.forecast.session import Session
 from stages.paths import DATASETS
 from stages.train import Dataset
 from tests import datasets
@@ -80,7 +81,7 @@ def digests(model: Fitted, x: Matrix) -> list[str]:
 
 def apart(model: Fitted, rows: Matrix) -> float:
     """The largest difference between a model and its graph."""
-    served = graphs.Session(model.to_onnx())(rows)["return"]
+    served = Session(model.to_onnx())(rows)["return"]
     return float(np.abs(model.predict(rows) - served).max())
 
 
@@ -217,7 +218,7 @@ def test_a_graph_is_plain_onnx_of_the_declared_versions(
     assert (given_.name, made.name) == (models.INPUT, models.OUTPUT)
     width = given_.type.tensor_type.shape.dim
     assert [width[0].dim_value, width[1].dim_value] == [0, data.x.shape[1]]
-    served = graphs.Session(graph)(data.x[:3])["return"]
+    served = Session(graph)(data.x[:3])["return"]
     assert served.dtype == np.float32
 
 
@@ -255,7 +256,7 @@ def test_importance_goes_to_the_feature_that_matters(kind: str) -> None:
 def test_the_baselines_are_exact(data: Dataset, fitted: dict[str, Fitted]) -> None:
     assert (fitted["zero"].predict(data.x) == 0).all()
     assert (fitted["mean"].predict(data.x) == data.y.mean()).all()
-    served = graphs.Session(fitted["mean"].to_onnx())(data.x)["return"]
+    served = Session(fitted["mean"].to_onnx())(data.x)["return"]
     assert (served == np.float32(data.y.mean())).all()
 
 

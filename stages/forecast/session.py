@@ -1,0 +1,53 @@
+"""Run an ONNX graph: what training, evaluation and serving share.
+
+Knows how a graph is called, not how it is built, so that a server needs no library for that.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from stages.forecast.models import BLOCK, INPUT, Matrix
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+SCALE, SYMBOL = "scale", "symbol"
+FORECAST_OUTPUTS = ("return", "lower", "upper", "probability")
+
+
+class Session:
+    """A graph ready to run on one thread, so that a sum is the same everywhere."""
+
+    def __init__(self, model: "ModelProto | bytes | Path") -> None:
+        if isinstance(model, bytes):
+            content = model
+        else:
+            content = model.read_bytes() if isinstance(model, Path) else model.SerializeToString()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._inputs = [entry.name for entry in self._session.get_inputs()]
+
+    def __call__(
+        self,
+        features: Matrix,
+        scale: Matrix | None = None,
+        symbol: npt.NDArray[np.int64] | None = None,
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Run the graph on rows, a block at a time; returns its outputs, (rows,) each."""
+        given: dict[str, Any] = {INPUT: features, SCALE: scale, SYMBOL: symbol}
+        inputs = {name: given[name] for name in self._inputs}
+        names = [entry.name for entry in self._session.get_outputs()]
+        blocks = [
+            self._session.run(
+                names, {name: value[start : start + BLOCK] for name, value in inputs.items()}
+            )
+            for start in range(0, max(1, len(features)), BLOCK)
+        ]
+        columns = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        return {name: values.reshape(-1) for name, values in zip(names, columns, strict=True)}
