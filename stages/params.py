@@ -242,7 +242,7 @@ class Params(Options):
             # All its keys commented out, the section is empty.
             return {} if sections is None else sections
         content: Mapping[str, Any] = info.context or {}
-        return _each(sections, lambda key, section: _searched(key, section, content))
+        return _each(sections, lambda key, section: _searched(key, section, content, info.data))
 
     @model_validator(mode="after")
     def _check_features(self) -> "Params":
@@ -371,13 +371,20 @@ def _model_options(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": kind, **_options(models.load(kind), options)}
 
 
-def _searched(key: str, section: object, content: Mapping[str, Any]) -> space.Entry:
+def _searched(
+    key: str, section: object, content: Mapping[str, Any], checked: Mapping[str, Any]
+) -> space.Entry:
     """What the search may try of a key that the file has."""
     if not isinstance(section, Mapping):
         raise ValueError(  # noqa: TRY004  # becomes one mistake of many
             f"must be a mapping with low and high, or choices, got {section!r}"
         )
-    kind = space.kind(section, space.current(key, content))
+    space.check_key(key, content)
+    try:
+        kind = space.kind(section, space.typed(key, checked))
+    except KeyError:
+        # The section of the param is wrong itself, which is told.
+        return space.Choices(choices=[0, 1])
     try:
         return kind.model_validate(dict(section))
     except ValidationError as error:

@@ -12,9 +12,6 @@ from stages.options import Options
 DIGITS = 4
 """Significant digits of a number that is tried: more say nothing, and fill the table."""
 
-Scalar = str | float | bool | None
-Value = Scalar | list[Any]
-
 
 def _choices(values: list[Any]) -> list[Any]:
     if any(isinstance(value, dict) for value in values):
@@ -64,33 +61,29 @@ class Choices(Options):
 Entry = Integers | Numbers | Choices
 
 
-def kind(section: Mapping[str, Any], current: object) -> type[Entry]:
-    """The kind of entry that suits a section and the value that the param has now.
+def kind(section: Mapping[str, Any], value: object) -> type[Entry]:
+    """The kind of entry that suits a section and the typed value that the param has now.
 
     Raises:
         ValueError: a range for what is no number.
     """
     if "choices" in section:
         return Choices
-    if isinstance(current, int) and not isinstance(current, bool):
-        return Integers
-    try:
-        # PyYAML reads 1e-06 as text.
-        float(cast("str", current) if isinstance(current, str | float) else "none")
-    except ValueError:
-        raise ValueError(f"is {current!r}, no number; give `choices` instead of a range") from None
-    return Numbers
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        message = f"is {value!r}, no number; give `choices` instead of a range"
+        raise ValueError(message)  # noqa: TRY004  # becomes one mistake of many
+    return Integers if isinstance(value, int) else Numbers
 
 
-def current(key: str, content: Mapping[str, Any]) -> Value:
-    """The value that a dotted key has in the content of a `params.yaml`.
+def check_key(key: str, content: Mapping[str, Any]) -> None:
+    """See that the content of a `params.yaml` has a dotted key, which `-S` asks for.
 
     Raises:
         ValueError: it has no such key, or the key is that of a section.
     """
-    known = dict(_leaves(content))
+    known = list(_leaves(content))
     if key in known:
-        return known[key]
+        return
     if any(name.startswith(f"{key}.") for name in known):
         raise ValueError("is a whole section; name the keys in it")
     near = difflib.get_close_matches(key, known, n=1)
@@ -98,11 +91,24 @@ def current(key: str, content: Mapping[str, Any]) -> Value:
     raise ValueError(f"params.yaml has no such key ({hint})")
 
 
-def _leaves(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Value]]:
+def typed(key: str, sections: Mapping[str, Any]) -> Any:
+    """The value of a dotted key in validated sections, where 10 is 10.0 if the param is a number.
+
+    Raises:
+        KeyError: its section is not among them, being wrong itself.
+    """
+    first, *rest = key.split(".")
+    value = sections[{"validate": "validate_"}.get(first, first)]
+    for part in rest:
+        value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+    return value
+
+
+def _leaves(content: Mapping[str, Any], above: str = "") -> Iterator[str]:
     for name, value in content.items():
         if name == "search" and not above:
             continue
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{above}{name}.")
         else:
-            yield f"{above}{name}", value
+            yield f"{above}{name}"

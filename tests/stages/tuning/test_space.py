@@ -59,6 +59,18 @@ def test_a_number_that_pyyaml_reads_as_text_is_a_number() -> None:
     assert found["models.ridge.alpha"] == space.Numbers(low=1e-6, high=1.0)
 
 
+def test_an_integer_that_stands_for_a_number_is_a_number() -> None:
+    # As `-S models.ridge.alpha=10` writes it.
+    found = read({"models.ridge.alpha": {"low": 0.1, "high": 1}}, alpha=10)
+    assert found["models.ridge.alpha"] == space.Numbers(low=0.1, high=1.0)
+
+
+def test_a_param_that_is_wrong_itself_is_the_only_mistake() -> None:
+    with pytest.raises(ParamsError) as error:
+        read({"models.ridge.alpha": {"low": 0.1, "high": 1}}, alpha="much")
+    assert str(error.value) == "models.ridge.alpha: must be a number, got 'much'"
+
+
 def test_choices_are_values_of_any_kind() -> None:
     found = read(
         {
