@@ -7,91 +7,31 @@ what made the folder, so that bars of another source are never continued.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import Any, cast, get_args
-from urllib.parse import quote, unquote
+from typing import Any, cast
 
 import polars as pl
 from pydantic_core import to_jsonable_python
 
 from stages import params, sources, tables
-from stages.bars import calendars
+from stages.bars import calendars, revisions
+from stages.bars.held import CONTRACTS, Held, clock, file_name
+from stages.bars.revisions import Revisions
 from stages.errors import DataError, SourceError, few
 from stages.params import DataParams
 from stages.paths import RAW
 from stages.run import log, progress, run
 from stages.sources import Kind, Request, Series
 
-CONTRACTS: Mapping[Kind, tables.Contract] = {
-    "daily": tables.RAW_DAILY,
-    "hourly": tables.RAW_HOURLY,
-    "market": tables.RAW_DAILY,
-}
-
-_PLAIN = " !#$&'()+,-.=@^_~"
-"""Marks that stay as they are in a file name, beside letters and digits."""
+REVISIONS = Path("var/revisions.csv")
+"""Which past bars the last ingest found to be others than before; no output of the stage."""
 
 _HOW_TO_ASK = ("retries", "backoff")
 """Options of a source that do not change its bars."""
-
-
-def file_name(symbol: str) -> str:
-    """The name of a symbol's file: other marks percent-encoded, so that `unquote` undoes it.
-
-    `EUR/USD` becomes `EUR%2FUSD.parquet`; `M&M`, `TCS.NS` and `^GSPC` stay.
-    """
-    name = quote(symbol, safe=_PLAIN)
-    # A leading point would hide the file.
-    return f"{'%2E' + name[1:] if name.startswith('.') else name}.parquet"
-
-
-def clock(kind: Kind) -> str:
-    """The column that says when a bar was."""
-    return "timestamp" if kind == "hourly" else "date"
-
-
-class Held(Mapping[tuple[Kind, str], date]):
-    """The newest day held per kind and symbol, and the bars themselves.
-
-    A file is read only when a source asks for it, so that a local source does not pay for it.
-    """
-
-    def __init__(self, raw: Path) -> None:
-        self._raw = raw
-
-    def __getitem__(self, key: tuple[Kind, str]) -> date:
-        file = self._file(*key)
-        if not file.is_file():
-            raise KeyError(key)
-        return cast("date", tables.read(file, [clock(key[0])]).to_series().dt.date().max())
-
-    def __iter__(self) -> Iterator[tuple[Kind, str]]:
-        for kind in get_args(Kind):
-            for file in sorted((self._raw / kind).glob("*.parquet")):
-                yield kind, unquote(file.stem)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def bars(self, kind: Kind, symbol: str) -> pl.DataFrame:
-        """The bars held, or none."""
-        file = self._file(kind, symbol)
-        return tables.read(file) if file.is_file() else tables.empty(CONTRACTS[kind])
-
-    def actions(self, symbol: str) -> pl.DataFrame:
-        """The corporate actions held of one symbol."""
-        return self._actions.filter(pl.col("symbol") == symbol)
-
-    @cached_property
-    def _actions(self) -> pl.DataFrame:
-        return tables.read(self._raw / "actions.parquet")
-
-    def _file(self, kind: Kind, symbol: str) -> Path:
-        return self._raw / kind / file_name(symbol)
 
 
 @dataclass
@@ -111,8 +51,21 @@ class Ingested:
             self.newest = max(self.newest, cast("date", days.max()))
 
 
-def ingest(data: DataParams, raw: Path) -> Ingested:
+def ingest(
+    data: DataParams,
+    raw: Path,
+    tell: Callable[[Revisions], None] | None = None,
+    *,
+    whole: bool = False,
+) -> Ingested:
     """Build `raw` anew beside the former folder, then swap; on any error the former stands.
+
+    Args:
+        data: what to bring.
+        raw: the folder.
+        tell: called before the swap with what differs from the bars held, where the same source
+            gave those.
+        whole: ask for the whole past again, also where the source would send only what follows.
 
     Raises:
         InputError: a file of the user cannot be read as bars.
@@ -121,10 +74,24 @@ def ingest(data: DataParams, raw: Path) -> Ingested:
     """
     origin = _origin(data)
     with tables.replacing(raw) as partial:
-        held = Held(raw) if _made_by(raw) == origin else None
-        done = _fill(partial, data, held)
+        comparable = _made_by(raw) == origin
+        done = _fill(partial, data, Held(raw) if comparable and not whole else None)
         (partial / "source.json").write_text(origin, encoding="utf-8")
+        if tell is not None:
+            tell(_revisions(data, raw if comparable else partial, partial))
     return done
+
+
+def _revisions(data: DataParams, held: Path, given: Path) -> Revisions:
+    def asked(kind: Kind, symbol: str) -> bool:
+        if kind == "market":
+            return symbol in data.market
+        return not data.symbols or symbol in data.symbols
+
+    def sessions_of(bars: pl.DataFrame, kind: Kind) -> pl.Series:
+        return sessions(bars, kind, data.calendar)
+
+    return revisions.between(held, given, data.as_of, sessions_of, asked)
 
 
 def _fill(folder: Path, data: DataParams, held: Held | None) -> Ingested:
@@ -255,11 +222,32 @@ def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def main() -> None:
-    """Read `data:`, fetch, write `data/raw/`, say what came in."""
+def warn(source: str, found: Revisions) -> None:
+    """Say which bars are other ones than those held, and leave the whole list."""
+    revisions.write(found.table, REVISIONS)
+    if found.past.height:
+        log.warning(
+            "ingest: %s: the past is not what it was: %s; the new numbers are taken. All: %s; "
+            "the former, if committed: dvc get . %s --rev HEAD -o var/former",
+            *(source, revisions.summary(found.past), REVISIONS, RAW),
+        )
+    if found.last.height:
+        log.info(
+            "ingest: %s: %s, the newest session held, was not final: %s",
+            *(source, found.newest, revisions.summary(found.last)),
+        )
+
+
+def bring(*, whole: bool = False) -> None:
+    """Read `data:`, fetch, write `data/raw/`, say what came in; `whole` as in `ingest`."""
     data = params.load().data
-    done = ingest(data, RAW)
+    done = ingest(data, RAW, lambda found: warn(data.source, found), whole=whole)
     log.info(summary(data, done))
+
+
+def main() -> None:
+    """Bring what is missing."""
+    bring()
 
 
 if __name__ == "__main__":

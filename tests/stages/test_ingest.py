@@ -20,8 +20,10 @@ from polars.testing import assert_frame_equal
 
 from stages import ingest as stage
 from stages import sources, tables
+from stages.bars.held import file_name
+from stages.bars.revisions import Revisions
 from stages.errors import DataError, ParamsError, SourceError, StageError
-from stages.ingest import continued, file_name, ingest, sessions, summary
+from stages.ingest import continued, ingest, sessions, summary
 from stages.params import DataParams
 
 AS_OF = date(2012, 12, 31)
@@ -258,6 +260,61 @@ def test_a_source_that_breaks_its_contract(
     assert str(caught.value) == message
 
 
+# Revisions
+
+
+def told(raw: Path, params: DataParams, **options: bool) -> list[tuple[Any, ...]]:
+    """What an ingest says of the bars held, and that it says so while they still stand."""
+    found: list[tuple[Any, ...]] = []
+    before = content(raw)
+
+    def tell(revisions: Revisions) -> None:
+        assert content(raw) == before
+        found.extend(revisions.table.select("symbol", "date", "change", "given").rows())
+
+    ingest(params, raw, tell, **options)
+    return found
+
+
+def test_a_source_that_says_something_else_of_the_past(tmp_path: Path) -> None:
+    inbox, raw = tmp_path / "inbox", tmp_path / "raw"
+    write_csv(inbox, "A", DAYS)
+    params = data(DAYS[5], "csv", [], [], path=inbox)
+    later = params.model_copy(update={"as_of": DAYS[8]})
+    assert told(raw, params) == told(raw, params) == told(raw, later) == told(raw, params) == []
+    text = (inbox / "A.csv").read_text()
+    (inbox / "A.csv").write_text(text.replace("2020-01-03,10,10,10,10", "2020-01-03,10,10,10,9.5"))
+    assert told(raw, later) == [("A", DAYS[2], "changed", 9.5)]
+    assert tables.read(raw / "daily" / "A.parquet")["close"].to_list()[2] == 9.5
+    # Bars of other options or another source are others for a reason.
+    (inbox / "A.csv").write_text(text)
+    other = data(DAYS[8], "csv", [], [], path=inbox, options={"timezone": "Asia/Kolkata"})
+    assert told(raw, other) == []
+
+
+@pytest.mark.usefixtures("own_source")
+def test_the_whole_past_is_asked_for_again_where_the_source_sends_what_follows(
+    tmp_path: Path,
+) -> None:
+    raw = tmp_path / "raw"
+    params = data(DAYS[5], "own", ["A"], [])
+    ingest(params, raw)
+    held = raw / "daily" / "A.parquet"
+    other = tables.read(held).with_columns(
+        pl.when(pl.col("date").is_in([DAYS[2], DAYS[5]]))
+        .then(7.0)
+        .otherwise("close")
+        .alias("close")
+    )
+    tables.write(other, held)
+    # The newest bar held is fetched again, the earlier one is taken for granted.
+    later = params.model_copy(update={"as_of": DAYS[7]})
+    assert told(raw, later) == [("A", DAYS[5], "changed", 1.0)]
+    assert told(raw, later, whole=True) == [("A", DAYS[2], "changed", 1.0)]
+    assert asked()[-1] == ({"A": None}, [])
+    assert told(raw, later, whole=True) == []
+
+
 # What stops
 
 
@@ -400,6 +457,38 @@ def test_the_command_says_what_it_did_in_one_line(
         "ingest: sample: 4 symbols, 11,794 daily bars to 2012-12-31, 2 market series -> data/raw"
     ]
     assert names(tmp_path / "data") == ["raw"]
+
+
+def test_the_command_says_what_changed_in_the_past(
+    tmp_path: Path,
+    repo_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write_csv(tmp_path / "inbox", "A", DAYS)
+    changes = {"source": "csv", "path": "inbox", "symbols": [], "market": [], "as_of": "2020-01-10"}
+    monkeypatch.chdir(project(tmp_path, repo_root, **changes))
+    stage.main()
+    text = Path("inbox/A.csv").read_text()
+    text = text.replace("2020-01-03,10,10,10,10,5", "2020-01-03,10,10,10,10,6")
+    Path("inbox/A.csv").write_text(text.replace("2020-01-10,10", "2020-01-10,11"))
+    with caplog.at_level("INFO", "stages"):
+        stage.main()
+    assert [record.message for record in caplog.records] == [
+        "ingest: csv: the past is not what it was: 1 changed (volume 1): A 2020-01-03 volume 5 -> "
+        "6; the new numbers are taken. All: var/revisions.csv; the former, if committed: "
+        "dvc get . data/raw --rev HEAD -o var/former",
+        "ingest: csv: 2020-01-10, the newest session held, was not final: 1 changed (open 1): "
+        "A 2020-01-10 open 10 -> 11",
+        "ingest: csv: 1 symbol, 10 daily bars to 2020-01-10 -> data/raw",
+    ]
+    assert Path("var/revisions.csv").read_text() == (
+        "kind,symbol,date,timestamp,change,column,held,given\n"
+        "daily,A,2020-01-03,,changed,volume,5.0,6.0\n"
+        "daily,A,2020-01-10,,changed,open,10.0,11.0\n"
+    )
+    stage.main()
+    assert not Path("var/revisions.csv").exists()
 
 
 def test_the_command_fails_with_one_line(tmp_path: Path, repo_root: Path) -> None:

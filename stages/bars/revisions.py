@@ -1,0 +1,283 @@
+"""Revisions: where a source gives other numbers for past bars than it gave last time.
+
+Two folders as ingest leaves them are compared, the one that is held and the one that is to replace
+it, over the span that both know: up to the newest session held, and not beyond `data.as_of`. The
+order of rows says nothing; a session that stands twice is compared twice.
+"""
+
+import filecmp
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, cast, get_args
+from urllib.parse import unquote
+
+import polars as pl
+
+from stages import tables
+from stages.bars.held import clock
+from stages.errors import StageError
+from stages.sources import Kind
+
+REVISION: tables.Contract = {
+    "kind": pl.String,
+    "symbol": pl.String,
+    "date": pl.Date,
+    "timestamp": tables.UTC,
+    "change": pl.String,
+    "column": pl.String,
+    "held": pl.Float64,
+    "given": pl.Float64,
+}
+"""One value that is no longer what it was (`changed`), or one bar that has gone (`vanished`) or
+come (`appeared`) within the past; these two have no column and no numbers. `kind` is that of a
+series, or `actions`; `date` is the session, `timestamp` is null if daily. A null among the numbers
+of a change is a value that is not there."""
+
+SessionsOf = Callable[[pl.DataFrame, Kind], pl.Series]
+"""Gives the session of each bar of a series."""
+
+LEDGER = "actions.parquet"
+
+_CHANGE = {name: REVISION[name] for name in ("change", "column", "held", "given")}
+_BAR = ("kind", "symbol", "date", "timestamp")
+
+_DERIVED = "adj_close"
+"""Follows from every later dividend: it moves without a bar having been wrong."""
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """What differs between what is held and what is to replace it.
+
+    Attributes:
+        table: in the columns of `REVISION`, by kind and symbol.
+        newest: the newest session held. A bar of it may have been fetched before the session
+            closed: that it is another now is no revision.
+    """
+
+    table: pl.DataFrame
+    newest: date
+
+    @property
+    def past(self) -> pl.DataFrame:
+        """What differs in sessions that had closed for sure: the revisions."""
+        return self.table.filter(pl.col("date") < self.newest)
+
+    @property
+    def last(self) -> pl.DataFrame:
+        """What differs in the newest session held."""
+        return self.table.filter(pl.col("date") >= self.newest)
+
+
+def compare(held: pl.DataFrame, given: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """What differs between two tables of the same columns.
+
+    Args:
+        held: the former rows.
+        given: the new ones.
+        key: the columns that say which bar a row is; every other column is a number.
+
+    Returns:
+        The key, then `change, column, held, given` as in `REVISION`, sorted by the key.
+    """
+    if held.equals(given):
+        return held.clear().select(key).with_columns(_nothing(*_CHANGE))
+    if _doubled(held, key) or _doubled(given, key):
+        # Equal rows fall out first, so that of two rows of a session the one that moved is named.
+        held, given = _without(held, given), _without(given, held)
+    pairs = _numbered(held, key).join(
+        _numbered(given, key),
+        on=[*key, "nth"],
+        how="full",
+        suffix=" given",
+        coalesce=True,
+        nulls_equal=True,
+    )
+    left, right = pl.col("there").is_null(), pl.col("there given").is_null()
+    alone = pairs.filter(left | right).with_columns(
+        pl.when(left).then(pl.lit("appeared")).otherwise(pl.lit("vanished")).alias("change"),
+        *_nothing("column", "held", "given"),
+    )
+    both = pairs.filter(~left & ~right)
+    changed = [
+        both.filter(pl.col(column).ne_missing(pl.col(f"{column} given"))).with_columns(
+            pl.lit("changed").alias("change"),
+            pl.lit(column).alias("column"),
+            pl.col(column).alias("held"),
+            pl.col(f"{column} given").alias("given"),
+        )
+        for column in held.columns
+        if column not in key
+    ]
+    # The sort is stable: within a bar the columns keep their order.
+    found = pl.concat([part.select(*key, "nth", *_CHANGE) for part in (alone, *changed)])
+    return found.sort(*key, "nth", maintain_order=True).drop("nth")
+
+
+def _doubled(frame: pl.DataFrame, key: Sequence[str]) -> bool:
+    return frame.select(key).is_duplicated().any()
+
+
+def _nothing(*columns: str) -> list[pl.Expr]:
+    return [pl.lit(None, dtype=_CHANGE[name]).alias(name) for name in columns]
+
+
+def _without(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `left` that `right` has not, each counted as often as it stands there."""
+    columns = left.columns
+    return (
+        _numbered(left, columns)
+        .join(_numbered(right, columns), on=[*columns, "nth"], how="anti", nulls_equal=True)
+        .select(columns)
+    )
+
+
+def _numbered(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """Rows that are alike in some columns, numbered; with a mark that the row is there."""
+    nth = pl.lit(0, dtype=pl.Int64)
+    if _doubled(frame, by):
+        frame = frame.sort(frame.columns)
+        nth = pl.int_range(pl.len()).over(by)
+    return frame.with_columns(nth.alias("nth"), pl.lit(value=True).alias("there"))
+
+
+def between(
+    held: Path,
+    given: Path,
+    as_of: date,
+    sessions_of: SessionsOf,
+    asked: Callable[[Kind, str], bool],
+) -> Revisions:
+    """What differs between two folders as ingest leaves them.
+
+    Files of the same bytes are not opened. A former file that cannot be read is passed over: the
+    new one mends it.
+
+    Args:
+        held: the former `data/raw/`.
+        given: the one that is to replace it.
+        as_of: the newest session that the new one knows.
+        sessions_of: gives the session of each bar.
+        asked: whether a series is still wanted; one that is not has not vanished.
+    """
+    series = [
+        (kind, file)
+        for kind in get_args(Kind)
+        for file in sorted((held / kind).glob("*.parquet"))
+        if asked(kind, unquote(file.stem))
+    ]
+    different = [(kind, file) for kind, file in series if not _same(file, given / kind / file.name)]
+    if not different and _same(held / LEDGER, given / LEDGER):
+        return Revisions(tables.empty(REVISION), date.min)
+    newest = _newest(held, sessions_of)
+    until = min(as_of, newest)
+    found = [
+        _series(kind, file, given / kind / file.name, until, sessions_of)
+        for kind, file in different
+    ]
+    symbols = {unquote(file.stem) for _, file in series}
+    found.append(_actions(held / LEDGER, given / LEDGER, symbols, until))
+    return Revisions(pl.concat([tables.empty(REVISION), *found]), newest)
+
+
+def _same(former: Path, new: Path) -> bool:
+    return new.exists() and filecmp.cmp(former, new, shallow=False)
+
+
+def _newest(raw: Path, sessions_of: SessionsOf) -> date:
+    last = date.min
+    for kind in get_args(Kind):
+        for file in (raw / kind).glob("*.parquet"):
+            times = _read(file, [clock(kind)])
+            if times is not None and times.height:
+                last = max(last, cast("date", sessions_of(times, kind).max()))
+    return last
+
+
+def _series(
+    kind: Kind, former: Path, new: Path, until: date, sessions_of: SessionsOf
+) -> pl.DataFrame:
+    held = _read(former)
+    if held is None:
+        return tables.empty(REVISION)
+    given = tables.read(new) if new.exists() else held.clear()
+    held, given = (
+        bars.with_columns(sessions_of(bars, kind).alias("session")).filter(
+            pl.col("session") <= until
+        )
+        for bars in (held, given)
+    )
+    found = compare(held, given, ["symbol", "session", clock(kind)])
+    time = pl.col("timestamp") if kind == "hourly" else pl.lit(None, dtype=tables.UTC)
+    return found.select(
+        pl.lit(kind).alias("kind"),
+        "symbol",
+        pl.col("session").alias("date"),
+        time.alias("timestamp"),
+        *_CHANGE,
+    )
+
+
+def _actions(former: Path, new: Path, symbols: Collection[str], until: date) -> pl.DataFrame:
+    held = _read(former)
+    if held is None:
+        return tables.empty(REVISION)
+    held, given = (
+        table.filter(pl.col("symbol").is_in(symbols), pl.col("date") <= until)
+        for table in (held, tables.read(new))
+    )
+    found = compare(held, given, ["symbol", "date"])
+    time = pl.lit(None, dtype=tables.UTC).alias("timestamp")
+    return found.select(pl.lit("actions").alias("kind"), "symbol", "date", time, *_CHANGE)
+
+
+def _read(file: Path, columns: Sequence[str] | None = None) -> pl.DataFrame | None:
+    try:
+        return tables.read(file, columns)
+    except StageError:
+        return None
+
+
+def summary(table: pl.DataFrame) -> str:
+    """How many bars changed, vanished and appeared, in which columns, and the first few of them.
+
+    What follows from dividends alone is named last.
+    """
+    bars = table.group_by("change").agg(pl.struct(_BAR).n_unique())
+    counts: dict[str, int] = dict(bars.iter_rows())
+    values = table["column"].drop_nulls().value_counts(sort=True)
+    columns = ", ".join(f"{name} {count:,}" for name, count in values.iter_rows())
+    parts = [
+        f"{counts[change]:,} {change}" + (f" ({columns})" if change == "changed" else "")
+        for change in ("changed", "vanished", "appeared")
+        if change in counts
+    ]
+    order = table.sort(pl.col("column").eq_missing(_DERIVED), maintain_order=True)
+    named = ", ".join(map(_name, order.head(_NAMED).iter_rows(named=True)))
+    rest = f" and {table.height - _NAMED:,} more" if table.height > _NAMED else ""
+    return f"{', '.join(parts)}: {named}{rest}"
+
+
+def _name(row: dict[str, Any]) -> str:
+    when = row["date"] if row["timestamp"] is None else f"{row['timestamp']:%Y-%m-%d %H:%M} UTC"
+    what = "action of " if row["kind"] == "actions" else ""
+    bar = f"{row['symbol']} {what}{when}"
+    if row["change"] != "changed":
+        return f"{bar} {row['change']}"
+    held, given = (
+        "none" if row[name] is None else f"{row[name]:.12g}" for name in ("held", "given")
+    )
+    return f"{bar} {row['column']} {held} -> {given}"
+
+
+def write(table: pl.DataFrame, path: Path) -> None:
+    """Leave the whole list as CSV, or no file where there is nothing to list."""
+    if table.is_empty():
+        path.unlink(missing_ok=True)
+        return
+    with tables.replacing(path) as partial:
+        table.write_csv(partial)
