@@ -20,7 +20,12 @@ FORECAST_OUTPUTS = ("return", "lower", "upper", "probability")
 
 
 class Session:
-    """A graph ready to run on one thread, so that a sum is the same everywhere."""
+    """A graph ready to run on one thread, so that a sum is the same everywhere.
+
+    Attributes:
+        inputs: what it takes: `features`, and some of `scale` and `symbol`.
+        width: how many features.
+    """
 
     def __init__(self, model: "ModelProto | bytes | Path") -> None:
         if isinstance(model, bytes):
@@ -31,7 +36,9 @@ class Session:
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        self._inputs = [entry.name for entry in self._session.get_inputs()]
+        given = {entry.name: entry.shape for entry in self._session.get_inputs()}
+        self.inputs = tuple(given)
+        self.width: int = given[INPUT][1]
 
     def __call__(
         self,
@@ -41,7 +48,7 @@ class Session:
     ) -> dict[str, npt.NDArray[np.float32]]:
         """Run the graph on rows, a block at a time; returns its outputs, (rows,) each."""
         given: dict[str, Any] = {INPUT: features, SCALE: scale, SYMBOL: symbol}
-        inputs = {name: given[name] for name in self._inputs}
+        inputs = {name: given[name] for name in self.inputs}
         names = [entry.name for entry in self._session.get_outputs()]
         blocks = [
             self._session.run(

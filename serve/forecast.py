@@ -1,0 +1,272 @@
+"""Forecasts of a bundle, as values: from which row, what the graph says, for which session."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from serve.bundle import Bundle, Model
+from serve.problems import ProblemError
+from stages.errors import few
+
+_EPOCH = date(1970, 1, 1)
+_REMEMBERED = 100_000
+"""Forecasts that are kept: the same row gives the same forecast."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What one model says of one row.
+
+    Attributes:
+        inputs: the features by name, as JSON; a float32 in its shortest decimal form.
+        scale: recent volatility, by which the interval is scaled.
+        symbol_index: the symbol's place in a graph with one model per symbol.
+    """
+
+    symbol: str
+    horizon: str
+    sessions: int
+    as_of: date
+    target_date: date | None
+    last_close: float
+    predicted_return: float
+    lower: float
+    upper: float
+    level: float
+    probability: float
+    model_md5: str
+    model_version: str | None
+    inputs: str
+    scale: float
+    symbol_index: int | None
+
+
+class Row(NamedTuple):
+    """What a model forecasts from.
+
+    Attributes:
+        symbol: whose bar it is.
+        bar: its session, in days since 1970-01-01.
+        close: its close, as traded.
+        features: float32, (features,), in the order of the card.
+        scale: recent volatility.
+    """
+
+    symbol: str
+    bar: int
+    close: float
+    features: npt.NDArray[np.float32]
+    scale: float
+
+
+@dataclass
+class Forecaster:
+    """Forecasts from the rows of a bundle, each computed once."""
+
+    bundle: Bundle
+    _known: dict[tuple[str, str, int], Forecast] = field(default_factory=dict)
+
+    def model(self, horizon: str) -> Model:
+        """The model of a horizon.
+
+        Raises:
+            ProblemError: 404, there is none.
+        """
+        model = self.bundle.models.get(horizon)
+        if model is None:
+            known = list(self.bundle.models)
+            raise ProblemError(
+                404,
+                f"unknown horizon {horizon!r}{nearest(horizon, known)}; "
+                f"there are {', '.join(known)}",
+                "unknown-horizon",
+            )
+        return model
+
+    def symbol(self, name: str | None) -> str:
+        """A symbol that can be asked for, the first of params.yaml by default.
+
+        Raises:
+            ProblemError: 404, there is no such symbol; near ones are named.
+        """
+        if name is None:
+            return self.bundle.symbols[0]
+        if name not in self.bundle.rows:
+            raise ProblemError(
+                404,
+                f"unknown symbol {name!r}{nearest(name, list(self.bundle.rows))}; "
+                "GET /symbols lists them",
+                "unknown-symbol",
+            )
+        return name
+
+    def row(self, symbol: str, as_of: date | None) -> int:
+        """The newest bar of a symbol up to a day, as its index in `Bundle.rows`.
+
+        Raises:
+            ProblemError: 422, the day is after the newest session that the revision knows, or
+                before the oldest bar that it keeps.
+        """
+        days = self.bundle.rows[symbol].days
+        if as_of is None:
+            return len(days) - 1
+        if as_of > self.bundle.as_of:
+            raise ProblemError(
+                422,
+                f"as_of {as_of} is after {self.bundle.as_of}, the newest session that this "
+                "revision knows; leave it out for the newest bar",
+                "future-as-of",
+            )
+        found = int(np.searchsorted(days, (as_of - _EPOCH).days, side="right")) - 1
+        if found < 0:
+            raise ProblemError(
+                422,
+                f"as_of {as_of} is before {day(int(days[0]))}, the oldest bar of {symbol} that "
+                "this revision keeps",
+                "as-of-too-old",
+            )
+        return found
+
+    def known(self, model: Model, symbol: str, row: int) -> Forecast:
+        """The forecast from a row that `row` found.
+
+        Raises:
+            ProblemError: 422, the symbol has too few bars there, or no model.
+        """
+        key = (model.name, symbol, row)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            rows = self.bundle.rows[symbol]
+            found = self._known[key] = self.one(
+                model,
+                Row(
+                    symbol=symbol,
+                    bar=int(rows.days[row]),
+                    close=float(rows.closes[row]),
+                    features=rows.features[model.name][row],
+                    scale=float(rows.scales[model.name][row]),
+                ),
+            )
+        return found
+
+    def one(self, model: Model, row: Row) -> Forecast:
+        """Run a model on one row.
+
+        Raises:
+            ProblemError: 422, a feature is not known there, or the symbol has no model.
+        """
+        check_complete(model, row)
+        index = symbol_index(model, row.symbol)
+        found = model.session(
+            row.features.reshape(1, -1),
+            np.array([[row.scale]], np.float32),
+            np.array([[index or 0]], np.int64),
+        )
+        target = self.bundle.target(row.bar, model.card.sessions)
+        return Forecast(
+            symbol=row.symbol,
+            horizon=model.name,
+            sessions=model.card.sessions,
+            as_of=day(row.bar),
+            target_date=None if target is None else day(target),
+            last_close=row.close,
+            predicted_return=float(found["return"][0]),
+            lower=float(found["lower"][0]),
+            upper=float(found["upper"][0]),
+            level=model.card.interval.level,
+            probability=float(found["probability"][0]),
+            model_md5=model.md5,
+            model_version=self.bundle.revision.versions.get(model.name),
+            inputs=as_json(model.card.features, row.features),
+            scale=row.scale,
+            symbol_index=index,
+        )
+
+
+def check_complete(model: Model, row: Row) -> None:
+    """Refuse a row with a feature that is not known.
+
+    Raises:
+        ProblemError: 422, naming the first such features.
+    """
+    if np.isfinite(row.features).all() and np.isfinite(row.scale):
+        return
+    names = np.array([*model.card.features, model.card.scale])
+    missing = names[~np.isfinite(np.append(row.features, np.float32(row.scale)))]
+    raise ProblemError(
+        422, f"{row.symbol}: too few bars for {few(dict.fromkeys(missing), 3)}", "too-few-bars"
+    )
+
+
+def symbol_index(model: Model, symbol: str) -> int | None:
+    """The place of a symbol in a graph with one model per symbol; None in a pooled one.
+
+    Raises:
+        ProblemError: 422, the symbol has no model.
+    """
+    if not model.per_symbol:
+        return None
+    if symbol not in model.card.symbols:
+        raise ProblemError(
+            422,
+            f"{symbol}: the {model.name} forecast has one model per symbol and none for it; "
+            f"it has {', '.join(model.card.symbols[:5])}",
+            "no-model",
+        )
+    return model.card.symbols.index(symbol)
+
+
+def as_json(names: Sequence[str], values: npt.NDArray[np.float32]) -> str:
+    """Features by name, exactly: a float32 in the shortest form that gives it back."""
+    content = dict(zip(names, values, strict=True))
+    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+
+
+def body(forecast: Forecast, revision: str, identifier: str, created_at: str) -> dict[str, Any]:
+    """A forecast in the shape of `schemas.Prediction`."""
+    close = forecast.last_close
+    return {
+        "id": identifier,
+        "symbol": forecast.symbol,
+        "horizon": forecast.horizon,
+        "sessions": forecast.sessions,
+        "as_of": forecast.as_of,
+        "target_date": forecast.target_date,
+        "last_close": close,
+        "predicted_return": forecast.predicted_return,
+        "predicted_close": close * (1 + forecast.predicted_return),
+        "probability_of_rise": forecast.probability,
+        "interval": {
+            "level": forecast.level,
+            "lower_return": forecast.lower,
+            "upper_return": forecast.upper,
+            "lower_close": close * (1 + forecast.lower),
+            "upper_close": close * (1 + forecast.upper),
+        },
+        "model": {
+            "revision": revision,
+            "md5": forecast.model_md5,
+            "version": forecast.model_version,
+        },
+        "created_at": created_at,
+    }
+
+
+def day(number: int) -> date:
+    """A date from days since 1970-01-01."""
+    return _EPOCH + timedelta(days=number)
+
+
+def nearest(wanted: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    """A hint at the names that may have been meant."""
+    close = difflib.get_close_matches(wanted.upper(), [name.upper() for name in known], n=3)
+    names = [name for name in known if name.upper() in close]
+    return f" (did you mean {' or '.join(names)}?)" if names else ""

@@ -1,0 +1,101 @@
+"""The tables of the prediction log, for SQLite and PostgreSQL alike."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData()
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC, with its zone on both ways; SQLite itself keeps none."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To what the database keeps."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From what the database keeps."""
+        del dialect
+        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC)
+
+
+prediction_logs = Table(
+    "prediction_logs",
+    metadata,
+    # UUIDv7 in its text form: sorts by time, so that a span of time is a span of ids.
+    Column("id", String(36), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("client", String(64)),
+    # `latest` (a bar of the revision), `bars` (the caller's own) or `rows` (the caller's features).
+    Column("source", String(8), nullable=False),
+    Column("symbol", String(64), nullable=False),
+    Column("horizon", String(64), nullable=False),
+    Column("sessions", Integer, nullable=False),
+    Column("as_of", Date),
+    Column("target_date", Date),
+    Column("last_close", Float(53)),
+    Column("predicted_return", Float(53), nullable=False),
+    Column("lower", Float(53), nullable=False),
+    Column("upper", Float(53), nullable=False),
+    Column("level", Float(53), nullable=False),
+    Column("probability", Float(53), nullable=False),
+    Column("revision", String(64), nullable=False),
+    Column("model_md5", String(32), nullable=False),
+    Column("model_version", String(32)),
+    # JSON by name, each float32 in the shortest form that gives it back.
+    Column("inputs", Text, nullable=False),
+    Column("scale", Float(53), nullable=False),
+    Column("symbol_index", BigInteger),
+    Index("prediction_logs_of_a_symbol", "symbol", "horizon", "id"),
+)
+
+label_store = Table(
+    "label_store",
+    metadata,
+    Column(
+        "prediction_id",
+        String(36),
+        ForeignKey("prediction_logs.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("actual_return", Float(53), nullable=False),
+    Column("actual_close", Float(53)),
+    Column("observed_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("client", String(64)),
+)
+
+Row = dict[str, Any]
+"""One row of a table, by column, in values that every driver takes: text, numbers, None.
+
+Dates and moments are text as SQLite keeps them (`2012-12-31`, and `moment` below); PostgreSQL reads
+the same.
+"""
+
+
+def moment(value: datetime) -> str:
+    """A moment as text, in UTC: what SQLAlchemy itself would write to SQLite."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

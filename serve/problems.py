@@ -1,0 +1,105 @@
+"""Errors as problem+json (RFC 9457): one line that says what is wrong and what to do about it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import orjson
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """The body of every answer that is no success."""
+
+    type: str = Field("about:blank", description="A name of the kind of problem.")
+    title: str = Field(examples=["Unprocessable Content"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["unknown symbol 'APPL'; did you mean AAPL?"])
+    request_id: str | None = Field(None, description="The id in the server's log of requests.")
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem.
+
+    Args:
+        status: of HTTP.
+        detail: one line for the caller.
+        kind: a name for programs, such as `unknown-symbol`.
+        headers: such as `Retry-After`.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        kind: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.kind = kind
+        self.headers = headers
+
+
+def response(
+    status: int,
+    detail: str,
+    kind: str = "",
+    headers: Mapping[str, str] | None = None,
+    request_id: str | None = None,
+) -> Response:
+    """The answer that carries a problem."""
+    body = {
+        "type": f"/problems/{kind}" if kind else "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": " ".join(detail.split()),
+        "request_id": request_id,
+    }
+    return Response(orjson.dumps(body), status, dict(headers or {}), MEDIA_TYPE)
+
+
+def _request_id(request: Request) -> str | None:
+    found: str | None = request.scope.get("request_id")
+    return found
+
+
+async def on_problem(request: Request, error: Exception) -> Response:
+    """Answer for a `ProblemError`."""
+    assert isinstance(error, ProblemError)  # noqa: S101  # registered for it alone
+    return response(error.status, error.detail, error.kind, error.headers, _request_id(request))
+
+
+async def on_http(request: Request, error: Exception) -> Response:
+    """Answer for what the framework refuses: no such path, no such method."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
+    return response(error.status_code, error.detail, "", error.headers, _request_id(request))
+
+
+async def on_invalid(request: Request, error: Exception) -> Response:
+    """Answer for a request that does not fit its schema: where, what, and what was given."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for it alone
+    mistakes = []
+    for found in error.errors()[:5]:
+        where = ".".join(str(part) for part in found["loc"] if part != "body")
+        mistakes.append(f"{where}: {found['msg']}" if where else found["msg"])
+    rest = len(error.errors()) - len(mistakes)
+    more = f"; and {rest} more" if rest > 0 else ""
+    return response(422, "; ".join(mistakes) + more, "invalid-request", None, _request_id(request))
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """The problems that an endpoint may answer with, for its documentation."""
+    return {
+        status: {
+            "model": Problem,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            "description": HTTPStatus(status).phrase,
+        }
+        for status in statuses
+    }

@@ -1,0 +1,176 @@
+"""What runs, whether it is well, and what can be asked of it."""
+
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from serve import problems
+from serve.schemas import ModelReference
+from serve.service import Service, ServiceDep
+
+NAME = "stock-forecasting-pipeline"
+
+routes = APIRouter(tags=["server"])
+
+
+class Version(BaseModel):
+    """What runs."""
+
+    name: str
+    revision: str = Field(description="The commit that is checked out and serves.")
+    models: dict[str, ModelReference]
+    as_of: date = Field(description="The newest session that the revision knows.")
+    loaded_at: datetime
+    uptime_seconds: float
+
+
+class Check(BaseModel):
+    """The state of one part."""
+
+    status: Literal["ok", "degraded", "down"]
+    detail: str
+
+
+class Health(BaseModel):
+    """The state of the server, and of each of its parts."""
+
+    status: Literal["ok", "degraded", "down"]
+    checks: dict[str, Check]
+
+
+class Symbol(BaseModel):
+    """What can be forecast."""
+
+    symbol: str
+    first: date = Field(description="Its oldest bar that can be asked for.")
+    last: date
+    close: float
+
+
+class Horizon(BaseModel):
+    """How far a forecast reaches."""
+
+    horizon: str
+    sessions: int
+    model: ModelReference
+
+
+@routes.get("/", response_model=Version, responses=problems.documented(429, 503))
+@routes.get("/version", response_model=Version, responses=problems.documented(429, 503))
+async def version(service: ServiceDep) -> Version:
+    """What runs: the revision, its models, the newest session that it knows."""
+    bundle = service.forecaster.bundle
+    return Version(
+        name=NAME,
+        revision=bundle.revision.name,
+        models={name: _reference(service, name) for name in bundle.models},
+        as_of=bundle.as_of,
+        loaded_at=datetime.fromtimestamp(bundle.loaded_at, UTC),
+        uptime_seconds=(datetime.now(UTC) - service.started_at).total_seconds(),
+    )
+
+
+@routes.get("/health/live")
+async def live() -> Check:
+    """Whether the process answers at all."""
+    return Check(status="ok", detail="answers")
+
+
+UNWELL: dict[int | str, dict[str, Any]] = {
+    503: {"model": Health, "description": "It cannot answer predictions."}
+}
+
+
+@routes.get("/health", responses=UNWELL)
+@routes.get("/health/ready", responses=UNWELL)
+async def health(service: ServiceDep, response: Response) -> Health:
+    """Whether predictions can be answered, and what is wrong where not."""
+    checks = {
+        "bundle": _bundle(service),
+        "prediction_log": _log(service),
+        "features": _features(service),
+    }
+    states = [check.status for check in checks.values()]
+    worst = next((state for state in ("down", "degraded") if state in states), "ok")
+    response.status_code = 503 if worst == "down" else 200
+    return Health.model_validate({"status": worst, "checks": checks})
+
+
+@routes.get("/symbols", responses=problems.documented(401, 403, 429, 503))
+async def symbols(service: ServiceDep) -> list[Symbol]:
+    """The symbols that can be asked for, in the order of params.yaml."""
+    bundle = service.forecaster.bundle
+    from serve.forecast import day
+
+    order = [*bundle.symbols, *(name for name in bundle.rows if name not in bundle.symbols)]
+    return [
+        Symbol(
+            symbol=name,
+            first=day(int(rows.days[0])),
+            last=day(int(rows.days[-1])),
+            close=float(rows.closes[-1]),
+        )
+        for name in order
+        for rows in (bundle.rows[name],)
+    ]
+
+
+@routes.get("/horizons", responses=problems.documented(401, 403, 429, 503))
+async def horizons(service: ServiceDep) -> list[Horizon]:
+    """The horizons that can be asked for."""
+    return [
+        Horizon(horizon=name, sessions=model.card.sessions, model=_reference(service, name))
+        for name, model in service.forecaster.bundle.models.items()
+    ]
+
+
+@routes.get("/model/info", responses=problems.documented(401, 403, 429, 503))
+async def model_info(service: ServiceDep) -> dict[str, dict[str, Any]]:
+    """The model card of every horizon: how its forecast was made, and its scores."""
+    return {
+        name: {**model.document, "hold_out": model.scores.get("all")}
+        for name, model in service.forecaster.bundle.models.items()
+    }
+
+
+def _reference(service: Service, horizon: str) -> ModelReference:
+    bundle = service.forecaster.bundle
+    return ModelReference(
+        revision=bundle.revision.name,
+        md5=bundle.models[horizon].md5,
+        version=bundle.revision.versions.get(horizon),
+    )
+
+
+def _bundle(service: Service) -> Check:
+    follower = service.follower
+    if follower.current is None:
+        return Check(status="down", detail=follower.problem or "not loaded yet")
+    name = follower.current.bundle.revision.name
+    if follower.problem is not None:
+        return Check(status="degraded", detail=f"{follower.problem}; {name} goes on serving")
+    return Check(status="ok", detail=f"serves {name}")
+
+
+def _log(service: Service) -> Check:
+    if service.writer.problem is not None:
+        return Check(status="down", detail=service.writer.problem)
+    return Check(status="ok", detail=f"{service.writer.queue} answers wait for it")
+
+
+def _features(service: Service) -> Check:
+    """How old the newest bar is by the sessions that the revision itself could name."""
+    if service.follower.current is None:
+        return Check(status="down", detail="no revision is loaded")
+    bundle = service.follower.current.bundle
+    today = (datetime.now(UTC).date() - date(1970, 1, 1)).days
+    newest = max(int(rows.days[-1]) for rows in bundle.rows.values())
+    missed = int(((bundle.sessions > newest) & (bundle.sessions < today)).sum())
+    if missed == 0:
+        return Check(status="ok", detail=f"the newest bar is of {bundle.as_of}")
+    return Check(
+        status="degraded",
+        detail=f"the newest bar is {missed} or more sessions old; `make refresh` brings newer ones",
+    )

@@ -1,0 +1,130 @@
+"""What callers send and get, as pydantic models: the contract that the OpenAPI document shows."""
+
+from datetime import date, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat
+
+Return = Annotated[float, Field(description="A return over the horizon, as a fraction.")]
+
+
+class Strict(BaseModel):
+    """Base of what callers send: an unknown field is a mistake, not a wish that is ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class PredictRequest(Strict):
+    """Which bar to forecast from."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"symbol": "AAPL"}, {"symbol": "IBM"}]}
+    )
+
+    symbol: str | None = Field(
+        None, min_length=1, max_length=64, description="By default the first of params.yaml."
+    )
+    as_of: date | None = Field(
+        None, description="Forecast from the newest bar up to this day; by default the newest."
+    )
+
+
+class Interval(BaseModel):
+    """The prediction interval."""
+
+    level: float = Field(description="Share of outcomes that it is to hold.", examples=[0.9])
+    lower_return: Return
+    upper_return: Return
+    lower_close: float
+    upper_close: float
+
+
+class ModelReference(BaseModel):
+    """Which model made a forecast."""
+
+    revision: str = Field(description="The commit that is checked out.")
+    md5: str = Field(description="Of the model's file, as dvc.lock has it.")
+    version: str | None = Field(description="Its release, if it has one.", examples=["v1.1.0"])
+
+
+class Prediction(BaseModel):
+    """One forecast, as it is in the prediction log."""
+
+    id: str = Field(description="UUIDv7; ground truth is sent to /labels under it.")
+    symbol: str = Field(examples=["AAPL"])
+    horizon: str = Field(examples=["short"])
+    sessions: int = Field(description="Length of the horizon.", examples=[1])
+    as_of: date = Field(description="Session of the bar that it was made from.")
+    target_date: date | None = Field(
+        description="Session that it is for; null where the exchange's calendar ends before."
+    )
+    last_close: float = Field(description="Close of that bar, as traded.")
+    predicted_return: Return
+    predicted_close: float
+    probability_of_rise: float = Field(ge=0, le=1)
+    interval: Interval
+    model: ModelReference
+    created_at: datetime
+
+
+class Bar(Strict):
+    """One daily bar of the caller's own."""
+
+    date: date
+    open: PositiveFloat
+    high: PositiveFloat
+    low: PositiveFloat
+    close: PositiveFloat
+    volume: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    adj_close: PositiveFloat | None = Field(
+        None, description="Adjusted for splits and dividends; by default the close."
+    )
+
+
+class BarsRequest(Strict):
+    """The caller's own bars, oldest first; features are computed as in training."""
+
+    symbol: str = Field("custom", min_length=1, max_length=64)
+    horizon: str | None = Field(None, description="By default every horizon.")
+    bars: list[Bar] = Field(min_length=1, max_length=5_000)
+
+
+class Predictions(BaseModel):
+    """Several forecasts, in the order that was asked."""
+
+    predictions: list[Prediction]
+
+
+class Scores(BaseModel):
+    """What a forecast was worth on bars that no model had seen; see docs/forecasting.md."""
+
+    rows: int
+    mae: float | None
+    rmse: float | None
+    r2: float | None
+    oos_r2: float | None
+    p_value: float | None
+    direction: float | None
+    auc: float | None
+    f1: float | None
+    precision: float | None
+    recall: float | None
+    brier: float | None
+    coverage: float | None
+    width: float | None
+    rank_ic: float | None
+
+
+class Scored(Prediction):
+    """A forecast, with what forecasts of its kind were worth."""
+
+    scores: Scores | None = Field(
+        description="Of this symbol on the hold-out; null if it had none."
+    )
+
+
+class SymbolPredictions(BaseModel):
+    """Every horizon's forecast of one symbol."""
+
+    symbol: str
+    predictions: list[Scored]

@@ -1,0 +1,128 @@
+"""What a running server holds: the revision that answers, and the log that answers go to."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from uuid_utils import uuid7
+
+from serve import forecast
+from serve.follow import Follower
+from serve.forecast import Forecast, Forecaster
+from serve.log.engine import connect
+from serve.log.schema import Row, metadata, moment
+from serve.log.writer import LogDownError, LogWriter
+from serve.problems import ProblemError
+from serve.settings import Settings
+
+RETRY_AFTER = {"Retry-After": "1"}
+
+
+class Service:
+    """One server process.
+
+    Attributes:
+        settings: of the server.
+        follower: holds the revision that answers.
+        engine: of the prediction log.
+        writer: makes its rows durable.
+        started_at: when.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.follower = Follower(settings.root, settings.revision)
+        self.engine = connect(settings.log_url, settings.log_timeout)
+        self.writer = LogWriter(self.engine, settings.log_timeout, settings.log_backlog)
+        self.started_at = datetime.now(UTC)
+
+    async def start(self) -> None:
+        """Load what is checked out, open the log, begin to follow."""
+        self.follower.look()
+        self.follower.start()
+        metadata.create_all(self.engine)
+        await self.writer.start()
+
+    async def stop(self) -> None:
+        """Write what waits, and end."""
+        await self.follower.stop()
+        await self.writer.stop()
+        self.engine.dispose()
+
+    @property
+    def forecaster(self) -> Forecaster:
+        """The forecasts of the revision that answers.
+
+        Raises:
+            ProblemError: 503, none could be loaded yet.
+        """
+        current = self.follower.current
+        if current is None:
+            raise ProblemError(
+                503,
+                f"no revision could be loaded: {self.follower.problem}",
+                "no-revision",
+                RETRY_AFTER,
+            )
+        return current
+
+    async def record(
+        self, forecasts: Sequence[Forecast], revision: str, source: str, request: Request
+    ) -> list[dict[str, Any]]:
+        """Log forecasts; returns them as answers once they are durable.
+
+        Raises:
+            ProblemError: 503, the log is away.
+        """
+        now = datetime.now(UTC)
+        created_at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        logged_at = moment(now)
+        scope = request.scope
+        client, request_id = scope.get("client_name"), scope.get("request_id") or ""
+        answers, rows = [], []
+        for made in forecasts:
+            identifier = str(uuid7())
+            answers.append(forecast.body(made, revision, identifier, created_at))
+            row: Row = {
+                "id": identifier,
+                "created_at": logged_at,
+                "request_id": request_id,
+                "client": client,
+                "source": source,
+                "symbol": made.symbol,
+                "horizon": made.horizon,
+                "sessions": made.sessions,
+                "as_of": made.as_of.isoformat(),
+                "target_date": made.target_date and made.target_date.isoformat(),
+                "last_close": made.last_close,
+                "predicted_return": made.predicted_return,
+                "lower": made.lower,
+                "upper": made.upper,
+                "level": made.level,
+                "probability": made.probability,
+                "revision": revision,
+                "model_md5": made.model_md5,
+                "model_version": made.model_version,
+                "inputs": made.inputs,
+                "scale": made.scale,
+                "symbol_index": made.symbol_index,
+            }
+            rows.append(row)
+        try:
+            await self.writer.append(rows)
+        except LogDownError as error:
+            raise ProblemError(
+                503, f"the prediction log is away: {error}", "log-away", RETRY_AFTER
+            ) from None
+        return answers
+
+
+async def service_of(request: Request) -> Service:
+    """The service of the app that a request came to."""
+    # Were it no coroutine, FastAPI would hand it to a thread: 200 us a request.
+    found: Service = request.app.state.service
+    return found
+
+
+ServiceDep = Annotated[Service, Depends(service_of)]
