@@ -41,10 +41,12 @@ table: install ## Show the results of the last run again
 test: install-dev ## Run the whole test suite; ARGS go to pytest
 	@$(PY) -m pytest -n 2 $(ARGS)
 
-lint: install-dev ## Check style and types
+lint: install-dev ## Check style and types, workflows and scripts
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@"$(VENV)/bin/shellcheck" $(filter-out %.py,$(wildcard .ci/*))
+	@"$(VENV)/bin/actionlint" .github/workflows/*.yml
 
 format: install-dev ## Mend what the linter can mend, and format
 	@$(PY) -m ruff check --fix --show-fixes .

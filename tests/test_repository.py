@@ -20,7 +20,7 @@ TOP_LEVEL = {
     *("dvc.yaml", "params.yaml", "dvc.lock", "data", "stages", "models", "metrics"),
     *("great_expectations", "tests", "requirements.in", "requirements.txt"),
     *("requirements-dev.in", "requirements-dev.txt", "pyproject.toml", "Makefile", "README.md"),
-    *("LICENSE", ".ci", ".dvc", ".dvcignore", ".gitignore", ".gitattributes"),
+    *("LICENSE", ".ci", ".github", ".dvc", ".dvcignore", ".gitignore", ".gitattributes"),
     ".pre-commit-config.yaml",
 }
 
@@ -239,7 +239,7 @@ def ci(root: Path) -> str:
     return (root / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("script", [".ci/run", ".ci/install"])
+@pytest.mark.parametrize("script", [".ci/run", ".ci/install", ".ci/metrics-diff", ".ci/push-data"])
 def test_scripts_are_well_formed_and_executable(repo_root: Path, script: str) -> None:
     path = repo_root / script
     assert os.access(path, os.X_OK)
