@@ -5,19 +5,17 @@ the candidates, the baselines), a verdict, the newest forecasts, and where to lo
 is marked only where it means something: see `marked`.
 """
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stages import params
+from stages import console, params
 from stages.errors import InputError
 from stages.forecast.models import BASELINES
 from stages.params import Params
@@ -36,9 +34,6 @@ TOO_GOOD = 0.02
 
 FORECASTS = 20
 """Symbols whose newest forecast is shown; the file has all."""
-
-PIPED_WIDTH = 120
-"""Characters in a line where no terminal says how wide it is."""
 
 
 class Column(NamedTuple):
@@ -169,7 +164,7 @@ def _claim(skill: float, p_value: float | None, sessions: int) -> str:
 def scores_table(scores: Scores, title: str, width: int) -> Table:
     """One horizon's table, of as many columns as fit into the width."""
     marks = marked(scores)
-    table = _table(title)
+    table = console.table(title)
     table.add_column("model")
     cells = {
         column: [
@@ -199,7 +194,7 @@ def scores_table(scores: Scores, title: str, width: int) -> Table:
 
 def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
     """The newest forecast of each symbol: returns in percent, with interval and probability."""
-    table = _table(f"{horizon}: newest forecasts")
+    table = console.table(f"{horizon}: newest forecasts")
     table.add_column("symbol")
     for title in ("bar", "close", "for", "return %", "interval %", "P(rise) %"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -240,19 +235,6 @@ def next_steps(horizons: Sequence[str]) -> Iterator[tuple[str, str]]:
     yield "an experiment", "dvc exp run -S 'features.sma=[5,20]', dvc exp show"
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-
-
 def _number(value: float | None, form: str) -> str:
     """A number as text: `-` where there is none, `%` in the format for percent."""
     if value is None:
@@ -272,35 +254,28 @@ def _wide(title: str, texts: "Sequence[str] | Mapping[str, object] | map[str]") 
     return max(len(text) for text in (title, *texts)) + 2
 
 
-def show(console: Console, settings: Params, results: Mapping[str, Result]) -> None:
+def show(screen: Console, settings: Params, results: Mapping[str, Result]) -> None:
     """Print the results of every horizon, and what to look at next."""
-    console.print()
+    screen.print()
     for horizon, result in results.items():
         sessions = settings.horizons[horizon]
         title = f"{horizon}: return over {sessions} session{'s' * (sessions > 1)}, on the hold-out"
-        console.print(scores_table(result.scores, title, console.width))
-        console.print(Text(verdict(result.scores[SERVED], sessions), style="bold"))
-        console.print()
-        console.print(forecasts_table(result.forecasts, horizon))
-        console.print()
+        screen.print(scores_table(result.scores, title, screen.width))
+        screen.print(Text(verdict(result.scores[SERVED], sessions), style="bold"))
+        screen.print()
+        screen.print(forecasts_table(result.forecasts, horizon))
+        screen.print()
     steps = Table("Look at", "", box=None, pad_edge=False)
     for what, where in next_steps(list(results)):
         steps.add_row(what, where)
-    console.print(steps)
+    screen.print(steps)
 
 
 def main() -> None:
-    """Print the results; to a pipe or a file without colours and trailing blanks."""
+    """Print the results."""
     settings = params.load()
     results = {horizon: load(horizon) for horizon in settings.horizons}
-    console = Console(highlight=False)
-    if console.is_terminal:
-        show(console, settings, results)
-        return
-    plain = Console(highlight=False, width=PIPED_WIDTH, color_system=None)
-    with plain.capture() as captured:
-        show(plain, settings, results)
-    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    console.page(lambda screen: show(screen, settings, results))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """How every stage runs: one log line of what it did, one line of error, and an exit status."""
 
+import argparse
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from tqdm import tqdm
 
@@ -30,6 +31,10 @@ def run(main: Callable[[], None]) -> None:
     log.setLevel(os.environ.get("LOG_LEVEL", "INFO").upper())
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough, as `| head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except StageError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from None
@@ -46,6 +51,21 @@ def arguments(*names: str) -> list[str]:
         asked = " ".join(f"<{name}>" for name in names)
         raise StageError(f"expected {asked}, got {' '.join(given) or 'nothing'}; see --help")
     return given
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line whose mistakes are told in one line; `run` answers `--help`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(add_help=False, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong.
+
+        Raises:
+            StageError: always.
+        """
+        raise StageError(f"{message}; see --help")
 
 
 def progress(items: Iterable[_T], label: str, total: int | None = None) -> Iterable[_T]:

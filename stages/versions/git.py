@@ -1,22 +1,24 @@
 """Questions to git, and the few things it is told to do."""
 
 import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stages.errors import VersionError
 
 
-def git(*arguments: str, folder: Path | None = None) -> str:
+def git(*arguments: str, folder: Path | None = None, given: str = "") -> str:
     """What a git command prints, without the last line end.
 
     Args:
         arguments: of the command line.
         folder: where to run it; the working folder by default.
+        given: what it reads from its standard input.
 
     Raises:
         VersionError: git is missing, or refused; the message is its first line of error.
     """
-    return _run(arguments, folder).decode("utf-8").removesuffix("\n")
+    return _run(arguments, folder, given.encode()).decode("utf-8").removesuffix("\n")
 
 
 def content(revision: str, path: Path | str, folder: Path | None = None) -> bytes | None:
@@ -53,12 +55,34 @@ def changes(folder: Path | None = None) -> list[str]:
     return [entry[3:] for entry in listed.split("\0") if entry]
 
 
-def _run(arguments: tuple[str, ...], folder: Path | None) -> bytes:
+def identify(names: Sequence[str], folder: Path | None = None) -> list[str | None]:
+    """The hash of what each name stands for, such as `v1:dvc.lock`; None where there is no such.
+
+    One question to git, however many names.
+    """
+    asked = ("cat-file", "--batch-check=%(objectname)")
+    lines = _run(asked, folder, "".join(f"{name}\n" for name in names).encode()).splitlines()
+    return [None if line.endswith(b" missing") else line.decode() for line in lines]
+
+
+def blobs(hashes: Sequence[str], folder: Path | None = None) -> Iterator[bytes]:
+    """The bytes of files by their hashes, in one question to git."""
+    asked = "".join(f"{name}\n" for name in hashes).encode()
+    answer = _run(("cat-file", "--batch=%(objectsize)"), folder, asked)
+    at = 0
+    for _ in hashes:
+        begin = answer.index(b"\n", at) + 1
+        size = int(answer[at:begin])
+        yield answer[begin : begin + size]
+        at = begin + size + 1
+
+
+def _run(arguments: tuple[str, ...], folder: Path | None, given: bytes = b"") -> bytes:
     try:
         done = subprocess.run(  # noqa: S603  # no shell
             ["git", *arguments],  # noqa: S607  # found by PATH, as users have it
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             check=False,
         )
