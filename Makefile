@@ -20,7 +20,8 @@ PY := "$(VENV)/bin/python"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install install-dev run table test lint format hooks lock benchmarks pictures clean
+.PHONY: help install install-dev run table test lint format hooks lock benchmarks pictures clean \
+	serve migrate
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -51,6 +52,12 @@ lint: install-dev ## Check style and types, workflows and scripts
 format: install-dev ## Mend what the linter can mend, and format
 	@$(PY) -m ruff check --fix --show-fixes .
 	@$(PY) -m ruff format .
+
+serve: install ## Serve forecasts of what is checked out; ARGS go to python -m serve
+	@$(PY) -m serve $(ARGS)
+
+migrate: install ## Bring the tables of the prediction log up to date; ARGS go to the command
+	@$(PY) -m serve migrate $(ARGS)
 
 hooks: install-dev ## Run `make lint` before each commit from now on
 	@$(PY) -m pre_commit install

@@ -1,5 +1,6 @@
 """The app: `uvicorn serve.app:app`, or `make serve`."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,15 +11,18 @@ from starlette.exceptions import HTTPException
 from serve import problems
 from serve.routes import info, predict
 from serve.service import Service
-from serve.settings import Settings
+from serve.settings import Settings, load
 from stages.errors import StageError
 from stages.versions import lock as locks
 from stages.versions.lock import LOCK_FILE
 
+STARTUP_FAILURE = 3
+"""Exit status on which uvicorn gives up, instead of starting one worker after the other."""
+
 
 def create(settings: Settings | None = None) -> FastAPI:
     """Build the app of a project."""
-    settings = settings or Settings()
+    settings = settings or load()
     service = Service(settings)
 
     @asynccontextmanager
@@ -55,5 +59,9 @@ def _horizons(settings: Settings) -> list[str]:
 def __getattr__(name: str) -> FastAPI:
     # Built on demand: importing this module reads no settings and opens no log.
     if name == "app":
-        return create()
+        try:
+            return create()
+        except StageError as error:
+            sys.stderr.write(f"error: {error}\n")
+            raise SystemExit(STARTUP_FAILURE) from None
     raise AttributeError(name)

@@ -3,8 +3,15 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from stages.errors import StageError
+
+
+class SettingsError(StageError):
+    """A setting is wrong; one clause per mistake, each opening with the variable."""
 
 
 class Settings(BaseSettings):
@@ -63,3 +70,21 @@ class Settings(BaseSettings):
     def log_url(self) -> str:
         """Where the prediction log is."""
         return self.database_url or f"sqlite:///{self.working_folder / 'predictions.db'}"
+
+
+def load() -> Settings:
+    """The settings of the environment.
+
+    Raises:
+        SettingsError: one or more are wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_mistake(found) for found in error.errors())) from None
+
+
+def _mistake(found: ErrorDetails) -> str:
+    name = str(found["loc"][0])
+    variable = name.upper() if name.isupper() else f"SERVE_{name.upper()}"
+    return f"{variable}={found['input']}: {found['msg'].lower()}"
