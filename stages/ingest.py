@@ -20,7 +20,6 @@ from pydantic_core import to_jsonable_python
 from stages import params, sources, tables
 from stages.bars import calendars, revisions
 from stages.bars.held import CONTRACTS, Held, clock, file_name
-from stages.bars.revisions import Revisions
 from stages.errors import DataError, SourceError, few
 from stages.params import DataParams
 from stages.paths import RAW
@@ -54,7 +53,7 @@ class Ingested:
 def ingest(
     data: DataParams,
     raw: Path,
-    tell: Callable[[Revisions], None] | None = None,
+    tell: Callable[[pl.DataFrame], None] | None = None,
     *,
     whole: bool = False,
 ) -> Ingested:
@@ -63,8 +62,8 @@ def ingest(
     Args:
         data: what to bring.
         raw: the folder.
-        tell: called before the swap with what differs from the bars held, where the same source
-            gave those.
+        tell: called before the swap with what differs from the bars held, as
+            `revisions.REVISION` has it; nothing does where another source gave those.
         whole: ask for the whole past again, also where the source would send only what follows.
 
     Raises:
@@ -78,11 +77,11 @@ def ingest(
         done = _fill(partial, data, Held(raw) if comparable and not whole else None)
         (partial / "source.json").write_text(origin, encoding="utf-8")
         if tell is not None:
-            tell(_revisions(data, raw if comparable else partial, partial))
+            tell(_revised(data, raw if comparable else partial, partial))
     return done
 
 
-def _revisions(data: DataParams, held: Path, given: Path) -> Revisions:
+def _revised(data: DataParams, held: Path, given: Path) -> pl.DataFrame:
     def asked(kind: Kind, symbol: str) -> bool:
         if kind == "market":
             return symbol in data.market
@@ -222,19 +221,20 @@ def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def warn(source: str, found: Revisions) -> None:
+def warn(source: str, found: pl.DataFrame) -> None:
     """Say which bars are other ones than those held, and leave the whole list."""
-    revisions.write(found.table, REVISIONS)
-    if found.past.height:
+    revisions.write(found, REVISIONS)
+    past, newest = found.filter(~pl.col("newest")), found.filter("newest")
+    if past.height:
         log.warning(
             "ingest: %s: the past is not what it was: %s; the new numbers are taken. All: %s; "
             "the former, if committed: dvc get . %s --rev HEAD -o var/former",
-            *(source, revisions.summary(found.past), REVISIONS, RAW),
+            *(source, revisions.summary(past), REVISIONS, RAW),
         )
-    if found.last.height:
+    if newest.height:
         log.info(
             "ingest: %s: %s, the newest session held, was not final: %s",
-            *(source, found.newest, revisions.summary(found.last)),
+            *(source, newest["date"][0], revisions.summary(newest)),
         )
 
 

@@ -7,7 +7,6 @@ order of rows says nothing; a session that stands twice is compared twice.
 
 import filecmp
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -29,11 +28,13 @@ REVISION: tables.Contract = {
     "column": pl.String,
     "held": pl.Float64,
     "given": pl.Float64,
+    "newest": pl.Boolean,
 }
 """One value that is no longer what it was (`changed`), or one bar that has gone (`vanished`) or
 come (`appeared`) within the past; these two have no column and no numbers. `kind` is that of a
 series, or `actions`; `date` is the session, `timestamp` is null if daily. A null among the numbers
-of a change is a value that is not there."""
+of a change is a value that is not there. `newest` marks the newest session held: a bar of it may
+have been fetched before the session closed, and that it is another now is no revision."""
 
 SessionsOf = Callable[[pl.DataFrame, Kind], pl.Series]
 """Gives the session of each bar of a series."""
@@ -47,30 +48,6 @@ _DERIVED = "adj_close"
 """Follows from every later dividend: it moves without a bar having been wrong."""
 
 _NAMED = 5
-
-
-@dataclass(frozen=True)
-class Revisions:
-    """What differs between what is held and what is to replace it.
-
-    Attributes:
-        table: in the columns of `REVISION`, by kind and symbol.
-        newest: the newest session held. A bar of it may have been fetched before the session
-            closed: that it is another now is no revision.
-    """
-
-    table: pl.DataFrame
-    newest: date
-
-    @property
-    def past(self) -> pl.DataFrame:
-        """What differs in sessions that had closed for sure: the revisions."""
-        return self.table.filter(pl.col("date") < self.newest)
-
-    @property
-    def last(self) -> pl.DataFrame:
-        """What differs in the newest session held."""
-        return self.table.filter(pl.col("date") >= self.newest)
 
 
 def compare(held: pl.DataFrame, given: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
@@ -151,8 +128,8 @@ def between(
     as_of: date,
     sessions_of: SessionsOf,
     asked: Callable[[Kind, str], bool],
-) -> Revisions:
-    """What differs between two folders as ingest leaves them.
+) -> pl.DataFrame:
+    """What differs between two folders as ingest leaves them, in the columns of `REVISION`.
 
     Files of the same bytes are not opened. A former file that cannot be read is passed over: the
     new one mends it.
@@ -172,7 +149,7 @@ def between(
     ]
     different = [(kind, file) for kind, file in series if not _same(file, given / kind / file.name)]
     if not different and _same(held / LEDGER, given / LEDGER):
-        return Revisions(tables.empty(REVISION), date.min)
+        return tables.empty(REVISION)
     newest = _newest(held, sessions_of)
     until = min(as_of, newest)
     found = [
@@ -181,7 +158,7 @@ def between(
     ]
     symbols = {unquote(file.stem) for _, file in series}
     found.append(_actions(held / LEDGER, given / LEDGER, symbols, until))
-    return Revisions(pl.concat([tables.empty(REVISION), *found]), newest)
+    return pl.concat(found).with_columns((pl.col("date") == newest).alias("newest"))
 
 
 def _same(former: Path, new: Path) -> bool:
@@ -203,7 +180,7 @@ def _series(
 ) -> pl.DataFrame:
     held = _read(former)
     if held is None:
-        return tables.empty(REVISION)
+        return tables.empty(REVISION).drop("newest")
     given = tables.read(new) if new.exists() else held.clear()
     held, given = (
         bars.with_columns(sessions_of(bars, kind).alias("session")).filter(
@@ -225,7 +202,7 @@ def _series(
 def _actions(former: Path, new: Path, symbols: Collection[str], until: date) -> pl.DataFrame:
     held = _read(former)
     if held is None:
-        return tables.empty(REVISION)
+        return tables.empty(REVISION).drop("newest")
     held, given = (
         table.filter(pl.col("symbol").is_in(symbols), pl.col("date") <= until)
         for table in (held, tables.read(new))

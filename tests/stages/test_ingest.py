@@ -21,7 +21,6 @@ from polars.testing import assert_frame_equal
 from stages import ingest as stage
 from stages import sources, tables
 from stages.bars.held import file_name
-from stages.bars.revisions import Revisions
 from stages.errors import DataError, ParamsError, SourceError, StageError
 from stages.ingest import continued, ingest, sessions, summary
 from stages.params import DataParams
@@ -268,9 +267,9 @@ def told(raw: Path, params: DataParams, **options: bool) -> list[tuple[Any, ...]
     found: list[tuple[Any, ...]] = []
     before = content(raw)
 
-    def tell(revisions: Revisions) -> None:
+    def tell(revised: pl.DataFrame) -> None:
         assert content(raw) == before
-        found.extend(revisions.table.select("symbol", "date", "change", "given").rows())
+        found.extend(revised.select("symbol", "date", "change", "given").rows())
 
     ingest(params, raw, tell, **options)
     return found
@@ -483,9 +482,9 @@ def test_the_command_says_what_changed_in_the_past(
         "ingest: csv: 1 symbol, 10 daily bars to 2020-01-10 -> data/raw",
     ]
     assert Path("var/revisions.csv").read_text() == (
-        "kind,symbol,date,timestamp,change,column,held,given\n"
-        "daily,A,2020-01-03,,changed,volume,5.0,6.0\n"
-        "daily,A,2020-01-10,,changed,open,10.0,11.0\n"
+        "kind,symbol,date,timestamp,change,column,held,given,newest\n"
+        "daily,A,2020-01-03,,changed,volume,5.0,6.0,false\n"
+        "daily,A,2020-01-10,,changed,open,10.0,11.0,true\n"
     )
     stage.main()
     assert not Path("var/revisions.csv").exists()

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from stages import tables
 from stages.bars import revisions
 from stages.bars.held import file_name
-from stages.bars.revisions import Revisions, between, compare, summary
+from stages.bars.revisions import between, compare, summary
 from stages.sources import Kind
 
 KEY = ["symbol", "date"]
@@ -126,7 +126,7 @@ def sessions_of(bars: pl.DataFrame, kind: Kind) -> pl.Series:
 
 def differs(
     held: Path, given: Path, as_of: date = DAYS[-1], wanted: Sequence[str] = ("A", "B/C", "I")
-) -> Revisions:
+) -> pl.DataFrame:
     return between(held, given, as_of, sessions_of, lambda _, symbol: symbol in wanted)
 
 
@@ -141,8 +141,8 @@ def test_moving_as_of_is_no_revision(tmp_path: Path) -> None:
         [bars("A", longer)],
         actions=[("A", DAYS[1], 2.0, 0.0), ("A", DAYS[6], 1.0, 0.5)],
     )
-    assert differs(short, long, DAYS[6]).table.is_empty()
-    assert differs(long, short, DAYS[4]).table.is_empty()
+    assert differs(short, long, DAYS[6]).is_empty()
+    assert differs(long, short, DAYS[4]).is_empty()
 
 
 def test_a_changed_past_bar_is_found_also_when_as_of_moves(tmp_path: Path) -> None:
@@ -150,12 +150,11 @@ def test_a_changed_past_bar_is_found_also_when_as_of_moves(tmp_path: Path) -> No
     edited = {**FIVE, DAYS[2]: 99.0, DAYS[5]: 15.0}
     given = raw(tmp_path / "given", [bars("A", {**FIVE, DAYS[5]: 15.0}), bars("B/C", edited)])
     revised = differs(held, given, DAYS[5])
-    assert revised.newest == DAYS[4]
-    assert revised.last.is_empty()
-    assert revised.past.rows() == [
-        ("daily", "B/C", DAYS[2], None, "changed", column, 12.0, 99.0) for column in tables.PRICES
+    assert revised.rows() == [
+        ("daily", "B/C", DAYS[2], None, "changed", column, 12.0, 99.0, False)
+        for column in tables.PRICES
     ]
-    assert summary(revised.past) == (
+    assert summary(revised) == (
         "1 changed (open 1, high 1, low 1, close 1): B/C 2020-01-03 open 12 -> 99, "
         "B/C 2020-01-03 high 12 -> 99, B/C 2020-01-03 low 12 -> 99, B/C 2020-01-03 close 12 -> 99"
     )
@@ -171,7 +170,7 @@ def test_bars_that_went_and_came_within_the_past(tmp_path: Path) -> None:
             bars("B/C", {DAYS[0]: 1.0, DAYS[1]: 2.0, DAYS[2]: 3.0, DAYS[3]: 4.0, DAYS[6]: 7.0}),
         ],
     )
-    past = differs(held, given).past
+    past = differs(held, given)
     assert past.select("symbol", "date", "change").rows() == [
         ("A", DAYS[1], "vanished"),
         ("B/C", DAYS[1], "appeared"),
@@ -189,15 +188,13 @@ def test_a_bar_of_the_newest_session_held_is_told_apart(tmp_path: Path) -> None:
         tmp_path / "given",
         [bars("A", {**FIVE, DAYS[4]: 99.0}), bars("B/C", {DAYS[0]: 1.0, DAYS[4]: 5.0})],
     )
-    revised = differs(held, given)
-    assert revised.past.is_empty()
-    assert set(revised.last.select("symbol", "date", "change").rows()) == {
-        ("A", DAYS[4], "changed"),
-        ("B/C", DAYS[4], "appeared"),
+    assert set(differs(held, given).select("symbol", "date", "change", "newest").rows()) == {
+        ("A", DAYS[4], "changed", True),
+        ("B/C", DAYS[4], "appeared", True),
     }
     # The newest session of the folder, not of the series: this one had long closed.
     early = raw(tmp_path / "early", [bars("A", FIVE), bars("B/C", {DAYS[0]: 2.0})])
-    assert differs(held, early).past["symbol"].unique().to_list() == ["B/C"]
+    assert set(differs(held, early).select("symbol", "newest").rows()) == {("B/C", False)}
 
 
 def test_a_series_that_is_no_longer_asked_for_has_not_vanished(tmp_path: Path) -> None:
@@ -207,14 +204,14 @@ def test_a_series_that_is_no_longer_asked_for_has_not_vanished(tmp_path: Path) -
         actions=[("A", DAYS[1], 2.0, 0.0), ("B/C", DAYS[1], 2.0, 0.0)],
     )
     given = raw(tmp_path / "given", [bars("A", FIVE)], actions=[("A", DAYS[1], 2.0, 0.0)])
-    assert differs(held, given, wanted=["A"]).table.is_empty()
+    assert differs(held, given, wanted=["A"]).is_empty()
     gone = differs(held, given)
-    assert summary(gone.past) == (
+    assert summary(gone.filter(~pl.col("newest"))) == (
         "5 vanished: B/C 2020-01-01 vanished, B/C 2020-01-02 vanished, B/C 2020-01-03 vanished, "
         "B/C 2020-01-04 vanished, B/C action of 2020-01-02 vanished"
     )
     # A new one has not appeared in the past.
-    assert differs(given, held).table.is_empty()
+    assert differs(given, held).is_empty()
 
 
 def test_actions_are_compared_too(tmp_path: Path) -> None:
@@ -224,7 +221,7 @@ def test_actions_are_compared_too(tmp_path: Path) -> None:
         [bars("A", FIVE)],
         actions=[("A", DAYS[1], 3.0, 0.0), ("A", DAYS[2], 1.0, 0.25)],
     )
-    assert summary(differs(held, given).past) == (
+    assert summary(differs(held, given)) == (
         "1 changed (ratio 1), 1 appeared: A action of 2020-01-02 ratio 2 -> 3, "
         "A action of 2020-01-03 appeared"
     )
@@ -248,11 +245,11 @@ def test_hours_and_market_series(tmp_path: Path) -> None:
 
     held = raw(tmp_path / "held", [], [bars("I", FIVE)], [hours(10.0)])
     given = raw(tmp_path / "given", [], [bars("I", {**FIVE, DAYS[0]: 3.0})], [hours(11.0)])
-    past = differs(held, given).past
+    past = differs(held, given)
     assert past.filter(kind="hourly").rows() == [
         (
             *("hourly", "A", DAYS[0], datetime(2020, 1, 1, 11, tzinfo=UTC)),
-            *("changed", "close", 10.0, 11.0),
+            *("changed", "close", 10.0, 11.0, False),
         )
     ]
     assert "A 2020-01-01 11:00 UTC close 10 -> 11" in summary(past)
@@ -280,7 +277,7 @@ def test_a_former_file_that_cannot_be_read_is_passed_over(tmp_path: Path) -> Non
     given = raw(tmp_path / "given", [bars("A", FIVE), bars("B/C", {**FIVE, DAYS[0]: 9.0})])
     (held / "daily" / "A.parquet").write_bytes(b"torn")
     (held / "actions.parquet").write_bytes(b"torn")
-    assert differs(held, given).past["symbol"].unique().to_list() == ["B/C"]
+    assert differs(held, given)["symbol"].unique().to_list() == ["B/C"]
 
 
 def test_files_of_the_same_bytes_are_not_opened(
@@ -288,16 +285,17 @@ def test_files_of_the_same_bytes_are_not_opened(
 ) -> None:
     held, given = (raw(tmp_path / name, [bars("A", FIVE)]) for name in ("held", "given"))
     monkeypatch.delattr(tables, "read")
-    assert differs(held, given).table.is_empty()
+    assert differs(held, given).is_empty()
 
 
 def test_the_list_is_left_and_taken_away(tmp_path: Path) -> None:
     path = tmp_path / "var" / "revisions.csv"
     held = raw(tmp_path / "held", [bars("A", FIVE)])
     given = raw(tmp_path / "given", [bars("A", {day: FIVE[day] for day in DAYS[1:5]})])
-    revisions.write(differs(held, given).table, path)
+    revisions.write(differs(held, given), path)
     assert path.read_text() == (
-        "kind,symbol,date,timestamp,change,column,held,given\ndaily,A,2020-01-01,,vanished,,,\n"
+        "kind,symbol,date,timestamp,change,column,held,given,newest\n"
+        "daily,A,2020-01-01,,vanished,,,,false\n"
     )
-    revisions.write(differs(held, held).table, path)
+    revisions.write(differs(held, held), path)
     assert not path.exists()
