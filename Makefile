@@ -39,6 +39,13 @@ run: install ## Run what has changed of the pipeline, then show the results
 table: install ## Show the results of the last run again
 	@$(PY) -m stages.report
 
+.PHONY: experiments search
+experiments: install ## Compare experiments; ARGS go to `dvc exp show`, such as --all-commits
+	@$(PY) -m stages.experiments $(ARGS)
+
+search: install ## Search better params for HORIZON in TRIALS experiments (docs/experiments.md)
+	@$(PY) -m stages.search $(HORIZON) $(if $(TRIALS),--trials $(TRIALS)) $(ARGS)
+
 test: install-dev ## Run the whole test suite; ARGS go to pytest
 	@$(PY) -m pytest -n 2 $(ARGS)
 

@@ -3,11 +3,14 @@
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, Field, FiniteFloat, PositiveInt, model_validator
 
 from stages.options import Options
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 DIGITS = 4
 """Significant digits of a number that is tried: more say nothing, and fill the table."""
@@ -112,3 +115,43 @@ def _leaves(content: Mapping[str, Any], above: str = "") -> Iterator[str]:
             yield from _leaves(value, f"{above}{name}.")
         else:
             yield f"{above}{name}"
+
+
+def distributions(entries: Mapping[str, Entry]) -> "dict[str, BaseDistribution]":
+    """What Optuna is to draw from, by dotted key; a choice is drawn as its JSON."""
+    return {key: _distribution(entry) for key, entry in entries.items()}
+
+
+def _distribution(entry: Entry) -> "BaseDistribution":
+    from optuna import distributions as optuna
+
+    if isinstance(entry, Choices):
+        return optuna.CategoricalDistribution([json.dumps(value) for value in entry.choices])
+    if isinstance(entry, Integers):
+        return optuna.IntDistribution(entry.low, entry.high, entry.log, entry.step)
+    return optuna.FloatDistribution(entry.low, entry.high, entry.log, entry.step)
+
+
+def values(entries: Mapping[str, Entry], drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """What a draw puts into `params.yaml`: numbers of `DIGITS` digits, within their range."""
+    return {key: _value(entry, drawn[key]) for key, entry in entries.items()}
+
+
+def _value(entry: Entry, drawn: Any) -> Any:
+    if isinstance(entry, Choices):
+        return json.loads(drawn)
+    if isinstance(entry, Integers):
+        return int(drawn)
+    return min(max(float(f"{drawn:.{DIGITS}g}"), entry.low), entry.high)
+
+
+def overrides(assigned: Mapping[str, Any]) -> list[str]:
+    """The arguments of `dvc exp run` that set these values."""
+    return [
+        word for key, value in assigned.items() for word in ("--set-param", f"{key}={text(value)}")
+    ]
+
+
+def text(value: Any) -> str:
+    """A value as `-S` takes it, and as a table shows it."""
+    return json.dumps(value, separators=(",", ":"))
