@@ -101,11 +101,11 @@ def changed(found: Sequence[Row]) -> list[str]:
 
 def table(found: Sequence[Row], width: int) -> Table:
     """The rows, with as many scores of each horizon as fit into the width, and one at least."""
-    for count in range(len(SCORES), 0, -1):
+    for count in range(len(SCORES), 1, -1):
         shown = _table(found, SCORES[:count])
         if Console(width=10 * width).measure(shown).maximum <= width:
-            break
-    return shown
+            return shown
+    return _table(found, SCORES[:1])
 
 
 def _table(found: Sequence[Row], scores: Sequence[tuple[str, str, str]]) -> Table:
