@@ -111,7 +111,8 @@ def main() -> None:
     study = Study(asked.horizon, git.commit(), asked.seed)
     study.check_workspace()
     study.logs.mkdir(parents=True, exist_ok=True)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT, too: polars takes it over, and then a wait for a process does not end by it.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     refusal = f"another search of {study.name} is running; let it end, or stop it"
     waiting = "search: waiting for the trial that a killed search left running"
