@@ -40,6 +40,7 @@ async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast
             close=float(last["close"][0]),
             features=values[:-1],
             scale=float(values[-1]),
+            source="bars",
         )
 
     return [forecaster.one(model, row(model)) for model in models]

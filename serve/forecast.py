@@ -27,14 +27,16 @@ class Forecast:
         inputs: the features by name, as JSON; a float32 in its shortest decimal form.
         scale: recent volatility, by which the interval is scaled.
         symbol_index: the symbol's place in a graph with one model per symbol.
+        source: of the inputs: `latest` (a bar of the revision), `bars` (the caller's own) or
+            `rows` (the caller's features, whose bar and close may be unknown).
     """
 
     symbol: str
     horizon: str
     sessions: int
-    as_of: date
+    as_of: date | None
     target_date: date | None
-    last_close: float
+    last_close: float | None
     predicted_return: float
     lower: float
     upper: float
@@ -45,6 +47,7 @@ class Forecast:
     inputs: str
     scale: float
     symbol_index: int | None
+    source: str = "latest"
 
 
 class Row(NamedTuple):
@@ -52,17 +55,19 @@ class Row(NamedTuple):
 
     Attributes:
         symbol: whose bar it is.
-        bar: its session, in days since 1970-01-01.
-        close: its close, as traded.
+        bar: its session, in days since 1970-01-01; None if it is not known.
+        close: its close, as traded; None if it is not known.
         features: float32, (features,), in the order of the card.
         scale: recent volatility.
+        source: as `Forecast.source`.
     """
 
     symbol: str
-    bar: int
-    close: float
+    bar: int | None
+    close: float | None
     features: npt.NDArray[np.float32]
     scale: float
+    source: str = "latest"
 
 
 @dataclass
@@ -144,18 +149,19 @@ class Forecaster:
         if found is None:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            rows = self.bundle.rows[symbol]
-            found = self._known[key] = self.one(
-                model,
-                Row(
-                    symbol=symbol,
-                    bar=int(rows.days[row]),
-                    close=float(rows.closes[row]),
-                    features=rows.features[model.name][row],
-                    scale=float(rows.scales[model.name][row]),
-                ),
-            )
+            found = self._known[key] = self.one(model, self.kept(model, symbol, row))
         return found
+
+    def kept(self, model: Model, symbol: str, row: int) -> Row:
+        """What the bundle keeps of a bar that `row` found."""
+        rows = self.bundle.rows[symbol]
+        return Row(
+            symbol=symbol,
+            bar=int(rows.days[row]),
+            close=float(rows.closes[row]),
+            features=rows.features[model.name][row],
+            scale=float(rows.scales[model.name][row]),
+        )
 
     def one(self, model: Model, row: Row) -> Forecast:
         """Run a model on one row.
@@ -164,31 +170,43 @@ class Forecaster:
             ProblemError: 422, a feature is not known there, or the symbol has no model.
         """
         check_complete(model, row)
-        index = symbol_index(model, row.symbol)
+        symbol_index(model, row.symbol)
+        return self.many(model, [row])[0]
+
+    def many(self, model: Model, rows: Sequence[Row]) -> list[Forecast]:
+        """Run a model once on rows that are complete, and whose symbols it knows."""
+        indices = [symbol_index(model, row.symbol) for row in rows]
         found = model.session(
-            row.features.reshape(1, -1),
-            np.array([[row.scale]], np.float32),
-            np.array([[index or 0]], np.int64),
+            np.stack([row.features for row in rows]),
+            np.array([[row.scale] for row in rows], np.float32),
+            np.array([[index or 0] for index in indices], np.int64),
         )
-        target = self.bundle.target(row.bar, model.card.sessions)
-        return Forecast(
-            symbol=row.symbol,
-            horizon=model.name,
-            sessions=model.card.sessions,
-            as_of=day(row.bar),
-            target_date=None if target is None else day(target),
-            last_close=row.close,
-            predicted_return=float(found["return"][0]),
-            lower=float(found["lower"][0]),
-            upper=float(found["upper"][0]),
-            level=model.card.interval.level,
-            probability=float(found["probability"][0]),
-            model_md5=model.md5,
-            model_version=self.bundle.revision.versions.get(model.name),
-            inputs=as_json(model.card.features, row.features),
-            scale=row.scale,
-            symbol_index=index,
-        )
+        values = (found[name].tolist() for name in ("return", "lower", "upper", "probability"))
+        made = []
+        for row, index, *outputs in zip(rows, indices, *values, strict=True):
+            target = None if row.bar is None else self.bundle.target(row.bar, model.card.sessions)
+            made.append(
+                Forecast(
+                    symbol=row.symbol,
+                    horizon=model.name,
+                    sessions=model.card.sessions,
+                    as_of=None if row.bar is None else day(row.bar),
+                    target_date=None if target is None else day(target),
+                    last_close=row.close,
+                    predicted_return=outputs[0],
+                    lower=outputs[1],
+                    upper=outputs[2],
+                    level=model.card.interval.level,
+                    probability=outputs[3],
+                    model_md5=model.md5,
+                    model_version=self.bundle.revision.versions.get(model.name),
+                    inputs=as_json(model.card.features, row.features),
+                    scale=row.scale,
+                    symbol_index=index,
+                    source=row.source,
+                )
+            )
+        return made
 
 
 def check_complete(model: Model, row: Row) -> None:
@@ -233,6 +251,10 @@ def as_json(names: Sequence[str], values: npt.NDArray[np.float32]) -> str:
 def body(forecast: Forecast, revision: str, identifier: str, created_at: str) -> dict[str, Any]:
     """A forecast in the shape of `schemas.Prediction`."""
     close = forecast.last_close
+
+    def at(change: float) -> float | None:
+        return None if close is None else close * (1 + change)
+
     return {
         "id": identifier,
         "symbol": forecast.symbol,
@@ -242,14 +264,14 @@ def body(forecast: Forecast, revision: str, identifier: str, created_at: str) ->
         "target_date": forecast.target_date,
         "last_close": close,
         "predicted_return": forecast.predicted_return,
-        "predicted_close": close * (1 + forecast.predicted_return),
+        "predicted_close": at(forecast.predicted_return),
         "probability_of_rise": forecast.probability,
         "interval": {
             "level": forecast.level,
             "lower_return": forecast.lower,
             "upper_return": forecast.upper,
-            "lower_close": close * (1 + forecast.lower),
-            "upper_close": close * (1 + forecast.upper),
+            "lower_close": at(forecast.lower),
+            "upper_close": at(forecast.upper),
         },
         "model": {
             "revision": revision,

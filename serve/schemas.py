@@ -35,8 +35,8 @@ class Interval(BaseModel):
     level: float = Field(description="Share of outcomes that it is to hold.", examples=[0.9])
     lower_return: Return
     upper_return: Return
-    lower_close: float
-    upper_close: float
+    lower_close: float | None
+    upper_close: float | None
 
 
 class ModelReference(BaseModel):
@@ -54,13 +54,19 @@ class Prediction(BaseModel):
     symbol: str = Field(examples=["AAPL"])
     horizon: str = Field(examples=["short"])
     sessions: int = Field(description="Length of the horizon.", examples=[1])
-    as_of: date = Field(description="Session of the bar that it was made from.")
-    target_date: date | None = Field(
-        description="Session that it is for; null where the exchange's calendar ends before."
+    as_of: date | None = Field(
+        description="Session of the bar that it was made from; null where it was not told."
     )
-    last_close: float = Field(description="Close of that bar, as traded.")
+    target_date: date | None = Field(
+        description="Session that it is for; null where the exchange's calendar ends before, or "
+        "as_of is null."
+    )
+    last_close: float | None = Field(
+        description="Close of that bar, as traded; null where it was not told, as are then all "
+        "closes."
+    )
     predicted_return: Return
-    predicted_close: float
+    predicted_close: float | None
     probability_of_rise: float = Field(ge=0, le=1)
     interval: Interval
     model: ModelReference

@@ -68,7 +68,7 @@ class Service:
         return current
 
     async def record(
-        self, forecasts: Sequence[Forecast], revision: str, source: str, request: Request
+        self, forecasts: Sequence[Forecast], revision: str, request: Request
     ) -> list[dict[str, Any]]:
         """Log forecasts; returns them as answers once they are durable.
 
@@ -89,11 +89,11 @@ class Service:
                 "created_at": logged_at,
                 "request_id": request_id,
                 "client": client,
-                "source": source,
+                "source": made.source,
                 "symbol": made.symbol,
                 "horizon": made.horizon,
                 "sessions": made.sessions,
-                "as_of": made.as_of.isoformat(),
+                "as_of": made.as_of and made.as_of.isoformat(),
                 "target_date": made.target_date and made.target_date.isoformat(),
                 "last_close": made.last_close,
                 "predicted_return": made.predicted_return,

@@ -29,7 +29,7 @@ async def _one(
     name = forecaster.symbol(symbol)
     made = forecaster.known(model, name, forecaster.row(name, as_of))
     revision = forecaster.bundle.revision.name
-    (answer,) = await service.record([made], revision, "latest", request)
+    (answer,) = await service.record([made], revision, request)
     return _json(answer)
 
 
@@ -56,7 +56,7 @@ def router(horizons: list[str]) -> APIRouter:
         forecaster = service.forecaster
         made = await bars.forecasts(forecaster, asked)
         revision = forecaster.bundle.revision.name
-        answers = await service.record(made, revision, "bars", request)
+        answers = await service.record(made, revision, request)
         return _json({"predictions": answers})
 
     @routes.post("/predict/{symbol}", response_model=SymbolPredictions | Prediction)
@@ -75,7 +75,7 @@ def router(horizons: list[str]) -> APIRouter:
         row = forecaster.row(name, asked.as_of if asked else None)
         made = [forecaster.known(model, name, row) for model in forecaster.bundle.models.values()]
         revision = forecaster.bundle.revision.name
-        answers = await service.record(made, revision, "latest", request)
+        answers = await service.record(made, revision, request)
         for answer in answers:
             answer["scores"] = forecaster.bundle.models[answer["horizon"]].scores.get(name)
         return _json({"symbol": name, "predictions": answers})
