@@ -1,0 +1,119 @@
+"""Narrow DVC repositories, for tests of a remote in which the real pipeline adds nothing."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Self
+
+from tests.projects import ROOT, Project
+from tests.s3 import S3
+
+LARGE = {
+    f"data/{number:02}.bin": random.Random(number).randbytes(8_000_000)  # noqa: S311  # no secret
+    for number in range(10)
+}
+"""80 MB: with `--jobs 1` a transfer takes long enough to be cut off in the middle."""
+
+SMALL = {f"data/{number:02}.bin": b"%d" % number * 100 for number in range(4)}
+
+ALONE = {"alone.bin": b"alone"}
+
+PIPELINE = """
+stages:
+  make:
+    cmd: 'true'
+    deps: [source]
+    outs:
+    - data: {persist: true}
+    - alone.bin: {persist: true}
+"""
+
+
+class Narrow(Project):
+    """A repository of one stage with a folder and a file; its remote is set as in the project."""
+
+    @classmethod
+    def make(cls, folder: Path, files: Mapping[str, bytes]) -> Self:
+        """Make a repository with these files, and `alone.bin`, in its cache."""
+        (folder / ".dvc").mkdir(parents=True)
+        for name in (".dvc/config", ".dvc/.gitignore", ".gitignore"):
+            shutil.copy2(ROOT / name, folder / name)
+        texts = {"source": b"anything", "dvc.yaml": PIPELINE.encode()}
+        for name, content in {**files, **ALONE, **texts}.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
+        project = cls(folder)
+        project.git("init", "--quiet", "--initial-branch=main")
+        project.git("config", "user.email", "tests@example.org")
+        project.git("config", "user.name", "Tests")
+        project.dvc("repro", "--quiet")
+        project.git("add", "--all")
+        project.git("commit", "--quiet", "--message=Made")
+        return project
+
+    def clone(self, folder: Path) -> Self:
+        """Another clone on another path, with nothing of DVC's in it."""
+        self.git("clone", "--quiet", str(self.folder), str(folder))
+        return type(self)(folder)
+
+    def point(self, server: S3, path: str = "cache") -> None:
+        """Point the remote at the bucket of a test's server, as `make remote` does."""
+        (self.folder / ".dvc" / "config.local").write_text(
+            "['remote \"storage\"']\n"
+            f"    url = s3://{server.bucket}/{path}\n"
+            f"    endpointurl = {server.url}\n",
+            encoding="utf-8",
+        )
+
+    def stage(self, name: str, *arguments: str, check: bool = True) -> str:
+        """Run a command of `stages` here."""
+        return self.run(
+            sys.executable, "-m", f"stages.{name}", *arguments, check=check, PYTHONPATH=str(ROOT)
+        )
+
+    def start(self, name: str, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command of `stages` here, without waiting for it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", f"stages.{name}", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def files(self) -> dict[str, bytes]:
+        """What is in the working tree of what the stage makes."""
+        found = [self.folder / "alone.bin", *sorted((self.folder / "data").glob("*"))]
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in found
+            if path.is_file()
+        }
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Have these files in the working tree, and nothing else of what the stage makes."""
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        (self.folder / "alone.bin").unlink(missing_ok=True)
+        (self.folder / "data").mkdir()
+        for name, content in files.items():
+            (self.folder / name).write_bytes(content)
+
+    def cached(self) -> list[Path]:
+        """The whole objects in the cache."""
+        folder = self.folder / ".dvc" / "cache" / "files" / "md5"
+        return [path for path in folder.glob("??/*") if not path.name.startswith(".")]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Return as soon as a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.002)
