@@ -24,7 +24,7 @@ PY := "$(VENV)/bin/python"
 	serve migrate
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 install: ## Make .venv with what the pipeline needs
 	@sh .ci/install "$(VENV)" "$(PYTHON)" $(LOCK)
@@ -45,6 +45,25 @@ experiments: install ## Compare experiments; ARGS go to `dvc exp show`, such as 
 
 search: install ## Search better params for HORIZON in TRIALS experiments (docs/experiments.md)
 	@$(PY) -m stages.search $(HORIZON) $(if $(TRIALS),--trials $(TRIALS)) $(ARGS)
+
+.PHONY: remote s3 s3-stop push pull heal
+remote: install ## Point the S3 remote at URL=s3://bucket/path, with ENDPOINT=https://... if not AWS
+	@$(PY) -m stages.remote set "$(URL)" --endpoint "$(ENDPOINT)"
+
+s3: install ## Start an S3 server on this machine, and point the remote at it
+	@$(PY) -m stages.s3 start
+
+s3-stop: install ## Stop the server of `make s3`; its data stay in var/s3
+	@$(PY) -m stages.s3 stop
+
+push: install ## Push data and models to the remote; ARGS name some outputs
+	@$(PY) -m stages.remote push $(ARGS)
+
+pull: install ## Pull data and models from the remote; ARGS name some outputs
+	@$(PY) -m stages.remote pull $(ARGS)
+
+heal: install ## Find what is broken in the remote and write it anew
+	@$(PY) -m stages.remote heal
 
 test: install-dev ## Run the whole test suite; ARGS go to pytest
 	@$(PY) -m pytest -n 2 $(ARGS)

@@ -1,0 +1,36 @@
+"""A real S3 endpoint on this machine, for those without a cloud; the remote points at it.
+
+    python -m stages.s3 start    make s3
+    python -m stages.s3 stop     make s3-stop
+
+Data, log and key lie below var/s3; the server listens on loopback only and goes on in the
+background until it is stopped or the machine is. Starting it twice changes nothing.
+"""
+
+from stages.errors import StageError
+from stages.run import arguments, log, run
+from stages.versions import endpoint, remote
+
+
+def main() -> None:
+    """Start or stop the server."""
+    (what,) = arguments("start|stop")
+    if what == "start":
+        server, started = endpoint.start()
+        remote.assign(endpoint.URL, server.endpoint, (server.key, server.secret))
+        with remote.opened() as there:
+            remote.check(there)
+        log.info(
+            "s3: %s %s, data in %s; the remote of this clone points at it",
+            server.endpoint,
+            "started" if started else "runs already",
+            endpoint.DATA,
+        )
+    elif what == "stop":
+        log.info("s3: %s", "stopped" if endpoint.stop() else "does not run")
+    else:
+        raise StageError(f"expected start or stop, got {what}; see --help")
+
+
+if __name__ == "__main__":
+    run(main)
