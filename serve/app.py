@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from serve import problems
-from serve.routes import info, predict
+from serve.routes import batch, info, predict
 from serve.service import Service
 from serve.settings import Settings, load
 from stages.errors import StageError
@@ -44,6 +44,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     )
     app.state.service = service
     app.include_router(predict.router(_horizons(settings)))
+    app.include_router(batch.routes)
     app.include_router(info.routes)
     return app
 

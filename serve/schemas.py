@@ -95,6 +95,42 @@ class BarsRequest(Strict):
     bars: list[Bar] = Field(min_length=1, max_length=5_000)
 
 
+class BatchRow(Strict):
+    """A bar of the revision, by `symbol` and `as_of`; or the caller's own `features`."""
+
+    symbol: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="By default the first of params.yaml; with features, `custom`.",
+    )
+    as_of: date | None = Field(
+        None,
+        description="Forecast from the newest bar up to this day; with features, the session that "
+        "they are of.",
+    )
+    features: dict[str, FiniteFloat] | None = Field(
+        None, description="Every feature of the model card by name (GET /model/info)."
+    )
+    scale: Annotated[FiniteFloat, Field(ge=0)] | None = Field(
+        None,
+        description="Recent volatility, by which the interval is scaled; by default the feature "
+        "that the model card names.",
+    )
+    last_close: PositiveFloat | None = Field(
+        None, description="With features: the close that predicted closes start from."
+    )
+
+
+class BatchRequest(Strict):
+    """Many rows in one request; all of them are answered, or none."""
+
+    horizon: str = Field(examples=["short"])
+    rows: list[BatchRow] = Field(
+        description="Answered in this order.", examples=[[{"symbol": "AAPL"}, {"symbol": "IBM"}]]
+    )
+
+
 class Predictions(BaseModel):
     """Several forecasts, in the order that was asked."""
 
@@ -134,3 +170,17 @@ class SymbolPredictions(BaseModel):
 
     symbol: str
     predictions: list[Scored]
+
+
+class Batch(BaseModel):
+    """An Arrow stream that was answered, as it is kept."""
+
+    id: str = Field(description="UUIDv7.")
+    created_at: datetime
+    horizon: str
+    sessions: int
+    level: float = Field(description="Share of outcomes that an interval is to hold.")
+    rows: int
+    columns: list[str] = Field(description="Of its Parquet file, in order.")
+    size: int = Field(description="Bytes of its Parquet file.")
+    model: ModelReference

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from uuid_utils import uuid7
 
 from serve import forecast
+from serve.bulk.engine import Bulk
 from serve.follow import Follower
 from serve.forecast import Forecast, Forecaster
 from serve.log.engine import connect
@@ -27,6 +28,7 @@ class Service:
         follower: holds the revision that answers.
         engine: of the prediction log.
         writer: makes its rows durable.
+        bulk: answers Arrow streams, and keeps them.
         started_at: when.
     """
 
@@ -35,6 +37,7 @@ class Service:
         self.follower = Follower(settings.root, settings.revision)
         self.engine = connect(settings.log_url, settings.log_timeout)
         self.writer = LogWriter(self.engine, settings.log_timeout, settings.log_backlog)
+        self.bulk = Bulk(settings.working_folder, settings.request_timeout)
         self.started_at = datetime.now(UTC)
 
     async def start(self) -> None:
@@ -43,11 +46,13 @@ class Service:
         self.follower.start()
         metadata.create_all(self.engine)
         await self.writer.start()
+        self.bulk.store.clean()
 
     async def stop(self) -> None:
         """Write what waits, and end."""
         await self.follower.stop()
         await self.writer.stop()
+        self.bulk.stop()
         self.engine.dispose()
 
     @property

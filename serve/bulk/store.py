@@ -1,0 +1,169 @@
+"""Batches kept for good: one Parquet file each, `var/batches/<id>.parquet`, inputs and outputs.
+
+A file is written under another name, brought to the disk, and only then given its own: what has a
+name is whole, and outlives a loss of power.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+from uuid import UUID
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+FOLDER = "batches"
+SUFFIX = ".parquet"
+
+COMPRESSION = "lz4"
+"""The cheapest: features are noise to a compressor, and the writer competes with the model."""
+
+ABANDONED = 3600.0
+"""Seconds after which an unfinished file is nobody's."""
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What a batch is; kept as text in the metadata of its file's schema.
+
+    Attributes:
+        id: UUIDv7.
+        created_at: ISO 8601, UTC.
+        horizon: of the model.
+        sessions: length of the horizon.
+        level: share of outcomes that an interval is to hold.
+        rows: how many.
+        revision: the commit that was checked out.
+        model_md5: of `model.onnx`.
+        model_version: its release; empty if it has none.
+        client: name of the key that asked; empty if there was none.
+        request_id: as in the server's log of requests.
+    """
+
+    id: str
+    created_at: str
+    horizon: str
+    sessions: int
+    level: float
+    rows: int
+    revision: str
+    model_md5: str
+    model_version: str
+    client: str
+    request_id: str
+
+    def text(self) -> dict[str, str]:
+        """By name, as the metadata of a schema."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def of(cls, metadata: Mapping[bytes, bytes] | None) -> Self:
+        """Read what `text` wrote.
+
+        Raises:
+            KeyError: it is not the metadata of a batch.
+        """
+        found = {
+            field.name: (metadata or {})[field.name.encode()].decode() for field in fields(cls)
+        }
+        numbers = {
+            "sessions": int(found["sessions"]),
+            "level": float(found["level"]),
+            "rows": int(found["rows"]),
+        }
+        return cls(**{**found, **numbers})  # type: ignore[arg-type]  # text but for the numbers
+
+
+class Store:
+    """The batches of a project.
+
+    Args:
+        var: where the server keeps files of its own.
+    """
+
+    def __init__(self, var: Path) -> None:
+        self.folder = var / FOLDER
+
+    def path(self, identifier: str | UUID) -> Path:
+        """Where the file of a batch is or will be."""
+        return self.folder / f"{UUID(str(identifier))}{SUFFIX}"
+
+    @contextmanager
+    def writer(self, meta: Meta, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+        """Write a batch; it is durable at the end, and not there at all on any error.
+
+        Raises:
+            OSError: the folder cannot be written, or the disk is full.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.path(meta.id)
+        partial = path.with_name(f".{path.name}.partial")
+        text = [field.name for field in schema if pa.types.is_string(field.type)]
+        try:
+            with partial.open("wb") as file:
+                with pq.ParquetWriter(
+                    file,
+                    schema.with_metadata(meta.text()),
+                    compression=COMPRESSION,
+                    use_dictionary=text,
+                    write_statistics=False,
+                    write_page_checksum=True,
+                ) as writer:
+                    yield writer
+                file.flush()
+                os.fsync(file.fileno())
+            partial.rename(path)
+            _sync(self.folder)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def clean(self) -> None:
+        """Remove what servers that were killed have left unfinished."""
+        for partial in self.folder.glob(f".*{SUFFIX}.partial"):
+            # Another server may be faster.
+            with suppress(FileNotFoundError):
+                if time.time() - partial.stat().st_mtime > ABANDONED:
+                    partial.unlink()
+
+    def prune(self, before: datetime) -> int:
+        """Remove batches that were made before a moment; returns how many.
+
+        An id begins with the milliseconds since 1970-01-01 (RFC 9562).
+        """
+        removed = 0
+        for path in self.folder.glob(f"*{SUFFIX}"):
+            if UUID(path.stem).int >> 80 < before.timestamp() * 1000:
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+
+def schema(path: Path) -> pa.Schema:
+    """The columns of a batch's file; `Meta.of` reads its metadata.
+
+    Raises:
+        OSError: there is no such file.
+        pa.ArrowException: it is no Parquet.
+    """
+    return pq.read_schema(path)
+
+
+def read(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a batch, a row group at a time, each page checked by its CRC."""
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for group in range(file.num_row_groups):
+            yield from file.read_row_group(group, columns=columns).to_batches()
+
+
+def _sync(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,313 @@
+"""An Arrow IPC stream of rows, checked before it is believed, cut into blocks without a copy."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from serve.bundle import Model
+from serve.forecast import nearest
+from serve.problems import ProblemError
+from stages.errors import few
+
+MEDIA_TYPE = "application/vnd.apache.arrow.stream"
+
+SCALE = "scale"
+PASSED = ("key", "symbol", "as_of")
+"""Columns that are passed back as they came."""
+
+BLOCK = 4_096
+"""Rows that a model is run on at a time: what it needs of them stays in the processor's cache.
+A row's forecast does not depend on its block."""
+
+MOST_BATCHES = 10_000
+"""Record batches of a stream; each costs some microseconds, whatever its rows."""
+
+_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream that has the columns of a model.
+
+    Attributes:
+        schema: of the batches: passed columns, the features in the order of the card, the scale.
+        passed: those of `PASSED` that it has.
+        rows: how many.
+        batches: in that schema, features and scale as float32. To be read once.
+    """
+
+    schema: pa.Schema
+    passed: tuple[str, ...]
+    rows: int
+    batches: Iterator[pa.RecordBatch]
+
+
+def read(body: bytes | bytearray, model: Model) -> Stream:
+    """Open a stream.
+
+    Raises:
+        ProblemError: 422, it is none, was cut off, is compressed, or has other columns. Reading
+            its batches raises it as well.
+    """
+    buffer = pa.py_buffer(body)
+    rows = _survey(buffer)
+    try:
+        reader = pa.ipc.open_stream(buffer)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(error) from None
+    source, schema, passed = _columns(reader.schema, model)
+    return Stream(schema, passed, rows, _batches(reader, source, schema, len(passed)))
+
+
+def blocks(batches: Iterator[pa.RecordBatch], rows: int = BLOCK) -> Iterator[pa.RecordBatch]:
+    """The same rows in blocks of one size, the last one smaller; copies only across batches."""
+    parts: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        start = 0
+        while start < batch.num_rows:
+            part = batch.slice(start, rows - count)
+            parts.append(part)
+            start += part.num_rows
+            count += part.num_rows
+            if count == rows:
+                yield _joined(parts)
+                parts, count = [], 0
+    if parts:
+        yield _joined(parts)
+
+
+def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A block as the model takes it: C-contiguous, float32 (rows, features) and (rows, 1)."""
+
+    features: npt.NDArray[np.float32]
+    scale: npt.NDArray[np.float32]
+    symbol: npt.NDArray[np.int64] | None
+
+
+def inputs(block: pa.RecordBatch, model: Model, first: int) -> Inputs:
+    """The arrays of a block.
+
+    Args:
+        block: of a `Stream`.
+        model: that takes them.
+        first: the place of its first row in the stream, for messages.
+
+    Raises:
+        ProblemError: 422, a value is not finite, or a symbol has no model.
+    """
+    width = len(model.card.features)
+    start = block.num_columns - width - 1
+    features = np.empty((block.num_rows, width), np.float32)
+    for place in range(width):
+        features[:, place] = block.column(start + place).to_numpy()
+    scale = block.column(block.num_columns - 1).to_numpy().reshape(-1, 1)
+    if not (np.isfinite(features).all() and np.isfinite(scale).all()):
+        raise _not_finite(np.hstack([features, scale]), [*model.card.features, SCALE], first)
+    return Inputs(features, scale, _symbols(block, model, first) if model.per_symbol else None)
+
+
+def _survey(buffer: pa.Buffer) -> int:
+    """Count the rows of a stream by its messages alone, before anything is made of them.
+
+    Raises:
+        ProblemError: 422, it is no whole stream, has no rows, or is compressed: a few bytes could
+            then claim any amount of memory.
+    """
+    rows = batches = 0
+    source = pa.BufferReader(buffer)
+    try:
+        for message in pa.ipc.MessageReader.open_stream(source):
+            if message.type not in ("dictionary", "record batch"):
+                continue
+            length, compressed = _record_batch(message)
+            if compressed:
+                raise ProblemError(
+                    422, "the stream is compressed; write it without compression", "bad-stream"
+                )
+            batches += 1
+            rows += length if message.type == "record batch" else 0
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(error) from None
+    except (struct.error, IndexError):
+        raise _unreadable(ValueError("a message contradicts itself")) from None
+    if buffer.size < len(_END) or buffer[-len(_END) :].to_pybytes() != _END:
+        raise ProblemError(
+            422, "the stream was cut off: it has no end mark; close its writer", "bad-stream"
+        )
+    if batches > MOST_BATCHES:
+        raise ProblemError(
+            422,
+            f"the stream has {batches:,} record batches, the limit is {MOST_BATCHES:,}; "
+            "put more rows into each",
+            "bad-stream",
+        )
+    if rows == 0:
+        raise ProblemError(422, "the stream has no rows; send at least one", "empty-batch")
+    return rows
+
+
+def _record_batch(message: pa.ipc.Message) -> tuple[int, bool]:
+    """Rows of a message and whether it is compressed, from its flatbuffer.
+
+    Message.fbs of Arrow: a `RecordBatch` is `length, nodes, buffers, compression, ...`; a
+    `DictionaryBatch` is `id, data: RecordBatch, ...`. pyarrow tells neither.
+    """
+    content = message.metadata.to_pybytes()
+
+    def integer(kind: str, place: int) -> int:
+        return int(struct.unpack_from(f"<{kind}", content, place)[0])
+
+    def entry(table: int, number: int) -> int:
+        """The place of a table's entry; 0 if it is not there."""
+        fields = table - integer("i", table)
+        place = 4 + 2 * number
+        offset = integer("H", fields + place) if place < integer("H", fields) else 0
+        return table + offset if offset else 0
+
+    def follow(place: int) -> int:
+        return place + integer("I", place)
+
+    batch = follow(entry(follow(0), 2))
+    if message.type == "dictionary":
+        batch = follow(entry(batch, 1))
+    length = entry(batch, 0)
+    return integer("q", length) if length else 0, bool(entry(batch, 3))
+
+
+def _columns(given: pa.Schema, model: Model) -> tuple[list[int], pa.Schema, tuple[str, ...]]:
+    """Where each wanted column is in the stream, and the schema of them together.
+
+    Raises:
+        ProblemError: 422, a column is missing, unknown, there twice or of another type.
+    """
+    names = given.names
+    scale = SCALE if SCALE in names else model.card.scale
+    wanted = [*model.card.features, scale]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise ProblemError(422, f"columns: there twice: {few(twice)}", "bad-columns")
+    missing = [name for name in dict.fromkeys(wanted) if name not in names]
+    if missing:
+        raise ProblemError(
+            422,
+            f"columns: no {few(missing)}; the {model.name} model takes "
+            f"{len(model.card.features)} features and {SCALE} (GET /model/info)",
+            "bad-columns",
+        )
+    for name in names:
+        if name not in wanted and name not in PASSED and name != model.card.scale:
+            raise ProblemError(
+                422,
+                f"columns: unknown {name!r}{nearest(name, wanted)}; beside the features and "
+                f"{SCALE} there may be {', '.join(PASSED)}",
+                "bad-columns",
+            )
+    if model.per_symbol and "symbol" not in names:
+        raise ProblemError(
+            422,
+            f"columns: no symbol; the {model.name} forecast has one model per symbol",
+            "bad-columns",
+        )
+    passed = tuple(name for name in PASSED if name in names)
+    fields = [pa.field(name, _passed_type(name, given.field(name).type)) for name in passed]
+    for name in dict.fromkeys(wanted):
+        kind = given.field(name).type
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+            raise ProblemError(422, f"columns: {name} is {kind}, not float32", "bad-columns")
+    fields += [pa.field(name, pa.float32()) for name in [*model.card.features, SCALE]]
+    return [names.index(name) for name in [*passed, *wanted]], pa.schema(fields), passed
+
+
+def _passed_type(name: str, kind: pa.DataType) -> pa.DataType:
+    """The type in which a column is kept and passed back."""
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    text = (
+        pa.types.is_string(value)
+        or pa.types.is_large_string(value)
+        or pa.types.is_string_view(value)
+    )
+    match name:
+        case "as_of" if pa.types.is_date32(kind):
+            return kind
+        case "key" if pa.types.is_integer(kind):
+            return kind
+        case "key" | "symbol" if text:
+            return pa.string()
+    wanted = {"as_of": "date32", "key": "an integer or string", "symbol": "string"}[name]
+    raise ProblemError(422, f"columns: {name} is {kind}, not {wanted}", "bad-columns")
+
+
+def _batches(
+    reader: pa.RecordBatchReader, source: list[int], schema: pa.Schema, passed: int
+) -> Iterator[pa.RecordBatch]:
+    first = 0
+    while True:
+        try:
+            batch = reader.read_next_batch()
+            # Lengths and offsets are the sender's word until they are checked.
+            batch.validate(full=True)
+        except StopIteration:
+            return
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(error) from None
+        columns = []
+        for number, (place, field) in enumerate(zip(source, schema, strict=True)):
+            column = batch.column(place)
+            if number >= passed and column.null_count:
+                row = first + int(pc.index(pc.is_null(column), value=True).as_py())
+                raise ProblemError(
+                    422, f"row {row:,}: {batch.schema.names[place]} is null", "bad-rows"
+                )
+            # To a float32 beyond its range is infinity, which `inputs` refuses.
+            columns.append(
+                column if column.type == field.type else column.cast(field.type, safe=False)
+            )
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+        first += batch.num_rows
+
+
+def _not_finite(values: npt.NDArray[np.float32], names: list[str], first: int) -> ProblemError:
+    wrong = ~np.isfinite(values)
+    row, column = np.argwhere(wrong)[0]
+    rest = int(wrong.any(axis=1).sum()) - 1
+    more = f", and {rest:,} rows after it have such values" if rest else ""
+    return ProblemError(
+        422,
+        f"row {first + int(row):,}: {names[column]} is {values[row, column]}{more}; "
+        "leave such rows out",
+        "bad-rows",
+    )
+
+
+def _symbols(block: pa.RecordBatch, model: Model, first: int) -> npt.NDArray[np.int64]:
+    """The place of each row's symbol in a graph with one model per symbol, (rows, 1)."""
+    symbols = block.column("symbol")
+    found = pc.index_in(symbols, value_set=pa.array(model.card.symbols, pa.string()))
+    if found.null_count:
+        row = int(pc.index(pc.is_null(found), value=True).as_py())
+        raise ProblemError(
+            422,
+            f"row {first + row:,}: the {model.name} forecast has no model for "
+            f"{symbols[row].as_py()!r}; it has {few(model.card.symbols)}",
+            "bad-rows",
+        )
+    places: npt.NDArray[np.int64] = found.to_numpy().astype(np.int64).reshape(-1, 1)
+    return places
+
+
+def _unreadable(error: Exception) -> ProblemError:
+    lines = str(error).strip().splitlines()
+    return ProblemError(
+        422, f"the body is no Arrow IPC stream ({lines[0] if lines else 'empty'})", "bad-stream"
+    )

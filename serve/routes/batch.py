@@ -1,0 +1,221 @@
+"""Forecasts of many rows at once: JSON for hundreds, an Arrow stream for hundreds of thousands."""
+
+import asyncio
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import orjson
+import pyarrow as pa
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, StreamingResponse
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
+from uuid_utils import uuid7
+
+from serve import batch, problems
+from serve.bulk import store, stream
+from serve.bulk.store import Meta
+from serve.problems import ProblemError
+from serve.schemas import Batch, BatchRequest, ModelReference, Predictions
+from serve.service import Service, ServiceDep
+
+JSON, ARROW, PARQUET = "application/json", stream.MEDIA_TYPE, "application/vnd.apache.parquet"
+
+BATCH_ID = "Batch-Id"
+"""The header that names a batch."""
+
+routes = APIRouter(tags=["batches"])
+
+
+def _schema() -> dict[str, Any]:
+    """Of a JSON batch; the endpoint reads its body itself, and FastAPI documents it not."""
+    schema = BatchRequest.model_json_schema()
+    schema["properties"]["rows"]["items"] = schema.pop("$defs")["BatchRow"]
+    return schema
+
+
+def _binary(media_type: str) -> dict[str, Any]:
+    return {media_type: {"schema": {"type": "string", "format": "binary"}}}
+
+
+@routes.post(
+    "/batch-predict",
+    response_model=Predictions,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                JSON: {"schema": _schema()},
+                **_binary(ARROW),
+            },
+        }
+    },
+    responses={
+        200: {
+            "description": "In the form that was sent.",
+            "content": _binary(ARROW),
+            "headers": {
+                BATCH_ID: {
+                    "description": "Of an Arrow stream: names it at /batches.",
+                    "schema": {"type": "string"},
+                }
+            },
+        },
+        **problems.documented(400, 401, 403, 404, 408, 413, 415, 422, 429, 503),
+    },
+)
+async def batch_predict(
+    service: ServiceDep,
+    request: Request,
+    horizon: Annotated[
+        str | None, Query(min_length=1, max_length=64, description="Of an Arrow stream.")
+    ] = None,
+) -> Response:
+    """Forecast many rows: all of them are answered and logged, or none.
+
+    JSON names bars of the revision or brings the caller's own features. An Arrow IPC stream has a
+    column for each feature of the model card, in any order, and `scale`; `key`, `symbol` and
+    `as_of` are passed back beside `return`, `lower`, `upper` and `probability`.
+    """
+    kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if kind not in (JSON, ARROW):
+        raise ProblemError(415, f"the body is {kind}; send {JSON} or {ARROW}", "media-type")
+    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+        raise ProblemError(415, f"the body is encoded as {encoding}; send it as it is")
+    if kind == ARROW:
+        return await _arrow(service, request, horizon)
+    settings = service.settings
+    body = await _body(request, settings.max_body, "SERVE_MAX_BODY", settings.request_timeout)
+    try:
+        asked = BatchRequest.model_validate_json(bytes(body))
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+    forecaster = service.forecaster
+    # Milliseconds of arithmetic that other requests need not wait for.
+    made = await asyncio.to_thread(batch.forecasts, forecaster, asked, settings.max_batch)
+    answers = await service.record(made, forecaster.bundle.revision.name, request)
+    return Response(orjson.dumps({"predictions": answers}), media_type=JSON)
+
+
+async def _arrow(service: Service, request: Request, horizon: str | None) -> Response:
+    if horizon is None:
+        raise ProblemError(
+            422, "no horizon; an Arrow stream goes to /batch-predict?horizon=<name>", "no-horizon"
+        )
+    settings, bundle = service.settings, service.forecaster.bundle
+    model = service.forecaster.model(horizon)
+    async with service.bulk.turn():
+        body = await _body(
+            request, settings.max_arrow_body, "SERVE_MAX_ARROW_BODY", settings.request_timeout
+        )
+        given = await asyncio.to_thread(stream.read, body, model)
+        meta = Meta(
+            id=str(uuid7()),
+            created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            horizon=horizon,
+            sessions=model.card.sessions,
+            level=model.card.interval.level,
+            rows=given.rows,
+            revision=bundle.revision.name,
+            model_md5=model.md5,
+            model_version=bundle.revision.versions.get(horizon, ""),
+            client=request.scope.get("client_name") or "",
+            request_id=request.scope.get("request_id") or "",
+        )
+        answer = await service.bulk.forecast(given, model, meta)
+    return Response(
+        memoryview(answer),
+        headers={BATCH_ID: meta.id, "Location": f"/batches/{meta.id}"},
+        media_type=ARROW,
+    )
+
+
+async def _body(request: Request, limit: int, setting: str, patience: float) -> bytearray:
+    """The body of a request, bounded in bytes and in time."""
+    too_large = ProblemError(
+        413, f"the body is larger than {limit:,} bytes ({setting})", "body-too-large"
+    )
+    if int(request.headers.get("content-length", 0)) > limit:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(patience):
+            async for part in request.stream():
+                body += part
+                if len(body) > limit:
+                    raise too_large
+    except TimeoutError:
+        raise ProblemError(
+            408,
+            f"the body took longer than {patience:g} s (SERVE_REQUEST_TIMEOUT)",
+            "slow-body",
+        ) from None
+    except ClientDisconnect:
+        raise ProblemError(400, "the body was cut off", "body-cut-off") from None
+    return body
+
+
+@routes.get(
+    "/batches/{identifier}",
+    response_model=Batch,
+    responses={
+        200: {"content": {**_binary(PARQUET), **_binary(ARROW)}},
+        **problems.documented(401, 403, 404, 422, 429, 503),
+    },
+)
+async def batch_of(
+    service: ServiceDep,
+    identifier: UUID,
+    form: Annotated[
+        Literal["json", "parquet", "arrow"],
+        Query(alias="format", description="What it is, its Parquet file, or that as a stream."),
+    ] = "json",
+) -> Response:
+    """An Arrow stream that was answered: what it is, or its rows with their forecasts."""
+    path = service.bulk.store.path(identifier)
+    try:
+        schema = await asyncio.to_thread(store.schema, path)
+        meta = Meta.of(schema.metadata)
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise ProblemError(
+            404, f"no batch {identifier}; a single prediction is at /predictions", "unknown-batch"
+        ) from None
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise ProblemError(503, f"{path.name} cannot be read: {error}", "store-away") from None
+    headers = {BATCH_ID: meta.id}
+    if form == "parquet":
+        return FileResponse(path, media_type=PARQUET, filename=path.name, headers=headers)
+    if form == "arrow":
+        return StreamingResponse(_rows(path), media_type=ARROW, headers=headers)
+    described = Batch(
+        id=meta.id,
+        created_at=datetime.fromisoformat(meta.created_at),
+        horizon=meta.horizon,
+        sessions=meta.sessions,
+        level=meta.level,
+        rows=meta.rows,
+        columns=schema.names,
+        size=size,
+        model=ModelReference(
+            revision=meta.revision, md5=meta.model_md5, version=meta.model_version or None
+        ),
+    )
+    return Response(described.model_dump_json(), media_type=JSON, headers=headers)
+
+
+def _rows(path: Path) -> Iterator[bytes]:
+    """A batch's file as an Arrow stream, a row group at a time."""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, store.schema(path)) as writer:
+        for rows in store.read(path):
+            writer.write_batch(rows)
+            yield sink.getvalue()
+            sink.seek(0)
+            sink.truncate()
+    yield sink.getvalue()
