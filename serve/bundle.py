@@ -122,6 +122,17 @@ class Bundle:
     files: Mapping[Path, str]
     loaded_at: float
 
+    def described(self) -> dict[str, Any]:
+        """What it is, in short."""
+        return {
+            "revision": self.revision.name,
+            "as_of": self.as_of,
+            "models": {
+                name: {"md5": model.md5, "version": self.revision.versions.get(name)}
+                for name, model in self.models.items()
+            },
+        }
+
     def target(self, day: int, sessions: int) -> int | None:
         """The session that comes `sessions` after a day, both in days since 1970-01-01.
 

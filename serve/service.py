@@ -9,8 +9,10 @@ from uuid_utils import uuid7
 
 from serve import forecast
 from serve.bulk.engine import Bulk
+from serve.bundle import Bundle
 from serve.follow import Follower
 from serve.forecast import Forecast, Forecaster
+from serve.live import Live
 from serve.log.engine import connect
 from serve.log.schema import Row, metadata, moment
 from serve.log.writer import LogDownError, LogWriter
@@ -28,13 +30,15 @@ class Service:
         follower: holds the revision that answers.
         engine: of the prediction log.
         writer: makes its rows durable.
+        live: tells those who listen.
         bulk: answers Arrow streams, and keeps them.
         started_at: when.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.follower = Follower(settings.root, settings.revision)
+        self.live = Live(settings.working_folder)
+        self.follower = Follower(settings.root, settings.revision, self._swapped)
         self.engine = connect(settings.log_url, settings.log_timeout)
         self.writer = LogWriter(self.engine, settings.log_timeout, settings.log_backlog)
         self.bulk = Bulk(settings.working_folder, settings.request_timeout)
@@ -42,6 +46,7 @@ class Service:
 
     async def start(self) -> None:
         """Load what is checked out, open the log, begin to follow."""
+        self.live.start()
         self.follower.look()
         self.follower.start()
         metadata.create_all(self.engine)
@@ -53,6 +58,7 @@ class Service:
         await self.follower.stop()
         await self.writer.stop()
         self.bulk.stop()
+        self.live.stop()
         self.engine.dispose()
 
     @property
@@ -120,7 +126,13 @@ class Service:
             raise ProblemError(
                 503, f"the prediction log is away: {error}", "log-away", RETRY_AFTER
             ) from None
+        if self.live.heard:
+            self.live.publish("prediction", *answers)
         return answers
+
+    def _swapped(self, bundle: Bundle) -> None:
+        # Every worker follows the same checkout, and tells its own readers.
+        self.live.tell_own("revision", bundle.described())
 
 
 async def service_of(request: Request) -> Service:

@@ -1,6 +1,5 @@
 """An Arrow IPC stream of rows, checked before it is believed, cut into blocks without a copy."""
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from serve.bulk.survey import survey, unreadable
 from serve.bundle import Model
 from serve.forecast import nearest
 from serve.problems import ProblemError
@@ -23,11 +23,6 @@ PASSED = ("key", "symbol", "as_of")
 BLOCK = 4_096
 """Rows that a model is run on at a time: what it needs of them stays in the processor's cache.
 A row's forecast does not depend on its block."""
-
-MOST_BATCHES = 10_000
-"""Record batches of a stream; each costs some microseconds, whatever its rows."""
-
-_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
 @dataclass(frozen=True)
@@ -55,11 +50,11 @@ def read(body: bytes | bytearray, model: Model) -> Stream:
             its batches raises it as well.
     """
     buffer = pa.py_buffer(body)
-    rows = _survey(buffer)
+    rows = survey(buffer)
     try:
         reader = pa.ipc.open_stream(buffer)
     except (pa.ArrowException, OSError) as error:
-        raise _unreadable(error) from None
+        raise unreadable(error) from None
     source, schema, passed = _columns(reader.schema, model)
     return Stream(schema, passed, rows, _batches(reader, source, schema, len(passed)))
 
@@ -115,74 +110,6 @@ def inputs(block: pa.RecordBatch, model: Model, first: int) -> Inputs:
     if not (np.isfinite(features).all() and np.isfinite(scale).all()):
         raise _not_finite(np.hstack([features, scale]), [*model.card.features, SCALE], first)
     return Inputs(features, scale, _symbols(block, model, first) if model.per_symbol else None)
-
-
-def _survey(buffer: pa.Buffer) -> int:
-    """Count the rows of a stream by its messages alone, before anything is made of them.
-
-    Raises:
-        ProblemError: 422, it is no whole stream, has no rows, or is compressed: a few bytes could
-            then claim any amount of memory.
-    """
-    rows = batches = 0
-    source = pa.BufferReader(buffer)
-    try:
-        for message in pa.ipc.MessageReader.open_stream(source):
-            if message.type not in ("dictionary", "record batch"):
-                continue
-            length, compressed = _record_batch(message)
-            if compressed:
-                raise ProblemError(
-                    422, "the stream is compressed; write it without compression", "bad-stream"
-                )
-            batches += 1
-            rows += length if message.type == "record batch" else 0
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(error) from None
-    except (struct.error, IndexError):
-        raise _unreadable(ValueError("a message contradicts itself")) from None
-    if buffer.size < len(_END) or buffer[-len(_END) :].to_pybytes() != _END:
-        raise ProblemError(
-            422, "the stream was cut off: it has no end mark; close its writer", "bad-stream"
-        )
-    if batches > MOST_BATCHES:
-        raise ProblemError(
-            422,
-            f"the stream has {batches:,} record batches, the limit is {MOST_BATCHES:,}; "
-            "put more rows into each",
-            "bad-stream",
-        )
-    if rows == 0:
-        raise ProblemError(422, "the stream has no rows; send at least one", "empty-batch")
-    return rows
-
-
-def _record_batch(message: pa.ipc.Message) -> tuple[int, bool]:
-    """Rows of a message and whether it is compressed, from its flatbuffer.
-
-    Message.fbs of Arrow: a `RecordBatch` is `length, nodes, buffers, compression, ...`; a
-    `DictionaryBatch` is `id, data: RecordBatch, ...`. pyarrow tells neither.
-    """
-    content = message.metadata.to_pybytes()
-
-    def integer(kind: str, place: int) -> int:
-        return int(struct.unpack_from(f"<{kind}", content, place)[0])
-
-    def entry(table: int, number: int) -> int:
-        """The place of a table's entry; 0 if it is not there."""
-        fields = table - integer("i", table)
-        place = 4 + 2 * number
-        offset = integer("H", fields + place) if place < integer("H", fields) else 0
-        return table + offset if offset else 0
-
-    def follow(place: int) -> int:
-        return place + integer("I", place)
-
-    batch = follow(entry(follow(0), 2))
-    if message.type == "dictionary":
-        batch = follow(entry(batch, 1))
-    length = entry(batch, 0)
-    return integer("q", length) if length else 0, bool(entry(batch, 3))
 
 
 def _columns(given: pa.Schema, model: Model) -> tuple[list[int], pa.Schema, tuple[str, ...]]:
@@ -260,7 +187,7 @@ def _batches(
         except StopIteration:
             return
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(error) from None
+            raise unreadable(error) from None
         columns = []
         for number, (place, field) in enumerate(zip(source, schema, strict=True)):
             column = batch.column(place)
@@ -304,10 +231,3 @@ def _symbols(block: pa.RecordBatch, model: Model, first: int) -> npt.NDArray[np.
         )
     places: npt.NDArray[np.int64] = found.to_numpy().astype(np.int64).reshape(-1, 1)
     return places
-
-
-def _unreadable(error: Exception) -> ProblemError:
-    lines = str(error).strip().splitlines()
-    return ProblemError(
-        422, f"the body is no Arrow IPC stream ({lines[0] if lines else 'empty'})", "bad-stream"
-    )

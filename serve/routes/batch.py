@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -128,6 +129,8 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
             request_id=request.scope.get("request_id") or "",
         )
         answer = await service.bulk.forecast(given, model, meta)
+    if service.live.heard:
+        service.live.publish("batch", asdict(meta))
     return Response(
         memoryview(answer),
         headers={BATCH_ID: meta.id, "Location": f"/batches/{meta.id}"},

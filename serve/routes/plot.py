@@ -1,0 +1,116 @@
+"""What is known of one symbol: its chart, and what forecasts of it were worth."""
+
+import asyncio
+from datetime import date
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
+
+from serve import plot, problems
+from serve.plot import MOST, Span
+from serve.problems import ProblemError
+from serve.schemas import ModelReference, Scores
+from serve.service import ServiceDep
+
+FAILURES = problems.documented(401, 403, 404, 422, 429, 503)
+
+routes = APIRouter(tags=["symbols"])
+
+Numbers = list[float | None]
+
+
+class Chart(BaseModel):
+    """Columns of equal length, one place a session, oldest first; ready to draw over `dates`."""
+
+    symbol: str
+    horizon: str
+    sessions: int = Field(description="Length of the horizon.")
+    level: float = Field(description="Share of outcomes that an interval is to hold.")
+    model: ModelReference
+    dates: list[date]
+    close: Numbers = Field(description="As traded; null for sessions ahead.")
+    as_of: list[date | None] = Field(
+        description="Session that the forecast for this one was made from; null if there is none."
+    )
+    predicted_return: Numbers
+    lower_return: Numbers
+    upper_return: Numbers
+    predicted_close: Numbers = Field(
+        description="From the close of `as_of` as traded: a split in between is not in it."
+    )
+    lower_close: Numbers
+    upper_close: Numbers
+    probability_of_rise: Numbers
+    logged: dict[str, list[Any]] | None = Field(
+        description="Predictions of the log for these sessions, the newest 1,000, by column, with "
+        "their outcomes where ground truth was sent; null while the log is away."
+    )
+
+
+class SymbolScores(BaseModel):
+    """What forecasts of one symbol were worth on bars that no model had seen."""
+
+    symbol: str
+    revision: str
+    horizons: dict[str, Scores | None] = Field(
+        description="Null where the horizon's hold-out had none of the symbol."
+    )
+
+
+@routes.get("/plot/{symbol}", response_model=Chart, responses=FAILURES)
+async def plot_of(  # noqa: PLR0913  # each is a part of the query
+    service: ServiceDep,
+    symbol: str,
+    *,
+    horizon: Annotated[str | None, Query(description="By default the first.")] = None,
+    first: Annotated[date | None, Query(alias="from", description="First session.")] = None,
+    until: Annotated[date | None, Query(description="Last session.")] = None,
+    last: Annotated[
+        int, Query(ge=1, le=MOST, description="At most so many sessions, the newest.")
+    ] = 252,
+) -> Response:
+    """Closes, forecasts and intervals by session: of the hold-out, of newer bars, and logged."""
+    forecaster = service.forecaster
+    bundle = forecaster.bundle
+    name = forecaster.symbol(symbol)
+    model = forecaster.model(horizon or next(iter(bundle.models)))
+    if first is not None and until is not None and first > until:
+        raise ProblemError(422, f"from {first} is after until {until}", "empty-span")
+
+    def compute() -> dict[str, Any]:
+        table = plot.chart(bundle, model, name, Span(first, until, last))
+        dates = table["date"].to_list()
+        return {
+            "symbol": name,
+            "horizon": model.name,
+            "sessions": model.card.sessions,
+            "level": model.card.interval.level,
+            "model": {
+                "revision": bundle.revision.name,
+                "md5": model.md5,
+                "version": bundle.revision.versions.get(model.name),
+            },
+            "dates": dates,
+            **{column: table[column].to_list() for column in table.columns if column != "date"},
+            "logged": plot.logged(service.engine, name, model.name, dates[0], dates[-1])
+            if dates
+            else plot.NOTHING_LOGGED,
+        }
+
+    found = await asyncio.to_thread(compute)
+    return Response(orjson.dumps(found), media_type="application/json")
+
+
+@routes.get("/metrics/{symbol}", responses=FAILURES)
+async def metrics_of(service: ServiceDep, symbol: str) -> SymbolScores:
+    """What forecasts of a symbol were worth on the hold-out, for every horizon."""
+    forecaster = service.forecaster
+    name = forecaster.symbol(symbol)
+    bundle = forecaster.bundle
+    horizons = {
+        horizon: None if (found := model.scores.get(name)) is None else Scores.model_validate(found)
+        for horizon, model in bundle.models.items()
+    }
+    return SymbolScores(symbol=name, revision=bundle.revision.name, horizons=horizons)
