@@ -19,6 +19,6 @@ Run = Callable[[Settings, argparse.Namespace], None]
 
 def registered() -> Sequence[Callable[["Commands"], None]]:
     """The `register` of every command, in the order of `--help`."""
-    from serve.commands import keys
+    from serve.commands import keys, replay
 
-    return (keys.register,)
+    return (keys.register, replay.register)

@@ -1,0 +1,176 @@
+"""What was logged under an id: a row of the prediction log, or the file of a batch."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from serve.bulk import store, stream
+from serve.bulk.store import Meta, Store
+from serve.log.engine import connect
+from serve.log.schema import prediction_logs
+from serve.settings import Settings
+from stages.errors import StageError
+from stages.forecast.session import FORECAST_OUTPUTS
+
+COLUMNS = {
+    "return": "predicted_return",
+    "lower": "lower",
+    "upper": "upper",
+    "probability": "probability",
+}
+"""Outputs of a model, and the columns of the prediction log that keep them."""
+
+
+class ReplayError(StageError):
+    """A prediction cannot be replayed, or is not the same again."""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What is known of an answer.
+
+    Attributes:
+        kind: one row of the prediction log, or a batch.
+        subject: what it is of, for people.
+        revision: the commit that answered, as its server called it.
+        model_md5: of its `model.onnx`.
+        model_version: its release, if it had one.
+        row: of the prediction log, by column; empty for a batch.
+        path: of a batch's file.
+    """
+
+    id: str
+    kind: Literal["prediction", "batch"]
+    subject: str
+    horizon: str
+    created_at: str
+    revision: str
+    model_md5: str
+    model_version: str | None
+    row: Mapping[str, Any]
+    path: Path | None = None
+
+    def blocks(self, features: list[str], symbols: list[str]) -> Iterator[pa.RecordBatch]:
+        """Its rows as a model takes them, with what the model then said.
+
+        Args:
+            features: in the order of the model card.
+            symbols: those of a graph with one model per symbol, in its order.
+
+        Raises:
+            ReplayError: other features were logged, or the file of the batch is damaged.
+        """
+        if self.path is None:
+            yield self._row(features, symbols)
+            return
+        names = store.schema(self.path).names
+        passed = [name for name in stream.PASSED if name in names]
+        wanted = [*passed, *features, stream.SCALE, *FORECAST_OUTPUTS]
+        _check(features, [name for name in names if name not in {*passed, *wanted[-5:]}])
+        try:
+            yield from stream.blocks(store.read(self.path, wanted))
+        except (OSError, pa.ArrowException) as error:
+            raise ReplayError(f"{self.path}: cannot be read ({_first_line(error)})") from None
+
+    def _row(self, features: list[str], symbols: list[str]) -> pa.RecordBatch:
+        given = json.loads(self.row["inputs"])
+        _check(features, list(given))
+        index = self.row["symbol_index"]
+        symbol = self.row["symbol"] if index is None else symbols[index]
+        values = {
+            "symbol": pa.array([symbol]),
+            **{name: _float32(given[name]) for name in features},
+            stream.SCALE: _float32(self.row["scale"]),
+            **{name: _float32(self.row[column]) for name, column in COLUMNS.items()},
+        }
+        return pa.RecordBatch.from_pydict(values)
+
+
+def find(settings: Settings, identifier: str) -> Logged:
+    """Look an id up among the batches and in the prediction log.
+
+    Raises:
+        ReplayError: it is no id, nothing was logged under it, or the log is away.
+    """
+    try:
+        name = str(UUID(identifier))
+    except ValueError:
+        raise ReplayError(
+            f"{identifier!r} is no id; an answer carries one, GET /predictions lists them"
+        ) from None
+    path = Store(settings.working_folder).path(name)
+    return _batch(path) if path.exists() else _prediction(settings, name)
+
+
+def _batch(path: Path) -> Logged:
+    try:
+        meta = Meta.of(store.schema(path).metadata)
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise ReplayError(f"{path}: cannot be read as a batch ({_first_line(error)})") from None
+    return Logged(
+        id=meta.id,
+        kind="batch",
+        subject=f"{meta.rows:,} rows",
+        horizon=meta.horizon,
+        created_at=meta.created_at,
+        revision=meta.revision,
+        model_md5=meta.model_md5,
+        model_version=meta.model_version or None,
+        row={},
+        path=path,
+    )
+
+
+def _prediction(settings: Settings, name: str) -> Logged:
+    engine = connect(settings.log_url, settings.log_timeout)
+    try:
+        if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+            raise ReplayError(
+                f"there is no prediction log at {engine.url.database}; run this where the server "
+                "runs, with its DATABASE_URL and SERVE_ROOT"
+            )
+        with engine.connect() as connection:
+            query = select(prediction_logs).where(prediction_logs.c.id == name)
+            found = connection.execute(query).mappings().one_or_none()
+    except SQLAlchemyError as error:
+        reason = _first_line(getattr(error, "orig", None) or error)
+        raise ReplayError(f"the prediction log is away: {reason}") from None
+    finally:
+        engine.dispose()
+    if found is None:
+        raise ReplayError(f"nothing was logged under {name}; GET /predictions lists what was")
+    as_of = f", as of {found['as_of']}" if found["as_of"] else ""
+    return Logged(
+        id=name,
+        kind="prediction",
+        subject=f"{found['symbol']}{as_of}",
+        horizon=found["horizon"],
+        created_at=found["created_at"].isoformat(timespec="milliseconds"),
+        revision=found["revision"],
+        model_md5=found["model_md5"],
+        model_version=found["model_version"],
+        row=dict(found),
+    )
+
+
+def _check(features: list[str], logged: list[str]) -> None:
+    if sorted(features) != sorted(logged):
+        odd = sorted(set(features) ^ set(logged))
+        raise ReplayError(f"the model takes other features than were logged: {', '.join(odd)}")
+
+
+def _float32(value: float) -> pa.Array:
+    return pa.array([np.float32(value)], pa.float32())
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
