@@ -65,6 +65,10 @@ pull: install ## Pull data and models from the remote; ARGS name some outputs
 heal: install ## Find what is broken in the remote and write it anew
 	@$(PY) -m stages.remote heal
 
+.PHONY: refresh
+refresh: install ## Move data.as_of: make refresh AS_OF=2013-02-28, then show what changed
+	@$(PY) -m stages.refresh $(AS_OF) $(ARGS)
+
 test: install-dev ## Run the whole test suite; ARGS go to pytest
 	@$(PY) -m pytest -n 2 $(ARGS)
 

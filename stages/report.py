@@ -145,7 +145,7 @@ def verdict(row: Mapping[str, float | None], sessions: int) -> str:
         return "The held-out targets do not vary: nothing can be said of the forecast."
     if p_value is None and skill == 0:
         return "The served forecast is the historical mean: no candidate earned a weight."
-    numbers = f"out-of-sample R2 {skill:+.4f}, p {_number(p_value, '.3f')}"
+    numbers = f"out-of-sample R2 {skill:+.4f}, p {number(p_value, '.3f')}"
     return f"The served forecast {_claim(skill, p_value, sessions)} ({numbers})."
 
 
@@ -168,7 +168,7 @@ def scores_table(scores: Scores, title: str, width: int) -> Table:
     table.add_column("model")
     cells = {
         column: [
-            _mark(_number(row[column.name], column.format), (name, column.name) in marks)
+            _mark(number(row[column.name], column.format), (name, column.name) in marks)
             for name, row in scores.items()
         ]
         for column in COLUMNS
@@ -199,15 +199,15 @@ def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
     for title in ("bar", "close", "for", "return %", "interval %", "P(rise) %"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows.head(FORECASTS).iter_rows(named=True):
-        number = {name: float(row[name]) for name in ("close", *_SHOWN)}
+        values = {name: float(row[name]) for name in ("close", *_SHOWN)}
         table.add_row(
             row["symbol"],
             row["date"],
-            f"{number['close']:,.2f}",
+            f"{values['close']:,.2f}",
             row["target_date"],
-            _number(number["forecast"], "%+.2f"),
-            f"{_number(number['lower'], '%+.2f')} .. {_number(number['upper'], '%+.2f')}",
-            _number(number["probability"], "%.1f"),
+            number(values["forecast"], "%+.2f"),
+            f"{number(values['lower'], '%+.2f')} .. {number(values['upper'], '%+.2f')}",
+            number(values["probability"], "%.1f"),
         )
     if rows.height > FORECASTS:
         path = METRICS / horizon / "forecasts.csv"
@@ -235,7 +235,7 @@ def next_steps(horizons: Sequence[str]) -> Iterator[tuple[str, str]]:
     yield "an experiment", "dvc exp run -S 'features.sma=[5,20]', dvc exp show"
 
 
-def _number(value: float | None, form: str) -> str:
+def number(value: float | None, form: str) -> str:
     """A number as text: `-` where there is none, `%` in the format for percent."""
     if value is None:
         return "-"

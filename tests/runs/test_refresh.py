@@ -1,0 +1,134 @@
+"""A refresh of the real sample, and a source that revises its past, run as a user would."""
+
+import re
+import sys
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from stages import tables
+from tests.projects import ROOT, Project
+
+pytestmark = pytest.mark.slow
+
+TEXT = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+REFRESH, BACK, WHOLE = re.findall(r"^```sh\n(.*?)\n```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def type_in(project: Project, command: str, *, check: bool = True) -> str:
+    # The environment is the one that runs this test: installing it has a test of its own.
+    flags = {"MAKEFLAGS": f"VENV={sys.prefix}"} if command.startswith("make") else {}
+    return project.run("bash", "-euc", command, check=check, **flags)
+
+
+def content(project: Project) -> dict[str, bytes]:
+    roots = [project.folder / name for name in ("data", "models", "metrics")]
+    files = [project.folder / "params.yaml", project.folder / "dvc.lock"]
+    files += [file for root in roots for file in root.rglob("*") if file.is_file()]
+    return {str(file.relative_to(project.folder)): file.read_bytes() for file in files}
+
+
+def another_volume(file: Path) -> None:
+    """Make one bar held another one than the source has."""
+    bars = tables.read(file)
+    other = pl.when(pl.col("date") == date(2003, 5, 6)).then(1.0).otherwise("volume")
+    tables.write(bars.with_columns(other.alias("volume")), file)
+
+
+@pytest.mark.timeout(900)
+def test_a_refresh_from_the_first_try_to_the_commit(project: Project) -> None:
+    before = content(project)
+
+    # What is refused touches nothing.
+    for command, message in (
+        ("make refresh", "name the newest session: make refresh AS_OF=2013-02-28, or "),
+        ("make refresh AS_OF=soon", "data.as_of: must be a date such as 2012-12-31, got 'soon'"),
+    ):
+        assert f"error: {message}" in type_in(project, command, check=False)
+    project.set("fill_limit: 0", "fill_limit: 1")
+    refused = type_in(project, REFRESH, check=False)
+    assert "error: params.yaml has changes that are not committed; commit them first" in refused
+    project.git("checkout", "params.yaml")
+    assert content(project) == before
+
+    # A pipeline that stops keeps the date, and there is a way back.
+    stopped = type_in(project, "make refresh AS_OF=1999-01-04", check=False)
+    assert "error: data.as_of 1999-01-04 is before the first bar of AAPL (2000-03-01)" in stopped
+    assert "error: the pipeline stopped; params.yaml keeps the new date: mend what is" in stopped
+    assert f"or go back: {BACK}\n" in stopped
+    assert project.git("status", "--porcelain") == " M params.yaml\n"
+    type_in(project, BACK)
+    assert content(project) == before
+    project.set("as_of: '2012-12-31'", "as_of: '1999-01-04'")
+
+    # Mended by another date; the bars held are not those of the source.
+    another_volume(project.folder / "data" / "raw" / "daily" / "AAPL.parquet")
+    printed = type_in(project, REFRESH)
+    revision = "1 changed (volume 1): AAPL 2003-05-06 volume 1 -> 27044500"
+    assert f"ingest: sample: the past is not what it was: {revision}; the new numbers" in printed
+    assert printed.index("the past is not what it was") < printed.index("daily bars to 2013-02-28")
+    lines = [re.sub(" +", " ", line.strip()) for line in printed.splitlines()]
+    for line in (
+        "daily AAPL 3,269 (+40) 3,269 (+40) 0 2013-02-28 2012-12-31",
+        "market all 7,122 (+80) 7,122 (+80) 0",
+        "short MAE % 1.074 1.055 -0.019",
+        "raw 100.00 100.00",
+        f"Revised by the source: {revision}",
+        "short: newest forecasts",
+        'git add params.yaml dvc.lock metrics && git commit -m "Refresh to 2013-02-28"',
+        BACK,
+    ):
+        assert line in lines, line
+    text = before["params.yaml"].decode()
+    after = content(project)
+    assert after["params.yaml"].decode() == text.replace("2012-12-31", "2013-02-28", 1)
+    changed = project.git("status", "--porcelain")
+
+    # Again: nothing changes, before the commit and after it.
+    assert "Nothing to do: data.as_of is 2013-02-28" in type_in(project, REFRESH)
+    assert content(project) == after
+    assert project.git("status", "--porcelain") == changed
+    (keep,) = (line.strip() for line in printed.splitlines() if line.startswith("  git add"))
+    type_in(project, keep)
+    assert project.git("status", "--porcelain") == ""
+    another_volume(project.folder / "data" / "raw" / "daily" / "AAPL.parquet")
+    whole = type_in(project, WHOLE)
+    assert "the past is not what it was" in whole
+    assert whole.endswith("Nothing to do: data.as_of is 2013-02-28, and all of it is reproduced.\n")
+    assert content(project) == after
+    assert "Data and pipelines are up to date" in project.dvc("status")
+
+
+def test_the_former_bars_come_back_after_a_revision(fresh: Project) -> None:
+    pipeline = (fresh.folder / "dvc.yaml").read_text(encoding="utf-8")
+    (fresh.folder / "dvc.yaml").write_text(pipeline[: pipeline.index("\n  clean:\n")])
+    for old, new in (
+        ("source: sample", "source: csv"),
+        ("as_of: '2012-12-31'", "as_of: '2020-01-06'"),
+        ("symbols:\n  - AAPL\n  - GOOG\n  - IBM\n  - MSFT", "symbols: []"),
+        ("market:\n  - sp500\n  - nasdaq", "market: []"),
+    ):
+        fresh.set(old, new)
+    inbox = fresh.folder / "data" / "inbox" / "ACME.csv"
+    rows = [f"2020-01-0{day},10,11,9,{day},100" for day in (2, 3, 6, 7)]
+    inbox.write_text("\n".join(["date,open,high,low,close,volume", *rows, ""]))
+    fresh.dvc("repro")
+    fresh.git("add", "--all")
+    fresh.git("commit", "--quiet", "--no-verify", "--message=Bars of ACME")
+
+    fresh.set("2020-01-03,10,11,9,3,", "2020-01-03,10,11,9,3.5,", "data/inbox/ACME.csv")
+    fresh.set("as_of: '2020-01-06'", "as_of: '2020-01-07'")
+    log = fresh.dvc("repro")
+    told = re.search(r"ingest: csv: the past is not what it was: .*", log)
+    assert told is not None
+    assert "1 changed (close 1): ACME 2020-01-03 close 3 -> 3.5;" in told[0]
+    back = told[0].rpartition(": ")[2]
+    fresh.run("bash", "-euc", back)
+    former = tables.read(fresh.folder / "var" / "former" / "daily" / "ACME.parquet")
+    now = tables.read(fresh.folder / "data" / "raw" / "daily" / "ACME.parquet")
+    assert former["close"].to_list() == [2, 3, 6]
+    assert now["close"].to_list() == [2, 3.5, 6, 7]
+    # The list is no part of the state that is committed.
+    assert "var" not in fresh.git("status", "--porcelain")
