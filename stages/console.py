@@ -27,11 +27,14 @@ def table(title: str) -> Table:
 
 def page(show: Callable[[Console], None]) -> None:
     """Print what `show` prints; to a pipe or a file without colours and trailing blanks."""
-    console = Console(highlight=False)
+    # What is printed is text of others: a subject or a path that has brackets keeps them.
+    console = Console(highlight=False, markup=False, emoji=False)
     if console.is_terminal:
         show(console)
         return
-    plain = Console(highlight=False, width=PIPED_WIDTH, color_system=None)
+    plain = Console(
+        width=PIPED_WIDTH, color_system=None, highlight=False, markup=False, emoji=False
+    )
     with plain.capture() as captured:
         show(plain)
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())

@@ -8,6 +8,7 @@ Of params.yaml only that date is changed. Nothing is committed: the last lines s
 new state, and how to go back. docs/data.md says more.
 """
 
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -80,12 +81,14 @@ def reproduce(*, whole: bool = False) -> bool:
 
 def _dvc(*arguments: str) -> None:
     sys.stdout.flush()
-    command = [sys.executable, "-m", "dvc", *arguments]
+    process = subprocess.Popen([sys.executable, "-m", "dvc", *arguments])  # noqa: S603  # no shell
+    # DVC hears Ctrl-C as well, and ends in order: it alone is to answer.
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        done = subprocess.run(command, check=False).returncode  # noqa: S603  # no shell
-    except KeyboardInterrupt:
-        done = 1
-    if done:
+        failed = process.wait()
+    finally:
+        signal.signal(signal.SIGINT, former)
+    if failed:
         raise _stopped("the pipeline stopped")
 
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import polars as pl
 
 from stages import tables
-from stages.bars.held import clock
+from stages.bars.held import CONTRACTS, clock
 from stages.errors import StageError
 from stages.sources import Kind
 
@@ -169,7 +169,8 @@ def _newest(raw: Path, sessions_of: SessionsOf) -> date:
     last = date.min
     for kind in get_args(Kind):
         for file in (raw / kind).glob("*.parquet"):
-            times = _read(file, [clock(kind)])
+            column = clock(kind)
+            times = _read(file, {column: CONTRACTS[kind][column]})
             if times is not None and times.height:
                 last = max(last, cast("date", sessions_of(times, kind).max()))
     return last
@@ -178,7 +179,7 @@ def _newest(raw: Path, sessions_of: SessionsOf) -> date:
 def _series(
     kind: Kind, former: Path, new: Path, until: date, sessions_of: SessionsOf
 ) -> pl.DataFrame:
-    held = _read(former)
+    held = _read(former, CONTRACTS[kind])
     if held is None:
         return tables.empty(REVISION).drop("newest")
     given = tables.read(new) if new.exists() else held.clear()
@@ -200,7 +201,7 @@ def _series(
 
 
 def _actions(former: Path, new: Path, symbols: Collection[str], until: date) -> pl.DataFrame:
-    held = _read(former)
+    held = _read(former, tables.ACTIONS)
     if held is None:
         return tables.empty(REVISION).drop("newest")
     held, given = (
@@ -212,9 +213,9 @@ def _actions(former: Path, new: Path, symbols: Collection[str], until: date) -> 
     return found.select(pl.lit("actions").alias("kind"), "symbol", "date", time, *_CHANGE)
 
 
-def _read(file: Path, columns: Sequence[str] | None = None) -> pl.DataFrame | None:
+def _read(file: Path, contract: tables.Contract) -> pl.DataFrame | None:
     try:
-        return tables.read(file, columns)
+        return tables.conform(tables.read(file, list(contract)), contract, file.name)
     except StageError:
         return None
 

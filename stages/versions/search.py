@@ -105,7 +105,7 @@ def describe(
         given="\n".join(commits),
     )
     found = {}
-    for line in listed.splitlines():
+    for line in filter(None, listed.split("\n")):
         commit, day, subject, refs = line.split("\0")
         names = tuple(_name(ref) for ref in refs.split(", ") if ref and not ref.endswith("/HEAD"))
         found[commit] = Commit(commit, day, subject, names, commit in (experiments or ()))

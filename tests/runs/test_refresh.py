@@ -1,6 +1,9 @@
 """A refresh of the real sample, and a source that revises its past, run as a user would."""
 
+import os
 import re
+import signal
+import subprocess
 import sys
 from datetime import date
 from pathlib import Path
@@ -99,6 +102,30 @@ def test_a_refresh_from_the_first_try_to_the_commit(project: Project) -> None:
     assert whole.endswith("Nothing to do: data.as_of is 2013-02-28, and all of it is reproduced.\n")
     assert content(project) == after
     assert "Data and pipelines are up to date" in project.dvc("status")
+
+
+def test_ctrl_c_ends_in_order(fresh: Project) -> None:
+    (fresh.folder / "dvc.yaml").write_text("stages: {slow: {cmd: sleep 60}}\n")
+    fresh.git("commit", "--quiet", "--no-verify", "--all", "--message=A slow pipeline")
+    with subprocess.Popen(
+        [sys.executable, "-m", "stages.refresh", "2013-02-28"],
+        cwd=fresh.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "sleep 60" in line:
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.stdout.read()
+    assert process.returncode == 1
+    assert rest.splitlines()[-1].startswith("error: the pipeline stopped; params.yaml keeps the")
+    assert "as_of: '2013-02-28'" in (fresh.folder / "params.yaml").read_text(encoding="utf-8")
+    fresh.run("bash", "-euc", BACK)
+    assert fresh.git("status", "--porcelain") == ""
 
 
 def test_the_former_bars_come_back_after_a_revision(fresh: Project) -> None:

@@ -19,6 +19,9 @@ from tests.histories import Repository
 
 CARD = "models/short/card.json"
 
+FIRST = "[red] :bug: First"
+"""A subject that a careless printer takes for a colour."""
+
 
 def md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
@@ -47,7 +50,7 @@ def repository(tmp_path: Path) -> Repository:
     """Two versions of a card; the second is at hand."""
     made = Repository(tmp_path)
     (tmp_path / ".gitignore").write_text("/models\n", encoding="utf-8")
-    made.commit(lock_text("one"), "First")
+    made.commit(lock_text("one"), FIRST)
     made.git("tag", "v1")
     made.commit(lock_text("two"), "Second")
     (tmp_path / CARD).parent.mkdir(parents=True)
@@ -160,11 +163,11 @@ def test_from_the_md5_alone(repository: Repository, repo_root: Path) -> None:
     head = printed[: printed.index("\nevaluate@short\n")].splitlines()
     assert head[0] == f"md5 {md5('one')}"
     assert head[1].split() == ["commit", "date", "subject", "names", "path"]
-    assert head[3].split() == [first[:10], "2024-01-01", "First", "v1", CARD]
+    assert head[3].split() == [first[:10], "2024-01-01", *FIRST.split(), "v1", CARD]
     assert head[5:] == [
         CARD,
         f"md5      {md5('one')}  {CARD}",
-        f"commit   {first} (v1), 2024-01-01, First",
+        f"commit   {first} (v1), 2024-01-01, {FIRST}",
     ]
     found = json.loads(command(repository, repo_root, "--md5", md5("one"), "--json"))
     assert found["md5"] == md5("one")

@@ -277,6 +277,8 @@ def test_a_former_file_that_cannot_be_read_is_passed_over(tmp_path: Path) -> Non
     given = raw(tmp_path / "given", [bars("A", FIVE), bars("B/C", {**FIVE, DAYS[0]: 9.0})])
     (held / "daily" / "A.parquet").write_bytes(b"torn")
     (held / "actions.parquet").write_bytes(b"torn")
+    other = tables.read(held / "daily" / "B%2FC.parquet").drop("volume")
+    tables.write(other, held / "market" / "I.parquet")
     assert differs(held, given)["symbol"].unique().to_list() == ["B/C"]
 
 
