@@ -53,7 +53,9 @@ def read(body: bytes | bytearray, model: Model) -> Stream:
     rows = survey(buffer)
     try:
         reader = pa.ipc.open_stream(buffer)
-    except (pa.ArrowException, OSError) as error:
+        # Names need not be UTF-8 until somebody looks.
+        _ = reader.schema.names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise unreadable(error) from None
     source, schema, passed = _columns(reader.schema, model)
     return Stream(schema, passed, rows, _batches(reader, source, schema, len(passed)))
@@ -184,24 +186,31 @@ def _batches(
             batch = reader.read_next_batch()
             # Lengths and offsets are the sender's word until they are checked.
             batch.validate(full=True)
+            columns = [
+                _as(batch.column(place), field.type)
+                for place, field in zip(source, schema, strict=True)
+            ]
         except StopIteration:
             return
         except (pa.ArrowException, OSError) as error:
             raise unreadable(error) from None
-        columns = []
-        for number, (place, field) in enumerate(zip(source, schema, strict=True)):
-            column = batch.column(place)
-            if number >= passed and column.null_count:
+        for field, column in zip(list(schema)[passed:], columns[passed:], strict=True):
+            if column.null_count:
                 row = first + int(pc.index(pc.is_null(column), value=True).as_py())
-                raise ProblemError(
-                    422, f"row {row:,}: {batch.schema.names[place]} is null", "bad-rows"
-                )
-            # To a float32 beyond its range is infinity, which `inputs` refuses.
-            columns.append(
-                column if column.type == field.type else column.cast(field.type, safe=False)
-            )
+                raise ProblemError(422, f"row {row:,}: {field.name} is null", "bad-rows")
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
         first += batch.num_rows
+
+
+def _as(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    if column.type == kind:
+        return column
+    if pa.types.is_dictionary(column.type):
+        # Arrow takes no views of strings from a dictionary, which is how polars writes them.
+        plain = column.dictionary.cast(kind)
+        column = pa.DictionaryArray.from_arrays(column.indices, plain)
+    # A double beyond the range of a float becomes infinity, which `inputs` refuses.
+    return column.cast(kind, safe=False)
 
 
 def _not_finite(values: npt.NDArray[np.float32], names: list[str], first: int) -> ProblemError:

@@ -89,7 +89,6 @@ def _print(found: "Logged", origin: "Origin", compared: "Comparison", traced: "L
             soft_wrap=True,
         )
         table = console.table("")
-        table.title = None
         for name in ("output", "logged", "replayed", ""):
             table.add_column(name, no_wrap=True, justify="left" if name in "output" else "right")
         for value in compared.values:

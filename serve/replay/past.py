@@ -24,7 +24,7 @@ from stages.versions import git, lock, search
 from stages.versions.at_hand import digest
 from stages.versions.search import Commit
 
-LOCAL = Path(".dvc/config.local")
+CONFIG, LOCAL = Path(".dvc/config"), Path(".dvc/config.local")
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ def bring(folder: Path, logged: Logged) -> Past:
     """
     graph = graph_path(logged.horizon)
     card = graph.replace("model.onnx", "card.json")
-    refused = _dvc(folder, "checkout", "--quiet", graph, card)
+    refused = _dvc(folder, "checkout", graph, card)
     if refused:
-        refused = _dvc(folder, "pull", "--quiet", graph, card)
+        refused = _dvc(folder, "pull", graph, card)
     missing = [path for path in (graph, card) if not (folder / path).exists()]
     if missing:
         raise ReplayError(
@@ -144,41 +144,39 @@ def _check_out(root: Path, commit: str, folder: Path) -> None:
 
 
 def _set_up_dvc(root: Path, folder: Path) -> None:
-    """The settings of the user, whose paths are from another folder, and the user's cache."""
-    config = configparser.ConfigParser(interpolation=None)
-    config.read(root / LOCAL, encoding="utf-8")
-    for section in config.sections():
-        url = config.get(section, "url", fallback="")
-        if url and "://" not in url and not Path(url).is_absolute():
-            config.set(section, "url", str((root / LOCAL.parent / url).resolve()))
-    cache = _output(root, "cache", "dir")
-    if not config.has_section("cache"):
-        config.add_section("cache")
-    config.set("cache", "dir", str((root / cache).resolve()))
+    """The settings of the user, and the user's cache; paths in them are from the user's folder."""
+    own = configparser.ConfigParser(interpolation=None)
+    own.read(root / LOCAL, encoding="utf-8")
+    committed = configparser.ConfigParser(interpolation=None)
+    committed.read(folder / CONFIG, encoding="utf-8")
+    for config in (committed, own):
+        for section in config.sections():
+            url = config.get(section, "url", fallback="")
+            if url and "://" not in url and not Path(url).is_absolute():
+                own.read_dict({section: {"url": str((root / LOCAL.parent / url).resolve())}})
+    asked = _run(root, folder.parent, "cache", "dir")
+    if asked.returncode:
+        raise ReplayError(f"dvc cache dir: {_reason(asked.stderr)}")
+    cache = asked.stdout.strip()
+    own.read_dict({"cache": {"dir": str((root / cache).resolve())}})
+    # It may hold credentials.
     (folder / LOCAL).touch(mode=0o600)
     with (folder / LOCAL).open("w", encoding="utf-8") as file:
-        config.write(file)
-
-
-def _output(folder: Path, *command: str) -> str:
-    done = _run(folder, *command)
-    if done.returncode:
-        raise ReplayError(f"dvc {command[0]}: {_reason(done.stderr)}")
-    return done.stdout.strip()
+        own.write(file)
 
 
 def _dvc(folder: Path, *command: str) -> str:
     """Run DVC; returns why it refused, or nothing."""
-    done = _run(folder, *command)
+    done = _run(folder, folder.parent, *command)
     return _reason(done.stderr) if done.returncode else ""
 
 
-def _run(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+def _run(folder: Path, temporary: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     # In a process of its own: the server's modules must not import DVC.
     return subprocess.run(  # noqa: S603  # no shell
         [sys.executable, "-m", "dvc", *command],
         cwd=folder,
-        env={**os.environ, "DVC_NO_ANALYTICS": "true"},
+        env={**os.environ, "DVC_NO_ANALYTICS": "true", "TMPDIR": str(temporary)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -188,4 +186,4 @@ def _run(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
 
 def _reason(printed: str) -> str:
     lines = [line for line in printed.splitlines() if line.startswith("ERROR")]
-    return (lines or printed.splitlines() or ["it failed"])[-1].removeprefix("ERROR: ")
+    return (lines or printed.splitlines() or ["it failed"])[0].removeprefix("ERROR: ")

@@ -23,7 +23,7 @@ async def live(websocket: WebSocket) -> None:
     Messages are JSON texts, `{"type": ..., "data": ...}`: `hello` and `revision` say which revision
     answers, `prediction` is one as its caller got it, `batch` an Arrow stream that was answered,
     `lost` counts what other workers could not pass on. All are told from `hello` on. A reader that
-    falls 1,000 messages behind is dropped with code 1013.
+    falls 10,000 messages behind is dropped with code 1013.
     """
     service: Service = websocket.app.state.service
     if not _allowed(websocket, service.settings.cors_origins):

@@ -1,0 +1,193 @@
+"""`python -m serve replay`: predictions of past revisions, computed again from their inputs."""
+
+import json
+import math
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from serve.app import create
+from serve.bundle import load
+from serve.settings import Settings
+from tests.projects import ROOT, Project
+from tests.serve.bulk.streams import HEADERS, table, written
+
+
+class Served(Project):
+    """A project with a prediction log, served for as long as a question takes."""
+
+    @property
+    def var(self) -> Path:
+        return self.folder / "var"
+
+    def predict(self, **asked: Any) -> Any:
+        with TestClient(create(Settings(root=self.folder))) as client:
+            return client.post("/predict/short", json=asked).json()
+
+    def batch(self, rows: int) -> str:
+        body = written(table(load(self.folder).models["short"], rows, {"key": np.arange(rows)}))
+        with TestClient(create(Settings(root=self.folder))) as client:
+            answer = client.post("/batch-predict?horizon=short", content=body, headers=HEADERS)
+            return str(answer.headers["Batch-Id"])
+
+    def replay(self, *arguments: str) -> str:
+        """What the command prints, and its exit status if that is not 0."""
+        return self.run(
+            *("python", "-m", "serve", "replay", *arguments),
+            check=False,
+            SERVE_ROOT=str(self.folder),
+            PYTHONPATH=str(ROOT),
+            TMPDIR=str(self.temporary),
+        )
+
+    @property
+    def temporary(self) -> Path:
+        folder = self.folder.parent / "temporary"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def commit(self, message: str) -> str:
+        self.git("commit", "--quiet", "--all", f"--message={message}")
+        return self.git("rev-parse", "HEAD").strip()
+
+    def change(self, identifier: str, column: str, value: float) -> None:
+        """Tamper with the log."""
+        with sqlite3.connect(self.var / "predictions.db") as log:
+            log.execute(
+                f"UPDATE prediction_logs SET {column} = ? WHERE id = ?",  # noqa: S608  # our own
+                (value, identifier),
+            )
+        log.close()
+
+    def state(self) -> Any:
+        """What a replay must leave alone."""
+        files = {
+            path: (path.stat().st_mtime_ns, path.stat().st_size)
+            for name in (
+                "models",
+                "dvc.lock",
+                "params.yaml",
+                ".git/HEAD",
+                ".git/config",
+                ".dvc/config",
+            )
+            for path in [self.folder / name, *(self.folder / name).rglob("*")]
+        }
+        return files, self.git("status", "--porcelain"), self.git("worktree", "list")
+
+
+@pytest.fixture
+def served(project: Project) -> Served:
+    return Served(project.folder)
+
+
+@pytest.mark.slow
+def test_predictions_of_five_revisions_ago(served: Served) -> None:
+    revisions, made = [served.git("rev-parse", "HEAD").strip()], [served.predict()]
+    batch = served.batch(5000)
+    uncommitted = []
+    for level in (0.91, 0.92, 0.93, 0.94, 0.95):
+        served.set(f"level: {level - 0.01:.2g}", f"level: {level}")
+        served.dvc("repro", "--quiet", "evaluate@short")
+        uncommitted.append(served.predict())
+        revisions.append(served.commit(f"Intervals of level {level}"))
+        made.append(served.predict(symbol="IBM"))
+    assert len({answer["model"]["md5"] for answer in made}) == 6
+    before = served.state()
+
+    first = json.loads(served.replay(made[0]["id"], "--json"))
+    assert first["same"] is True
+    assert first["rows"] == 1
+    assert first["commit"]["id"] == revisions[0] == first["revision"]
+    assert {value["name"]: value["replayed"] for value in first["values"]} == {
+        "return": made[0]["predicted_return"],
+        "lower": made[0]["interval"]["lower_return"],
+        "upper": made[0]["interval"]["upper_return"],
+        "probability": made[0]["probability_of_rise"],
+    }
+    params = {
+        name: value for step in first["lineage"]["stages"] for name, value in step["params"].items()
+    }
+    assert params["evaluate.level"] == 0.9
+
+    whole = json.loads(served.replay(batch, "--json"))
+    assert (whole["kind"], whole["rows"], whole["same"]) == ("batch", 5000, True)
+    assert whole["commit"]["id"] == revisions[0]
+
+    dirty = uncommitted[-1]
+    # It was made before its revision was committed; the commit that has its model is found.
+    assert dirty["model"]["revision"] == f"{revisions[4]}-dirty"
+    found = json.loads(served.replay(dirty["id"], "--json"))
+    assert found["same"] is True
+    assert found["commit"]["id"] == revisions[5]
+    assert found["note"] == (
+        f"{revisions[4]}-dirty as it was committed has another model; this one has the same model"
+    )
+
+    # The smallest step of a float is noticed.
+    wrong = math.nextafter(np.float32(made[1]["interval"]["upper_return"]), np.float32(1))
+    served.change(made[1]["id"], "upper", float(np.nextafter(np.float32(wrong), np.float32(1))))
+    printed = served.replay(made[1]["id"])
+    assert f"prediction {made[1]['id']}: short, IBM, as of 2012-12-31\n" in printed
+    assert printed.count("  the same\n") == 3
+    assert printed.count("  DIFFERENT\n") == 1
+    assert f"commit   {revisions[1]}" in printed
+    assert "evaluate.level=0.91" in printed
+    assert "not the same: return 0, lower 0, upper 1, probability 0" in printed
+    assert printed.endswith("error: 1 values are not those that were logged\n")
+
+    assert served.state() == before
+    assert list(served.temporary.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_what_is_not_in_the_cache_comes_from_the_remote(served: Served, tmp_path: Path) -> None:
+    made = served.predict()
+    cache = served.folder / ".dvc" / "cache"
+    md5 = made["model"]["md5"]
+    served.dvc("remote", "add", "--quiet", "--local", "--default", "other", "../remote")
+    served.dvc("push", "--quiet", "models/short/model.onnx", "models/short/card.json")
+    assert (tmp_path / "remote").is_dir()
+    kept = cache / "files" / "md5" / md5[:2] / md5[2:]
+    kept.chmod(0o600)
+    kept.unlink()
+    assert json.loads(served.replay(made["id"], "--json"))["same"] is True
+
+    shutil.rmtree(cache)
+    shutil.rmtree(tmp_path / "remote")
+    printed = served.replay(made["id"])
+    assert printed.count("\n") == 1
+    assert printed.startswith("error: models/short/model.onnx of that commit cannot be had: it is ")
+    assert "not in the cache, and `dvc pull` says: " in printed
+    assert list(served.temporary.iterdir()) == []
+
+
+def test_what_cannot_be_replayed_is_said_in_a_line(served: Served, tmp_path: Path) -> None:
+    assert served.replay("x") == (
+        "error: 'x' is no id; an answer carries one, GET /predictions lists them\n"
+    )
+    unknown = "01a21191-483f-7684-a1d6-25a5d09f5cef"
+    printed = served.replay(unknown)
+    assert printed.startswith(f"error: there is no prediction log at {served.var}/predictions.db")
+    made = served.predict()
+    assert served.replay(unknown) == (
+        f"error: nothing was logged under {unknown}; GET /predictions lists what was\n"
+    )
+    # No commit has the model of another project.
+    with sqlite3.connect(served.var / "predictions.db") as log:
+        log.execute("UPDATE prediction_logs SET model_md5 = ?, revision = ?", ("0" * 32, "f" * 40))
+    log.close()
+    printed = served.replay(made["id"])
+    assert printed.startswith(f"error: there is no revision {'f' * 40} here, and none of the 1 ")
+    assert printed.count("\n") == 1
+    # Nor can anything be found where there is no git.
+    shutil.rmtree(served.folder / ".git")
+    printed = served.replay(made["id"])
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
+    del tmp_path
