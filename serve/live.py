@@ -1,8 +1,8 @@
 """The live feed: what every worker of the machine answers, to all who listen to any of them.
 
 A worker that has readers owns a datagram socket in a folder that all workers share; it is there
-only as long as they are. Who publishes sends to every socket that is there, without waiting: what
-does not fit is lost, and how much is told. Where nobody listens, nothing is made or sent.
+only as long as they are. Who publishes sends to every socket that is there, without waiting: what a
+worker does not take in time is lost, and how much is told. Where nobody listens, nothing is sent.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ import os
 import socket
 import stat
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -36,6 +36,9 @@ DATAGRAM = 150_000
 
 QUEUE = 10_000
 """Messages that may wait for one reader: some batches of JSON."""
+
+BACKLOG = 10_000
+"""Messages that may wait for another worker to take them."""
 
 READERS = 100
 """Readers of one worker."""
@@ -83,6 +86,8 @@ class Live:
         self._others: frozenset[str] = frozenset()
         self._looked = -REFRESH
         self._waiting: list[bytes] = []
+        self._outgoing: dict[str, deque[_Part]] = {}
+        self._again: asyncio.TimerHandle | None = None
         self._lost: Counter[str] = Counter()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._inbox: socket.socket | None = None
@@ -156,23 +161,45 @@ class Live:
         messages, self._waiting = self._waiting, []
         self._deliver(messages)
         for name in self._others:
+            parts = self._outgoing.setdefault(name, deque())
+            if sum(part.messages for part in parts) + len(messages) > BACKLOG:
+                self._lost[name] += len(messages)
+                continue
             lost = self._lost.pop(name, 0)
             told = [message("lost", {"count": lost})] if lost else []
-            for part in _parts([*told, *messages]):
-                self._send(name, part)
+            parts.extend(_parts([*told, *messages]))
+        self._send()
 
-    def _send(self, name: str, part: Sequence[bytes]) -> None:
+    def _send(self) -> None:
+        """Send what waits, as much as others take now; the rest is tried again soon."""
+        for name, parts in list(self._outgoing.items()):
+            while parts and self._sent(name, parts[0]):
+                parts.popleft()
+            if not parts or name not in self._others:
+                del self._outgoing[name]
+        if self._again is not None:
+            self._again.cancel()
+        self._again = None
+        if self._outgoing and self._loop is not None:
+            self._again = self._loop.call_later(GATHER, self._send)
+
+    def _sent(self, name: str, part: "_Part") -> bool:
+        """Whether a part has gone out, or never will."""
         if self._outbox is None:
             self._outbox = _socket()
         try:
-            self._outbox.sendto(b"\n".join(part), self._address(name))
+            self._outbox.sendto(part.content, self._address(name))
+        except BlockingIOError:
+            return False
         except (ConnectionRefusedError, FileNotFoundError):
             # Of a worker that was killed, or has just lost its last reader.
             with contextlib.suppress(OSError):
                 (self._folder / name).unlink()
             self._others -= {name}
+            return False
         except OSError:
-            self._lost[name] += len(part)
+            self._lost[name] += part.messages
+        return True
 
     def _deliver(self, messages: Sequence[bytes]) -> None:
         texts = [text.decode() for text in messages]
@@ -230,15 +257,21 @@ def message(kind: str, item: Mapping[str, Any]) -> bytes:
     return orjson.dumps({"type": kind, "data": item})
 
 
-def _parts(messages: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Messages that fit into a datagram together."""
+class _Part(NamedTuple):
+    """Messages that go together."""
+
+    content: bytes
+    messages: int
+
+
+def _parts(messages: Sequence[bytes]) -> Iterator[_Part]:
     part: list[bytes] = []
     size = 0
     for text in messages:
         if part and size + len(text) > DATAGRAM:
-            yield part
+            yield _Part(b"\n".join(part), len(part))
             part, size = [], 0
         part.append(text)
         size += len(text) + 1
     if part:
-        yield part
+        yield _Part(b"\n".join(part), len(part))

@@ -166,7 +166,11 @@ def texts(reader: live.Reader) -> list[Any]:
     return [json.loads(reader.messages.get_nowait()) for _ in range(reader.messages.qsize())]
 
 
-def test_one_feed_hears_another_and_says_what_was_lost(tmp_path: Path) -> None:
+def test_one_feed_hears_another_and_says_what_was_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "BACKLOG", 5000)
+
     async def scenario(var: Path) -> None:
         one, other = Live(var), Live(var)
         one.start()
@@ -179,15 +183,17 @@ def test_one_feed_hears_another_and_says_what_was_lost(tmp_path: Path) -> None:
             one.publish("prediction", {"id": "a"}, {"id": "b"})
             await settled()
             assert [message["data"]["id"] for message in texts(reader)] == ["a", "b"]
-            # More than the kernel takes at a time, while nobody is on the other side.
-            one.publish("prediction", *({"id": "x" * 1000} for _ in range(4000)))
+            # More than the kernel holds at a time.
+            one.publish("prediction", *({"id": f"{place:0>1000}"} for place in range(4000)))
             await settled()
-            arrived = len(texts(reader))
-            assert 0 < arrived < 4000
+            assert [int(message["data"]["id"]) for message in texts(reader)] == list(range(4000))
+            # More than may wait.
+            one.publish("prediction", *({"id": "x"} for _ in range(5001)))
+            await settled()
             one.publish("prediction", {"id": "c"})
             await settled()
             lost, last = texts(reader)
-            assert lost == {"type": "lost", "data": {"count": 4000 - arrived}}
+            assert lost == {"type": "lost", "data": {"count": 5001}}
             assert last["data"]["id"] == "c"
         await settled()
         assert not one.heard
