@@ -101,6 +101,8 @@ class Live:
     def stop(self) -> None:
         """End; readers have gone by then."""
         self._close_inbox()
+        if self._again is not None:
+            self._again.cancel()
         if self._outbox is not None:
             self._outbox.close()
         if self._handle is not None:

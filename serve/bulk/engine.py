@@ -19,7 +19,7 @@ from stages.forecast.session import FORECAST_OUTPUTS
 TOGETHER = 2
 """Streams that are read or computed at a time; each holds its whole body in memory."""
 
-GROUP = 16
+GROUP = 8
 """Blocks of a row group of Parquet: small ones cost more than their rows."""
 
 RETRY_AFTER = {"Retry-After": "1"}

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -151,6 +152,24 @@ def test_a_third_stream_waits_its_turn(tmp_path: Path) -> None:
             bulk.stop()
 
     asyncio.run(crowd())
+
+
+@pytest.mark.slow
+def test_a_durable_stream_takes_little_more_than_the_plain_session(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    model, rows = bundle.models["short"], 100_000
+    values, scale = features(model, rows)
+    body = written(table(model, rows))
+    plain, ours = [], []
+    for _ in range(2):
+        start = time.perf_counter()
+        model.session(values, scale)
+        plain.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        answer(tmp_path, body, model)
+        ours.append(time.perf_counter() - start)
+    assert min(plain) / min(ours) >= 0.7
 
 
 MEASURE = """
