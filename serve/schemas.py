@@ -127,7 +127,10 @@ class BatchRequest(Strict):
 
     horizon: str = Field(examples=["short"])
     rows: list[BatchRow] = Field(
-        description="Answered in this order.", examples=[[{"symbol": "AAPL"}, {"symbol": "IBM"}]]
+        description="At least one; answered in this order.",
+        examples=[[{"symbol": "AAPL"}, {"symbol": "IBM"}]],
+        # Said here, and refused with a message of its own.
+        json_schema_extra={"minItems": 1},
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from serve.bulk.survey import survey, unreadable
 from serve.bundle import Model
@@ -196,10 +195,14 @@ def _batches(
             raise unreadable(error) from None
         for field, column in zip(list(schema)[passed:], columns[passed:], strict=True):
             if column.null_count:
-                row = first + int(pc.index(pc.is_null(column), value=True).as_py())
+                row = first + _first_null(column)
                 raise ProblemError(422, f"row {row:,}: {field.name} is null", "bad-rows")
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
         first += batch.num_rows
+
+
+def _first_null(column: pa.Array) -> int:
+    return int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
 
 
 def _as(column: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -228,10 +231,12 @@ def _not_finite(values: npt.NDArray[np.float32], names: list[str], first: int) -
 
 def _symbols(block: pa.RecordBatch, model: Model, first: int) -> npt.NDArray[np.int64]:
     """The place of each row's symbol in a graph with one model per symbol, (rows, 1)."""
+    import pyarrow.compute as pc
+
     symbols = block.column("symbol")
     found = pc.index_in(symbols, value_set=pa.array(model.card.symbols, pa.string()))
     if found.null_count:
-        row = int(pc.index(pc.is_null(found), value=True).as_py())
+        row = _first_null(found)
         raise ProblemError(
             422,
             f"row {first + row:,}: the {model.name} forecast has no model for "

@@ -108,12 +108,15 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         raise ProblemError(
             422, "no horizon; an Arrow stream goes to /batch-predict?horizon=<name>", "no-horizon"
         )
-    settings, bundle = service.settings, service.forecaster.bundle
-    model = service.forecaster.model(horizon)
+    settings = service.settings
+    # An unknown one is refused before its rows are read.
+    service.forecaster.model(horizon)
     async with service.bulk.turn():
         body = await _body(
             request, settings.max_arrow_body, "SERVE_MAX_ARROW_BODY", settings.request_timeout
         )
+        forecaster = service.forecaster
+        model, revision = forecaster.model(horizon), forecaster.bundle.revision
         given = await asyncio.to_thread(stream.read, body, model)
         meta = Meta(
             id=str(uuid7()),
@@ -122,9 +125,9 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
             sessions=model.card.sessions,
             level=model.card.interval.level,
             rows=given.rows,
-            revision=bundle.revision.name,
+            revision=revision.name,
             model_md5=model.md5,
-            model_version=bundle.revision.versions.get(horizon, ""),
+            model_version=revision.versions.get(horizon, ""),
             client=request.scope.get("client_name") or "",
             request_id=request.scope.get("request_id") or "",
         )
