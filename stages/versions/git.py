@@ -1,24 +1,32 @@
 """Questions to git, and the few things it is told to do."""
 
+import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stages.errors import VersionError
 
 
-def git(*arguments: str, folder: Path | None = None, given: str = "") -> str:
+def git(
+    *arguments: str,
+    folder: Path | None = None,
+    given: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """What a git command prints, without the last line end.
 
     Args:
         arguments: of the command line.
         folder: where to run it; the working folder by default.
         given: what it reads from its standard input.
+        environment: variables beside those of this process.
 
     Raises:
         VersionError: git is missing, or refused; the message is its first line of error.
     """
-    return _run(arguments, folder, given.encode()).decode("utf-8").removesuffix("\n")
+    answer = _run(arguments, folder, given.encode(), environment)
+    return answer.decode("utf-8").removesuffix("\n")
 
 
 def content(revision: str, path: Path | str, folder: Path | None = None) -> bytes | None:
@@ -77,12 +85,18 @@ def blobs(hashes: Sequence[str], folder: Path | None = None) -> Iterator[bytes]:
         at = begin + size + 1
 
 
-def _run(arguments: tuple[str, ...], folder: Path | None, given: bytes = b"") -> bytes:
+def _run(
+    arguments: tuple[str, ...],
+    folder: Path | None,
+    given: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+) -> bytes:
     try:
         done = subprocess.run(  # noqa: S603  # no shell
             ["git", *arguments],  # noqa: S607  # found by PATH, as users have it
             cwd=folder,
             input=given,
+            env=None if environment is None else {**os.environ, **environment},
             capture_output=True,
             check=False,
         )

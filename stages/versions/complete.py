@@ -1,0 +1,168 @@
+"""The objects of a revision in the default remote: all there, or pushed from the local cache.
+
+What a revision needs is everything that DVC caches of it, not the models alone: who goes back to
+it by git needs its data too.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.errors import StageError, VersionError, few
+from stages.versions import revision as revisions
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was done: where to, how many objects the revision has, how many had to be pushed."""
+
+    remote: str
+    objects: int
+    pushed: int
+
+
+def complete(revision: str, folder: Path | None = None) -> Sent:
+    """Make the default remote hold every object of a revision, pushing what it lacks.
+
+    Raises:
+        VersionError: no remote is set, it cannot be reached or written, or an object is neither
+            in it nor in the local cache. Nothing that is there is touched.
+    """
+    needed = _outs(revision, folder)
+    with _repo(folder) as repo, _reached(repo):
+        cache, remote = repo.cache.local, repo.cloud.get_remote_odb(command="push")
+        _add_files(needed, cache, remote)
+        there = set(remote.oids_exist(list(needed)))
+        lacking = {oid: path for oid, path in needed.items() if oid not in there}
+        absent = [path for oid, path in lacking.items() if not _sound(cache, oid)]
+        where = remote.fs.unstrip_protocol(remote.path)
+        if absent:
+            raise VersionError(
+                f"{few(sorted(set(absent)))} of {revision} is neither in {where} nor in the cache "
+                f"here; `git checkout {revision}` and `dvc push` where it was made, or `dvc repro` "
+                "there and push"
+            )
+        _push(cache, remote, lacking, where)
+    return Sent(where, len(needed), len(lacking))
+
+
+def _outs(revision: str, folder: Path | None) -> dict[str, str]:
+    """What DVC caches of a revision: path by object."""
+    with revisions.opened(revision, folder) as repo:
+        outs = [out for out in repo.index.outs if out.use_cache and out.is_in_repo]
+        unknown = [revisions.place(out) for out in outs if not out.hash_info]
+        if unknown:
+            raise VersionError(f"{few(unknown)} of {revision} was never made; `dvc repro`")
+        return {out.hash_info.value: revisions.place(out) for out in outs}
+
+
+def _add_files(needed: dict[str, str], cache: Any, remote: Any) -> None:
+    """Add the files of each folder, whose list is an object itself."""
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.transfer import find_tree_by_obj_id
+
+    for oid, path in list(needed.items()):
+        if not oid.endswith(".dir"):
+            continue
+        tree = find_tree_by_obj_id([cache, remote], HashInfo("md5", oid))
+        if tree is None:
+            continue  # it is reported as an object that is nowhere
+        for key, _, info in tree:
+            needed.setdefault(str(info.value), "/".join((path, *key)))
+
+
+def _sound(cache: Any, oid: str) -> bool:
+    """Whether the local cache has an object whose bytes are those of its name."""
+    from dvc_objects.errors import ObjectFormatError
+
+    try:
+        cache.check(oid)
+    except (FileNotFoundError, ObjectFormatError):
+        return False
+    return True
+
+
+def _push(cache: Any, remote: Any, lacking: Mapping[str, str], where: str) -> None:
+    """Send objects, the lists of folders last: a list in the remote speaks for its files."""
+    from dvc.fs.callbacks import TqdmCallback
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.transfer import transfer
+
+    infos = {HashInfo("md5", oid) for oid in lacking}
+    if not infos:
+        return
+    with (
+        _reasons() as reasons,
+        TqdmCallback(
+            desc=f"push to {where}", unit="file", disable=not sys.stderr.isatty()
+        ) as progress,
+    ):
+        failed = transfer(
+            cache, remote, infos, cache_odb=cache, shallow=True, callback=progress
+        ).failed
+    if failed:
+        names = few(sorted(lacking[str(info.value)] for info in failed), 3)
+        raise VersionError(
+            f"{names} could not be pushed to {where} ({few(reasons, 1)}); what has arrived stays, "
+            "and the next try sends the rest"
+        )
+
+
+@contextmanager
+def _reasons() -> Iterator[list[str]]:
+    """Collect why objects failed, which DVC only logs."""
+    reasons: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and record.exc_info[1] is not None:
+                reasons.append(_first_line(record.exc_info[1]))
+
+    logger, collector = logging.getLogger("dvc_data"), Collector()
+    former = logger.propagate
+    logger.propagate = False
+    logger.addHandler(collector)
+    try:
+        yield reasons
+    finally:
+        logger.removeHandler(collector)
+        logger.propagate = former
+
+
+@contextmanager
+def _repo(folder: Path | None) -> Iterator[Any]:
+    from dvc.repo import Repo
+
+    with Repo(None if folder is None else str(folder)) as repo:
+        yield repo
+
+
+@contextmanager
+def _reached(repo: Any) -> Iterator[None]:
+    """Say in one line why the remote does not answer."""
+    from dvc.config import NoRemoteError
+
+    try:
+        yield
+    except StageError:
+        raise
+    except NoRemoteError:
+        raise VersionError(
+            "no default remote is set, and what is promoted must lie in one; "
+            "`dvc remote add --default NAME URL` sets it"
+        ) from None
+    except Exception as error:  # noqa: BLE001  # each file system raises what its own library does
+        name = repo.config["core"].get("remote")
+        url = repo.config["remote"].get(name, {}).get("url", "")
+        raise VersionError(
+            f"the remote {name} ({url}) cannot be used: {_first_line(error)}; look at "
+            f"`dvc config --list` and try again"
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
