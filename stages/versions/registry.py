@@ -16,9 +16,9 @@ import yaml
 
 from stages import params
 from stages.errors import VersionError, few
-from stages.versions import complete, git, history, revision, tags
+from stages.versions import completeness, git, history, revision, tags
+from stages.versions.completeness import Sent
 from stages.versions.history import BACK, History
-from stages.versions.complete import Sent
 
 Bump = Literal["major", "minor", "patch"]
 
@@ -176,7 +176,7 @@ def _assign(move: _Move, message: str, folder: Path | None) -> Promotion:
     registered = move.record.versions[move.version]
     _artifact(move.horizon, registered.commit, folder)
     revision.check(registered.name, folder)
-    sent = complete.complete(registered.name, folder)
+    sent = completeness.ensure(registered.name, folder)
     name = f"{move.horizon}#{move.stage}#{move.record.counter + 1}"
     tags.write(name, registered.commit, message, folder)
     return Promotion(name, move.version, move.record.current(move.stage), sent)

@@ -25,7 +25,7 @@ class Sent:
     pushed: int
 
 
-def complete(revision: str, folder: Path | None = None) -> Sent:
+def ensure(revision: str, folder: Path | None = None) -> Sent:
     """Make the default remote hold every object of a revision, pushing what it lacks.
 
     Raises:
