@@ -21,7 +21,7 @@ PY := "$(VENV)/bin/python"
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help install install-dev run table test lint format hooks lock benchmarks pictures clean \
-	serve migrate
+	serve migrate release promote rollback versions
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -89,8 +89,20 @@ serve: install ## Serve forecasts of what is checked out; ARGS go to python -m s
 migrate: install ## Bring the tables of the prediction log up to date; ARGS go to the command
 	@$(PY) -m serve migrate $(ARGS)
 
-hooks: install-dev ## Run `make lint` before each commit from now on
-	@$(PY) -m pre_commit install
+hooks: install ## Let data and models follow git checkout and git push; check each commit
+	@sh .ci/hooks "$(VENV)"
+
+release: install ## Register the checked-out revision as the next version; HORIZON= [BUMP=minor]
+	@$(PY) -m stages.release register "$(HORIZON)" --bump "$(or $(BUMP),minor)"
+
+promote: install ## Put a version into a stage; HORIZON= VERSION= [STAGE=production]
+	@$(PY) -m stages.release promote "$(HORIZON)" "$(VERSION)" --stage "$(or $(STAGE),production)"
+
+rollback: install ## Put the former version of a stage back; HORIZON= [STAGE=production]
+	@$(PY) -m stages.release rollback "$(HORIZON)" --stage "$(or $(STAGE),production)"
+
+versions: install ## List the versions with their stages and metrics; ARGS=--json for programs
+	@$(PY) -m stages.release versions $(ARGS)
 
 lock: install ## Compile the locks anew from requirements.in and requirements-dev.in
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv

@@ -231,7 +231,7 @@ def test_commits_and_ci_are_checked_alike(repo_root: Path) -> None:
     config = yaml.safe_load((repo_root / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
     assert [(repo["repo"]) for repo in config["repos"]] == ["local"]
-    assert [hook["entry"] for hook in hooks] == ["make lint"]
+    assert [hook["entry"] for hook in hooks] == ["make lint", ".ci/git-hook pre-commit"]
     assert re.search(r"^part .* make .*\blint$", ci(repo_root), re.MULTILINE)
     assert re.search(r"^part .* make .*\btest$", ci(repo_root), re.MULTILINE)
 
@@ -240,7 +240,13 @@ def ci(root: Path) -> str:
     return (root / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("script", [".ci/run", ".ci/install", ".ci/metrics-diff", ".ci/push-data"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        *(".ci/run", ".ci/install", ".ci/metrics-diff", ".ci/push-data"),
+        *(".ci/hooks", ".ci/git-hook"),
+    ],
+)
 def test_scripts_are_well_formed_and_executable(repo_root: Path, script: str) -> None:
     path = repo_root / script
     assert os.access(path, os.X_OK)

@@ -99,6 +99,8 @@ def promote(
     """
     record = _record(horizon, folder)
     _clean(folder)
+    if not version:
+        raise VersionError(f"VERSION is missing; {horizon} has {few(record.newest_first(), 10)}")
     version = version if version.startswith("v") else f"v{version}"
     if version not in record.versions:
         raise VersionError(
