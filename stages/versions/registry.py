@@ -221,7 +221,7 @@ def _artifact(horizon: str, commit: str, folder: Path | None) -> None:
     if found.get("path") != path:
         raise VersionError(
             f"dvc.yaml of {commit[:7]} does not list {horizon} as an artifact; add below "
-            f"`artifacts:` the line `  {horizon}: {{path: {path}, type: model}}` and commit"
+            f"`artifacts:`, indented, `{horizon}: {{path: {path}, type: model}}` and commit"
         )
 
 
