@@ -110,7 +110,8 @@ def write(name: str, commit: str, message: str, folder: Path | None = None) -> N
         seconds = max(seconds, int(newest.timestamp()) + 1)
     try:
         git.git(
-            *("tag", "--annotate", "--cleanup=whitespace", "--message", message, name, commit),
+            *("tag", "--annotate", "--cleanup=whitespace", "--message", message, name),
+            git.commit(commit, folder),
             folder=folder,
             environment={"GIT_COMMITTER_DATE": f"@{seconds} +0000"},
         )

@@ -55,10 +55,10 @@ def test_gto_reads_what_is_written_here_also_within_a_second_and_beside_a_fast_c
     folder = repository.folder
     for number, revision in enumerate(("HEAD~2", "HEAD~1", "HEAD")):
         tags.write(f"short@v1.{number}.0", git.commit(revision, folder), "a version", folder)
-    ahead = {"GIT_COMMITTER_DATE": "@4102444800 +0000"}
     message = "by a machine whose clock is ahead"
     repository.run(
-        *("git", "tag", "--annotate", f"--message={message}", "short#production#1", "HEAD"), **ahead
+        *("git", "tag", "--annotate", f"--message={message}", "short#production#1", "HEAD"),
+        GIT_COMMITTER_DATE="@4102444800 +0000",
     )
     # More than nine, for GTO lists them in the order of the alphabet.
     for number in range(2, 13):

@@ -91,7 +91,9 @@ def test_a_release_is_refused(work: Project) -> None:
     def release(horizon: str = "short") -> None:
         registry.register(horizon, folder=folder)
 
-    refused("no 'shrot' (did you mean short?); there is short, long", lambda: release("shrot"), work)
+    refused(
+        "no 'shrot' (did you mean short?); there is short, long", lambda: release("shrot"), work
+    )
     refused("HORIZON is missing; name one of short, long", lambda: release(""), work)
     refused("does not list long as an artifact; add below", lambda: release("long"), work)
     (folder / "new file").touch()
@@ -172,7 +174,9 @@ def test_a_promotion_is_refused(work: Project) -> None:
     def promote(version: str, stage: str = "production", horizon: str = "short") -> None:
         registry.promote(horizon, version, stage, folder)
 
-    refused("short has no version v2.0.0; there is v1.1.0, v1.0.0;", lambda: promote("v2.0.0"), work)
+    refused(
+        "short has no version v2.0.0; there is v1.1.0, v1.0.0;", lambda: promote("v2.0.0"), work
+    )
     refused("VERSION is missing; short has v1.1.0, v1.0.0", lambda: promote(""), work)
     refused("horizons: no 'x'", lambda: promote("v1.0.0", horizon="x"), work)
     refused("long has no version yet", lambda: promote("v1.0.0", horizon="long"), work)
@@ -267,7 +271,11 @@ def test_rolling_back_goes_back_one_version_each_time(work: Project) -> None:
     done = back(work)
     assert (done.version, done.former, done.tag) == ("v1.1.0", "v1.2.0", "short#production#4")
     assert back(work).version == "v1.0.0"
-    refused("short v1.0.0 is the first in production: there is none to go back to", lambda: back(work), work)
+    refused(
+        "short v1.0.0 is the first in production: there is none to go back to",
+        lambda: back(work),
+        work,
+    )
     said = work.git("tag", "--list", "--format=%(contents)", "short#production#4")
     assert said.split("\n")[0] == "short back to v1.1.0 in production"
     work.git("rm", "--quiet", "README.md")
