@@ -112,8 +112,8 @@ lock: install ## Compile the locks anew from requirements.in and requirements-de
 benchmarks: install-dev ## Measure the stages against their peers; ARGS go to the benchmarks
 	@$(PY) -m benchmarks $(ARGS)
 
-pictures: install-dev ## Draw the plots of `dvc plots show` into docs/pictures
-	@$(PY) docs/pictures.py
+pictures: install-dev ## Draw the plots into docs/pictures, or those of REVS into var/pictures
+	@$(PY) docs/pictures.py $(if $(REVS),var/pictures $(REVS))
 
 clean: ## Remove .venv and caches; data, models and the DVC cache stay
 	@rm -rf "$(VENV)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

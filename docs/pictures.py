@@ -1,7 +1,9 @@
 """Draw the plots of `dvc plots show` as SVG files, without a browser and without a network.
 
 `dvc plots show` writes a page that loads its scripts from a CDN. This renders the same plots, the
-same templates and data, to files: `python docs/pictures.py [folder]` (`make pictures`).
+same templates and data, to files: `python docs/pictures.py [folder]` (`make pictures`). With
+revisions or experiments after the folder it draws those of `dvc plots diff`, side by side:
+`python docs/pictures.py var/pictures HEAD averages` (`make pictures REVS='HEAD averages'`).
 """
 
 import json
@@ -13,16 +15,19 @@ import vl_convert
 
 
 def main() -> None:
-    """Render every plot of the checked-out revision."""
+    """Render every plot of the checked-out revision, or of the revisions that are named."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/pictures")
     folder.mkdir(parents=True, exist_ok=True)
-    shown = subprocess.run(
-        [sys.executable, "-m", "dvc", "plots", "show", "--json"],
+    which = ["diff", *sys.argv[2:]] if sys.argv[2:] else ["show"]
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "plots", *which, "--json"],
         capture_output=True,
         text=True,
-        check=True,
-    ).stdout
-    for name, (plot, *_) in sorted(json.loads(shown)["data"].items()):
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(done.stderr.strip())
+    for name, (plot, *_) in sorted(json.loads(done.stdout)["data"].items()):
         path = Path(name)
         picture = folder / f"{path.parent.name}-{path.stem}.svg"
         content = plot["content"]

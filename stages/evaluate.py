@@ -253,6 +253,7 @@ def main() -> None:
     settings.sessions(horizon)
     path = DATASETS / horizon
     train = Training.read(path / "train.parquet")
+    tables.keep_only(CANDIDATES / horizon, settings.models)
     candidates = load_candidates(horizon, list(settings.models))
     per_symbol = settings.train.scope == "per_symbol"
     held_out, newest = (

@@ -6,7 +6,7 @@ session's date at the exchange, timestamps are the opening time of an hourly bar
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,6 +147,16 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def keep_only(folder: Path, names: Collection[str]) -> None:
+    """Remove the folders in `folder` that are not named: those of a former model or horizon.
+
+    A stage that depends on the whole folder would else depend on what a fresh clone has not.
+    """
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and entry.name not in names and not entry.name.startswith("."):
+            shutil.rmtree(entry)
 
 
 def write(frame: pl.DataFrame, path: Path) -> None:

@@ -1,49 +1,194 @@
-"""Experiments on the real sample: one, a queue, and their comparison."""
+"""Every command of docs/experiments.md, in its order, on the real sample."""
 
 import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from tests.projects import Project
+from tests.projects import ROOT, Project
 
 pytestmark = pytest.mark.slow
 
+TEXT = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
 
-def rows(project: Project) -> dict[str, dict[str, object]]:
-    """Experiments by name, as `dvc exp show` has them."""
+DROPPED = ("random_forest", "xgboost", "lightgbm")
+"""Models that the walk does without: it is of experiments, not of models."""
+
+
+def blocks(title: str) -> list[str]:
+    """The commands of a section; make takes the environment that runs this test."""
+    section = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert section is not None, title
+    found = re.findall(r"^```sh\n(.*?)^```$", section.group(1), re.MULTILINE | re.DOTALL)
+    return [
+        re.sub(r"^make ", f"make VENV={sys.prefix} ", each, flags=re.MULTILINE) for each in found
+    ]
+
+
+def walk(project: Project, title: str) -> list[str]:
+    return [project.run("bash", "-euc", block) for block in blocks(title)]
+
+
+def experiments(project: Project) -> dict[str, Any]:
+    """Experiments on the checked-out commit by name, as `dvc exp show` has them."""
     shown = json.loads(project.dvc("exp", "show", "--json"))
-    found = {}
-    for baseline in shown:
-        for experiment in baseline["experiments"] or []:
-            revision = experiment["revs"][-1]
-            found[experiment["name"]] = revision["data"]
-    return found
+    return {
+        experiment["name"]: experiment["revs"][-1]["data"]
+        for baseline in shown
+        for experiment in baseline["experiments"] or []
+    }
 
 
-def test_one_experiment(project: Project) -> None:
-    project.dvc("exp", "run", "--name", "averages", "--set-param", "features.sma=[5,20]")
-    data = rows(project)["averages"]
-    assert data["params"]["params.yaml"]["data"]["features"]["sma"] == [5, 20]  # type: ignore[index]
-    assert "oos_r2" in data["metrics"]["metrics/short.json"]["data"]  # type: ignore[index]
-    difference = project.dvc("metrics", "diff", "HEAD", "averages")
-    assert "metrics/short.json" in difference
+def params(data: dict[str, Any]) -> Any:
+    return data["params"]["params.yaml"]["data"]
+
+
+@pytest.fixture
+def few(project: Project, tmp_path: Path) -> Iterator[Project]:
+    """The project with the models that are quick, a small space, and remotes for git and DVC."""
+    path = project.folder / "params.yaml"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for name in DROPPED:
+        del settings["models"][name]
+    settings["search"] = {"models.ridge.alpha": {"low": 0.01, "high": 100, "log": True}}
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    project.dvc("repro", "--quiet")
+    project.git("commit", "--quiet", "--no-verify", "--all", "--message=Few models")
+    project.run("git", "init", "--quiet", "--bare", "--initial-branch=main", f"{tmp_path}/team.git")
+    project.git("remote", "add", "origin", f"{tmp_path}/team.git")
+    project.git("push", "--quiet", "origin", "main")
+    project.dvc("remote", "add", "--local", "--default", "team", str(tmp_path / "team.dvc"))
+    yield project
+    project.dvc("queue", "stop", "--kill", check=False)
+
+
+def colleague(project: Project, folder: Path) -> Project:
+    """Another clone of the team's repository, with the same DVC remote."""
+    project.git("clone", "--quiet", "--branch=main", f"{folder}/team.git", str(folder / "other"))
+    other = Project(folder / "other")
+    other.dvc("remote", "add", "--local", "--default", "team", str(folder / "team.dvc"))
+    return other
 
 
 @pytest.mark.timeout(900)
-def test_a_queue_of_three_on_a_fresh_checkout(fresh: Project) -> None:
-    # Each experiment makes everything from nothing; a small forest keeps that short.
-    fresh.set("n_estimators: 100", "n_estimators: 5")
-    fresh.git("commit", "--quiet", "--no-verify", "--all", "--message=A small forest")
-    for alpha in (0.1, 1.0, 10.0):
-        fresh.dvc(
-            "exp", "run", "--queue", "--name", f"alpha-{alpha}", "-S", f"models.ridge.alpha={alpha}"
-        )
-    fresh.dvc("exp", "run", "--run-all")
-    found = rows(fresh)
-    assert set(found) == {"alpha-0.1", "alpha-1.0", "alpha-10.0"}
-    for alpha in (0.1, 1.0, 10.0):
-        data = found[f"alpha-{alpha}"]
-        assert data["params"]["params.yaml"]["data"]["models"]["ridge"]["alpha"] == alpha  # type: ignore[index]
-        assert "oos_r2" in data["metrics"]["metrics/long.json"]["data"]  # type: ignore[index]
-    table = fresh.dvc("exp", "show", "--csv")
-    assert "metrics/short.json:oos_r2" in table
+def test_the_page_from_one_experiment_to_a_search(few: Project, tmp_path: Path) -> None:
+    one(few)
+    many(few)
+    compare(few)
+    keep(few)
+    share(few, tmp_path)
+    clean_up(few)
+    search(few)
+
+
+def one(few: Project) -> None:
+    walk(few, "One experiment")
+    assert few.git("status", "--porcelain") == ""
+    assert "up to date" in few.dvc("status")
+    tried = params(experiments(few)["averages"])["features"]
+    assert (tried["sma"], tried["lags"]) == ([5, 20], [1, 2, 3])
+
+
+def many(few: Project) -> None:
+    (queued,) = walk(few, "Many")
+    assert queued.count("Success") == 5
+    found = experiments(few)
+    assert set(found) == {"averages", "month", *(f"grid-{number}" for number in range(1, 5))}
+    grid = [params(data) for name, data in found.items() if name.startswith("grid-")]
+    pairs = {(each["models"]["ridge"]["alpha"], each["evaluate"]["shrinkage"]) for each in grid}
+    assert pairs == {(0.1, 0.25), (0.1, 0.75), (10, 0.25), (10, 0.75)}
+    assert params(found["month"])["horizons"] == {"short": 1, "long": 21}
+    for data in found.values():
+        for horizon in ("short", "long"):
+            assert "fold_oos_r2" in data["metrics"][f"metrics/{horizon}.json"]["data"]
+    assert few.git("status", "--porcelain") == ""
+    # What was made in a folder of its own, two at a time, is what the workspace makes alone.
+    few.dvc("exp", "apply", "grid-4")
+    assert "up to date" in few.dvc("status")
+    few.dvc("repro", "--force", "--single-item", "train@short-ridge", "evaluate@short")
+    assert few.git("diff", "--name-only", found_at(few, "grid-4")) == ""
+    few.git("checkout", "--quiet", ".")
+    few.dvc("checkout", "--quiet")
+
+
+def compare(few: Project) -> None:
+    table, shown, drawn = walk(few, "Compare")
+    assert all(name in table for name in experiments(few))
+    assert re.search(r"^ +averages +[+-]0\.\d{5} ", table, re.MULTILINE)
+    assert max(map(len, table.splitlines())) <= 160
+    headings = re.search(r"^```text\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert headings is not None
+    printed = [line.split() for line in table.splitlines()]
+    for line in headings.group(1).splitlines():
+        assert line.split() in printed, line
+    assert "metrics/short.json" in shown
+    assert "features.sma" in shown
+    pictures = few.folder / "var" / "pictures"
+    assert "averages" in (pictures / "short-folds.svg").read_text(encoding="utf-8")
+    assert drawn.count(".svg") == len(list(pictures.iterdir())) == 10
+
+
+def keep(few: Project) -> None:
+    before = few.git("rev-parse", "HEAD").strip()
+    _, branched = walk(few, "Keep one")
+    assert "up to date" in few.dvc("status")
+    assert few.git("status", "--porcelain") == ""
+    assert "experiment" in branched
+    kept = yaml.safe_load((few.folder / "params.yaml").read_text(encoding="utf-8"))
+    assert kept["features"]["sma"] == [5, 20]
+    few.git("reset", "--quiet", "--hard", before)
+    few.dvc("checkout", "--quiet")
+
+
+def share(few: Project, folder: Path) -> None:
+    push, pull = blocks("Share one")
+    few.run("bash", "-euc", push)
+    other = colleague(few, folder)
+    assert "month" in other.run("bash", "-euc", pull)
+    assert "up to date" in other.dvc("status")
+    assert other.git("show", ":dvc.lock") != (other.folder / "dvc.lock").read_text(encoding="utf-8")
+    assert other.git("diff", "--name-only", found_at(other, "month")) == ""
+
+
+def clean_up(few: Project) -> None:
+    walk(few, "Clean up")
+    assert set(experiments(few)) == {"averages", "grid-1", "month"}
+    assert "up to date" in few.dvc("status")
+    assert "month" not in few.dvc("exp", "list", "origin", "--all-commits")
+    few.dvc("exp", "apply", "averages")
+    assert "up to date" in few.dvc("status")
+    few.git("checkout", "--quiet", ".")
+    few.dvc("checkout", "--quiet")
+
+
+def search(few: Project) -> None:
+    (printed,) = walk(few, "Search")
+    head = few.git("rev-parse", "--short=7", "HEAD").strip()
+    assert few.git("status", "--porcelain") == ""
+    assert "up to date" in few.dvc("status")
+    found = experiments(few)
+    for number in range(2):
+        name = f"search-short-{head}-{number:03d}"
+        score = found[name]["metrics"]["metrics/short.json"]["data"]["fold_oos_r2"]
+        assert re.search(rf"^{name} +{re.escape(format(score, '+.5f'))} ", printed, re.MULTILINE)
+
+
+def found_at(project: Project, name: str) -> str:
+    """The commit of an experiment."""
+    listed = project.git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
+    (commit,) = [line.split()[0] for line in listed.splitlines() if line.endswith(f"/{name}")]
+    return commit
+
+
+def test_no_stage_depends_on_what_may_be_searched(project: Project) -> None:
+    project.set("  models.ridge.alpha:\n    low: 0.01", "  models.ridge.alpha:\n    low: 0.02")
+    assert "up to date" in project.dvc("status")
+    pipeline = (project.folder / "dvc.yaml").read_text(encoding="utf-8")
+    assert not re.search(
+        r"^ *- (search\b|stages/(search|tuning|experiments))", pipeline, re.MULTILINE
+    )
