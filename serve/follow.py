@@ -136,26 +136,36 @@ async def _watch(root: Path, heads: tuple[Path, ...], changed: asyncio.Event) ->
     names = {(root / LOCK_FILE).resolve(), (root / MODELS).resolve(), *heads}
     folders = {path.parent for path in names}
 
+    models = (root / MODELS).resolve()
+    replaced = asyncio.Event()
+
     def concerned(_: Change, path: str) -> bool:
         return Path(path) in names
 
     async def around() -> None:
         # Folders, not files: git puts a new file in place of the old one.
-        async for _ in awatch(
+        async for found in awatch(
             *folders, watch_filter=concerned, recursive=False, debounce=DEBOUNCE, step=DEBOUNCE
         ):
+            if any(Path(path) == models and what != Change.modified for what, path in found):
+                replaced.set()
             changed.set()
 
     async def within() -> None:
         while True:
-            if (root / MODELS).is_dir():
+            if models.is_dir():
+                replaced.clear()
+                changed.set()
                 async for _ in awatch(
-                    root / MODELS, watch_filter=None, debounce=DEBOUNCE, step=DEBOUNCE
+                    models,
+                    watch_filter=None,
+                    stop_event=replaced,
+                    debounce=DEBOUNCE,
+                    step=DEBOUNCE,
                 ):
                     changed.set()
-                    if not (root / MODELS).is_dir():
-                        break
-            await asyncio.sleep(GLANCE)
+            # A folder that was put in place of the watched one is watched anew.
+            await asyncio.sleep(RETRY)
 
     try:
         async with asyncio.TaskGroup() as group:

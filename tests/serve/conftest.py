@@ -1,5 +1,6 @@
 """A served project that tests ask, and none changes."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,3 +24,20 @@ def client(reproduced: Path, tmp_path: Path) -> Iterator[TestClient]:
     settings = Settings(root=reproduced, var=tmp_path / "var")
     with TestClient(create(settings)) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def models(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds `models/` and `dvc.lock` alone, as a container does; never changed."""
+    folder = tmp_path_factory.mktemp("container")
+    shutil.copytree(reproduced / "models", folder / "models")
+    shutil.copy(reproduced / "dvc.lock", folder)
+    return folder
+
+
+@pytest.fixture
+def container(models: Path, tmp_path: Path) -> Path:
+    """A copy of it, to break."""
+    folder = tmp_path / "container"
+    shutil.copytree(models, folder)
+    return folder

@@ -1,0 +1,227 @@
+"""The server follows the checkout: `git checkout` alone changes its answers, and loses none."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import httpx2
+import pytest
+
+from stages.versions import lock
+from tests.projects import Project
+from tests.serve.servers import Server
+
+SWITCHES = 20
+CLIENTS = 4
+GRACE = 1.0
+"""Seconds until the new revision must answer, from the end of `git checkout`."""
+
+
+class Answer(NamedTuple):
+    """What a client got, and when it asked."""
+
+    asked: float
+    status: int
+    revision: str
+    md5: str
+    forecast: float
+
+
+class Load:
+    """Clients that ask without a pause, each over a connection of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url}/predict/short"
+        self._stop = threading.Event()
+        self.answers: list[Answer] = []
+        self.failures: list[str] = []
+        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+
+    def _ask(self) -> None:
+        with httpx2.Client(timeout=10) as client:
+            while not self._stop.is_set():
+                asked = time.perf_counter()
+                try:
+                    answer = client.post(self._url, json={"symbol": "AAPL"})
+                    body = answer.json()
+                    model = body["model"]
+                    self.answers.append(
+                        Answer(
+                            asked,
+                            answer.status_code,
+                            model["revision"],
+                            model["md5"],
+                            body["predicted_return"],
+                        )
+                    )
+                except (httpx2.HTTPError, KeyError, ValueError) as error:
+                    self.failures.append(repr(error))
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+@pytest.fixture
+def two(project: Project) -> Project:
+    """A checkout with two revisions of other models, and the hooks of `make hooks`."""
+    project.git("branch", "former")
+    project.set("    alpha: 1.0", "    alpha: 1000.0")
+    project.dvc("repro")
+    project.git("commit", "--quiet", "--no-verify", "--all", "--message=Another ridge")
+    subprocess.run(
+        ["sh", ".ci/hooks", sys.prefix], cwd=project.folder, check=True, capture_output=True
+    )
+    return project
+
+
+def expected(project: Project, revision: str) -> tuple[str, str]:
+    """The commit of a revision, and the md5 of its model."""
+    outs = lock.at(revision, project.folder).outs
+    commit = project.git("rev-parse", revision).strip()
+    return commit, outs["models/short/model.onnx"].md5
+
+
+@pytest.mark.slow
+def test_twenty_switches_under_load_lose_no_request(two: Project, tmp_path: Path) -> None:
+    known = dict(expected(two, revision) for revision in ("former", "main"))
+    assert len(set(known.values())) == 2
+    finished: list[tuple[float, str]] = []
+    with Server(two.folder, tmp_path / "var") as server, Load(server.url) as load:
+        for number in range(SWITCHES):
+            revision = "main" if number % 2 else "former"
+            two.git("checkout", "--quiet", revision)
+            finished.append((time.perf_counter(), expected(two, revision)[0]))
+            time.sleep(GRACE)
+    assert load.failures == []
+    assert {answer.status for answer in load.answers} == {200}
+    assert len(load.answers) > 100 * SWITCHES / 4
+    # Each is of one of the two, whole: the revision, its model, and that model's forecast.
+    assert {answer.revision: answer.md5 for answer in load.answers} == known
+    forecasts = {(answer.md5, answer.forecast) for answer in load.answers}
+    assert len(forecasts) == 2
+    # Once the grace is over, and until the next switch begins, only the new one answers.
+    for end, commit in finished:
+        late = [a for a in load.answers if end + GRACE - 0.2 <= a.asked < end + GRACE - 0.05]
+        assert late
+        assert {answer.revision for answer in late} == {commit}
+
+
+def wait(server: Server, text: str, seconds: float = 5) -> dict[str, object]:
+    """The state of the bundle, once `/health` says a text of it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found: dict[str, object] = httpx2.get(f"{server.url}/health").json()["checks"]["bundle"]
+        if text in str(found["detail"]):
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def server(container: Path, tmp_path: Path) -> Iterator[Server]:
+    """A server of a folder that a test may break."""
+    with Server(container, tmp_path / "var", REVISION="image-7") as found:
+        yield found
+
+
+def ask(server: Server) -> dict[str, object]:
+    answer = httpx2.post(f"{server.url}/predict/short")
+    assert answer.status_code == 200
+    found: dict[str, object] = answer.json()
+    return {name: found[name] for name in ("model", "predicted_return", "as_of")}
+
+
+def test_what_is_broken_is_told_and_changes_nothing_else(container: Path, server: Server) -> None:
+    before = ask(server)
+    assert before["model"]["revision"] == "image-7"  # type: ignore[index]
+    assert wait(server, "serves image-7")["status"] == "ok"
+
+    graph = container / "models/short/model.onnx"
+    whole = graph.read_bytes()
+    flipped = bytearray(whole)
+    flipped[1000] ^= 4
+    graph.write_bytes(flipped)
+    told = wait(server, "models/short/model.onnx: md5 is ")
+    assert told["status"] == "degraded"
+    assert str(told["detail"]).endswith("; image-7 goes on serving")
+    assert ask(server) == before
+
+    graph.unlink()
+    wait(server, "models/short/model.onnx: no such file or directory; run `dvc checkout`")
+    assert ask(server) == before
+
+    graph.write_bytes(whole)
+    assert wait(server, "serves image-7")["status"] == "ok"
+
+    text = (container / "dvc.lock").read_text(encoding="utf-8")
+    (container / "dvc.lock").write_text(text.replace("models/sessions.json", "x"), "utf-8")
+    wait(server, "dvc.lock: has no entry for models/sessions.json; run `dvc repro`")
+    assert ask(server) == before
+
+    (container / "dvc.lock").unlink()
+    wait(server, "dvc.lock: no such file or directory")
+    assert ask(server) == before
+
+    (container / "dvc.lock").write_text(text, encoding="utf-8")
+    assert wait(server, "serves image-7")["status"] == "ok"
+    assert ask(server) == before
+
+
+def test_models_that_go_and_come_again_are_seen(container: Path, server: Server) -> None:
+    before = ask(server)
+    (container / "models").rename(container / "away")
+    wait(server, "no such file or directory")
+    assert ask(server) == before
+    (container / "away").rename(container / "models")
+    assert wait(server, "serves image-7")["status"] == "ok"
+    # Changes within the folder that came back are seen as well.
+    path = container / "models/latest.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(b"torn")
+    wait(server, "models/latest.parquet: md5 is ")
+    path.write_bytes(whole)
+    assert wait(server, "serves image-7")["status"] == "ok"
+
+
+def test_a_server_without_models_says_so_until_they_come(container: Path, tmp_path: Path) -> None:
+    (container / "models").rename(container / "away")
+    with Server(container, tmp_path / "var") as server:
+        answer = httpx2.post(f"{server.url}/predict/short")
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["retry-after"] == "1"
+        assert (
+            "no such file or directory; run `dvc checkout` or `dvc pull`" in answer.json()["detail"]
+        )
+        assert httpx2.get(f"{server.url}/health").status_code == 503
+        assert httpx2.get(f"{server.url}/health/live").status_code == 200
+        (container / "away").rename(container / "models")
+        wait(server, "serves unknown")
+        assert ask(server)
+
+
+def test_a_commit_without_other_models_renames_the_revision(
+    project: Project, tmp_path: Path
+) -> None:
+    with Server(project.folder, tmp_path / "var") as server:
+        before = ask(server)
+        (project.folder / "NOTES.md").write_text("more\n", encoding="utf-8")
+        project.git("add", "NOTES.md")
+        project.git("commit", "--quiet", "--no-verify", "--message=Notes")
+        project.git("tag", "-a", "short@v1.0.0", "-m", "a release")
+        head = project.git("rev-parse", "HEAD").strip()
+        wait(server, f"serves {head}")
+        after = ask(server)
+        assert after["predicted_return"] == before["predicted_return"]
+        assert after["model"]["md5"] == before["model"]["md5"]  # type: ignore[index]
