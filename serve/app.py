@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from serve import problems
-from serve.routes import batch, info, live, plot, predict
+from serve.routes import batch, info, live, log, plot, predict
 from serve.service import Service
 from serve.settings import Settings, load
 from stages.errors import StageError
@@ -47,6 +47,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.include_router(batch.routes)
     app.include_router(live.routes)
     app.include_router(plot.routes)
+    app.include_router(log.routes)
     app.include_router(info.routes)
     return app
 

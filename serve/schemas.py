@@ -1,9 +1,18 @@
 """What callers send and get, as pydantic models: the contract that the OpenAPI document shows."""
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal, Self
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveFloat,
+    model_validator,
+)
 
 Return = Annotated[float, Field(description="A return over the horizon, as a fraction.")]
 
@@ -71,6 +80,79 @@ class Prediction(BaseModel):
     interval: Interval
     model: ModelReference
     created_at: datetime
+    logged_to: Literal["database", "spool"] = Field(
+        description="Where it is durable: in the prediction log, or, while that is away and if "
+        "so set, in a file that goes into the log by itself."
+    )
+
+
+class LabelRequest(Strict):
+    """What came of a prediction: its return, or the close that it is computed from."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"prediction_id": "0199d4a0-7c00-7000-8000-000000000000", "actual_close": 195.2}
+            ],
+            "anyOf": [{"required": ["actual_close"]}, {"required": ["actual_return"]}],
+        },
+    )
+
+    prediction_id: UUID
+    actual_close: PositiveFloat | None = Field(
+        None, allow_inf_nan=False, description="Of the target session, as traded."
+    )
+    actual_return: Annotated[FiniteFloat, Field(ge=-1)] | None = Field(
+        None,
+        description="By default actual_close / last_close - 1: to be sent where a split or a "
+        "dividend came in between, or last_close is null.",
+    )
+    observed_at: AwareDatetime | None = Field(
+        None, description="When it was known; null if that was not told."
+    )
+
+    @model_validator(mode="after")
+    def _one_at_least(self) -> Self:
+        if self.actual_close is None and self.actual_return is None:
+            raise ValueError("send actual_close, actual_return or both")
+        return self
+
+
+class Label(BaseModel):
+    """Ground truth, as it is stored."""
+
+    prediction_id: str
+    actual_return: float
+    actual_close: float | None
+    observed_at: datetime | None
+    created_at: datetime
+    client: str | None = Field(description="Name of the key that sent it.")
+
+
+class LoggedPrediction(Prediction):
+    """A forecast of the log, with what came of it."""
+
+    source: Literal["latest", "bars", "rows"] = Field(
+        description="From a bar of the revision, the caller's bars, or the caller's features."
+    )
+    client: str | None = Field(description="Name of the key that asked.")
+    request_id: str
+    label: Label | None
+
+
+class PredictionInputs(LoggedPrediction):
+    """A forecast of the log, with all that it was made from."""
+
+    inputs: dict[str, float] = Field(description="The features by name.")
+    scale: float = Field(description="Recent volatility, by which the interval is scaled.")
+
+
+class LoggedPredictions(BaseModel):
+    """A page of the log, newest first."""
+
+    predictions: list[LoggedPrediction]
+    next: str | None = Field(description="The `cursor` of the next page; null if this is the last.")
 
 
 class Bar(Strict):

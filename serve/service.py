@@ -13,9 +13,12 @@ from serve.bundle import Bundle
 from serve.follow import Follower
 from serve.forecast import Forecast, Forecaster
 from serve.live import Live
-from serve.log.engine import connect
-from serve.log.schema import Row, metadata, moment
-from serve.log.writer import LogDownError, LogWriter
+from serve.log import migrate
+from serve.log.access import Access
+from serve.log.commit import LogDownError, LogRefusedError
+from serve.log.engine import READERS, connect
+from serve.log.schema import Row, moment, written
+from serve.log.writer import LogWriter
 from serve.problems import ProblemError
 from serve.settings import Settings
 
@@ -25,11 +28,16 @@ RETRY_AFTER = {"Retry-After": "1"}
 class Service:
     """One server process.
 
+    Raises:
+        LogError: the prediction log cannot be written by this revision.
+
     Attributes:
         settings: of the server.
         follower: holds the revision that answers.
         engine: of the prediction log.
         writer: makes its rows durable.
+        writes: its labels, one at a time.
+        reads: of it, which keep no writer waiting.
         live: tells those who listen.
         bulk: answers Arrow streams, and keeps them.
         started_at: when.
@@ -37,10 +45,20 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.engine = connect(settings.log_url, settings.log_timeout)
+        self._log_problem = migrate.away(self.engine)
         self.live = Live(settings.working_folder)
         self.follower = Follower(settings.root, settings.revision, self._swapped)
-        self.engine = connect(settings.log_url, settings.log_timeout)
-        self.writer = LogWriter(self.engine, settings.log_timeout, settings.log_backlog)
+        self.writer = LogWriter(
+            self.engine,
+            settings.log_timeout,
+            settings.log_backlog,
+            settings.working_folder / "spool",
+            spools=settings.when_log_is_down == "spool",
+        )
+        self.writes = Access(self.engine, 1, settings.log_timeout)
+        reading = connect(settings.log_url, settings.log_timeout, read_only=True)
+        self.reads = Access(reading, READERS, settings.log_timeout)
         self.bulk = Bulk(settings.working_folder, settings.request_timeout)
         self.started_at = datetime.now(UTC)
 
@@ -49,8 +67,7 @@ class Service:
         self.live.start()
         self.follower.look()
         self.follower.start()
-        metadata.create_all(self.engine)
-        await self.writer.start()
+        self.writer.start(self._log_problem)
         self.bulk.store.clean()
 
     async def stop(self) -> None:
@@ -59,7 +76,8 @@ class Service:
         await self.writer.stop()
         self.bulk.stop()
         self.live.stop()
-        self.engine.dispose()
+        self.writes.close()
+        self.reads.close()
 
     @property
     def forecaster(self) -> Forecaster:
@@ -87,8 +105,7 @@ class Service:
             ProblemError: 503, the log is away.
         """
         now = datetime.now(UTC)
-        created_at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        logged_at = moment(now)
+        created_at, logged_at = written(now), moment(now)
         scope = request.scope
         client, request_id = scope.get("client_name"), scope.get("request_id") or ""
         answers, rows = [], []
@@ -121,11 +138,15 @@ class Service:
             }
             rows.append(row)
         try:
-            await self.writer.append(rows)
+            place = await self.writer.append(rows)
         except LogDownError as error:
+            raise away(str(error)) from None
+        except LogRefusedError as error:
             raise ProblemError(
-                503, f"the prediction log is away: {error}", "log-away", RETRY_AFTER
+                422, f"the prediction log refuses this: {error}", "log-refused"
             ) from None
+        for answer in answers:
+            answer["logged_to"] = place
         if self.live.heard:
             self.live.publish("prediction", *answers)
         return answers
@@ -133,6 +154,11 @@ class Service:
     def _swapped(self, bundle: Bundle) -> None:
         # Every worker follows the same checkout, and tells its own readers.
         self.live.tell_own("revision", bundle.described())
+
+
+def away(why: str) -> ProblemError:
+    """The answer while the prediction log cannot be asked."""
+    return ProblemError(503, f"the prediction log is away: {why}", "log-away", RETRY_AFTER)
 
 
 async def service_of(request: Request) -> Service:

@@ -19,6 +19,6 @@ Run = Callable[[Settings, argparse.Namespace], None]
 
 def registered() -> Sequence[Callable[["Commands"], None]]:
     """The `register` of every command, in the order of `--help`."""
-    from serve.commands import keys, replay
+    from serve.commands import keys, migrate, replay
 
-    return (keys.register, replay.register)
+    return (keys.register, migrate.register, replay.register)

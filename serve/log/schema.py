@@ -1,5 +1,6 @@
 """The tables of the prediction log, for SQLite and PostgreSQL alike."""
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,10 @@ from sqlalchemy import (
     Text,
 )
 from sqlalchemy.types import TypeDecorator
+
+VERSION = "0001"
+"""The migration that these tables are the outcome of. A migration only adds what may be absent, so
+that a server of an older revision can go on with newer tables."""
 
 metadata = MetaData()
 
@@ -96,6 +101,45 @@ the same.
 """
 
 
-def moment(value: datetime) -> str:
-    """A moment as text, in UTC: what SQLAlchemy itself would write to SQLite."""
-    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+def moment(value: datetime | None = None) -> str:
+    """A moment (now by default) as text, in UTC: what SQLAlchemy itself would write to SQLite."""
+    value = datetime.now(UTC) if value is None else value.astimezone(UTC)
+    return value.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def written(value: datetime) -> str:
+    """A moment as answers show it: ISO 8601, UTC, milliseconds."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def refusal(row: Row) -> str | None:
+    """Why a database would refuse a row of `prediction_logs`; None if it would not."""
+    for column in prediction_logs.columns:
+        value = row[column.name]
+        if value is None:
+            if not column.nullable:
+                return f"{column.name} is missing"
+        elif isinstance(value, str):
+            longest = getattr(column.type, "length", None)
+            if longest is not None and len(value) > longest:
+                return f"{column.name} is longer than {longest} characters"
+            if "\0" in value or not _is_unicode(value):
+                return f"{column.name} has a character that no database keeps"
+        elif isinstance(value, float) and not math.isfinite(value):
+            return f"{column.name} is {value}"
+    return None
+
+
+def _is_unicode(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def first_id(since: datetime) -> str:
+    """The least id that a prediction of that moment (to the millisecond) can have."""
+    milliseconds = max(0, int(since.timestamp() * 1000))
+    digits = f"{milliseconds:012x}"
+    return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"

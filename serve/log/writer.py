@@ -1,38 +1,19 @@
-"""Group commit: answers wait until their rows are durable, and one commit serves all that wait.
-
-One thread writes. While a commit is on its way to the disk, the rows of further requests gather,
-and go together into the next one (DeWitt et al., 1984): the more requests, the fewer commits each.
-"""
+"""The way of rows into the prediction log: into the database, or meanwhile into the spool."""
 
 import asyncio
-import threading
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
-from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import Engine
 
-from serve.log.schema import Row, prediction_logs
+from serve.log.commit import PROBE, GroupCommit, LogDownError, LogRefusedError
+from serve.log.database import Database
+from serve.log.schema import Row
+from serve.log.spool import Spool, Taken
 
-COLUMNS = tuple(prediction_logs.columns.keys())
-
-TOGETHER = 256
-"""Most rows of one statement: SQLite takes 32,766 values, PostgreSQL 65,535."""
-
-SWEEP = 0.1
-"""Seconds between looks for answers that have waited too long."""
-
-
-class LogDownError(Exception):
-    """Rows are not known to be durable: the database is away, slow, or too much is waiting."""
-
-
-@dataclass(frozen=True)
-class _Entry:
-    rows: Sequence[Row]
-    done: "asyncio.Future[None]"
-    deadline: float
+Place = Literal["database", "spool"]
+State = Literal["ok", "degraded", "down"]
 
 
 class LogWriter:
@@ -41,151 +22,120 @@ class LogWriter:
     Args:
         engine: of the log.
         timeout: seconds that rows may wait to be durable.
-        backlog: entries that may wait.
+        backlog: rows that may wait.
+        folder: of the spool, whose rows go into the database whenever it can be had.
+        spools: whether rows go there while the database is away; otherwise they are turned away.
     """
 
-    def __init__(self, engine: Engine, timeout: float, backlog: int) -> None:
-        self._engine = engine
-        self._timeout = timeout
-        self._backlog = backlog
-        self._entries: deque[_Entry] = deque()
-        self._waiting: deque[_Entry] = deque()
-        self._wake = threading.Event()
-        self._closing = False
-        self._thread = threading.Thread(target=self._work, name="prediction-log", daemon=True)
-        self._connection: PoolProxiedConnection | None = None
-        self._statements: dict[int, str] = {}
-        self.problem: str | None = None
-        """Why rows cannot be written now; None while they can."""
+    def __init__(
+        self, engine: Engine, timeout: float, backlog: int, folder: Path, *, spools: bool = False
+    ) -> None:
+        self._database = GroupCommit(
+            Database(engine), "prediction-log", timeout, backlog, self._replay_soon
+        )
+        self._spool = Spool(folder)
+        self._folder = folder
+        self._aside = (
+            GroupCommit(self._spool, "prediction-spool", timeout, backlog) if spools else None
+        )
+        self._replay: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to write."""
+    def start(self, problem: str | None = None) -> None:
+        """Begin to write, from within a running loop.
+
+        Args:
+            problem: why the database cannot be had just now, if that is known.
+        """
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
-        self._sweeper = self._loop.create_task(self._sweep())
+        self._database.start(problem)
+        if self._aside is not None:
+            self._aside.start()
+        self._replay_soon()
 
     async def stop(self) -> None:
         """Write what waits, and end."""
-        self._closing = True
-        self._wake.set()
-        await asyncio.to_thread(self._thread.join, self._timeout)
-        self._sweeper.cancel()
+        if self._replay is not None:
+            self._replay.cancel()
+            await asyncio.gather(self._replay, return_exceptions=True)
+        await self._database.stop()
+        if self._aside is not None:
+            await self._aside.stop()
 
     @property
     def queue(self) -> int:
-        """Entries that wait."""
-        return len(self._waiting)
+        """Rows that wait."""
+        return self._database.waiting + (self._aside.waiting if self._aside else 0)
 
-    async def append(self, rows: Sequence[Row]) -> None:
-        """Return once the rows are durable.
+    @property
+    def problem(self) -> str | None:
+        """Why the database cannot be written to now; None while it can."""
+        return self._database.problem
+
+    @property
+    def behind(self) -> bool:
+        """Whether rows are in the spool that are not in the database yet."""
+        return bool(self._spool.names())
+
+    def health(self) -> tuple[State, str]:
+        """The state of the log, and what is wrong with it."""
+        problem = self.problem
+        if problem is None:
+            if self.behind:
+                return "degraded", f"rows of {self._folder} are on their way into the database"
+            return "ok", f"{self.queue:,} rows wait for it"
+        if self._aside is None:
+            return "down", problem
+        if self._aside.problem is not None:
+            return "down", f"{problem}; and the spool: {self._aside.problem}"
+        return "degraded", f"{problem}; predictions are kept in {self._folder} meanwhile"
+
+    async def append(self, rows: Sequence[Row]) -> Place:
+        """Return once the rows are durable, and where.
 
         Raises:
             LogDownError: they are not known to be. They may become durable later.
+            LogRefusedError: no log keeps such rows.
         """
-        if len(self._waiting) >= self._backlog:
-            raise LogDownError(f"{len(self._waiting):,} answers wait for the prediction log")
-        done = self._loop.create_future()
-        entry = _Entry(rows, done, self._loop.time() + self._timeout)
-        self._waiting.append(entry)
-        self._entries.append(entry)
-        self._wake.set()
-        await done
-
-    async def _sweep(self) -> None:
-        """Give up on entries that have waited too long, oldest first."""
-        while True:
-            await asyncio.sleep(SWEEP)
-            waiting, now = self._waiting, self._loop.time()
-            while waiting and (waiting[0].done.done() or waiting[0].deadline <= now):
-                entry = waiting.popleft()
-                if not entry.done.done():
-                    self.problem = f"no answer for {self._timeout:g} s"
-                    entry.done.set_exception(LogDownError(self.problem))
-
-    def _work(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            while self._entries:
-                batch = [self._entries.popleft() for _ in range(len(self._entries))]
-                self._write([entry for entry in batch if not entry.done.done()])
-            if self._closing and not self._entries:
-                self._drop_connection()
-                return
-
-    def _write(self, batch: Sequence[_Entry]) -> None:
-        rows = [row for entry in batch for row in entry.rows]
-        if not rows:
-            return
         try:
-            self._commit(rows)
-            problem = None
-        except Exception as error:  # noqa: BLE001  # a thread that ends would block every answer
-            problem = _reason(error)
-        self.problem = problem
-        self._tell(batch, problem)
+            await self._database.append(rows)
+        except LogDownError:
+            if self._aside is None:
+                raise
+        else:
+            return "database"
+        # Should some of them have come into the database after all: an id goes in but once.
+        await self._aside.append(rows)
+        self._replay_soon()
+        return "spool"
 
-    def _commit(self, rows: Sequence[Row]) -> None:
-        try:
-            if self._connection is None:
-                self._connection = self._engine.raw_connection()
-                # A statement is a transaction: one trip to the database, and one release of the
-                # interpreter's lock. Each more would wait for the busy loop to let go of it.
-                _autocommit(self._connection)
-            cursor = self._connection.cursor()
-            for start in range(0, len(rows), TOGETHER):
-                part = rows[start : start + TOGETHER]
-                values = [row[name] for row in part for name in COLUMNS]
-                cursor.execute(self._statement(len(part)), values)
-        except BaseException:
-            self._drop_connection()
-            raise
+    def _replay_soon(self) -> None:
+        if self.problem is None and (self._replay is None or self._replay.done()):
+            self._replay = self._loop.create_task(self._empty_spool())
 
-    def _statement(self, rows: int) -> str:
-        """The insertion of so many rows."""
-        if rows not in self._statements:
-            mark = "?" if self._engine.dialect.paramstyle == "qmark" else "%s"
-            row = f"({', '.join([mark] * len(COLUMNS))})"
-            names = ", ".join(COLUMNS)
-            self._statements[rows] = (
-                f"INSERT INTO {prediction_logs.name} ({names}) "  # noqa: S608  # our own names
-                f"VALUES {', '.join([row] * rows)}"
-            )
-        return self._statements[rows]
+    async def _empty_spool(self) -> None:
+        """Bring the rows of the spool into the database, for as long as it can be had."""
+        while self.problem is None and self.behind:
+            try:
+                files = self._spool.take()
+                while taken := await asyncio.to_thread(next, files, None):
+                    await self._bring_in(taken)
+            except LogDownError:
+                pass
+            # Files that are locked belong to other processes: they bring them in themselves.
+            await asyncio.sleep(PROBE)
 
-    def _drop_connection(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.invalidate()
+    async def _bring_in(self, taken: Taken) -> None:
+        chunks = taken.chunks()
+        while rows := await asyncio.to_thread(next, chunks, None):
+            try:
+                await self._database.append(rows)
+            except LogRefusedError:
+                await self._bring_in_each(taken, rows)
+        taken.remove()
 
-    def _tell(self, batch: Sequence[_Entry], problem: str | None) -> None:
-        def tell() -> None:
-            for entry in batch:
-                if entry.done.done():
-                    continue
-                if problem is None:
-                    entry.done.set_result(None)
-                else:
-                    entry.done.set_exception(LogDownError(problem))
-            # Those in front are done by now.
-            while self._waiting and self._waiting[0].done.done():
-                self._waiting.popleft()
-
-        self._call(tell)
-
-    def _call(self, function: Callable[[], None]) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function)
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what the database said, without the statement and its rows."""
-    text = str(getattr(error, "orig", None) or error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
-
-
-def _autocommit(connection: PoolProxiedConnection) -> None:
-    driver: Any = connection.driver_connection
-    # sqlite3 is set up so by `connect`; psycopg is told here.
-    if hasattr(driver, "pgconn"):
-        driver.autocommit = True
+    async def _bring_in_each(self, taken: Taken, rows: Sequence[Row]) -> None:
+        for row in rows:
+            try:
+                await self._database.append([row])
+            except LogRefusedError as error:
+                taken.refuse(row, str(error))

@@ -10,11 +10,10 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from serve.bulk import store, stream
 from serve.bulk.store import Meta, Store
-from serve.log.engine import connect
+from serve.log.engine import opened
 from serve.log.schema import prediction_logs
 from serve.settings import Settings
 from stages.errors import StageError
@@ -98,7 +97,8 @@ def find(settings: Settings, identifier: str) -> Logged:
     """Look an id up among the batches and in the prediction log.
 
     Raises:
-        ReplayError: it is no id, nothing was logged under it, or the log is away.
+        ReplayError: it is no id, or nothing was logged under it.
+        LogError: the log is away.
     """
     try:
         name = str(UUID(identifier))
@@ -130,21 +130,12 @@ def _batch(path: Path) -> Logged:
 
 
 def _prediction(settings: Settings, name: str) -> Logged:
-    engine = connect(settings.log_url, settings.log_timeout)
-    try:
-        if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
-            raise ReplayError(
-                f"there is no prediction log at {engine.url.database}; run this where the server "
-                "runs, with its DATABASE_URL and SERVE_ROOT"
-            )
-        with engine.connect() as connection:
-            query = select(prediction_logs).where(prediction_logs.c.id == name)
-            found = connection.execute(query).mappings().one_or_none()
-    except SQLAlchemyError as error:
-        reason = _first_line(getattr(error, "orig", None) or error)
-        raise ReplayError(f"the prediction log is away: {reason}") from None
-    finally:
-        engine.dispose()
+    with (
+        opened(settings.log_url, settings.log_timeout, read_only=True) as engine,
+        engine.connect() as connection,
+    ):
+        query = select(prediction_logs).where(prediction_logs.c.id == name)
+        found = connection.execute(query).mappings().one_or_none()
     if found is None:
         raise ReplayError(f"nothing was logged under {name}; GET /predictions lists what was")
     as_of = f", as of {found['as_of']}" if found["as_of"] else ""

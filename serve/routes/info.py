@@ -155,9 +155,8 @@ def _bundle(service: Service) -> Check:
 
 
 def _log(service: Service) -> Check:
-    if service.writer.problem is not None:
-        return Check(status="down", detail=service.writer.problem)
-    return Check(status="ok", detail=f"{service.writer.queue} answers wait for it")
+    status, detail = service.writer.health()
+    return Check(status=status, detail=detail)
 
 
 def _features(service: Service) -> Check:

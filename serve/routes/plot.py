@@ -94,7 +94,7 @@ async def plot_of(  # noqa: PLR0913  # each is a part of the query
             },
             "dates": dates,
             **{column: table[column].to_list() for column in table.columns if column != "date"},
-            "logged": plot.logged(service.engine, name, model.name, dates[0], dates[-1])
+            "logged": plot.logged(service.reads.engine, name, model.name, dates[0], dates[-1])
             if dates
             else plot.NOTHING_LOGGED,
         }

@@ -1,0 +1,159 @@
+"""Past predictions and what came of them, as the database has them."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, RowMapping, Select, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from serve import forecast
+from serve.forecast import Forecast
+from serve.log.schema import first_id, label_store, prediction_logs, written
+from serve.problems import ProblemError
+from serve.schemas import LabelRequest
+
+# SQLAlchemy has a type of its own for names, which no JSON takes for a text.
+_LABEL = {str(column.name): f"label_{column.name}" for column in label_store.columns}
+_FORECAST = tuple(Forecast.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which predictions are meant; None is any.
+
+    Attributes:
+        symbol, horizon: of the prediction.
+        since, until: when it was made, `until` itself left out.
+        labelled: whether it has a label.
+    """
+
+    symbol: str | None = None
+    horizon: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    labelled: bool | None = None
+
+    def select(self) -> Select[Any]:
+        """Predictions with their labels, by `prediction_logs.id`."""
+        # Where labels are few, the search is to begin with them.
+        query = _with_label(outer=self.labelled is not True)
+        if self.labelled is False:
+            query = query.where(label_store.c.prediction_id.is_(None))
+        if self.symbol is not None:
+            query = query.where(prediction_logs.c.symbol == self.symbol)
+        if self.horizon is not None:
+            query = query.where(prediction_logs.c.horizon == self.horizon)
+        if self.since is not None:
+            query = query.where(prediction_logs.c.id >= first_id(self.since))
+        if self.until is not None:
+            query = query.where(prediction_logs.c.id < first_id(self.until))
+        return query
+
+
+def page(
+    connection: Connection, wanted: Wanted, cursor: str | None, limit: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Predictions, newest first, and the cursor of those that follow; None if none do.
+
+    Args:
+        cursor: of the page before.
+        limit: most predictions of a page.
+    """
+    identifier = prediction_logs.c.id
+    query = wanted.select().order_by(identifier.desc()).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(identifier < cursor)
+    rows = [_answer(row) for row in connection.execute(query).mappings()]
+    return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
+
+
+def one(connection: Connection, identifier: str) -> dict[str, Any]:
+    """A prediction with the inputs that it was made from.
+
+    Raises:
+        ProblemError: 404, there is none.
+    """
+    row = _row(connection, identifier)
+    return {**_answer(row), "inputs": orjson.loads(row["inputs"]), "scale": row["scale"]}
+
+
+def label(
+    connection: Connection, given: LabelRequest, created_at: datetime, client: str | None
+) -> dict[str, Any]:
+    """Keep ground truth for a prediction; returns it with what was stored.
+
+    Raises:
+        ProblemError: 404, there is no such prediction; 409, it has a label; 422, a return cannot be
+            told from its close.
+    """
+    identifier = str(given.prediction_id)
+    row = _row(connection, identifier)
+    if row["label_created_at"] is None:
+        stored = {
+            "prediction_id": identifier,
+            "actual_return": _return(given, row["last_close"]),
+            "actual_close": given.actual_close,
+            "observed_at": given.observed_at and given.observed_at.astimezone(UTC),
+            "created_at": created_at,
+            "client": client,
+        }
+        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        statement = insert(label_store).values(stored).on_conflict_do_nothing()
+        if connection.execute(statement).rowcount:
+            return stored
+        # Another was faster.
+        row = _row(connection, identifier)
+    raise ProblemError(
+        409,
+        f"prediction {identifier} has had a label since {row['label_created_at'].isoformat()}: "
+        f"actual_return {row['label_actual_return']}; a label is given once",
+        "labelled",
+    )
+
+
+def _return(given: LabelRequest, last_close: float | None) -> float:
+    if given.actual_return is not None:
+        return given.actual_return
+    assert given.actual_close is not None  # noqa: S101  # of the two, one at least is given
+    if last_close is None:
+        raise ProblemError(
+            422,
+            "actual_close: the close that the prediction was made from was not told; send "
+            "actual_return",
+            "no-close",
+        )
+    return given.actual_close / last_close - 1
+
+
+def _with_label(*, outer: bool) -> Select[Any]:
+    labels = (column.label(_LABEL[column.name]) for column in label_store.columns)
+    joined = prediction_logs.join(label_store, isouter=outer)
+    return select(*prediction_logs.columns, *labels).select_from(joined)
+
+
+def _row(connection: Connection, identifier: str) -> RowMapping:
+    query = _with_label(outer=True).where(prediction_logs.c.id == identifier)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise ProblemError(
+            404,
+            f"no prediction {identifier}; GET /predictions lists them",
+            "unknown-prediction",
+        )
+    return row
+
+
+def _answer(row: RowMapping) -> dict[str, Any]:
+    """A row in the shape of `schemas.LoggedPrediction`."""
+    made = Forecast(**{name: row[name] for name in _FORECAST})
+    has_label = row["label_created_at"] is not None
+    return {
+        **forecast.body(made, row["revision"], row["id"], written(row["created_at"])),
+        "logged_to": "database",
+        "source": row["source"],
+        "client": row["client"],
+        "request_id": row["request_id"],
+        "label": {name: row[key] for name, key in _LABEL.items()} if has_label else None,
+    }

@@ -1,0 +1,37 @@
+"""Prediction logs in both databases."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from serve.log import migrate
+from serve.log.engine import connect
+from tests.serve.log.postgres import Postgres
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server that no test stops."""
+    found = Postgres(tmp_path_factory.mktemp("postgres"))
+    yield found
+    found.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'var' / 'predictions.db'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    """A log with its tables."""
+    found = connect(url)
+    migrate.upgrade(found)
+    yield found
+    found.dispose()
