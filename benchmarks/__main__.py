@@ -2,9 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from benchmarks import cold, features, memory, parquet
+from benchmarks import cold, features, memory, parquet, rollback, transfer, versions
 from benchmarks.panel import Panel
 from benchmarks.report import Report, write
 
@@ -13,20 +13,21 @@ BENCHMARKS = {
     "parquet": "clean and features against reading and writing the same tables",
     "memory": "wall time and peak memory of every stage, on the largest panel",
     "cold": "a cold `dvc repro` on the sample, stage by stage",
+    "versions": "no-op `dvc repro`, `dvc status` and `dvc exp run` against an empty pipeline",
+    "rollback": "a roll back until every md5 is right, against plain copies",
+    "transfer": "push and pull in MB/s, against `rclone copy`",
 }
 
 
-def measure(name: str, panels: Sequence[Panel]) -> Report:
-    """Run one benchmark."""
-    match name:
-        case "features":
-            return features.measure(panels)
-        case "parquet":
-            return parquet.measure(panels)
-        case "memory":
-            return memory.measure(max(panels, key=lambda panel: panel.bars))
-        case _:
-            return cold.measure()
+MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
+    "features": features.measure,
+    "parquet": parquet.measure,
+    "memory": lambda panels: memory.measure(max(panels, key=lambda panel: panel.bars)),
+    "cold": lambda _: cold.measure(),
+    "versions": lambda _: versions.measure(),
+    "rollback": lambda _: rollback.measure(),
+    "transfer": lambda _: transfer.measure(),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     panels = [Panel.of(bars) for bars in given.bars]
     for name in given.names or BENCHMARKS:
         sys.stderr.write(f"{name}: {BENCHMARKS[name]} ...\n")
-        content = measure(name, panels).markdown()
+        content = MEASURES[name](panels).markdown()
         print(f"\n{name}: {BENCHMARKS[name]}\n\n{content}\n", flush=True)
         if given.write:
             write(name, content)

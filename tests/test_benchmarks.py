@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,23 @@ import pytest
 import yaml
 
 from benchmarks import __main__ as command
-from benchmarks import cold, features, launcher, memory, panel, parquet, processes, report
+from benchmarks import (
+    cold,
+    commands,
+    features,
+    launcher,
+    memory,
+    panel,
+    parquet,
+    processes,
+    report,
+    rollback,
+    transfer,
+    versions,
+)
 from benchmarks.panel import Panel
 from stages import params
+from stages.versions import endpoint
 
 TINY = Panel(symbols=3, sessions=600)
 
@@ -242,6 +257,123 @@ def test_a_failing_repro_ends_the_run_with_what_it_said(pipeline: Path, tmp_path
     assert "import time" not in str(failure.value)
 
 
+# Versions, roll back, transfer
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Path:
+    """A pipeline of two stages in the shape of ours, run and committed."""
+    folder = commands.empty(tmp_path_factory.mktemp("benchmarks") / "small")
+    for name, content in {
+        "params.yaml": "features:\n  sma: [7, 21]\n",
+        "dvc.yaml": (
+            "stages:\n"
+            "  data:\n"
+            "    cmd: mkdir -p data && cp params.yaml data/sma && cp dvc.yaml data/same\n"
+            "    params: [features.sma]\n"
+            "    outs: [data]\n"
+            "  models:\n"
+            "    cmd: mkdir -p models metrics && cp data/sma models && cp data/sma metrics\n"
+            "    deps: [data]\n"
+            "    outs: [models, metrics/sma: {cache: false}]\n"
+        ),
+        ".gitignore": "var/\n",
+    }.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    for name in (".ci", ".dvc/config"):
+        copied = shutil.copytree if name == ".ci" else shutil.copy
+        copied(repo_root / name, folder / name)
+    commands.dvc(folder, "repro")
+    commands.commit(folder, "Small")
+    return folder
+
+
+@pytest.fixture
+def instead(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small pipeline takes the place of the clone of ours."""
+
+    def copied(folder: Path) -> Path:
+        return Path(shutil.copytree(small, folder, symlinks=True))
+
+    monkeypatch.setattr(commands, "reproduced", copied)
+    for module in (versions, rollback):
+        monkeypatch.setattr(module, "ROUNDS", 1)
+        monkeypatch.setattr(module, "WARM_UP", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("instead")
+def test_doing_nothing_is_timed_against_an_empty_pipeline() -> None:
+    made = versions.measure()
+    assert [row[0].strip("`") for row in made.rows] == list(versions.COMMANDS)
+    for column in ("this project, s", "empty pipeline, s", "times"):
+        assert all(value > 0 for value in seconds(made, column))
+    repro, _, run, start = seconds(made, "this project, s")
+    assert start < repro < run
+    assert made.findings[0] == "Both pipelines have 2 stages, all up to date; medians of 1 rounds."
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("instead")
+def test_a_roll_back_is_timed_until_the_bytes_are_right() -> None:
+    made = rollback.measure()
+    assert [row[0] for row in made.rows] == list(rollback.WAYS)
+    assert made.findings[0] == (
+        "The two revisions differ in 2 of 3 files, 0.0 MB; every md5 was right after each of the "
+        "2 times that each way was gone."
+    )
+    hook, _, models, copies = seconds(made, "median, s")
+    assert min(hook, models) > copies > 0
+
+
+def test_a_roll_back_to_other_bytes_is_void(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(small, tmp_path / "small", symlinks=True))
+    known = rollback.state(folder, tmp_path / "copies")
+    assert sorted(known.md5) == ["data/same", "data/sma", "models/sma"]
+    states = {rollback.NEWER: known, rollback.FORMER: known}
+    monkeypatch.setattr(rollback, "WAYS", {"no way": lambda *_: 1.0})
+    assert rollback.race(folder, states) == {"no way": [1.0] * 2 * rollback.ROUNDS}
+
+    (folder / "models" / "sma").write_text("other", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"^no way left other outputs than those of newer$"):
+        rollback.race(folder, states)
+    (folder / "models" / "sma").unlink()
+    (folder / "models").rmdir()
+    with pytest.raises(SystemExit, match=r"^models is not there$"):
+        rollback.race(folder, states)
+
+
+def test_a_pull_that_brings_less_is_void(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "ours", lambda *_: 1.0)
+    whole = transfer.Volume.of(small)
+    assert whole.objects == 4
+    server = endpoint.Server(0, "", "")
+    with pytest.raises(SystemExit, match=rf"^dvc pull: 0 of {whole.size} bytes came$"):
+        transfer.pull("dvc pull", whole, server, 0)
+
+
+@pytest.mark.slow
+def test_what_is_moved_is_timed_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "PANEL", TINY)
+    monkeypatch.setattr(transfer, "ROUNDS", 1)
+    monkeypatch.setattr(transfer, "VOLUMES", {"panel": transfer.tables})
+    made = transfer.measure()
+    assert [row[:3] for row in made.rows] == [
+        *(("panel", "push", by) for by in transfer.PUSHES),
+        *(("panel", "pull", by) for by in transfer.PULLS),
+    ]
+    assert all(value > 0 for value in seconds(made, "seconds"))
+    assert [row[-1] for row in made.rows if row[2] == transfer.PEER] == ["1.00"] * 2
+    assert re.match(r"The panel: 1\d objects, \d\.\d MB", made.findings[0])
+
+
+def test_a_failing_command_ends_the_run_with_what_it_said(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"(?s)^.*dvc repro failed:.*not inside of a DVC"):
+        commands.dvc(tmp_path, "repro")
+
+
 # The report
 
 
@@ -305,7 +437,7 @@ def test_write_puts_the_table_into_the_page(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["speed"], "no benchmark speed; there are features, parquet, memory, cold"),
+        (["speed"], "no benchmark speed; there are " + ", ".join(command.BENCHMARKS)),
         (["--bars", "many"], "argument --bars: invalid int value: 'many'"),
     ],
 )
