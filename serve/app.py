@@ -43,7 +43,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         },
     )
     app.state.service = service
-    app.include_router(predict.router(_horizons(settings)))
+    predict.add(app, _horizons(settings))
     app.include_router(batch.routes)
     app.include_router(live.routes)
     app.include_router(plot.routes)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from starlette.types import Scope
 from uuid_utils import uuid7
 
 from serve import forecast
@@ -97,7 +98,7 @@ class Service:
         return current
 
     async def record(
-        self, forecasts: Sequence[Forecast], revision: str, request: Request
+        self, forecasts: Sequence[Forecast], revision: str, scope: Scope
     ) -> list[dict[str, Any]]:
         """Log forecasts; returns them as answers once they are durable.
 
@@ -106,7 +107,6 @@ class Service:
         """
         now = datetime.now(UTC)
         created_at, logged_at = written(now), moment(now)
-        scope = request.scope
         client, request_id = scope.get("client_name"), scope.get("request_id") or ""
         answers, rows = [], []
         for made in forecasts:

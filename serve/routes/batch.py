@@ -99,7 +99,7 @@ async def batch_predict(
     forecaster = service.forecaster
     # Milliseconds of arithmetic that other requests need not wait for.
     made = await asyncio.to_thread(batch.forecasts, forecaster, asked, settings.max_batch)
-    answers = await service.record(made, forecaster.bundle.revision.name, request)
+    answers = await service.record(made, forecaster.bundle.revision.name, request.scope)
     return Response(orjson.dumps({"predictions": answers}), media_type=JSON)
 
 
