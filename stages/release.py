@@ -73,7 +73,7 @@ def _remote() -> str:
 def table(rows: Sequence[Row]) -> Table:
     """One row per version; the one in production is marked and bold."""
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for title in ("horizon", "version", "stage", "commit", "date", "who"):
+    for title in ("horizon", "version", "stage", "commit", "date", "by"):
         shown.add_column(title, no_wrap=True)
     titles = {"mae": "MAE %", "rmse": "RMSE %", "oos_r2": "OOS R2", "auc": "AUC"}
     for title in titles.values():

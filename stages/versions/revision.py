@@ -101,7 +101,7 @@ def _holds(repo: Any, path: str, dep: Any, outs: Sequence[Any]) -> bool:
     Its md5 cannot be told without the data.
     """
     root = repo.fs.join(repo.root_dir, *PurePosixPath(path).parts)
-    here = [repo.fs.info(name)["size"] for name in repo.fs.find(root)]
+    here = [repo.fs.info(name)["size"] for name in repo.dvcignore.find(repo.fs, root)]
     size = sum(here) + sum(out.meta.size or 0 for out in outs)
     files = len(here) + sum(out.meta.nfiles or 1 for out in outs)
     return bool((size, files) == (dep.meta.size, dep.meta.nfiles))
