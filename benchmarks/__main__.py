@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import cold, features, memory, parquet, rollback, transfer, versions
+from benchmarks import arrow, cold, features, memory, parquet, rollback, serving, transfer, versions
 from benchmarks.panel import Panel
 from benchmarks.report import Report, write
 
@@ -16,6 +16,8 @@ BENCHMARKS = {
     "versions": "no-op `dvc repro`, `dvc status` and `dvc exp run` against an empty pipeline",
     "rollback": "a roll back until every md5 is right, against plain copies",
     "transfer": "push and pull in MB/s, against `rclone copy`",
+    "serving": "the server against an empty handler, mlflow and MLServer",
+    "arrow": "an Arrow stream over HTTP against calling the ONNX session",
 }
 
 
@@ -27,6 +29,8 @@ MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
     "versions": lambda _: versions.measure(),
     "rollback": lambda _: rollback.measure(),
     "transfer": lambda _: transfer.measure(),
+    "serving": lambda _: serving.measure(),
+    "arrow": lambda _: arrow.measure(),
 }
 
 

@@ -1,0 +1,164 @@
+"""The server under load: against an empty handler, mlflow and MLServer; more workers; its memory.
+
+All contestants answer with the same booster, on one worker, to 32 clients that ask without a pause,
+and to one. They take turns; each figure is the median of the rounds.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import contestants, load
+from benchmarks.contestants import Contestant
+from benchmarks.load import Load
+from benchmarks.panel import ROOT
+from benchmarks.report import Report, required
+
+if TYPE_CHECKING:
+    import subprocess
+
+ROUNDS = 5
+SECONDS = 4.0
+CLIENTS = 32
+WARM = 20_000
+HOUR = 360_000
+"""Requests after which memory must be what it was: an hour's worth at a hundred a second."""
+
+PACKAGES = ("fastapi", "uvicorn", "onnxruntime", "sqlalchemy", "xgboost-cpu")
+BOUNDS = {"an empty FastAPI handler": 0.75, "mlflow models serve": 5.0, "MLServer": 3.0}
+"""Requests a second of ours over those of each, at least."""
+
+
+def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> Report:
+    """Race all contestants, then two workers against one, then an hour's worth of requests."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        model = contestants.build(ROOT, work)
+        peers = contestants.peers()
+        field = [
+            contestants.ours(model, work),
+            contestants.empty(),
+            contestants.mlflow(model, work, peers),
+            contestants.mlserver(model, work, peers),
+        ]
+        many, one = race(field, work, rounds, seconds)
+        two = scale(model, work, rounds, seconds)
+        first, last = memory(model, work)
+        return report(field, many, one, two, (first, last))
+
+
+def race(
+    field: Sequence[Contestant], work: Path, rounds: int, seconds: float
+) -> tuple[list[Load], list[Load]]:
+    """Load the contestants in turn; the median round of each, with many clients and with one."""
+    many: list[list[Load]] = [[] for _ in field]
+    one: list[list[Load]] = [[] for _ in field]
+    with ExitStack() as stack:
+        for contestant in field:
+            stack.enter_context(contestants.running(contestant, work))
+        for contestant in field:
+            ask(contestant, CLIENTS, 1.0)
+        for _ in range(rounds):
+            for index, contestant in enumerate(field):
+                many[index].append(ask(contestant, CLIENTS, seconds))
+        for _ in range(rounds):
+            for index, contestant in enumerate(field):
+                one[index].append(ask(contestant, 1, seconds / 2))
+    return [_median(loads) for loads in many], [_median(loads) for loads in one]
+
+
+def ask(contestant: Contestant, clients: int, seconds: float) -> Load:
+    """Load one contestant.
+
+    Raises:
+        SystemExit: an answer was none.
+    """
+    found = load.measure(
+        contestant.port, contestant.path, contestant.body, clients=clients, seconds=seconds
+    )
+    if found.failures:
+        raise SystemExit(f"{contestant.name}: {found.failures} of {found.requests} failed")
+    return found
+
+
+def _median(loads: Sequence[Load]) -> Load:
+    return sorted(loads, key=lambda load: load.rate)[len(loads) // 2]
+
+
+def scale(model: contestants.Model, work: Path, rounds: int, seconds: float) -> float:
+    """Requests a second of two workers over those of one; the clients share the cores."""
+    rates = {}
+    for workers in (1, 2):
+        folder = work / f"workers-{workers}"
+        folder.mkdir()
+        contestant = contestants.ours(model, folder, workers)
+        with contestants.running(contestant, work):
+            ask(contestant, CLIENTS, 2.0)
+            rates[workers] = statistics.median(
+                ask(contestant, 2 * CLIENTS, seconds).rate for _ in range(rounds)
+            )
+    return rates[2] / rates[1]
+
+
+def memory(model: contestants.Model, work: Path) -> tuple[float, float]:
+    """Resident memory in MB after a warm-up, and after an hour's worth of requests more."""
+    folder = work / "memory"
+    folder.mkdir()
+    contestant = contestants.ours(model, folder)
+    with contestants.running(contestant, work) as process:
+        sizes = []
+        for wanted in (WARM, HOUR):
+            asked, start = 0, time.monotonic()
+            while asked < wanted and time.monotonic() - start < 1200:  # noqa: PLR2004  # a bound
+                asked += ask(contestant, CLIENTS, 20.0).requests
+            sizes.append(_resident(process))
+        return sizes[0], sizes[1]
+
+
+def _resident(process: "subprocess.Popen[bytes]") -> float:
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1e3
+
+
+def report(
+    field: Sequence[Contestant],
+    many: Sequence[Load],
+    one: Sequence[Load],
+    two: float,
+    sizes: tuple[float, float],
+) -> Report:
+    """The table, and what is required."""
+    rows = [
+        (
+            contestant.name,
+            f"{crowd.rate:,.0f}",
+            f"{many[0].rate / crowd.rate:.2f}",
+            f"{crowd.p50:.1f}",
+            f"{crowd.p99:.1f}",
+            f"{alone.p50:.2f}",
+            f"{alone.p99:.2f}",
+        )
+        for contestant, crowd, alone in zip(field, many, one, strict=True)
+    ]
+    findings = [
+        f"{contestant.name}: ours answers {many[0].rate / crowd.rate:.2f} times as many; "
+        f"{required(many[0].rate / crowd.rate, BOUNDS[contestant.name], at_least=True)}."
+        for contestant, crowd in zip(field[1:], many[1:], strict=True)
+    ]
+    findings += [
+        f"Two workers answer {two:.2f} times as many as one; the clients take part of both cores.",
+        (
+            f"Resident memory is {sizes[0]:.0f} MB after {WARM:,} requests and "
+            f"{sizes[1]:.0f} MB after {HOUR:,} more."
+        ),
+    ]
+    header = (
+        *("server", "requests/s", "ours, times", "p50, ms", "p99, ms"),
+        *("one client: p50, ms", "p99, ms"),
+    )
+    return Report(header, rows, findings, PACKAGES)

@@ -1,0 +1,119 @@
+"""A tiny run of the benchmarks of the server, without the peers that are a gigabyte to install."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from benchmarks import arrow, contestants, load, serving
+from benchmarks.contestants import Contestant
+from benchmarks.load import Load
+from stages.forecast.session import Session
+from tests.test_benchmarks import seconds
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def model(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> contestants.Model:
+    return contestants.build(reproduced, tmp_path_factory.mktemp("contestants"))
+
+
+def test_a_race_asks_every_contestant_and_tells_who_answered(
+    model: contestants.Model, tmp_path: Path
+) -> None:
+    field = [contestants.ours(model, tmp_path), contestants.empty()]
+    many, one = serving.race(field, tmp_path, rounds=1, seconds=0.5)
+    for found in (*many, *one):
+        assert found.requests > 0
+        assert found.failures == 0
+        assert 0 < found.p50 <= found.p99
+    made = serving.report(field, many, one, 1.5, (100.0, 101.0))
+    assert [row[0] for row in made.rows] == [contestant.name for contestant in field]
+    ratio = seconds(made, "ours, times")[1]
+    assert ratio == pytest.approx(many[0].rate / many[1].rate, abs=0.01)
+    verdict = "met" if many[0].rate / many[1].rate >= 0.75 else "MISSED"
+    assert made.findings[0].endswith(f"at least 0.75 required: {verdict}.")
+
+
+def test_the_same_booster_is_served(model: contestants.Model) -> None:
+    """In the graph of the server as in the file of the peers."""
+    found = Session(model.folder / "models" / "short" / "model.onnx")(
+        model.row[None], np.ones((1, 1), np.float32), np.zeros((1, 1), np.int64)
+    )
+    assert found["return"][0] == pytest.approx(model.expected, abs=1e-6)
+
+
+def test_a_stream_is_timed_against_the_session(reproduced: Path) -> None:
+    made = arrow.measure(reproduced, rows=2_000, rounds=1)
+    assert [row[0] for row in made.rows] == ["short", "long"]
+    for column in ("stream, ms", "session, ms", "times the session"):
+        assert all(value >= 0 for value in seconds(made, column))
+
+
+def test_a_stream_with_other_values_is_void() -> None:
+    outputs = {"return": np.array([0.5, -0.5], np.float32)}
+    arrow.check(pl.DataFrame(outputs), outputs)
+    with pytest.raises(SystemExit, match="other values of return"):
+        arrow.check(pl.DataFrame({"return": np.array([0.5, -0.25], np.float32)}), outputs)
+
+
+# The load generator
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """A server that says the same to every request."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def talk(connection: socket.socket) -> None:
+            with connection:
+                while connection.recv(65536):
+                    for part in (answer[:20], answer[20:]):
+                        connection.sendall(part)
+
+        def listen() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                threading.Thread(target=talk, args=(connection,), daemon=True).start()
+
+        threading.Thread(target=listen, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def ask(port: int) -> Load:
+    return load.measure(port, "/", {}, clients=2, warm_up=0.1, seconds=0.3)
+
+
+def test_answers_are_counted_however_they_arrive() -> None:
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone") as port:
+        found = ask(port)
+    assert found.requests > 0
+    assert found.failures == 0
+    assert found.rate == pytest.approx(found.requests / found.seconds)
+
+
+def test_a_failure_is_counted_and_voids_the_race() -> None:
+    with answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n") as port:
+        found = ask(port)
+        assert found.failures >= found.requests > 0
+        contestant = Contestant("broken", ["none"], port, "/", {}, {})
+        with pytest.raises(SystemExit, match=r"broken: \d+ of \d+ failed"):
+            serving.ask(contestant, 2, 0.3)
+
+
+def test_a_server_that_hangs_up_ends_the_run() -> None:
+    with (
+        answering(b"HTTP/1.1 200 OK\r\nNo: length here\r\n\r\n") as port,
+        pytest.raises(SystemExit, match="an answer without a length"),
+    ):
+        ask(port)
