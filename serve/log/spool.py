@@ -23,6 +23,7 @@ from serve.log.schema import Row, refusal
 log = logging.getLogger("serve")
 
 SUFFIX = ".spool"
+_LINE = orjson.OPT_APPEND_NEWLINE
 CHUNK = 500
 
 
@@ -44,13 +45,16 @@ class Spool:
 
         What a database would refuse is refused here: it must not be found out later.
         """
-        refusals = [next(filter(None, map(refusal, rows)), None) for rows in entries]
-        content = b"".join(
-            orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-            for rows, refused in zip(entries, refusals, strict=True)
-            if refused is None
-            for row in rows
-        )
+        refusals: list[str | None] = []
+        content = b""
+        for rows in entries:
+            refused = next(filter(None, map(refusal, rows)), None)
+            if refused is None:
+                try:
+                    content += b"".join(orjson.dumps(row, option=_LINE) for row in rows)
+                except orjson.JSONEncodeError as error:
+                    refused = str(error)
+            refusals.append(refused)
         with self._lock:
             file = self._file or self._open()
             try:
@@ -141,7 +145,7 @@ class Taken:
         """Set a row aside that the database does not take."""
         log.error("prediction %s stays in %s: %s", row["id"], self._aside, why)
         with self._aside.open("ab") as file:
-            file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+            file.write(orjson.dumps(row, option=_LINE))
             file.flush()
             os.fsync(file.fileno())
 

@@ -12,11 +12,17 @@ from tests.serve.log.postgres import Postgres
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A PostgreSQL server that no test stops."""
-    found = Postgres(tmp_path_factory.mktemp("postgres"))
+def _postgres() -> Iterator[Postgres]:
+    found = Postgres()
     yield found
     found.remove()
+
+
+@pytest.fixture
+def postgres(_postgres: Postgres) -> Postgres:
+    """A PostgreSQL server that a test may kill; it runs when the next begins."""
+    _postgres.start()
+    return _postgres
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,7 +1,11 @@
 """A PostgreSQL server of the tests' own, which they may kill."""
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +23,15 @@ with warnings.catch_warnings():
 class Postgres:
     """PostgreSQL on a socket."""
 
-    def __init__(self, folder: Path) -> None:
-        self._server = get_server(folder, cleanup_mode="delete")
+    def __init__(self) -> None:
+        # Not in a folder of pytest: that is closed to other users, and PostgreSQL is never root.
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self._server = get_server(self._folder, cleanup_mode=None)
+        self._runs = True
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            # What a process has written outlives it without that; only a loss of power is worse.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
 
     def url(self, database: str = "postgres") -> str:
         """How to connect."""
@@ -33,25 +44,43 @@ class Postgres:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return self.url(name)
 
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to every process of it at once."""
-        postmaster = psutil.Process(self._server.get_pid())
-        for process in (postmaster, *postmaster.children(recursive=True)):
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, number)
-
-    def kill(self) -> None:
-        """As a loss of power would; it takes `start` to have it back."""
+    def send(self, number: signal.Signals) -> list[psutil.Process]:
+        """Send a signal to every process of it at once; returns them."""
+        if not self._runs:
+            return []
         postmaster = psutil.Process(self._server.get_pid())
         processes = [postmaster, *postmaster.children(recursive=True)]
-        self.send(signal.SIGKILL)
-        psutil.wait_procs(processes, timeout=10)
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+        return processes
+
+    def kill(self) -> None:
+        """End all of it at once; it takes `start` to have it back."""
+        processes = self.send(signal.SIGKILL)
+        while any(map(_runs, processes)):
+            time.sleep(0.005)
+        # Their parent may yet have to take note of their end: to PostgreSQL they would be alive.
+        for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+            (self._folder / name).unlink(missing_ok=True)
+        self._runs = False
 
     def start(self) -> None:
-        """Start it again; it recovers what was committed."""
+        """Have it run, whatever was done to it; it recovers what was committed."""
+        self.send(signal.SIGCONT)
         self._server.ensure_postgres_running()
+        self._runs = True
 
     def remove(self) -> None:
-        """Stop it and remove its data."""
+        """End it and remove its data."""
         self.kill()
         self._server.cleanup()
+        atexit.unregister(self._server._cleanup)
+        shutil.rmtree(self._folder)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
