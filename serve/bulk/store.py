@@ -130,17 +130,24 @@ class Store:
                 if time.time() - partial.stat().st_mtime > ABANDONED:
                     partial.unlink()
 
-    def prune(self, before: datetime) -> int:
-        """Remove batches that were made before a moment; returns how many.
+    def older(self, before: datetime) -> list[Path]:
+        """The files of batches that were made before a moment.
 
         An id begins with the milliseconds since 1970-01-01 (RFC 9562).
         """
-        removed = 0
-        for path in self.folder.glob(f"*{SUFFIX}"):
-            if UUID(path.stem).int >> 80 < before.timestamp() * 1000:
-                path.unlink(missing_ok=True)
-                removed += 1
-        return removed
+        limit = before.timestamp() * 1000
+        return [
+            path
+            for path in sorted(self.folder.glob(f"*{SUFFIX}"))
+            if UUID(path.stem).int >> 80 < limit
+        ]
+
+    def prune(self, before: datetime) -> int:
+        """Remove batches that were made before a moment; returns how many."""
+        found = self.older(before)
+        for path in found:
+            path.unlink(missing_ok=True)
+        return len(found)
 
 
 def schema(path: Path) -> pa.Schema:

@@ -19,6 +19,12 @@ Run = Callable[[Settings, argparse.Namespace], None]
 
 def registered() -> Sequence[Callable[["Commands"], None]]:
     """The `register` of every command, in the order of `--help`."""
-    from serve.commands import keys, migrate, replay
+    from serve.commands import export, keys, migrate, prune, replay
 
-    return (keys.register, migrate.register, replay.register)
+    return (
+        keys.register,
+        migrate.register,
+        replay.register,
+        export.register,
+        prune.register,
+    )

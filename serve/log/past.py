@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RowMapping, Select, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from serve import forecast
@@ -16,6 +16,10 @@ from serve.schemas import LabelRequest
 
 # SQLAlchemy has a type of its own for names, which no JSON takes for a text.
 _LABEL = {str(column.name): f"label_{column.name}" for column in label_store.columns}
+_COLUMNS = (
+    *prediction_logs.columns,
+    *(column.label(_LABEL[column.name]) for column in label_store.columns),
+)
 _FORECAST = tuple(Forecast.__dataclass_fields__)
 
 
@@ -35,10 +39,17 @@ class Wanted:
     until: datetime | None = None
     labelled: bool | None = None
 
-    def select(self) -> Select[Any]:
-        """Predictions with their labels, by `prediction_logs.id`."""
-        # Where labels are few, the search is to begin with them.
-        query = _with_label(outer=self.labelled is not True)
+    @property
+    def id(self) -> ColumnElement[str]:
+        """The column to search and sort by."""
+        # Labels are often few: then they lead to their predictions, not the other way round.
+        labelled: ColumnElement[str] = label_store.c.prediction_id
+        return labelled if self.labelled else prediction_logs.c.id
+
+    def select(self, *columns: ColumnElement[Any]) -> Select[Any]:
+        """Predictions: some columns, or all, those of the label as `label_...`."""
+        joined = prediction_logs.join(label_store, isouter=self.labelled is not True)
+        query = select(*(columns or _COLUMNS)).select_from(joined)
         if self.labelled is False:
             query = query.where(label_store.c.prediction_id.is_(None))
         if self.symbol is not None:
@@ -46,9 +57,9 @@ class Wanted:
         if self.horizon is not None:
             query = query.where(prediction_logs.c.horizon == self.horizon)
         if self.since is not None:
-            query = query.where(prediction_logs.c.id >= first_id(self.since))
+            query = query.where(self.id >= first_id(self.since))
         if self.until is not None:
-            query = query.where(prediction_logs.c.id < first_id(self.until))
+            query = query.where(self.id < first_id(self.until))
         return query
 
 
@@ -61,10 +72,9 @@ def page(
         cursor: of the page before.
         limit: most predictions of a page.
     """
-    identifier = prediction_logs.c.id
-    query = wanted.select().order_by(identifier.desc()).limit(limit + 1)
+    query = wanted.select().order_by(wanted.id.desc()).limit(limit + 1)
     if cursor is not None:
-        query = query.where(identifier < cursor)
+        query = query.where(wanted.id < cursor)
     rows = [_answer(row) for row in connection.execute(query).mappings()]
     return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
 
@@ -127,14 +137,8 @@ def _return(given: LabelRequest, last_close: float | None) -> float:
     return given.actual_close / last_close - 1
 
 
-def _with_label(*, outer: bool) -> Select[Any]:
-    labels = (column.label(_LABEL[column.name]) for column in label_store.columns)
-    joined = prediction_logs.join(label_store, isouter=outer)
-    return select(*prediction_logs.columns, *labels).select_from(joined)
-
-
 def _row(connection: Connection, identifier: str) -> RowMapping:
-    query = _with_label(outer=True).where(prediction_logs.c.id == identifier)
+    query = Wanted().select().where(prediction_logs.c.id == identifier)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
         raise ProblemError(

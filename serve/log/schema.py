@@ -74,7 +74,7 @@ prediction_logs = Table(
     Column("inputs", Text, nullable=False),
     Column("scale", Float(53), nullable=False),
     Column("symbol_index", BigInteger),
-    Index("prediction_logs_of_a_symbol", "symbol", "horizon", "id"),
+    Index("prediction_logs_of_a_symbol", "symbol", "id"),
 )
 
 label_store = Table(

@@ -36,7 +36,7 @@ def upgrade() -> None:
         sa.Column("scale", sa.Float(53), nullable=False),
         sa.Column("symbol_index", sa.BigInteger),
     )
-    op.create_index("prediction_logs_of_a_symbol", "prediction_logs", ["symbol", "horizon", "id"])
+    op.create_index("prediction_logs_of_a_symbol", "prediction_logs", ["symbol", "id"])
     op.create_table(
         "label_store",
         sa.Column(
