@@ -1,15 +1,20 @@
 """The app: `uvicorn serve.app:app`, or `make serve`."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from serve import problems
-from serve.routes import batch, info, live, log, plot, predict
+from serve import document, logs, problems
+from serve.guard import Guard
+from serve.logs import AccessLog
+from serve.routes import batch, info, live, log, metrics, plot, predict
+from serve.security import exposure
+from serve.security.admission import Admission
+from serve.security.keys import Keyring
 from serve.service import Service
 from serve.settings import Settings, load
 from stages.errors import StageError
@@ -36,6 +41,9 @@ def create(settings: Settings | None = None) -> FastAPI:
         summary="Forecasts of returns, from whatever model revision is checked out.",
         version="1",
         lifespan=lifespan,
+        # Their pages load scripts from the network of others; docs/serving.md is ours.
+        docs_url=None,
+        redoc_url=None,
         exception_handlers={
             problems.ProblemError: problems.on_problem,
             HTTPException: problems.on_http,
@@ -48,8 +56,45 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.include_router(live.routes)
     app.include_router(plot.routes)
     app.include_router(log.routes)
+    app.include_router(metrics.routes)
     app.include_router(info.routes)
+    document.describe(app)
+    app.add_middleware(
+        Guard,
+        admission=Admission(settings, service.keyring),
+        metrics=service.metrics,
+        access=AccessLog(settings.log_level),
+        timeout=settings.request_timeout,
+        secure=settings.tls_certificate is not None,
+    )
+    if settings.cors_origins:
+        _allow_origins(app, settings.cors_origins)
     return app
+
+
+def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
+    from fastapi.middleware.cors import CORSMiddleware
+
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+        expose_headers=["Batch-Id", "Location", "Retry-After", "X-Request-Id"],
+    )
+
+
+def served() -> FastAPI:
+    """The app of this process, whose settings and logs it takes over.
+
+    Raises:
+        StageError: a setting or a key is wrong, or other machines could ask without a key.
+    """
+    settings = load()
+    logs.configure(settings.log_level)
+    keyring = Keyring(settings.keys, settings.keys_file)
+    exposure.check(settings, keyring, exposure.uvicorn_host())
+    return create(settings)
 
 
 def _horizons(settings: Settings) -> list[str]:
@@ -64,7 +109,7 @@ def __getattr__(name: str) -> FastAPI:
     # Built on demand: importing this module reads no settings and opens no log.
     if name == "app":
         try:
-            return create()
+            return served()
         except StageError as error:
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(STARTUP_FAILURE) from None

@@ -1,7 +1,8 @@
 """Errors as problem+json (RFC 9457): one line that says what is wrong and what to do about it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from fastapi import Request, Response
@@ -10,6 +11,10 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
+JSON = "application/json"
+
+SHOWN = 5
+"""Mistakes that a problem names; the others are counted."""
 
 
 class Problem(BaseModel):
@@ -64,42 +69,62 @@ def response(
     return Response(orjson.dumps(body), status, dict(headers or {}), MEDIA_TYPE)
 
 
-def _request_id(request: Request) -> str | None:
-    found: str | None = request.scope.get("request_id")
-    return found
+def refusal(scope: MutableMapping[str, Any], error: ProblemError) -> Response:
+    """The answer for a problem of the request in an ASGI scope; the log is told its kind."""
+    scope["problem"] = error.kind
+    return response(error.status, error.detail, error.kind, error.headers, scope.get("request_id"))
 
 
 async def on_problem(request: Request, error: Exception) -> Response:
     """Answer for a `ProblemError`."""
     assert isinstance(error, ProblemError)  # noqa: S101  # registered for it alone
-    return response(error.status, error.detail, error.kind, error.headers, _request_id(request))
+    return refusal(request.scope, error)
 
 
 async def on_http(request: Request, error: Exception) -> Response:
-    """Answer for what the framework refuses: no such path, no such method."""
+    """Answer for what the framework refuses: no such path, no such method, no JSON."""
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
-    return response(error.status_code, error.detail, "", error.headers, _request_id(request))
+    kind = getattr(error, "kind", "")
+    return refusal(
+        request.scope, ProblemError(error.status_code, error.detail, kind, error.headers)
+    )
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:
     """Answer for a request that does not fit its schema: where, what, and what was given."""
     assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for it alone
+    given = request.headers.get("content-type", JSON).partition(";")[0].strip()
+    if given != JSON and error.errors()[0]["loc"] == ("body",):
+        # FastAPI did not even try to read it; curl sends forms unless it is told otherwise.
+        detail = f"the body is {given}; send it with Content-Type: {JSON}"
+        return refusal(request.scope, ProblemError(415, detail, "media-type"))
     mistakes = []
-    for found in error.errors()[:5]:
+    for found in error.errors()[:SHOWN]:
+        if found["type"] == "json_invalid":
+            mistakes.append(_no_json(found))
+            continue
         where = ".".join(str(part) for part in found["loc"] if part != "body")
         mistakes.append(f"{where}: {found['msg']}" if where else found["msg"])
     rest = len(error.errors()) - len(mistakes)
     more = f"; and {rest} more" if rest > 0 else ""
-    return response(422, "; ".join(mistakes) + more, "invalid-request", None, _request_id(request))
+    return refusal(request.scope, ProblemError(422, "; ".join(mistakes) + more, "invalid-request"))
+
+
+def _no_json(found: Mapping[str, Any]) -> str:
+    """Tell of a body that is no JSON; FastAPI says where, and pydantic in its own words."""
+    place = found["loc"][-1] if found["loc"] else None
+    where = f" at character {place}" if isinstance(place, int) else ""
+    return f"the body is no JSON: {str(found.get('ctx', {}).get('error', '')).lower()}{where}"
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
     """The problems that an endpoint may answer with, for its documentation."""
+    return {status: {"model": Problem, **described(status)} for status in statuses}
+
+
+def described(status: int) -> dict[str, object]:
+    """A problem in an OpenAPI document."""
     return {
-        status: {
-            "model": Problem,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            "description": HTTPStatus(status).phrase,
-        }
-        for status in statuses
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "description": HTTPStatus(status).phrase,
     }

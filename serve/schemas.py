@@ -192,7 +192,10 @@ class BatchRow(Strict):
         "they are of.",
     )
     features: dict[str, FiniteFloat] | None = Field(
-        None, description="Every feature of the model card by name (GET /model/info)."
+        None,
+        description="Every feature of the model card by name (GET /model/info).",
+        # Said here, and refused with a message of its own.
+        json_schema_extra={"minProperties": 1},
     )
     scale: Annotated[FiniteFloat, Field(ge=0)] | None = Field(
         None,

@@ -1,8 +1,11 @@
 """What a running server holds: the revision that answers, and the log that answers go to."""
 
+import asyncio
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 from starlette.types import Scope
@@ -21,7 +24,17 @@ from serve.log.engine import READERS, connect
 from serve.log.schema import Row, moment, written
 from serve.log.writer import LogWriter
 from serve.problems import ProblemError
+from serve.security.keys import Keyring, KeysError
 from serve.settings import Settings
+from serve.workers import share_metrics
+
+if TYPE_CHECKING:
+    from serve.metrics import Metrics
+
+log = logging.getLogger("serve")
+
+TICK = 1.0
+"""Seconds between looks at the file of keys, and at how many answers wait."""
 
 RETRY_AFTER = {"Retry-After": "1"}
 
@@ -41,6 +54,8 @@ class Service:
         reads: of it, which keep no writer waiting.
         live: tells those who listen.
         bulk: answers Arrow streams, and keeps them.
+        keyring: the keys that callers may have.
+        metrics: what Prometheus is told.
         started_at: when.
     """
 
@@ -48,6 +63,8 @@ class Service:
         self.settings = settings
         self.engine = connect(settings.log_url, settings.log_timeout)
         self._log_problem = migrate.away(self.engine)
+        self.keyring = Keyring(settings.keys, settings.keys_file)
+        self.metrics = _metrics(settings, self)
         self.live = Live(settings.working_folder)
         self.follower = Follower(settings.root, settings.revision, self._swapped)
         self.writer = LogWriter(
@@ -70,9 +87,11 @@ class Service:
         self.follower.start()
         self.writer.start(self._log_problem)
         self.bulk.store.clean()
+        self._watching = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
         """Write what waits, and end."""
+        self._watching.cancel()
         await self.follower.stop()
         await self.writer.stop()
         self.bulk.stop()
@@ -147,9 +166,23 @@ class Service:
             ) from None
         for answer in answers:
             answer["logged_to"] = place
+        for (horizon, md5), count in Counter(
+            (made.horizon, made.model_md5) for made in forecasts
+        ).items():
+            self.metrics.predicted(horizon, md5, count)
         if self.live.heard:
             self.live.publish("prediction", *answers)
         return answers
+
+    async def _watch(self) -> None:
+        while True:
+            self.metrics.waiting(self.writer.queue)
+            try:
+                if self.keyring.refresh():
+                    log.info("the API keys are read again")
+            except KeysError as error:
+                log.error("the former API keys stay: %s", error)  # noqa: TRY400  # no stack
+            await asyncio.sleep(TICK)
 
     def _swapped(self, bundle: Bundle) -> None:
         # Every worker follows the same checkout, and tells its own readers.
@@ -159,6 +192,18 @@ class Service:
 def away(why: str) -> ProblemError:
     """The answer while the prediction log cannot be asked."""
     return ProblemError(503, f"the prediction log is away: {why}", "log-away", RETRY_AFTER)
+
+
+def _metrics(settings: Settings, service: Service) -> "Metrics":
+    # prometheus_client looks for the workers' folder when it is imported.
+    share_metrics(settings.working_folder)
+    from serve.metrics import Metrics
+
+    def bundle() -> Bundle | None:
+        current = service.follower.current
+        return None if current is None else current.bundle
+
+    return Metrics(bundle)
 
 
 async def service_of(request: Request) -> Service:

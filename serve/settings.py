@@ -1,17 +1,30 @@
 """What the server can be told, by environment variables: `SERVE_PORT=9000 python -m serve`."""
 
+import difflib
+import os
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stages.errors import StageError
+
+ALIKE = 0.85
+"""How alike a misspelt name is. Kubernetes sets names of its own where a service is named serve."""
+
+_ORIGIN = re.compile(r"https?://[^/\s,*]+")
 
 
 class SettingsError(StageError):
     """A setting is wrong; one clause per mistake, each opening with the variable."""
+
+
+Several = Annotated[tuple[str, ...], NoDecode]
+"""Several values, with commas between them."""
 
 
 class Settings(BaseSettings):
@@ -19,19 +32,30 @@ class Settings(BaseSettings):
 
     Attributes:
         root: the project, or a folder that holds `models/` and `dvc.lock`.
+        var: where the server keeps files of its own, within `root`.
         revision: what to call the revision where there is no git.
-        database_url: of the prediction log; the variable is `DATABASE_URL`, without `SERVE_`.
+        database_url: of the prediction log, by default SQLite in `var`; the variable is
+            `DATABASE_URL`, without `SERVE_`.
         log_timeout: seconds that an answer may wait for its row to be durable.
         log_backlog: rows that may wait for that, before requests are turned away.
-        when_log_is_down: answer 503, or write to `spool` and say so.
+        when_log_is_down: answer 503 (`refuse`), or write to a file in `var` and say so (`spool`).
+        host: the address to listen on.
+        port: the port to listen on; 0 takes a free one.
+        workers: processes that answer.
+        tls_certificate: PEM file with the certificate and its chain; then the server speaks HTTPS.
+        tls_key: PEM file with the private key of the certificate, if it is not in the same file.
+        trusted_proxies: addresses whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+        keys: API keys, as `python -m serve keys add` prints them, with spaces between them.
+        keys_file: file of API keys, one a line; read again whenever it changes.
+        allow_open: serve other machines without keys.
+        cors_origins: origins whose pages may call the API, such as `https://desk.example.org`.
+        rate_limit: requests a minute of one key, or of one address without a key; 0 is no limit.
         max_body: bytes of a request, but for an Arrow stream.
         max_arrow_body: bytes of an Arrow stream.
         max_batch: rows of a JSON batch.
-        request_timeout: seconds that a request may take.
-        cors_origins: origins whose pages may call the API.
-        rate_limit: requests a minute of one key or address; 0 is no limit.
-        keys_file: API keys, as `python -m serve keys add` writes them.
-        allow_open: serve other machines without keys.
+        request_timeout: seconds until the answer to a request has to begin.
+        keep_alive: seconds that a connection may be idle between requests.
+        log_level: the least that is logged: `debug`, `info` (each request), `warning` or `error`.
     """
 
     model_config = SettingsConfigDict(
@@ -39,27 +63,63 @@ class Settings(BaseSettings):
     )
 
     root: Path = Path()
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    workers: PositiveInt = 1
+    var: Path = Path("var")
     revision: str = ""
     database_url: Annotated[str, Field(validation_alias="DATABASE_URL")] = ""
     log_timeout: PositiveFloat = 5.0
     log_backlog: PositiveInt = 10_000
     when_log_is_down: Literal["refuse", "spool"] = "refuse"
-    var: Path = Path("var")
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    workers: PositiveInt = 1
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxies: Several = ()
+    keys: str = ""
+    keys_file: Path | None = None
+    allow_open: bool = False
+    cors_origins: Several = ()
+    rate_limit: Annotated[int, Field(ge=0)] = 0
     max_body: PositiveInt = 2_000_000
     max_arrow_body: PositiveInt = 256_000_000
     max_batch: PositiveInt = 1_000
     request_timeout: PositiveFloat = 30.0
-    cors_origins: list[str] = []
-    rate_limit: Annotated[int, Field(ge=0)] = 0
-    keys_file: Path | None = None
-    keys: str = ""
-    allow_open: bool = False
-    tls_certificate: Path | None = None
-    tls_key: Path | None = None
+    keep_alive: PositiveInt = 5
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("trusted_proxies", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, given: object) -> object:
+        """Take `a,b` apart."""
+        if isinstance(given, str):
+            return tuple(part.strip() for part in given.split(",") if part.strip())
+        return given
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        """An origin is compared as a whole: one with a path would never match."""
+        for origin in given:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise PydanticCustomError(
+                    "origin",
+                    "{origin} is no origin, such as https://desk.example.org",
+                    {"origin": origin},
+                )
+        return given
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        """Uvicorn takes whatever is no address for a name that never comes."""
+        for address in given:
+            try:
+                ip_network(address, strict=False)
+            except ValueError:
+                raise PydanticCustomError(
+                    "address", "{address} is no address or network", {"address": address}
+                ) from None
+        return given
 
     @property
     def working_folder(self) -> Path:
@@ -76,15 +136,29 @@ def load() -> Settings:
     """The settings of the environment.
 
     Raises:
-        SettingsError: one or more are wrong.
+        SettingsError: one or more are wrong, or almost have the name of one.
     """
+    known = [variable(field) for field in Settings.model_fields]
+    for name in sorted(os.environ):
+        # One that is misspelt must not pass for one that is not set: it may be that of the keys.
+        if name.startswith("SERVE_") and name not in known:
+            for near in difflib.get_close_matches(name, known, n=1, cutoff=ALIKE):
+                raise SettingsError(f"{name}: no such setting; did you mean {near}?")
     try:
         return Settings()
     except ValidationError as error:
         raise SettingsError("; ".join(_mistake(found) for found in error.errors())) from None
 
 
+def variable(field: str) -> str:
+    """The environment variable of a field of `Settings`."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"SERVE_{field.upper()}"
+
+
 def _mistake(found: ErrorDetails) -> str:
-    name = str(found["loc"][0])
-    variable = name.upper() if name.isupper() else f"SERVE_{name.upper()}"
-    return f"{variable}={found['input']}: {found['msg'].lower()}"
+    """Of the variables, only those that hold no secret have a form that can be wrong."""
+    field = str(found["loc"][0])
+    name = variable(field) if field in Settings.model_fields else field
+    message = found["msg"][0].lower() + found["msg"][1:]
+    return f"{name}={found['input']}: {message}" if isinstance(found["input"], str) else message

@@ -1,21 +1,64 @@
 """`python -m serve` without a command: the server itself, by uvicorn, as the settings say."""
 
 import argparse
+import math
 
-from serve.settings import Settings
+from serve.security import exposure
+from serve.security.keys import Keyring
+from serve.settings import Settings, SettingsError
 
 
 def run(settings: Settings, _: argparse.Namespace) -> None:
-    """Serve until told to stop."""
+    """Serve until told to stop.
+
+    Raises:
+        SettingsError: the certificate cannot be used.
+        KeysError: what should be keys is none.
+        ExposedError: other machines could ask without a key.
+    """
+    exposure.check(settings, Keyring(settings.keys, settings.keys_file), settings.host)
+    _check_certificate(settings)
     import uvicorn
 
+    from serve import logs
+
+    # What uvicorn says of itself goes the way of all lines; each worker does the same.
+    logs.configure(settings.log_level)
     uvicorn.run(
         "serve.app:app",
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        log_level=settings.log_level,
+        log_config=None,
+        access_log=False,
         ssl_certfile=settings.tls_certificate,
-        ssl_keyfile=None if settings.tls_key is None else str(settings.tls_key),
+        ssl_keyfile=settings.tls_key,
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_keep_alive=settings.keep_alive,
+        timeout_graceful_shutdown=math.ceil(settings.request_timeout),
         server_header=False,
     )
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Uvicorn would end with a stack trace."""
+    if settings.tls_certificate is None:
+        if settings.tls_key is not None:
+            raise SettingsError("SERVE_TLS_KEY: there is no SERVE_TLS_CERTIFICATE that it is of")
+        return
+    import ssl
+
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key, password=_no_password)
+    except (OSError, ValueError) as error:
+        key = f" with SERVE_TLS_KEY={settings.tls_key}" if settings.tls_key else ""
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SettingsError(
+            f"SERVE_TLS_CERTIFICATE={settings.tls_certificate}{key}: {reason.lower()}"
+        ) from None
+
+
+def _no_password() -> str:
+    """OpenSSL would ask for it on the terminal, where there may be none."""
+    raise ValueError("the private key is encrypted; write it without a password")

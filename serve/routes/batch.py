@@ -90,15 +90,13 @@ async def batch_predict(
         raise ProblemError(415, f"the body is encoded as {encoding}; send it as it is")
     if kind == ARROW:
         return await _arrow(service, request, horizon)
-    settings = service.settings
-    body = await _body(request, settings.max_body, "SERVE_MAX_BODY", settings.request_timeout)
     try:
-        asked = BatchRequest.model_validate_json(bytes(body))
+        asked = BatchRequest.model_validate_json(await _body(request))
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from None
     forecaster = service.forecaster
     # Milliseconds of arithmetic that other requests need not wait for.
-    made = await asyncio.to_thread(batch.forecasts, forecaster, asked, settings.max_batch)
+    made = await asyncio.to_thread(batch.forecasts, forecaster, asked, service.settings.max_batch)
     answers = await service.record(made, forecaster.bundle.revision.name, request.scope)
     return Response(orjson.dumps({"predictions": answers}), media_type=JSON)
 
@@ -108,13 +106,15 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         raise ProblemError(
             422, "no horizon; an Arrow stream goes to /batch-predict?horizon=<name>", "no-horizon"
         )
-    settings = service.settings
     # An unknown one is refused before its rows are read.
     service.forecaster.model(horizon)
+    deadline: asyncio.Timeout = request.scope["deadline"]
+    deadline.reschedule(None)
     async with service.bulk.turn():
-        body = await _body(
-            request, settings.max_arrow_body, "SERVE_MAX_ARROW_BODY", settings.request_timeout
-        )
+        deadline.reschedule(asyncio.get_running_loop().time() + service.settings.request_timeout)
+        body = await _body(request)
+        # Rows that have arrived are computed to the end.
+        deadline.reschedule(None)
         forecaster = service.forecaster
         model, revision = forecaster.model(horizon), forecaster.bundle.revision
         given = await asyncio.to_thread(stream.read, body, model)
@@ -132,6 +132,7 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
             request_id=request.scope.get("request_id") or "",
         )
         answer = await service.bulk.forecast(given, model, meta)
+    service.metrics.predicted(horizon, model.md5, given.rows)
     if service.live.heard:
         service.live.publish("batch", asdict(meta))
     return Response(
@@ -141,29 +142,12 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
     )
 
 
-async def _body(request: Request, limit: int, setting: str, patience: float) -> bytearray:
-    """The body of a request, bounded in bytes and in time."""
-    too_large = ProblemError(
-        413, f"the body is larger than {limit:,} bytes ({setting})", "body-too-large"
-    )
-    if int(request.headers.get("content-length", 0)) > limit:
-        raise too_large
-    body = bytearray()
+async def _body(request: Request) -> bytes:
+    """The body of a request, which serve.guard bounds in bytes and in time."""
     try:
-        async with asyncio.timeout(patience):
-            async for part in request.stream():
-                body += part
-                if len(body) > limit:
-                    raise too_large
-    except TimeoutError:
-        raise ProblemError(
-            408,
-            f"the body took longer than {patience:g} s (SERVE_REQUEST_TIMEOUT)",
-            "slow-body",
-        ) from None
+        return await request.body()
     except ClientDisconnect:
         raise ProblemError(400, "the body was cut off", "body-cut-off") from None
-    return body
 
 
 @routes.get(

@@ -1,6 +1,7 @@
 """The live feed of predictions and of changes of revision, as a WebSocket."""
 
 import asyncio
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, WebSocket
@@ -78,7 +79,7 @@ async def _until_gone(websocket: WebSocket) -> None:
         return
 
 
-def _allowed(websocket: WebSocket, origins: list[str]) -> bool:
+def _allowed(websocket: WebSocket, origins: Collection[str]) -> bool:
     """Whether a page may listen: a browser asks nobody before it opens a socket to any server."""
     origin = websocket.headers.get("origin")
     if origin is None or origin in origins or "*" in origins:

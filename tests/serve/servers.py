@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.certificate: Path | None = None
         given = {"ROOT": str(root), "VAR": str(var), "PORT": str(self.port), "LOG_LEVEL": "warning"}
         named = {f"SERVE_{name}": value for name, value in {**given, **settings}.items()}
         self._environment = {**os.environ, **named}
@@ -39,10 +41,14 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
+        url, trust = f"{self.url}/health/live", None
+        if self.certificate is not None:
+            url = url.replace("http:", "https:")
+            trust = ssl.create_default_context(cafile=str(self.certificate))
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, urllib.error.URLError):
-                urllib.request.urlopen(f"{self.url}/health/live", timeout=1).close()
+                urllib.request.urlopen(url, timeout=1, context=trust).close()
                 return self
             if self.process.poll() is not None:
                 break

@@ -1,0 +1,162 @@
+"""Whether a request may come in at all: from where, with which key, how often, how large."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import ip_address
+from math import ceil
+from typing import Any
+
+from serve.problems import ProblemError
+from serve.security import rates, roles
+from serve.security.exposure import REMEDY, is_local
+from serve.security.keys import Key, Keyring
+from serve.security.rates import RateLimit
+from serve.settings import Settings
+
+Headers = Mapping[bytes, bytes]
+
+_FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
+"""A proxy has been asked by somebody else, who may be anywhere."""
+
+_ARROW = b"application/vnd.apache.arrow.stream"
+
+_DIGITS = 18
+"""Of a length that is worth reading."""
+
+
+class Admission:
+    """The rules of one server.
+
+    Args:
+        settings: of the server.
+        keyring: its keys.
+    """
+
+    def __init__(self, settings: Settings, keyring: Keyring) -> None:
+        self.keyring = keyring
+        self._closed_to_others = not (keyring.required or settings.allow_open)
+        self._limits = {
+            False: ("SERVE_MAX_BODY", settings.max_body),
+            True: ("SERVE_MAX_ARROW_BODY", settings.max_arrow_body),
+        }
+        self._rates = (
+            RateLimit(settings.rate_limit, settings.working_folder / "rates.bin")
+            if settings.rate_limit
+            else None
+        )
+
+    def check(self, scope: Mapping[str, Any], headers: Headers) -> Key | None:
+        """Let a request in; returns the key that it came with.
+
+        Raises:
+            ProblemError: 401, 403 or 429, it may not come in.
+        """
+        path = scope["path"]
+        if self._closed_to_others:
+            self._check_nearness(scope, headers)
+        key = self._key(headers)
+        # Probes shall find out how it is, however much is asked.
+        if self._rates is not None and not path.startswith("/health"):
+            self._count(self._rates, scope, key)
+        if self.keyring.required:
+            self._check_role(key, roles.role(path), headers)
+        return key
+
+    def max_body(self, path: str, headers: Headers) -> tuple[str, int]:
+        """Bytes that the body of a request may have, after the setting that says so.
+
+        Raises:
+            ProblemError: 413, it is said to have more.
+        """
+        arrow = path == "/batch-predict" and headers.get(b"content-type", b"").startswith(_ARROW)
+        setting, most = self._limits[arrow]
+        declared = headers.get(b"content-length", b"0")
+        if len(declared) > _DIGITS or int(declared) > most:
+            raise too_large(setting, most)
+        return setting, most
+
+    def _check_nearness(self, scope: Mapping[str, Any], headers: Headers) -> None:
+        server = scope.get("server") or ("", None)
+        if is_remote(server[0]) or any(name in headers for name in _FORWARDED):
+            raise ProblemError(403, f"this server has no API keys; {REMEDY}", "no-keys")
+        host = _name(headers.get(b"host", b""))
+        # A page of another site may have its name point to this machine (DNS rebinding).
+        if host and host != server[0] and not is_local(host):
+            raise ProblemError(
+                403, f"without API keys this server answers to localhost only; {REMEDY}", "host"
+            )
+
+    def _key(self, headers: Headers) -> Key | None:
+        scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
+        return self.keyring.find(secret.strip()) if scheme.lower() == b"bearer" else None
+
+    def _check_role(self, key: Key | None, needed: str | None, headers: Headers) -> None:
+        if needed is None or (key is not None and key.allows(needed)):
+            return
+        if key is not None:
+            raise ProblemError(
+                403,
+                f"the key of {key.name} is not good for this; it needs the role {needed}",
+                "role",
+                {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
+            )
+        if b"authorization" in headers:
+            raise ProblemError(
+                401,
+                "this is no key of this server; send one as `Authorization: Bearer KEY`",
+                "unknown-key",
+                {"WWW-Authenticate": 'Bearer error="invalid_token"'},
+            )
+        raise ProblemError(
+            401,
+            "this needs a key; send it as `Authorization: Bearer KEY`",
+            "no-key",
+            {"WWW-Authenticate": "Bearer"},
+        )
+
+    def _count(self, limit: RateLimit, scope: Mapping[str, Any], key: Key | None) -> None:
+        if key is not None:
+            caller = f"key {key.name}"
+        else:
+            client = scope.get("client") or ("", None)
+            caller = rates.of_address(client[0])
+        wait = ceil(limit.ask(caller))
+        if wait:
+            raise ProblemError(
+                429,
+                f"{limit.limit} requests a minute are allowed (SERVE_RATE_LIMIT); wait {wait} s",
+                "rate-limit",
+                {"Retry-After": str(wait)},
+            )
+
+
+def too_large(setting: str, most: int) -> ProblemError:
+    """The problem of a body that has more bytes than a setting allows."""
+    return ProblemError(
+        413,
+        f"the body is larger than {most:,} bytes ({setting})",
+        "body-too-large",
+        # The rest of it is not waited for.
+        {"Connection": "close"},
+    )
+
+
+@lru_cache(maxsize=1024)
+def is_remote(address: str) -> bool:
+    """Whether another machine can reach an address that a connection came in at.
+
+    A name is none: it comes from a transport within this process, not from a socket.
+    """
+    try:
+        return not ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=1024)
+def _name(host: bytes) -> str:
+    """The name in a `Host` header, without its port."""
+    text = host.decode("latin-1").lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0]

@@ -1,0 +1,120 @@
+"""Rate limits that the workers of one machine share: GCRA in a file that they all map.
+
+The generic cell rate algorithm (ITU-T I.371, 1993) keeps one number for each caller: the moment at
+which what was asked so far would have been asked at the even rate. So a limit of 60 a minute lets
+60 through at once, and then one a second.
+"""
+
+import fcntl
+import hashlib
+import mmap
+import os
+import struct
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Final
+
+MINUTE: Final = 60.0
+
+ROUNDING: Final = 1e-6
+"""A minute has room for exactly the limit, which sums of floats may miss by a hair."""
+
+_SLOT: Final = struct.Struct("=Qd")
+"""Who, as a hash, and the moment above, on the clock that all processes of a machine share."""
+
+_WAYS: Final = 8
+"""Slots that a caller may take: the one that is free the longest is taken over."""
+
+_SETS: Final = 8192
+"""Times `_WAYS`, callers that can be known at one time: a file of 1 MiB."""
+
+_TRIES: Final = 1000
+"""Of the lock. It is held for a microsecond; if its holder is stopped, we count without it."""
+
+
+class RateLimit:
+    """So many requests a minute for each caller.
+
+    Args:
+        limit: requests a minute.
+        path: the file that the workers share.
+        clock: seconds, the same in every process.
+    """
+
+    def __init__(self, limit: int, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limit = limit
+        self._spacing = MINUTE / limit
+        self._clock = clock
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        size = _SLOT.size * _WAYS * _SETS
+        os.ftruncate(self._file, size)
+        self._table = mmap.mmap(self._file, size)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._table.close()
+        os.close(self._file)
+
+    def ask(self, caller: str) -> float:
+        """Seconds that a caller has to wait; 0 if it may ask now, which is then counted."""
+        tag, start = _place(caller)
+        locked = self._lock()
+        try:
+            now = self._clock()
+            offset, due = self._find(tag, start, now)
+            due += self._spacing
+            wait = due - now - MINUTE
+            if wait > ROUNDING:
+                return wait
+            _SLOT.pack_into(self._table, offset, tag, due)
+        finally:
+            if locked:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+        return 0.0
+
+    def _find(self, tag: int, start: int, now: float) -> tuple[int, float]:
+        """The slot of a caller, and its moment; a moment that has passed, or never was, is now."""
+        oldest, least = start, float("inf")
+        for offset in range(start, start + _SLOT.size * _WAYS, _SLOT.size):
+            found, due = _SLOT.unpack_from(self._table, offset)
+            # The clock starts anew with the machine: what lies beyond a minute is of before.
+            if not now < due <= now + MINUTE + 1:
+                due = now
+            if found == tag:
+                return offset, due
+            if due < least:
+                oldest, least = offset, due
+        return oldest, now
+
+    def _lock(self) -> bool:
+        # The system lets go of it when a process ends, however it ends.
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            return True
+        return False
+
+
+@lru_cache(maxsize=8192)
+def _place(caller: str) -> tuple[int, int]:
+    """The hash of a caller, never 0, and where its slots begin."""
+    number = int.from_bytes(hashlib.blake2b(caller.encode(), digest_size=8).digest(), "little") or 1
+    return number, number % _SETS * _WAYS * _SLOT.size
+
+
+@lru_cache(maxsize=8192)
+def of_address(address: str) -> str:
+    """The caller that an address is counted as: in IPv6 a subscriber has 2^64 of them."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.version == 4:  # noqa: PLR2004  # of IP
+        return address
+    return str(ip_network((parsed, 64), strict=False))

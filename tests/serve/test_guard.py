@@ -1,0 +1,192 @@
+"""Around every request: roles, ids, headers, limits and deadlines, and what leaves of a failure."""
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from serve.app import create
+from serve.security import keys
+from serve.settings import Settings
+
+SECRETS = {role: keys.make(role, [role]) for role in keys.ROLES}
+KEYS = " ".join(str(key) for _, key in SECRETS.values())
+
+
+def opened(root: Path, var: Path, **settings: Any) -> TestClient:
+    app = create(Settings(root=root, var=var, **settings))
+    return TestClient(app, raise_server_exceptions=False)
+
+
+@pytest.fixture
+def guarded(models: Path, tmp_path: Path) -> Iterator[TestClient]:
+    with opened(models, tmp_path, keys=KEYS) as client:
+        yield client
+
+
+def bearer(role: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {SECRETS[role][0]}"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "roles"),
+    [
+        ("GET", "/", {None, "predict", "label", "admin"}),
+        ("GET", "/health/live", {None, "predict", "label", "admin"}),
+        ("GET", "/openapi.json", {None, "predict", "label", "admin"}),
+        ("POST", "/predict/short", {"predict", "admin"}),
+        ("GET", "/symbols", {"predict", "admin"}),
+        ("GET", "/metrics", {"admin"}),
+        ("GET", "/metrics/AAPL", {"predict", "admin"}),
+    ],
+)
+def test_a_role_opens_what_is_its_own(
+    guarded: TestClient, method: str, path: str, roles: set[str | None]
+) -> None:
+    for role in (None, *keys.ROLES):
+        headers = bearer(role) if role else {}
+        answer = guarded.request(method, path, headers=headers)
+        expected = 200 if role in roles else 403 if role else 401
+        assert answer.status_code == expected, (role, answer.text)
+        if expected != 200:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_labels_need_the_role_of_labels(guarded: TestClient) -> None:
+    refused = guarded.post("/labels", headers=bearer("predict"))
+    assert refused.status_code == 403
+    assert refused.json()["detail"] == (
+        "the key of predict is not good for this; it needs the role label"
+    )
+    assert guarded.post("/labels", headers=bearer("label")).status_code not in (401, 403)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["Bearer x.y", "Bearer ", "Bearer", "Basic cHJlZGljdDp4", "bearer {label}x"],
+)
+def test_what_is_no_key_opens_nothing(guarded: TestClient, given: str) -> None:
+    given = given.format(label=SECRETS["label"][0])
+    answer = guarded.get("/symbols", headers={"Authorization": given})
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "/problems/unknown-key"
+
+
+def test_the_document_says_which_role_is_needed(guarded: TestClient) -> None:
+    document = guarded.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    paths = document["paths"]
+    assert paths["/predict"]["post"]["security"] == [{"key": []}]
+    assert "of role `predict`" in paths["/predict"]["post"]["description"]
+    assert "of role `admin`" in paths["/metrics"]["get"]["description"]
+    assert "security" not in paths["/health"]["get"]
+
+
+def test_the_key_stands_in_the_prediction_log(guarded: TestClient, tmp_path: Path) -> None:
+    headers = {**bearer("predict"), "X-Request-Id": "mine-1"}
+    assert guarded.post("/predict/short", headers=headers).status_code == 200
+    with sqlite3.connect(tmp_path / "predictions.db") as log:
+        (row,) = log.execute("select client, request_id from prediction_logs").fetchall()
+    assert row == ("predict", "mine-1")
+
+
+def test_every_answer_has_an_id_and_safe_headers(client: TestClient) -> None:
+    for path in ("/", "/nowhere", "/plot/NONE"):
+        answer = client.get(path)
+        assert re.fullmatch(r"[0-9a-f-]{36}", answer.headers["x-request-id"])
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert "strict-transport-security" not in answer.headers
+    given = client.get("/nowhere", headers={"X-Request-Id": "a.b-C_1"})
+    assert given.headers["x-request-id"] == given.json()["request_id"] == "a.b-C_1"
+    forged = client.get("/", headers={"X-Request-Id": '{"a":1}'})
+    assert re.fullmatch(r"[0-9a-f-]{36}", forged.headers["x-request-id"])
+
+
+def test_pages_of_the_listed_origins_may_ask(models: Path, tmp_path: Path) -> None:
+    desk, evil = {"Origin": "https://desk.example"}, {"Origin": "https://evil.example"}
+    preflight = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+    with opened(models, tmp_path, keys=KEYS, cors_origins=("https://desk.example",)) as client:
+        allowed = client.options("/predict/short", headers={**desk, **preflight})
+        assert allowed.status_code == 200
+        assert allowed.headers["access-control-allow-origin"] == "https://desk.example"
+        assert client.options("/predict", headers={**evil, **preflight}).status_code == 400
+        # A page shall be able to read why it was refused.
+        refused = client.get("/symbols", headers=desk)
+        assert refused.status_code == 401
+        assert refused.headers["access-control-allow-origin"] == "https://desk.example"
+        other = client.get("/symbols", headers={**evil, **bearer("predict")})
+        assert "access-control-allow-origin" not in other.headers
+
+
+def test_each_key_has_a_rate_of_its_own(models: Path, tmp_path: Path) -> None:
+    with opened(models, tmp_path, keys=KEYS, rate_limit=3) as client:
+        statuses = [client.get("/symbols", headers=bearer("predict")).status_code for _ in range(4)]
+        assert statuses == [200, 200, 200, 429]
+        refused = client.get("/symbols", headers=bearer("predict"))
+        assert refused.headers["retry-after"] == "20"
+        assert refused.json()["detail"] == (
+            "3 requests a minute are allowed (SERVE_RATE_LIMIT); wait 20 s"
+        )
+        assert client.get("/symbols", headers=bearer("admin")).status_code == 200
+        # Guessing of keys is counted by address.
+        assert [client.get("/symbols").status_code for _ in range(4)] == [401, 401, 401, 429]
+        assert client.get("/health/live").status_code == 200
+
+
+def test_a_body_that_is_too_large_is_refused_however_it_comes(models: Path, tmp_path: Path) -> None:
+    with opened(models, tmp_path, max_body=1000) as client:
+        said = client.post("/predict", content=b" " * 1001)
+        chunked = client.post("/predict", content=iter([b" " * 600, b" " * 600]))
+        batch = client.post("/batch-predict", content=iter([b" " * 600, b" " * 600]))
+        for answer in (said, chunked, batch):
+            assert answer.status_code == 413
+            assert answer.json()["detail"] == "the body is larger than 1,000 bytes (SERVE_MAX_BODY)"
+            assert answer.json()["type"] == "/problems/body-too-large"
+        assert client.post("/predict", content=b" " * 1000).status_code == 422
+
+
+def failing(app: FastAPI) -> FastAPI:
+    @app.get("/fails")
+    async def fails() -> None:
+        secret = "sesame"  # noqa: S105
+        raise RuntimeError(f"inner {secret}")
+
+    @app.get("/sleeps")
+    async def sleeps() -> None:
+        await asyncio.sleep(60)
+
+    return app
+
+
+def test_of_a_failure_only_its_id_leaves(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = failing(create(Settings(root=models, var=tmp_path)))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        answer = client.get("/fails", headers={"X-Request-Id": "lost"})
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "the server failed; its log has it under lost"
+    assert "sesame" not in answer.text
+    assert "inner sesame" in caplog.text
+
+
+def test_what_takes_too_long_is_ended(models: Path, tmp_path: Path) -> None:
+    app = failing(create(Settings(root=models, var=tmp_path, request_timeout=0.2)))
+    with TestClient(app) as client:
+        answer = client.get("/sleeps")
+        assert answer.status_code == 503
+        assert answer.json()["detail"].startswith("there was no answer within 0.2 s")
+        assert client.post("/predict/short").status_code == 200

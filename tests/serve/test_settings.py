@@ -1,0 +1,88 @@
+"""Settings: what is wrong is said in one line that names the variable; the page lists them all."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from serve.settings import Settings, SettingsError, load, variable
+from tests.projects import ROOT
+
+PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("SERVE_PORT", "http", "SERVE_PORT=http: input should be a valid integer"),
+        ("SERVE_PORT", "70000", "SERVE_PORT=70000: input should be less than or equal to 65535"),
+        ("SERVE_WORKERS", "0", "SERVE_WORKERS=0: input should be greater than 0"),
+        ("SERVE_LOG_LEVEL", "loud", "SERVE_LOG_LEVEL=loud: input should be 'debug', 'info'"),
+        ("SERVE_CORS_ORIGINS", "https://a.org/x", "SERVE_CORS_ORIGINS=https://a.org/x: https://"),
+        ("SERVE_TRUSTED_PROXIES", "proxy", "SERVE_TRUSTED_PROXIES=proxy: proxy is no address"),
+        ("SERVE_ALLOW_OPEN", "perhaps", "SERVE_ALLOW_OPEN=perhaps: input should be a valid bool"),
+        ("SERVE_KEY", "x", "SERVE_KEY: no such setting; did you mean SERVE_KEYS?"),
+        ("SERVE_KEYFILE", "x", "SERVE_KEYFILE: no such setting; did you mean SERVE_KEYS_FILE?"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as raised:
+        load()
+    assert str(raised.value).startswith(expected)
+    assert "\n" not in str(raised.value)
+
+
+def test_names_of_others_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Kubernetes gives every container these, where a service is named `serve`.
+    monkeypatch.setenv("SERVE_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("SERVE_CORS_ORIGINS", "https://a.org, http://localhost:3000")
+    assert load().cors_origins == ("https://a.org", "http://localhost:3000")
+
+
+def test_the_page_lists_every_setting_with_its_default() -> None:
+    listed = re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]*)`)? *\|", PAGE, re.MULTILINE)
+    expected = [
+        (variable(field), _shown(information.default))
+        for field, information in Settings.model_fields.items()
+    ]
+    assert sorted(listed) == sorted(expected)
+
+
+def _shown(default: object) -> str:
+    if default is None or default in ("", (), Path()):
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def test_help_and_mistakes_end_the_command_in_one_line() -> None:
+    def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "serve", *arguments],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    shown = run("--help")
+    assert shown.returncode == 0
+    for command in ("keys", "replay", "--host", "--workers"):
+        assert command in shown.stdout
+    wrong = run("--port", "http")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr.startswith("error: SERVE_PORT=http: ")
+    assert wrong.stderr.count("\n") == 1
+    torn = run(SERVE_TLS_CERTIFICATE="README.md")
+    assert (torn.returncode, torn.stderr.count("\n")) == (1, 1)
+    assert torn.stderr.startswith("error: SERVE_TLS_CERTIFICATE=README.md: ")
+    lonely = run(SERVE_TLS_KEY="README.md")
+    assert (
+        lonely.stderr == "error: SERVE_TLS_KEY: there is no SERVE_TLS_CERTIFICATE that it is of\n"
+    )
