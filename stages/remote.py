@@ -10,10 +10,13 @@ Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)
 from .dvc/config.local. Plain `dvc push` and `dvc pull` use the same remote; see docs/sharing.md.
 """
 
+import os
+from argparse import ArgumentTypeError, Namespace
+
 from stages.errors import VersionError, few
 from stages.run import Parser, log, run
-from stages.versions import objects, remote, transfer
-from stages.versions.objects import Healed
+from stages.versions import faults, heal, remote, transfer
+from stages.versions.heal import Healed
 
 
 def parser() -> Parser:
@@ -27,20 +30,36 @@ def parser() -> Parser:
     for name in ("push", "pull"):
         moving = commands.add_parser(name)
         moving.add_argument("paths", nargs="*")
-        moving.add_argument("--jobs", "-j", type=int)
+        moving.add_argument("--jobs", "-j", type=_positive)
     commands.add_parser("heal")
     return made
 
 
 def main() -> None:
-    """Do what the command line asks."""
+    """Do what the command line asks.
+
+    Raises:
+        VersionError: it cannot be done, or was interrupted.
+    """
     given = parser().parse_args()
+    # Of botocore, below the five of DVC: with its own five, a server in trouble is asked 25 times.
+    os.environ.setdefault("AWS_MAX_ATTEMPTS", "3")
+    try:
+        do(given)
+    except KeyboardInterrupt:
+        raise VersionError(
+            f"{given.command} was interrupted: what is done is whole and stays, type it again"
+        ) from None
+
+
+def do(given: Namespace) -> None:
+    """Do what the command line asks."""
     if given.command == "set":
         remote.assign(given.url, given.endpoint or None)
         log.info("remote: %s is written to %s", given.url, remote.LOCAL)
     with remote.opened() as there:
         if given.command in {"set", "check"}:
-            remote.check(there)
+            faults.check(there)
             log.info("remote: %s answers", there.endpoint or "AWS S3")
         elif given.command == "push":
             count = transfer.push(there, given.paths, given.jobs)
@@ -49,8 +68,15 @@ def main() -> None:
             count = transfer.pull(there, given.paths, given.jobs)
             log.info("pull: all %s objects of this revision are here", count)
         else:
-            remote.check(there)
-            report(objects.heal(there))
+            faults.check(there)
+            report(heal.heal(there))
+
+
+def _positive(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise ArgumentTypeError(f"must be 1 or more, got {word}")
+    return number
 
 
 def report(healed: Healed) -> None:

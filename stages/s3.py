@@ -9,7 +9,7 @@ background until it is stopped or the machine is. Starting it twice changes noth
 
 from stages.errors import StageError
 from stages.run import arguments, log, run
-from stages.versions import endpoint, remote
+from stages.versions import endpoint, faults, remote
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         server, started = endpoint.start()
         remote.assign(endpoint.URL, server.endpoint, (server.key, server.secret))
         with remote.opened() as there:
-            remote.check(there)
+            faults.check(there)
         log.info(
             "s3: %s %s, data in %s; the remote of this clone points at it",
             server.endpoint,

@@ -1,5 +1,7 @@
 """Narrow DVC repositories, for tests of a remote in which the real pipeline adds nothing."""
 
+import contextlib
+import logging
 import os
 import random
 import shutil
@@ -10,6 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
+import pytest
+
+import stages.remote
+import stages.run
+from stages.errors import StageError
 from tests.projects import ROOT, Project
 from tests.s3 import S3
 
@@ -32,6 +39,20 @@ stages:
     - data: {persist: true}
     - alone.bin: {persist: true}
 """
+
+GONE = "does not answer: start it (`make s3` for that of this clone), or look at endpointurl (http"
+"""How the line goes on where the server of a test does not listen."""
+
+
+class Lines(logging.Handler):
+    """What is logged, line by line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
 
 
 class Narrow(Project):
@@ -70,14 +91,23 @@ class Narrow(Project):
             encoding="utf-8",
         )
 
-    def stage(self, name: str, *arguments: str, check: bool = True) -> str:
-        """Run a command of `stages` here."""
-        return self.run(
-            sys.executable, "-m", f"stages.{name}", *arguments, check=check, PYTHONPATH=str(ROOT)
-        )
+    def remote(self, *arguments: str) -> list[str]:
+        """The lines of `python -m stages.remote` here; in this process, which imports DVC once."""
+        said = Lines()
+        stages.run.log.addHandler(said)
+        try:
+            with contextlib.chdir(self.folder), pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "argv", ["remote", *arguments])
+                patch.setattr(stages.run.log, "level", logging.INFO)
+                stages.remote.main()
+        except StageError as error:
+            said.lines.append(f"error: {error}")
+        finally:
+            stages.run.log.removeHandler(said)
+        return said.lines
 
     def start(self, name: str, *arguments: str) -> "subprocess.Popen[str]":
-        """Start a command of `stages` here, without waiting for it."""
+        """Start a command of `stages` here as a group of its own, without waiting for it."""
         return subprocess.Popen(
             [sys.executable, "-m", f"stages.{name}", *arguments],
             cwd=self.folder,
@@ -86,6 +116,7 @@ class Narrow(Project):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
 
     def files(self) -> dict[str, bytes]:
@@ -116,4 +147,11 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.002)
+        time.sleep(0.01)
+
+
+def said_within(seconds: float, process: "subprocess.Popen[str]") -> str:
+    """The last line of a command that fails in time."""
+    printed, _ = process.communicate(timeout=seconds)
+    assert process.returncode == 1, printed
+    return printed.strip().splitlines()[-1]

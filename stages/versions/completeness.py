@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import StageError, VersionError, few
+from stages.versions import faults, objects
+from stages.versions import remote as remotes
 from stages.versions import revision as revisions
 
 
@@ -32,58 +34,36 @@ def ensure(revision: str, folder: Path | None = None) -> Sent:
         VersionError: no remote is set, it cannot be reached or written, or an object is neither
             in it nor in the local cache. Nothing that is there is touched.
     """
-    needed = _outs(revision, folder)
-    with _repo(folder) as repo, _reached(repo):
-        cache, remote = repo.cache.local, repo.cloud.get_remote_odb(command="push")
-        _add_files(needed, cache, remote)
-        there = set(remote.oids_exist(list(needed)))
-        lacking = {oid: path for oid, path in needed.items() if oid not in there}
-        absent = [path for oid, path in lacking.items() if not _sound(cache, oid)]
+    outs = _outs(revision, folder)
+    with _repo(folder) as repo, _store(repo) as remote:
+        cache = repo.cache.local
+        asked = objects.wanted(outs, (cache, remote))
+        there = set(remote.oids_exist(list(asked.objects)))
+        lacking = {oid: item for oid, item in asked.objects.items() if oid not in there}
+        absent = [
+            item
+            for oid, item in lacking.items()
+            if objects.state_here(objects.cached(repo, item), oid) != "whole"
+        ]
         where = remote.fs.unstrip_protocol(remote.path)
-        if absent:
+        if absent or asked.unlisted:
+            names = {item.name for item in (*absent, *asked.unlisted)}
             raise VersionError(
-                f"{few(sorted(set(absent)))} of {revision} is neither in {where} nor in the cache "
+                f"{few(sorted(names))} of {revision} is neither in {where} nor in the cache "
                 f"here; `git checkout {revision}` and `dvc push` where it was made, or `dvc repro` "
                 "there and push"
             )
-        _push(cache, remote, lacking, where)
-    return Sent(where, len(needed), len(lacking))
+        _push(cache, remote, {oid: item.name for oid, item in lacking.items()}, where)
+    return Sent(where, len(asked.objects), len(lacking))
 
 
-def _outs(revision: str, folder: Path | None) -> dict[str, str]:
-    """What DVC caches of a revision: path by object."""
+def _outs(revision: str, folder: Path | None) -> list[tuple[str, str]]:
+    """What DVC shares of a revision."""
     with revisions.opened(revision, folder) as repo:
-        outs = [out for out in repo.index.outs if out.use_cache and out.is_in_repo]
-        unknown = [revisions.place(out) for out in outs if not out.hash_info]
+        unknown = objects.unmade(repo)
         if unknown:
             raise VersionError(f"{few(unknown)} of {revision} was never made; `dvc repro`")
-        return {out.hash_info.value: revisions.place(out) for out in outs}
-
-
-def _add_files(needed: dict[str, str], cache: Any, remote: Any) -> None:
-    """Add the files of each folder, whose list is an object itself."""
-    from dvc_data.hashfile.hash_info import HashInfo
-    from dvc_data.hashfile.transfer import find_tree_by_obj_id
-
-    for oid, path in list(needed.items()):
-        if not oid.endswith(".dir"):
-            continue
-        tree = find_tree_by_obj_id([cache, remote], HashInfo("md5", oid))
-        if tree is None:
-            continue  # it is reported as an object that is nowhere
-        for key, _, info in tree:
-            needed.setdefault(str(info.value), "/".join((path, *key)))
-
-
-def _sound(cache: Any, oid: str) -> bool:
-    """Whether the local cache has an object whose bytes are those of its name."""
-    from dvc_objects.errors import ObjectFormatError
-
-    try:
-        cache.check(oid)
-    except (FileNotFoundError, ObjectFormatError):
-        return False
-    return True
+        return objects.outputs(repo)
 
 
 def _push(cache: Any, remote: Any, lacking: Mapping[str, str], where: str) -> None:
@@ -142,22 +122,26 @@ def _repo(folder: Path | None) -> Iterator[Any]:
 
 
 @contextmanager
-def _reached(repo: Any) -> Iterator[None]:
-    """Say in one line why the remote does not answer."""
-    from dvc.config import NoRemoteError
-
-    try:
-        yield
-    except StageError:
-        raise
-    except NoRemoteError:
+def _store(repo: Any) -> Iterator[Any]:
+    """DVC's object store in the default remote; what keeps it from being used, in one line."""
+    name = repo.config["core"].get("remote")
+    if name is None:
         raise VersionError(
             "no default remote is set, and what is promoted must lie in one; "
             "`dvc remote add --default NAME URL` sets it"
-        ) from None
-    except Exception as error:  # noqa: BLE001  # each file system raises what its own library does
-        name = repo.config["core"].get("remote")
-        url = repo.config["remote"].get(name, {}).get("url", "")
+        )
+    url = repo.config["remote"].get(name, {}).get("url", "")
+    if remotes.is_s3(url):
+        there = remotes.of(repo)
+        faults.check(there)
+        with faults.explaining(there):
+            yield there.objects
+        return
+    try:
+        yield repo.cloud.get_remote_odb(command="push")
+    except StageError:
+        raise
+    except Exception as error:  # noqa: BLE001  # each file system raises its own
         raise VersionError(
             f"the remote {name} ({url}) cannot be used: {_first_line(error)}; look at "
             f"`dvc config --list` and try again"

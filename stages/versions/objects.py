@@ -1,4 +1,4 @@
-"""The objects of the checked-out revision: what they are, where they are whole, how to mend them.
+"""The objects of a revision: what they are, and whether one is whole.
 
 DVC keeps each file under the md5 of its bytes, and each folder as a list of its files under the md5
 of that list with `.dir` at the end. Whether an object is whole can therefore be told from itself.
@@ -6,18 +6,14 @@ of that list with `.dir` at the end. Whether an object is whole can therefore be
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from stages.run import progress
-from stages.versions.remote import Remote, contradicts_itself, explaining
-
-THREADS = 4
-"""Objects that are read at a time; each lies in a temporary file meanwhile."""
+from stages.errors import VersionError
+from stages.versions import revision
+from stages.versions.faults import contradicts_itself
 
 State = Literal["whole", "broken", "missing"]
 
@@ -49,36 +45,70 @@ class Object:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What `dvc.lock` and `*.dvc` ask for.
+    """What `dvc.lock` and `*.dvc` of a revision ask for.
 
     Attributes:
         objects: by oid, sorted by path.
-        unlisted: folders whose list of files is whole neither here nor in the bucket.
+        unlisted: folders whose list of files is whole nowhere; their files are not known.
     """
 
     objects: Mapping[str, Object]
     unlisted: tuple[Object, ...]
 
 
-def wanted(remote: Remote, targets: Iterable[str] = (), *, online: bool = True) -> Wanted:
-    """The objects that the checked-out revision needs, files within folders included.
+def outputs(repo: Any) -> list[tuple[str, str]]:
+    """Path and oid of what is pushed and pulled of a project, sorted.
 
     Args:
-        remote: of the project.
-        targets: only outputs that are, hold or lie below one of these paths.
-        online: whether a list of files that is not whole here is asked of the bucket.
+        repo: DVC's view of it, at any revision.
     """
+    return sorted(
+        (revision.place(out), out.hash_info.value) for out in _shared(repo) if out.hash_info
+    )
+
+
+def unmade(repo: Any) -> list[str]:
+    """Paths of what would be pushed and pulled, but was never made."""
+    return sorted(revision.place(out) for out in _shared(repo) if not out.hash_info)
+
+
+def _shared(repo: Any) -> Iterator[Any]:
+    return (out for out in repo.index.outs if out.use_cache and out.can_push and out.is_in_repo)
+
+
+def refuse_unknown(outs: Iterable[tuple[str, str]], targets: Iterable[str]) -> None:
+    """Refuse paths that have nothing to do with any output.
+
+    Raises:
+        VersionError: one has not.
+    """
+    paths = [path for path, _ in outs]
+    for target in targets:
+        if not any(_concerned(path, (PurePosixPath(target),)) for path in paths):
+            raise VersionError(f"no output is, holds or lies in {target}; `dvc ls -R --dvc-only .`")
+
+
+def wanted(
+    outs: Iterable[tuple[str, str]], stores: Sequence[Any], targets: Iterable[str] = ()
+) -> Wanted:
+    """The objects that a revision needs, files within folders included.
+
+    Args:
+        outs: of the revision, from `outputs`.
+        stores: DVC's object stores, in which lists of files are looked for one after the other.
+        targets: only what is, holds or lies in one of these paths.
+    """
+    chosen = tuple(map(PurePosixPath, targets))
     paths: dict[str, set[str]] = {}
     folders: dict[str, set[str]] = {}
     unlisted = []
-    chosen = tuple(map(PurePosixPath, targets))
-    for path, oid in sorted(_outputs(remote)):
+    for path, oid in outs:
         if not _concerned(path, chosen):
             continue
         paths.setdefault(oid, set()).add(path)
         if not oid.endswith(".dir"):
             continue
-        listed = _listing(remote, oid, online=online)
+        listed = _listing(stores, oid)
         if listed is None:
             unlisted.append(Object(oid, (path,)))
             continue
@@ -96,13 +126,6 @@ def wanted(remote: Remote, targets: Iterable[str] = (), *, online: bool = True) 
     return Wanted({item.oid: item for item in ordered}, tuple(unlisted))
 
 
-def _outputs(remote: Remote) -> Iterator[tuple[str, str]]:
-    root = Path(remote.repo.root_dir)
-    for out in remote.repo.index.outs:
-        if out.use_cache and out.can_push and out.is_in_repo and out.hash_info:
-            yield Path(out.fs_path).relative_to(root).as_posix(), out.hash_info.value
-
-
 def _concerned(path: str, targets: tuple[PurePosixPath, ...]) -> bool:
     here = PurePosixPath(path)
     return not targets or any(
@@ -110,15 +133,13 @@ def _concerned(path: str, targets: tuple[PurePosixPath, ...]) -> bool:
     )
 
 
-def _listing(remote: Remote, oid: str, *, online: bool) -> list[dict[str, str]] | None:
-    content = _listed(remote.repo.cache.local, oid)
-    if content is None and online:
-        with explaining(remote):
-            content = _listed(remote.objects, oid)
-    if content is None:
-        return None
-    found: list[dict[str, str]] = json.loads(content)
-    return found
+def _listing(stores: Sequence[Any], oid: str) -> list[dict[str, str]] | None:
+    for store in stores:
+        content = _listed(store, oid)
+        if content is not None:
+            found: list[dict[str, str]] = json.loads(content)
+            return found
+    return None
 
 
 def _listed(store: Any, oid: str) -> bytes | None:
@@ -138,9 +159,9 @@ def _new_md5(content: bytes = b"") -> "hashlib._Hash":
     return hashlib.md5(content, usedforsecurity=False)
 
 
-def cached(remote: Remote, item: Object) -> Path:
+def cached(repo: Any, item: Object) -> Path:
     """Where an object lies in the cache of this clone, if it does."""
-    return Path(remote.repo.cache.local.oid_to_path(item.oid))
+    return Path(repo.cache.local.oid_to_path(item.oid))
 
 
 def state_here(path: Path, oid: str) -> State:
@@ -150,118 +171,3 @@ def state_here(path: Path, oid: str) -> State:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, _new_md5).hexdigest()
     return "whole" if found == oid.removesuffix(".dir") else "broken"
-
-
-def state_there(remote: Remote, item: Object) -> State:
-    """Fetch an object from the bucket into a temporary file, and compare."""
-    store = remote.objects
-    with explaining(remote), TemporaryDirectory(dir=remote.repo.tmp_dir) as folder:
-        copy = Path(folder) / "object"
-        try:
-            # In one piece, as DVC does: rclone answers part of an object with the checksum of all.
-            store.fs.get_file(store.oid_to_path(item.oid), str(copy))
-        except FileNotFoundError:
-            return "missing"
-        except Exception as error:
-            if not contradicts_itself(error):
-                raise
-            return "broken"
-        return state_here(copy, item.oid)
-
-
-def states_there(remote: Remote, items: Iterable[Object]) -> dict[str, State]:
-    """The states of objects in the bucket by oid; shows progress on a terminal."""
-    items = list(items)
-    pool = ThreadPoolExecutor(THREADS)
-    try:
-        asked = {pool.submit(state_there, remote, item): item for item in items}
-        done = progress(as_completed(asked), "Reading the bucket", len(items))
-        return {asked[future].oid: future.result() for future in done}
-    finally:
-        # Where one finds no server, the others would only wait for it.
-        pool.shutdown(cancel_futures=True)
-
-
-def absent_there(remote: Remote, items: Iterable[Object]) -> list[Object]:
-    """Those objects that the bucket does not have; their bytes are not read."""
-    items = list(items)
-    with explaining(remote):
-        there = set(remote.objects.oids_exist([item.oid for item in items]))
-    return [item for item in items if item.oid not in there]
-
-
-@dataclass(frozen=True)
-class Healed:
-    """What `heal` found and did, each sorted by path.
-
-    Attributes:
-        read: how many objects were compared.
-        mended: written anew into the bucket.
-        deleted: broken in the bucket, with no whole copy here.
-        absent: missing in the bucket, with no whole copy here.
-        dropped: broken in the cache of this clone.
-    """
-
-    read: int
-    mended: tuple[Object, ...]
-    deleted: tuple[Object, ...]
-    absent: tuple[Object, ...]
-    dropped: tuple[Object, ...]
-
-
-def heal(remote: Remote) -> Healed:
-    """Make the bucket hold every object of the checked-out revision whole, or not at all.
-
-    A whole copy is looked for in the cache of this clone and in its working tree, and written over
-    what is there. Without one the broken object is deleted, and with it the lists that name it:
-    `dvc push` never looks below a list that is there, and would not bring it back from a clone that
-    has it.
-    """
-    asked = wanted(remote)
-    items = asked.objects
-    found = states_there(remote, items.values())
-    dropped = [item for item in items.values() if _drop_broken(cached(remote, item), item.oid)]
-    mended, deleted, absent = [], [], []
-    for oid, item in items.items():
-        if found[oid] == "whole":
-            continue
-        source = _whole_copy(remote, item)
-        if source is not None:
-            _write(remote, source, item)
-            mended.append(item)
-        elif found[oid] == "broken":
-            deleted.append(item)
-        else:
-            absent.append(item)
-    for item in deleted:
-        _delete(remote, item.oid)
-    for folder in sorted({oid for item in (*deleted, *absent) for oid in item.folders}):
-        _delete(remote, folder)
-    return Healed(len(items), *map(tuple, (mended, deleted, absent, dropped)))
-
-
-def _drop_broken(path: Path, oid: str) -> bool:
-    if state_here(path, oid) != "broken":
-        return False
-    path.unlink()
-    return True
-
-
-def _whole_copy(remote: Remote, item: Object) -> Path | None:
-    root = Path(remote.repo.root_dir)
-    places = [cached(remote, item), *(root / path for path in item.paths if not item.is_folder)]
-    return next((place for place in places if state_here(place, item.oid) == "whole"), None)
-
-
-def _write(remote: Remote, source: Path, item: Object) -> None:
-    store = remote.objects
-    with explaining(remote):
-        store.fs.put_file(str(source), store.oid_to_path(item.oid))
-
-
-def _delete(remote: Remote, oid: str) -> None:
-    store = remote.objects
-    path = store.oid_to_path(oid)
-    with explaining(remote):
-        if store.fs.exists(path):
-            store.fs.remove(path)

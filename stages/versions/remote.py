@@ -1,7 +1,7 @@
-"""The S3 remote of the DVC cache: what it is set to, and what is wrong with it, in one line.
+"""The S3 remote of the DVC cache: what it is set to, and where.
 
 Settings are DVC's own: `.dvc/config` names the remote, `.dvc/config.local` of each clone says
-where it is. Every fault names the setting to look at and where it was found.
+where it is.
 """
 
 import os
@@ -24,9 +24,8 @@ UNSET = "(unset - run make remote)"
 KEYS = ("access_key_id", "secret_access_key")
 """The credentials in DVC's settings of a remote; without them those of the environment hold."""
 
-CONNECT_SECONDS = 5
-ANSWER_SECONDS = 10
-"""How long the remote may take to answer whether it is there."""
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""Variables that say where the server is, if no setting does."""
 
 _URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<path>[^?#]*))?")
 _ENDPOINT = re.compile(r"https?://[^/?#\s]+/?")
@@ -56,23 +55,27 @@ class Remote:
     @property
     def endpoint(self) -> str | None:
         """The address of the server; None for AWS."""
-        for found in (
-            self.settings.get("endpointurl"),
-            os.environ.get("AWS_ENDPOINT_URL_S3"),
-            os.environ.get("AWS_ENDPOINT_URL"),
-        ):
-            if found:
-                return str(found)
-        return None
+        found = self.settings.get("endpointurl") or os.environ.get(self._endpoint_variable or "")
+        return None if found is None else str(found)
+
+    @property
+    def _endpoint_variable(self) -> str | None:
+        """The variable that says where the server is, as boto chooses it."""
+        return next((name for name in ENDPOINTS if os.environ.get(name)), None)
 
     @cached_property
     def objects(self) -> Any:
         """DVC's object store in the bucket."""
-        return self.repo.cloud.get_remote(self.name).odb
+        store = self.repo.cloud.get_remote(self.name).odb
+        # Below it botocore tries five times; five times that would be minutes of silence.
+        store.fs.fs.retries = 1
+        return store
 
     def place(self, setting: str) -> str:
         """A setting with its value and the place to change it."""
         value = self.settings.get(setting)
+        if value is None and setting == "endpointurl" and self._endpoint_variable:
+            return f"{self._endpoint_variable} ({self.endpoint})"
         if value is None:
             return setting
         return f"{setting} ({value}) in {LOCAL if setting in self.local else SHARED}"
@@ -97,26 +100,40 @@ def opened() -> Iterator[Remote]:
 
     try:
         with Repo(os.curdir) as repo:
-            name = repo.config["core"].get("remote")
-            settings = repo.config["remote"].get(name)
-            if settings is None:
-                raise VersionError(
-                    f"{SHARED} names no default remote; restore `remote` below [core] from git"
-                )
-            if UNSET in settings["url"]:
-                raise VersionError(
-                    "no bucket is set: `make remote URL=s3://bucket/path` (with ENDPOINT=https://..."
-                    " if it is not AWS), or `make s3` for a server on this machine"
-                )
-            if not str(settings["url"]).startswith("s3://"):
-                raise VersionError(
-                    f"url ({settings['url']}) of the remote is no s3://bucket/path: `make remote`"
-                    " and its company speak S3 only, use `dvc push` and `dvc pull`"
-                )
-            local = repo.config.load_one("local")["remote"].get(name, {})
-            yield Remote(name, settings, local, repo)
+            yield of(repo)
     except DvcException as error:
         raise VersionError(f"DVC: {error}") from None
+
+
+def of(repo: Any) -> Remote:
+    """The default remote of a project that is open already.
+
+    Raises:
+        VersionError: it has none, it is no S3, or no bucket is set.
+    """
+    name = repo.config["core"].get("remote")
+    settings = repo.config["remote"].get(name)
+    if settings is None:
+        raise VersionError(
+            f"{SHARED} names no default remote; restore `remote` below [core] from git"
+        )
+    if UNSET in settings["url"]:
+        raise VersionError(
+            "no bucket is set: `make remote URL=s3://bucket/path` (with ENDPOINT=https://..."
+            " if it is not AWS), or `make s3` for a server on this machine"
+        )
+    if not is_s3(settings["url"]):
+        raise VersionError(
+            f"url ({settings['url']}) of the remote is no s3://bucket/path: `make remote`"
+            " and its company speak S3 only, use `dvc push` and `dvc pull`"
+        )
+    local = repo.config.load_one("local")["remote"].get(name, {})
+    return Remote(name, settings, local, repo)
+
+
+def is_s3(url: object) -> bool:
+    """Whether a url of DVC's settings is one of S3."""
+    return str(url).startswith("s3://")
 
 
 def assign(url: str, endpoint: str | None, key: tuple[str, str] | None = None) -> None:
@@ -153,129 +170,3 @@ def assign(url: str, endpoint: str | None, key: tuple[str, str] | None = None) -
         if key is not None:
             section.update(zip(KEYS, key, strict=True))
     LOCAL.chmod(0o600)
-
-
-def fault(remote: Remote) -> str | None:
-    """The line of `check`; None if the remote answers."""
-    try:
-        check(remote)
-    except VersionError as error:
-        return str(error)
-    return None
-
-
-def check(remote: Remote) -> None:
-    """Ask for one name in the bucket, without a second try.
-
-    Bounded by `CONNECT_SECONDS` and `ANSWER_SECONDS`.
-
-    Raises:
-        VersionError: what keeps the remote from being read, with the setting to look at.
-    """
-    prefix = str(remote.settings["url"]).removeprefix("s3://").partition("/")[2]
-    with explaining(remote):
-        _client(remote).call_s3("list_objects_v2", Bucket=remote.bucket, Prefix=prefix, MaxKeys=1)
-
-
-@contextmanager
-def explaining(remote: Remote) -> Iterator[None]:
-    """Turn an error of the S3 client into one line.
-
-    Raises:
-        VersionError: see `explain`.
-    """
-    try:
-        yield
-    except VersionError:
-        raise
-    except Exception as error:  # boto, s3fs, aiohttp and ssl each have their own
-        raise VersionError(explain(remote, error)) from error
-
-
-def _client(remote: Remote) -> Any:
-    """A file system with the settings of DVC's own, but short of patience."""
-    filesystem = remote.objects.fs
-    settings = dict(filesystem.fs_args)
-    settings["config_kwargs"] = {
-        **settings.get("config_kwargs", {}),
-        "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": ANSWER_SECONDS,
-        "retries": {"max_attempts": 0},
-    }
-    client = type(filesystem.fs)(**settings)
-    client.retries = 1
-    return client
-
-
-def explain(remote: Remote, error: BaseException) -> str:
-    """One line for an error of the S3 client, with the setting to look at."""
-    chain = list(_chain(error))
-    names = {kind.__name__ for link in chain for kind in type(link).__mro__}
-    names |= set(map(_code, chain))
-    key, secret = map(remote.credential, KEYS)
-    server = remote.endpoint or "AWS S3"
-    url, endpoint = remote.place("url"), remote.place("endpointurl")
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    lines = {
-        _NO_KEY: f"no credentials for {server}: set {key} and {secret}",
-        _WRONG_KEY: f"{server} does not know the key: look at {key}",
-        _WRONG_SECRET: f"{server} refuses the signature: look at {secret}",
-        _OVER: f"{server} takes the session for over: look at AWS_SESSION_TOKEN",
-        _DENIED: f"{server} denies access to bucket {remote.bucket}: look at {key}, at the bucket's"
-        f" policy and at {url}",
-        _NO_BUCKET: f"{server} has no bucket {remote.bucket}: create it, or look at {url}",
-        _REGION: f"bucket {remote.bucket} is in another region: look at AWS_DEFAULT_REGION",
-        _CLOCK: f"the clock of this machine differs from that of {server}: set it",
-        _NO_TLS: f"no TLS with {server}: look at https or http in {endpoint}, and at ssl_verify",
-        _GONE: f"{server} does not answer: {_start(remote)}look at {endpoint} and at the network",
-    }
-    return next(
-        (line for kind, line in lines.items() if kind & names),
-        f"{server} cannot be used ({said}): look at {endpoint} and {url}",
-    )
-
-
-def _start(remote: Remote) -> str:
-    local = remote.endpoint is not None and remote.endpoint.startswith("http://127.0.0.1:")
-    return "start it (`make s3` for that of this clone), or " if local else ""
-
-
-# Error codes of S3 and names of exceptions, from the special to the general.
-_NO_KEY = frozenset({"NoCredentialsError", "PartialCredentialsError"})
-_WRONG_KEY = frozenset({"InvalidAccessKeyId"})
-_WRONG_SECRET = frozenset({"SignatureDoesNotMatch"})
-_OVER = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
-_DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "403", "Forbidden"})
-_NO_BUCKET = frozenset({"NoSuchBucket", "InvalidBucketName", "404"})
-_REGION = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed"})
-_CLOCK = frozenset({"RequestTimeTooSkewed"})
-_NO_TLS = frozenset({"SSLError"})
-_GONE = frozenset(
-    {
-        *("EndpointConnectionError", "ConnectionError", "ConnectionClosedError"),
-        *("ConnectTimeoutError", "ReadTimeoutError", "TimeoutError", "FSTimeoutError"),
-        *("HTTPClientError", "ClientPayloadError"),
-    }
-)
-_CONTRADICTION = frozenset({"FlexibleChecksumError", "InvalidRange"})
-
-
-def contradicts_itself(error: BaseException) -> bool:
-    """Whether the server keeps another checksum or size of an object than that of its bytes."""
-    return any(
-        type(link).__name__ in _CONTRADICTION or _code(link) in _CONTRADICTION
-        for link in _chain(error)
-    )
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _code(error: BaseException) -> str:
-    response = getattr(error, "response", None)
-    if not isinstance(response, dict):
-        return ""
-    return str(response.get("Error", {}).get("Code", ""))

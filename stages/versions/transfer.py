@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from stages.errors import VersionError, few
-from stages.versions import objects, remote
+from stages.versions import bucket, faults, heal, objects
 from stages.versions.objects import Object
 from stages.versions.remote import Remote
 
@@ -26,31 +26,30 @@ END_SECONDS = 10
 
 
 def push(to: Remote, targets: Sequence[str] = (), jobs: int | None = None) -> int:
-    """`dvc push`, then a look whether the bucket has all; returns the number of objects.
+    """`dvc push`, then what the bucket lacks all the same; returns the number of objects.
 
     Raises:
-        VersionError: the remote cannot be used, went away, or lacks objects afterwards.
+        VersionError: the remote cannot be used or written, went away, or lacks objects afterwards.
     """
-    remote.check(to)
+    objects.refuse_unknown(objects.outputs(to.repo), targets)
+    faults.check(to)
     status = _dvc(to, "push", targets, jobs)
     if status:
-        remote.check(to)
-    asked = objects.wanted(to, targets)
-    absent = objects.absent_there(to, asked.objects.values())
-    absent += [item for item in asked.unlisted if item not in absent]
-    if absent:
-        here = [item for item in absent if objects.cached(to, item).exists()]
-        remedy = (
-            "run `make push` again, and `make heal` if that does not help"
-            if here
-            else "they are not in the cache of this clone either: run `dvc repro` or "
-            "`dvc commit`, or push from the clone that has them"
+        faults.check(to)
+    asked = bucket.wanted(to, targets)
+    # What a list names that can be read nowhere is not known to be there.
+    absent = {item.oid: item for item in bucket.absent(to, asked.objects.values())}
+    absent |= {item.oid: item for item in asked.unlisted}
+    _, lost = heal.write(to, absent.values())
+    if lost:
+        raise VersionError(
+            f"the bucket lacks {_names(lost)} and no whole copy is here: run `dvc repro`, then "
+            "`make push`, or push from the clone that has them"
         )
-        raise VersionError(f"the bucket lacks {_names(absent)}: {remedy}")
     if status:
         raise VersionError(
-            f"`dvc push` ended with {status}, see its lines above; `make heal` mends what is broken"
-            " in the bucket"
+            f"`dvc push` ended with {status}, see its lines above; `make heal` mends a bucket that"
+            " has broken objects"
         )
     return len(asked.objects)
 
@@ -62,12 +61,14 @@ def pull(of: Remote, targets: Sequence[str] = (), jobs: int | None = None) -> in
         VersionError: the remote cannot be used, went away, lacks objects or has broken ones; the
             working tree is as it was. Or `dvc checkout` refused.
     """
-    remote.check(of)
+    outs = objects.outputs(of.repo)
+    objects.refuse_unknown(outs, targets)
+    faults.check(of)
     status = _dvc(of, "fetch", targets, jobs)
-    asked = objects.wanted(of, targets, online=False)
-    absent = [item for item in asked.objects.values() if not objects.cached(of, item).exists()]
+    asked = objects.wanted(outs, [of.repo.cache.local], targets)
+    absent = [item for item in asked.objects.values() if not objects.cached(of.repo, item).exists()]
     if absent:
-        remote.check(of)
+        faults.check(of)
         raise VersionError(f"{_diagnosis(of, absent)}; the working tree is as it was")
     if status:
         raise VersionError(f"`dvc fetch` ended with {status}, see its lines above")
@@ -81,7 +82,7 @@ def pull(of: Remote, targets: Sequence[str] = (), jobs: int | None = None) -> in
 
 def _diagnosis(of: Remote, absent: Sequence[Object]) -> str:
     """Which of the objects that did not come are broken in the bucket, and which are not in it."""
-    states = objects.states_there(of, absent)
+    states = bucket.states(of, absent)
     broken = [item for item in absent if states[item.oid] == "broken"]
     missing = [item for item in absent if states[item.oid] == "missing"]
     if broken:
@@ -113,7 +114,7 @@ def _dvc(with_: Remote, command: str, targets: Sequence[str], jobs: int | None) 
             try:
                 return child.wait(LOOK_SECONDS)
             except subprocess.TimeoutExpired:
-                fault = None if command == "checkout" else remote.fault(with_)
+                fault = None if command == "checkout" else faults.fault(with_)
             strikes = strikes + 1 if fault else 0
             if fault and strikes == STRIKES:
                 _end(child, told=False)

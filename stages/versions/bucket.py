@@ -1,0 +1,80 @@
+"""What the bucket of a remote has of the objects of a revision."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stages.run import progress
+from stages.versions import objects
+from stages.versions.faults import contradicts_itself, explaining
+from stages.versions.objects import Object, State, Wanted, state_here
+from stages.versions.remote import Remote
+
+THREADS = 4
+"""Objects that are read at a time; each lies in a temporary file meanwhile."""
+
+
+def wanted(remote: Remote, targets: Iterable[str] = ()) -> Wanted:
+    """The objects of the checked-out revision, lists of files from here or else from the bucket.
+
+    Raises:
+        VersionError: the bucket cannot be read, or see `objects.wanted`.
+    """
+    with explaining(remote):
+        stores = (remote.repo.cache.local, remote.objects)
+        return objects.wanted(objects.outputs(remote.repo), stores, targets)
+
+
+def absent(remote: Remote, items: Iterable[Object]) -> list[Object]:
+    """Those objects that the bucket does not have; their bytes are not read."""
+    items = list(items)
+    with explaining(remote):
+        there = set(remote.objects.oids_exist([item.oid for item in items]))
+    return [item for item in items if item.oid not in there]
+
+
+def states(remote: Remote, items: Iterable[Object]) -> dict[str, State]:
+    """The states of objects by oid, each read to its end; shows progress on a terminal."""
+    items = list(items)
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        asked = {pool.submit(state, remote, item): item for item in items}
+        done = progress(as_completed(asked), "Reading the bucket", len(items))
+        return {asked[future].oid: future.result() for future in done}
+    finally:
+        # Where one finds no server, the others would only wait for it.
+        pool.shutdown(cancel_futures=True)
+
+
+def state(remote: Remote, item: Object) -> State:
+    """Fetch an object into a temporary file, and compare."""
+    store = remote.objects
+    with explaining(remote), TemporaryDirectory(dir=remote.repo.tmp_dir) as folder:
+        copy = Path(folder) / "object"
+        try:
+            # In one piece, as DVC does: rclone answers part of an object with the checksum of all.
+            store.fs.get_file(store.oid_to_path(item.oid), str(copy))
+        except FileNotFoundError:
+            return "missing"
+        except Exception as error:
+            if not contradicts_itself(error):
+                raise
+            return "broken"
+        return state_here(copy, item.oid)
+
+
+def write(remote: Remote, source: Path, item: Object) -> None:
+    """Write an object from a file of this machine, over what is there."""
+    store = remote.objects
+    with explaining(remote):
+        store.fs.put_file(str(source), store.oid_to_path(item.oid))
+
+
+def delete(remote: Remote, oid: str) -> None:
+    """Delete an object, if it is there."""
+    store = remote.objects
+    path = store.oid_to_path(oid)
+    with explaining(remote):
+        if store.fs.exists(path):
+            store.fs.remove(path)

@@ -1,0 +1,133 @@
+"""docs/sharing.md as it stands: two people, two clones, one history, on the real sample."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stages.versions import at_hand, lock
+from tests.narrow import SMALL, Narrow
+from tests.projects import ROOT, Project
+from tests.s3 import S3
+
+pytestmark = pytest.mark.slow
+
+TEXT = (ROOT / "docs" / "sharing.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+AWS, OTHER, LOCAL, TEAM, ADA, BEN, HEAL = BLOCKS
+
+
+def block(project: Project, text: str) -> str:
+    """Run a block of the page; the environment is the one that runs this test."""
+    return project.run("bash", "-euc", text, MAKEFLAGS=f"VENV={sys.prefix}")
+
+
+@pytest.mark.timeout(900)
+def test_two_people_work_on_one_history(
+    project: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    # The page says AWS; this is where AWS is here.
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.url)
+    before = lock.read(project.folder / "dvc.lock")
+    project.git("init", "--quiet", "--bare", "--initial-branch=main", str(tmp_path / "origin"))
+    project.git("remote", "add", "origin", str(tmp_path / "origin"))
+    project.git("push", "--quiet", "--set-upstream", "origin", "main")
+    assert f"remote: {s3.url} answers" in block(project, AWS)
+    assert "push: the bucket has all" in block(project, ADA)
+    # With the cache wiped, Ada has nothing that Ben could get but through the bucket.
+    project.run("rm", "-r", ".dvc/cache")
+
+    elsewhere = Project(tmp_path / "another path")
+    elsewhere.folder.mkdir()
+    printed = block(elsewhere, BEN.replace("<this repository>", str(tmp_path / "origin")))
+    assert "objects of this revision are here" in printed
+    # `dvc status`, and `dvc repro` at the end.
+    assert printed.count("Data and pipelines are up to date.") == 2
+    assert "Running stage" not in printed
+    ben = Project(elsewhere.folder / "stocks")
+    assert lock.read(ben.folder / "dvc.lock") == before
+    assert ben.git("status", "--porcelain") == ""
+    for entry in before.outs.values():
+        assert at_hand.state(entry, ben.folder) == "same", entry.path
+
+    # Ada has her cache no more; her working tree is a whole copy.
+    assert "all whole" in block(project, HEAL)
+    s3.stop()
+    broken = s3.objects()[_key(before.outs["models/short/model.onnx"].md5)]
+    broken.write_bytes(broken.read_bytes()[:-1])
+    s3.start()
+    assert "heal: models/short/model.onnx: written anew" in block(project, HEAL)
+    assert "all whole" in block(ben, HEAL)
+
+
+def _key(md5: str) -> str:
+    return f"cache/files/md5/{md5[:2]}/{md5[2:]}"
+
+
+def test_the_remote_of_a_team_is_in_git_and_of_another_server_has_an_endpoint(
+    fresh: Project, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    printed = block(fresh, OTHER.replace("https://s3.example.org", s3.url))
+    assert f"remote: {s3.url} answers" in printed
+    assert fresh.git("status", "--porcelain") == ""
+    block(fresh, TEAM)
+    assert "url = s3://stocks/cache" in fresh.git("show", "HEAD:.dvc/config")
+
+
+@pytest.fixture
+def alone(fresh: Project) -> Iterator[Project]:
+    """A checkout whose server, if one was started, ends with the test."""
+    yield fresh
+    block(fresh, "make s3-stop")
+
+
+def test_no_cloud_at_all(alone: Project, tmp_path: Path) -> None:
+    assert "started, data in var/s3/data; the remote of this clone" in block(alone, LOCAL)
+    state = alone.folder / "var" / "s3" / "server.json"
+    server = json.loads(state.read_text(encoding="utf-8"))
+    assert "runs already" in block(alone, LOCAL)
+    assert json.loads(state.read_text(encoding="utf-8")) == server
+    assert alone.git("status", "--porcelain") == ""
+    assert state.stat().st_mode & 0o077 == 0
+    # Nobody on the machine reads the key from the list of processes, or gets in without it.
+    shown = alone.run("ps", "-ww", "-o", "command=", "-p", str(server["pid"]))
+    assert "rclone serve s3" in shown
+    assert server["secret"] not in shown
+    python = (sys.executable, "-m")
+    alone.run("dvc", "remote", "modify", "--local", "storage", "secret_access_key", "guessed")
+    assert "refuses the signature: look at secret_access_key in .dvc/config.local" in alone.run(
+        *python, "stages.remote", "check", check=False
+    )
+    block(alone, LOCAL)
+
+    # A clone of something small shares it.
+    first = Narrow.make(tmp_path / "first", SMALL)
+    second = first.clone(tmp_path / "second")
+    for clone in (first, second):
+        clone.run("cp", str(alone.folder / ".dvc" / "config.local"), ".dvc/")
+    first.remote("push")
+    half = alone.folder / "var/s3/data/stocks/cache/.rclone_temp_put_of-a-killed-server"
+    half.touch()
+
+    assert block(alone, "make s3-stop") == "s3: stopped\n"
+    assert "does not answer: start it (`make s3`" in second.remote("pull")[-1]
+    assert block(alone, "make s3-stop") == "s3: does not run\n"
+    assert "started" in block(alone, LOCAL)
+    again = json.loads(state.read_text(encoding="utf-8"))
+    assert {**again, "pid": 0} == {**server, "pid": 0}
+    assert not half.exists()
+    second.remote("pull")
+    assert second.files()["data/00.bin"] == SMALL["data/00.bin"]
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"`make ([a-z0-9-]+)", TEXT)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
