@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from serve import document, logs, problems
+from serve.direct import Direct
 from serve.guard import Guard
 from serve.logs import AccessLog
 from serve.routes import batch, info, live, log, metrics, plot, predict
@@ -59,6 +60,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.include_router(metrics.routes)
     app.include_router(info.routes)
     document.describe(app)
+    app.add_middleware(Direct, routes=app.routes)
     app.add_middleware(
         Guard,
         admission=Admission(settings, service.keyring),

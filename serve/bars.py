@@ -6,7 +6,8 @@ from itertools import pairwise
 import polars as pl
 
 from serve.bundle import Model
-from serve.forecast import Forecast, Forecaster, Row
+from serve.forecast import Forecaster, Row
+from serve.prediction import Forecast
 from serve.problems import ProblemError
 from serve.schemas import Bar, BarsRequest
 from stages import tables

@@ -6,7 +6,8 @@ from datetime import date
 import numpy as np
 
 from serve.bundle import Model
-from serve.forecast import Forecast, Forecaster, Row, check_complete, nearest, symbol_index
+from serve.forecast import Forecaster, Row, check_complete, nearest, symbol_index
+from serve.prediction import Forecast
 from serve.problems import ProblemError
 from serve.schemas import BatchRequest, BatchRow
 from stages.errors import few

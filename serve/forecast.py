@@ -1,53 +1,21 @@
-"""Forecasts of a bundle, as values: from which row, what the graph says, for which session."""
+"""Forecasts of a bundle: from which row, what the graph says, for which session."""
 
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from typing import Any, NamedTuple
+from datetime import date
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from serve.bundle import Bundle, Model
+from serve.prediction import Forecast, as_json, day, days_since_epoch
 from serve.problems import ProblemError
 from stages.errors import few
 
-_EPOCH = date(1970, 1, 1)
 _REMEMBERED = 100_000
 """Forecasts that are kept: the same row gives the same forecast."""
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What one model says of one row.
-
-    Attributes:
-        inputs: the features by name, as JSON; a float32 in its shortest decimal form.
-        scale: recent volatility, by which the interval is scaled.
-        symbol_index: the symbol's place in a graph with one model per symbol.
-        source: of the inputs: `latest` (a bar of the revision), `bars` (the caller's own) or
-            `rows` (the caller's features, whose bar and close may be unknown).
-    """
-
-    symbol: str
-    horizon: str
-    sessions: int
-    as_of: date | None
-    target_date: date | None
-    last_close: float | None
-    predicted_return: float
-    lower: float
-    upper: float
-    level: float
-    probability: float
-    model_md5: str
-    model_version: str | None
-    inputs: str
-    scale: float
-    symbol_index: int | None
-    source: str = "latest"
 
 
 class Row(NamedTuple):
@@ -128,7 +96,7 @@ class Forecaster:
                 "revision knows; leave it out for the newest bar",
                 "future-as-of",
             )
-        found = int(np.searchsorted(days, (as_of - _EPOCH).days, side="right")) - 1
+        found = int(np.searchsorted(days, days_since_epoch(as_of), side="right")) - 1
         if found < 0:
             raise ProblemError(
                 422,
@@ -198,6 +166,7 @@ class Forecaster:
                     upper=outputs[2],
                     level=model.card.interval.level,
                     probability=outputs[3],
+                    revision=self.bundle.revision.name,
                     model_md5=model.md5,
                     model_version=self.bundle.revision.versions.get(model.name),
                     inputs=as_json(model.card.features, row.features),
@@ -240,51 +209,6 @@ def symbol_index(model: Model, symbol: str) -> int | None:
             "no-model",
         )
     return model.card.symbols.index(symbol)
-
-
-def as_json(names: Sequence[str], values: npt.NDArray[np.float32]) -> str:
-    """Features by name, exactly: a float32 in the shortest form that gives it back."""
-    content = dict(zip(names, values, strict=True))
-    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-
-
-def body(forecast: Forecast, revision: str, identifier: str, created_at: str) -> dict[str, Any]:
-    """A forecast in the shape of `schemas.Prediction`."""
-    close = forecast.last_close
-
-    def at(change: float) -> float | None:
-        return None if close is None else close * (1 + change)
-
-    return {
-        "id": identifier,
-        "symbol": forecast.symbol,
-        "horizon": forecast.horizon,
-        "sessions": forecast.sessions,
-        "as_of": forecast.as_of,
-        "target_date": forecast.target_date,
-        "last_close": close,
-        "predicted_return": forecast.predicted_return,
-        "predicted_close": at(forecast.predicted_return),
-        "probability_of_rise": forecast.probability,
-        "interval": {
-            "level": forecast.level,
-            "lower_return": forecast.lower,
-            "upper_return": forecast.upper,
-            "lower_close": at(forecast.lower),
-            "upper_close": at(forecast.upper),
-        },
-        "model": {
-            "revision": revision,
-            "md5": forecast.model_md5,
-            "version": forecast.model_version,
-        },
-        "created_at": created_at,
-    }
-
-
-def day(number: int) -> date:
-    """A date from days since 1970-01-01."""
-    return _EPOCH + timedelta(days=number)
 
 
 def nearest(wanted: str, known: Sequence[str] | Mapping[str, object]) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,11 +10,10 @@ from fastapi import Depends, Request
 from starlette.types import Scope
 from uuid_utils import uuid7
 
-from serve import forecast
 from serve.bulk.engine import Bulk
 from serve.bundle import Bundle
 from serve.follow import Follower
-from serve.forecast import Forecast, Forecaster
+from serve.forecast import Forecaster
 from serve.live import Live
 from serve.log import migrate
 from serve.log.access import Access
@@ -23,6 +21,7 @@ from serve.log.commit import LogDownError, LogRefusedError
 from serve.log.engine import READERS, connect
 from serve.log.schema import Row, moment, written
 from serve.log.writer import LogWriter
+from serve.prediction import Forecast
 from serve.problems import ProblemError
 from serve.security.keys import Keyring, KeysError
 from serve.settings import Settings
@@ -116,46 +115,24 @@ class Service:
             )
         return current
 
-    async def record(
-        self, forecasts: Sequence[Forecast], revision: str, scope: Scope
-    ) -> list[dict[str, Any]]:
+    async def record(self, forecasts: Sequence[Forecast], scope: Scope) -> list[dict[str, Any]]:
         """Log forecasts; returns them as answers once they are durable.
 
         Raises:
             ProblemError: 503, the log is away.
         """
         now = datetime.now(UTC)
-        created_at, logged_at = written(now), moment(now)
-        client, request_id = scope.get("client_name"), scope.get("request_id") or ""
+        created_at = written(now)
+        own: Row = {
+            "created_at": moment(now),
+            "request_id": scope.get("request_id") or "",
+            "client": scope.get("client_name"),
+        }
         answers, rows = [], []
         for made in forecasts:
             identifier = str(uuid7())
-            answers.append(forecast.body(made, revision, identifier, created_at))
-            row: Row = {
-                "id": identifier,
-                "created_at": logged_at,
-                "request_id": request_id,
-                "client": client,
-                "source": made.source,
-                "symbol": made.symbol,
-                "horizon": made.horizon,
-                "sessions": made.sessions,
-                "as_of": made.as_of and made.as_of.isoformat(),
-                "target_date": made.target_date and made.target_date.isoformat(),
-                "last_close": made.last_close,
-                "predicted_return": made.predicted_return,
-                "lower": made.lower,
-                "upper": made.upper,
-                "level": made.level,
-                "probability": made.probability,
-                "revision": revision,
-                "model_md5": made.model_md5,
-                "model_version": made.model_version,
-                "inputs": made.inputs,
-                "scale": made.scale,
-                "symbol_index": made.symbol_index,
-            }
-            rows.append(row)
+            answers.append(made.answer(identifier, created_at))
+            rows.append({"id": identifier, **own, **made.logged})
         try:
             place = await self.writer.append(rows)
         except LogDownError as error:
@@ -166,10 +143,8 @@ class Service:
             ) from None
         for answer in answers:
             answer["logged_to"] = place
-        for (horizon, md5), count in Counter(
-            (made.horizon, made.model_md5) for made in forecasts
-        ).items():
-            self.metrics.predicted(horizon, md5, count)
+        for made in forecasts:
+            self.metrics.predicted(made.horizon, made.model_md5)
         if self.live.heard:
             self.live.publish("prediction", *answers)
         return answers

@@ -8,9 +8,8 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from serve import forecast
-from serve.forecast import Forecast
 from serve.log.schema import first_id, label_store, prediction_logs, written
+from serve.prediction import Forecast
 from serve.problems import ProblemError
 from serve.schemas import LabelRequest
 
@@ -154,7 +153,7 @@ def _answer(row: RowMapping) -> dict[str, Any]:
     made = Forecast(**{name: row[name] for name in _FORECAST})
     has_label = row["label_created_at"] is not None
     return {
-        **forecast.body(made, row["revision"], row["id"], written(row["created_at"])),
+        **made.answer(row["id"], written(row["created_at"])),
         "logged_to": "database",
         "source": row["source"],
         "client": row["client"],

@@ -97,7 +97,7 @@ async def batch_predict(
     forecaster = service.forecaster
     # Milliseconds of arithmetic that other requests need not wait for.
     made = await asyncio.to_thread(batch.forecasts, forecaster, asked, service.settings.max_batch)
-    answers = await service.record(made, forecaster.bundle.revision.name, request.scope)
+    answers = await service.record(made, request.scope)
     return Response(orjson.dumps({"predictions": answers}), media_type=JSON)
 
 

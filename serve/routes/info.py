@@ -102,7 +102,7 @@ async def health(service: ServiceDep, response: Response) -> Health:
 async def symbols(service: ServiceDep) -> list[Symbol]:
     """The symbols that can be asked for, in the order of params.yaml."""
     bundle = service.forecaster.bundle
-    from serve.forecast import day
+    from serve.prediction import day
 
     order = [*bundle.symbols, *(name for name in bundle.rows if name not in bundle.symbols)]
     return [

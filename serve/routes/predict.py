@@ -33,8 +33,7 @@ async def _one(
     model = forecaster.model(horizon)
     name = forecaster.symbol(symbol)
     made = forecaster.known(model, name, forecaster.row(name, as_of))
-    revision = forecaster.bundle.revision.name
-    (answer,) = await service.record([made], revision, scope)
+    (answer,) = await service.record([made], scope)
     return orjson.dumps(answer)
 
 
@@ -66,8 +65,7 @@ def _of_symbols() -> APIRouter:
         """Forecast from the caller's own bars; the features are computed as in training."""
         forecaster = service.forecaster
         made = await bars.forecasts(forecaster, asked)
-        revision = forecaster.bundle.revision.name
-        answers = await service.record(made, revision, request.scope)
+        answers = await service.record(made, request.scope)
         return _json(orjson.dumps({"predictions": answers}))
 
     @routes.post("/predict/{symbol}", response_model=SymbolPredictions | Prediction)
@@ -85,8 +83,7 @@ def _of_symbols() -> APIRouter:
         name = forecaster.symbol(symbol)
         row = forecaster.row(name, asked.as_of if asked else None)
         made = [forecaster.known(model, name, row) for model in forecaster.bundle.models.values()]
-        revision = forecaster.bundle.revision.name
-        answers = await service.record(made, revision, request.scope)
+        answers = await service.record(made, request.scope)
         for answer in answers:
             answer["scores"] = forecaster.bundle.models[answer["horizon"]].scores.get(name)
         return _json(orjson.dumps({"symbol": name, "predictions": answers}))

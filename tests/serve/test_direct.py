@@ -1,7 +1,7 @@
 """A direct route answers, and refuses, as the same endpoint does on FastAPI's way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import httpx2
@@ -12,10 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve import problems
-from serve.direct import DirectRoute
+from serve.direct import Direct, DirectRoute
 from serve.problems import ProblemError
 
 JSON_TYPE = b"application/json"
@@ -52,12 +52,31 @@ def app() -> FastAPI:
         DirectRoute("/direct", endpoint, direct=direct, body=Asked, methods=["POST"])
     )
     made.router.routes.append(APIRoute("/plain", endpoint, methods=["POST"]))
+    made.add_middleware(Direct, routes=made.routes)
+    # Around it, as the guard is, which answers for what is raised.
+    made.add_middleware(Problems)
     return made
 
 
-async def ask(path: str, content: Any, headers: dict[str, str]) -> httpx2.Response:
+class Problems:
+    """Answers for problems that no endpoint raised."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except ProblemError as error:
+            answer = await problems.on_problem(Request(scope), error)
+            await answer(scope, receive, send)
+
+
+async def ask(
+    path: str, content: Any, headers: dict[str, str], root_path: str = ""
+) -> httpx2.Response:
     """One request to the app."""
-    transport = httpx2.ASGITransport(app())
+    transport = httpx2.ASGITransport(app(), root_path=root_path)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         return await client.post(path, content=content, headers=headers)
 
@@ -108,24 +127,22 @@ def test_a_body_may_come_in_parts() -> None:
     assert asyncio.run(ask("/direct", parts(), JSON)).json()["symbol"] == "A"
 
 
-def test_the_plain_case_does_not_go_fastapis_way() -> None:
-    """Else it would gain nothing."""
+def test_a_path_below_a_root_is_found_by_fastapi() -> None:
+    direct = asyncio.run(ask("/direct", b"{}", JSON, root_path="/api"))
+    assert (
+        direct.status_code == asyncio.run(ask("/plain", b"{}", JSON, root_path="/api")).status_code
+    )
 
-    async def never(_: Annotated[Asked | None, Body()] = None) -> Response:
-        raise AssertionError
 
-    async def direct(_: Scope, asked: Asked) -> bytes:
-        return orjson.dumps(asked.symbol)
+async def never(*_: Any) -> Any:
+    raise AssertionError
 
+
+def run(parts: Sequence[Message], direct: Callable[..., Any]) -> tuple[list[Message], Scope]:
+    """What is sent for a body that comes in parts, and the scope; all else fails."""
     route = DirectRoute("/", never, direct=direct, body=Asked, methods=["POST"])
-    sent = run(route, [{"type": "http.request", "body": b"{}"}], [(b"content-type", JSON_TYPE)])
-    assert sent[1]["body"] == b'"first"'
-
-
-def run(route: APIRoute, parts: list[Message], headers: list[tuple[bytes, bytes]]) -> list[Message]:
-    """What a route sends for a request whose body comes in parts."""
     sent: list[Message] = []
-    coming: Iterator[Message] = iter(parts)
+    coming = iter(parts)
 
     async def receive() -> Message:
         return next(coming)
@@ -133,27 +150,42 @@ def run(route: APIRoute, parts: list[Message], headers: list[tuple[bytes, bytes]
     async def send(message: Message) -> None:
         sent.append(message)
 
+    headers = [(b"content-type", JSON_TYPE)]
     scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
-    handle: Callable[..., Awaitable[None]] = route.handle
-    asyncio.run(_run(handle(scope, receive, send)))
-    return sent
+    asyncio.run(Direct(never, [route])(scope, receive, send))
+    return sent, scope
 
 
-async def _run(answer: Awaitable[None]) -> None:
-    await answer
+def test_the_plain_case_does_not_go_fastapis_way() -> None:
+    """Else it would gain nothing."""
+
+    async def direct(_: Scope, asked: Asked) -> bytes:
+        return orjson.dumps(asked.symbol)
+
+    sent, scope = run([{"type": "http.request", "body": b"{}"}], direct)
+    assert sent[1]["body"] == b'"first"'
+    assert scope["route"].path == "/"
 
 
 def test_a_caller_that_leaves_amid_its_body_gets_no_answer() -> None:
-    async def direct(_: Scope, asked: Asked) -> bytes:
-        raise AssertionError(asked)
-
-    async def endpoint() -> None:
-        raise AssertionError
-
-    route = DirectRoute("/", endpoint, direct=direct, body=Asked, methods=["POST"])
     parts: list[Message] = [
         {"type": "http.request", "body": b"{", "more_body": True},
         {"type": "http.disconnect"},
     ]
     with pytest.raises(ClientDisconnect):
-        run(route, parts, [(b"content-type", JSON_TYPE)])
+        run(parts, never)
+
+
+@pytest.mark.parametrize("path", ["/other", "/direct/"])
+def test_other_paths_are_passed_on(path: str) -> None:
+    assert asyncio.run(ask(path, b"{}", JSON)).status_code in {307, 404}
+
+
+def test_other_methods_are_passed_on() -> None:
+    async def put() -> httpx2.Response:
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app()), base_url="http://test"
+        ) as client:
+            return await client.put("/direct", json={})
+
+    assert asyncio.run(put()).status_code == 405
