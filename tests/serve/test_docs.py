@@ -1,6 +1,10 @@
-"""The examples of docs/bulk.md and docs/replay.md, run as they stand, but for the port."""
+"""The examples of the pages on serving, run as they stand, but for the port."""
 
+import json
 import re
+import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +13,7 @@ import pytest
 from tests.projects import ROOT, Project
 from tests.serve.servers import Server
 
-PAGES = ("bulk.md", "replay.md")
+PAGES = ("bulk.md", "replay.md", "serving.md")
 BLOCKS = {
     name: re.findall(
         r"^```(sh|python)\n(.*?)^```$",
@@ -18,6 +22,7 @@ BLOCKS = {
     )
     for name in PAGES
 }
+PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -56,6 +61,50 @@ def test_the_example_of_replay(project: Project, server: Server) -> None:
     assert len(constant) == 6
     for line in constant:
         assert line in printed.splitlines()
+
+
+def test_the_examples_of_serving(project: Project, server: Server) -> None:
+    start, asked, wrong, other = [
+        text for language, text in BLOCKS["serving.md"] if language == "sh"
+    ]
+    assert start == "make serve\n"
+    bars, label = [text for language, text in BLOCKS["serving.md"] if language == "python"]
+
+    answers = run(project, server, "sh", asked.replace("\n", "; echo\n"))
+    short, long, at, symbol = map(json.loads, answers.splitlines())
+    assert (short["symbol"], short["horizon"]) == ("AAPL", "short")
+    assert (long["symbol"], long["horizon"]) == ("IBM", "long")
+    assert (at["symbol"], at["as_of"]) == ("MSFT", "2012-12-20")
+    assert [each["horizon"] for each in symbol["predictions"]] == ["short", "long"]
+    shown = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    example, problem = map(json.loads, shown)
+    assert short.keys() == example.keys()
+    for name in ("as_of", "target_date", "last_close", "predicted_return", "interval"):
+        assert short[name] == example[name]
+
+    # The second example goes on from the first.
+    printed = run(project, server, "python", f"{bars}\n{label}")
+    assert re.fullmatch(r"2013-01-02 -?[\d.e-]+\n-?[\d.e-]+\n196.35\n", printed)
+    refused = json.loads(run(project, server, "sh", wrong))
+    assert refused.pop("request_id")
+    assert refused == problem
+
+    project.run("make", "hooks", f"VENV={sys.prefix}")
+    former = project.git("rev-parse", "HEAD").strip()
+    project.git("commit", "--allow-empty", "--no-verify", "-m", "Another")
+    latter = project.git("rev-parse", "HEAD").strip()
+    for command, revision in zip(other.splitlines(), (former, latter), strict=True):
+        run(project, server, "sh", command)
+        deadline = time.monotonic() + 10
+        while (now := revision_of(server)) != revision:
+            assert time.monotonic() < deadline, now
+            time.sleep(0.05)
+
+
+def revision_of(server: Server) -> str:
+    with urllib.request.urlopen(f"{server.url}/version") as answer:
+        found: str = json.load(answer)["revision"]
+    return found
 
 
 def test_every_path_that_is_linked_exists() -> None:
