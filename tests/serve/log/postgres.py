@@ -9,7 +9,6 @@ import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 import psutil  # type: ignore[import-untyped]  # its stubs are one more package
 import psycopg
@@ -33,16 +32,22 @@ class Postgres:
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
 
-    def url(self, database: str = "postgres") -> str:
+    def url(self) -> str:
         """How to connect."""
-        return self._server.get_uri(database)
+        return self._server.get_uri()
 
     def new_database(self) -> str:
-        """The URL of an empty database."""
-        name = f"log_{uuid4().hex}"
+        """The URL of an empty database; what the former held is gone, as are its connections."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        return self.url(name)
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+            # A tenth of the time and none of the files that a database of its own would take.
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+            connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+        return self.url()
 
     def send(self, number: signal.Signals) -> list[psutil.Process]:
         """Send a signal to every process of it at once; returns them."""
