@@ -6,12 +6,15 @@ the event loop; one thread does nothing but what it is handed.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 from serve.log.schema import Row
+
+log = logging.getLogger("serve")
 
 PROBE = 0.25
 """Seconds between looks at a database that is away."""
@@ -20,6 +23,16 @@ IDLE = 5.0
 """Seconds without a row after which the database is looked at."""
 
 _LEAVE = 1.0
+
+_REMEDIES = {
+    "unable to open database file": "see that its folder is there and the server may write into it",
+    "attempt to write a readonly database": "let the server write to the file and into its folder",
+    "database or disk is full": "free some space on its disk",
+    "disk I/O error": "see that its disk is well and has space",
+    "database is locked": "another process holds it",
+    "file is not a database": "move the file away, or name another by DATABASE_URL",
+}
+"""Of what SQLite says."""
 
 
 class LogDownError(Exception):
@@ -61,7 +74,7 @@ class GroupCommit:
 
     Args:
         sink: makes them durable.
-        name: of the thread.
+        name: of the sink, in the server's log.
         timeout: seconds that rows may wait to be durable.
         backlog: rows that may wait.
         up: is called whenever the sink is back.
@@ -76,6 +89,7 @@ class GroupCommit:
         up: Callable[[], None] = lambda: None,
     ) -> None:
         self._sink = sink
+        self._name = name
         self._timeout = timeout
         self._backlog = backlog
         self._up = up
@@ -195,12 +209,15 @@ class GroupCommit:
                     entry.done.set_exception(LogRefusedError(refusal))
         if self.problem is not None:
             self.problem = None
+            log.warning("%s is back", self._name)
             self._up()
         if self._gathered:
             self._hand_over()
 
     def _fail(self, problem: str) -> None:
         """Turn away all that wait, until a look at the database finds it well."""
+        if self.problem is None:
+            log.error("%s is away: %s", self._name, problem)
         self.problem = problem
         entries = [*self._flying, *self._gathered]
         self._flying, self._gathered, self.waiting = (), [], 0
@@ -242,4 +259,6 @@ class GroupCommit:
 def reason(error: BaseException) -> str:
     """The first line of what the database said, without the statement and its rows."""
     text = str(getattr(error, "orig", None) or error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    said = text.splitlines()[0] if text else type(error).__name__
+    remedy = _REMEDIES.get(said)
+    return f"{said}; {remedy}" if remedy else said

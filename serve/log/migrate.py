@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from serve.log.commit import reason
 from serve.log.engine import LogError
@@ -59,12 +59,16 @@ def away(engine: Engine) -> str | None:
     """See to the tables at start; returns why the database cannot be asked, or None.
 
     Raises:
-        LogError: as `ensure`.
+        LogError: as `ensure`; or there is a database, and it cannot hold a log.
     """
     try:
         ensure(engine)
     except OperationalError as error:
         return reason(error)
+    except DatabaseError as error:
+        place = engine.url.render_as_string(hide_password=True)
+        engine.dispose()
+        raise LogError(f"the prediction log {place}: {reason(error)}") from None
     except LogError:
         engine.dispose()
         raise

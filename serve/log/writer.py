@@ -30,13 +30,14 @@ class LogWriter:
     def __init__(
         self, engine: Engine, timeout: float, backlog: int, folder: Path, *, spools: bool = False
     ) -> None:
+        place = engine.url.render_as_string(hide_password=True)
         self._database = GroupCommit(
-            Database(engine), "prediction-log", timeout, backlog, self._replay_soon
+            Database(engine), f"prediction log {place}", timeout, backlog, self._replay_soon
         )
         self._spool = Spool(folder)
         self._folder = folder
         self._aside = (
-            GroupCommit(self._spool, "prediction-spool", timeout, backlog) if spools else None
+            GroupCommit(self._spool, f"spool {folder}", timeout, backlog) if spools else None
         )
         self._replay: asyncio.Task[None] | None = None
 
