@@ -18,7 +18,15 @@ from packaging.utils import canonicalize_name
 
 TOP_LEVEL = {
     *("dvc.yaml", "params.yaml", "dvc.lock", "data", "stages", "models", "metrics"),
-    *("great_expectations", "tests", "requirements.in", "requirements.txt"),
+    *(
+        "serve",
+        "docs",
+        "benchmarks",
+        "great_expectations",
+        "tests",
+        "requirements.in",
+        "requirements.txt",
+    ),
     *("requirements-dev.in", "requirements-dev.txt", "pyproject.toml", "Makefile", "README.md"),
     *("LICENSE", ".ci", ".github", ".dvc", ".dvcignore", ".gitignore", ".gitattributes"),
     ".pre-commit-config.yaml",
@@ -96,7 +104,7 @@ def test_what_is_imported_is_a_direct_dependency(repo_root: Path) -> None:
     providers = metadata.packages_distributions()
     own = {name.split("/")[0] for name in tracked(repo_root)}
     product = named(lines(repo_root / "requirements.in"))
-    known = {"stages": product, "tests": named(direct(repo_root))}
+    known = {"stages": product, "serve": product, "tests": named(direct(repo_root))}
     # Released and pinned by pydantic, as its other half.
     own.add("pydantic_core")
     missing = set()
