@@ -14,8 +14,9 @@ from pathlib import Path
 from watchfiles import Change, awatch
 
 from serve import revision
-from serve.bundle import Bundle, BundleError, checked, load
+from serve.bundle import Bundle
 from serve.forecast import Forecaster
+from serve.loading import BundleError, checked, load
 from stages.errors import StageError
 from stages.paths import MODELS
 from stages.versions import git

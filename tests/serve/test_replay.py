@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serve.app import create
-from serve.bundle import load
+from serve.loading import load
 from serve.settings import Settings
 from tests.projects import ROOT, Project
 from tests.serve.bulk.streams import HEADERS, table, written

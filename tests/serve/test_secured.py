@@ -26,7 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from serve.bundle import load
+from serve.loading import load
 from tests.projects import ROOT
 from tests.serve.bulk.streams import HEADERS, table, written
 from tests.serve.servers import Server

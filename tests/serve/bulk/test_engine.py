@@ -178,7 +178,7 @@ from pathlib import Path
 from uuid_utils import uuid7
 from serve.bulk import engine, stream
 from serve.bulk.store import Meta
-from serve.bundle import load
+from serve.loading import load
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 // 2**20

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serve.bundle import BundleError, load
+from serve.loading import BundleError, load
 from serve.revision import Revision
 from stages.forecast import session
 from stages.versions import lock
