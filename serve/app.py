@@ -59,7 +59,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.include_router(log.routes)
     app.include_router(metrics.routes)
     app.include_router(info.routes)
-    document.describe(app)
+    document.describe(app, keys=service.keyring.required)
     app.add_middleware(Direct, routes=app.routes)
     app.add_middleware(
         Guard,

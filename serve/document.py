@@ -12,7 +12,7 @@ from serve.security import roles
 SCHEME = {
     "type": "http",
     "scheme": "bearer",
-    "description": "A key of `python -m serve keys add`; none is needed where the server has none.",
+    "description": "A key of `python -m serve keys add`.",
 }
 
 ALWAYS = (403, 429, 500)
@@ -21,28 +21,34 @@ ALWAYS = (403, 429, 500)
 WITH_BODY = (400, 408, 413, 415)
 
 
-def describe(app: FastAPI) -> None:
-    """Make the app's document say which role each endpoint needs, and all that it may answer."""
+def describe(app: FastAPI, *, keys: bool) -> None:
+    """Make the app's document say which role each endpoint needs, and all that it may answer.
+
+    Args:
+        app: with all its routes.
+        keys: whether the server asks for any.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, keys=keys)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation does it
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, *, keys: bool) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, summary=app.summary, routes=app.routes
     )
     components = document.setdefault("components", {})
-    components["securitySchemes"] = {"key": SCHEME}
+    if keys:
+        components["securitySchemes"] = {"key": SCHEME}
     problem = problems.Problem.model_json_schema()
     components.setdefault("schemas", {}).setdefault("Problem", problem)
     for path, operation in _operations(document):
         responses = operation["responses"]
-        needed = roles.role(path)
+        needed = roles.role(path) if keys else None
         if needed is not None:
             operation["security"] = [{"key": []}]
             told = operation.get("description", "")

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from serve import problems
+from serve.deadline import Watch
 from serve.logs import REQUEST, AccessLog
 from serve.problems import ProblemError
 from serve.security.admission import Admission, too_large
@@ -80,7 +81,7 @@ class Guard:
         self.admission = admission
         self.metrics = metrics
         self.access = access
-        self.timeout = timeout
+        self.watch = Watch(timeout)
         self.headers = [*SAFE, HTTPS_ONLY] if secure else [*SAFE]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,15 +99,24 @@ class Guard:
         headers = dict(scope["headers"])
         identifier = _identify(scope, headers)
         status = 101
+
+        async def told(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "websocket.http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", identifier.encode()),
+                    *self.headers,
+                ]
+            await send(message)
+
         try:
             key = self.admission.check(scope, headers)
             scope["client_name"] = key and key.name
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, told)
         except ProblemError as error:
-            status = error.status
-            response = problems.refusal(scope, error)
-            response.headers["x-request-id"] = identifier
-            await response(scope, receive, send)
+            await problems.refusal(scope, error)(scope, receive, told)
         finally:
             self.finished(scope, "WS", status, time.perf_counter() - started)
 
@@ -158,7 +168,7 @@ class _Exchange:
         self.size = 0
         self.unread = False
         self.identifier = ""
-        self.deadline = scope["deadline"] = asyncio.timeout(guard.timeout)
+        self.deadline = scope["deadline"] = guard.watch.begin()
 
     async def run(self) -> None:
         """Have the app answer, or answer in its place."""
@@ -174,8 +184,12 @@ class _Exchange:
                 self.limit = guard.admission.max_body(scope["path"], headers)
                 self.unread = True
                 receive = self.receive
-            async with self.deadline:
-                await guard.app(scope, receive, self.send)
+            await guard.app(scope, receive, self.send)
+        except asyncio.CancelledError:
+            guard.watch.end(self.deadline)
+            if not self.deadline.expired or self.deadline.task.cancelling():
+                raise
+            await self.answer(_late(guard.watch.seconds, unread=self.unread))
         except ProblemError as error:
             await self.answer(error)
         except ClientDisconnect:
@@ -183,6 +197,7 @@ class _Exchange:
         except Exception as error:  # noqa: BLE001  # whatever it is, a caller waits
             await self.fail(error)
         finally:
+            guard.watch.end(self.deadline)
             # What the answer was, if the caller has gone before it began.
             status = self.status or GONE
             guard.finished(scope, scope["method"], status, time.perf_counter() - started)
@@ -206,7 +221,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             # How long the rest takes is up to the caller, who reads it.
-            self.deadline.reschedule(None)
+            self.deadline.at = None
             message["headers"] = [
                 *message.get("headers", ()),
                 (b"x-request-id", self.identifier.encode()),
@@ -217,15 +232,10 @@ class _Exchange:
     async def answer(self, error: ProblemError) -> None:
         """Answer with a problem."""
         response = problems.refusal(self.scope, error)
-        self.deadline = asyncio.timeout(None)
-        async with self.deadline:
-            await response(self.scope, self.receiver, self.send)
+        await response(self.scope, self.receiver, self.send)
 
     async def fail(self, error: Exception) -> None:
         """Answer for what no one has foreseen; the stack goes to the log, and nowhere else."""
-        if isinstance(error, TimeoutError) and self.deadline.expired():
-            await self.answer(_late(self.guard.timeout, unread=self.unread))
-            return
         log.error("%s failed", route(self.scope), exc_info=error)
         if self.status:
             # Half an answer must not look like a whole one: uvicorn then cuts the connection.

@@ -52,6 +52,8 @@ def configure(level: str) -> None:
     # `AccessLog` has its line, with more in it.
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False
+    # numpy warns of absurd prices.
+    logging.captureWarnings(capture=True)
     # watchfiles tells of every change that it has seen.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
@@ -65,8 +67,9 @@ class AccessLog:
     """
 
     def __init__(self, level: str, file: BinaryIO | None = None) -> None:
-        # Its lines need none of the processors: at 1 us instead of 6 us each.
-        self._write = structlog.BytesLogger(file or sys.stderr.buffer).msg
+        # Its lines need none of the processors, nor a buffer: one call of the system each.
+        buffer = file or sys.stderr.buffer
+        self._write = getattr(buffer, "raw", buffer).write
         self._everything = level in {"debug", "info"}
         self._second = 0
         self._text = ""
@@ -77,9 +80,16 @@ class AccessLog:
         if not (self._everything or failed):
             return
         level = "error" if failed else "info"
-        head = {"time": self._now(), "level": level, "logger": "serve.access", "event": "request"}
+        line = {
+            "time": self._now(),
+            "level": level,
+            "logger": "serve.access",
+            "event": "request",
+            **fields,
+            "status": status,
+        }
         try:
-            self._write(orjson.dumps({**head, **fields, "status": status}))
+            self._write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         except OSError:
             # Whoever read the log has gone; callers shall have their answers all the same.
             return

@@ -1,6 +1,8 @@
 """Errors as problem+json (RFC 9457): one line that says what is wrong and what to do about it."""
 
+import re
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -9,6 +11,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 MEDIA_TYPE = "application/problem+json"
 JSON = "application/json"
@@ -85,9 +88,23 @@ async def on_http(request: Request, error: Exception) -> Response:
     """Answer for what the framework refuses: no such path, no such method, no JSON."""
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
     kind = getattr(error, "kind", "")
-    return refusal(
-        request.scope, ProblemError(error.status_code, error.detail, kind, error.headers)
-    )
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
+        # The framework tells those of the first route that fits.
+        headers = {"Allow": ", ".join(methods)}
+    return refusal(request.scope, ProblemError(error.status_code, error.detail, kind, headers))
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that are documented for the path of a request."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    fitting = (known for path, known in paths.items() if _pattern(path).match(request.url.path))
+    return sorted({method.upper() for known in fitting for method in known})
+
+
+@lru_cache
+def _pattern(path: str) -> re.Pattern[str]:
+    return compile_path(path)[0]
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:

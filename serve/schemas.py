@@ -5,7 +5,6 @@ from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -13,6 +12,8 @@ from pydantic import (
     PositiveFloat,
     model_validator,
 )
+
+from serve.times import Day, ZonedMoment
 
 Return = Annotated[float, Field(description="A return over the horizon, as a fraction.")]
 
@@ -33,7 +34,7 @@ class PredictRequest(Strict):
     symbol: str | None = Field(
         None, min_length=1, max_length=64, description="By default the first of params.yaml."
     )
-    as_of: date | None = Field(
+    as_of: Day | None = Field(
         None, description="Forecast from the newest bar up to this day; by default the newest."
     )
 
@@ -108,7 +109,7 @@ class LabelRequest(Strict):
         description="By default actual_close / last_close - 1: to be sent where a split or a "
         "dividend came in between, or last_close is null.",
     )
-    observed_at: AwareDatetime | None = Field(
+    observed_at: ZonedMoment | None = Field(
         None, description="When it was known; null if that was not told."
     )
 
@@ -158,7 +159,7 @@ class LoggedPredictions(BaseModel):
 class Bar(Strict):
     """One daily bar of the caller's own."""
 
-    date: date
+    date: Day
     open: PositiveFloat
     high: PositiveFloat
     low: PositiveFloat
@@ -186,7 +187,7 @@ class BatchRow(Strict):
         max_length=64,
         description="By default the first of params.yaml; with features, `custom`.",
     )
-    as_of: date | None = Field(
+    as_of: Day | None = Field(
         None,
         description="Forecast from the newest bar up to this day; with features, the session that "
         "they are of.",

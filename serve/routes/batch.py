@@ -21,6 +21,7 @@ from uuid_utils import uuid7
 from serve import batch, problems
 from serve.bulk import store, stream
 from serve.bulk.store import Meta
+from serve.deadline import Deadline
 from serve.problems import ProblemError
 from serve.schemas import Batch, BatchRequest, ModelReference, Predictions
 from serve.service import Service, ServiceDep
@@ -108,13 +109,13 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         )
     # An unknown one is refused before its rows are read.
     service.forecaster.model(horizon)
-    deadline: asyncio.Timeout = request.scope["deadline"]
-    deadline.reschedule(None)
+    deadline: Deadline = request.scope["deadline"]
+    deadline.at = None
     async with service.bulk.turn():
-        deadline.reschedule(asyncio.get_running_loop().time() + service.settings.request_timeout)
+        deadline.extend(service.settings.request_timeout)
         body = await _body(request)
         # Rows that have arrived are computed to the end.
-        deadline.reschedule(None)
+        deadline.at = None
         forecaster = service.forecaster
         model, revision = forecaster.model(horizon), forecaster.bundle.revision
         given = await asyncio.to_thread(stream.read, body, model)

@@ -9,6 +9,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from serve import problems
 from serve.live import REFRESH, CrowdedError, Reader, message
+from serve.problems import ProblemError
 from serve.service import Service
 
 TOO_SLOW = 1013
@@ -28,17 +29,21 @@ async def live(websocket: WebSocket) -> None:
     """
     service: Service = websocket.app.state.service
     if not _allowed(websocket, service.settings.cors_origins):
-        refusal = problems.response(
-            403, "pages of other origins may not listen (SERVE_CORS_ORIGINS)", "origin"
+        await _refuse(
+            websocket, 403, "pages of other origins may not listen (SERVE_CORS_ORIGINS)", "origin"
         )
-        await websocket.send_denial_response(refusal)
         return
     try:
         with service.live.reader() as reader:
             await websocket.accept()
             await _tell(websocket, reader, service)
     except CrowdedError as error:
-        await websocket.send_denial_response(problems.response(503, str(error), "crowded"))
+        await _refuse(websocket, 503, str(error), "crowded")
+
+
+async def _refuse(websocket: WebSocket, status: int, detail: str, kind: str) -> None:
+    refusal = problems.refusal(websocket.scope, ProblemError(status, detail, kind))
+    await websocket.send_denial_response(refusal)
 
 
 async def _tell(websocket: WebSocket, reader: Reader, service: Service) -> None:

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator
 from sqlalchemy import Connection
 
 from serve import problems
@@ -19,6 +18,7 @@ from serve.log.past import Wanted
 from serve.problems import ProblemError
 from serve.schemas import Label, LabelRequest, LoggedPredictions, PredictionInputs
 from serve.service import Service, ServiceDep, away
+from serve.times import Moment
 
 MOST = 1_000
 """Predictions of one page."""
@@ -26,11 +26,6 @@ MOST = 1_000
 routes = APIRouter(tags=["log"])
 
 
-def _with_zone(value: datetime) -> datetime:
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-Moment = Annotated[datetime, AfterValidator(_with_zone)]
 Name = Annotated[
     str | None, Query(min_length=1, max_length=64, pattern="^[^\\x00]+$", description="Only of it.")
 ]

@@ -13,6 +13,7 @@ from serve.plot import MOST, Span
 from serve.problems import ProblemError
 from serve.schemas import ModelReference, Scores
 from serve.service import ServiceDep
+from serve.times import Day
 
 FAILURES = problems.documented(401, 403, 404, 422, 429, 503)
 
@@ -65,8 +66,8 @@ async def plot_of(  # noqa: PLR0913  # each is a part of the query
     symbol: str,
     *,
     horizon: Annotated[str | None, Query(description="By default the first.")] = None,
-    first: Annotated[date | None, Query(alias="from", description="First session.")] = None,
-    until: Annotated[date | None, Query(description="Last session.")] = None,
+    first: Annotated[Day | None, Query(alias="from", description="First session.")] = None,
+    until: Annotated[Day | None, Query(description="Last session.")] = None,
     last: Annotated[
         int, Query(ge=1, le=MOST, description="At most so many sessions, the newest.")
     ] = 252,

@@ -13,13 +13,12 @@ from serve import bars, problems
 from serve.direct import DirectRoute
 from serve.schemas import BarsRequest, Prediction, Predictions, PredictRequest, SymbolPredictions
 from serve.service import Service, ServiceDep
+from serve.times import Day
 
 SymbolQuery = Annotated[
     str | None, Query(min_length=1, max_length=64, description="By default the first.")
 ]
-AsOfQuery = Annotated[
-    date | None, Query(description="Forecast from the newest bar up to this day.")
-]
+AsOfQuery = Annotated[Day | None, Query(description="Forecast from the newest bar up to this day.")]
 Asked = Annotated[PredictRequest | None, Body()]
 
 TAGS: list[str | Enum] = ["forecasts"]

@@ -15,7 +15,7 @@ from serve.settings import Settings
 
 Headers = Mapping[bytes, bytes]
 
-_FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
+_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})
 """A proxy has been asked by somebody else, who may be anywhere."""
 
 _ARROW = b"application/vnd.apache.arrow.stream"
@@ -77,7 +77,7 @@ class Admission:
 
     def _check_nearness(self, scope: Mapping[str, Any], headers: Headers) -> None:
         server = scope.get("server") or ("", None)
-        if is_remote(server[0]) or any(name in headers for name in _FORWARDED):
+        if is_remote(server[0]) or not _FORWARDED.isdisjoint(headers):
             raise ProblemError(403, f"this server has no API keys; {REMEDY}", "no-keys")
         host = _name(headers.get(b"host", b""))
         # A page of another site may have its name point to this machine (DNS rebinding).

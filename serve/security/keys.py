@@ -1,11 +1,12 @@
 """Keys of the API: how one is made, what is kept of it, and whether a request's is one of ours.
 
 A key is `NAME.SECRET`; the secret is 256 random bits, far beyond guessing. So what is kept is a
-salted HMAC-SHA256: the slow hashes that passwords need (scrypt, argon2) would defend against the
-guessing of secrets that people choose, and here only slow down every request. It takes 2 us, so
-that nothing needs to be remembered between requests either.
+salted hash of it (keyed BLAKE2b, RFC 7693): the slow hashes that passwords need (scrypt, argon2)
+defend against the guessing of secrets that people choose, and here would only slow down every
+request. This one takes 1 us, so that nothing needs to be remembered between requests either.
 """
 
+import hashlib
 import hmac
 import re
 import secrets
@@ -18,7 +19,7 @@ from stages.errors import StageError
 
 ROLES: Final = ("predict", "label", "admin")
 
-_SCHEME = "hmac-sha256"
+_SCHEME = "blake2b"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LINE = re.compile(
     rf"(?P<name>{_NAME.pattern}):(?P<roles>[a-z,]+):{_SCHEME}:"
@@ -38,7 +39,7 @@ class Key:
         name: of whoever holds it; stands in the logs.
         roles: what it is good for; `admin` is good for everything.
         salt: 16 random bytes.
-        digest: HMAC-SHA256 of the whole key under the salt.
+        digest: BLAKE2b of the whole key under the salt.
     """
 
     name: str
@@ -154,7 +155,7 @@ class Keyring:
 
 
 def _digest(salt: bytes, secret: bytes) -> bytes:
-    return hmac.digest(salt, secret, "sha256")
+    return hashlib.blake2b(secret, key=salt, digest_size=32).digest()
 
 
 _NOBODY = Key("", frozenset(), bytes(16), bytes(32))

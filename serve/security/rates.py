@@ -28,6 +28,8 @@ _SLOT: Final = struct.Struct("=Qd")
 _WAYS: Final = 8
 """Slots that a caller may take: the one that is free the longest is taken over."""
 
+_SLOTS: Final = struct.Struct("=" + _WAYS * "Qd")
+
 _SETS: Final = 8192
 """Times `_WAYS`, callers that can be known at one time: a file of 1 MiB."""
 
@@ -79,8 +81,10 @@ class RateLimit:
     def _find(self, tag: int, start: int, now: float) -> tuple[int, float]:
         """The slot of a caller, and its moment; a moment that has passed, or never was, is now."""
         oldest, least = start, float("inf")
-        for offset in range(start, start + _SLOT.size * _WAYS, _SLOT.size):
-            found, due = _SLOT.unpack_from(self._table, offset)
+        slots = _SLOTS.unpack_from(self._table, start)
+        for place in range(_WAYS):
+            found, due = slots[2 * place : 2 * place + 2]
+            offset = start + place * _SLOT.size
             # The clock starts anew with the machine: what lies beyond a minute is of before.
             if not now < due <= now + MINUTE + 1:
                 due = now

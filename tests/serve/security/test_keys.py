@@ -25,7 +25,7 @@ def test_what_is_kept_differs_each_time_and_holds_no_secret() -> None:
     assert len(secret.partition(".")[2]) == 43
     assert secret.partition(".")[2] not in str(key)
     assert keys.make("desk", ["predict"])[1].salt != key.salt
-    assert str(key).startswith("desk:predict,label:hmac-sha256:")
+    assert str(key).startswith("desk:predict,label:blake2b:")
     assert keys.parse([str(key)], "here") == {"desk": key}
 
 
@@ -39,7 +39,7 @@ def test_admin_may_do_everything_others_only_their_own() -> None:
     ("text", "expected"),
     [
         ("sesame", "SERVE_KEYS: entry 1 is no key; make one with `python -m serve keys add`"),
-        ("a:root:hmac-sha256:" + 32 * "0" + ":" + 64 * "0", "entry 1 is no key"),
+        ("a:root:blake2b:" + 32 * "0" + ":" + 64 * "0", "entry 1 is no key"),
     ],
 )
 def test_what_is_no_key_is_refused_and_not_repeated(text: str, expected: str) -> None:

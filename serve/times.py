@@ -1,0 +1,40 @@
+"""Days and moments as callers write them: texts of ISO 8601, where pydantic takes numbers too."""
+
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from pydantic_core import PydanticCustomError
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NUMBER = re.compile(r"\s*[+-]?[\d.]+([eE][+-]?\d+)?\s*")
+
+
+def _is_day(given: object) -> object:
+    if isinstance(given, date) or (isinstance(given, str) and _DAY.fullmatch(given)):
+        return given
+    raise PydanticCustomError("day", "Input should be a valid date, such as 2012-12-31")
+
+
+def _is_moment(given: object) -> object:
+    # A number would be taken for seconds since 1970, or for milliseconds, whichever it looks like.
+    if isinstance(given, datetime) or (isinstance(given, str) and not _NUMBER.fullmatch(given)):
+        return given
+    raise PydanticCustomError(
+        "moment", "Input should be a valid datetime, such as 2012-12-31T21:00:00Z"
+    )
+
+
+def _with_zone(value: datetime) -> datetime:
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+Day = Annotated[date, BeforeValidator(_is_day)]
+"""A day, `YYYY-MM-DD`."""
+
+Moment = Annotated[datetime, BeforeValidator(_is_moment), AfterValidator(_with_zone)]
+"""A moment; without a zone it is of UTC."""
+
+ZonedMoment = Annotated[AwareDatetime, BeforeValidator(_is_moment)]
+"""A moment that tells its zone."""
