@@ -1,7 +1,7 @@
 """Forecasts of a bundle: from which row, what the graph says, for which session."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
@@ -62,8 +62,12 @@ class Forecaster:
             )
         return model
 
-    def symbol(self, name: str | None) -> str:
+    def symbol(self, name: str | None, also: Iterable[str] = ()) -> str:
         """A symbol that can be asked for, the first of params.yaml by default.
+
+        Args:
+            name: of the symbol.
+            also: what else may have been meant.
 
         Raises:
             ProblemError: 404, there is no such symbol; near ones are named.
@@ -73,7 +77,7 @@ class Forecaster:
         if name not in self.bundle.rows:
             raise ProblemError(
                 404,
-                f"unknown symbol {name!r}{nearest(name, list(self.bundle.rows))}; "
+                f"unknown symbol {name!r}{nearest(name, [*self.bundle.rows, *also])}; "
                 "GET /symbols lists them",
                 "unknown-symbol",
             )

@@ -87,12 +87,15 @@ async def on_problem(request: Request, error: Exception) -> Response:
 async def on_http(request: Request, error: Exception) -> Response:
     """Answer for what the framework refuses: no such path, no such method, no JSON."""
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
-    kind = getattr(error, "kind", "")
-    headers = error.headers
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
+    kind, detail, headers = getattr(error, "kind", ""), error.detail, error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         # The framework tells those of the first route that fits.
-        headers = {"Allow": ", ".join(methods)}
-    return refusal(request.scope, ProblemError(error.status_code, error.detail, kind, headers))
+        methods = ", ".join(_methods(request)) or "GET"
+        headers, kind = {"Allow": methods}, "method"
+        detail = f"{request.method} is not for this path; {methods} would do"
+    elif error.status_code == HTTPStatus.NOT_FOUND:
+        detail, kind = "there is no such path; GET /openapi.json lists them", "unknown-path"
+    return refusal(request.scope, ProblemError(error.status_code, detail, kind, headers))
 
 
 def _methods(request: Request) -> list[str]:

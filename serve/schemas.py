@@ -9,12 +9,12 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    PositiveFloat,
     model_validator,
 )
 
 from serve.times import Day, ZonedMoment
 
+Price = Annotated[FiniteFloat, Field(gt=0)]
 Return = Annotated[float, Field(description="A return over the horizon, as a fraction.")]
 
 
@@ -101,9 +101,7 @@ class LabelRequest(Strict):
     )
 
     prediction_id: UUID
-    actual_close: PositiveFloat | None = Field(
-        None, allow_inf_nan=False, description="Of the target session, as traded."
-    )
+    actual_close: Price | None = Field(None, description="Of the target session, as traded.")
     actual_return: Annotated[FiniteFloat, Field(ge=-1)] | None = Field(
         None,
         description="By default actual_close / last_close - 1: to be sent where a split or a "
@@ -160,12 +158,12 @@ class Bar(Strict):
     """One daily bar of the caller's own."""
 
     date: Day
-    open: PositiveFloat
-    high: PositiveFloat
-    low: PositiveFloat
-    close: PositiveFloat
+    open: Price
+    high: Price
+    low: Price
+    close: Price
     volume: Annotated[FiniteFloat, Field(ge=0)] = 0.0
-    adj_close: PositiveFloat | None = Field(
+    adj_close: Price | None = Field(
         None, description="Adjusted for splits and dividends; by default the close."
     )
 
@@ -203,7 +201,7 @@ class BatchRow(Strict):
         description="Recent volatility, by which the interval is scaled; by default the feature "
         "that the model card names.",
     )
-    last_close: PositiveFloat | None = Field(
+    last_close: Price | None = Field(
         None, description="With features: the close that predicted closes start from."
     )
 

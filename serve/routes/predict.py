@@ -79,7 +79,7 @@ def _of_symbols() -> APIRouter:
         if symbol in forecaster.bundle.models:
             given = asked or PredictRequest()
             return _json(await _one(service, request.scope, symbol, given.symbol, given.as_of))
-        name = forecaster.symbol(symbol)
+        name = forecaster.symbol(symbol, also=forecaster.bundle.models)
         row = forecaster.row(name, asked.as_of if asked else None)
         made = [forecaster.known(model, name, row) for model in forecaster.bundle.models.values()]
         answers = await service.record(made, request.scope)

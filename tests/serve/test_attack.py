@@ -1,0 +1,104 @@
+"""The API attacked by its own OpenAPI document: no failure, and no undocumented answer."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serve.security import keys
+from tests.serve.servers import Server
+
+SECRET, KEY = keys.make("root", ["admin"])
+BEARER = ("--header", f"Authorization: Bearer {SECRET}")
+
+CONFORMANCE = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,"
+    "response_headers_conformance,response_schema_conformance,allow_header_conformance"
+)
+"""All that an answer shall be, whatever was asked."""
+
+EVERYTHING = f"{CONFORMANCE},negative_data_rejection,unsupported_method,use_after_free,ignored_auth"
+"""And what is wrong shall be refused. That all else is taken is no check: no document can say that
+bars must be in order, or that a day must not be in the future."""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def opened(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(models, tmp_path_factory.mktemp("open")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def locked(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(models, tmp_path_factory.mktemp("locked"), KEYS=str(KEY)) as found:
+        yield found
+
+
+def attack(server: Server, folder: Path, *arguments: str) -> dict[int, int]:
+    """Attack a server; returns how often it gave each status."""
+    done = subprocess.run(
+        [
+            "schemathesis",
+            "--no-color",
+            "run",
+            f"{server.url}/openapi.json",
+            "--seed=7",
+            "--generation-database=none",
+            "--report=ndjson",
+            "--report-ndjson-path=events.ndjson",
+            *arguments,
+        ],
+        cwd=folder,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-10_000:] + done.stderr[-2_000:]
+    # A failure that a caller does not see would be there.
+    assert "Traceback" not in server.said()
+    return _statuses((folder / "events.ndjson").read_text(encoding="utf-8"))
+
+
+def _statuses(events: str) -> dict[int, int]:
+    found: dict[int, int] = {}
+
+    def look(value: object) -> None:
+        if isinstance(value, dict):
+            status = value.get("status_code")
+            if isinstance(status, int):
+                found[status] = found.get(status, 0) + 1
+            for each in value.values():
+                look(each)
+        elif isinstance(value, list):
+            for each in value:
+                look(each)
+
+    for line in events.splitlines():
+        look(json.loads(line))
+    return found
+
+
+def test_without_keys(opened: Server, tmp_path: Path) -> None:
+    seen = attack(opened, tmp_path, "--checks", EVERYTHING, "--max-examples=4")
+    assert seen.keys() >= {200, 201, 404, 405, 409, 415, 422}
+    assert sum(seen.values()) > 500
+
+
+def test_with_a_key(locked: Server, tmp_path: Path) -> None:
+    chosen = ("--phases=examples,fuzzing", "--max-examples=3", *BEARER)
+    seen = attack(locked, tmp_path, "--checks", EVERYTHING, *chosen)
+    # Of every endpoint it asks as well without the key, and with a wrong one.
+    assert seen.keys() >= {200, 401, 404, 422}
+
+
+def test_of_a_server_with_keys_nothing_leaves_without_one(locked: Server, tmp_path: Path) -> None:
+    chosen = ("--phases=examples,fuzzing", "--max-examples=2")
+    seen = attack(locked, tmp_path, "--checks", CONFORMANCE, *chosen)
+    assert seen.keys() <= {200, 401, 405}
+    assert seen[401] > seen[200] > 0
