@@ -2,14 +2,21 @@
 
 import asyncio
 import re
+import socket
 import sqlite3
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
 
 from serve.app import create
 from serve.security import keys
@@ -111,6 +118,27 @@ def test_every_answer_has_an_id_and_safe_headers(client: TestClient) -> None:
     assert re.fullmatch(r"[0-9a-f-]{36}", forged.headers["x-request-id"])
 
 
+def test_a_refused_listener_is_told_why(guarded: TestClient) -> None:
+    for headers, status, kind in (
+        ({}, 401, "no-key"),
+        (bearer("label"), 403, "role"),
+        ({**bearer("predict"), "Origin": "https://evil.example"}, 403, "origin"),
+    ):
+        with (
+            pytest.raises(WebSocketDenialResponse) as refused,
+            guarded.websocket_connect("/live", headers=headers),
+        ):
+            raise AssertionError
+        assert refused.value.status_code == status
+        assert refused.value.json()["type"] == f"/problems/{kind}"
+        assert refused.value.headers["x-request-id"] == refused.value.json()["request_id"]
+    page = guarded.get("/metrics", headers=bearer("admin")).text
+    # Which route it was for is found out after the key.
+    for route, status in (("other", 401), ("other", 403), ("/live", 403)):
+        line = f'serve_requests_total{{method="WS",route="{route}",status="{status}"}} 1.0'
+        assert line in page
+
+
 def test_pages_of_the_listed_origins_may_ask(models: Path, tmp_path: Path) -> None:
     desk, evil = {"Origin": "https://desk.example"}, {"Origin": "https://evil.example"}
     preflight = {
@@ -167,7 +195,50 @@ def failing(app: FastAPI) -> FastAPI:
     async def sleeps() -> None:
         await asyncio.sleep(60)
 
+    @app.get("/tears")
+    async def tears() -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"first"
+            raise RuntimeError("inner sesame")
+
+        return StreamingResponse(parts())
+
     return app
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[int]:
+    """A real server of an app; gives its port."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_an_answer_that_fails_half_way_is_cut_off_and_nothing_else_leaves(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = failing(create(Settings(root=models, var=tmp_path)))
+    with (
+        listening(app) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as link,
+    ):
+        link.sendall(b"GET /tears HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        found = b""
+        while part := link.recv(4096):
+            found += part
+    head, _, body = found.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    # Without the empty chunk that would end it.
+    assert body == b"5\r\nfirst\r\n"
+    assert "inner sesame" in caplog.text
 
 
 def test_of_a_failure_only_its_id_leaves(
@@ -189,4 +260,5 @@ def test_what_takes_too_long_is_ended(models: Path, tmp_path: Path) -> None:
         answer = client.get("/sleeps")
         assert answer.status_code == 503
         assert answer.json()["detail"].startswith("there was no answer within 0.2 s")
+        assert answer.headers["x-content-type-options"] == "nosniff"
         assert client.post("/predict/short").status_code == 200
