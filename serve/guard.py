@@ -192,6 +192,8 @@ class _Exchange:
             await self.answer(_late(guard.watch.seconds, unread=self.unread))
         except ProblemError as error:
             await self.answer(error)
+        except BodyTooLargeError:
+            await self.answer(too_large(*self.limit))
         except ClientDisconnect:
             self.status = self.status or GONE
         except Exception as error:  # noqa: BLE001  # whatever it is, a caller waits

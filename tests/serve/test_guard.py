@@ -178,7 +178,12 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(models: Path, tmp_
         said = client.post("/predict", content=b" " * 1001)
         chunked = client.post("/predict", content=iter([b" " * 600, b" " * 600]))
         batch = client.post("/batch-predict", content=iter([b" " * 600, b" " * 600]))
-        for answer in (said, chunked, batch):
+        direct = client.post(
+            "/predict/short",
+            content=iter([b" " * 600, b" " * 600]),
+            headers={"Content-Type": "application/json"},
+        )
+        for answer in (said, chunked, batch, direct):
             assert answer.status_code == 413
             assert answer.json()["detail"] == "the body is larger than 1,000 bytes (SERVE_MAX_BODY)"
             assert answer.json()["type"] == "/problems/body-too-large"
@@ -222,19 +227,38 @@ def listening(app: FastAPI) -> Iterator[int]:
         thread.join()
 
 
-def test_an_answer_that_fails_half_way_is_cut_off_and_nothing_else_leaves(
-    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    app = failing(create(Settings(root=models, var=tmp_path)))
+def told(app: FastAPI, request: bytes) -> tuple[bytes, bytes]:
+    """Head and body of what a server sends until it hangs up."""
     with (
         listening(app) as port,
         socket.create_connection(("127.0.0.1", port), timeout=10) as link,
     ):
-        link.sendall(b"GET /tears HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        link.sendall(request)
         found = b""
         while part := link.recv(4096):
             found += part
     head, _, body = found.partition(b"\r\n\r\n")
+    return head, body
+
+
+@pytest.mark.parametrize("path", [b"/predict/short", b"/predict", b"/batch-predict"])
+def test_a_body_that_does_not_come_is_not_waited_for(
+    models: Path, tmp_path: Path, path: bytes
+) -> None:
+    head, body = told(
+        create(Settings(root=models, var=tmp_path, request_timeout=0.2)),
+        b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 100\r\n\r\n{",
+    )
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"the body did not arrive within 0.2 s (SERVE_REQUEST_TIMEOUT)" in body
+
+
+def test_an_answer_that_fails_half_way_is_cut_off_and_nothing_else_leaves(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = failing(create(Settings(root=models, var=tmp_path)))
+    head, body = told(app, b"GET /tears HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     # Without the empty chunk that would end it.
     assert body == b"5\r\nfirst\r\n"
