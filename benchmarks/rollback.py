@@ -99,7 +99,13 @@ def models_only(folder: Path, to: str, states: Mapping[str, State]) -> float:
     """Models of another revision below the data of this one; then all follows, uncounted."""
     files = ("dvc.lock", "params.yaml", "metrics")
     taken = commands.git(folder, "checkout", "--quiet", to, "--", *files)
-    taken += commands.dvc(folder, "checkout", "--quiet", "models")
+    # DVC takes outputs and stages as targets, not a folder above outputs.
+    makers = [
+        name
+        for name, stage in lock.read(folder / lock.LOCK_FILE).stages.items()
+        if any(out.path.startswith("models/") for out in stage.outs)
+    ]
+    taken += commands.dvc(folder, "checkout", "--quiet", *makers)
     found = outputs(folder)
     for name, md5 in states[to].md5.items():
         if name.startswith("models/") and found.get(name) != md5:
@@ -126,7 +132,7 @@ def by_copy(folder: Path, to: str, states: Mapping[str, State]) -> float:
 WAYS: Mapping[str, Callable[[Path, str, Mapping[str, State]], float]] = {
     "`git checkout` with the hooks of `make hooks`": by_hook,
     "`git checkout`, then `dvc checkout`": by_hand,
-    "`git checkout REV -- dvc.lock params.yaml metrics`, then `dvc checkout models`": models_only,
+    "`git checkout REV -- dvc.lock params.yaml metrics`, `dvc checkout` of models": models_only,
     "`git checkout`, then plain copies of what differs": by_copy,
 }
 
