@@ -72,9 +72,10 @@ def _remote() -> str:
 
 def table(rows: Sequence[Row]) -> Table:
     """One row per version; the one in production is marked and bold."""
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     for title in ("horizon", "version", "stage", "commit", "date", "by"):
-        shown.add_column(title, no_wrap=True)
+        # On a narrow terminal the name gives way.
+        shown.add_column(title, no_wrap=title != "by")
     titles = {"mae": "MAE %", "rmse": "RMSE %", "oos_r2": "OOS R2", "auc": "AUC"}
     for title in titles.values():
         shown.add_column(title, justify="right", no_wrap=True)
