@@ -5,8 +5,11 @@ import json
 import threading
 import time
 from collections import Counter
+from itertools import cycle, islice
 from types import TracebackType
 from typing import Any, Self
+
+SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 
 
 class Load:
@@ -22,17 +25,21 @@ class Load:
         self.statuses: Counter[int] = Counter()
         self._port = port
         self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(threads)]
+        self._threads = [
+            threading.Thread(target=self._ask, args=(symbol,))
+            for symbol in islice(cycle(SYMBOLS), threads)
+        ]
 
-    def _ask(self) -> None:
+    def _ask(self, symbol: str) -> None:
+        body = json.dumps({"symbol": symbol}).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         while not self._ended.is_set():
             try:
                 connection.request(
-                    "POST", "/predict/short", b"{}", {"Content-Type": "application/json"}
+                    "POST", "/predict/short", body, {"Content-Type": "application/json"}
                 )
                 answer = connection.getresponse()
-                body = answer.read()
+                content = answer.read()
             except (OSError, http.client.HTTPException):
                 self.statuses[0] += 1
                 connection.close()
@@ -40,7 +47,7 @@ class Load:
                 continue
             self.statuses[answer.status] += 1
             if answer.status == http.HTTPStatus.OK:
-                self.answers.append(json.loads(body))
+                self.answers.append(json.loads(content))
             else:
                 time.sleep(0.01)
         connection.close()
