@@ -254,3 +254,16 @@ def test_a_large_body_is_refused_before_it_has_arrived(secured: Secured) -> None
             answer += part
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"the body is larger than 2,000,000 bytes (SERVE_MAX_BODY)" in answer
+
+
+def test_workers_share_one_limit(models: Path, tmp_path: Path) -> None:
+    with Server(models, tmp_path, WORKERS="2", RATE_LIMIT="30", LOG_LEVEL="info") as server:
+        started = time.monotonic()
+        # A connection each: the system gives it to whichever worker is free.
+        answers = [httpx2.get(f"{server.url}/symbols") for _ in range(60)]
+        more = (time.monotonic() - started) / 2
+    statuses = [answer.status_code for answer in answers]
+    assert statuses[:30] == [200] * 30
+    assert 30 <= statuses.count(200) <= 31 + more
+    assert statuses.count(200) + statuses.count(429) == 60
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 2
