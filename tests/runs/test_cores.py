@@ -1,0 +1,45 @@
+"""The bytes of an output depend on neither the number of cores nor that of threads."""
+
+import shutil
+import sys
+
+import pytest
+import yaml
+
+from tests.projects import ROOT, Project
+
+pytestmark = pytest.mark.slow
+
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "RAYON_NUM_THREADS",
+)
+
+
+def models() -> list[str]:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return list(params["models"])
+
+
+def rerun(project: Project, commands: list[str], *before: str) -> None:
+    """Run stages again over their outputs, and have DVC compare these with its lock."""
+    for command in commands:
+        made = project.run(*before, sys.executable, "-m", *f"stages.{command}".split())
+        assert "->" in made
+    assert "up to date" in project.dvc("status")
+    assert project.git("status", "--porcelain") == ""
+
+
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="there is no taskset to pin with")
+def test_one_core_makes_the_same_bytes(project: Project) -> None:
+    allowed = project.run("sh", "-c", "taskset --cpu-list --pid $$").rsplit(maxsplit=1)[-1]
+    core = allowed.split(",")[0].split("-")[0]
+    stages = ["features", "dataset short", *(f"train short {model}" for model in models())]
+    rerun(project, [*stages, "evaluate short"], "taskset", "--cpu-list", core)
+
+
+def test_more_threads_than_cores_make_the_same_bytes(project: Project) -> None:
+    stages = ["features", "train short ridge", "train short lightgbm", "evaluate short"]
+    rerun(project, stages, "env", *(f"{name}=5" for name in THREADS))
