@@ -1,12 +1,14 @@
 """What the bucket of a remote has of the objects of a revision."""
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import asyncio
+from collections.abc import Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from stages.run import progress
-from stages.versions import objects
+from stages.versions import objects, patience
 from stages.versions.faults import contradicts_itself, explaining
 from stages.versions.objects import Object, State, Wanted, state_here
 from stages.versions.remote import Remote
@@ -54,7 +56,11 @@ def state(remote: Remote, item: Object) -> State:
         copy = Path(folder) / "object"
         try:
             # In one piece, as DVC does: rclone answers part of an object with the checksum of all.
-            store.fs.get_file(store.oid_to_path(item.oid), str(copy))
+            _waited(
+                remote,
+                f"the reading of {item.name}",
+                store.fs.fs._get_file(store.oid_to_path(item.oid), str(copy)),  # noqa: SLF001
+            )
         except FileNotFoundError:
             return "missing"
         except Exception as error:
@@ -68,7 +74,11 @@ def write(remote: Remote, source: Path, item: Object) -> None:
     """Write an object from a file of this machine, over what is there."""
     store = remote.objects
     with explaining(remote):
-        store.fs.put_file(str(source), store.oid_to_path(item.oid))
+        _waited(
+            remote,
+            f"the writing of {item.name}",
+            store.fs.fs._put_file(str(source), store.oid_to_path(item.oid)),  # noqa: SLF001
+        )
 
 
 def delete(remote: Remote, oid: str) -> None:
@@ -78,3 +88,16 @@ def delete(remote: Remote, oid: str) -> None:
     with explaining(remote):
         if store.fs.exists(path):
             store.fs.remove(path)
+
+
+def _waited(remote: Remote, during: str, task: Coroutine[Any, Any, None]) -> None:
+    """Run a task of the S3 client, which waits for ever where a server takes no more bytes."""
+    future = asyncio.run_coroutine_threadsafe(task, remote.objects.fs.fs.loop)
+    waiting = patience.Patience(remote, during)
+    try:
+        while not wait([future], patience.LOOK_SECONDS).done:
+            waiting.look()
+    except BaseException:
+        future.cancel()
+        raise
+    future.result()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.request import getproxies_environment, proxy_bypass
 
 from stages.errors import VersionError
 from stages.versions.remote import KEYS, Remote
@@ -31,7 +32,13 @@ def check(remote: Remote) -> None:
     """
     prefix = str(remote.settings["url"]).removeprefix("s3://").partition("/")[2]
     with explaining(remote):
-        _client(remote).call_s3("list_objects_v2", Bucket=remote.bucket, Prefix=prefix, MaxKeys=1)
+        answer = _client(remote).call_s3(
+            "list_objects_v2", Bucket=remote.bucket, Prefix=prefix, MaxKeys=1
+        )
+    if not _LISTING & set(answer):
+        raise VersionError(
+            f"{remote.endpoint or 'AWS S3'} is no S3 server: look at {remote.place('endpointurl')}"
+        )
 
 
 @contextmanager
@@ -75,6 +82,7 @@ def explain(remote: Remote, error: BaseException) -> str:
     said = " ".join(f"{type(error).__name__}: {error}".split())
     lines = {
         _NO_KEY: f"no credentials for {server}: set {key} and {secret}",
+        _NO_PROFILE: f"{chain[0]}: look at AWS_PROFILE, and at {remote.place('profile')}",
         _WRONG_KEY: f"{server} does not know the key: look at {key}",
         _WRONG_SECRET: f"{server} refuses the signature: look at {secret}",
         _OVER: f"{server} takes the session for over: look at AWS_SESSION_TOKEN",
@@ -84,7 +92,8 @@ def explain(remote: Remote, error: BaseException) -> str:
         _REGION: f"bucket {remote.bucket} is in another region: look at AWS_DEFAULT_REGION",
         _CLOCK: f"the clock of this machine differs from that of {server}: set it",
         _NO_TLS: f"no TLS with {server}: look at https or http in {endpoint}, and at ssl_verify",
-        _GONE: f"{server} does not answer: {_start(remote)}look at {endpoint} and at the network",
+        _GONE: f"{server} does not answer: {_start(remote)}look at {endpoint} and at"
+        f" {_way(remote)}",
     }
     return next(
         (line for kind, line in lines.items() if kind & names),
@@ -97,8 +106,20 @@ def _start(remote: Remote) -> str:
     return "start it (`make s3` for that of this clone), or " if local else ""
 
 
+def _way(remote: Remote) -> str:
+    """What lies between this machine and the server."""
+    scheme, _, host = (remote.endpoint or "https://").rstrip("/").partition("://")
+    if scheme in getproxies_environment() and not proxy_bypass(host):
+        return f"{scheme.upper()}_PROXY and NO_PROXY"
+    return "the network"
+
+
+_LISTING = frozenset({"Name", "KeyCount", "MaxKeys", "IsTruncated"})
+"""What an answer of S3 has some of; the page of a web server is read as one that has none."""
+
 # Error codes of S3 and names of exceptions, from the special to the general.
 _NO_KEY = frozenset({"NoCredentialsError", "PartialCredentialsError"})
+_NO_PROFILE = frozenset({"ProfileNotFound"})
 _WRONG_KEY = frozenset({"InvalidAccessKeyId"})
 _WRONG_SECRET = frozenset({"SignatureDoesNotMatch"})
 _OVER = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})

@@ -11,15 +11,9 @@ import sys
 from collections.abc import Sequence
 
 from stages.errors import VersionError, few
-from stages.versions import bucket, faults, heal, objects
+from stages.versions import bucket, faults, heal, objects, patience
 from stages.versions.objects import Object
 from stages.versions.remote import Remote
-
-LOOK_SECONDS = 5
-"""How often the remote is asked whether it is still there."""
-
-STRIKES = 3
-"""So many times in a row without an answer, and the transfer is ended."""
 
 END_SECONDS = 10
 """How long DVC may take to end once it is told to."""
@@ -108,20 +102,17 @@ def _dvc(with_: Remote, command: str, targets: Sequence[str], jobs: int | None) 
     if jobs is not None:
         words += ["--jobs", str(jobs)]
     child = subprocess.Popen(words)  # noqa: S603  # DVC, no shell
-    strikes = 0
+    waiting = patience.Patience(with_, f"`dvc {command}`")
     try:
         while True:
             try:
-                return child.wait(LOOK_SECONDS)
+                return child.wait(patience.LOOK_SECONDS)
             except subprocess.TimeoutExpired:
-                fault = None if command == "checkout" else faults.fault(with_)
-            strikes = strikes + 1 if fault else 0
-            if fault and strikes == STRIKES:
-                _end(child, told=False)
-                raise VersionError(
-                    f"{fault}; it went away during `dvc {command}`: what has been transferred is "
-                    "kept, try again when it answers"
-                )
+                if command != "checkout":
+                    waiting.look()
+    except VersionError:
+        _end(child, told=False)
+        raise
     except KeyboardInterrupt:
         # The terminal tells the child as well; a second time would cut its tidying short.
         _end(child, told=True)

@@ -3,15 +3,12 @@
 import hashlib
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from stages.errors import VersionError
-from stages.versions import faults, remote, transfer
 from tests.narrow import ALONE, GONE, LARGE, SMALL, Narrow, said_within, wait_for
 from tests.s3 import S3
 
@@ -83,35 +80,6 @@ def test_a_server_killed_within_push_and_pull(tmp_path: Path, s3: S3) -> None:
     assert second.remote("pull") == ["pull: all 12 objects of this revision are here"]
     assert second.files() == {**LARGE, **ALONE}
     assert "up to date" in second.dvc("status")
-
-
-def test_a_server_that_hangs_is_given_up(
-    tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = Narrow.make(tmp_path / "first", SMALL)
-    first.point(s3)
-    monkeypatch.chdir(first.folder)
-    monkeypatch.setattr(transfer, "LOOK_SECONDS", 0.5)
-    monkeypatch.setattr(transfer, "END_SECONDS", 2)
-    check = faults.check
-
-    def hang(there: remote.Remote) -> None:
-        check(there)
-        monkeypatch.setattr(faults, "ANSWER_SECONDS", 1)
-        assert s3._process is not None
-        s3._process.send_signal(signal.SIGSTOP)
-        monkeypatch.setattr(faults, "check", check)
-
-    monkeypatch.setattr(faults, "check", hang)
-    started = time.monotonic()
-    with (
-        pytest.raises(VersionError, match="it went away during `dvc push`: what has been tran"),
-        remote.opened() as there,
-    ):
-        transfer.push(there)
-    assert time.monotonic() - started < 30
-    # What is stopped does not end in order.
-    s3.kill()
 
 
 def flip(path: Path) -> None:

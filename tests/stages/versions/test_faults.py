@@ -1,6 +1,8 @@
 """Where the remote is said to be, and what is said where it cannot be used."""
 
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -46,6 +48,16 @@ def test_every_fault_is_one_line_with_the_setting(
         assert fault() == (
             f"no credentials for {url}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_PROFILE", "nobody")
+        assert fault() == (
+            "The config profile (nobody) could not be found: look at AWS_PROFILE, and at profile"
+        )
+    with monkeypatch.context() as patch:
+        patch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        assert str(fault()).endswith(" and at HTTP_PROXY and NO_PROXY")
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        assert fault() is None
     remote.assign("s3://stocks/cache", url, ("tests", "wrong"))
     assert fault() == f"{url} refuses the signature: look at secret_access_key in {local}"
     remote.assign("s3://elsewhere/cache", url)
@@ -62,6 +74,35 @@ def test_every_fault_is_one_line_with_the_setting(
     remote.assign("s3://stocks/cache", url)
     here.stop()
     assert fault() == f"{url} {GONE}{url.removeprefix('http')}) in {local} and at the network"
+
+
+class Page(BaseHTTPRequestHandler):
+    """A web server that takes every question for one of its front page."""
+
+    def do_GET(self) -> None:
+        content = b"<html><body>Welcome</body></html>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@pytest.mark.usefixtures("here")
+def test_a_server_of_something_else_is_told() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as other:
+        Thread(target=other.serve_forever).start()
+        url = f"http://127.0.0.1:{other.server_port}"
+        remote.assign("s3://stocks/cache", url)
+        try:
+            assert fault() == (
+                f"{url} is no S3 server: look at endpointurl ({url}) in .dvc/config.local"
+            )
+        finally:
+            other.shutdown()
 
 
 def test_the_page_shows_these_lines(here: S3, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,76 @@
+"""A server that goes silent in the middle of a push or a healing."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from stages.errors import VersionError
+from stages.versions import bucket, faults, heal, patience, remote, transfer
+from stages.versions.objects import Object
+from tests.narrow import LARGE, SMALL, Narrow
+from tests.s3 import S3
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _signed(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_server_that_hangs_is_given_up(
+    tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Narrow.make(tmp_path / "first", SMALL)
+    first.point(s3)
+    monkeypatch.chdir(first.folder)
+    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(transfer, "END_SECONDS", 2)
+    check = faults.check
+
+    def hang(there: remote.Remote) -> None:
+        check(there)
+        monkeypatch.setattr(faults, "ANSWER_SECONDS", 1)
+        assert s3._process is not None
+        s3._process.send_signal(signal.SIGSTOP)
+        monkeypatch.setattr(faults, "check", check)
+
+    monkeypatch.setattr(faults, "check", hang)
+    with (
+        pytest.raises(VersionError, match="it went away during `dvc push`: what has been tran"),
+        remote.opened() as there,
+    ):
+        started = time.monotonic()
+        transfer.push(there)
+    assert time.monotonic() - started < 30
+    # What is stopped does not end in order.
+    s3.kill()
+
+
+def test_a_healing_is_not_hung_by_its_server(
+    tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Narrow.make(tmp_path / "first", LARGE)
+    first.point(s3)
+    monkeypatch.chdir(first.folder)
+    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.5)
+    write = bucket.write
+
+    def hang(there: remote.Remote, source: Path, item: Object) -> None:
+        monkeypatch.setattr(faults, "ANSWER_SECONDS", 1)
+        assert s3._process is not None
+        s3._process.send_signal(signal.SIGSTOP)
+        write(there, source, item)
+
+    monkeypatch.setattr(bucket, "write", hang)
+    with (
+        pytest.raises(VersionError, match=r"it went away during the writing of alone\.bin"),
+        remote.opened() as there,
+    ):
+        started = time.monotonic()
+        heal.heal(there)
+    assert time.monotonic() - started < 30
+    s3.kill()
