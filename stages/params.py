@@ -19,7 +19,6 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -204,7 +203,9 @@ class Params(Options):
     train: TrainParams
     models: dict[Slug, dict[str, Any]]
     evaluate: EvaluateParams
-    search: dict[str, space.Entry] = Field(default_factory=dict)
+    search: Any = None
+    """What `make search` may try, as it is written: only `search_space` checks it, so that a model
+    that is taken out does not stop a stage."""
 
     @field_validator("horizons")
     @classmethod
@@ -234,15 +235,6 @@ class Params(Options):
         if taken:
             raise _NestedError(taken)
         return _each(sections, _model_options)
-
-    @field_validator("search", mode="before")
-    @classmethod
-    def _check_search(cls, sections: object, info: ValidationInfo) -> object:
-        if not isinstance(sections, dict):
-            # All its keys commented out, the section is empty.
-            return {} if sections is None else sections
-        content: Mapping[str, Any] = info.context or {}
-        return _each(sections, lambda key, section: _searched(key, section, content, info.data))
 
     @model_validator(mode="after")
     def _check_features(self) -> "Params":
@@ -326,8 +318,17 @@ def load(path: Path = PARAMS_FILE) -> Params:
         ParamsError: the file is missing, is no YAML, or any key, type, range or combination
             is wrong; one line names every mistake by its dotted key.
     """
+    return parse(read(path))
+
+
+def read(path: Path = PARAMS_FILE) -> Any:
+    """Read `params.yaml` without looking at its keys.
+
+    Raises:
+        ParamsError: the file is missing or no YAML.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError([f"{path}: no such file; run this in the root of the project"]) from None
     except UnicodeDecodeError:
@@ -338,7 +339,6 @@ def load(path: Path = PARAMS_FILE) -> Params:
         raise ParamsError([f"{path}{line}: is no valid YAML ({reason})"]) from None
     except yaml.YAMLError as error:
         raise ParamsError([f"{path}: is no valid YAML ({error})"]) from None
-    return parse(content)
 
 
 def parse(content: object) -> Params:
@@ -348,7 +348,7 @@ def parse(content: object) -> Params:
         ParamsError: see `load`.
     """
     try:
-        return Params.model_validate(content, context=content)
+        return Params.model_validate(content)
     except ValidationError as error:
         raise ParamsError(_mistakes(error, Params)) from None
 
@@ -371,8 +371,27 @@ def _model_options(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": kind, **_options(models.load(kind), options)}
 
 
+def search_space(content: Mapping[str, Any]) -> dict[str, space.Entry]:
+    """What the content of a `params.yaml` lets a search try, by dotted key.
+
+    Raises:
+        ParamsError: see `load`; or a key of `search:` is not there, or cannot be tried like that.
+    """
+    sections = dict(parse(content))
+    written = sections["search"]
+    if written is None:
+        # All its keys commented out, the section is empty.
+        return {}
+    if not isinstance(written, Mapping):
+        raise ParamsError([f"search: must be a mapping of keys to values, got {written!r}"])
+    try:
+        return _each(written, lambda key, entry: _searched(key, entry, content, sections))
+    except ValueError as error:
+        raise ParamsError(_below("search", error)) from None
+
+
 def _searched(
-    key: str, section: object, content: Mapping[str, Any], checked: Mapping[str, Any]
+    key: str, section: object, content: Mapping[str, Any], sections: Mapping[str, Any]
 ) -> space.Entry:
     """What the search may try of a key that the file has."""
     if not isinstance(section, Mapping):
@@ -380,11 +399,7 @@ def _searched(
             f"must be a mapping with low and high, or choices, got {section!r}"
         )
     space.check_key(key, content)
-    try:
-        kind = space.kind(section, space.typed(key, checked))
-    except KeyError:
-        # The section of the param is wrong itself, which is told.
-        return space.Choices(choices=[0, 1])
+    kind = space.kind(section, space.typed(key, sections))
     try:
         return kind.model_validate(dict(section))
     except ValidationError as error:

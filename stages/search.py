@@ -53,7 +53,8 @@ def table(
     shown.add_column("experiment", no_wrap=True)
     shown.add_column(OBJECTIVE, justify="right", no_wrap=True)
     for key in done[0].values:
-        shown.add_column(key, justify="right")
+        # A long key breaks where its section ends.
+        shown.add_column(key.replace(".", ".\n"), justify="right", no_wrap=True)
     for one in best(done)[:SHOWN]:
         cells = [space.text(value) for value in one.values.values()]
         shown.add_row(study.experiment(one.trial.number), f"{one.trial.value:+.5f}", *cells)
@@ -104,9 +105,11 @@ def _count(text: str) -> int:
 def main() -> None:
     """Search, then show the best trials."""
     asked = _arguments()
-    settings = params.load()
+    content = params.read()
+    settings = params.parse(content)
     settings.sessions(asked.horizon)
-    if not settings.search:
+    entries = params.search_space(content)
+    if not entries:
         raise ParamsError(["search: is empty; name a key and what to try (docs/experiments.md)"])
     study = Study(asked.horizon, git.commit(), asked.seed)
     study.check_workspace()
@@ -120,14 +123,14 @@ def main() -> None:
         locked(study.logs / "search.lock", refusal=refusal),
         locked(study.logs / "trial.lock", waiting=waiting) as lock,
     ):
-        journal = Journal(study.journal, space.distributions(settings.search), study.seed)
+        journal = Journal(study.journal, space.distributions(entries), study.seed)
         log.info(
             "search: %s: %d of %d trials so far", study.name, len(journal.finished()), asked.trials
         )
-        done = _with_progress(study, journal, settings.search, asked.trials, lock)
+        done = _with_progress(study, journal, entries, asked.trials, lock)
     if done:
         sections = dict(settings)
-        _show(study, done, {key: space.typed(key, sections) for key in settings.search})
+        _show(study, done, {key: space.typed(key, sections) for key in entries})
 
 
 def _interrupt(*_: object) -> NoReturn:

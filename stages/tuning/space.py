@@ -95,11 +95,7 @@ def check_key(key: str, content: Mapping[str, Any]) -> None:
 
 
 def typed(key: str, sections: Mapping[str, Any]) -> Any:
-    """The value of a dotted key in validated sections, where 10 is 10.0 if the param is a number.
-
-    Raises:
-        KeyError: its section is not among them, being wrong itself.
-    """
+    """The value of a dotted key in validated sections: of a number, 10 is 10.0 there."""
     first, *rest = key.split(".")
     value = sections[{"validate": "validate_"}.get(first, first)]
     for part in rest:

@@ -21,12 +21,12 @@ def content(search: object, **changes: object) -> dict[str, Any]:
 
 
 def read(search: object, **changes: object) -> dict[str, space.Entry]:
-    return params.parse(content(search, **changes)).search
+    return params.search_space(content(search, **changes))
 
 
 def refusal(search: object) -> str:
     with pytest.raises(ParamsError) as error:
-        params.parse(content(search))
+        params.search_space(content(search))
     message = str(error.value)
     assert "\n" not in message
     return message
@@ -36,7 +36,17 @@ def refusal(search: object) -> str:
 def test_there_need_be_no_space(nothing: object) -> None:
     assert read(nothing) == {}
     without = {key: value for key, value in CONTENT.items() if key != "search"}
-    assert params.parse(without).search == {}
+    assert params.search_space(without) == {}
+
+
+def test_a_model_that_is_taken_out_stops_the_search_alone() -> None:
+    whole = content({"models.xgboost.max_depth": {"low": 2, "high": 6}})
+    del whole["models"]["xgboost"]
+    assert "xgboost" not in params.parse(whole).models
+    with pytest.raises(
+        ParamsError, match=r"^search\.models\.xgboost\.max_depth: params\.yaml has no"
+    ):
+        params.search_space(whole)
 
 
 def test_integers_stay_integers_and_numbers_numbers() -> None:
