@@ -38,6 +38,9 @@ def _own_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # A git hook that starts the tests would point every git here at its own repository.
         for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
             patch.delenv(name, raising=False)
+        # `make test` would have every make of the tests report to it.
+        for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+            patch.delenv(name, raising=False)
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         for name in ("SITE_CACHE", "GLOBAL_CONFIG", "SYSTEM_CONFIG"):
@@ -59,6 +62,8 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = shared / "reproduced"
     with FileLock(f"{folder}.lock"):
         if not (folder / ".done").exists():
+            # What an attempt that failed has left would hide why it failed.
+            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             project = checkout(folder)
             log = project.dvc("repro")
