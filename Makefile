@@ -70,7 +70,7 @@ refresh: install ## Move data.as_of: make refresh AS_OF=2013-02-28, then show wh
 	@$(PY) -m stages.refresh $(AS_OF) $(ARGS)
 
 test: install-dev ## Run the whole test suite; ARGS go to pytest
-	@$(PY) -m pytest -n 2 $(ARGS)
+	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: install-dev ## Check style and types, workflows and scripts
 	@$(PY) -m ruff check .

@@ -171,7 +171,7 @@ def measure() -> Report:
         total = len(states[NEWER].md5)
     *_, plain = (median(taken) for taken in found.values())
     rows = [
-        (name, f"{median(taken):.2f}", f"{max(taken):.2f}", f"{median(taken) / plain:.1f}")
+        (name, f"{median(taken):.3f}", f"{max(taken):.3f}", f"{median(taken) / plain:.1f}")
         for name, taken in found.items()
     ]
     findings = [
