@@ -91,6 +91,20 @@ def test_no_file_speaks_of_a_machine_or_of_work_left_undone(repo_root: Path) -> 
     assert found == []
 
 
+def test_pages_name_files_that_are_there(repo_root: Path) -> None:
+    """Links lead somewhere, and modules in backticks have not moved."""
+    missing = []
+    for name, text in texts(repo_root):
+        if not name.endswith(".md"):
+            continue
+        folder = (repo_root / name).parent
+        links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
+        modules = re.findall(r"`((?:stages|serve|tests|benchmarks|docs)/[\w./-]*)`", text)
+        missing += [f"{name}: {link}" for link in links if not (folder / link).exists()]
+        missing += [f"{name}: {path}" for path in modules if not (repo_root / path).exists()]
+    assert missing == []
+
+
 def test_text_ends_its_lines_alike(repo_root: Path) -> None:
     assert [name for name, text in texts(repo_root) if "\r" in text] == []
 
