@@ -67,12 +67,21 @@ class Follower:
             else:
                 self._swap(load(self._root, self._named))
         except BundleError as error:
-            if str(error) != self.problem:
-                log.warning("the former revision stays: %s", error)
-            self.problem = str(error)
+            self._refuse(str(error))
+            return False
+        except Exception as error:  # noqa: BLE001  # a form that this server does not know; it follows on
+            self._refuse(
+                "models/ is of a form that this server does not know "
+                f"({type(error).__name__}: {error}); run the server of that revision"
+            )
             return False
         self._seen = before
         return True
+
+    def _refuse(self, problem: str) -> None:
+        if problem != self.problem:
+            log.warning("the former revision stays: %s", problem)
+        self.problem = problem
 
     def _swap(self, bundle: Bundle) -> None:
         self.current = Forecaster(bundle)

@@ -14,6 +14,7 @@ import pytest
 from stages.versions import lock
 from tests.projects import Project
 from tests.serve.servers import Server
+from tests.serve.test_loading import relock
 
 SWITCHES = 20
 CLIENTS = 4
@@ -176,6 +177,24 @@ def test_what_is_broken_is_told_and_changes_nothing_else(container: Path, server
     (container / "dvc.lock").write_text(text, encoding="utf-8")
     assert wait(server, "serves image-7")["status"] == "ok"
     assert ask(server) == before
+
+
+def test_a_revision_of_another_form_is_told_and_the_next_one_is_seen(
+    container: Path, server: Server
+) -> None:
+    before = ask(server)
+    lock_file, sessions = container / "dvc.lock", container / "models/sessions.json"
+    text, whole = lock_file.read_bytes(), sessions.read_bytes()
+    sessions.write_text('{"days": []}', encoding="utf-8")
+    relock(container, "models/sessions.json")
+    told = wait(
+        server, "models/ is of a form that this server does not know (KeyError: 'sessions')"
+    )
+    assert told["status"] == "degraded"
+    assert ask(server) == before
+    sessions.write_bytes(whole)
+    lock_file.write_bytes(text)
+    assert wait(server, "serves image-7")["status"] == "ok"
 
 
 def test_models_that_go_and_come_again_are_seen(container: Path, server: Server) -> None:
