@@ -181,7 +181,7 @@ class _Exchange:
             scope["client_name"] = key and key.name
             receive = self.receiver
             if b"content-length" in headers or b"transfer-encoding" in headers:
-                self.limit = guard.admission.max_body(scope["path"], headers)
+                self.limit = guard.admission.max_body(scope, headers)
                 self.unread = True
                 receive = self.receive
             await guard.app(scope, receive, self.send)

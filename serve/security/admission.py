@@ -51,7 +51,7 @@ class Admission:
         Raises:
             ProblemError: 401, 403 or 429, it may not come in.
         """
-        path = scope["path"]
+        path = path_of(scope)
         if self._closed_to_others:
             self._check_nearness(scope, headers)
         key = self._key(headers)
@@ -62,13 +62,14 @@ class Admission:
             self._check_role(key, roles.role(path), headers)
         return key
 
-    def max_body(self, path: str, headers: Headers) -> tuple[str, int]:
+    def max_body(self, scope: Mapping[str, Any], headers: Headers) -> tuple[str, int]:
         """Bytes that the body of a request may have, after the setting that says so.
 
         Raises:
             ProblemError: 413, it is said to have more.
         """
-        arrow = path == "/batch-predict" and headers.get(b"content-type", b"").startswith(_ARROW)
+        kind = headers.get(b"content-type", b"")
+        arrow = path_of(scope) == "/batch-predict" and kind.startswith(_ARROW)
         setting, most = self._limits[arrow]
         declared = headers.get(b"content-length", b"0")
         if len(declared) > _DIGITS or int(declared) > most:
@@ -139,6 +140,13 @@ def too_large(setting: str, most: int) -> ProblemError:
         # The rest of it is not waited for.
         {"Connection": "close"},
     )
+
+
+def path_of(scope: Mapping[str, Any]) -> str:
+    """The path of a request as routes know it: `uvicorn --root-path` puts another before it."""
+    path: str = scope["path"]
+    below = path.removeprefix(scope.get("root_path", ""))
+    return below if below.startswith("/") else path
 
 
 @lru_cache(maxsize=1024)

@@ -66,6 +66,18 @@ def test_a_role_opens_what_is_its_own(
             assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+def test_roles_are_the_same_below_a_root_path(models: Path, tmp_path: Path) -> None:
+    """With `--root-path /api` uvicorn puts `/api` before the path that was asked for."""
+    app = create(Settings(root=models, var=tmp_path, keys=KEYS))
+    with TestClient(app, root_path="/api") as client:
+        assert client.get("/api/health").status_code == 200
+        assert client.get("/api/symbols", headers=bearer("predict")).status_code == 200
+        for role in ("predict", "label"):
+            assert client.get("/api/metrics", headers=bearer(role)).status_code == 403
+        assert client.get("/api/metrics", headers=bearer("admin")).status_code == 200
+        assert client.post("/api/labels", headers=bearer("predict")).status_code == 403
+
+
 def test_labels_need_the_role_of_labels(guarded: TestClient) -> None:
     refused = guarded.post("/labels", headers=bearer("predict"))
     assert refused.status_code == 403
