@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from serve import bars, problems
 from serve.direct import DirectRoute
+from serve.problems import ProblemError
 from serve.schemas import BarsRequest, Prediction, Predictions, PredictRequest, SymbolPredictions
 from serve.service import Service, ServiceDep
 from serve.times import Day
@@ -75,19 +76,48 @@ def _of_symbols() -> APIRouter:
 
         The name of a horizon is understood as well, before that of a symbol.
         """
-        forecaster = service.forecaster
-        if symbol in forecaster.bundle.models:
-            given = asked or PredictRequest()
-            return _json(await _one(service, request.scope, symbol, given.symbol, given.as_of))
-        name = forecaster.symbol(symbol, also=forecaster.bundle.models)
-        row = forecaster.row(name, asked.as_of if asked else None)
-        made = [forecaster.known(model, name, row) for model in forecaster.bundle.models.values()]
-        answers = await service.record(made, request.scope)
-        for answer in answers:
-            answer["scores"] = forecaster.bundle.models[answer["horizon"]].scores.get(name)
-        return _json(orjson.dumps({"symbol": name, "predictions": answers}))
+        return _json(await _named(service, request.scope, symbol, asked or PredictRequest()))
+
+    @routes.get("/predict/{symbol}", response_model=SymbolPredictions | Prediction)
+    async def predict_symbol_by_query(
+        service: ServiceDep,
+        request: Request,
+        symbol: str,
+        *,
+        of: Annotated[
+            str | None,
+            Query(
+                alias="symbol", min_length=1, max_length=64, description="Of a horizon's forecast."
+            ),
+        ] = None,
+        as_of: AsOfQuery = None,
+    ) -> Response:
+        """Forecast every horizon for one symbol, or one horizon by its name."""
+        asked = PredictRequest(symbol=of, as_of=as_of)
+        return _json(await _named(service, request.scope, symbol, asked))
 
     return routes
+
+
+async def _named(service: Service, scope: Scope, name: str, asked: PredictRequest) -> bytes:
+    """Answer for a name in the path: of a horizon, perhaps of a later revision, or of a symbol."""
+    forecaster = service.forecaster
+    models = forecaster.bundle.models
+    if name in models:
+        return await _one(service, scope, name, asked.symbol, asked.as_of)
+    symbol = forecaster.symbol(name, also=models)
+    if asked.symbol not in {None, symbol}:
+        raise ProblemError(
+            422,
+            f"symbol: {asked.symbol!r} is not the {symbol} of the path; leave it out",
+            "two-symbols",
+        )
+    row = forecaster.row(symbol, asked.as_of)
+    made = [forecaster.known(model, symbol, row) for model in models.values()]
+    answers = await service.record(made, scope)
+    for answer in answers:
+        answer["scores"] = models[answer["horizon"]].scores.get(symbol)
+    return orjson.dumps({"symbol": symbol, "predictions": answers})
 
 
 def _of_horizon(service: Service, horizon: str) -> list[APIRoute]:

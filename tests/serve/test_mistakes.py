@@ -76,6 +76,12 @@ def bars(models: Path) -> list[dict[str, Any]]:
             "Value error, send actual_close, actual_return or both",
         ),
         ("/labels", {"prediction_id": ID, "actual_close": 1}, 404, f"no prediction {ID}; "),
+        (
+            "/predict/IBM",
+            {"symbol": "MSFT"},
+            422,
+            "symbol: 'MSFT' is not the IBM of the path; leave it out",
+        ),
         # Days.
         ("/predict/short", {"as_of": "2013-01-01"}, 422, FUTURE),
         ("/predict/AAPL", {"as_of": "2013-01-01"}, 422, FUTURE),
@@ -217,7 +223,8 @@ def test_a_mistake_in_bars_is_named(
         ("GET", "/predictions?from=0.5", 422, "Input should be a valid datetime, such as "),
         ("GET", "/predictions?limit=0", 422, "Input should be greater than or equal to 1"),
         ("GET", "/nowhere", 404, "there is no such path; GET /openapi.json lists them"),
-        ("GET", "/predict/AAPL", 405, METHOD.format("GET", "POST")),
+        ("GET", "/predict", 405, METHOD.format("GET", "POST")),
+        ("GET", "/predict/APPL", 404, SYMBOL.format("APPL", "AAPL")),
         ("DELETE", "/predict/short", 405, METHOD.format("DELETE", "GET, POST")),
     ],
 )

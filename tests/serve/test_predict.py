@@ -1,6 +1,7 @@
 """Forecasts over HTTP: the same numbers as evaluate wrote, from each way of asking."""
 
 import re
+import time
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 from fastapi.testclient import TestClient
+
+from serve.app import create
+from serve.settings import Settings
 
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 HORIZONS = {"short": 1, "long": 63}
@@ -123,6 +127,25 @@ def test_all_horizons_of_a_symbol_come_with_what_they_are_worth(
         row = scores.filter(model="stack", symbol="IBM").row(0, named=True)
         assert each["scores"] == {name: row[name] for name in each["scores"]}
         assert each["scores"]["rows"] == row["rows"]
+
+
+def test_a_horizon_that_comes_later_is_answered_as_the_others(
+    container: Path, tmp_path: Path
+) -> None:
+    """As after a checkout: the server started without knowing of it."""
+    lock = (container / "dvc.lock").rename(container / "away")
+    with TestClient(create(Settings(root=container, var=tmp_path / "var"))) as client:
+        assert client.get("/predict/long").status_code == 503
+        lock.rename(container / "dvc.lock")
+        deadline = time.monotonic() + 10
+        while client.get("/health").status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        row = written(container, "long").filter(symbol="IBM").row(-1, named=True)
+        check(client.get("/predict/long?symbol=IBM").json(), row)
+        check(post(client, "/predict/long", {"symbol": "IBM"}), row)
+        every = client.get("/predict/IBM").json()
+        assert [each["horizon"] for each in every["predictions"]] == list(HORIZONS)
 
 
 def test_an_answer_says_all_that_is_asked_of_it(client: TestClient) -> None:
