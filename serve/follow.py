@@ -16,7 +16,7 @@ from watchfiles import Change, awatch
 from serve import revision
 from serve.bundle import Bundle
 from serve.forecast import Forecaster
-from serve.loading import BundleError, checked, load
+from serve.loading import BundleError, check_lock, checked, load, reason
 from stages.errors import StageError
 from stages.paths import MODELS
 from stages.versions import git
@@ -33,7 +33,7 @@ RETRY = 0.1
 LONGEST_RETRY = 2.0
 
 GLANCE = 1.0
-"""Seconds between looks at dvc.lock and HEAD where the system reports no changes."""
+"""Seconds between looks at dvc.lock and HEAD where the system reports no changes, and at tags."""
 
 
 class Follower:
@@ -56,7 +56,7 @@ class Follower:
         """Why what is checked out cannot be served; None while it is."""
         self._task: asyncio.Task[None] | None = None
         self._seen: tuple[object, ...] = ()
-        self._heads = _heads(root)
+        self._heads, self._tags = _heads(root), _tags(root)
 
     def look(self) -> bool:
         """Load what is checked out, if it is not what serves; whether it now serves."""
@@ -72,7 +72,7 @@ class Follower:
         except Exception as error:  # noqa: BLE001  # a form that this server does not know; it follows on
             self._refuse(
                 "models/ is of a form that this server does not know "
-                f"({type(error).__name__}: {error}); run the server of that revision"
+                f"({type(error).__name__}: {reason(error)}); run the server of that revision"
             )
             return False
         self._seen = before
@@ -102,13 +102,14 @@ class Follower:
             checked(self._root, path, md5)
         md5s = {name: model.md5 for name, model in bundle.models.items()}
         found = revision.of(self._root, text, md5s, self._named)
+        check_lock(self._root, text)
         if found != bundle.revision:
             self._swap(replace(bundle, revision=found))
         return True
 
     def _state(self) -> tuple[object, ...]:
-        """What changes with every checkout, cheap to ask for."""
-        return tuple(_stamp(path) for path in (self._root / LOCK_FILE, *self._heads))
+        """What changes with every checkout and every release, cheap to ask for."""
+        return tuple(_stamp(path) for path in (self._root / LOCK_FILE, *self._heads, *self._tags))
 
     def start(self) -> None:
         """Begin to follow, from within a running loop."""
@@ -193,6 +194,15 @@ def _heads(root: Path) -> tuple[Path, ...]:
         return ()
     found = (folder / "HEAD", folder / "logs" / "HEAD")
     return tuple(path.resolve() for path in found if path.exists())
+
+
+def _tags(root: Path) -> tuple[Path, ...]:
+    """Where git keeps the tags that releases are, shared by all checkouts of a repository."""
+    try:
+        folder = root / git.git("rev-parse", "--git-common-dir", folder=root)
+    except StageError:
+        return ()
+    return folder / "refs" / "tags", folder / "packed-refs"
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

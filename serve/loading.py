@@ -28,6 +28,8 @@ from stages.paths import LATEST, MODELS, SESSIONS
 from stages.versions import lock as locks
 from stages.versions.lock import LOCK_FILE, Lock
 
+REMEDY = "run `dvc checkout`, `dvc pull` or `dvc repro`"
+
 
 class BundleError(StageError):
     """The files of `models/` are not those of dvc.lock, or contradict each other."""
@@ -47,7 +49,7 @@ def load(root: Path, named: str = "") -> Bundle:
         text = (root / LOCK_FILE).read_bytes()
         lock = locks.parse(text)
     except (OSError, StageError) as error:
-        raise BundleError(f"{LOCK_FILE}: {_reason(error)}") from None
+        raise BundleError(f"{LOCK_FILE}: {reason(error)}") from None
     files = _Files(root, lock)
     params = _params(lock)
     models = {name: _model(name, sessions, files) for name, sessions in params.horizons.items()}
@@ -73,6 +75,7 @@ def load(root: Path, named: str = "") -> Bundle:
         files=files.read,
         loaded_at=time.time(),
     )
+    check_lock(root, text)
     _warm_up(bundle)
     return bundle
 
@@ -86,12 +89,26 @@ def checked(root: Path, path: Path, md5: str) -> bytes:
     try:
         content = (root / path).read_bytes()
     except OSError as error:
-        raise BundleError(f"{path}: {_reason(error)}; run `dvc checkout` or `dvc pull`") from None
+        raise BundleError(f"{path}: {reason(error)}; {REMEDY}") from None
     if (found := _md5(content)) != md5:
-        raise BundleError(
-            f"{path}: md5 is {found}, {LOCK_FILE} has {md5}; run `dvc checkout` or `dvc pull`"
-        )
+        raise BundleError(f"{path}: md5 is {found}, {LOCK_FILE} has {md5}; {REMEDY}")
     return content
+
+
+def check_lock(root: Path, text: bytes) -> None:
+    """See that dvc.lock is still what was read: else HEAD, read later, is of another commit.
+
+    A checkout writes dvc.lock before it moves HEAD.
+
+    Raises:
+        BundleError: it is not.
+    """
+    try:
+        same = (root / LOCK_FILE).read_bytes() == text
+    except OSError:
+        same = False
+    if not same:
+        raise BundleError(f"{LOCK_FILE}: has changed while it was read")
 
 
 class _Params(BaseModel):
@@ -160,7 +177,7 @@ class _Files:
         try:
             return pl.read_parquet(io.BytesIO(content))
         except pl.exceptions.PolarsError as error:
-            raise BundleError(f"{path}: is no Parquet ({_reason(error)})") from None
+            raise BundleError(f"{path}: is no Parquet ({reason(error)})") from None
 
 
 def _model(name: str, sessions: int, files: _Files) -> Model:
@@ -183,7 +200,7 @@ def _model(name: str, sessions: int, files: _Files) -> Model:
     try:
         session = Session(content)
     except Exception as error:  # noqa: BLE001  # onnxruntime raises classes of its own
-        raise BundleError(f"{graph}: cannot be loaded ({_reason(error)})") from None
+        raise BundleError(f"{graph}: cannot be loaded ({reason(error)})") from None
     if session.width != len(card.features):
         raise BundleError(
             f"{graph}: takes {session.width} features, {path} names {len(card.features)}"
@@ -260,7 +277,8 @@ def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What went wrong, in a line."""
     if isinstance(error, OSError):
         return (error.strerror or str(error)).lower()
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -221,7 +221,8 @@ def test_a_server_without_models_says_so_until_they_come(container: Path, tmp_pa
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.headers["retry-after"] == "1"
         assert (
-            "no such file or directory; run `dvc checkout` or `dvc pull`" in answer.json()["detail"]
+            "no such file or directory; run `dvc checkout`, `dvc pull` or `dvc repro`"
+            in answer.json()["detail"]
         )
         assert httpx2.get(f"{server.url}/health").status_code == 503
         assert httpx2.get(f"{server.url}/health/live").status_code == 200
@@ -238,9 +239,15 @@ def test_a_commit_without_other_models_renames_the_revision(
         (project.folder / "NOTES.md").write_text("more\n", encoding="utf-8")
         project.git("add", "NOTES.md")
         project.git("commit", "--quiet", "--no-verify", "--message=Notes")
-        project.git("tag", "-a", "short@v1.0.0", "-m", "a release")
         head = project.git("rev-parse", "HEAD").strip()
         wait(server, f"serves {head}")
         after = ask(server)
         assert after["predicted_return"] == before["predicted_return"]
         assert after["model"]["md5"] == before["model"]["md5"]  # type: ignore[index]
+        assert after["model"]["version"] is None  # type: ignore[index]
+        # A release changes nothing that is checked out.
+        project.git("tag", "-a", "short@v1.0.0", "-m", "a release")
+        deadline = time.monotonic() + 5
+        while ask(server)["model"]["version"] != "v1.0.0":  # type: ignore[index]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

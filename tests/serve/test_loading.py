@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from serve import revision
+from serve.follow import Follower
 from serve.loading import BundleError, load
 from serve.revision import Revision
 from stages.forecast import session
@@ -103,7 +105,8 @@ def test_a_missing_file_is_named(container: Path) -> None:
     with pytest.raises(BundleError) as caught:
         load(container)
     assert str(caught.value) == (
-        "models/long/model.onnx: no such file or directory; run `dvc checkout` or `dvc pull`"
+        "models/long/model.onnx: no such file or directory; "
+        "run `dvc checkout`, `dvc pull` or `dvc repro`"
     )
 
 
@@ -165,6 +168,29 @@ def test_a_card_of_another_horizon_is_refused(container: Path) -> None:
         BundleError, match=r"is of long over 63 sessions, dvc.lock has short over 1"
     ):
         load(container)
+
+
+def test_a_checkout_in_the_middle_of_a_look_is_seen(
+    container: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the models of one commit would bear the name of the next."""
+    real = revision.of
+
+    def of(root: Path, *given: Any) -> Revision:
+        with (root / "dvc.lock").open("a", encoding="utf-8") as lock_file:
+            lock_file.write("# of another commit\n")
+        return real(root, *given)
+
+    monkeypatch.setattr(revision, "of", of)
+    follower = Follower(container)
+    assert not follower.look()
+    assert follower.problem == "dvc.lock: has changed while it was read"
+    monkeypatch.undo()
+    assert follower.look()
+    monkeypatch.setattr(revision, "of", of)
+    # As well where only the name is looked up anew.
+    assert not follower.look()
+    assert follower.problem == "dvc.lock: has changed while it was read"
 
 
 def test_what_is_no_graph_is_refused(container: Path) -> None:
