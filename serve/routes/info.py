@@ -7,6 +7,8 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from serve import problems
+from serve.bundle import Bundle
+from serve.prediction import day
 from serve.schemas import ModelReference
 from serve.service import Service, ServiceDep
 
@@ -65,7 +67,7 @@ async def version(service: ServiceDep) -> Version:
     return Version(
         name=NAME,
         revision=bundle.revision.name,
-        models={name: _reference(service, name) for name in bundle.models},
+        models={name: _reference(bundle, name) for name in bundle.models},
         as_of=bundle.as_of,
         loaded_at=datetime.fromtimestamp(bundle.loaded_at, UTC),
         uptime_seconds=(datetime.now(UTC) - service.started_at).total_seconds(),
@@ -102,9 +104,6 @@ async def health(service: ServiceDep, response: Response) -> Health:
 async def symbols(service: ServiceDep) -> list[Symbol]:
     """The symbols that can be asked for, in the order of params.yaml."""
     bundle = service.forecaster.bundle
-    from serve.prediction import day
-
-    order = [*bundle.symbols, *(name for name in bundle.rows if name not in bundle.symbols)]
     return [
         Symbol(
             symbol=name,
@@ -112,7 +111,7 @@ async def symbols(service: ServiceDep) -> list[Symbol]:
             last=day(int(rows.days[-1])),
             close=float(rows.closes[-1]),
         )
-        for name in order
+        for name in dict.fromkeys([*bundle.symbols, *bundle.rows])
         for rows in (bundle.rows[name],)
     ]
 
@@ -120,9 +119,10 @@ async def symbols(service: ServiceDep) -> list[Symbol]:
 @routes.get("/horizons", responses=problems.documented(401, 403, 429, 503))
 async def horizons(service: ServiceDep) -> list[Horizon]:
     """The horizons that can be asked for."""
+    bundle = service.forecaster.bundle
     return [
-        Horizon(horizon=name, sessions=model.card.sessions, model=_reference(service, name))
-        for name, model in service.forecaster.bundle.models.items()
+        Horizon(horizon=name, sessions=model.card.sessions, model=_reference(bundle, name))
+        for name, model in bundle.models.items()
     ]
 
 
@@ -135,8 +135,8 @@ async def model_info(service: ServiceDep) -> dict[str, dict[str, Any]]:
     }
 
 
-def _reference(service: Service, horizon: str) -> ModelReference:
-    bundle = service.forecaster.bundle
+def _reference(bundle: Bundle, horizon: str) -> ModelReference:
+    # Of the service it must not ask: another bundle may be swapped in at any moment.
     return ModelReference(
         revision=bundle.revision.name,
         md5=bundle.models[horizon].md5,
@@ -145,12 +145,12 @@ def _reference(service: Service, horizon: str) -> ModelReference:
 
 
 def _bundle(service: Service) -> Check:
-    follower = service.follower
-    if follower.current is None:
-        return Check(status="down", detail=follower.problem or "not loaded yet")
-    name = follower.current.bundle.revision.name
-    if follower.problem is not None:
-        return Check(status="degraded", detail=f"{follower.problem}; {name} goes on serving")
+    current, problem = service.follower.current, service.follower.problem
+    if current is None:
+        return Check(status="down", detail=problem or "not loaded yet")
+    name = current.bundle.revision.name
+    if problem is not None:
+        return Check(status="degraded", detail=f"{problem}; {name} goes on serving")
     return Check(status="ok", detail=f"serves {name}")
 
 
@@ -161,9 +161,10 @@ def _log(service: Service) -> Check:
 
 def _features(service: Service) -> Check:
     """How old the newest bar is by the sessions that the revision itself could name."""
-    if service.follower.current is None:
+    current = service.follower.current
+    if current is None:
         return Check(status="down", detail="no revision is loaded")
-    bundle = service.follower.current.bundle
+    bundle = current.bundle
     today = (datetime.now(UTC).date() - date(1970, 1, 1)).days
     newest = max(int(rows.days[-1]) for rows in bundle.rows.values())
     missed = int(((bundle.sessions > newest) & (bundle.sessions < today)).sum())
