@@ -25,7 +25,11 @@ def share_metrics(working_folder: Path) -> None:
     own = folder / str(os.getppid())
     own.mkdir(parents=True, exist_ok=True)
     for found in folder.iterdir():
-        lock = os.open(found, os.O_RDONLY)
+        try:
+            lock = os.open(found, os.O_RDONLY)
+        except FileNotFoundError:
+            # Another worker has removed it just now.
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

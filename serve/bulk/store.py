@@ -136,11 +136,8 @@ class Store:
         An id begins with the milliseconds since 1970-01-01 (RFC 9562).
         """
         limit = before.timestamp() * 1000
-        return [
-            path
-            for path in sorted(self.folder.glob(f"*{SUFFIX}"))
-            if UUID(path.stem).int >> 80 < limit
-        ]
+        found = ((path, _id(path)) for path in sorted(self.folder.glob(f"*{SUFFIX}")))
+        return [path for path, name in found if name is not None and name.int >> 80 < limit]
 
     def prune(self, before: datetime) -> int:
         """Remove batches that were made before a moment; returns how many."""
@@ -148,6 +145,14 @@ class Store:
         for path in found:
             path.unlink(missing_ok=True)
         return len(found)
+
+
+def _id(path: Path) -> UUID | None:
+    """The id in the name of a file; None if somebody else has put it there."""
+    try:
+        return UUID(path.stem)
+    except ValueError:
+        return None
 
 
 def schema(path: Path) -> pa.Schema:
