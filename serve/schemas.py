@@ -157,12 +157,12 @@ class LoggedPredictions(BaseModel):
 class Bar(Strict):
     """One daily bar of the caller's own."""
 
-    date: Day
-    open: Price
-    high: Price
-    low: Price
-    close: Price
-    volume: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    date: Day = Field(examples=["2012-12-31"])
+    open: Price = Field(examples=[189.2])
+    high: Price = Field(examples=[191.93])
+    low: Price = Field(examples=[188.5])
+    close: Price = Field(examples=[191.55])
+    volume: Annotated[FiniteFloat, Field(ge=0)] = Field(0.0, examples=[7047000])
     adj_close: Price | None = Field(
         None, description="Adjusted for splits and dividends; by default the close."
     )

@@ -23,6 +23,7 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.command: tuple[str, ...] = ("-m", "serve")
         self.certificate: Path | None = None
         given = {"ROOT": str(root), "VAR": str(var), "PORT": str(self.port), "LOG_LEVEL": "warning"}
         named = {f"SERVE_{name}": value for name, value in {**given, **settings}.items()}
@@ -33,7 +34,7 @@ class Server:
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "serve"],
+                [sys.executable, *self.command],
                 cwd=Path(__file__).parents[2],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -15,6 +16,7 @@ from serve.security.exposure import ExposedError
 from serve.security.keys import Keyring, make
 from serve.settings import Settings
 from tests.projects import ROOT
+from tests.serve.servers import Server
 
 UVICORN = ("-m", "uvicorn", "serve.app:app", "--port", "0", "--host", "0.0.0.0")  # noqa: S104
 MESSAGE = (
@@ -54,6 +56,13 @@ def test_it_does_not_even_start(command: tuple[str, ...], models: Path, tmp_path
     assert done.returncode != 0
     assert done.stderr.endswith(MESSAGE)
     assert "Traceback" not in done.stderr
+
+
+def test_uvicorn_alone_serves_this_machine(models: Path, tmp_path: Path) -> None:
+    server = Server(models, tmp_path)
+    server.command = ("-m", "uvicorn", "serve.app:app", "--port", str(server.port))
+    with server:
+        assert httpx2.post(f"{server.url}/predict/short").status_code == 200
 
 
 def test_where_the_address_is_not_known_others_are_refused_one_by_one(
