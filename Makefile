@@ -109,7 +109,7 @@ lock: install ## Compile the locks anew from requirements.in and requirements-de
 	@$(PY) -m $(COMPILE) requirements.in -o $(LOCK)
 	@$(PY) -m $(COMPILE) requirements-dev.in -o $(LOCK_DEV)
 
-benchmarks: install-dev ## Measure the stages against their peers; ARGS go to the benchmarks
+benchmarks: install-dev ## Measure stages and server against their peers; ARGS go to the benchmarks
 	@$(PY) -m benchmarks $(ARGS)
 
 pictures: install-dev ## Draw the plots into docs/pictures, or those of REVS into var/pictures

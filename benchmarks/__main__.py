@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmarks that the command line names, and print their tables."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure the stages against their peers; see benchmarks/README.md.",
+        description="Measure stages and server against their peers; see benchmarks/README.md.",
         epilog="; ".join(f"{name}: {text}" for name, text in BENCHMARKS.items())
         + ". Panels are made in a temporary folder (TMPDIR), about 8 GB for 10 million bars.",
     )

@@ -14,6 +14,7 @@ import pytest
 from benchmarks import arrow, contestants, load, serving
 from benchmarks.contestants import Contestant
 from benchmarks.load import Load
+from benchmarks.serving import Memory
 from stages.forecast.session import Session
 from tests.test_benchmarks import seconds
 
@@ -34,12 +35,16 @@ def test_a_race_asks_every_contestant_and_tells_who_answered(
         assert found.requests > 0
         assert found.failures == 0
         assert 0 < found.p50 <= found.p99
-    made = serving.report(field, many, one, 1.5, (100.0, 101.0))
+    made = serving.report(field, many, one, 1.5, [Memory(20_001, 100.0), Memory(360_002, 110.0)])
     assert [row[0] for row in made.rows] == [contestant.name for contestant in field]
     ratio = seconds(made, "ours, times")[1]
     assert ratio == pytest.approx(many[0].rate / many[1].rate, abs=0.01)
     verdict = "met" if many[0].rate / many[1].rate >= 0.75 else "MISSED"
     assert made.findings[0].endswith(f"at least 0.75 required: {verdict}.")
+    assert made.findings[-1] == (
+        "Resident memory is 100 MB after 20,001 requests and 110 MB after 360,002 more; "
+        "1.10 times as much; at most 1.05 required: MISSED."
+    )
 
 
 def test_the_same_booster_is_served(model: contestants.Model) -> None:
