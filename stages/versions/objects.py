@@ -76,16 +76,39 @@ def _shared(repo: Any) -> Iterator[Any]:
     return (out for out in repo.index.outs if out.use_cache and out.can_push and out.is_in_repo)
 
 
-def refuse_unknown(outs: Iterable[tuple[str, str]], targets: Iterable[str]) -> None:
-    """Refuse paths that have nothing to do with any output.
+def spoken(repo: Any, targets: Iterable[str]) -> list[str]:
+    """Paths as DVC takes them: outputs and what lies in them, but no folder that holds outputs.
+
+    Such a folder (`models`) becomes the stages that write into it and nowhere else, for DVC looks
+    up each target anew, which takes it a second; and their outputs one by one where they do.
+
+    Args:
+        repo: DVC's view of the project.
+        targets: paths from its root.
 
     Raises:
-        VersionError: one has not.
+        VersionError: a path has nothing to do with any output.
     """
-    paths = [path for path, _ in outs]
+    makers: dict[str, list[str]] = {}
+    for out in _shared(repo):
+        makers.setdefault(_family(out.stage), []).append(revision.place(out))
+    found: list[str] = []
     for target in targets:
-        if not any(_concerned(path, (PurePosixPath(target),)) for path in paths):
+        here = PurePosixPath(target)
+        if not any(_concerned(path, (here,)) for paths in makers.values() for path in paths):
             raise VersionError(f"no output is, holds or lies in {target}; `dvc ls -R --dvc-only .`")
+        words: list[str] = []
+        for maker, paths in makers.items():
+            inside = [path for path in paths if PurePosixPath(path).is_relative_to(here)]
+            words += [maker] if maker and len(inside) == len(paths) > 1 else inside
+        found += words or [target]
+    return found
+
+
+def _family(stage: Any) -> str:
+    """The name by which DVC takes a stage and those of the same matrix, if it has one."""
+    name = getattr(stage, "name", None)
+    return name.partition("@")[0] if name and stage.path_in_repo == "dvc.yaml" else ""
 
 
 def wanted(

@@ -25,9 +25,9 @@ def push(to: Remote, targets: Sequence[str] = (), jobs: int | None = None) -> in
     Raises:
         VersionError: the remote cannot be used or written, went away, or lacks objects afterwards.
     """
-    objects.refuse_unknown(objects.outputs(to.repo), targets)
+    spoken = objects.spoken(to.repo, targets)
     faults.check(to)
-    status = _dvc(to, "push", targets, jobs)
+    status = _dvc(to, "push", spoken, jobs)
     if status:
         faults.check(to)
     asked = bucket.wanted(to, targets)
@@ -55,18 +55,17 @@ def pull(of: Remote, targets: Sequence[str] = (), jobs: int | None = None) -> in
         VersionError: the remote cannot be used, went away, lacks objects or has broken ones; the
             working tree is as it was. Or `dvc checkout` refused.
     """
-    outs = objects.outputs(of.repo)
-    objects.refuse_unknown(outs, targets)
+    spoken = objects.spoken(of.repo, targets)
     faults.check(of)
-    status = _dvc(of, "fetch", targets, jobs)
-    asked = objects.wanted(outs, [of.repo.cache.local], targets)
+    status = _dvc(of, "fetch", spoken, jobs)
+    asked = objects.wanted(objects.outputs(of.repo), [of.repo.cache.local], targets)
     absent = [item for item in asked.objects.values() if not objects.cached(of.repo, item).exists()]
     if absent:
         faults.check(of)
         raise VersionError(f"{_diagnosis(of, absent)}; the working tree is as it was")
     if status:
         raise VersionError(f"`dvc fetch` ended with {status}, see its lines above")
-    if status := _dvc(of, "checkout", targets, None):
+    if status := _dvc(of, "checkout", spoken, None):
         raise VersionError(
             f"`dvc checkout` ended with {status}: keep what it names above elsewhere, or let it go "
             "with `dvc checkout --force`"

@@ -55,6 +55,13 @@ def test_two_people_work_on_one_history(
     for entry in before.outs.values():
         assert at_hand.state(entry, ben.folder) == "same", entry.path
 
+    # A folder of outputs alone, which DVC itself takes for none.
+    (models,) = re.findall(r"`(make pull ARGS=\w+)`", TEXT)
+    ben.run("rm", "-r", ".dvc/cache", "data/raw", "models/short/model.onnx")
+    assert "objects of this revision are here" in block(ben, models)
+    assert at_hand.state(before.outs["models/short/model.onnx"], ben.folder) == "same"
+    assert not (ben.folder / "data" / "raw").exists()
+
     # Ada has her cache no more; her working tree is a whole copy.
     assert "all whole" in block(project, HEAL)
     s3.stop()
