@@ -12,9 +12,11 @@ from typing import Any
 import yaml
 
 from stages.errors import VersionError
-from stages.versions import git
+from stages.versions import git, pipeline
 
 LOCK_FILE = Path("dvc.lock")
+
+_PIPELINE = (pipeline.PIPELINE_FILE, pipeline.PARAMS_FILE)
 
 # libyaml's loader is ten times as fast; a PyYAML built without it has only the other.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -59,7 +61,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Lock:
-    """The whole of a `dvc.lock`."""
+    """A `dvc.lock`."""
 
     stages: Mapping[str, Stage]
 
@@ -103,19 +105,21 @@ def parse(text: str | bytes, name: str = str(LOCK_FILE)) -> Lock:
 
 
 def read(path: Path = LOCK_FILE) -> Lock:
-    """Read a `dvc.lock` of the working tree.
+    """Read a `dvc.lock` of the working tree, without what its pipeline no longer has.
 
     Raises:
         VersionError: the file is missing or no `dvc.lock`.
     """
     try:
-        return parse(path.read_bytes(), str(path))
+        found = parse(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise VersionError(f"{path}: no such file; run `dvc repro` first") from None
+    beside = (path.with_name(str(name)) for name in _PIPELINE)
+    return _present(found, *(file.read_bytes() if file.exists() else None for file in beside))
 
 
 def at(revision: str, folder: Path | None = None) -> Lock:
-    """Read the `dvc.lock` of a revision.
+    """Read the `dvc.lock` of a revision, without what its pipeline no longer has.
 
     Raises:
         VersionError: there is no such revision, or it has no `dvc.lock`.
@@ -123,7 +127,13 @@ def at(revision: str, folder: Path | None = None) -> Lock:
     text = git.content(revision, LOCK_FILE, folder)
     if text is None:
         raise VersionError(f"{revision} has no {LOCK_FILE}: nothing was reproduced there")
-    return parse(text, f"{LOCK_FILE} of {revision}")
+    found = parse(text, f"{LOCK_FILE} of {revision}")
+    return _present(found, *(git.content(revision, name, folder) for name in _PIPELINE))
+
+
+def _present(lock: Lock, *texts: bytes | None) -> Lock:
+    has = pipeline.names(*map(pipeline.parse, texts))
+    return Lock({name: stage for name, stage in lock.stages.items() if has(name)})
 
 
 def _stage(name: str, section: Mapping[str, Any]) -> Stage:

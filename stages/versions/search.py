@@ -5,14 +5,15 @@ would take minutes.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import yaml
 
 from stages.errors import VersionError, few
-from stages.versions import git
+from stages.versions import git, pipeline
 from stages.versions.lock import LOCK_FILE
 
 EXPERIMENTS = "refs/exps/"
@@ -56,6 +57,14 @@ class Found:
     sightings: tuple[Sighting, ...]
 
 
+class Out(NamedTuple):
+    """An output in a `dvc.lock`, and the stage that it stands below."""
+
+    stage: str
+    path: str
+    md5: str
+
+
 def search(digits: str, folder: Path | None = None) -> Found:
     """Find the commits whose `dvc.lock` has an output of this md5.
 
@@ -75,19 +84,26 @@ def search(digits: str, folder: Path | None = None) -> Found:
     commits = [*kept, *tried]
     locks = git.identify([f"{commit}:{LOCK_FILE}" for commit in commits], folder)
     made = _search(list(dict.fromkeys(filter(None, locks))), asked.encode(), folder)
-    found = {
-        commit: made[lock]
-        for commit, lock in zip(commits, locks, strict=True)
-        if lock is not None and lock in made
-    }
-    md5s = sorted({md5 for outs in found.values() for md5 in outs.values()})
+    found = _present(
+        {
+            commit: made[lock]
+            for commit, lock in zip(commits, locks, strict=True)
+            if lock is not None and lock in made
+        },
+        folder,
+    )
+    md5s = sorted({out.md5 for outs in found.values() for out in outs})
     if not md5s:
         raise VersionError(_unknown(digits, len(commits), folder))
     if len(md5s) > 1:
         raise VersionError(f"{len(md5s)} md5s begin with {digits}: {few(md5s)}; give more digits")
     described = describe(list(found), folder, experiments=set(tried))
     return Found(
-        md5s[0], tuple(Sighting(described[commit], tuple(outs)) for commit, outs in found.items())
+        md5s[0],
+        tuple(
+            Sighting(described[commit], tuple(out.path for out in outs))
+            for commit, outs in found.items()
+        ),
     )
 
 
@@ -127,8 +143,8 @@ def _commits(folder: Path | None) -> tuple[list[str], list[str]]:
     return kept, [commit for commit in every if commit not in known]
 
 
-def _search(locks: Sequence[str], digits: bytes, folder: Path | None) -> dict[str, dict[str, str]]:
-    """The outputs of this md5 in each lock that has any: their md5 by path."""
+def _search(locks: Sequence[str], digits: bytes, folder: Path | None) -> dict[str, list[Out]]:
+    """The outputs of this md5 in each lock that has any."""
     found = {}
     for start in range(0, len(locks), _AT_A_TIME):
         some = locks[start : start + _AT_A_TIME]
@@ -139,9 +155,25 @@ def _search(locks: Sequence[str], digits: bytes, folder: Path | None) -> dict[st
     return found
 
 
-def outputs(text: bytes, digits: bytes) -> dict[str, str]:
-    """The outputs whose md5 begins so, by path, from the text of a `dvc.lock` as DVC writes it."""
-    found = {}
+def _present(found: Mapping[str, list[Out]], folder: Path | None) -> dict[str, list[Out]]:
+    """Only what the pipeline of its commit still makes: DVC takes nothing out of a lock."""
+    names = (pipeline.PIPELINE_FILE, pipeline.PARAMS_FILE)
+    files = git.identify([f"{commit}:{name}" for commit in found for name in names], folder)
+    known = list(dict.fromkeys(filter(None, files)))
+    parsed: dict[str | None, Mapping[str, Any]] = {None: {}}
+    parsed |= zip(known, map(pipeline.parse, git.blobs(known, folder)), strict=True)
+    present = {}
+    for commit, *both in zip(found, files[::2], files[1::2], strict=True):
+        has = pipeline.names(*(parsed[file] for file in both))
+        outs = [out for out in found[commit] if has(out.stage)]
+        if outs:
+            present[commit] = outs
+    return present
+
+
+def outputs(text: bytes, digits: bytes) -> list[Out]:
+    """The outputs whose md5 begins so, from the text of a `dvc.lock` as DVC writes it."""
+    found = []
     digits = re.escape(digits)
     for match in re.finditer(rb"\n      md5: '?(" + digits + rb"[0-9a-f]*(?:\.dir)?)'?\n", text):
         section = max(_SECTIONS, key=lambda mark: text.rfind(mark, 0, match.start()))
@@ -149,8 +181,19 @@ def outputs(text: bytes, digits: bytes) -> dict[str, str]:
             begin = text.rfind(b"- path: ", 0, match.start())
             line = text[begin : text.index(b"\n", begin)]
             path = yaml.safe_load(line)[0]["path"]
-            found[path] = match[1].decode()
+            found.append(Out(_stage(text, begin), path, match[1].decode()))
     return found
+
+
+def _stage(text: bytes, at: int) -> str:
+    """The stage within whose entry a place of the text is."""
+    begin = at
+    while (begin := text.rfind(b"\n  ", 0, begin)) >= 0:
+        line = text[begin + 3 : text.index(b"\n", begin + 1)]
+        if not line.startswith(b" "):
+            (name,) = yaml.safe_load(line)
+            return str(name)
+    return ""
 
 
 def _unknown(digits: str, commits: int, folder: Path | None) -> str:

@@ -37,22 +37,24 @@ def here(path: str) -> tuple[Commit, Lineage, Workspace]:
     """
     head = git.commit()
     held = lock.read()
+    same = git.content(head, LOCK_FILE) == LOCK_FILE.read_bytes()
+    if same:
+        # Params and pipeline of the working tree may be ahead of what the lock was made by.
+        held = lock.at(head)
     found = trace(held, path)
-    committed = git.content(head, LOCK_FILE)
-    same = committed == LOCK_FILE.read_bytes()
     states = {entry.path: at_hand.state(entry) for entry in found.entries}
     inside = [entry for entry in found.entries if path.startswith(f"{entry.path}/")]
     if inside and states[inside[0].path] == "same" and not Path(path).exists():
         raise VersionError(f"{inside[0].path} is at hand and has no {path}")
     changes = tuple(name for name in git.changes() if name != str(LOCK_FILE))
-    workspace = Workspace(not same, not same and not _committed(found, committed), changes, states)
+    workspace = Workspace(not same, not same and not _committed(found), changes, states)
     return search.describe([head])[head], found, workspace
 
 
-def _committed(found: Lineage, text: bytes | None) -> bool:
-    """Whether a lock says the same of where a file comes from."""
+def _committed(found: Lineage) -> bool:
+    """Whether the lock of the commit says the same of where a file comes from."""
     try:
-        return text is not None and trace(lock.parse(text), found.path) == found
+        return trace(lock.at("HEAD"), found.path) == found
     except VersionError:
         return False
 

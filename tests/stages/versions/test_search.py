@@ -105,20 +105,22 @@ def test_the_text_is_read_as_the_parser_reads_it(repo_root: Path) -> None:
     held = lock.parse(text)
     assert len(held.outs) > 20
     for path, entry in held.outs.items():
-        assert search.outputs(text, entry.md5[:8].encode())[path] == entry.md5
+        maker = held.maker(path)
+        assert maker is not None
+        assert (maker.name, path, entry.md5) in search.outputs(text, entry.md5[:8].encode())
     deps = {dep.md5 for stage in held.stages.values() for dep in stage.deps}
     for md5 in deps - {entry.md5 for entry in held.outs.values()}:
-        assert search.outputs(text, md5.encode()) == {}
+        assert search.outputs(text, md5.encode()) == []
 
 
 def test_paths_and_md5s_that_yaml_quotes() -> None:
     digits = "12345678901234567890123456789012"
     name = "a: b, 'c' #d"
     entry = {"path": name, "hash": "md5", "md5": digits, "size": 1}
-    content = {"stages": {"s": {"cmd": "s", "outs": [entry]}}}
+    content = {"stages": {"1": {"cmd": "s", "outs": [entry]}}}
     text = yaml.safe_dump(content, sort_keys=False)
     assert "md5: '123" in text
-    assert search.outputs(text.encode(), b"12345678") == {name: digits}
+    assert search.outputs(text.encode(), b"12345678") == [("1", name, digits)]
 
 
 def test_thousands_of_commits_are_a_handful_of_questions_to_git(
