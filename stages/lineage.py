@@ -204,9 +204,11 @@ def show_sightings(screen: Console, found: Found) -> None:
 
 def _relative(path: str) -> str:
     """A path as `dvc.lock` writes it: from the root of the project."""
-    relative = Path(os.path.relpath(path))
+    relative = Path(os.path.relpath(path or os.curdir))
     if relative.parts[:1] in {(), ("..",)}:
-        raise StageError(f"{path}: name a file or folder within the project, run from its root")
+        raise StageError(
+            f"{path or repr(path)}: name a file or folder within the project, run from its root"
+        )
     return relative.as_posix()
 
 
@@ -218,14 +220,14 @@ def main() -> None:
     parser.add_argument("--md5")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    if (given.path is None) == (given.md5 is None) or (given.md5 and given.rev):
+    if (given.path is None) == (given.md5 is None) or (given.md5 is not None and given.rev):
         raise StageError("name a path (and --rev), or an --md5 alone; see --help")
     sightings, workspace = None, None
-    if given.md5:
+    if given.md5 is not None:
         sightings = search.search(given.md5)
         newest = sightings.sightings[0]
         commit, found = at(newest.paths[0], newest.commit.id)
-    elif given.rev:
+    elif given.rev is not None:
         commit, found = at(_relative(given.path), given.rev)
     else:
         commit, found, workspace = here(_relative(given.path))
