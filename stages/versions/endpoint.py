@@ -30,6 +30,9 @@ URL = f"s3://{BUCKET}/cache"
 PORT = 9000
 HOST = "127.0.0.1"
 
+PROCESSES = Path("/proc")
+"""Where Linux tells of its processes."""
+
 START_SECONDS = 30
 STOP_SECONDS = 10
 
@@ -97,15 +100,23 @@ def stop() -> bool:
 
 def running(server: Server) -> bool:
     """Whether the process is there, and is ours: its number may have gone to another."""
-    if server.pid is None:
-        return False
-    shown = subprocess.run(  # noqa: S603  # no shell
-        ["ps", "-ww", "-o", "stat=,command=", "-p", str(server.pid)],  # noqa: S607  # by PATH
+    return server.pid is not None and f"--addr {HOST}:{server.port}" in _command(server.pid)
+
+
+def _command(pid: int) -> str:
+    """The command line of a process; of one that has ended, nothing that matters."""
+    if (PROCESSES / "self").exists():
+        # Not every Linux has `ps`: slim images of containers leave it out.
+        try:
+            return (PROCESSES / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            return ""
+    return subprocess.run(  # noqa: S603  # no shell
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)],  # noqa: S607  # by PATH
         capture_output=True,
         text=True,
         check=False,
-    ).stdout.strip()
-    return not shown.startswith("Z") and f"--addr {HOST}:{server.port}" in shown
+    ).stdout
 
 
 def _serve(server: Server) -> "subprocess.Popen[bytes]":
