@@ -341,6 +341,14 @@ def test_a_release_pushes_what_the_remote_lacks(
     assert notes.startswith("### What changed since short@v1.0.0 (")
 
 
+def test_a_release_without_a_bucket_says_what_to_set(fresh: Project) -> None:
+    step = commands("release", "push")["Push data and models"]
+    assert fresh.run("bash", "-ec", step, check=False, REMOTE="", ENDPOINT="") == (
+        "error: no bucket is set: `make remote URL=s3://bucket/path`, in CI the variable "
+        "DVC_REMOTE_URL\n"
+    )
+
+
 @pytest.fixture
 def tiny(tmp_path: Path, remote: S3) -> Project:
     """A pipeline of one stage, with the scripts of the project and a remote."""
