@@ -44,7 +44,7 @@ experiments: install ## Compare experiments; ARGS go to `dvc exp show`, such as 
 	@$(PY) -m stages.experiments $(ARGS)
 
 search: install ## Search better params for HORIZON in TRIALS experiments (docs/experiments.md)
-	@$(PY) -m stages.search $(HORIZON) $(if $(TRIALS),--trials $(TRIALS)) $(ARGS)
+	@$(PY) -m stages.search "$(HORIZON)" $(if $(TRIALS),--trials $(TRIALS)) $(ARGS)
 
 .PHONY: remote s3 s3-stop push pull heal
 remote: install ## Point the S3 remote at URL=s3://bucket/path, with ENDPOINT=https://... if not AWS

@@ -9,46 +9,37 @@
 stages are tags of git, as GTO names them; docs/releases.md says how to work with them.
 """
 
-import argparse
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import NoReturn
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from stages.errors import VersionError
-from stages.run import log, run
+from stages.run import Parser, log, run
 from stages.versions import git, registry
 from stages.versions.registry import Promotion, Row
 
 PRODUCTION = "production"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other command here."""
-
-    def error(self, message: str) -> NoReturn:
-        raise VersionError(f"{message}; see --help")
-
-
-def _arguments(given: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(prog="python -m stages.release", add_help=False)
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
-    register = commands.add_parser("register", add_help=False)
+def _arguments(given: Sequence[str]) -> Namespace:
+    parser = Parser(prog="python -m stages.release")
+    commands = parser.add_subparsers(dest="command", required=True)
+    register = commands.add_parser("register")
     register.add_argument("horizon")
     register.add_argument("--bump", default="minor", choices=("major", "minor", "patch"))
-    promote = commands.add_parser("promote", add_help=False)
+    promote = commands.add_parser("promote")
     promote.add_argument("horizon")
     promote.add_argument("version")
     promote.add_argument("--stage", default=PRODUCTION)
-    rollback = commands.add_parser("rollback", add_help=False)
+    rollback = commands.add_parser("rollback")
     rollback.add_argument("horizon")
     rollback.add_argument("--stage", default=PRODUCTION)
-    versions = commands.add_parser("versions", add_help=False)
+    versions = commands.add_parser("versions")
     versions.add_argument("--json", action="store_true")
     return parser.parse_args(given)
 

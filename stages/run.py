@@ -17,7 +17,10 @@ log = logging.getLogger("stages")
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; a `StageError` becomes one line on stderr and exit status 1."""
+    """Run a stage's `main`; a `StageError`, or Ctrl-C, becomes one line on stderr.
+
+    The exit status is then 1, and 130 after Ctrl-C.
+    """
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(f"{sys.modules['__main__'].__doc__}\n")
         return
@@ -38,6 +41,9 @@ def run(main: Callable[[], None]) -> None:
     except StageError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted\n")
+        raise SystemExit(130) from None
 
 
 def arguments(*names: str) -> list[str]:

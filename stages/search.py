@@ -11,9 +11,9 @@ A study belongs to a commit, a horizon and a seed; on another commit a new one b
 it, and the same command goes on where it stopped.
 """
 
-import argparse
 import signal
 import sys
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, NoReturn
 
@@ -23,8 +23,8 @@ from rich.table import Table
 from tqdm import tqdm
 
 from stages import params
-from stages.errors import ParamsError, StageError, VersionError
-from stages.run import log, run
+from stages.errors import ParamsError, VersionError
+from stages.run import Parser, log, run
 from stages.tuning import experiment, space
 from stages.tuning.experiment import OBJECTIVE, Outcome
 from stages.tuning.journal import Journal
@@ -83,13 +83,8 @@ def verdict(study: Study, done: Sequence[Tried], now: float | None) -> list[str]
     ]
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise StageError(f"{message}; see --help")
-
-
-def _arguments() -> argparse.Namespace:
-    parser = _Parser(add_help=False)
+def _arguments() -> Namespace:
+    parser = Parser(prog="python -m stages.search")
     parser.add_argument("horizon")
     parser.add_argument("--trials", type=_count, default=20)
     parser.add_argument("--seed", type=_count, default=0)
@@ -98,7 +93,7 @@ def _arguments() -> argparse.Namespace:
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}")
+        raise ArgumentTypeError(f"must be a whole number, got {text!r}")
     return int(text)
 
 
