@@ -45,6 +45,7 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> Report:
         peers = contestants.peers()
         field = [
             contestants.ours(model, work),
+            contestants.anew(model, work),
             contestants.empty(),
             contestants.mlflow(model, work, peers),
             contestants.mlserver(model, work, peers),
@@ -160,7 +161,8 @@ def report(
     findings = [
         f"{contestant.name}: ours answers {many[0].rate / crowd.rate:.2f} times as many; "
         f"{required(many[0].rate / crowd.rate, BOUNDS[contestant.name], at_least=True)}."
-        for contestant, crowd in zip(field[1:], many[1:], strict=True)
+        for contestant, crowd in zip(field, many, strict=True)
+        if contestant.name in BOUNDS
     ]
     findings += [
         f"Two workers answer {two:.2f} times as many as one; the clients take part of both cores.",
