@@ -1,16 +1,19 @@
 """What all tests share: where the project is, and a machine that they cannot leave marks on."""
 
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
-from tests.projects import Project, checkout
+from tests.projects import Project, checkout, copied
 from tests.s3 import S3
+
+Once = Callable[[str, Callable[[Path], None]], Path]
 
 # The same examples on every run and machine, however slow; `explore` looks for new ones.
 settings.register_profile(
@@ -51,34 +54,57 @@ def _own_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh checkout after `dvc repro`; what it printed is in `.dvc/tmp/repro.log`.
-
-    Made once for all workers; tests take a copy.
-    """
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a project once for all workers; tests take copies of it."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    folder = shared / "reproduced"
-    with FileLock(f"{folder}.lock"):
-        if not (folder / ".done").exists():
-            # What an attempt that failed has left would hide why it failed.
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            project = checkout(folder)
-            log = project.dvc("repro")
-            (folder / ".dvc" / "tmp" / "repro.log").write_text(log, encoding="utf-8")
-            (folder / ".git" / "info" / "exclude").write_text(".done\n", encoding="utf-8")
-            (folder / ".done").touch()
-    return folder
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(f"{folder}.lock"):
+            if not done.exists():
+                # What an attempt that failed has left would hide why it failed.
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def reproduced(once: Once) -> Path:
+    """A fresh checkout after `dvc repro`; what it printed is in `.dvc/tmp/repro.log`."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        log = checkout(folder).dvc("repro")
+        (folder / ".dvc" / "tmp" / "repro.log").write_text(log, encoding="utf-8")
+
+    return once("reproduced", make)
 
 
 @pytest.fixture
 def project(reproduced: Path, tmp_path: Path) -> Project:
     """A copy of the reproduced project, for one test to change."""
-    folder = tmp_path / "project"
-    shutil.copytree(reproduced, folder, symlinks=True)
-    return Project(folder)
+    return copied(reproduced, tmp_path / "project")
+
+
+@pytest.fixture
+def quick(reproduced: Path, once: Once, tmp_path: Path) -> Project:
+    """The same with the baselines and ridge alone, for what is not about models."""
+
+    def make(folder: Path) -> None:
+        project = copied(reproduced, folder)
+        path = folder / "params.yaml"
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(r"\n  random_forest:\n.*?(?=\n\n)", "", text, count=1, flags=re.DOTALL)
+        path.write_text(text, encoding="utf-8")
+        project.dvc("repro")
+        project.git("commit", "--quiet", "--no-verify", "--all", "--message=Few models")
+
+    return copied(once("quick", make), tmp_path / "project")
 
 
 @pytest.fixture

@@ -68,3 +68,9 @@ def checkout(folder: Path) -> Project:
     project.git("add", "--all")
     project.git("commit", "--quiet", "--no-verify", "--message=The project")
     return project
+
+
+def copied(made: Path, folder: Path) -> Project:
+    """A copy of a project, its DVC cache and all."""
+    shutil.copytree(made, folder, symlinks=True)
+    return Project(folder)

@@ -46,7 +46,8 @@ def test_the_first_command_prints_what_the_readme_shows(project: Project, tmp_pa
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("block", EVERYDAY, ids=[block.split("\n")[0] for block in EVERYDAY])
-def test_everyday_commands_work(project: Project, block: str) -> None:
+def test_everyday_commands_work(quick: Project, block: str) -> None:
+    project = quick
     if "localhost:8000" in block:
         with served(project) as port:
             printed = project.run("bash", "-euc", block.replace(":8000", f":{port}"))

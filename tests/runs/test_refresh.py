@@ -41,19 +41,9 @@ def another_volume(file: Path) -> None:
     tables.write(bars.with_columns(other.alias("volume")), file)
 
 
-def smaller(project: Project) -> None:
-    """One horizon and one candidate beside the baselines: a third of the time, the same way."""
-    params = project.folder / "params.yaml"
-    text = params.read_text(encoding="utf-8").replace("\n  long: 63", "")
-    text = re.sub(r"\n  random_forest:\n.*?(?=\n\n)", "", text, count=1, flags=re.DOTALL)
-    params.write_text(text, encoding="utf-8")
-    project.dvc("repro")
-    project.git("commit", "--quiet", "--no-verify", "--all", "--message=A smaller pipeline")
-
-
 @pytest.mark.timeout(900)
-def test_a_refresh_from_the_first_try_to_the_commit(project: Project) -> None:
-    smaller(project)
+def test_a_refresh_from_the_first_try_to_the_commit(quick: Project) -> None:
+    project = quick
     before = content(project)
     was = json.loads(before["metrics/short.json"])["mae"]
 

@@ -12,7 +12,7 @@ from tests.projects import Project
 
 pytestmark = pytest.mark.slow
 
-MODELS = ("zero", "mean", "ridge", "random_forest", "xgboost", "lightgbm")
+MODELS = ("zero", "mean", "ridge")
 
 
 def ran(log: str) -> set[str]:
@@ -37,17 +37,17 @@ def test_a_fresh_checkout_makes_the_bytes_that_are_in_the_lock(reproduced: Path)
     assert "Data and pipelines are up to date" in project.dvc("status")
 
 
-def test_nothing_to_do_runs_nothing(project: Project) -> None:
-    assert ran(project.dvc("repro")) == set()
+def test_nothing_to_do_runs_nothing(quick: Project) -> None:
+    assert ran(quick.dvc("repro")) == set()
 
 
-def test_another_average_reruns_features_and_what_follows(project: Project) -> None:
-    project.set("  - 21\n  ema:", "  - 21\n  - 50\n  ema:")
-    log = project.dvc("repro")
+def test_another_average_reruns_features_and_what_follows(quick: Project) -> None:
+    quick.set("  - 21\n  ema:", "  - 21\n  - 50\n  ema:")
+    log = quick.dvc("repro")
     assert {"ingest", "clean"} <= skipped(log)
     assert {"features", "validate", "latest", "dataset@short", "dataset@long"} <= ran(log)
     assert {"ingest", "clean"}.isdisjoint(ran(log))
-    card = json.loads((project.folder / "models/short/card.json").read_text(encoding="utf-8"))
+    card = json.loads((quick.folder / "models/short/card.json").read_text(encoding="utf-8"))
     assert "dist_sma_50" in card["features"]
 
 
@@ -62,34 +62,34 @@ def test_another_param_of_one_model_retrains_that_model_only(project: Project) -
     }
 
 
-def test_another_horizon_leaves_the_first_alone(project: Project) -> None:
-    project.set("  long: 63", "  long: 21")
-    log = project.dvc("repro")
+def test_another_horizon_leaves_the_first_alone(quick: Project) -> None:
+    quick.set("  long: 63", "  long: 21")
+    log = quick.dvc("repro")
     assert {"dataset@short", *(f"train@short-{name}" for name in MODELS)} <= skipped(log)
     assert {"dataset@long", *(f"train@long-{name}" for name in MODELS)} <= ran(log)
 
 
-def test_a_new_horizon_is_one_line(project: Project) -> None:
-    project.set("  long: 63", "  long: 63\n  week: 5")
-    log = project.dvc("repro")
+def test_a_new_horizon_is_one_line(quick: Project) -> None:
+    quick.set("  long: 63", "  long: 63\n  week: 5")
+    log = quick.dvc("repro")
     assert {"dataset@week", "evaluate@week"} <= ran(log)
     assert {"dataset@short", "dataset@long"} <= skipped(log)
-    assert (project.folder / "models/week/model.onnx").exists()
+    assert (quick.folder / "models/week/model.onnx").exists()
 
 
-def test_an_earlier_session_is_a_param(project: Project) -> None:
-    project.set("as_of: '2012-12-31'", "as_of: '2012-12-28'")
-    project.dvc("repro")
-    card = json.loads((project.folder / "models/short/card.json").read_text(encoding="utf-8"))
+def test_an_earlier_session_is_a_param(quick: Project) -> None:
+    quick.set("as_of: '2012-12-31'", "as_of: '2012-12-28'")
+    quick.dvc("repro")
+    card = json.loads((quick.folder / "models/short/card.json").read_text(encoding="utf-8"))
     assert card["as_of"] == "2012-12-28"
 
 
-def test_wrong_params_stop_before_anything_is_touched(project: Project) -> None:
-    before = digests(project.folder / "data")
-    project.set("  sma:\n  - 7\n", "  sma:\n  - 0\n")
-    log = project.dvc("repro", check=False)
+def test_wrong_params_stop_before_anything_is_touched(quick: Project) -> None:
+    before = digests(quick.folder / "data")
+    quick.set("  sma:\n  - 7\n", "  sma:\n  - 0\n")
+    log = quick.dvc("repro", check=False)
     assert "error: features.sma: windows must be positive integers, got [0, 21]" in log
-    assert digests(project.folder / "data") == before
+    assert digests(quick.folder / "data") == before
 
 
 KILL_WITHIN_WRITE = """
@@ -109,7 +109,7 @@ if sys.argv[:1] == ["-m"] and "{stage}" in sys.orig_argv:
 
 @pytest.mark.parametrize("stage", ["clean", "features", "dataset", "train"])
 def test_a_killed_stage_leaves_the_former_outputs_whole(
-    project: Project, tmp_path: Path, stage: str
+    quick: Project, tmp_path: Path, stage: str
 ) -> None:
     change = {
         "clean": ("  fill_limit: 0", "  fill_limit: 1"),
@@ -117,16 +117,16 @@ def test_a_killed_stage_leaves_the_former_outputs_whole(
         "dataset": ("test_share: 0.2", "test_share: 0.3"),
         "train": ("    alpha: 1.0", "    alpha: 2.0"),
     }[stage]
-    project.set(*change)
-    before = {name: digests(project.folder / name) for name in ("data", "models", "metrics")}
+    quick.set(*change)
+    before = {name: digests(quick.folder / name) for name in ("data", "models", "metrics")}
     (tmp_path / "sitecustomize.py").write_text(
         KILL_WITHIN_WRITE.replace("{stage}", f"stages.{stage}"), encoding="utf-8"
     )
 
-    log = project.dvc("repro", check=False, PYTHONPATH=f"{tmp_path}:{project.folder}")
+    log = quick.dvc("repro", check=False, PYTHONPATH=f"{tmp_path}:{quick.folder}")
 
     assert "failed to reproduce" in log
-    after = {name: digests(project.folder / name) for name in ("data", "models", "metrics")}
+    after = {name: digests(quick.folder / name) for name in ("data", "models", "metrics")}
     partial = {name for files in after.values() for name in files if ".partial" in name}
     whole = {
         name: {path: md5 for path, md5 in files.items() if path not in partial}
@@ -138,9 +138,9 @@ def test_a_killed_stage_leaves_the_former_outputs_whole(
             if path not in made_before_the_kill.get(name, ()):
                 assert whole[name][path] == md5, path
 
-    project.dvc("repro")
-    assert "Data and pipelines are up to date" in project.dvc("status")
-    assert not list(project.folder.rglob("*.partial"))
+    quick.dvc("repro")
+    assert "Data and pipelines are up to date" in quick.dvc("status")
+    assert not list(quick.folder.rglob("*.partial"))
 
 
 def test_paths_of_the_stages_are_those_of_the_pipeline(reproduced: Path) -> None:
