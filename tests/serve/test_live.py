@@ -162,8 +162,13 @@ async def settled() -> None:
     await asyncio.sleep(2 * live.REFRESH)
 
 
-def texts(reader: live.Reader) -> list[Any]:
-    return [json.loads(reader.messages.get_nowait()) for _ in range(reader.messages.qsize())]
+async def told(reader: live.Reader, number: int) -> list[Any]:
+    """What a reader has been told, once there is as much of it."""
+    async with asyncio.timeout(30):
+        found = [json.loads(await reader.messages.get()) for _ in range(number)]
+    await settled()
+    assert reader.messages.empty()
+    return found
 
 
 def test_one_feed_hears_another_and_says_what_was_lost(
@@ -181,18 +186,16 @@ def test_one_feed_hears_another_and_says_what_was_lost(
             assert one.heard
             assert other.heard
             one.publish("prediction", {"id": "a"}, {"id": "b"})
-            await settled()
-            assert [message["data"]["id"] for message in texts(reader)] == ["a", "b"]
+            assert [message["data"]["id"] for message in await told(reader, 2)] == ["a", "b"]
             # More than the kernel holds at a time.
             one.publish("prediction", *({"id": f"{place:0>1000}"} for place in range(4000)))
-            await settled()
-            assert [int(message["data"]["id"]) for message in texts(reader)] == list(range(4000))
+            heard = await told(reader, 4000)
+            assert [int(message["data"]["id"]) for message in heard] == list(range(4000))
             # More than may wait.
             one.publish("prediction", *({"id": "x"} for _ in range(5001)))
             await settled()
             one.publish("prediction", {"id": "c"})
-            await settled()
-            lost, last = texts(reader)
+            lost, last = await told(reader, 2)
             assert lost == {"type": "lost", "data": {"count": 5001}}
             assert last["data"]["id"] == "c"
         await settled()
