@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import StageError, VersionError, few
-from stages.versions import faults, objects
+from stages.versions import faults, heal, objects
 from stages.versions import remote as remotes
 from stages.versions import revision as revisions
+from stages.versions.remote import Remote
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def ensure(revision: str, folder: Path | None = None) -> Sent:
             in it nor in the local cache. Nothing that is there is touched.
     """
     outs = _outs(revision, folder)
-    with _repo(folder) as repo, _store(repo) as remote:
+    with _repo(folder) as repo, _store(repo) as (remote, s3):
         cache = repo.cache.local
         asked = objects.wanted(outs, (cache, remote))
         there = set(remote.oids_exist(list(asked.objects)))
@@ -53,7 +54,11 @@ def ensure(revision: str, folder: Path | None = None) -> Sent:
                 f"here; `git checkout {revision}` and `dvc push` where it was made, or `dvc repro` "
                 "there and push"
             )
-        _push(cache, remote, {oid: item.name for oid, item in lacking.items()}, where)
+        if s3 is None:
+            _push(cache, remote, {oid: item.name for oid, item in lacking.items()}, where)
+        else:
+            # DVC would wait without an end for a server that says nothing.
+            heal.write(s3, lacking.values())
     return Sent(where, len(asked.objects), len(lacking))
 
 
@@ -122,8 +127,11 @@ def _repo(folder: Path | None) -> Iterator[Any]:
 
 
 @contextmanager
-def _store(repo: Any) -> Iterator[Any]:
-    """DVC's object store in the default remote; what keeps it from being used, in one line."""
+def _store(repo: Any) -> Iterator[tuple[Any, Remote | None]]:
+    """DVC's object store in the default remote, which is also given by itself where it is an S3.
+
+    What keeps it from being used is told in one line.
+    """
     name = repo.config["core"].get("remote")
     if name is None:
         raise VersionError(
@@ -135,10 +143,10 @@ def _store(repo: Any) -> Iterator[Any]:
         there = remotes.of(repo)
         faults.check(there)
         with faults.explaining(there):
-            yield there.objects
+            yield there.objects, there
         return
     try:
-        yield repo.cloud.get_remote_odb(command="push")
+        yield repo.cloud.get_remote_odb(command="push"), None
     except StageError:
         raise
     except Exception as error:  # noqa: BLE001  # each file system raises its own

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages.errors import VersionError
-from stages.versions import bucket, faults, heal, patience, remote, transfer
+from stages.versions import bucket, completeness, faults, heal, patience, remote, transfer
 from stages.versions.objects import Object
 from tests.narrow import LARGE, SMALL, Narrow
 from tests.s3 import S3
@@ -50,8 +50,9 @@ def test_a_server_that_hangs_is_given_up(
     s3.kill()
 
 
-def test_a_healing_is_not_hung_by_its_server(
-    tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("does", ["heal", "promote"])
+def test_what_writes_is_not_hung_by_its_server(
+    tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch, does: str
 ) -> None:
     first = Narrow.make(tmp_path / "first", LARGE)
     first.point(s3)
@@ -71,6 +72,9 @@ def test_a_healing_is_not_hung_by_its_server(
         remote.opened() as there,
     ):
         started = time.monotonic()
-        heal.heal(there)
+        if does == "heal":
+            heal.heal(there)
+        else:
+            completeness.ensure("HEAD")
     assert time.monotonic() - started < 30
     s3.kill()
