@@ -129,7 +129,10 @@ class Follower:
             while True:
                 settled = self.problem is None
                 try:
-                    await asyncio.wait_for(changed.wait(), GLANCE if settled else pause)
+                    # `wait_for` of Python 3.11 forgets that it was cancelled if what it waits for
+                    # comes at the same moment, as at a start that ends at once.
+                    async with asyncio.timeout(GLANCE if settled else pause):
+                        await changed.wait()
                 except TimeoutError:
                     if settled and self._state() == self._seen:
                         continue

@@ -1,6 +1,8 @@
 """Settings: what is wrong is said in one line that names the variable; the page lists them all."""
 
+import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +88,20 @@ def test_help_and_mistakes_end_the_command_in_one_line() -> None:
     assert (
         lonely.stderr == "error: SERVE_TLS_KEY: there is no SERVE_TLS_CERTIFICATE that it is of\n"
     )
+
+
+def test_a_port_that_is_taken_ends_the_start(models: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        given = {"ROOT": models, "VAR": tmp_path, "PORT": taken.getsockname()[1]}
+        done = subprocess.run(
+            [sys.executable, "-m", "serve"],
+            cwd=ROOT,
+            env={**os.environ, **{f"SERVE_{name}": str(value) for name, value in given.items()}},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert done.returncode != 0
+    assert "address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
