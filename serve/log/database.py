@@ -13,6 +13,7 @@ from uuid_utils import uuid7
 
 from serve.log import migrate
 from serve.log.commit import reason
+from serve.log.engine import was_replaced
 from serve.log.schema import Row, moment, prediction_logs
 
 COLUMNS = tuple(prediction_logs.columns.keys())
@@ -126,6 +127,9 @@ class Database:
         return getattr(driver, "broken", False) and not getattr(driver, "overdue", False)
 
     def _cursor(self) -> Any:
+        if self._connection is not None and was_replaced(self._connection.info):
+            self.close()
+            self._verified = False
         if self._connection is None:
             if not self._verified:
                 migrate.ensure(self._engine)

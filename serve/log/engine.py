@@ -1,15 +1,16 @@
 """Connections to the prediction log, SQLite in WAL mode or PostgreSQL, with bounds on all waits."""
 
+import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
 
 from serve.log.commit import reason
 from stages.errors import StageError
@@ -20,6 +21,7 @@ STATEMENTS = 128
 READERS = 4
 """Connections for reading that one process opens at most."""
 
+_FILE = "file"
 _PAUSE = 0.01
 _OPERATIONS = 10_000
 
@@ -101,7 +103,7 @@ def _sqlite(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:
         connect_args={"timeout": timeout, "cached_statements": STATEMENTS},
     )
 
-    def set_up(connection: sqlite3.Connection, _: Any) -> None:
+    def set_up(connection: sqlite3.Connection, record: Any) -> None:
         # SQLAlchemy, not sqlite3, says when a transaction begins.
         connection.isolation_level = None
         _use_wal(connection, timeout)
@@ -110,6 +112,11 @@ def _sqlite(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:
         connection.execute("PRAGMA foreign_keys = ON")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
+        record.info[_FILE] = (url.database, _identity(url.database))
+
+    def check_out(_: Any, record: Any, __: Any) -> None:
+        if was_replaced(record.info):
+            raise DisconnectionError("the file has been removed or replaced")
 
     def begin(connection: Any) -> None:
         # Two readers that both become writers cannot wait for each other.
@@ -121,8 +128,29 @@ def _sqlite(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:
             )
 
     event.listen(engine, "connect", set_up)
+    event.listen(engine, "checkout", check_out)
     event.listen(engine, "begin", begin)
     return engine
+
+
+def was_replaced(info: Mapping[str, Any]) -> bool:
+    """Whether the file of a connection is no more the one at its path.
+
+    SQLite would go on with a file that has no name any more, and lose all at the end.
+
+    Args:
+        info: of the connection, as the pool keeps it.
+    """
+    path, identity = info.get(_FILE, (None, None))
+    return bool(_identity(path) != identity)
+
+
+def _identity(path: str | None) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path or "")  # noqa: PTH116  # on the way of every commit
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:

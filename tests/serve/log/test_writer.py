@@ -183,6 +183,27 @@ def test_a_sqlite_that_another_has_locked_is_away_until_it_lets_go(tmp_path: Pat
     engine.dispose()
 
 
+def test_a_file_that_was_removed_is_made_anew(tmp_path: Path) -> None:
+    """Else answers would go into a file without a name, and be lost at the end."""
+    engine = opened(f"sqlite:///{tmp_path / 'log.db'}")
+
+    async def run() -> None:
+        async with writing(engine, tmp_path) as writer:
+            await writer.append([row()])
+            assert len(ids(engine)) == 1
+            for suffix in ("", "-wal", "-shm"):
+                (tmp_path / f"log.db{suffix}").unlink(missing_ok=True)
+            made = row()
+            assert await writer.append([made]) == "database"
+            assert ids(engine) == [made["id"]]
+            with sqlite3.connect(tmp_path / "log.db") as other:
+                assert other.execute("SELECT id FROM prediction_logs").fetchall() == [(made["id"],)]
+            other.close()
+
+    asyncio.run(run())
+    engine.dispose()
+
+
 def opened(url: str) -> sa.Engine:
     from serve.log import migrate
 
