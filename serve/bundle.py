@@ -120,5 +120,5 @@ class Bundle:
 
         None where the exchange's calendar ends before it.
         """
-        index = int(np.searchsorted(self.sessions, day, side="right")) + sessions - 1
+        index = int(self.sessions.searchsorted(day, side="right")) + sessions - 1
         return int(self.sessions[index]) if index < len(self.sessions) else None

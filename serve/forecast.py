@@ -1,6 +1,7 @@
 """Forecasts of a bundle: from which row, what the graph says, for which session."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -149,7 +150,7 @@ class Forecaster:
         """Run a model once on rows that are complete, and whose symbols it knows."""
         indices = [symbol_index(model, row.symbol) for row in rows]
         found = model.session(
-            np.stack([row.features for row in rows]),
+            np.array([row.features for row in rows], np.float32),
             np.array([[row.scale] for row in rows], np.float32),
             np.array([[index or 0] for index in indices], np.int64),
         )
@@ -188,7 +189,7 @@ def check_complete(model: Model, row: Row) -> None:
     Raises:
         ProblemError: 422, naming the first such features.
     """
-    if np.isfinite(row.features).all() and np.isfinite(row.scale):
+    if math.isfinite(row.scale) and np.isfinite(row.features).all():
         return
     names = np.array([*model.card.features, model.card.scale])
     missing = names[~np.isfinite(np.append(row.features, np.float32(row.scale)))]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-_EPOCH = date(1970, 1, 1)
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ def as_json(names: Sequence[str], values: npt.NDArray[np.float32]) -> str:
 
 def day(number: int) -> date:
     """A date from days since 1970-01-01."""
-    return _EPOCH + timedelta(days=number)
+    return date.fromordinal(_EPOCH + number)
 
 
 def days_since_epoch(value: date) -> int:
     """Days since 1970-01-01."""
-    return (value - _EPOCH).days
+    return value.toordinal() - _EPOCH

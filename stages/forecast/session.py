@@ -38,6 +38,7 @@ class Session:
         self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         given = {entry.name: entry.shape for entry in self._session.get_inputs()}
         self.inputs = tuple(given)
+        self._outputs = [entry.name for entry in self._session.get_outputs()]
         self.width: int = given[INPUT][1]
 
     def __call__(
@@ -49,12 +50,17 @@ class Session:
         """Run the graph on rows, a block at a time; returns its outputs, (rows,) each."""
         given: dict[str, Any] = {INPUT: features, SCALE: scale, SYMBOL: symbol}
         inputs = {name: given[name] for name in self.inputs}
-        names = [entry.name for entry in self._session.get_outputs()]
-        blocks = [
-            self._session.run(
-                names, {name: value[start : start + BLOCK] for name, value in inputs.items()}
-            )
-            for start in range(0, max(1, len(features)), BLOCK)
-        ]
-        columns = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        return {name: values.reshape(-1) for name, values in zip(names, columns, strict=True)}
+        if len(features) <= BLOCK:
+            columns = self._session.run(self._outputs, inputs)
+        else:
+            blocks = [
+                self._session.run(
+                    self._outputs,
+                    {name: value[start : start + BLOCK] for name, value in inputs.items()},
+                )
+                for start in range(0, len(features), BLOCK)
+            ]
+            columns = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+        return {
+            name: values.reshape(-1) for name, values in zip(self._outputs, columns, strict=True)
+        }
