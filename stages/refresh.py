@@ -11,16 +11,16 @@ new state, and how to go back. docs/data.md says more.
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from datetime import date
 
 import polars as pl
 from rich.console import Console
 from rich.text import Text
 
 from stages import console, differences, ingest, params, report, tables
-from stages.bars import revisions
+from stages.bars import calendars, revisions
 from stages.errors import StageError, VersionError
-from stages.params import PARAMS_FILE
+from stages.params import PARAMS_FILE, DataParams, Params
 from stages.paths import METRICS, RAW
 from stages.run import Parser, run
 from stages.versions import as_of, compared, git, lock
@@ -110,11 +110,31 @@ def revised() -> pl.DataFrame | None:
     return pl.read_csv(ingest.REVISIONS, schema=dict(revisions.REVISION))
 
 
-def show(screen: Console, horizons: Mapping[str, int], day: str) -> None:
+def behind(data: DataParams, newest: date) -> str | None:
+    """That the source has no bars of the last sessions, or None; `newest` is of its newest bar."""
+    if newest >= data.as_of:
+        return None
+    days = calendars.sessions(data.calendar, newest, data.as_of, data.extra_sessions).days
+    missing = int((days > (newest - date(1970, 1, 1)).days).sum())
+    if not missing:
+        return None
+    return (
+        f"{data.source} has no bars of the last {missing:,} sessions up to {data.as_of}: "
+        f"the newest is of {newest}. Refresh to that day, or again when they have come."
+    )
+
+
+def show(screen: Console, settings: Params) -> None:
     """Print what differs from the last commit, and how to keep it."""
+    horizons, day = settings.horizons, settings.data.as_of
     names = list(horizons)
+    present = compared.present(names)
     screen.print()
-    differences.show(screen, compared.committed(names), compared.present(names))
+    differences.show(screen, compared.committed(names), present)
+    late = behind(settings.data, date.fromisoformat(max(present.newest.values())))
+    if late is not None:
+        screen.print()
+        screen.print(Text(late, style="bold"))
     found = revised()
     if found is not None:
         screen.print()
@@ -152,7 +172,7 @@ def main() -> None:
         )
     if any(f"{name}/".startswith((f"{PARAMS_FILE}/", f"{LOCK_FILE}/")) for name in git.changes()):
         settings = params.load()
-        console.page(lambda screen: show(screen, settings.horizons, given.day))
+        console.page(lambda screen: show(screen, settings))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stages import tables
+from stages import params, refresh, tables
 from tests.projects import ROOT, Project
 
 pytestmark = pytest.mark.slow
@@ -106,6 +106,26 @@ def test_a_refresh_from_the_first_try_to_the_commit(quick: Project) -> None:
     assert whole.endswith("Nothing to do: data.as_of is 2013-02-28, and all of it is reproduced.\n")
     assert content(project) == after
     assert "Data and pipelines are up to date" in project.dvc("status")
+
+
+@pytest.mark.parametrize(
+    ("newest", "as_of", "told"),
+    [
+        (date(2013, 3, 1), date(2013, 3, 1), None),
+        # A weekend has no bars.
+        (date(2013, 3, 1), date(2013, 3, 3), None),
+        (
+            date(2013, 3, 1),
+            date(2013, 3, 5),
+            "sample has no bars of the last 2 sessions up to 2013-03-05: "
+            "the newest is of 2013-03-01.",
+        ),
+    ],
+)
+def test_sessions_without_bars_are_told(newest: date, as_of: date, told: str | None) -> None:
+    data = params.load(ROOT / "params.yaml").data.model_copy(update={"as_of": as_of})
+    found = refresh.behind(data, newest)
+    assert (found or "").split(" Refresh")[0] == (told or "")
 
 
 def test_ctrl_c_ends_in_order(fresh: Project) -> None:
