@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.projects import ROOT, Project
+from tests.s3 import S3
 
 TEXT = (ROOT / "docs" / "merging.md").read_text(encoding="utf-8")
 MERGE, LISTED, FINISH, THEIRS, GONE, OURS = re.findall(
@@ -93,8 +94,10 @@ class Clone(Project):
 
 
 @pytest.fixture
-def clones(tmp_path: Path) -> tuple[Clone, Clone]:
-    """Two clones in the same state, with a git and a DVC remote."""
+def clones(tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> tuple[Clone, Clone]:
+    """Two clones in the same state, with a git remote and one on S3, verified as in the project."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
     first = tmp_path / "first"
     first.mkdir()
     for name, text in {"dvc.yaml": PIPELINE, "make.py": MAKE}.items():
@@ -106,7 +109,9 @@ def clones(tmp_path: Path) -> tuple[Clone, Clone]:
     one.git("init", "--quiet", "--initial-branch=main")
     one.git("remote", "add", "origin", "../team.git")
     one.dvc("init", "--quiet")
-    one.dvc("remote", "add", "--quiet", "--default", "team", "../team.dvc")
+    one.dvc("remote", "add", "--quiet", "--default", "team", f"s3://{s3.bucket}/team")
+    one.dvc("remote", "modify", "--quiet", "team", "endpointurl", s3.url)
+    one.dvc("remote", "modify", "--quiet", "team", "verify", "true")
     one.dvc("repro", "--quiet")
     one.git("add", "--all")
     author = ("-c", "user.name=Tests", "-c", "user.email=tests@example.org")
