@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -124,17 +124,6 @@ def ours(model: Model, work: Path, workers: int = 1) -> Contestant:
         f"/predict/{HORIZON}",
         {"symbol": "AAPL"},
         settings,
-    )
-
-
-def anew(model: Model, work: Path) -> Contestant:
-    """The same server, which computes each forecast anew instead of remembering it."""
-    folder = work / "anew"
-    folder.mkdir()
-    return replace(
-        ours(model, folder),
-        name="the same, computed anew each time",
-        command=[sys.executable, "-m", "benchmarks.anew"],
     )
 
 

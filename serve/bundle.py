@@ -1,6 +1,7 @@
 """A bundle: everything that answers of one revision come from, ready in memory."""
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -98,7 +99,7 @@ class Bundle:
     rows: Mapping[str, Rows]
     bars: pl.DataFrame
     market: Mapping[str, pl.DataFrame]
-    sessions: npt.NDArray[np.int32]
+    sessions: Sequence[int]
     features: FeatureParams
     symbols: tuple[str, ...]
     files: Mapping[Path, str]
@@ -120,5 +121,5 @@ class Bundle:
 
         None where the exchange's calendar ends before it.
         """
-        index = int(self.sessions.searchsorted(day, side="right")) + sessions - 1
-        return int(self.sessions[index]) if index < len(self.sessions) else None
+        index = bisect_right(self.sessions, day) + sessions - 1
+        return self.sessions[index] if index < len(self.sessions) else None

@@ -1,5 +1,6 @@
 """Forecasts of a bundle: from which row, what the graph says, for which session."""
 
+import asyncio
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,13 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from serve import prediction
 from serve.bundle import Bundle, Model
-from serve.prediction import Forecast, as_json, day, days_since_epoch
+from serve.prediction import Forecast, as_json, day, days_since_epoch, iso
 from serve.problems import ProblemError
 from stages.errors import few
-
-_REMEMBERED = 100_000
-"""Forecasts that are kept: the same row gives the same forecast."""
+from stages.forecast.session import FORECAST_OUTPUTS
 
 
 class Row(NamedTuple):
@@ -39,12 +39,15 @@ class Row(NamedTuple):
     source: str = "latest"
 
 
+_Waiting = tuple[Row, asyncio.Future[Forecast]]
+
+
 @dataclass
 class Forecaster:
-    """Forecasts from the rows of a bundle, each computed once."""
+    """Forecasts from the rows of a bundle."""
 
     bundle: Bundle
-    _known: dict[tuple[str, str, int], Forecast] = field(default_factory=dict)
+    _waiting: dict[str, list[_Waiting]] = field(default_factory=dict)
 
     def model(self, horizon: str) -> Model:
         """The model of a horizon.
@@ -111,19 +114,40 @@ class Forecaster:
             )
         return found
 
-    def known(self, model: Model, symbol: str, row: int) -> Forecast:
-        """The forecast from a row that `row` found.
+    async def soon(self, model: Model, row: Row) -> Forecast:
+        """As `one`, together with all rows that are asked for in the same turn of the loop.
 
-        Raises:
-            ProblemError: 422, the symbol has too few bars there, or no model.
+        A call of a model costs more than a row of it, and requests come in bursts: the log makes
+        many durable at once, and their callers ask again.
         """
-        key = (model.name, symbol, row)
-        found = self._known.get(key)
-        if found is None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            found = self._known[key] = self.one(model, self.kept(model, symbol, row))
-        return found
+        loop = asyncio.get_running_loop()
+        waiting = self._waiting.setdefault(model.name, [])
+        if not waiting:
+            loop.call_soon(self._run, model)
+        future: asyncio.Future[Forecast] = loop.create_future()
+        waiting.append((row, future))
+        return await future
+
+    def _run(self, model: Model) -> None:
+        # Who has gone, or whose time was over, waits no more.
+        waiting = [each for each in self._waiting.pop(model.name) if not each[1].done()]
+        if waiting:
+            self._answer(model, waiting)
+
+    def _answer(self, model: Model, waiting: Sequence[_Waiting]) -> None:
+        try:
+            made = self.many(model, [row for row, _ in waiting])
+        except Exception as error:  # noqa: BLE001  # is raised where it was asked for
+            if isinstance(error, ProblemError) and len(waiting) > 1:
+                # One row is refused; the others shall have their answers.
+                for each in waiting:
+                    self._answer(model, [each])
+            else:
+                for _, future in waiting:
+                    future.set_exception(error)
+        else:
+            for (_, future), forecast in zip(waiting, made, strict=True):
+                future.set_result(forecast)
 
     def kept(self, model: Model, symbol: str, row: int) -> Row:
         """What the bundle keeps of a bar that `row` found."""
@@ -142,45 +166,59 @@ class Forecaster:
         Raises:
             ProblemError: 422, a feature is not known there, or the symbol has no model.
         """
-        check_complete(model, row)
-        symbol_index(model, row.symbol)
         return self.many(model, [row])[0]
 
     def many(self, model: Model, rows: Sequence[Row]) -> list[Forecast]:
-        """Run a model once on rows that are complete, and whose symbols it knows."""
+        """Run a model once on rows.
+
+        Raises:
+            ProblemError: 422, of some row a feature is not known, or its symbol has no model.
+        """
+        features = np.array([row.features for row in rows], np.float32)
+        scales = np.array([[row.scale] for row in rows], np.float32)
+        if not (np.isfinite(features).all() and np.isfinite(scales).all()):
+            for row in rows:
+                check_complete(model, row)
         indices = [symbol_index(model, row.symbol) for row in rows]
-        found = model.session(
-            np.array([row.features for row in rows], np.float32),
-            np.array([[row.scale] for row in rows], np.float32),
-            np.array([[index or 0] for index in indices], np.int64),
-        )
-        values = (found[name].tolist() for name in ("return", "lower", "upper", "probability"))
-        made = []
-        for row, index, *outputs in zip(rows, indices, *values, strict=True):
-            target = None if row.bar is None else self.bundle.target(row.bar, model.card.sessions)
-            made.append(
-                Forecast(
-                    symbol=row.symbol,
-                    horizon=model.name,
-                    sessions=model.card.sessions,
-                    as_of=None if row.bar is None else day(row.bar),
-                    target_date=None if target is None else day(target),
-                    last_close=row.close,
-                    predicted_return=outputs[0],
-                    lower=outputs[1],
-                    upper=outputs[2],
-                    level=model.card.interval.level,
-                    probability=outputs[3],
-                    revision=self.bundle.revision.name,
-                    model_md5=model.md5,
-                    model_version=self.bundle.revision.versions.get(model.name),
-                    inputs=as_json(model.card.features, row.features),
-                    scale=row.scale,
-                    symbol_index=index,
-                    source=row.source,
-                )
+        symbols = np.array([[index or 0] for index in indices], np.int64)
+        found = model.session(features, scales, symbols)
+        values = [found[name].tolist() for name in FORECAST_OUTPUTS]
+        inputs = as_json(model.card.features, features)
+        sessions = model.card.sessions
+        same = {
+            "horizon": model.name,
+            "sessions": sessions,
+            "level": model.card.interval.level,
+            "revision": self.bundle.revision.name,
+            "model_md5": model.md5,
+            "model_version": self.bundle.revision.versions.get(model.name),
+        }
+        return [
+            prediction.forecast(
+                {
+                    **same,
+                    "source": row.source,
+                    "symbol": row.symbol,
+                    "as_of": None if row.bar is None else iso(row.bar),
+                    "target_date": self._target(row.bar, sessions),
+                    "last_close": row.close,
+                    "predicted_return": expected,
+                    "lower": lower,
+                    "upper": upper,
+                    "probability": probability,
+                    "inputs": given,
+                    "scale": row.scale,
+                    "symbol_index": index,
+                }
             )
-        return made
+            for row, index, given, expected, lower, upper, probability in zip(
+                rows, indices, inputs, *values, strict=True
+            )
+        ]
+
+    def _target(self, bar: int | None, sessions: int) -> str | None:
+        found = None if bar is None else self.bundle.target(bar, sessions)
+        return None if found is None else iso(found)
 
 
 def check_complete(model: Model, row: Row) -> None:

@@ -69,7 +69,7 @@ def load(root: Path, named: str = "") -> Bundle:
         market={
             name: market.filter(pl.col("symbol") == name).select(contract) for name in params.market
         },
-        sessions=np.array(sessions, dtype="datetime64[D]").astype(np.int32),
+        sessions=np.array(sessions, dtype="datetime64[D]").astype(np.int32).tolist(),
         features=params.features,
         symbols=tuple(name for name in params.symbols if name in rows) or tuple(rows),
         files=files.read,

@@ -1,9 +1,9 @@
 """A forecast as a value: what its caller is told, and what the prediction log keeps of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,110 +13,91 @@ import orjson
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """What one model says of one row.
 
+    Most forecasts are asked for again and again: both forms are made once.
+
     Attributes:
-        revision: whose model it was.
-        inputs: the features by name, as JSON; a float32 in its shortest decimal form.
-        scale: recent volatility, by which the interval is scaled.
-        symbol_index: the symbol's place in a graph with one model per symbol.
-        source: of the inputs: `latest` (a bar of the revision), `bars` (the caller's own) or
-            `rows` (the caller's features, whose bar and close may be unknown).
+        logged: by column of `prediction_logs`, without what is each row's own; days are text.
+        told: in the shape of `schemas.Prediction`, without what is each answer's own.
     """
 
-    symbol: str
-    horizon: str
-    sessions: int
-    as_of: date | None
-    target_date: date | None
-    last_close: float | None
-    predicted_return: float
-    lower: float
-    upper: float
-    level: float
-    probability: float
-    revision: str
-    model_md5: str
-    model_version: str | None
-    inputs: str
-    scale: float
-    symbol_index: int | None
-    source: str = "latest"
+    logged: Mapping[str, Any]
+    told: Mapping[str, Any]
 
     def answer(self, identifier: str, created_at: str) -> dict[str, Any]:
         """In the shape of `schemas.Prediction`, but for `logged_to`."""
         return {"id": identifier, **self.told, "created_at": created_at}
 
-    # Most forecasts are asked for again and again; what is the same each time is made once.
 
-    @cached_property
-    def told(self) -> dict[str, Any]:
-        """In the shape of `schemas.Prediction`, without what is each answer's own."""
-        close = self.last_close
-
-        def at(change: float) -> float | None:
-            return None if close is None else close * (1 + change)
-
-        return {
-            "symbol": self.symbol,
-            "horizon": self.horizon,
-            "sessions": self.sessions,
-            "as_of": self.as_of,
-            "target_date": self.target_date,
+def forecast(logged: Mapping[str, Any]) -> Forecast:
+    """A forecast from what the prediction log keeps of it."""
+    close = logged["last_close"]
+    expected, lower, upper = logged["predicted_return"], logged["lower"], logged["upper"]
+    return Forecast(
+        logged,
+        {
+            "symbol": logged["symbol"],
+            "horizon": logged["horizon"],
+            "sessions": logged["sessions"],
+            "as_of": logged["as_of"],
+            "target_date": logged["target_date"],
             "last_close": close,
-            "predicted_return": self.predicted_return,
-            "predicted_close": at(self.predicted_return),
-            "probability_of_rise": self.probability,
+            "predicted_return": expected,
+            "predicted_close": None if close is None else close * (1 + expected),
+            "probability_of_rise": logged["probability"],
             "interval": {
-                "level": self.level,
-                "lower_return": self.lower,
-                "upper_return": self.upper,
-                "lower_close": at(self.lower),
-                "upper_close": at(self.upper),
+                "level": logged["level"],
+                "lower_return": lower,
+                "upper_return": upper,
+                "lower_close": None if close is None else close * (1 + lower),
+                "upper_close": None if close is None else close * (1 + upper),
             },
             "model": {
-                "revision": self.revision,
-                "md5": self.model_md5,
-                "version": self.model_version,
+                "revision": logged["revision"],
+                "md5": logged["model_md5"],
+                "version": logged["model_version"],
             },
-        }
-
-    @cached_property
-    def logged(self) -> dict[str, Any]:
-        """By column of the prediction log, without what is each row's own."""
-        return {
-            "source": self.source,
-            "symbol": self.symbol,
-            "horizon": self.horizon,
-            "sessions": self.sessions,
-            "as_of": self.as_of and self.as_of.isoformat(),
-            "target_date": self.target_date and self.target_date.isoformat(),
-            "last_close": self.last_close,
-            "predicted_return": self.predicted_return,
-            "lower": self.lower,
-            "upper": self.upper,
-            "level": self.level,
-            "probability": self.probability,
-            "revision": self.revision,
-            "model_md5": self.model_md5,
-            "model_version": self.model_version,
-            "inputs": self.inputs,
-            "scale": self.scale,
-            "symbol_index": self.symbol_index,
-        }
+        },
+    )
 
 
-def as_json(names: Sequence[str], values: npt.NDArray[np.float32]) -> str:
-    """Features by name, exactly: a float32 in the shortest form that gives it back."""
-    content = dict(zip(names, values, strict=True))
-    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+def as_json(names: Sequence[str], rows: npt.NDArray[np.float32]) -> list[str]:
+    """Features by name, an object a row: a float32 in the shortest form that gives it back.
+
+    Args:
+        names: of the features.
+        rows: their values, (rows, features); finite.
+    """
+    parts = [*_keys(tuple(names)), "}"]
+    lists = orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    made = []
+    for values in lists[2:-2].split("],["):
+        parts[1:-1:2] = values.split(",")
+        made.append("".join(parts))
+    return made
+
+
+@lru_cache(64)
+def _keys(names: tuple[str, ...]) -> list[str]:
+    """What stands before each value, and after it a place for the value."""
+    parts = [""] * (2 * len(names))
+    parts[0::2] = [f",{orjson.dumps(name).decode()}:" for name in names]
+    parts[0] = "{" + parts[0][1:]
+    return parts
 
 
 def day(number: int) -> date:
     """A date from days since 1970-01-01."""
     return date.fromordinal(_EPOCH + number)
+
+
+@lru_cache(65_536)
+def iso(number: int) -> str:
+    """A day as text, `2012-12-31`, from days since 1970-01-01."""
+    return day(number).isoformat()
 
 
 def days_since_epoch(value: date) -> int:

@@ -144,7 +144,7 @@ class Service:
         for answer in answers:
             answer["logged_to"] = place
         for made in forecasts:
-            self.metrics.predicted(made.horizon, made.model_md5)
+            self.metrics.predicted(made.logged["horizon"], made.logged["model_md5"])
         if self.live.heard:
             self.live.publish("prediction", *answers)
         return answers

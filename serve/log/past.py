@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from serve.log.schema import first_id, label_store, prediction_logs, written
-from serve.prediction import Forecast
+from serve.prediction import forecast
 from serve.problems import ProblemError
 from serve.schemas import LabelRequest
 
@@ -19,7 +19,6 @@ _COLUMNS = (
     *prediction_logs.columns,
     *(column.label(_LABEL[column.name]) for column in label_store.columns),
 )
-_FORECAST = tuple(Forecast.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
@@ -150,10 +149,9 @@ def _row(connection: Connection, identifier: str) -> RowMapping:
 
 def _answer(row: RowMapping) -> dict[str, Any]:
     """A row in the shape of `schemas.LoggedPrediction`."""
-    made = Forecast(**{name: row[name] for name in _FORECAST})
     has_label = row["label_created_at"] is not None
     return {
-        **made.answer(row["id"], written(row["created_at"])),
+        **forecast(dict(row)).answer(row["id"], written(row["created_at"])),
         "logged_to": "database",
         "source": row["source"],
         "client": row["client"],

@@ -1,5 +1,6 @@
 """What runs, whether it is well, and what can be asked of it."""
 
+from bisect import bisect_left, bisect_right
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
@@ -167,8 +168,8 @@ def _features(service: Service) -> Check:
     bundle = current.bundle
     today = (datetime.now(UTC).date() - date(1970, 1, 1)).days
     newest = max(int(rows.days[-1]) for rows in bundle.rows.values())
-    missed = int(((bundle.sessions > newest) & (bundle.sessions < today)).sum())
-    if missed == 0:
+    missed = bisect_left(bundle.sessions, today) - bisect_right(bundle.sessions, newest)
+    if missed <= 0:
         return Check(status="ok", detail=f"the newest bar is of {bundle.as_of}")
     return Check(
         status="degraded",

@@ -32,7 +32,7 @@ async def _one(
     forecaster = service.forecaster
     model = forecaster.model(horizon)
     name = forecaster.symbol(symbol)
-    made = forecaster.known(model, name, forecaster.row(name, as_of))
+    made = await forecaster.soon(model, forecaster.kept(model, name, forecaster.row(name, as_of)))
     (answer,) = await service.record([made], scope)
     return orjson.dumps(answer)
 
@@ -113,7 +113,10 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
             "two-symbols",
         )
     row = forecaster.row(symbol, asked.as_of)
-    made = [forecaster.known(model, symbol, row) for model in models.values()]
+    made = [
+        await forecaster.soon(model, forecaster.kept(model, symbol, row))
+        for model in models.values()
+    ]
     answers = await service.record(made, scope)
     for answer in answers:
         answer["scores"] = models[answer["horizon"]].scores.get(symbol)

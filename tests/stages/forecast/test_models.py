@@ -152,6 +152,19 @@ def test_the_graph_predicts_what_the_model_predicts(
     assert apart(fitted[kind], data.x) < 1e-7
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_graph_answers_a_row_alike_in_any_number_of_rows(
+    kind: str, data: Dataset, fitted: dict[str, Fitted]
+) -> None:
+    # The server computes together what is asked for at once, and a replay computes it alone.
+    served = Session(fitted[kind].to_onnx())
+    rows = data.x[:600]
+    alone = b"".join(served(row[None])["return"].tobytes() for row in rows)
+    for size in (2, 3, 7, 11, 32, 64, 101, 600):
+        parts = [served(rows[start : start + size]) for start in range(0, len(rows), size)]
+        assert b"".join(part["return"].tobytes() for part in parts) == alone, size
+
+
 @pytest.mark.parametrize("kind", TREES)
 @pytest.mark.parametrize("beside", [0, -1, 1], ids=["at", "below", "above"])
 def test_rows_at_a_threshold_take_the_same_side(
