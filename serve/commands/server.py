@@ -33,6 +33,7 @@ def run(settings: Settings, _: argparse.Namespace) -> None:
         access_log=False,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
+        proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=math.ceil(settings.request_timeout),
