@@ -35,6 +35,7 @@ class Admission:
     def __init__(self, settings: Settings, keyring: Keyring) -> None:
         self.keyring = keyring
         self._closed_to_others = not (keyring.required or settings.allow_open)
+        self._origins = frozenset(origin.encode() for origin in settings.cors_origins)
         self._limits = {
             False: ("SERVE_MAX_BODY", settings.max_body),
             True: ("SERVE_MAX_ARROW_BODY", settings.max_arrow_body),
@@ -85,6 +86,16 @@ class Admission:
         if host and host != server[0] and not is_local(host):
             raise ProblemError(
                 403, f"without API keys this server answers to localhost only; {REMEDY}", "host"
+            )
+        # A picture or a form in it may ask as well; browsers say so (Fetch Metadata, W3C).
+        if headers.get(b"sec-fetch-site") == b"cross-site" and self._origins.isdisjoint(
+            {headers.get(b"origin"), b"*"}
+        ):
+            raise ProblemError(
+                403,
+                "a page of another site asked for this; open the address itself, or name the site "
+                "in SERVE_CORS_ORIGINS",
+                "cross-site",
             )
 
     def _key(self, headers: Headers) -> Key | None:

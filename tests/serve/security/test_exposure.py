@@ -83,3 +83,22 @@ def test_where_the_address_is_not_known_others_are_refused_one_by_one(
         # A page whose name was made to point to this machine.
         rebound = client.get("/predict/short", headers={"Host": "evil.example"})
         assert rebound.json()["type"] == "/problems/host"
+
+
+def test_a_page_of_another_site_adds_nothing_to_the_log(models: Path, tmp_path: Path) -> None:
+    desk = "https://desk.example.org"
+    settings = Settings(root=models, var=tmp_path, cors_origins=(desk,))
+    with TestClient(create(settings), base_url="http://127.0.0.1:8000") as client:
+
+        def ask(site: str, **headers: str) -> httpx2.Response:
+            return client.get("/predict/short", headers={"Sec-Fetch-Site": site, **headers})
+
+        picture = ask("cross-site", **{"Sec-Fetch-Mode": "no-cors"})
+        assert picture.status_code == 403
+        assert picture.json()["type"] == "/problems/cross-site"
+        assert ask("cross-site", Origin="https://evil.example").status_code == 403
+        assert client.get("/predictions").json()["predictions"] == []
+        # The user's own doing, a page of this machine, and one that may.
+        assert ask("none").status_code == 200
+        assert ask("same-site").status_code == 200
+        assert ask("cross-site", Origin=desk).status_code == 200
