@@ -44,7 +44,7 @@ async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast
             source="bars",
         )
 
-    return [forecaster.one(model, row(model)) for model in models]
+    return [await forecaster.soon(model, row(model)) for model in models]
 
 
 def checked(symbol: str, bars: list[Bar]) -> pl.DataFrame:

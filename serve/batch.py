@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 
 from serve.bundle import Model
-from serve.forecast import Forecaster, Row, check_complete, nearest, symbol_index
+from serve.forecast import Forecaster, Row, check, nearest
 from serve.prediction import Forecast
 from serve.problems import ProblemError
 from serve.schemas import BatchRequest, BatchRow
@@ -47,8 +47,7 @@ def forecasts(forecaster: Forecaster, asked: BatchRequest, limit: int) -> list[F
     for place, given in enumerate(asked.rows):
         try:
             row = _row(forecaster, model, given)
-            check_complete(model, row)
-            symbol_index(model, row.symbol)
+            check(model, row)
         except ProblemError as problem:
             mistakes.append(f"rows.{place}: {problem.detail}")
         else:

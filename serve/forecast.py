@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from serve import prediction
 from serve.bundle import Bundle, Model
 from serve.prediction import Forecast, as_json, day, days_since_epoch, iso
 from serve.problems import ProblemError
@@ -28,7 +27,8 @@ class Row(NamedTuple):
         close: its close, as traded; None if it is not known.
         features: float32, (features,), in the order of the card.
         scale: recent volatility.
-        source: as `Forecast.source`.
+        source: of the features: `latest` (a bar of the revision), `bars` (the caller's own) or
+            `rows` (the caller's features, whose bar and close may be unknown).
     """
 
     symbol: str
@@ -115,11 +115,15 @@ class Forecaster:
         return found
 
     async def soon(self, model: Model, row: Row) -> Forecast:
-        """As `one`, together with all rows that are asked for in the same turn of the loop.
+        """Run a model on a row, together with all that are asked for in this turn of the loop.
 
         A call of a model costs more than a row of it, and requests come in bursts: the log makes
         many durable at once, and their callers ask again.
+
+        Raises:
+            ProblemError: 422, a feature is not known there, or the symbol has no model.
         """
+        check(model, row)
         loop = asyncio.get_running_loop()
         waiting = self._waiting.setdefault(model.name, [])
         if not waiting:
@@ -131,20 +135,13 @@ class Forecaster:
     def _run(self, model: Model) -> None:
         # Who has gone, or whose time was over, waits no more.
         waiting = [each for each in self._waiting.pop(model.name) if not each[1].done()]
-        if waiting:
-            self._answer(model, waiting)
-
-    def _answer(self, model: Model, waiting: Sequence[_Waiting]) -> None:
+        if not waiting:
+            return
         try:
             made = self.many(model, [row for row, _ in waiting])
         except Exception as error:  # noqa: BLE001  # is raised where it was asked for
-            if isinstance(error, ProblemError) and len(waiting) > 1:
-                # One row is refused; the others shall have their answers.
-                for each in waiting:
-                    self._answer(model, [each])
-            else:
-                for _, future in waiting:
-                    future.set_exception(error)
+            for _, future in waiting:
+                future.set_exception(error)
         else:
             for (_, future), forecast in zip(waiting, made, strict=True):
                 future.set_result(forecast)
@@ -160,25 +157,10 @@ class Forecaster:
             scale=float(rows.scales[model.name][row]),
         )
 
-    def one(self, model: Model, row: Row) -> Forecast:
-        """Run a model on one row.
-
-        Raises:
-            ProblemError: 422, a feature is not known there, or the symbol has no model.
-        """
-        return self.many(model, [row])[0]
-
     def many(self, model: Model, rows: Sequence[Row]) -> list[Forecast]:
-        """Run a model once on rows.
-
-        Raises:
-            ProblemError: 422, of some row a feature is not known, or its symbol has no model.
-        """
+        """Run a model once on rows that `check` lets pass."""
         features = np.array([row.features for row in rows], np.float32)
         scales = np.array([[row.scale] for row in rows], np.float32)
-        if not (np.isfinite(features).all() and np.isfinite(scales).all()):
-            for row in rows:
-                check_complete(model, row)
         indices = [symbol_index(model, row.symbol) for row in rows]
         symbols = np.array([[index or 0] for index in indices], np.int64)
         found = model.session(features, scales, symbols)
@@ -194,23 +176,21 @@ class Forecaster:
             "model_version": self.bundle.revision.versions.get(model.name),
         }
         return [
-            prediction.forecast(
-                {
-                    **same,
-                    "source": row.source,
-                    "symbol": row.symbol,
-                    "as_of": None if row.bar is None else iso(row.bar),
-                    "target_date": self._target(row.bar, sessions),
-                    "last_close": row.close,
-                    "predicted_return": expected,
-                    "lower": lower,
-                    "upper": upper,
-                    "probability": probability,
-                    "inputs": given,
-                    "scale": row.scale,
-                    "symbol_index": index,
-                }
-            )
+            {
+                **same,
+                "source": row.source,
+                "symbol": row.symbol,
+                "as_of": None if row.bar is None else iso(row.bar),
+                "target_date": self._target(row.bar, sessions),
+                "last_close": row.close,
+                "predicted_return": expected,
+                "lower": lower,
+                "upper": upper,
+                "probability": probability,
+                "inputs": given,
+                "scale": row.scale,
+                "symbol_index": index,
+            }
             for row, index, given, expected, lower, upper, probability in zip(
                 rows, indices, inputs, *values, strict=True
             )
@@ -221,12 +201,14 @@ class Forecaster:
         return None if found is None else iso(found)
 
 
-def check_complete(model: Model, row: Row) -> None:
-    """Refuse a row with a feature that is not known.
+def check(model: Model, row: Row) -> None:
+    """Refuse what a model cannot be run on.
 
     Raises:
-        ProblemError: 422, naming the first such features.
+        ProblemError: 422, the symbol has no model, or features are not known, of which the first
+            are named.
     """
+    symbol_index(model, row.symbol)
     if math.isfinite(row.scale) and np.isfinite(row.features).all():
         return
     names = np.array([*model.card.features, model.card.scale])

@@ -1,7 +1,6 @@
 """A forecast as a value: what its caller is told, and what the prediction log keeps of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -13,55 +12,40 @@ import orjson
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What one model says of one row.
-
-    Most forecasts are asked for again and again: both forms are made once.
-
-    Attributes:
-        logged: by column of `prediction_logs`, without what is each row's own; days are text.
-        told: in the shape of `schemas.Prediction`, without what is each answer's own.
-    """
-
-    logged: Mapping[str, Any]
-    told: Mapping[str, Any]
-
-    def answer(self, identifier: str, created_at: str) -> dict[str, Any]:
-        """In the shape of `schemas.Prediction`, but for `logged_to`."""
-        return {"id": identifier, **self.told, "created_at": created_at}
+Forecast = Mapping[str, Any]
+"""What one model says of one row: by column of `prediction_logs`, but for the id, when it was made
+and who asked."""
 
 
-def forecast(logged: Mapping[str, Any]) -> Forecast:
-    """A forecast from what the prediction log keeps of it."""
-    close = logged["last_close"]
-    expected, lower, upper = logged["predicted_return"], logged["lower"], logged["upper"]
-    return Forecast(
-        logged,
-        {
-            "symbol": logged["symbol"],
-            "horizon": logged["horizon"],
-            "sessions": logged["sessions"],
-            "as_of": logged["as_of"],
-            "target_date": logged["target_date"],
-            "last_close": close,
-            "predicted_return": expected,
-            "predicted_close": None if close is None else close * (1 + expected),
-            "probability_of_rise": logged["probability"],
-            "interval": {
-                "level": logged["level"],
-                "lower_return": lower,
-                "upper_return": upper,
-                "lower_close": None if close is None else close * (1 + lower),
-                "upper_close": None if close is None else close * (1 + upper),
-            },
-            "model": {
-                "revision": logged["revision"],
-                "md5": logged["model_md5"],
-                "version": logged["model_version"],
-            },
+def answer(forecast: Forecast, identifier: str, created_at: str) -> dict[str, Any]:
+    """A forecast in the shape of `schemas.Prediction`, but for `logged_to`."""
+    close = forecast["last_close"]
+    expected, lower, upper = forecast["predicted_return"], forecast["lower"], forecast["upper"]
+    return {
+        "id": identifier,
+        "symbol": forecast["symbol"],
+        "horizon": forecast["horizon"],
+        "sessions": forecast["sessions"],
+        "as_of": forecast["as_of"],
+        "target_date": forecast["target_date"],
+        "last_close": close,
+        "predicted_return": expected,
+        "predicted_close": None if close is None else close * (1 + expected),
+        "probability_of_rise": forecast["probability"],
+        "interval": {
+            "level": forecast["level"],
+            "lower_return": lower,
+            "upper_return": upper,
+            "lower_close": None if close is None else close * (1 + lower),
+            "upper_close": None if close is None else close * (1 + upper),
         },
-    )
+        "model": {
+            "revision": forecast["revision"],
+            "md5": forecast["model_md5"],
+            "version": forecast["model_version"],
+        },
+        "created_at": created_at,
+    }
 
 
 def as_json(names: Sequence[str], rows: npt.NDArray[np.float32]) -> list[str]:

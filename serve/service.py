@@ -21,7 +21,7 @@ from serve.log.commit import LogDownError, LogRefusedError
 from serve.log.engine import READERS, connect
 from serve.log.schema import Row, moment, written
 from serve.log.writer import LogWriter
-from serve.prediction import Forecast
+from serve.prediction import Forecast, answer
 from serve.problems import ProblemError
 from serve.security.keys import Keyring, KeysError
 from serve.settings import Settings
@@ -131,8 +131,8 @@ class Service:
         answers, rows = [], []
         for made in forecasts:
             identifier = str(uuid7())
-            answers.append(made.answer(identifier, created_at))
-            rows.append({"id": identifier, **own, **made.logged})
+            answers.append(answer(made, identifier, created_at))
+            rows.append({"id": identifier, **own, **made})
         try:
             place = await self.writer.append(rows)
         except LogDownError as error:
@@ -141,10 +141,10 @@ class Service:
             raise ProblemError(
                 422, f"the prediction log refuses this: {error}", "log-refused"
             ) from None
-        for answer in answers:
-            answer["logged_to"] = place
+        for told in answers:
+            told["logged_to"] = place
         for made in forecasts:
-            self.metrics.predicted(made.logged["horizon"], made.logged["model_md5"])
+            self.metrics.predicted(made["horizon"], made["model_md5"])
         if self.live.heard:
             self.live.publish("prediction", *answers)
         return answers

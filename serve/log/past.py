@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from serve.log.schema import first_id, label_store, prediction_logs, written
-from serve.prediction import forecast
+from serve.prediction import answer
 from serve.problems import ProblemError
 from serve.schemas import LabelRequest
 
@@ -151,7 +151,7 @@ def _answer(row: RowMapping) -> dict[str, Any]:
     """A row in the shape of `schemas.LoggedPrediction`."""
     has_label = row["label_created_at"] is not None
     return {
-        **forecast(dict(row)).answer(row["id"], written(row["created_at"])),
+        **answer(dict(row), row["id"], written(row["created_at"])),
         "logged_to": "database",
         "source": row["source"],
         "client": row["client"],

@@ -93,8 +93,8 @@ class Admission:
         ):
             raise ProblemError(
                 403,
-                "a page of another site asked for this; open the address itself, or name the site "
-                "in SERVE_CORS_ORIGINS",
+                "a page of another site asked for this; open the address yourself, or let the "
+                "page's scripts ask (SERVE_CORS_ORIGINS)",
                 "cross-site",
             )
 

@@ -38,11 +38,11 @@ def test_what_is_asked_for_at_once_is_computed_at_once_and_bit_for_bit_the_same(
     model = forecaster.model(horizon)
     newest = forecaster.row("IBM", None)
     asked = range(newest - BARS + 1, newest + 1)
-    alone = [forecaster.one(model, forecaster.kept(model, "IBM", row)) for row in asked]
+    rows = [forecaster.kept(model, "IBM", row) for row in asked]
+    alone = [forecaster.many(model, [row])[0] for row in rows]
     calls = Calls(forecaster, monkeypatch)
 
     async def scenario() -> None:
-        rows = [forecaster.kept(model, "IBM", row) for row in asked]
         assert await asyncio.gather(*(forecaster.soon(model, row) for row in rows)) == alone
 
     asyncio.run(scenario())
@@ -61,7 +61,7 @@ def test_who_has_gone_is_left_out(forecaster: Forecaster, monkeypatch: pytest.Mo
         both[0].cancel()
         gone, made = await asyncio.gather(*both, return_exceptions=True)
         assert isinstance(gone, asyncio.CancelledError)
-        assert made == forecaster.one(model, rows[1])
+        assert [made] == forecaster.many(model, [rows[1]])
         alone = asyncio.create_task(forecaster.soon(model, rows[0]))
         await asyncio.sleep(0)
         alone.cancel()
@@ -89,7 +89,7 @@ def test_a_model_that_fails_fails_all_who_wait_and_not_the_next(
                 return_exceptions=True,
             )
             assert [type(each) for each in found] == [MemoryError, MemoryError]
-        assert (await forecaster.soon(model, rows[0])).told["symbol"] == "IBM"
+        assert (await forecaster.soon(model, rows[0]))["symbol"] == "IBM"
 
     asyncio.run(scenario())
 
@@ -106,6 +106,6 @@ def test_a_row_that_is_not_complete_keeps_no_other_from_its_forecast(
             forecaster.soon(model, broken), forecaster.soon(model, row), return_exceptions=True
         )
         assert isinstance(refused, ProblemError)
-        assert made == forecaster.one(model, row)
+        assert [made] == forecaster.many(model, [row])
 
     asyncio.run(scenario())

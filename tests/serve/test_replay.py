@@ -29,6 +29,11 @@ class Served(Project):
         with TestClient(create(Settings(root=self.folder))) as client:
             return client.post("/predict/short", json=asked).json()
 
+    def together(self, *symbols: str) -> Any:
+        asked = {"horizon": "short", "rows": [{"symbol": symbol} for symbol in symbols]}
+        with TestClient(create(Settings(root=self.folder))) as client:
+            return client.post("/batch-predict", json=asked).json()["predictions"]
+
     def batch(self, rows: int) -> str:
         body = written(table(load(self.folder).models["short"], rows, {"key": np.arange(rows)}))
         with TestClient(create(Settings(root=self.folder))) as client:
@@ -89,6 +94,7 @@ def served(project: Project) -> Served:
 @pytest.mark.slow
 def test_predictions_of_five_revisions_ago(served: Served) -> None:
     revisions, made = [served.git("rev-parse", "HEAD").strip()], [served.predict()]
+    together = served.together("AAPL", "GOOG", "IBM", "MSFT")
     batch = served.batch(5000)
     uncommitted = []
     for level in (0.91, 0.92, 0.93, 0.94, 0.95):
@@ -115,6 +121,8 @@ def test_predictions_of_five_revisions_ago(served: Served) -> None:
     }
     assert params["evaluate.level"] == 0.9
 
+    # Computed with others, and again alone.
+    assert json.loads(served.replay(together[2]["id"], "--json"))["same"] is True
     whole = json.loads(served.replay(batch, "--json"))
     assert (whole["kind"], whole["rows"], whole["same"]) == ("batch", 5000, True)
     assert whole["commit"]["id"] == revisions[0]

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
 
 from serve.app import create
 from serve.security import exposure
@@ -97,8 +98,17 @@ def test_a_page_of_another_site_adds_nothing_to_the_log(models: Path, tmp_path: 
         assert picture.status_code == 403
         assert picture.json()["type"] == "/problems/cross-site"
         assert ask("cross-site", Origin="https://evil.example").status_code == 403
+        with (
+            pytest.raises(WebSocketDenialResponse) as refused,
+            client.websocket_connect("/live", headers={"Sec-Fetch-Site": "cross-site"}),
+        ):
+            pass
+        assert refused.value.status_code == 403
         assert client.get("/predictions").json()["predictions"] == []
         # The user's own doing, a page of this machine, and one that may.
         assert ask("none").status_code == 200
         assert ask("same-site").status_code == 200
         assert ask("cross-site", Origin=desk).status_code == 200
+    anyone = Settings(root=models, var=tmp_path, cors_origins=("*",))
+    with TestClient(create(anyone), base_url="http://127.0.0.1:8000") as client:
+        assert ask("cross-site", Origin="https://evil.example").status_code == 200

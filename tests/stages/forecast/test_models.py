@@ -19,9 +19,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from stages import options, params
-from stages.forecast import graphs, models
+from stages.forecast import calibrate, graphs, models
 from stages.forecast.models import Fitted, Matrix, Vector
-from stages.forecast.session import Session
+from stages.forecast.session import FORECAST_OUTPUTS, Session
 from stages.paths import DATASETS
 from stages.train import Dataset
 from tests import datasets
@@ -152,17 +152,28 @@ def test_the_graph_predicts_what_the_model_predicts(
     assert apart(fitted[kind], data.x) < 1e-7
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_graph_answers_a_row_alike_in_any_number_of_rows(
-    kind: str, data: Dataset, fitted: dict[str, Fitted]
+@pytest.mark.parametrize("kinds", [*((kind,) for kind in KINDS), LEARNERS], ids="-".join)
+def test_a_forecast_is_the_same_in_any_number_of_rows(
+    kinds: tuple[str, ...], data: Dataset, fitted: dict[str, Fitted]
 ) -> None:
     # The server computes together what is asked for at once, and a replay computes it alone.
-    served = Session(fitted[kind].to_onnx())
-    rows = data.x[:600]
-    alone = b"".join(served(row[None])["return"].tobytes() for row in rows)
+    width = calibrate.spread(data.y, np.zeros_like(data.y), data.scale.astype(np.float64), 0.9)
+    weights = {kind: 1 / len(kinds) for kind in kinds}
+    served = Session(
+        graphs.forecast({kind: fitted[kind].to_onnx() for kind in kinds}, weights, width)
+    )
+    rows, scale = data.x[:600], data.scale[:600, None].astype(np.float32)
+
+    def bits(size: int) -> list[bytes]:
+        parts = [
+            served(rows[start : start + size], scale[start : start + size])
+            for start in range(0, len(rows), size)
+        ]
+        return [b"".join(part[name].tobytes() for part in parts) for name in FORECAST_OUTPUTS]
+
+    alone = bits(1)
     for size in (2, 3, 7, 11, 32, 64, 101, 600):
-        parts = [served(rows[start : start + size]) for start in range(0, len(rows), size)]
-        assert b"".join(part["return"].tobytes() for part in parts) == alone, size
+        assert bits(size) == alone, size
 
 
 @pytest.mark.parametrize("kind", TREES)
