@@ -44,9 +44,9 @@ def create(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         # Their pages load scripts from the network of others; docs/serving.md is ours.
         docs_url=None,
+        redoc_url=None,
         # Nobody installs its tracers; to ask for them takes 7 us a request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        redoc_url=None,
         exception_handlers={
             problems.ProblemError: problems.on_problem,
             HTTPException: problems.on_http,
