@@ -150,6 +150,7 @@ class _Exchange:
         "guard",
         "identifier",
         "limit",
+        "method",
         "receiver",
         "scope",
         "sender",
@@ -160,7 +161,9 @@ class _Exchange:
 
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
         self.guard = guard
-        self.scope = scope
+        self.method = scope["method"]
+        # FastAPI's routes know no HEAD; the server, which keeps its own scope, sends no body to it.
+        self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
         self.receiver = receive
         self.sender = send
         self.status = 0
@@ -168,7 +171,7 @@ class _Exchange:
         self.size = 0
         self.unread = False
         self.identifier = ""
-        self.deadline = scope["deadline"] = guard.watch.begin()
+        self.deadline = self.scope["deadline"] = guard.watch.begin()
 
     async def run(self) -> None:
         """Have the app answer, or answer in its place."""
@@ -202,7 +205,7 @@ class _Exchange:
             guard.watch.end(self.deadline)
             # What the answer was, if the caller has gone before it began.
             status = self.status or GONE
-            guard.finished(scope, scope["method"], status, time.perf_counter() - started)
+            guard.finished(scope, self.method, status, time.perf_counter() - started)
 
     async def receive(self) -> Message:
         """The next part of the body.

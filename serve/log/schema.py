@@ -126,8 +126,11 @@ def refusal(row: Row) -> str | None:
                 return f"{column.name} is longer than {longest} characters"
             if "\0" in value or not _is_unicode(value):
                 return f"{column.name} has a character that no database keeps"
-        elif isinstance(value, float) and not math.isfinite(value):
-            return f"{column.name} is {value}"
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                return f"{column.name} is {value}"
+        elif not isinstance(value, int):
+            return f"{column.name} is neither text nor a number"
     return None
 
 

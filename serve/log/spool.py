@@ -8,7 +8,7 @@ import errno
 import fcntl
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -18,13 +18,14 @@ from typing import IO
 import orjson
 from uuid_utils import uuid7
 
-from serve.log.schema import Row, refusal
+from serve.log.schema import Row, prediction_logs, refusal
 
 log = logging.getLogger("serve")
 
 SUFFIX = ".spool"
-_LINE = orjson.OPT_APPEND_NEWLINE
 CHUNK = 500
+_LINE = orjson.OPT_APPEND_NEWLINE
+_EMPTY: Row = dict.fromkeys(map(str, prediction_logs.columns.keys()))
 
 
 class Spool:
@@ -111,7 +112,7 @@ class Spool:
         """The files with rows, oldest first: one's own and those of others."""
         return sorted(self._folder.glob(f"*{SUFFIX}"))
 
-    def take(self) -> Iterator["Taken"]:
+    def take(self) -> Generator["Taken"]:
         """Files whose rows are to go into the database, oldest first, one's own included."""
         self.close()
         for path in self.names():
@@ -134,25 +135,48 @@ class Taken:
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self._path = path
         self._file = file
+        self._aside = path.with_suffix(".refused")
+        self._refused: list[bytes] = []
 
     def chunks(self) -> Iterator[list[Row]]:
-        """Its rows, some at a time; a half-written last line was never acknowledged."""
+        """Its rows, some at a time; a half-written last line was never acknowledged.
+
+        A line that is no row any more, whatever has changed it, is set aside.
+        """
+        self._file.seek(0)
+        self._refused.clear()
         whole = (line for line in self._file if line.endswith(b"\n"))
         while lines := list(islice(whole, CHUNK)):
-            yield [orjson.loads(line) for line in lines]
+            rows = [row for line in lines if (row := self._row(line)) is not None]
+            if rows:
+                yield rows
+
+    def _row(self, line: bytes) -> Row | None:
+        try:
+            # Of an older version of the server, whose rows may have had fewer columns.
+            row: Row = {**_EMPTY, **orjson.loads(line)}
+        except (orjson.JSONDecodeError, TypeError) as error:
+            self._set_aside(line, "a line", str(error))
+            return None
+        why = refusal(row)
+        if why is not None:
+            self._set_aside(line, f"prediction {row['id']}", why)
+            return None
+        return row
 
     def refuse(self, row: Row, why: str) -> None:
         """Set a row aside that the database does not take."""
-        log.error("prediction %s stays in %s: %s", row["id"], self._aside, why)
-        with self._aside.open("ab") as file:
-            file.write(orjson.dumps(row, option=_LINE))
-            file.flush()
-            os.fsync(file.fileno())
+        self._set_aside(orjson.dumps(row, option=_LINE), f"prediction {row['id']}", why)
+
+    def _set_aside(self, line: bytes, what: str, why: str) -> None:
+        log.error("%s stays in %s: %s", what, self._aside, why)
+        self._refused.append(line)
 
     def remove(self) -> None:
-        """Its rows are in the database."""
+        """Its rows are in the database, or aside."""
+        if self._refused:
+            with self._aside.open("wb") as file:
+                file.writelines(self._refused)
+                file.flush()
+                os.fsync(file.fileno())
         self._path.unlink(missing_ok=True)
-
-    @property
-    def _aside(self) -> Path:
-        return self._path.with_suffix(".refused")

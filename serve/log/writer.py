@@ -1,7 +1,9 @@
 """The way of rows into the prediction log: into the database, or meanwhile into the spool."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +13,8 @@ from serve.log.commit import PROBE, GroupCommit, LogDownError, LogRefusedError
 from serve.log.database import Database
 from serve.log.schema import Row
 from serve.log.spool import Spool, Taken
+
+log = logging.getLogger("serve")
 
 Place = Literal["database", "spool"]
 State = Literal["ok", "degraded", "down"]
@@ -40,6 +44,7 @@ class LogWriter:
             GroupCommit(self._spool, f"spool {folder}", timeout, backlog) if spools else None
         )
         self._replay: asyncio.Task[None] | None = None
+        self._stuck: str | None = None
 
     def start(self, problem: str | None = None) -> None:
         """Begin to write, from within a running loop.
@@ -82,7 +87,8 @@ class LogWriter:
         problem = self.problem
         if problem is None:
             if self.behind:
-                return "degraded", f"rows of {self._folder} are on their way into the database"
+                detail = f"rows of {self._folder} are on their way into the database"
+                return "degraded", f"{detail}, but: {self._stuck}" if self._stuck else detail
             return "ok", f"{self.queue:,} rows wait for it"
         if self._aside is None:
             return "down", problem
@@ -117,13 +123,26 @@ class LogWriter:
         """Bring the rows of the spool into the database, for as long as it can be had."""
         while self.problem is None and self.behind:
             try:
-                files = self._spool.take()
-                while taken := await asyncio.to_thread(next, files, None):
-                    await self._bring_in(taken)
+                await self._bring_in_all()
+                self._stuck = None
             except LogDownError:
                 pass
+            except Exception as error:  # a task that ends would leave the rows there
+                if self._stuck is None:
+                    log.exception("spool %s is not emptied", self._folder)
+                self._stuck = str(error)
             # Files that are locked belong to other processes: they bring them in themselves.
             await asyncio.sleep(PROBE)
+
+    async def _bring_in_all(self) -> None:
+        files = self._spool.take()
+        try:
+            while taken := await asyncio.to_thread(next, files, None):
+                await self._bring_in(taken)
+        finally:
+            # When the server ends, a thread may be at it still: it closes the file then.
+            with suppress(ValueError):
+                files.close()
 
     async def _bring_in(self, taken: Taken) -> None:
         chunks = taken.chunks()

@@ -471,6 +471,69 @@ def test_a_half_written_line_of_a_server_that_was_killed_is_nothing(
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda line: line[:20] + b"\xff" + line[21:],
+        lambda line: line.replace(b'"symbol"', b'"Symbol"'),
+        lambda line: line.replace(b'"sessions":1', b'"sessions":[1]'),
+        lambda line: b"[" + line.strip() + b"]\n",
+    ],
+    ids=["no JSON", "a column missing", "no number", "no row"],
+)
+def test_a_line_that_the_disk_has_changed_is_set_aside(
+    engine: sa.Engine,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    change: Callable[[bytes], bytes],
+) -> None:
+    spool = Spool(tmp_path / "spool")
+    made = [row() for _ in range(1200)]
+    spool.write([made])
+    spool.close()
+    (path,) = (tmp_path / "spool").iterdir()
+    lines = path.read_bytes().splitlines(keepends=True)
+    bad = [change(line) for line in lines[:600]]
+    assert bad[0] != lines[0]
+    # The first chunk has nothing else.
+    path.write_bytes(b"".join([*bad, *lines[600:]]))
+
+    async def run() -> None:
+        async with writing(engine, tmp_path) as writer:
+            await until(lambda: writer.health()[0] == "ok")
+
+    asyncio.run(run())
+    assert ids(engine) == [one["id"] for one in made[600:]]
+    (aside,) = (tmp_path / "spool").iterdir()
+    assert aside.read_bytes() == b"".join(bad)
+    assert f"stays in {aside}" in caplog.text
+
+
+def test_a_spool_that_cannot_be_read_is_told_and_tried_again(
+    engine: sa.Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = [row() for _ in range(3)]
+    spool = Spool(tmp_path / "spool")
+    spool.write([made])
+    spool.close()
+    (path,) = (tmp_path / "spool").iterdir()
+    whole = path.rename(tmp_path / "elsewhere")
+    path.mkdir()
+
+    async def run() -> None:
+        async with writing(engine, tmp_path) as writer:
+            await until(lambda: "Is a directory" in writer.health()[1])
+            assert writer.health()[0] == "degraded"
+            assert await writer.append([row()]) == "database"
+            path.rmdir()
+            whole.rename(path)
+            await until(lambda: writer.health()[0] == "ok")
+
+    asyncio.run(run())
+    assert len(ids(engine)) == 4
+    assert caplog.text.count("is not emptied") == 1
+
+
 def test_a_spool_that_another_server_writes_is_left_to_it(
     engine: sa.Engine, tmp_path: Path
 ) -> None:
