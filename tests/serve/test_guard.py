@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from starlette.testclient import WebSocketDenialResponse
 from serve.app import create
 from serve.security import keys
 from serve.settings import Settings
+from tests.serve.servers import Server
 
 SECRETS = {role: keys.make(role, [role]) for role in keys.ROLES}
 KEYS = " ".join(str(key) for _, key in SECRETS.values())
@@ -298,3 +300,30 @@ def test_what_takes_too_long_is_ended(models: Path, tmp_path: Path) -> None:
         assert answer.json()["detail"].startswith("there was no answer within 0.2 s")
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert client.post("/predict/short").status_code == 200
+
+
+@pytest.mark.slow
+def test_a_monitor_may_ask_for_the_headers_alone(models: Path, tmp_path: Path) -> None:
+    with Server(models, tmp_path) as server:
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+        for path, status in {
+            "/health": 200,
+            "/horizons": 200,
+            "/nowhere": 404,
+            "/labels": 405,
+        }.items():
+            connection.request("GET", path)
+            whole = connection.getresponse()
+            body = whole.read()
+            connection.request("HEAD", path)
+            # A body would be taken for the beginning of the next answer.
+            bare = connection.getresponse()
+            assert bare.read() == b""
+            assert bare.status == whole.status == status
+            assert bare.headers["content-type"] == whole.headers["content-type"]
+            if path == "/horizons":
+                assert int(bare.headers["content-length"]) == len(body)
+        connection.request("GET", "/metrics")
+        counted = connection.getresponse().read().decode()
+        connection.close()
+    assert 'serve_requests_total{method="HEAD",route="/health",status="200"} 1.0' in counted
