@@ -125,6 +125,7 @@ class Follower:
         changed = asyncio.Event()
         watcher = asyncio.get_running_loop().create_task(_watch(self._root, self._heads, changed))
         pause = RETRY
+        again = False
         try:
             while True:
                 settled = self.problem is None
@@ -134,10 +135,15 @@ class Follower:
                     async with asyncio.timeout(GLANCE if settled else pause):
                         await changed.wait()
                 except TimeoutError:
-                    if settled and self._state() == self._seen:
+                    other = self._state() != self._seen
+                    if settled and not other and not again:
                         continue
+                    again = other
                 else:
                     pause = RETRY
+                    # git writes of a commit in logs/HEAD before it moves the branch, which nothing
+                    # here watches: a look between the two would be the last.
+                    again = True
                 changed.clear()
                 found = await asyncio.to_thread(self.look)
                 pause = RETRY if found else min(pause * 1.5, LONGEST_RETRY)

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 import httpx2
 import pytest
 
+from serve import follow
 from stages.versions import lock
 from tests.projects import Project
 from tests.serve.servers import Server
@@ -251,3 +252,22 @@ def test_a_commit_without_other_models_renames_the_revision(
         while ask(server)["model"]["version"] != "v1.0.0":  # type: ignore[index]
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def test_a_look_between_the_note_of_a_commit_and_the_commit_is_not_the_last(
+    project: Project, tmp_path: Path
+) -> None:
+    """git writes the line of logs/HEAD first, and then moves the branch."""
+    with Server(project.folder, tmp_path / "var") as server:
+        before = project.git("rev-parse", "HEAD").strip()
+        wait(server, f"serves {before}")
+        tree = project.git("rev-parse", "HEAD^{tree}").strip()
+        commit = project.git("commit-tree", "-p", before, "-m", "Another", tree).strip()
+        # What the start itself has to look at is over.
+        time.sleep(2 * follow.GLANCE)
+        with (project.folder / ".git/logs/HEAD").open("a", encoding="utf-8") as notes:
+            notes.write(f"{before} {commit} Tests <tests@example.org> 0 +0000\tcommit: Another\n")
+        time.sleep(0.3)
+        assert ask(server)["model"]["revision"] == before  # type: ignore[index]
+        (project.folder / ".git/refs/heads/main").write_text(f"{commit}\n", encoding="utf-8")
+        wait(server, f"serves {commit}")
