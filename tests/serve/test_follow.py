@@ -13,6 +13,7 @@ import pytest
 
 from serve import follow
 from stages.versions import lock
+from tests.narrow import wait_for
 from tests.projects import Project
 from tests.serve.servers import Server
 from tests.serve.test_loading import relock
@@ -24,9 +25,10 @@ GRACE = 1.0
 
 
 class Answer(NamedTuple):
-    """What a client got, and when it asked."""
+    """What a client got, when it asked, and when the answer came."""
 
     asked: float
+    came: float
     status: int
     revision: str
     md5: str
@@ -54,6 +56,7 @@ class Load:
                     self.answers.append(
                         Answer(
                             asked,
+                            time.perf_counter(),
                             answer.status_code,
                             model["revision"],
                             model["md5"],
@@ -67,6 +70,17 @@ class Load:
         for thread in self._threads:
             thread.start()
         return self
+
+    def first(self, revision: str, place: int) -> Answer:
+        """The first answer of a revision from a place on, once there are some more after it."""
+
+        def of_it() -> Iterator[Answer]:
+            return (answer for answer in self.answers[place:] if answer.revision == revision)
+
+        wait_for(lambda: any(of_it()), 10)
+        found = next(of_it())
+        wait_for(lambda: sum(a.asked > found.came for a in self.answers[place:]) >= 5 * CLIENTS, 10)
+        return found
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
@@ -98,28 +112,32 @@ def expected(project: Project, revision: str) -> tuple[str, str]:
 def test_twenty_switches_under_load_lose_no_request(two: Project, tmp_path: Path) -> None:
     known = dict(expected(two, revision) for revision in ("former", "main"))
     assert len(set(known.values())) == 2
-    finished: list[tuple[float, str]] = []
+    switches: list[tuple[Answer, float, float]] = []
     with Server(two.folder, tmp_path / "var") as server, Load(server.url) as load:
         for number in range(SWITCHES):
             revision = "main" if number % 2 else "former"
+            commit, _ = expected(two, revision)
+            place = len(load.answers)
             two.git("checkout", "--quiet", revision)
-            finished.append((time.perf_counter(), expected(two, revision)[0]))
-            time.sleep(GRACE)
+            ended = time.perf_counter()
+            first = load.first(commit, place)
+            switches.append((first, first.came - ended, time.perf_counter()))
     assert load.failures == []
     assert {answer.status for answer in load.answers} == {200}
-    assert len(load.answers) > 100 * SWITCHES / 4
     # Each is of one of the two, whole: the revision, its model, and that model's forecast.
     assert {answer.revision: answer.md5 for answer in load.answers} == known
     forecasts = {(answer.md5, answer.forecast) for answer in load.answers}
     assert len(forecasts) == 2
-    # Once the grace is over, and until the next switch begins, only the new one answers.
-    for end, commit in finished:
-        late = [a for a in load.answers if end + GRACE - 0.2 <= a.asked < end + GRACE - 0.05]
-        assert late
-        assert {answer.revision for answer in late} == {commit}
+    # On a machine that is busy with other things one switch may take longer.
+    *others, _ = sorted(seconds for _, seconds, _ in switches)
+    assert others[-1] < GRACE
+    # Who asks after the first answer, and before the next switch begins, gets the new one.
+    for first, _, until in switches:
+        later = [answer for answer in load.answers if first.came < answer.asked < until]
+        assert {answer.revision for answer in later} == {first.revision}
 
 
-def wait(server: Server, text: str, seconds: float = 5) -> dict[str, object]:
+def wait(server: Server, text: str, seconds: float = 30) -> dict[str, object]:
     """The state of the bundle, once `/health` says a text of it."""
     deadline = time.monotonic() + seconds
     while True:
@@ -248,10 +266,7 @@ def test_a_commit_without_other_models_renames_the_revision(
         assert after["model"]["version"] is None  # type: ignore[index]
         # A release changes nothing that is checked out.
         project.git("tag", "-a", "short@v1.0.0", "-m", "a release")
-        deadline = time.monotonic() + 5
-        while ask(server)["model"]["version"] != "v1.0.0":  # type: ignore[index]
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: ask(server)["model"]["version"] == "v1.0.0", 30)  # type: ignore[index]
 
 
 def test_a_look_between_the_note_of_a_commit_and_the_commit_is_not_the_last(
