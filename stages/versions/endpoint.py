@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from stages.errors import VersionError
@@ -34,6 +34,7 @@ PROCESSES = Path("/proc")
 """Where Linux tells of its processes."""
 
 START_SECONDS = 30
+ANSWER_SECONDS = 2
 STOP_SECONDS = 10
 
 
@@ -69,17 +70,21 @@ def start() -> tuple[Server, bool]:
         for half in DATA.rglob(".rclone_temp_put_*"):
             half.unlink()
         known = known or Server(PORT, secrets.token_hex(10), secrets.token_hex(20))
-        server = Server(_free(known.port), known.key, known.secret)
-        process = _serve(server)
-        server = Server(server.port, server.key, server.secret, process.pid)
-        _remember(server)
         deadline = time.monotonic() + START_SECONDS
-        while not _listens(server.port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
+        while True:
+            server = replace(known, port=_free(known.port))
+            process = _serve(server)
+            server = replace(server, pid=process.pid)
+            _remember(server)
+            while process.poll() is None and time.monotonic() < deadline:
+                if _takes_key(server):
+                    return server, True
+                time.sleep(0.05)
+            process.kill()
+            process.wait()
+            # Another program may have taken the port since it was found to be free.
+            if time.monotonic() > deadline or not _listens(server.port):
                 raise VersionError(f"rclone does not listen on {server.endpoint}: see {LOG}")
-            time.sleep(0.05)
-        return server, True
 
 
 def stop() -> bool:
@@ -119,11 +124,16 @@ def _command(pid: int) -> str:
     ).stdout
 
 
-def _serve(server: Server) -> "subprocess.Popen[bytes]":
+def _rclone() -> str:
     beside = Path(sys.executable).with_name("rclone")
     rclone = str(beside) if beside.exists() else shutil.which("rclone")
     if rclone is None:
         raise VersionError("rclone is missing: run `make install`")
+    return rclone
+
+
+def _serve(server: Server) -> "subprocess.Popen[bytes]":
+    rclone = _rclone()
     with LOG.open("ab") as log:
         return subprocess.Popen(  # noqa: S603  # no shell
             [
@@ -163,6 +173,25 @@ def _alone() -> Iterator[None]:
     with (FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _takes_key(server: Server) -> bool:
+    """Whether it is our server that answers, and not the one of another who was quicker."""
+    if not _listens(server.port):
+        return False
+    words = ("lsd", ":s3:", "--config", os.devnull, "--retries", "1", "--low-level-retries", "1")
+    settings = {
+        "RCLONE_S3_PROVIDER": "Rclone",
+        "RCLONE_S3_ENDPOINT": server.endpoint,
+        "RCLONE_S3_ACCESS_KEY_ID": server.key,
+        "RCLONE_S3_SECRET_ACCESS_KEY": server.secret,
+        "RCLONE_CONTIMEOUT": f"{ANSWER_SECONDS}s",
+        "RCLONE_TIMEOUT": f"{ANSWER_SECONDS}s",
+    }
+    asked = subprocess.run(  # noqa: S603  # no shell
+        (_rclone(), *words), env={**os.environ, **settings}, capture_output=True, check=False
+    )
+    return asked.returncode == 0
 
 
 def _listens(port: int) -> bool:

@@ -1,14 +1,17 @@
 """docs/sharing.md as it stands: two people, two clones, one history, on the real sample."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from stages.versions import at_hand, lock
+from stages.versions import at_hand, endpoint, lock
+from stages.versions.endpoint import Server
 from tests.narrow import SMALL, Narrow
 from tests.projects import ROOT, Project
 from tests.s3 import S3
@@ -25,7 +28,6 @@ def block(project: Project, text: str) -> str:
     return project.run("bash", "-euc", text, MAKEFLAGS=f"VENV={sys.prefix}")
 
 
-@pytest.mark.timeout(900)
 def test_two_people_work_on_one_history(
     project: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +92,13 @@ def test_the_remote_of_a_team_is_in_git_and_of_another_server_has_an_endpoint(
 
 @pytest.fixture
 def alone(fresh: Project) -> Iterator[Project]:
-    """A checkout whose server, if one was started, ends with the test."""
+    """A checkout with a port of its own, whose server, if one was started, ends with the test."""
+    # One for each worker, below those that the system gives to connections: the server is to find
+    # it free again after it was stopped.
+    server = Server(20_000 + os.getpid() % 10_000, "key-of-a-test", "secret-of-a-test")
+    state = fresh.folder / endpoint.STATE
+    state.parent.mkdir(parents=True)
+    state.write_text(json.dumps(asdict(server)), encoding="utf-8")
     yield fresh
     block(fresh, "make s3-stop")
 

@@ -5,7 +5,10 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -27,6 +30,55 @@ def test_a_port_that_is_taken_is_left_alone() -> None:
         taken = other.getsockname()[1]
         assert endpoint._free(taken) != taken
     assert endpoint._free(taken) == taken
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """The processes that a test starts, which end with it."""
+    serve = endpoint._serve
+    found: list[subprocess.Popen[bytes]] = []
+
+    def noted(server: Server) -> "subprocess.Popen[bytes]":
+        found.append(serve(server))
+        return found[-1]
+
+    monkeypatch.setattr(endpoint, "_serve", noted)
+    yield found
+    for process in found:
+        process.kill()
+        process.wait()
+
+
+def test_a_port_that_another_takes_meanwhile_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list["subprocess.Popen[bytes]"]
+) -> None:
+    free = endpoint._free
+    monkeypatch.setattr(endpoint, "PORT", free(0))
+    servers = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        # As if neither had been there when the other looked.
+        monkeypatch.setattr(endpoint, "_free", Mock(side_effect=[endpoint.PORT, free(0)]))
+        server, anew = endpoint.start()
+        assert anew
+        assert endpoint._known() == server
+        assert endpoint._takes_key(server)
+        servers.append(server)
+    one, other = servers
+    assert one.port == endpoint.PORT != other.port
+    assert (one.pid, other.pid) == (started[0].pid, started[2].pid)
+    assert started[1].poll() is not None
+    assert one.secret != other.secret
+    assert not endpoint._takes_key(replace(one, secret=other.secret))
+    assert all(map(endpoint.running, servers))
+
+
+def test_a_server_that_ends_at_once_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "PORT", endpoint._free(0))
+    monkeypatch.setenv("RCLONE_SERVER_READ_TIMEOUT", "nonsense")
+    with pytest.raises(VersionError, match=r"^rclone does not listen on http://.*: see var/s3/"):
+        endpoint.start()
 
 
 def test_a_process_of_somebody_else_is_not_ours() -> None:
