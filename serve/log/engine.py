@@ -91,8 +91,11 @@ def _check_file(url: URL) -> None:
 
 
 def _sqlite(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:
+    database = url.database or ""
     try:
-        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        # A URI is no path; whoever writes one has made the folder.
+        if not ("uri" in url.query and database.startswith("file:")):
+            Path(database).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LogError(f"the prediction log {url.database} cannot be made: {error}") from None
     engine = create_engine(

@@ -65,7 +65,10 @@ def wait(true: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_file_that_may_not_be_written_is_said_to_be(tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_written_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     engine = connect(f"sqlite:///{tmp_path / 'log.db'}")
     migrate.upgrade(engine)
     engine.dispose()
@@ -81,6 +84,8 @@ def test_a_file_that_may_not_be_written_is_said_to_be(tmp_path: Path) -> None:
 
     asyncio.run(run())
     engine.dispose()
+    # The URI is taken for no path.
+    assert not (tmp_path / "file:").exists()
 
 
 def test_a_user_of_postgresql_who_may_not_read_the_tables_is_told_so(
