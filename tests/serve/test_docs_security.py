@@ -13,6 +13,7 @@ import time
 import httpx2
 import pytest
 
+from tests.narrow import wait_for
 from tests.projects import ROOT, Project
 from tests.serve.servers import Server
 from tests.serve.test_secured import certify
@@ -34,14 +35,13 @@ def test_keys_are_made_used_and_removed(project: Project) -> None:
         asked = f"{desk}; {ASK}".replace("localhost:8000", f"127.0.0.1:{server.port}")
         assert '"predicted_return"' in project.run("bash", "-euc", asked)
         (shown,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+        # A line is written when its answer has left.
+        wait_for(lambda: '"/predict/short"' in server.said(), 10)
         lines = [json.loads(line) for line in server.said().splitlines()]
         (line,) = [each for each in lines if each.get("path") == "/predict/short"]
         assert line.keys() == json.loads(shown).keys()
         project.run("bash", "-euc", f"export SERVE_KEYS_FILE=var/keys; {REMOVE}")
-        deadline = time.monotonic() + 10
-        while '"status":401' not in project.run("bash", "-euc", asked):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: '"status":401' in project.run("bash", "-euc", asked), 30)
 
 
 def test_https_is_two_settings(project: Project) -> None:
