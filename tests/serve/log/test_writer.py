@@ -25,18 +25,23 @@ from tests.projects import ROOT
 from tests.serve.log.postgres import Postgres
 from tests.serve.log.rows import ids, row
 
+PATIENT = 30.0
+"""Seconds for what is well: the machine may be busy."""
+
 TIMEOUT = 1.0
+"""The same where a database is locked, hangs or is stopped."""
 
 
 @asynccontextmanager
 async def writing(
     engine: sa.Engine,
     folder: Path,
+    longest: float = PATIENT,
     *,
     backlog: int = 10_000,
     spools: bool = False,
 ) -> AsyncIterator[LogWriter]:
-    writer = LogWriter(engine, TIMEOUT, backlog, folder / "spool", spools=spools)
+    writer = LogWriter(engine, longest, backlog, folder / "spool", spools=spools)
     writer.start()
     try:
         yield writer
@@ -44,7 +49,7 @@ async def writing(
         await writer.stop()
 
 
-async def until(true: Callable[[], bool], seconds: float = 15.0) -> None:
+async def until(true: Callable[[], bool], seconds: float = PATIENT) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come about"
@@ -64,7 +69,7 @@ def test_rows_that_wait_go_together(engine: sa.Engine) -> None:
             return super().write(entries)
 
     async def run() -> None:
-        commit = GroupCommit(Counted(engine), "test", TIMEOUT, 1000)
+        commit = GroupCommit(Counted(engine), "test", PATIENT, 1000)
         commit.start()
         await asyncio.gather(*(commit.append([row(), row()]) for _ in range(300)))
         await commit.stop()
@@ -162,18 +167,18 @@ def test_a_sqlite_that_another_has_locked_is_away_until_it_lets_go(tmp_path: Pat
     other = sqlite3.connect(path, isolation_level=None)
 
     async def run() -> None:
-        async with writing(engine, tmp_path) as writer:
+        async with writing(engine, tmp_path, TIMEOUT) as writer:
             await writer.append([row()])
             other.execute("BEGIN IMMEDIATE")
             began = time.monotonic()
             found = await outcomes(writer, [row()], [row()])
             assert [type(one) for one in found] == [LogDownError] * 2
-            assert TIMEOUT * 0.9 < time.monotonic() - began < TIMEOUT + 1
+            assert TIMEOUT * 0.9 < time.monotonic() - began < TIMEOUT + 2
             assert writer.health()[0] == "down"
             began = time.monotonic()
             assert isinstance((await outcomes(writer, [row()]))[0], LogDownError)
             # What is known to be away keeps nobody waiting.
-            assert time.monotonic() - began < 0.1
+            assert time.monotonic() - began < TIMEOUT / 2
             other.execute("COMMIT")
             await until(lambda: writer.health()[0] == "ok")
             assert await writer.append([row()]) == "database"
@@ -204,10 +209,10 @@ def test_a_file_that_was_removed_is_made_anew(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def opened(url: str) -> sa.Engine:
+def opened(url: str, longest: float = PATIENT) -> sa.Engine:
     from serve.log import migrate
 
-    engine = connect(url, TIMEOUT)
+    engine = connect(url, longest)
     migrate.upgrade(engine)
     return engine
 
@@ -235,16 +240,16 @@ def test_a_connection_that_was_cut_is_made_again(postgres: Postgres, tmp_path: P
 def test_a_postgresql_that_hangs_or_dies_is_away_until_it_is_back(
     postgres: Postgres, tmp_path: Path
 ) -> None:
-    engine = opened(postgres.new_database())
+    engine = opened(postgres.new_database(), TIMEOUT)
 
     async def run() -> None:
-        async with writing(engine, tmp_path) as writer:
+        async with writing(engine, tmp_path, TIMEOUT) as writer:
             await writer.append([row()])
             postgres.send(signal.SIGSTOP)
             began = time.monotonic()
             found = await outcomes(writer, [row()], [row()])
             assert [type(one) for one in found] == [LogDownError] * 2
-            assert time.monotonic() - began < TIMEOUT + 0.5
+            assert time.monotonic() - began < TIMEOUT + 2
             assert writer.health() == ("down", "no answer for 1 s")
             postgres.send(signal.SIGCONT)
             await until(lambda: writer.health()[0] == "ok")
@@ -253,7 +258,7 @@ def test_a_postgresql_that_hangs_or_dies_is_away_until_it_is_back(
             began = time.monotonic()
             (found,) = await outcomes(writer, [row()])
             assert isinstance(found, LogDownError)
-            assert time.monotonic() - began < TIMEOUT + 0.5
+            assert time.monotonic() - began < TIMEOUT + 2
             assert writer.health()[0] == "down"
             await asyncio.to_thread(postgres.start)
             await until(lambda: writer.health()[0] == "ok")
@@ -312,16 +317,17 @@ def test_what_waits_is_written_before_the_end(engine: sa.Engine, tmp_path: Path)
 def test_the_end_does_not_wait_for_a_database_that_hangs(
     postgres: Postgres, tmp_path: Path
 ) -> None:
-    engine = opened(postgres.new_database())
+    engine = opened(postgres.new_database(), TIMEOUT)
 
     async def run() -> None:
-        async with writing(engine, tmp_path) as writer:
+        async with writing(engine, tmp_path, TIMEOUT) as writer:
             await writer.append([row()])
             postgres.send(signal.SIGSTOP)
             task = asyncio.create_task(writer.append([row()]))
             await asyncio.sleep(0.05)
             began = time.monotonic()
-        assert time.monotonic() - began < TIMEOUT + 1.5
+        # A second is for the thread, which is stuck.
+        assert time.monotonic() - began < TIMEOUT + 1 + 2
         with pytest.raises(LogDownError):
             await task
 
@@ -357,9 +363,9 @@ from serve.log.writer import LogWriter
 
 async def main():
     folder = Path({folder!r})
-    engine = connect(f"sqlite:///{{folder / 'log.db'}}", 1.0)
+    engine = connect(f"sqlite:///{{folder / 'log.db'}}", 30.0)
     migrate.upgrade(engine)
-    writer = LogWriter(engine, 1.0, 1000, folder / "spool")
+    writer = LogWriter(engine, 30.0, 1000, folder / "spool")
     writer.start()
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
     kept = []
@@ -380,7 +386,7 @@ async def main():
     print(len(kept), state, set(kept) <= set(ids(engine)))
     await writer.stop()
 
-asyncio.run(asyncio.wait_for(main(), 30))
+asyncio.run(asyncio.wait_for(main(), 120))
 """
 
 
@@ -388,7 +394,7 @@ def test_a_disk_without_room_is_away_until_there_is_some(tmp_path: Path) -> None
     # A limit on the size of files stands for the disk.
     code = FULL.format(root=str(ROOT), tests=str(ROOT / "tests/serve/log"), folder=str(tmp_path))
     ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=150, check=False
     )
     assert ended.returncode == 0, ended.stderr
     count, state, whole = ended.stdout.partition("(")[0], ended.stdout, ended.stdout.split()[-1]
