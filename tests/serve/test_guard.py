@@ -177,9 +177,11 @@ def test_each_key_has_a_rate_of_its_own(models: Path, tmp_path: Path) -> None:
         statuses = [client.get("/symbols", headers=bearer("predict")).status_code for _ in range(4)]
         assert statuses == [200, 200, 200, 429]
         refused = client.get("/symbols", headers=bearer("predict"))
-        assert refused.headers["retry-after"] == "20"
+        # What the requests themselves have taken counts as waiting.
+        seconds = refused.headers["retry-after"]
+        assert seconds in {"19", "20"}
         assert refused.json()["detail"] == (
-            "3 requests a minute are allowed (SERVE_RATE_LIMIT); wait 20 s"
+            f"3 requests a minute are allowed (SERVE_RATE_LIMIT); wait {seconds} s"
         )
         assert client.get("/symbols", headers=bearer("admin")).status_code == 200
         # Guessing of keys is counted by address.
@@ -293,11 +295,11 @@ def test_of_a_failure_only_its_id_leaves(
 
 
 def test_what_takes_too_long_is_ended(models: Path, tmp_path: Path) -> None:
-    app = failing(create(Settings(root=models, var=tmp_path, request_timeout=0.2)))
+    app = failing(create(Settings(root=models, var=tmp_path, request_timeout=1.0)))
     with TestClient(app) as client:
         answer = client.get("/sleeps")
         assert answer.status_code == 503
-        assert answer.json()["detail"].startswith("there was no answer within 0.2 s")
+        assert answer.json()["detail"].startswith("there was no answer within 1 s")
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert client.post("/predict/short").status_code == 200
 

@@ -69,7 +69,7 @@ def test_every_listener_hears_every_worker(reproduced: Path, tmp_path: Path) -> 
 
     with Server(reproduced, tmp_path / "var", WORKERS="2") as server:
         asyncio.run(scenario(server))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while list(folder.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.05)
         # Where nobody listens, nothing is left to send to.
@@ -247,8 +247,9 @@ def test_a_worker_takes_so_many_readers(tmp_path: Path, monkeypatch: pytest.Monk
 def test_listening_costs_nothing_where_nobody_listens(tmp_path: Path) -> None:
     feed = Live(tmp_path)
     count = 20_000
-    start = time.perf_counter()
+    # Of this thread alone: the machine may be busy.
+    start = time.thread_time()
     for _ in range(count):
         assert not feed.heard
     # Microseconds a request; a request takes hundreds.
-    assert (time.perf_counter() - start) / count * 1e6 < 5
+    assert (time.thread_time() - start) / count * 1e6 < 5
