@@ -15,6 +15,9 @@ from tests.s3 import S3
 
 Once = Callable[[str, Callable[[Path], None]], Path]
 
+ELSEWHERE = ("database_url", "http_proxy", "https_proxy", "all_proxy", "no_proxy")
+"""Variables, in whichever case, that lead to other machines."""
+
 # The same examples on every run and machine, however slow; `explore` looks for new ones.
 settings.register_profile(
     "repeatable",
@@ -44,6 +47,15 @@ def _own_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # `make test` would have every make of the tests report to it.
         for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
             patch.delenv(name, raising=False)
+        # Neither settings of a server nor credentials, and no proxy between a test and its server.
+        for name in list(os.environ):
+            if name.startswith(("SERVE_", "AWS_")) or name.lower() in ELSEWHERE:
+                patch.delenv(name)
+        # Messages and help in English, without colours.
+        for name in ("LANGUAGE", "FORCE_COLOR"):
+            patch.delenv(name, raising=False)
+        patch.setenv("LC_ALL", "C.UTF-8")
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         for name in ("SITE_CACHE", "GLOBAL_CONFIG", "SYSTEM_CONFIG"):
