@@ -131,7 +131,6 @@ def colleague(project: Project, folder: Path) -> Project:
     return other
 
 
-@pytest.mark.timeout(900)
 def test_the_page_from_one_experiment_to_a_search(few: Project, tmp_path: Path) -> None:
     one(few)
     many(few)

@@ -44,7 +44,6 @@ def test_the_first_command_prints_what_the_readme_shows(project: Project, tmp_pa
     assert Project(tmp_path / "stocks").git("status", "--porcelain") == ""
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("block", EVERYDAY, ids=[block.split("\n")[0] for block in EVERYDAY])
 def test_everyday_commands_work(quick: Project, block: str) -> None:
     project = quick

@@ -41,7 +41,6 @@ def another_volume(file: Path) -> None:
     tables.write(bars.with_columns(other.alias("volume")), file)
 
 
-@pytest.mark.timeout(900)
 def test_a_refresh_from_the_first_try_to_the_commit(quick: Project) -> None:
     project = quick
     before = content(project)
