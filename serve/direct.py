@@ -71,14 +71,14 @@ class Direct:
         if route is None or not _is_json(scope):
             await self.app(scope, receive, send)
             return
+        # As the router does: by it requests are counted, also those whose body never comes.
+        scope["route"] = route
         content = await _read(receive)
         try:
             asked = route.body.model_validate_json(content or b"{}")
         except ValidationError:
             await self.app(scope, _again(content, receive), send)
             return
-        # As the router does: by it requests are counted.
-        scope["route"] = route
         await _answer(await route.direct(scope, asked), send)
 
 

@@ -204,6 +204,11 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(models: Path, tmp_
             assert answer.json()["detail"] == "the body is larger than 1,000 bytes (SERVE_MAX_BODY)"
             assert answer.json()["type"] == "/problems/body-too-large"
         assert client.post("/predict", content=b" " * 1000).status_code == 422
+        page = client.get("/metrics").text
+    for path in ("/predict", "/batch-predict", "/predict/short"):
+        assert f'serve_requests_total{{method="POST",route="{path}",status="413"}} 1.0' in page
+
+
 
 
 def failing(app: FastAPI) -> FastAPI:
