@@ -15,10 +15,10 @@ SCHEME = {
     "description": "A key of `python -m serve keys add`.",
 }
 
-ALWAYS = (403, 429, 500)
+ALWAYS = (400, 403, 429, 500)
 """What serve.guard may answer instead of any endpoint; 500 is a mistake of ours."""
 
-WITH_BODY = (400, 408, 413, 415)
+WITH_BODY = (408, 413, 415)
 
 
 def describe(app: FastAPI, *, keys: bool) -> None:

@@ -1,6 +1,6 @@
 """Whether a request may come in at all: from where, with which key, how often, how large."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from math import ceil
@@ -17,6 +17,11 @@ Headers = Mapping[bytes, bytes]
 
 _FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})
 """A proxy has been asked by somebody else, who may be anywhere."""
+
+_ONCE = frozenset(
+    {b"authorization", b"content-length", b"content-type", b"host", b"origin", b"sec-fetch-site"}
+)
+"""What decides here and elsewhere: frameworks go by the first of several, a dict by the last."""
 
 _ARROW = b"application/vnd.apache.arrow.stream"
 
@@ -50,8 +55,10 @@ class Admission:
         """Let a request in; returns the key that it came with.
 
         Raises:
-            ProblemError: 401, 403 or 429, it may not come in.
+            ProblemError: 400, 401, 403 or 429, it may not come in.
         """
+        if len(headers) != len(scope["headers"]):
+            _check_once(scope["headers"])
         path = path_of(scope)
         if self._closed_to_others:
             self._check_nearness(scope, headers)
@@ -140,6 +147,18 @@ class Admission:
                 "rate-limit",
                 {"Retry-After": str(wait)},
             )
+
+
+def _check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    seen = set()
+    for name, _ in headers:
+        if name in seen and name in _ONCE:
+            raise ProblemError(
+                400,
+                f"{name.decode('ascii')}: this header came more than once; send it once",
+                "repeated-header",
+            )
+        seen.add(name)
 
 
 def too_large(setting: str, most: int) -> ProblemError:

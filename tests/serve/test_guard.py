@@ -209,6 +209,45 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(models: Path, tmp_
         assert f'serve_requests_total{{method="POST",route="{path}",status="413"}} 1.0' in page
 
 
+ONCE = ("Authorization", "Content-Length", "Content-Type", "Host", "Origin", "Sec-Fetch-Site")
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_a_header_that_can_say_only_one_thing_comes_once(guarded: TestClient, name: str) -> None:
+    """Else one part of the server would go by the first, another by the last."""
+    said = f"{name.lower()}: this header came more than once; send it once"
+    twice = [(name, "1"), (name, "2")]
+    apart = [(name, "1"), ("X-Other", "3"), (name.lower(), "1")]
+    for headers in (twice, apart):
+        answer = guarded.post("/labels", content=b"1", headers=headers)
+        assert answer.status_code == 400
+        assert answer.json()["type"] == "/problems/repeated-header"
+        assert answer.json()["detail"] == said
+    several = [("Accept", "text/html"), ("Accept", "*/*")]
+    assert guarded.get("/health/live", headers=several).status_code == 200
+
+
+def test_a_json_body_has_its_own_limit_whatever_else_it_is_said_to_be(
+    models: Path, tmp_path: Path
+) -> None:
+    kinds = ("application/json", "application/vnd.apache.arrow.stream")
+    with opened(models, tmp_path, max_body=1000) as client:
+        for first, last in (kinds, kinds[::-1]):
+            headers = [("Content-Type", first), ("Content-Type", last)]
+            large = client.post("/batch-predict", content=b" " * 2000, headers=headers)
+            assert large.status_code == 400
+            assert large.json()["type"] == "/problems/repeated-header"
+
+
+def test_what_is_repeated_is_refused_on_a_real_connection(models: Path, tmp_path: Path) -> None:
+    head, body = told(
+        create(Settings(root=models, var=tmp_path)),
+        b"POST /predict/short HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 2\r\n"
+        b"Content-type: text/plain\r\n\r\n{}",
+    )
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: this header came more than once; send it once" in body
 
 
 def failing(app: FastAPI) -> FastAPI:
