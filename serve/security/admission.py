@@ -23,6 +23,9 @@ _ONCE = frozenset(
 )
 """What decides here and elsewhere: frameworks go by the first of several, a dict by the last."""
 
+_LONGEST_HOST = 255
+"""Bytes of a `Host` that are looked at; a name has at most 253 (RFC 1035)."""
+
 _ARROW = b"application/vnd.apache.arrow.stream"
 
 _DIGITS = 18
@@ -88,7 +91,16 @@ class Admission:
         server = scope.get("server") or ("", None)
         if is_remote(server[0]) or not _FORWARDED.isdisjoint(headers):
             raise ProblemError(403, f"this server has no API keys; {REMEDY}", "no-keys")
-        host = _name(headers.get(b"host", b""))
+        told = headers.get(b"host", b"")
+        # Names are kept, and nothing else bounds what a caller calls us.
+        if len(told) > _LONGEST_HOST:
+            raise ProblemError(
+                400,
+                f"the Host header has {len(told):,} bytes; send a name with its port, of at most "
+                f"{_LONGEST_HOST}",
+                "host",
+            )
+        host = _name(told)
         # A page of another site may have its name point to this machine (DNS rebinding).
         if host and host != server[0] and not is_local(host):
             raise ProblemError(

@@ -84,6 +84,11 @@ def test_where_the_address_is_not_known_others_are_refused_one_by_one(
         # A page whose name was made to point to this machine.
         rebound = client.get("/predict/short", headers={"Host": "evil.example"})
         assert rebound.json()["type"] == "/problems/host"
+        # What is kept of past names must not grow with them.
+        for length, status in ((255, 403), (256, 400), (1_000_000, 400)):
+            long = client.get("/predict/short", headers={"Host": "a" * length})
+            assert long.status_code == status
+            assert long.json()["type"] == "/problems/host"
 
 
 def test_a_page_of_another_site_adds_nothing_to_the_log(models: Path, tmp_path: Path) -> None:
