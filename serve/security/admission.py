@@ -67,7 +67,7 @@ class Admission:
             self._check_nearness(scope, headers)
         key = self._key(headers)
         # Probes shall find out how it is, however much is asked.
-        if self._rates is not None and not path.startswith("/health"):
+        if self._rates is not None and path not in roles.PROBES:
             self._count(self._rates, scope, key)
         if self.keyring.required:
             self._check_role(key, roles.role(path), headers)

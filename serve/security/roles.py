@@ -2,9 +2,10 @@
 
 from typing import Final
 
-OPEN: Final = frozenset(
-    {"/", "/version", "/health", "/health/live", "/health/ready", "/openapi.json"}
-)
+PROBES: Final = frozenset({"/health", "/health/live", "/health/ready"})
+"""Whether it is well."""
+
+OPEN: Final = PROBES | {"/", "/version", "/openapi.json"}
 """What runs, whether it is well, and how to ask: for probes, and for those without a key yet."""
 
 

@@ -187,6 +187,8 @@ def test_each_key_has_a_rate_of_its_own(models: Path, tmp_path: Path) -> None:
         # Guessing of keys is counted by address.
         assert [client.get("/symbols").status_code for _ in range(4)] == [401, 401, 401, 429]
         assert client.get("/health/live").status_code == 200
+        # Only what probes ask for is free.
+        assert client.get("/healthy").status_code == 429
 
 
 def test_a_body_that_is_too_large_is_refused_however_it_comes(models: Path, tmp_path: Path) -> None:
