@@ -30,11 +30,20 @@ def _with_zone(value: datetime) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError(
+            "moment", "Input should lie within the years 1 to 9999 of UTC"
+        ) from None
+
+
 Day = Annotated[date, BeforeValidator(_is_day)]
 """A day, `YYYY-MM-DD`."""
 
 Moment = Annotated[datetime, BeforeValidator(_is_moment), AfterValidator(_with_zone)]
 """A moment; without a zone it is of UTC."""
 
-ZonedMoment = Annotated[AwareDatetime, BeforeValidator(_is_moment)]
-"""A moment that tells its zone."""
+ZonedMoment = Annotated[AwareDatetime, BeforeValidator(_is_moment), AfterValidator(_in_utc)]
+"""A moment that tells its zone; what comes of it is of UTC."""

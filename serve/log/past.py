@@ -1,7 +1,7 @@
 """Past predictions and what came of them, as the database has them."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -103,7 +103,7 @@ def label(
             "prediction_id": identifier,
             "actual_return": _return(given, row["last_close"]),
             "actual_close": given.actual_close,
-            "observed_at": given.observed_at and given.observed_at.astimezone(UTC),
+            "observed_at": given.observed_at,
             "created_at": created_at,
             "client": client,
         }

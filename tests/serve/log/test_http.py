@@ -16,6 +16,9 @@ from serve.log import migrate
 from serve.log.engine import connect
 from serve.settings import Settings
 
+BEYOND = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+"""Moments that no calendar of UTC has, while those of their own zones have."""
+
 
 @pytest.fixture
 def logged(url: str, reproduced: Path, tmp_path: Path) -> Iterator[TestClient]:
@@ -166,6 +169,13 @@ def test_a_close_needs_one_to_start_from(logged: TestClient) -> None:
             {"prediction_id": str(uuid4()), "actual_return": 0, "observed_at": "2013-01-02"},
             "observed_at",
         ),
+        *(
+            (
+                {"prediction_id": str(uuid4()), "actual_return": 0, "observed_at": moment},
+                "observed_at: Input should lie within the years 1 to 9999 of UTC",
+            )
+            for moment in BEYOND
+        ),
         ({"prediction_id": str(uuid4()), "actual_return": 0, "why": 1}, "why: Extra inputs"),
     ],
 )
@@ -175,6 +185,14 @@ def test_a_label_that_is_none_is_refused(
     answer = client.post("/labels", json=body)
     assert answer.status_code == 422
     assert says in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+def test_the_first_and_the_last_moment_are_kept(logged: TestClient, moment: str) -> None:
+    made = ask(logged)
+    assert send(logged, made["id"], actual_return=0.1, observed_at=moment).status_code == 201
+    kept = logged.get(f"/predictions/{made['id']}").json()["label"]["observed_at"]
+    assert kept == moment
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
@@ -213,7 +231,7 @@ def test_a_query_that_is_none_is_refused(client: TestClient, query: dict[str, An
     assert next(iter(query)) in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+@pytest.mark.parametrize("moment", BEYOND)
 def test_the_ends_of_time_are_moments(logged: TestClient, moment: str) -> None:
     ask(logged)
     counts = [len(listed(logged, **{name: moment})) for name in ("from", "until")]
