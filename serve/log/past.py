@@ -1,5 +1,6 @@
 """Past predictions and what came of them, as the database has them."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,7 +94,7 @@ def label(
     """Keep ground truth for a prediction; returns it with what was stored.
 
     Raises:
-        ProblemError: 404, there is no such prediction; 409, it has a label; 422, a return cannot be
+        ProblemError: 404, there is no such prediction; 409, it has a label; 422, no return can be
             told from its close.
     """
     identifier = str(given.prediction_id)
@@ -132,7 +133,15 @@ def _return(given: LabelRequest, last_close: float | None) -> float:
             "actual_return",
             "no-close",
         )
-    return given.actual_close / last_close - 1
+    found = given.actual_close / last_close - 1
+    if not math.isfinite(found):
+        raise ProblemError(
+            422,
+            f"actual_close: {given.actual_close} after a last_close of {last_close} is no finite "
+            "return; send actual_return",
+            "no-return",
+        )
+    return found
 
 
 def _row(connection: Connection, identifier: str) -> RowMapping:

@@ -195,6 +195,20 @@ def test_the_first_and_the_last_moment_are_kept(logged: TestClient, moment: str)
     assert kept == moment
 
 
+def test_a_return_that_is_no_number_is_refused(client: TestClient) -> None:
+    card = client.get("/model/info").json()["short"]
+    row = {"features": dict.fromkeys(card["features"], 0.1), "last_close": 1e-300}
+    batch = client.post("/batch-predict", json={"horizon": "short", "rows": [row]}).json()
+    (made,) = batch["predictions"]
+    answer = send(client, made["id"], actual_close=1e300)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == (
+        "actual_close: 1e+300 after a last_close of 1e-300 is no finite return; send actual_return"
+    )
+    assert client.get(f"/predictions/{made['id']}").json()["label"] is None
+    assert send(client, made["id"], actual_close=1e-300).json()["actual_return"] == 0
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
 def test_what_is_no_number_is_refused(client: TestClient, number: str) -> None:
     for name in ("actual_return", "actual_close"):
