@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from sqlalchemy import Engine, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, select
 
 from serve.bundle import Bundle, Model
 from serve.forecast import symbol_index
@@ -122,13 +121,9 @@ NOTHING_LOGGED: dict[str, list[Any]] = {name: [] for name in (*LOGGED, *OUTCOMES
 
 
 def logged(
-    engine: Engine, symbol: str, horizon: str, first: date, until: date
-) -> dict[str, list[Any]] | None:
-    """Logged predictions for sessions of a span, oldest first, by column, with their outcomes.
-
-    Returns:
-        None while the prediction log is away.
-    """
+    connection: Connection, symbol: str, horizon: str, first: date, until: date
+) -> dict[str, list[Any]]:
+    """Logged predictions for sessions of a span, oldest first, by column, with their outcomes."""
     columns = [
         *(prediction_logs.c[name] for name in LOGGED),
         *(label_store.c[name] for name in OUTCOMES),
@@ -144,11 +139,7 @@ def logged(
         .order_by(prediction_logs.c.id.desc())
         .limit(MOST_LOGGED)
     )
-    try:
-        with engine.connect() as connection:
-            rows = connection.execute(query).all()[::-1]
-    except SQLAlchemyError:
-        return None
+    rows = connection.execute(query).all()[::-1]
     names = enumerate([*LOGGED, *OUTCOMES])
     return {name: [row[place] for row in rows] for place, name in names}
 

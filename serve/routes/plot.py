@@ -1,6 +1,7 @@
 """What is known of one symbol: its chart, and what forecasts of it were worth."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any
 
@@ -9,10 +10,11 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from serve import plot, problems
+from serve.log.commit import LogDownError
 from serve.plot import MOST, Span
 from serve.problems import ProblemError
 from serve.schemas import ModelReference, Scores
-from serve.service import ServiceDep
+from serve.service import Service, ServiceDep
 from serve.times import Day
 
 FAILURES = problems.documented(401, 403, 404, 422, 429, 503)
@@ -82,7 +84,6 @@ async def plot_of(  # noqa: PLR0913  # each is a part of the query
 
     def compute() -> dict[str, Any]:
         table = plot.chart(bundle, model, name, Span(first, until, last))
-        dates = table["date"].to_list()
         return {
             "symbol": name,
             "horizon": model.name,
@@ -93,15 +94,28 @@ async def plot_of(  # noqa: PLR0913  # each is a part of the query
                 "md5": model.md5,
                 "version": bundle.revision.versions.get(model.name),
             },
-            "dates": dates,
+            "dates": table["date"].to_list(),
             **{column: table[column].to_list() for column in table.columns if column != "date"},
-            "logged": plot.logged(service.reads.engine, name, model.name, dates[0], dates[-1])
-            if dates
-            else plot.NOTHING_LOGGED,
         }
 
     found = await asyncio.to_thread(compute)
+    found["logged"] = await _logged(service, name, model.name, found["dates"])
     return Response(orjson.dumps(found), media_type="application/json")
+
+
+async def _logged(
+    service: Service, symbol: str, horizon: str, dates: Sequence[date]
+) -> dict[str, list[Any]] | None:
+    """What the log has for these sessions; None while it is away."""
+    if not dates:
+        return plot.NOTHING_LOGGED
+    first, until = dates[0], dates[-1]
+    try:
+        return await service.reads.run(
+            lambda connection: plot.logged(connection, symbol, horizon, first, until)
+        )
+    except LogDownError:
+        return None
 
 
 @routes.get("/metrics/{symbol}", responses=FAILURES)

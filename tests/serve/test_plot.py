@@ -1,5 +1,8 @@
 """`GET /plot/{symbol}` and `GET /metrics/{symbol}`."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -76,7 +79,8 @@ def test_a_span_can_be_asked_for(client: TestClient) -> None:
     newest = plot(client, "?from=2011-03-01&until=2011-03-31&last=5")
     assert newest["dates"] == found["dates"][-5:]
     assert len(plot(client)["dates"]) == 253
-    for empty in ("?from=2031-01-01", "?until=1999-01-01"):
+    assert plot(client, "?from=0001-01-01&until=9999-12-31")["dates"] == plot(client)["dates"]
+    for empty in ("?from=2031-01-01", "?until=1999-01-01", "?from=9999-12-31", "?until=0001-01-01"):
         found = plot(client, empty)
         assert found["dates"] == found["logged"]["id"] == []
 
@@ -112,6 +116,30 @@ def test_a_chart_needs_no_log(bundle: Bundle, reproduced: Path, tmp_path: Path) 
         found = plot(client)
         assert found["logged"] is None
         assert len(found["dates"]) == 253
+
+
+def test_a_slow_log_holds_up_charts_and_nothing_else(client: TestClient) -> None:
+    """However many ask for one: their own threads wait, not those that forecasts are made on."""
+    reads = client.app.state.service.reads.engine  # type: ignore[attr-defined]
+    go_on, waiting = threading.Event(), threading.Event()
+
+    def wait(*_: object) -> None:
+        waiting.set()
+        go_on.wait(30)
+
+    sa.event.listen(reads, "before_cursor_execute", wait)
+    many = {"horizon": "short", "rows": [{}]}
+    # One for each thread that the loop has for work of all kinds.
+    with ThreadPoolExecutor(40) as threads:
+        try:
+            charts = [threads.submit(client.get, "/plot/AAPL?last=5") for _ in range(36)]
+            assert waiting.wait(10)
+            time.sleep(0.5)
+            beside = threads.submit(client.post, "/batch-predict", json=many)
+            assert beside.result(3).status_code == 200
+        finally:
+            go_on.set()
+        assert {chart.result(30).status_code for chart in charts} == {200}
 
 
 @pytest.mark.parametrize(
