@@ -19,7 +19,9 @@ REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
 """The id of the request that is being answered."""
 
 _SECRETS = (
-    # The user and password of a URL, a header, and a key of the API.
+    # The query of a WebSocket, which uvicorn tells of in its own words; the user and password of a
+    # URL, a header, and a key of the API.
+    (re.compile(r'("WebSocket [^\s?]*)\?\S*(?=")'), r"\1"),
     (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]*@"), "***@"),
     (re.compile(r"(?i)\b(bearer|basic)\s+\S+"), r"\1 ***"),
     (re.compile(r"\b[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"), "***"),
@@ -49,6 +51,8 @@ def configure(level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
+    # At `debug` it writes down every header, and whatever listeners are told.
+    logging.getLogger("uvicorn.error").setLevel(max(logging.INFO, root.level))
     # `AccessLog` has its line, with more in it.
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False

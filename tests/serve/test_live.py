@@ -148,6 +148,26 @@ def test_pages_of_other_origins_may_not_listen(server: Server) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_neither_query_nor_headers_of_a_listener_are_logged(
+    reproduced: Path, tmp_path: Path, level: str
+) -> None:
+    async def scenario(server: Server) -> None:
+        url = f"{server.url.replace('http', 'ws')}/live"
+        headers = {"X-Other": "hidden-in-header", "X-Request-Id": "of-this-test"}
+        query = "?key=hidden-in-query"
+        async with connect(url + query, additional_headers=headers, proxy=None) as found:
+            await found.recv()
+
+    with Server(reproduced, tmp_path / "var", LOG_LEVEL=level) as server:
+        asyncio.run(scenario(server))
+        deadline = time.monotonic() + 5
+        while '"method":"WS"' not in server.said() and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert '"path":"/live"' in server.said()
+    assert "hidden" not in server.said()
+
+
 def test_readers_are_told_when_the_server_stops(server: Server) -> None:
     async def scenario() -> None:
         listener = await listen(server)

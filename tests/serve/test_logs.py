@@ -68,6 +68,18 @@ def test_secrets_are_blotted_out(configured: io.StringIO) -> None:
     ]
 
 
+def test_the_query_of_a_websocket_is_cut_off(configured: io.StringIO) -> None:
+    log = logging.getLogger("uvicorn.error")
+    for query, outcome in (("?key=a.b", "[accepted]"), ('?a="b"c"?', "403"), ("", "[accepted]")):
+        log.info('%s - "WebSocket %s" %s', "127.0.0.1:5", f"/live{query}", outcome)
+    said = [line["event"] for line in lines(configured)]
+    assert said == [
+        '127.0.0.1:5 - "WebSocket /live" [accepted]',
+        '127.0.0.1:5 - "WebSocket /live" 403',
+        '127.0.0.1:5 - "WebSocket /live" [accepted]',
+    ]
+
+
 @pytest.mark.parametrize(
     ("level", "statuses"), [("info", [200, 404, 500]), ("warning", [500]), ("error", [500])]
 )
