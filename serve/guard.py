@@ -19,7 +19,7 @@ from serve import problems
 from serve.deadline import Watch
 from serve.logs import REQUEST, AccessLog
 from serve.problems import ProblemError
-from serve.security.admission import Admission, too_large
+from serve.security.admission import Admission, path_of, too_large
 
 if TYPE_CHECKING:
     # When it is imported says whether workers count together: serve.service does that.
@@ -42,6 +42,9 @@ HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
 LONGEST = 200
 """Characters of a path that are logged."""
+
+_WRITING = "/predict/"
+"""Where GET adds to the prediction log, which HEAD, being safe (RFC 9110, 9.2.1), must not."""
 
 _IDENTIFIER = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -163,7 +166,8 @@ class _Exchange:
         self.guard = guard
         self.method = scope["method"]
         # FastAPI's routes know no HEAD; the server, which keeps its own scope, sends no body to it.
-        self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
+        asks_as_get = self.method == "HEAD" and not path_of(scope).startswith(_WRITING)
+        self.scope = {**scope, "method": "GET"} if asks_as_get else scope
         self.receiver = receive
         self.sender = send
         self.status = 0

@@ -373,5 +373,14 @@ def test_a_monitor_may_ask_for_the_headers_alone(models: Path, tmp_path: Path) -
                 assert int(bare.headers["content-length"]) == len(body)
         connection.request("GET", "/metrics")
         counted = connection.getresponse().read().decode()
+        # A forecast is written down; to ask for headers must change nothing (RFC 9110, 9.2.1).
+        for path in ("/predict/short", "/predict/AAPL", "/predict/short?symbol=IBM"):
+            connection.request("HEAD", path)
+            refused = connection.getresponse()
+            assert refused.read() == b""
+            assert refused.status == 405
+            assert refused.headers["allow"] == "GET, POST"
+        connection.request("GET", "/predictions")
+        assert b'"predictions":[]' in connection.getresponse().read()
         connection.close()
     assert 'serve_requests_total{method="HEAD",route="/health",status="200"} 1.0' in counted
