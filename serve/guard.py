@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 from uuid_utils import uuid7
 
 from serve import problems
@@ -101,10 +102,11 @@ class Guard:
         started = time.perf_counter()
         headers = dict(scope["headers"])
         identifier = _identify(scope, headers)
-        status = 101
+        status, begun, gone = 101, False, False
 
         async def told(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun, gone
+            begun = True
             if message["type"] == "websocket.http.response.start":
                 status = message["status"]
                 message["headers"] = [
@@ -112,7 +114,11 @@ class Guard:
                     (b"x-request-id", identifier.encode()),
                     *self.headers,
                 ]
-            await send(message)
+            try:
+                await send(message)
+            except OSError:
+                gone = True
+                raise
 
         try:
             key = self.admission.check(scope, headers)
@@ -120,6 +126,15 @@ class Guard:
             await self.app(scope, receive, told)
         except ProblemError as error:
             await problems.refusal(scope, error)(scope, receive, told)
+        except Exception as error:
+            if gone or isinstance(error, WebSocketDisconnect):
+                status = GONE
+                return
+            problem = _failure(scope, error)
+            status = problem.status
+            if begun:
+                raise
+            await problems.refusal(scope, problem)(scope, receive, told)
         finally:
             self.finished(scope, "WS", status, time.perf_counter() - started)
 
@@ -244,13 +259,19 @@ class _Exchange:
         await response(self.scope, self.receiver, self.send)
 
     async def fail(self, error: Exception) -> None:
-        """Answer for what no one has foreseen; the stack goes to the log, and nowhere else."""
-        log.error("%s failed", route(self.scope), exc_info=error)
+        """Answer for what no one has foreseen."""
+        problem = _failure(self.scope, error)
         if self.status:
             # Half an answer must not look like a whole one: uvicorn then cuts the connection.
             raise error
-        detail = f"the server failed; its log has it under {self.identifier}"
-        await self.answer(ProblemError(500, detail, "failure"))
+        await self.answer(problem)
+
+
+def _failure(scope: Scope, error: Exception) -> ProblemError:
+    """The problem of what no one has foreseen; the stack goes to the log, and nowhere else."""
+    log.error("%s failed", route(scope), exc_info=error)
+    detail = f"the server failed; its log has it under {scope['request_id']}"
+    return ProblemError(500, detail, "failure")
 
 
 def _late(seconds: float, *, unread: bool) -> ProblemError:

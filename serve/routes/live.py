@@ -89,4 +89,7 @@ def _allowed(websocket: WebSocket, origins: Collection[str]) -> bool:
     origin = websocket.headers.get("origin")
     if origin is None or origin in origins or "*" in origins:
         return True
-    return urlsplit(origin).netloc == websocket.headers.get("host")
+    try:
+        return urlsplit(origin).netloc == websocket.headers.get("host")
+    except ValueError:
+        return False

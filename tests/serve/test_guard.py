@@ -11,13 +11,16 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.sync.client import connect
 
 from serve.app import create
 from serve.security import keys
@@ -137,6 +140,7 @@ def test_a_refused_listener_is_told_why(guarded: TestClient) -> None:
         ({}, 401, "no-key"),
         (bearer("label"), 403, "role"),
         ({**bearer("predict"), "Origin": "https://evil.example"}, 403, "origin"),
+        ({**bearer("predict"), "Origin": "http://["}, 403, "origin"),
     ):
         with (
             pytest.raises(WebSocketDenialResponse) as refused,
@@ -148,8 +152,8 @@ def test_a_refused_listener_is_told_why(guarded: TestClient) -> None:
         assert refused.value.headers["x-request-id"] == refused.value.json()["request_id"]
     page = guarded.get("/metrics", headers=bearer("admin")).text
     # Which route it was for is found out after the key.
-    for route, status in (("other", 401), ("other", 403), ("/live", 403)):
-        line = f'serve_requests_total{{method="WS",route="{route}",status="{status}"}} 1.0'
+    for route, status, count in (("other", 401, 1), ("other", 403, 1), ("/live", 403, 2)):
+        line = f'serve_requests_total{{method="WS",route="{route}",status="{status}"}} {count}.0'
         assert line in page
 
 
@@ -253,6 +257,20 @@ def test_what_is_repeated_is_refused_on_a_real_connection(models: Path, tmp_path
 
 
 def failing(app: FastAPI) -> FastAPI:
+    @app.websocket("/fails-at-once")
+    async def fails_at_once(_: WebSocket) -> None:
+        raise RuntimeError("inner sesame")
+
+    @app.websocket("/fails-later")
+    async def fails_later(websocket: WebSocket) -> None:
+        await websocket.accept()
+        raise RuntimeError("inner sesame")
+
+    @app.websocket("/takes-its-time")
+    async def takes_its_time(websocket: WebSocket) -> None:
+        await asyncio.sleep(0.5)
+        await websocket.accept()
+
     @app.get("/fails")
     async def fails() -> None:
         secret = "sesame"  # noqa: S105
@@ -338,6 +356,50 @@ def test_of_a_failure_only_its_id_leaves(
     assert answer.json()["detail"] == "the server failed; its log has it under lost"
     assert "sesame" not in answer.text
     assert "inner sesame" in caplog.text
+
+
+def test_a_listener_is_told_of_a_failure_by_its_id_alone(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = failing(create(Settings(root=models, var=tmp_path)))
+    named = {"X-Request-Id": "lost"}
+    with listening(app) as port:
+        url = f"ws://127.0.0.1:{port}"
+        with pytest.raises(InvalidStatus) as refused:
+            connect(f"{url}/fails-at-once", additional_headers=named, proxy=None)
+        answer = refused.value.response
+        assert answer.status_code == 500
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-request-id"] == "lost"
+        detail = b'"detail":"the server failed; its log has it under lost"'
+        assert detail in (answer.body or b"")
+        # What has begun cannot be answered any more; it is cut off.
+        with (
+            connect(f"{url}/fails-later", proxy=None) as begun,
+            pytest.raises(ConnectionClosedError),
+        ):
+            begun.recv(10)
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as metrics:
+            page = metrics.read().decode()
+    for path in ("/fails-at-once", "/fails-later"):
+        assert f'serve_requests_total{{method="WS",route="{path}",status="500"}} 1.0' in page
+        assert f"{path} failed" in caplog.text
+
+
+def test_a_listener_that_does_not_wait_is_no_failure(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = failing(create(Settings(root=models, var=tmp_path)))
+    with listening(app) as port:
+        with pytest.raises(TimeoutError):
+            connect(f"ws://127.0.0.1:{port}/takes-its-time", proxy=None, open_timeout=0.1)
+        time.sleep(1)
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as metrics:
+            page = metrics.read().decode()
+    line = 'serve_requests_total{method="WS",route="/takes-its-time",status="499"} 1.0'
+    assert line in page
+    assert "Traceback" not in caplog.text
 
 
 def test_what_takes_too_long_is_ended(models: Path, tmp_path: Path) -> None:
