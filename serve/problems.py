@@ -1,6 +1,7 @@
 """Errors as problem+json (RFC 9457): one line that says what is wrong and what to do about it."""
 
 import re
+import sys
 from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
 from http import HTTPStatus
@@ -11,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
 MEDIA_TYPE = "application/problem+json"
@@ -95,7 +97,25 @@ async def on_http(request: Request, error: Exception) -> Response:
         detail = f"{request.method} is not for this path; {methods} would do"
     elif error.status_code == HTTPStatus.NOT_FOUND:
         detail, kind = "there is no such path; GET /openapi.json lists them", "unknown-path"
+    elif error.status_code == HTTPStatus.BAD_REQUEST and error.__cause__ is not None:
+        detail, kind = _unreadable(error.__cause__), "unreadable-body"
     return refusal(request.scope, ProblemError(error.status_code, detail, kind, headers))
+
+
+def _unreadable(cause: BaseException) -> str:
+    """Tell of a body at which Python's JSON gave up; FastAPI says no more than that it did."""
+    match cause:
+        case ClientDisconnect():
+            return "the body was cut off"
+        case RecursionError():
+            return "the body is nested too deeply to be read; send what GET /openapi.json shows"
+        case UnicodeDecodeError():
+            return f"the body is no UTF-8 at byte {cause.start}; encode it as UTF-8"
+        case ValueError() if "digits" in str(cause):
+            digits = sys.get_int_max_str_digits()
+            return f"the body has a number of more than {digits:,} digits; send fewer"
+        case _:
+            return f"the body cannot be read; send it as {JSON}"
 
 
 def _methods(request: Request) -> list[str]:

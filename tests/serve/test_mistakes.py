@@ -24,6 +24,9 @@ FUTURE = (
 )
 ORDER = "bars: {} comes after {}; send them oldest first, one a session"
 LARGE = "the body is larger than 2,000,000 bytes (SERVE_MAX_BODY)"
+DEEP = "the body is nested too deeply to be read; send what GET /openapi.json shows"
+LONG = "the body has a number of more than 4,300 digits; send fewer"
+NO_UTF8 = "the body is no UTF-8 at byte 12; encode it as UTF-8"
 METHOD = "{} is not for this path; {} would do"
 ID = "0199d4a0-7c00-7000-8000-000000000000"
 
@@ -131,7 +134,12 @@ def bars(models: Path) -> list[dict[str, Any]]:
             422,
             "Input should be a valid dictionary or object to extract fields from",
         ),
-        ("/predict", "[" * 100_000, 400, "There was an error parsing the body"),
+        ("/predict", "[" * 100_000, 400, DEEP),
+        ("/predict/short", "[" * 100_000, 400, DEEP),
+        ("/labels", '{"actual_close": ' + "9" * 5_000 + "}", 400, LONG),
+        ("/predict/short", '{"symbol": ' + "9" * 5_000 + "}", 400, LONG),
+        ("/predict/short", b'{"symbol": "\xc4"}', 400, NO_UTF8),
+        ("/predict", b'{"symbol": "\xc4"}', 400, NO_UTF8),
         ("/predict", b" " * 2_000_001, 413, LARGE),
         ("/predict/short", b" " * 2_000_001, 413, LARGE),
         ("/batch-predict", b" " * 2_000_001, 413, LARGE),
@@ -249,5 +257,7 @@ def check(asked: TestClient, path: str, body: object, status: int, detail: str) 
     assert "\n" not in found["detail"]
     assert found["status"] == status
     assert found["title"]
+    if status == 400:
+        assert found["type"] == "/problems/unreadable-body"
     assert found["request_id"] == answer.headers["x-request-id"]
     assert asked.get("/predictions").json()["predictions"] == []
