@@ -6,7 +6,7 @@ from itertools import pairwise
 import polars as pl
 
 from serve.bundle import Model
-from serve.forecast import Forecaster, Row
+from serve.forecast import Forecaster, Row, come
 from serve.prediction import Forecast
 from serve.problems import ProblemError
 from serve.schemas import Bar, BarsRequest
@@ -51,7 +51,7 @@ def checked(symbol: str, bars: list[Bar]) -> pl.DataFrame:
     """Bars in the columns of `tables.CLEAN_DAILY`.
 
     Raises:
-        ProblemError: 422, dates are out of order or twice, or a high is below a low.
+        ProblemError: 422, dates are out of order, twice or to come, or a high is below a low.
     """
     for before, after in pairwise(bars):
         if after.date <= before.date:
@@ -61,6 +61,7 @@ def checked(symbol: str, bars: list[Bar]) -> pl.DataFrame:
                 "one a session",
                 "bars-out-of-order",
             )
+    come(bars[-1].date, "bars:")
     for bar in bars:
         if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
             raise ProblemError(

@@ -1,16 +1,19 @@
 """Forecasts of many rows in one request: bars of the revision, or the caller's own features."""
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from serve.bundle import Model
-from serve.forecast import Forecaster, Row, check, nearest
-from serve.prediction import Forecast
+from serve.forecast import Forecaster, Row, check, come, finite, nearest
+from serve.prediction import Forecast, days_since_epoch
 from serve.problems import ProblemError
 from serve.schemas import BatchRequest, BatchRow
 from stages.errors import few
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 CUSTOM = "custom"
 """The symbol of features that come without one."""
@@ -36,27 +39,44 @@ def forecasts(forecaster: Forecaster, asked: BatchRequest, limit: int) -> list[F
             422, f"rows: the batch is empty; send 1 to {limit:,} rows", "empty-batch"
         )
     if len(asked.rows) > limit:
-        raise ProblemError(
-            413,
-            f"rows: {len(asked.rows):,} are too many, the limit is {limit:,} (SERVE_MAX_BATCH); "
-            "send several batches, or an Arrow stream",
-            "batch-too-large",
-        )
+        raise too_many(f"{len(asked.rows):,}", limit)
     model = forecaster.model(asked.horizon)
-    rows, mistakes = [], []
-    for place, given in enumerate(asked.rows):
+
+    def checked(given: BatchRow) -> Row:
+        row = _row(forecaster, model, given)
+        check(model, row)
+        return row
+
+    return _each(finite, forecaster.many(model, _each(checked, asked.rows)))
+
+
+def too_many(rows: str, limit: int) -> ProblemError:
+    """The problem of a batch that has so many."""
+    return ProblemError(
+        413,
+        f"rows: {rows} are too many, the limit is {limit:,} (SERVE_MAX_BATCH); "
+        "send several batches, or an Arrow stream",
+        "batch-too-large",
+    )
+
+
+def _each(function: Callable[[Given], Found], rows: Sequence[Given]) -> list[Found]:
+    """What a function makes of each row.
+
+    Raises:
+        ProblemError: 422, some rows are wrong; the first are named.
+    """
+    found, mistakes = [], []
+    for place, row in enumerate(rows):
         try:
-            row = _row(forecaster, model, given)
-            check(model, row)
+            found.append(function(row))
         except ProblemError as problem:
             mistakes.append(f"rows.{place}: {problem.detail}")
-        else:
-            rows.append(row)
     if mistakes:
         rest = len(mistakes) - SHOWN
         more = [f"and {rest} more rows"] if rest > 0 else []
         raise ProblemError(422, "; ".join(mistakes[:SHOWN] + more), "invalid-rows")
-    return forecaster.many(model, rows)
+    return found
 
 
 def _row(forecaster: Forecaster, model: Model, given: BatchRow) -> Row:
@@ -74,7 +94,7 @@ def _row(forecaster: Forecaster, model: Model, given: BatchRow) -> Row:
         )
     return Row(
         symbol=given.symbol or CUSTOM,
-        bar=None if given.as_of is None else (given.as_of - date(1970, 1, 1)).days,
+        bar=None if given.as_of is None else days_since_epoch(come(given.as_of)),
         close=given.last_close,
         features=features,
         scale=float(_float32("scale", scale)),

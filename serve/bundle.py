@@ -119,7 +119,10 @@ class Bundle:
     def target(self, day: int, sessions: int) -> int | None:
         """The session that comes `sessions` after a day, both in days since 1970-01-01.
 
-        None where the exchange's calendar ends before it.
+        None where the exchange's calendar, as the revision keeps it, begins after that day or ends
+        before the target.
         """
+        if not self.sessions or day < self.sessions[0]:
+            return None
         index = bisect_right(self.sessions, day) + sessions - 1
         return self.sessions[index] if index < len(self.sessions) else None

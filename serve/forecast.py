@@ -5,7 +5,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,15 @@ from serve.prediction import Forecast, as_json, day, days_since_epoch, iso
 from serve.problems import ProblemError
 from stages.errors import few
 from stages.forecast.session import FORECAST_OUTPUTS
+
+VALUES = ("predicted_return", "lower", "upper", "probability")
+"""What is forecast, by its name in the prediction log; in the order of `FORECAST_OUTPUTS`."""
+
+LONGEST = 64
+"""Characters of a name."""
+
+NEGATIVE, OVERFLOW = "negative-scale", "overflow"
+"""Kinds of problems."""
 
 
 class Row(NamedTuple):
@@ -130,7 +139,7 @@ class Forecaster:
             loop.call_soon(self._run, model)
         future: asyncio.Future[Forecast] = loop.create_future()
         waiting.append((row, future))
-        return await future
+        return finite(await future)
 
     def _run(self, model: Model) -> None:
         # Who has gone, or whose time was over, waits no more.
@@ -158,7 +167,7 @@ class Forecaster:
         )
 
     def many(self, model: Model, rows: Sequence[Row]) -> list[Forecast]:
-        """Run a model once on rows that `check` lets pass."""
+        """Run a model once on rows that `check` lets pass; whether each is `finite` is not said."""
         features = np.array([row.features for row in rows], np.float32)
         scales = np.array([[row.scale] for row in rows], np.float32)
         indices = [symbol_index(model, row.symbol) for row in rows]
@@ -205,10 +214,12 @@ def check(model: Model, row: Row) -> None:
     """Refuse what a model cannot be run on.
 
     Raises:
-        ProblemError: 422, the symbol has no model, or features are not known, of which the first
-            are named.
+        ProblemError: 422, the symbol has no model, features are not known, of which the first are
+            named, or the scale is negative.
     """
     symbol_index(model, row.symbol)
+    if row.scale < 0:
+        raise ProblemError(422, f"{row.symbol}: {negative(row.scale)}", NEGATIVE)
     if math.isfinite(row.scale) and np.isfinite(row.features).all():
         return
     names = np.array([*model.card.features, model.card.scale])
@@ -216,6 +227,38 @@ def check(model: Model, row: Row) -> None:
     raise ProblemError(
         422, f"{row.symbol}: too few bars for {few(dict.fromkeys(missing), 3)}", "too-few-bars"
     )
+
+
+def negative(scale: float) -> str:
+    """What is said of such a scale."""
+    return f"scale is {scale:g}, and volatility is never negative"
+
+
+def finite(forecast: Forecast) -> Forecast:
+    """See that a forecast is one.
+
+    Raises:
+        ProblemError: 422, features or scale were beyond what the model can compute with.
+    """
+    if math.isfinite(sum(forecast[name] for name in VALUES)):
+        return forecast
+    raise ProblemError(
+        422,
+        f"{forecast['symbol']}: the forecast is beyond what a float32 holds; "
+        "see whether features and scale have the unit of training",
+        OVERFLOW,
+    )
+
+
+def come(as_of: date, name: str = "as_of") -> date:
+    """See that a day of the caller's own bars has come, somewhere on earth.
+
+    Raises:
+        ProblemError: 422, it has not.
+    """
+    if as_of > datetime.now(UTC).date() + timedelta(days=1):
+        raise ProblemError(422, f"{name} {as_of} has not come yet", "future-as-of")
+    return as_of
 
 
 def symbol_index(model: Model, symbol: str) -> int | None:
@@ -237,7 +280,9 @@ def symbol_index(model: Model, symbol: str) -> int | None:
 
 
 def nearest(wanted: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    """A hint at the names that may have been meant."""
+    """A hint at the names that may have been meant; none at a name longer than any may be."""
+    if len(wanted) > LONGEST:
+        return ""
     close = difflib.get_close_matches(wanted.upper(), [name.upper() for name in known], n=3)
     names = [name for name in known if name.upper() in close]
     return f" (did you mean {' or '.join(names)}?)" if names else ""

@@ -18,6 +18,9 @@ from starlette.routing import compile_path
 MEDIA_TYPE = "application/problem+json"
 JSON = "application/json"
 
+LONGEST = 2_000
+"""Characters of a detail."""
+
 SHOWN = 5
 """Mistakes that a problem names; the others are counted."""
 
@@ -68,10 +71,15 @@ def response(
         "type": f"/problems/{kind}" if kind else "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": " ".join(detail.split()),
+        "detail": _shown(" ".join(detail.split())),
         "request_id": request_id,
     }
     return Response(orjson.dumps(body), status, dict(headers or {}), MEDIA_TYPE)
+
+
+def _shown(detail: str) -> str:
+    """A detail, without the rest of one that quotes what was far too long."""
+    return detail if len(detail) <= LONGEST else f"{detail[:LONGEST]}..."
 
 
 def refusal(scope: MutableMapping[str, Any], error: ProblemError) -> Response:

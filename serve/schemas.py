@@ -14,7 +14,10 @@ from pydantic import (
 
 from serve.times import Day, ZonedMoment
 
-Price = Annotated[FiniteFloat, Field(gt=0)]
+MOST_ROWS = 10_000
+"""Rows of a JSON batch, whatever the settings: all of them are read before one is looked at."""
+
+Price = Annotated[FiniteFloat, Field(gt=0, le=1e15)]
 Return = Annotated[float, Field(description="A return over the horizon, as a fraction.")]
 
 
@@ -68,8 +71,8 @@ class Prediction(BaseModel):
         description="Session of the bar that it was made from; null where it was not told."
     )
     target_date: date | None = Field(
-        description="Session that it is for; null where the exchange's calendar ends before, or "
-        "as_of is null."
+        description="Session that it is for; null where the exchange's calendar of the revision "
+        "does not reach, or as_of is null."
     )
     last_close: float | None = Field(
         description="Close of that bar, as traded; null where it was not told, as are then all "
@@ -213,6 +216,7 @@ class BatchRequest(Strict):
     rows: list[BatchRow] = Field(
         description="At least one; answered in this order.",
         examples=[[{"symbol": "AAPL"}, {"symbol": "IBM"}]],
+        max_length=MOST_ROWS,
         # Said here, and refused with a message of its own.
         json_schema_extra={"minItems": 1},
     )

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_v
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from serve.schemas import MOST_ROWS
 from stages.errors import StageError
 
 ALIKE = 0.85
@@ -82,7 +83,7 @@ class Settings(BaseSettings):
     rate_limit: Annotated[int, Field(ge=0)] = 0
     max_body: PositiveInt = 2_000_000
     max_arrow_body: PositiveInt = 256_000_000
-    max_batch: PositiveInt = 1_000
+    max_batch: Annotated[PositiveInt, Field(le=MOST_ROWS)] = 1_000
     request_timeout: PositiveFloat = 30.0
     keep_alive: PositiveInt = 5
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from serve.bulk import stream
@@ -126,6 +127,8 @@ class Bulk:
 def _compute(block: pa.RecordBatch, model: Model, first: int) -> pa.RecordBatch:
     given = stream.inputs(block, model, first)
     found = model.session(given.features, given.scale, given.symbol)
+    if not all(np.isfinite(found[name]).all() for name in FORECAST_OUTPUTS):
+        raise stream.overflow(found, first)
     return pa.RecordBatch.from_arrays(
         [*block.columns, *(pa.array(found[name]) for name in FORECAST_OUTPUTS)],
         names=[*block.schema.names, *FORECAST_OUTPUTS],

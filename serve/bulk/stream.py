@@ -1,6 +1,7 @@
 """An Arrow IPC stream of rows, checked before it is believed, cut into blocks without a copy."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 
 from serve.bulk.survey import survey, unreadable
 from serve.bundle import Model
-from serve.forecast import nearest
+from serve.forecast import LONGEST, NEGATIVE, OVERFLOW, nearest, negative
 from serve.problems import ProblemError
 from stages.errors import few
 
@@ -46,7 +47,7 @@ def read(body: bytes | bytearray, model: Model) -> Stream:
 
     Raises:
         ProblemError: 422, it is none, was cut off, is compressed, or has other columns. Reading
-            its batches raises it as well.
+            its batches raises it as well, also where a text is longer than `LONGEST`.
     """
     buffer = pa.py_buffer(body)
     rows = survey(buffer)
@@ -100,7 +101,7 @@ def inputs(block: pa.RecordBatch, model: Model, first: int) -> Inputs:
         first: the place of its first row in the stream, for messages.
 
     Raises:
-        ProblemError: 422, a value is not finite, or a symbol has no model.
+        ProblemError: 422, a value is not finite, a scale is negative, or a symbol has no model.
     """
     width = len(model.card.features)
     start = block.num_columns - width - 1
@@ -110,6 +111,11 @@ def inputs(block: pa.RecordBatch, model: Model, first: int) -> Inputs:
     scale = block.column(block.num_columns - 1).to_numpy().reshape(-1, 1)
     if not (np.isfinite(features).all() and np.isfinite(scale).all()):
         raise _not_finite(np.hstack([features, scale]), [*model.card.features, SCALE], first)
+    below = np.flatnonzero(scale < 0)
+    if below.size:
+        row = int(below[0])
+        detail = f"row {first + row:,}: {negative(float(scale[row, 0]))}"
+        raise ProblemError(422, detail, NEGATIVE)
     return Inputs(features, scale, _symbols(block, model, first) if model.per_symbol else None)
 
 
@@ -122,7 +128,7 @@ def _columns(given: pa.Schema, model: Model) -> tuple[list[int], pa.Schema, tupl
     names = given.names
     scale = SCALE if SCALE in names else model.card.scale
     wanted = [*model.card.features, scale]
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ProblemError(422, f"columns: there twice: {few(twice)}", "bad-columns")
     missing = [name for name in dict.fromkeys(wanted) if name not in names]
@@ -160,20 +166,21 @@ def _columns(given: pa.Schema, model: Model) -> tuple[list[int], pa.Schema, tupl
 def _passed_type(name: str, kind: pa.DataType) -> pa.DataType:
     """The type in which a column is kept and passed back."""
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
-    text = (
-        pa.types.is_string(value)
-        or pa.types.is_large_string(value)
-        or pa.types.is_string_view(value)
-    )
     match name:
         case "as_of" if pa.types.is_date32(kind):
             return kind
         case "key" if pa.types.is_integer(kind):
             return kind
-        case "key" | "symbol" if text:
+        case "key" | "symbol" if _is_text(value):
             return pa.string()
     wanted = {"as_of": "date32", "key": "an integer or string", "symbol": "string"}[name]
     raise ProblemError(422, f"columns: {name} is {kind}, not {wanted}", "bad-columns")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
 
 
 def _batches(
@@ -186,34 +193,67 @@ def _batches(
             # Lengths and offsets are the sender's word until they are checked.
             batch.validate(full=True)
             columns = [
-                _as(batch.column(place), field.type)
+                _plain(batch.column(place), field.name)
                 for place, field in zip(source, schema, strict=True)
             ]
         except StopIteration:
             return
         except (pa.ArrowException, OSError) as error:
             raise unreadable(error) from None
-        for field, column in zip(list(schema)[passed:], columns[passed:], strict=True):
-            if column.null_count:
-                row = first + _first_null(column)
-                raise ProblemError(422, f"row {row:,}: {field.name} is null", "bad-rows")
-        yield pa.RecordBatch.from_arrays(columns, schema=schema)
-        first += batch.num_rows
+        start = 0
+        while start < batch.num_rows:
+            # A block at a time: of small types and repeated texts all rows together may be huge.
+            # It ends where a block of the stream does, so that `blocks` has nothing to copy.
+            size = BLOCK - first % BLOCK
+            block = [
+                # A double beyond the range of a float becomes infinity, which `inputs` refuses.
+                column.slice(start, size).cast(field.type, safe=False)
+                for column, field in zip(columns, schema, strict=True)
+            ]
+            for field, column in zip(list(schema)[passed:], block[passed:], strict=True):
+                if column.null_count:
+                    row = first + _first_null(column)
+                    raise ProblemError(422, f"row {row:,}: {field.name} is null", "bad-rows")
+            yield pa.RecordBatch.from_arrays(block, schema=schema)
+            start += size
+            first += len(block[0])
 
 
 def _first_null(column: pa.Array) -> int:
     return int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
 
 
-def _as(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    if column.type == kind:
-        return column
-    if pa.types.is_dictionary(column.type):
-        # Arrow takes no views of strings from a dictionary, which is how polars writes them.
-        plain = column.dictionary.cast(kind)
-        column = pa.DictionaryArray.from_arrays(column.indices, plain)
-    # A double beyond the range of a float becomes infinity, which `inputs` refuses.
-    return column.cast(kind, safe=False)
+def _plain(column: pa.Array, name: str) -> pa.Array:
+    """A column that can be cast to what is wanted of it, without its becoming much larger.
+
+    Raises:
+        ProblemError: 422, a text is longer than `LONGEST`: rows need but name it to have a copy.
+    """
+    texts = column.dictionary if pa.types.is_dictionary(column.type) else column
+    if _is_text(texts.type):
+        longest = _longest(texts)
+        if longest > LONGEST:
+            raise ProblemError(
+                422,
+                f"columns: a text of {name} has {longest:,} bytes, the limit is {LONGEST}",
+                "bad-columns",
+            )
+        if texts is not column:
+            # Arrow takes no views of strings from a dictionary, which is how polars writes them.
+            return pa.DictionaryArray.from_arrays(column.indices, texts.cast(pa.string()))
+    return column
+
+
+def _longest(texts: pa.Array) -> int:
+    """Bytes of the longest text, 0 if there is none."""
+    import pyarrow.compute as pc
+
+    if pa.types.is_string_view(texts.type):
+        # Arrow has no function for these; a view has 16 bytes, the first 4 of them its length.
+        views = np.frombuffer(texts.buffers()[1], np.int32)[::4]
+        found = views[texts.offset : texts.offset + len(texts)]
+        return int(found.max(where=texts.is_valid().to_numpy(zero_copy_only=False), initial=0))
+    return pc.max(pc.binary_length(texts)).as_py() or 0
 
 
 def _not_finite(values: npt.NDArray[np.float32], names: list[str], first: int) -> ProblemError:
@@ -226,6 +266,18 @@ def _not_finite(values: npt.NDArray[np.float32], names: list[str], first: int) -
         f"row {first + int(row):,}: {names[column]} is {values[row, column]}{more}; "
         "leave such rows out",
         "bad-rows",
+    )
+
+
+def overflow(found: Mapping[str, npt.NDArray[np.float32]], first: int) -> ProblemError:
+    """The problem of a block whose forecasts are not all finite."""
+    wrong = ~np.isfinite(np.vstack(list(found.values()))).all(axis=0)
+    row = first + int(np.flatnonzero(wrong)[0])
+    return ProblemError(
+        422,
+        f"row {row:,}: the forecast is beyond what a float32 holds; "
+        "see whether features and scale have the unit of training",
+        OVERFLOW,
     )
 
 

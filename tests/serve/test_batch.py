@@ -1,6 +1,7 @@
 """`POST /batch-predict` with JSON: every row answered and logged, or none."""
 
 import re
+import time
 from datetime import date
 from typing import Any
 
@@ -125,6 +126,64 @@ def test_each_mistake_in_features_is_named(client: TestClient, bundle: Bundle) -
         "float32 holds"
     )
     assert logged(client) == []
+
+
+def test_what_no_model_can_compute_with_is_refused_and_not_logged(
+    client: TestClient, bundle: Bundle
+) -> None:
+    answer = post(
+        client,
+        own(bundle),
+        {**own(bundle), "scale": 3e38},
+        {**own(bundle), "symbol": "MINE", "as_of": "2999-01-01"},
+    )
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "rows.2: as_of 2999-01-01 has not come yet"
+    answer = post(client, own(bundle), {**own(bundle), "scale": 3e38})
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == (
+        "rows.1: custom: the forecast is beyond what a float32 holds; see whether features and "
+        "scale have the unit of training"
+    )
+    # A scale of its own is refused by the schema, that of the card by what it is.
+    for row in ({**own(bundle), "scale": -0.5}, features(bundle, vol_14=-0.5)):
+        assert post(client, row).status_code == 422
+    assert "rows.0: custom: scale is -0.5, and volatility is never negative" in answer_of(
+        client, features(bundle, vol_14=-0.5)
+    )
+    assert logged(client) == []
+
+
+def answer_of(client: TestClient, *rows: dict[str, Any]) -> str:
+    detail: str = post(client, *rows).json()["detail"]
+    return detail
+
+
+@pytest.mark.parametrize("day", ["1900-01-01", "2011-01-01"])
+def test_a_day_before_the_calendar_that_is_kept_has_no_target(
+    client: TestClient, bundle: Bundle, day: str
+) -> None:
+    (found,) = post(client, {**own(bundle), "as_of": day}).json()["predictions"]
+    assert (found["as_of"], found["target_date"]) == (day, None)
+
+
+def test_a_body_of_nothing_but_mistakes_takes_little_time_and_memory(client: TestClient) -> None:
+    def batch(*rows: bytes) -> bytes:
+        return b'{"horizon":"short","rows":[' + b",".join(rows) + b"]}"
+
+    unknown = ",".join(f'"{place:x}":1' for place in range(150_000))
+    more = "rows: more than 10,000 are too many, the limit is 1,000"
+    for body, status, says in (
+        (batch(*[b"0"] * 980_000), 413, more),
+        (batch(*[b"{}"] * 600_000), 413, more),
+        (batch(b"{" + unknown.encode() + b"}"), 422, "and 149995 more"),
+    ):
+        headers = {"Content-Type": "application/json"}
+        started = time.process_time()
+        answer = client.post("/batch-predict", content=body, headers=headers)
+        assert answer.status_code == status, answer.text
+        assert says in answer.json()["detail"]
+        assert time.process_time() - started < 3
 
 
 def test_the_rest_of_many_mistakes_is_counted(client: TestClient) -> None:

@@ -102,6 +102,18 @@ def test_nothing_is_kept_of_a_batch_with_a_wrong_row(bundle: Bundle, tmp_path: P
     assert list((tmp_path / "batches").iterdir()) == []
 
 
+def test_a_forecast_that_is_no_number_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    model = bundle.models["short"]
+    content = table(model, 10_000)
+    scale = content["scale"].to_numpy().copy()
+    scale[7_654] = 3e38
+    content = content.set_column(content.num_columns - 1, "scale", pa.array(scale))
+    with pytest.raises(ProblemError, match=r"row 7,654: the forecast is beyond") as caught:
+        answer(tmp_path, written(content, 3_000), model)
+    assert caught.value.status == 422
+    assert list((tmp_path / "batches").iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_written_is_a_503(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "batches").write_text("no folder", encoding="utf-8")
     model = bundle.models["long"]

@@ -1,6 +1,7 @@
 """Reading Arrow streams that clients may send, whole and broken."""
 
 import io
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -64,7 +65,10 @@ def test_how_rows_are_cut_into_batches_does_not_matter(model: Model, rows: int) 
 
 
 def test_the_scale_may_be_the_feature_that_the_card_names(model: Model) -> None:
-    content = table(model, 10).drop_columns(["scale"])
+    content = table(model, 10)
+    place = content.column_names.index(model.card.scale)
+    content = content.set_column(place, model.card.scale, content["scale"])
+    content = content.drop_columns(["scale"])
     (found,) = inputs(written(content), model)
     assert found.scale.ravel().tolist() == content[model.card.scale].to_pylist()
 
@@ -126,6 +130,10 @@ def with_value(content: pa.Table, name: str, row: int, value: float | None) -> p
         (lambda t, n: with_value(t, n, 17, None), "row 17: return_lag3 is null"),
         (lambda t, n: with_value(t, n, 18, float("nan")), "row 18: return_lag3 is nan"),
         (lambda t, _: with_value(t, "scale", 49, float("inf")), "row 49: scale is inf"),
+        (
+            lambda t, _: with_value(t, "scale", 3, -0.5),
+            "row 3: scale is -0.5, and volatility is never negative",
+        ),
         (lambda t, _: t.slice(0, 0), "the stream has no rows"),
     ],
 )
@@ -154,6 +162,58 @@ def test_compression_is_refused_before_anything_is_decompressed(model: Model, co
     coded = table(model, 50).append_column("key", pa.array(["a"] * 50).dictionary_encode())
     body = written(coded, options=pa.ipc.IpcWriteOptions(compression=codec))
     assert "is compressed" in refusal(body, model)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+@pytest.mark.parametrize("name", ["key", "symbol"])
+def test_a_text_that_rows_repeat_may_not_be_long(
+    model: Model, name: str, kind: pa.DataType
+) -> None:
+    """4,096 rows of one byte each would be 800 MB of text."""
+    long, short = ("x" * 200_000, "x" * 64)
+    rows = pa.array(np.arange(4096) % 2, pa.int8())
+    for texts, refused in (([long, short], True), ([short, None], False)):
+        dictionary = pa.array(texts, pa.string()).cast(kind)
+        coded = table(model, 4096).append_column(
+            name, pa.DictionaryArray.from_arrays(rows, dictionary)
+        )
+        plain = table(model, 3).append_column(name, pa.array(["", *texts], pa.string()).cast(kind))
+        for body in (written(coded), written(plain), written(plain.slice(1))):
+            if refused:
+                assert refusal(body, model) == (
+                    f"columns: a text of {name} has 200,000 bytes, the limit is 64"
+                )
+            else:
+                assert inputs(body, model)
+
+
+def test_no_more_than_a_block_is_cast_at_a_time(model: Model) -> None:
+    """Integers of a byte become floats of four."""
+    rows = 100_000
+    content = pa.table(
+        {name: pa.array(np.ones(rows, np.int8)) for name in [*model.card.features, "scale"]}
+    )
+    body = written(content)
+    before = highest = pa.total_allocated_bytes()
+    for block in stream.blocks(stream.read(body, model).batches):
+        assert block.num_rows <= stream.BLOCK
+        highest = max(highest, pa.total_allocated_bytes())
+    assert highest - before < 3 * stream.BLOCK * 4 * content.num_columns
+
+
+def test_columns_without_number_are_refused_at_once(model: Model) -> None:
+    many = {f"column {place}": np.zeros(1, np.int8) for place in range(30_000)}
+    body = written(table(model, 1, many))
+    started = time.process_time()
+    assert "columns: unknown 'column 0'" in refusal(body, model)
+    assert time.process_time() - started < 5
+
+
+def test_a_name_of_a_million_letters_is_not_compared_with_others(model: Model) -> None:
+    body = written(table(model, 1, {"return_lag" * 100_000: [1.0]}))
+    started = time.process_time()
+    assert "columns: unknown 'return_lag" in refusal(body, model)
+    assert time.process_time() - started < 1
 
 
 def test_crumbs_are_refused(model: Model) -> None:
