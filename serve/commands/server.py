@@ -21,6 +21,7 @@ def run(settings: Settings, _: argparse.Namespace) -> None:
     import uvicorn
 
     from serve import logs
+    from serve.protocol import Protocol
 
     # What uvicorn says of itself goes the way of all lines; each worker does the same.
     logs.configure(settings.log_level)
@@ -28,6 +29,7 @@ def run(settings: Settings, _: argparse.Namespace) -> None:
         "serve.app:app",
         host=settings.host,
         port=settings.port,
+        http=Protocol,
         workers=settings.workers,
         log_config=None,
         access_log=False,
