@@ -176,6 +176,11 @@ def test_a_mistake_is_named(
             422,
             "custom: too few bars for return_lag3, return_lag4, return_lag5 and 17 more",
         ),
+        (
+            lambda bars: {"bars": [*bars, {**bars[-1], "date": "2999-01-02"}]},
+            422,
+            "bars: 2999-01-02 has not come yet",
+        ),
         (lambda _: {"bars": []}, 422, "bars: List should have at least 1 item after validation"),
         (
             lambda bars: {"bars": [{**bars[0], "close": float("nan")}]},
