@@ -93,12 +93,19 @@ class GroupCommit:
         self._timeout = timeout
         self._backlog = backlog
         self._up = up
+        # Wait for the next commit, and for the one that is on its way.
         self._gathered: list[_Entry] = []
         self._flying: Sequence[_Entry] = ()
-        self._busy = self._scheduled = self._closing = False
+        # The thread has a job: a commit, a probe or a ping. Whatever gathers meanwhile is handed over
+        # when it is done; a commit that is overdue keeps it busy, with nobody waiting any more.
+        self._busy = False
+        # The rows that gather while it is idle are handed over at the end of this turn of the loop.
+        self._scheduled = False
+        self._closing = False
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._timers: set[asyncio.TimerHandle] = set()
+        # Commits so far, and as of the last look: between two looks none was made if they are equal.
         self._written = self._looked = 0
         self.waiting = 0
         """Rows that wait."""
