@@ -96,7 +96,7 @@ class GroupCommit:
         # Wait for the next commit, and for the one that is on its way.
         self._gathered: list[_Entry] = []
         self._flying: Sequence[_Entry] = ()
-        # The thread has a job: a commit, a probe or a ping. Whatever gathers meanwhile is handed over
+        # The thread has a job: a commit, a probe or a ping. What gathers meanwhile is handed over
         # when it is done; a commit that is overdue keeps it busy, with nobody waiting any more.
         self._busy = False
         # The rows that gather while it is idle are handed over at the end of this turn of the loop.
@@ -105,7 +105,7 @@ class GroupCommit:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._timers: set[asyncio.TimerHandle] = set()
-        # Commits so far, and as of the last look: between two looks none was made if they are equal.
+        # Commits so far, and as of the last look: equal if none was made since.
         self._written = self._looked = 0
         self.waiting = 0
         """Rows that wait."""
