@@ -51,7 +51,7 @@ class Settings(BaseSettings):
         allow_open: serve other machines without keys.
         cors_origins: origins whose pages may call the API, such as `https://desk.example.org`.
         rate_limit: requests a minute of one key, or of one address without a key; 0 is no limit.
-        max_body: bytes of a request, but for an Arrow stream.
+        max_body: bytes of bars or a JSON batch; nothing else needs as many.
         max_arrow_body: bytes of an Arrow stream.
         max_batch: rows of a JSON batch.
         request_timeout: seconds until the answer to a request has to begin.

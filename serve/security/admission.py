@@ -28,6 +28,12 @@ _LONGEST_HOST = 255
 
 _ARROW = b"application/vnd.apache.arrow.stream"
 
+_BULK = frozenset({"/predict", "/batch-predict"})
+"""What takes bars or rows."""
+
+_SMALL = 65_536
+"""Bytes of any other body. Mistakes in a larger one are found one by one, while all others wait."""
+
 _DIGITS = 18
 """Of a length that is worth reading."""
 
@@ -44,10 +50,11 @@ class Admission:
         self.keyring = keyring
         self._closed_to_others = not (keyring.required or settings.allow_open)
         self._origins = frozenset(origin.encode() for origin in settings.cors_origins)
-        self._limits = {
-            False: ("SERVE_MAX_BODY", settings.max_body),
-            True: ("SERVE_MAX_ARROW_BODY", settings.max_arrow_body),
-        }
+        self._most = ("SERVE_MAX_BODY", settings.max_body)
+        self._most_arrow = ("SERVE_MAX_ARROW_BODY", settings.max_arrow_body)
+        self._most_else = (
+            self._most if settings.max_body <= _SMALL else ("more than this path takes", _SMALL)
+        )
         self._rates = (
             RateLimit(settings.rate_limit, settings.working_folder / "rates.bin")
             if settings.rate_limit
@@ -74,14 +81,15 @@ class Admission:
         return key
 
     def max_body(self, scope: Mapping[str, Any], headers: Headers) -> tuple[str, int]:
-        """Bytes that the body of a request may have, after the setting that says so.
+        """Bytes that the body of a request may have, after the setting or reason for that.
 
         Raises:
             ProblemError: 413, it is said to have more.
         """
-        kind = headers.get(b"content-type", b"")
-        arrow = path_of(scope) == "/batch-predict" and kind.startswith(_ARROW)
-        setting, most = self._limits[arrow]
+        path = path_of(scope)
+        setting, most = self._most if path in _BULK else self._most_else
+        if path == "/batch-predict" and headers.get(b"content-type", b"").startswith(_ARROW):
+            setting, most = self._most_arrow
         declared = headers.get(b"content-length", b"0")
         if len(declared) > _DIGITS or int(declared) > most:
             raise too_large(setting, most)
