@@ -37,7 +37,10 @@ routes = APIRouter(tags=["batches"])
 def _schema() -> dict[str, Any]:
     """Of a JSON batch; the endpoint reads its body itself, and FastAPI documents it not."""
     schema = BatchRequest.model_json_schema()
-    schema["properties"]["rows"]["items"] = schema.pop("$defs")["BatchRow"]
+    rows = schema["properties"]["rows"]
+    rows["items"] = schema.pop("$defs")["BatchRow"]
+    # The limit is that of SERVE_MAX_BATCH, and what is above it is too large, not of wrong form.
+    del rows["maxItems"]
     return schema
 
 

@@ -200,10 +200,11 @@ def test_a_return_that_is_no_number_is_refused(client: TestClient) -> None:
     row = {"features": dict.fromkeys(card["features"], 0.1), "last_close": 1e-300}
     batch = client.post("/batch-predict", json={"horizon": "short", "rows": [row]}).json()
     (made,) = batch["predictions"]
-    answer = send(client, made["id"], actual_close=1e300)
+    answer = send(client, made["id"], actual_close=1e15)
     assert answer.status_code == 422
     assert answer.json()["detail"] == (
-        "actual_close: 1e+300 after a last_close of 1e-300 is no finite return; send actual_return"
+        "actual_close: 1000000000000000.0 after a last_close of 1e-300 is no finite return; "
+        "send actual_return"
     )
     assert client.get(f"/predictions/{made['id']}").json()["label"] is None
     assert send(client, made["id"], actual_close=1e-300).json()["actual_return"] == 0
