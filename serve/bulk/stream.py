@@ -200,23 +200,25 @@ def _batches(
             return
         except (pa.ArrowException, OSError) as error:
             raise unreadable(error) from None
+        plain = pa.RecordBatch.from_arrays(columns, schema.names)
+        other = [field for field in schema if plain.field(field.name).type != field.type]
+        for field in list(schema)[passed:]:
+            column = plain.column(field.name)
+            if column.null_count:
+                row = first + _first_null(column)
+                raise ProblemError(422, f"row {row:,}: {field.name} is null", "bad-rows")
         start = 0
         while start < batch.num_rows:
             # A block at a time: of small types and repeated texts all rows together may be huge.
             # It ends where a block of the stream does, so that `blocks` has nothing to copy.
-            size = BLOCK - first % BLOCK
-            block = [
+            block = plain.slice(start, BLOCK - first % BLOCK)
+            for field in other:
                 # A double beyond the range of a float becomes infinity, which `inputs` refuses.
-                column.slice(start, size).cast(field.type, safe=False)
-                for column, field in zip(columns, schema, strict=True)
-            ]
-            for field, column in zip(list(schema)[passed:], block[passed:], strict=True):
-                if column.null_count:
-                    row = first + _first_null(column)
-                    raise ProblemError(422, f"row {row:,}: {field.name} is null", "bad-rows")
-            yield pa.RecordBatch.from_arrays(block, schema=schema)
-            start += size
-            first += len(block[0])
+                column = block.column(field.name).cast(field.type, safe=False)
+                block = block.set_column(schema.get_field_index(field.name), field, column)
+            yield block
+            start += block.num_rows
+            first += block.num_rows
 
 
 def _first_null(column: pa.Array) -> int:
