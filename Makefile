@@ -34,40 +34,40 @@ install-dev: ## Make .venv with what tests, checks and benchmarks need as well
 
 run: install ## Run what has changed of the pipeline, then show the results
 	@$(PY) -m dvc repro
-	@$(PY) -m stages.report
+	@$(PY) -m versions.report
 
 table: install ## Show the results of the last run again
-	@$(PY) -m stages.report
+	@$(PY) -m versions.report
 
 .PHONY: experiments search
 experiments: install ## Compare experiments; ARGS go to `dvc exp show`, such as --all-commits
-	@$(PY) -m stages.experiments $(ARGS)
+	@$(PY) -m versions.experiments $(ARGS)
 
 search: install ## Search better params for HORIZON in TRIALS experiments (docs/experiments.md)
-	@$(PY) -m stages.search "$(HORIZON)" $(if $(TRIALS),--trials $(TRIALS)) $(ARGS)
+	@$(PY) -m versions.search "$(HORIZON)" $(if $(TRIALS),--trials $(TRIALS)) $(ARGS)
 
 .PHONY: remote s3 s3-stop push pull heal
 remote: install ## Point the S3 remote at URL=s3://bucket/path, with ENDPOINT=https://... if not AWS
-	@$(PY) -m stages.remote set "$(URL)" --endpoint "$(ENDPOINT)"
+	@$(PY) -m versions.remote set "$(URL)" --endpoint "$(ENDPOINT)"
 
 s3: install ## Start an S3 server on this machine, and point the remote at it
-	@$(PY) -m stages.s3 start
+	@$(PY) -m versions.s3 start
 
 s3-stop: install ## Stop the server of `make s3`; its data stay in var/s3
-	@$(PY) -m stages.s3 stop
+	@$(PY) -m versions.s3 stop
 
 push: install ## Push data and models to the remote; ARGS name some outputs
-	@$(PY) -m stages.remote push $(ARGS)
+	@$(PY) -m versions.remote push $(ARGS)
 
 pull: install ## Pull data and models from the remote; ARGS name some outputs
-	@$(PY) -m stages.remote pull $(ARGS)
+	@$(PY) -m versions.remote pull $(ARGS)
 
 heal: install ## Find what is broken in the remote and write it anew
-	@$(PY) -m stages.remote heal
+	@$(PY) -m versions.remote heal
 
 .PHONY: refresh
 refresh: install ## Move data.as_of: make refresh AS_OF=2013-02-28, then show what changed
-	@$(PY) -m stages.refresh $(AS_OF) $(ARGS)
+	@$(PY) -m versions.refresh $(AS_OF) $(ARGS)
 
 test: install-dev ## Run the whole test suite; ARGS go to pytest
 	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
@@ -93,16 +93,16 @@ hooks: install ## Let data and models follow git checkout and git push; check ea
 	@sh .ci/hooks "$(VENV)"
 
 release: install ## Register the checked-out revision as the next version; HORIZON= [BUMP=minor]
-	@$(PY) -m stages.release register "$(HORIZON)" --bump "$(or $(BUMP),minor)"
+	@$(PY) -m versions.release register "$(HORIZON)" --bump "$(or $(BUMP),minor)"
 
 promote: install ## Put a version into a stage; HORIZON= VERSION= [STAGE=production]
-	@$(PY) -m stages.release promote "$(HORIZON)" "$(VERSION)" --stage "$(or $(STAGE),production)"
+	@$(PY) -m versions.release promote "$(HORIZON)" "$(VERSION)" --stage "$(or $(STAGE),production)"
 
 rollback: install ## Put the former version of a stage back; HORIZON= [STAGE=production]
-	@$(PY) -m stages.release rollback "$(HORIZON)" --stage "$(or $(STAGE),production)"
+	@$(PY) -m versions.release rollback "$(HORIZON)" --stage "$(or $(STAGE),production)"
 
 versions: install ## List the versions with their stages and metrics; ARGS=--json for programs
-	@$(PY) -m stages.release versions $(ARGS)
+	@$(PY) -m versions.release versions $(ARGS)
 
 lock: install ## Compile the locks anew from requirements.in and requirements-dev.in
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv

@@ -17,8 +17,8 @@ import polars as pl
 from benchmarks import contestants
 from benchmarks.panel import ROOT
 from benchmarks.report import Report, required
+from stages.common.paths import DATASETS, MODELS
 from stages.forecast.session import SCALE, Session
-from stages.paths import DATASETS, MODELS
 
 ROWS = 100_000
 ROUNDS = 7

@@ -25,9 +25,9 @@ import polars as pl
 from benchmarks.panel import ROOT
 from benchmarks.processes import environment
 from stages import params
+from stages.common.paths import DATASETS, MODELS
 from stages.forecast import calibrate, graphs, models
-from stages.paths import DATASETS, MODELS
-from stages.versions import lock
+from versions.repository import lock
 
 HORIZON = "short"
 BOOSTER = "xgboost"

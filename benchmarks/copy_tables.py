@@ -11,8 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from stages.paths import CLEAN_DAILY, FEATURES_DAILY, RAW
-from stages.tables import COMPRESSION_LEVEL
+from stages.common.paths import CLEAN_DAILY, FEATURES_DAILY, RAW
+from stages.common.tables import COMPRESSION_LEVEL
 
 STEPS = {
     "clean": (RAW / "daily" / "*.parquet", CLEAN_DAILY),

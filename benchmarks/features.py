@@ -18,7 +18,7 @@ import polars as pl
 
 from benchmarks.panel import Panel
 from benchmarks.report import Report, required
-from stages import tables
+from stages.common import tables
 from stages.features import features
 from stages.params import FeatureParams
 

@@ -16,7 +16,7 @@ import polars as pl
 import yaml
 from scipy.signal import lfilter
 
-from stages import tables
+from stages.common import tables
 
 ROOT = Path(__file__).parents[1]
 SEED = 20121231

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.panel import Panel, project
 from benchmarks.processes import python
 from benchmarks.report import Report, required
-from stages.paths import CLEAN_DAILY, FEATURES_DAILY
+from stages.common.paths import CLEAN_DAILY, FEATURES_DAILY
 
 STAGES = ("clean", "features")
 TABLES = (CLEAN_DAILY, FEATURES_DAILY)

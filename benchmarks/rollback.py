@@ -16,7 +16,7 @@ from statistics import median
 from benchmarks import commands
 from benchmarks.panel import ROOT
 from benchmarks.report import Report
-from stages.versions import lock
+from versions.repository import lock
 
 ROUNDS, WARM_UP = 5, 1
 CHANGE = "features.sma=[5,20]"

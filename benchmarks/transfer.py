@@ -18,7 +18,7 @@ from benchmarks import commands
 from benchmarks.panel import ROOT, Panel, project
 from benchmarks.processes import python
 from benchmarks.report import Report
-from stages.versions import endpoint
+from versions.storage import endpoint
 
 PANEL = Panel.of(6_000_000)
 """Raw, clean and feature tables of so many bars are a gigabyte."""
@@ -78,7 +78,7 @@ def served(folder: Path) -> Iterator[endpoint.Server]:
     for number in range(ROUNDS):
         for way in PUSHES:
             (data / bucket(way, number)).mkdir(parents=True)
-    command = (sys.executable, "-m", "stages.s3")
+    command = (sys.executable, "-m", "versions.s3")
     commands.seconds((*command, "start"), folder, **MODULES)
     try:
         state = (folder / endpoint.STATE).read_text(encoding="utf-8")
@@ -128,7 +128,7 @@ def ours(way: str, folder: Path, server: endpoint.Server, at: str) -> float:
     )
     program, verb = command.split()
     if program == "make":  # what it runs, without its look at the environment
-        return commands.seconds((sys.executable, "-m", "stages.remote", verb), folder, **MODULES)
+        return commands.seconds((sys.executable, "-m", "versions.remote", verb), folder, **MODULES)
     return commands.dvc(folder, verb, "--quiet")
 
 

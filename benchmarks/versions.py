@@ -12,7 +12,7 @@ from statistics import median
 
 from benchmarks import commands
 from benchmarks.report import Report
-from stages.versions import lock
+from versions.repository import lock
 
 ROUNDS, WARM_UP = 7, 1
 

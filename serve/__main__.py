@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from serve import settings
 from serve.commands import registered, server
-from stages.errors import StageError
+from stages.common.errors import StageError
 
 
 def main(given: Sequence[str] | None = None) -> None:

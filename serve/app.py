@@ -8,19 +8,19 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from serve import document, logs, problems
-from serve.direct import Direct
-from serve.guard import Guard
-from serve.logs import AccessLog
-from serve.routes import batch, info, live, log, metrics, plot, predict
-from serve.security import exposure
-from serve.security.admission import Admission
-from serve.security.keys import Keyring
+from serve.edge import exposure, problems
+from serve.edge.admission import Admission
+from serve.edge.guard import Guard
+from serve.edge.keyring import Keyring
+from serve.observe import access_log
+from serve.observe.access_log import AccessLog
+from serve.routes import batch, info, live, log, metrics, openapi, plot, predict
+from serve.routes.direct import Direct
 from serve.service import Service
 from serve.settings import Settings, load
-from stages.errors import StageError
-from stages.versions import lock as locks
-from stages.versions.lock import LOCK_FILE
+from stages.common.errors import StageError
+from versions.repository import lock as locks
+from versions.repository.lock import LOCK_FILE
 
 STARTUP_FAILURE = 3
 """Exit status on which uvicorn gives up, instead of starting one worker after the other."""
@@ -61,7 +61,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.include_router(log.routes)
     app.include_router(metrics.routes)
     app.include_router(info.routes)
-    document.describe(app, keys=service.keyring.required)
+    openapi.describe(app, keys=service.keyring.required)
     app.add_middleware(Direct, routes=app.routes)
     app.add_middleware(
         Guard,
@@ -95,7 +95,7 @@ def served() -> FastAPI:
         StageError: a setting or a key is wrong, or other machines could ask without a key.
     """
     settings = load()
-    logs.configure(settings.log_level)
+    access_log.configure(settings.log_level)
     keyring = Keyring(settings.keys, settings.keys_file)
     exposure.check(settings, keyring, exposure.uvicorn_host())
     return create(settings)

@@ -10,25 +10,25 @@ from fastapi import Depends, Request
 from starlette.types import Scope
 from uuid_utils import uuid7
 
-from serve.bulk.engine import Bulk
-from serve.bundle import Bundle
-from serve.follow import Follower
-from serve.forecast import Forecaster
-from serve.live import Live
-from serve.log import migrate
-from serve.log.access import Access
-from serve.log.commit import LogDownError, LogRefusedError
-from serve.log.engine import READERS, connect
-from serve.log.schema import Row, moment, written
-from serve.log.writer import LogWriter
-from serve.prediction import Forecast, answer
-from serve.problems import ProblemError
-from serve.security.keys import Keyring, KeysError
+from predictions import migrate
+from predictions.access import Access
+from predictions.engine import READERS, connect
+from predictions.group_commit import LogDownError, LogRefusedError
+from predictions.schema import Row, moment, written
+from predictions.writer import LogWriter
+from serve.checkout.bundle import Bundle
+from serve.checkout.follow import Follower
+from serve.edge.keyring import Keyring, KeysError
+from serve.edge.problems import ProblemError
+from serve.forecasts.bulk import Bulk
+from serve.forecasts.forecaster import Forecaster
+from serve.forecasts.prediction import Forecast, answer
+from serve.observe.listeners import Live
+from serve.observe.workers import share_metrics
 from serve.settings import Settings
-from serve.workers import share_metrics
 
 if TYPE_CHECKING:
-    from serve.metrics import Metrics
+    from serve.observe.prometheus import Metrics
 
 log = logging.getLogger("serve")
 
@@ -172,7 +172,7 @@ def away(why: str) -> ProblemError:
 def _metrics(settings: Settings, service: Service) -> "Metrics":
     # prometheus_client looks for the workers' folder when it is imported.
     share_metrics(settings.working_folder)
-    from serve.metrics import Metrics
+    from serve.observe.prometheus import Metrics
 
     def bundle() -> Bundle | None:
         current = service.follower.current

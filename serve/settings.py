@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serve.schemas import MOST_ROWS
-from stages.errors import StageError
+from stages.common.errors import StageError
 
 ALIKE = 0.85
 """How alike a misspelt name is. Kubernetes sets names of its own where a service is named serve."""

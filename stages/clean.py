@@ -12,17 +12,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stages import params, tables
-from stages.bars import actions, calendars, rawbars
+from stages import params
+from stages.bars import actions, calendars, raw_files
 from stages.bars.adjust import Mode, adjust
 from stages.bars.calendars import Sessions
-from stages.bars.census import Census
-from stages.bars.rawbars import RawFile
+from stages.bars.clean_report import Census
+from stages.bars.raw_files import RawFile
 from stages.bars.rules import AdjClose, Judged, Kind, Rules, judge
-from stages.errors import InputError, few
+from stages.common import tables
+from stages.common.errors import InputError, few
+from stages.common.paths import ACTIONS, CLEAN, METRICS, RAW, REJECTED
+from stages.common.running import log, progress, run
 from stages.params import CleanParams, DataParams, Params
-from stages.paths import ACTIONS, CLEAN, METRICS, RAW, REJECTED
-from stages.run import log, progress, run
 
 REPORT = METRICS / "clean.json"
 
@@ -249,7 +250,7 @@ def clean_folder(settings: Params, raw: Path, out: Path, ledger: Path, suggestio
             reach over the bars.
     """
     files = {
-        kind: rawbars.catalogue(raw / kind, "timestamp" if kind == "hourly" else "date")
+        kind: raw_files.catalogue(raw / kind, "timestamp" if kind == "hourly" else "date")
         for kind in _CONTRACTS
     }
     if not files["daily"] and not files["hourly"]:
@@ -285,8 +286,8 @@ def _cleaned(
         if not files[kind] and kind != "daily":
             continue
         with tables.Writer(folder / f"{kind}.parquet") as writer:
-            for group in progress(rawbars.groups(files[kind]), f"clean {kind}"):
-                bars = rawbars.read(group, contract)
+            for group in progress(raw_files.groups(files[kind]), f"clean {kind}"):
+                bars = raw_files.read(group, contract)
                 if kind == "hourly":
                     cleaned = clean_hourly(bars, ex_dates, factors, sessions, params)
                 else:

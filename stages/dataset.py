@@ -10,10 +10,11 @@ from datetime import date
 
 import polars as pl
 
-from stages import params, tables
-from stages.errors import DataError
-from stages.paths import DATASETS, FEATURES_DAILY
-from stages.run import arguments, log, run
+from stages import params
+from stages.common import tables
+from stages.common.errors import DataError
+from stages.common.paths import DATASETS, FEATURES_DAILY
+from stages.common.running import arguments, log, run
 
 _SAME_SYMBOL = pl.col("symbol") == pl.col("symbol").shift(-1)
 

@@ -19,16 +19,17 @@ import onnx
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from stages import params, tables
-from stages.errors import InputError, few
+from stages import params
+from stages.common import tables
+from stages.common.errors import InputError, few
+from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
+from stages.common.running import arguments, log, progress, run
 from stages.forecast import combine, graphs, plots
 from stages.forecast.calibrate import spread
 from stages.forecast.card import DIGITS, Stack, Training, card, rounded
 from stages.forecast.scores import COLUMNS, table
 from stages.forecast.session import Session
 from stages.params import Params
-from stages.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
-from stages.run import arguments, log, progress, run
 from stages.train import Dataset
 
 STACK = "stack"

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stages import params, tables
-from stages.errors import DataError, few
-from stages.indicators import Array, Panel, definitions
+from stages import params
+from stages.common import tables
+from stages.common.errors import DataError, few
+from stages.common.paths import CLEAN_DAILY, CLEAN_HOURLY, CLEAN_MARKET, FEATURES, FEATURES_DAILY
+from stages.common.running import log, progress, run
+from stages.indicators.definitions import Array, Panel, definitions
 from stages.params import FeatureParams
-from stages.paths import CLEAN_DAILY, CLEAN_HOURLY, CLEAN_MARKET, FEATURES, FEATURES_DAILY
-from stages.run import log, progress, run
 
 BLOCK_ROWS = 50_000
 """Fewest rows that a thread works on at a time: with fewer, threads wait for the interpreter."""

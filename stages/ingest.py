@@ -17,13 +17,14 @@ from typing import Any, cast
 import polars as pl
 from pydantic_core import to_jsonable_python
 
-from stages import params, sources, tables
+from stages import params, sources
 from stages.bars import calendars, revisions
-from stages.bars.held import CONTRACTS, Held, clock, file_name
-from stages.errors import DataError, SourceError, few
+from stages.bars.raw_folder import CONTRACTS, Held, clock, file_name
+from stages.common import tables
+from stages.common.errors import DataError, SourceError, few
+from stages.common.paths import RAW
+from stages.common.running import log, progress, run
 from stages.params import DataParams
-from stages.paths import RAW
-from stages.run import log, progress, run
 from stages.sources import Kind, Request, Series
 
 REVISIONS = Path("var/revisions.csv")

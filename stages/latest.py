@@ -11,12 +11,13 @@ from typing import cast
 
 import polars as pl
 
-from stages import params, tables
+from stages import params
 from stages.bars import calendars
+from stages.common import tables
+from stages.common.paths import CLEAN_DAILY, FEATURES_DAILY, LATEST, SESSIONS
+from stages.common.running import log, run
 from stages.features import market_bars
-from stages.indicators import lookback
-from stages.paths import CLEAN_DAILY, FEATURES_DAILY, LATEST, SESSIONS
-from stages.run import log, run
+from stages.indicators.definitions import lookback
 
 YEAR = 252
 """Sessions named beyond the longest horizon, so that a model can go on serving for a year."""

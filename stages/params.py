@@ -25,12 +25,13 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from stages import indicators, sources
-from stages.errors import ParamsError, few
+from stages import sources
+from stages.common.errors import ParamsError, few
+from stages.common.options import Options, options_of, validated
 from stages.forecast import models
 from stages.forecast.models import Fitted
-from stages.options import Options, options_of, validated
-from stages.tuning import space
+from stages.indicators import definitions
+from versions.tuning import space
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -278,7 +279,7 @@ class Params(Options):
             if value == []
         }
         families = self.features.model_copy(update=every)
-        could = indicators.definitions(families, self.data.market or ["index"])
+        could = definitions.definitions(families, self.data.market or ["index"])
         return any(mark in wanted for mark in "*?[") and _matches(wanted, list(could))
 
     def model(self, name: str) -> tuple[Callable[..., Fitted], dict[str, Any]]:
@@ -295,7 +296,7 @@ class Params(Options):
     @property
     def feature_names(self) -> list[str]:
         """Every column that the features stage makes, in order."""
-        return list(indicators.definitions(self.features, self.data.market))
+        return list(definitions.definitions(self.features, self.data.market))
 
     @property
     def selected_features(self) -> list[str]:

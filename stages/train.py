@@ -13,14 +13,15 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from stages import params, tables
-from stages.errors import DataError, few
+from stages import params
+from stages.common import tables
+from stages.common.errors import DataError, few
+from stages.common.paths import CANDIDATES, DATASETS
+from stages.common.running import arguments, log, progress, run
 from stages.forecast import graphs
 from stages.forecast.folds import Fold, walk_forward
 from stages.forecast.models import Fitted, Matrix, Vector, shares
 from stages.forecast.session import Session
-from stages.paths import CANDIDATES, DATASETS
-from stages.run import arguments, log, progress, run
 
 MIN_ROWS = 100
 """One model per symbol: a symbol with fewer training rows gets no model in that fold."""

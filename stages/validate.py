@@ -20,10 +20,10 @@ from typing import Any
 
 import polars as pl
 
-from stages import params, tables
-from stages.errors import InputError, ParamsError
-from stages.params import Params
-from stages.paths import (
+from stages import params
+from stages.common import tables
+from stages.common.errors import InputError, ParamsError
+from stages.common.paths import (
     CLEAN_DAILY,
     CLEAN_HOURLY,
     CLEAN_MARKET,
@@ -32,6 +32,8 @@ from stages.paths import (
     METRICS,
     RAW,
 )
+from stages.common.running import log, progress, run
+from stages.params import Params
 from stages.quality.data_docs import INDEX, publish
 from stages.quality.expectations import Check, Meaning, Suites
 from stages.quality.helper_columns import (
@@ -57,7 +59,6 @@ from stages.quality.score import (
     percent,
     quality,
 )
-from stages.run import log, progress, run
 
 SLICE = 250_000
 """Rows at once, where a table comes as one file per symbol."""

@@ -22,8 +22,8 @@ import numpy.typing as npt
 import polars as pl
 import yaml
 
-from stages import tables
-from stages.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
+from stages.common import tables
+from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 
 ROOT = Path(__file__).parents[1]
 

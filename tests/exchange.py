@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from stages import tables
 from stages.bars import actions, calendars
 from stages.bars.calendars import Sessions
+from stages.common import tables
 from stages.params import CleanParams
 
 PLAIN: dict[str, Any] = {

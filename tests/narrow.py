@@ -14,9 +14,9 @@ from typing import Self
 
 import pytest
 
-import stages.remote
-import stages.run
-from stages.errors import StageError
+import stages.common.running
+import versions.remote
+from stages.common.errors import StageError
 from tests.projects import ROOT, Project
 from tests.s3 import S3
 
@@ -92,18 +92,18 @@ class Narrow(Project):
         )
 
     def remote(self, *arguments: str) -> list[str]:
-        """The lines of `python -m stages.remote` here; in this process, which imports DVC once."""
+        """The lines of `python -m versions.remote`; in this process, which imports DVC once."""
         said = Lines()
-        stages.run.log.addHandler(said)
+        stages.common.running.log.addHandler(said)
         try:
             with contextlib.chdir(self.folder), pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sys, "argv", ["remote", *arguments])
-                patch.setattr(stages.run.log, "level", logging.INFO)
-                stages.remote.main()
+                patch.setattr(stages.common.running.log, "level", logging.INFO)
+                versions.remote.main()
         except StageError as error:
             said.lines.append(f"error: {error}")
         finally:
-            stages.run.log.removeHandler(said)
+            stages.common.running.log.removeHandler(said)
         return said.lines
 
     def start(self, name: str, *arguments: str) -> "subprocess.Popen[str]":

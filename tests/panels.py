@@ -16,7 +16,8 @@ import yaml
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from stages import params, tables
+from stages import params
+from stages.common import tables
 from stages.features import features
 from stages.params import FeatureParams
 

@@ -29,7 +29,7 @@ from benchmarks import (
 )
 from benchmarks.panel import Panel
 from stages import params
-from stages.versions import endpoint
+from versions.storage import endpoint
 
 TINY = Panel(symbols=3, sessions=600)
 

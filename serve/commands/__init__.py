@@ -19,12 +19,18 @@ Run = Callable[[Settings, argparse.Namespace], None]
 
 def registered() -> Sequence[Callable[["Commands"], None]]:
     """The `register` of every command, in the order of `--help`."""
-    from serve.commands import export, keys, migrate, prune, replay
+    from serve.commands import (
+        export_command,
+        key_command,
+        migrate_command,
+        prune_command,
+        replay_command,
+    )
 
     return (
-        keys.register,
-        migrate.register,
-        replay.register,
-        export.register,
-        prune.register,
+        key_command.register,
+        migrate_command.register,
+        replay_command.register,
+        export_command.register,
+        prune_command.register,
     )

@@ -3,8 +3,8 @@
 import argparse
 import math
 
-from serve.security import exposure
-from serve.security.keys import Keyring
+from serve.edge import exposure
+from serve.edge.keyring import Keyring
 from serve.settings import Settings, SettingsError
 
 
@@ -20,11 +20,11 @@ def run(settings: Settings, _: argparse.Namespace) -> None:
     _check_certificate(settings)
     import uvicorn
 
-    from serve import logs
-    from serve.protocol import Protocol
+    from serve.edge.protocol import Protocol
+    from serve.observe import access_log
 
     # What uvicorn says of itself goes the way of all lines; each worker does the same.
-    logs.configure(settings.log_level)
+    access_log.configure(settings.log_level)
     uvicorn.run(
         "serve.app:app",
         host=settings.host,

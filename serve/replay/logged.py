@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import select
 
-from serve.bulk import store, stream
-from serve.bulk.store import Meta, Store
-from serve.log.engine import opened
-from serve.log.schema import prediction_logs
+from predictions.engine import opened
+from predictions.schema import prediction_logs
+from serve.forecasts import batch_files, stream
+from serve.forecasts.batch_files import Meta, Store
 from serve.settings import Settings
-from stages.errors import StageError
+from stages.common.errors import StageError
 from stages.forecast.session import FORECAST_OUTPUTS
 
 COLUMNS = {
@@ -70,12 +70,12 @@ class Logged:
         if self.path is None:
             yield self._row(features, symbols)
             return
-        names = store.schema(self.path).names
+        names = batch_files.schema(self.path).names
         passed = [name for name in stream.PASSED if name in names]
         wanted = [*passed, *features, stream.SCALE, *FORECAST_OUTPUTS]
         _check(features, [name for name in names if name not in {*passed, *wanted[-5:]}])
         try:
-            yield from stream.blocks(store.read(self.path, wanted))
+            yield from stream.blocks(batch_files.read(self.path, wanted))
         except (OSError, pa.ArrowException) as error:
             raise ReplayError(f"{self.path}: cannot be read ({_first_line(error)})") from None
 
@@ -112,7 +112,7 @@ def find(settings: Settings, identifier: str) -> Logged:
 
 def _batch(path: Path) -> Logged:
     try:
-        meta = Meta.of(store.schema(path).metadata)
+        meta = Meta.of(batch_files.schema(path).metadata)
     except (OSError, pa.ArrowException, KeyError) as error:
         raise ReplayError(f"{path}: cannot be read as a batch ({_first_line(error)})") from None
     return Logged(

@@ -18,11 +18,12 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from uuid_utils import uuid7
 
-from serve import batch, problems
-from serve.bulk import store, stream
-from serve.bulk.store import Meta
-from serve.deadline import Deadline
-from serve.problems import ProblemError
+from serve.edge import problems
+from serve.edge.deadline import Deadline
+from serve.edge.problems import ProblemError
+from serve.forecasts import batch_files, stream
+from serve.forecasts import rows as batch
+from serve.forecasts.batch_files import Meta
 from serve.schemas import MOST_ROWS, Batch, BatchRequest, ModelReference, Predictions
 from serve.service import Service, ServiceDep
 
@@ -151,7 +152,7 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
 
 
 async def _body(request: Request) -> bytes:
-    """The body of a request, which serve.guard bounds in bytes and in time."""
+    """The body of a request, which serve.edge.guard bounds in bytes and in time."""
     try:
         return await request.body()
     except ClientDisconnect:
@@ -177,7 +178,7 @@ async def batch_of(
     """An Arrow stream that was answered: what it is, or its rows with their forecasts."""
     path = service.bulk.store.path(identifier)
     try:
-        schema = await asyncio.to_thread(store.schema, path)
+        schema = await asyncio.to_thread(batch_files.schema, path)
         meta = Meta.of(schema.metadata)
         size = path.stat().st_size
     except FileNotFoundError:
@@ -210,8 +211,8 @@ async def batch_of(
 def _rows(path: Path) -> Iterator[bytes]:
     """A batch's file as an Arrow stream, a row group at a time."""
     sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, store.schema(path)) as writer:
-        for rows in store.read(path):
+    with pa.ipc.new_stream(sink, batch_files.schema(path)) as writer:
+        for rows in batch_files.read(path):
             writer.write_batch(rows)
             yield sink.getvalue()
             sink.seek(0)

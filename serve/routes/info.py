@@ -7,9 +7,9 @@ from typing import Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from serve import problems
-from serve.bundle import Bundle
-from serve.prediction import day
+from serve.checkout.bundle import Bundle
+from serve.edge import problems
+from serve.forecasts.prediction import day
 from serve.schemas import ModelReference
 from serve.service import Service, ServiceDep
 

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from serve import problems
-from serve.live import REFRESH, CrowdedError, Reader, message
-from serve.problems import ProblemError
+from serve.edge import problems
+from serve.edge.problems import ProblemError
+from serve.observe.listeners import REFRESH, CrowdedError, Reader, message
 from serve.service import Service
 
 TOO_SLOW = 1013

@@ -10,15 +10,15 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection
 
-from serve import problems
-from serve.log import past
-from serve.log.access import Access
-from serve.log.commit import LogDownError
-from serve.log.past import Wanted
-from serve.problems import ProblemError
+from predictions import queries
+from predictions.access import Access
+from predictions.group_commit import LogDownError
+from predictions.queries import Wanted
+from serve.edge import problems
+from serve.edge.problems import ProblemError
+from serve.routes.times import Moment
 from serve.schemas import Label, LabelRequest, LoggedPredictions, PredictionInputs
 from serve.service import Service, ServiceDep, away
-from serve.times import Moment
 
 MOST = 1_000
 """Predictions of one page."""
@@ -42,7 +42,7 @@ async def label(service: ServiceDep, request: Request, given: LabelRequest) -> R
     client, now = request.scope.get("client_name"), datetime.now(UTC)
 
     def work(connection: Connection) -> dict[str, Any]:
-        return past.label(connection, given, now, client)
+        return queries.label(connection, given, now, client)
 
     return await _answer(service, service.writes, work, 201)
 
@@ -68,7 +68,7 @@ async def predictions(  # noqa: PLR0913  # each is a part of the query
 
     def work(connection: Connection) -> dict[str, Any]:
         after = None if cursor is None else str(cursor)
-        found, following = past.page(connection, wanted, after, limit)
+        found, following = queries.page(connection, wanted, after, limit)
         return {"predictions": found, "next": following}
 
     return await _answer(service, service.reads, work)
@@ -81,7 +81,7 @@ async def predictions(  # noqa: PLR0913  # each is a part of the query
 )
 async def prediction(service: ServiceDep, identifier: UUID) -> Response:
     """One prediction, with the inputs that it was made from, and its label."""
-    return await _answer(service, service.reads, lambda found: past.one(found, str(identifier)))
+    return await _answer(service, service.reads, lambda found: queries.one(found, str(identifier)))
 
 
 async def _answer(

@@ -9,13 +9,14 @@ import orjson
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from serve import plot, problems
-from serve.log.commit import LogDownError
-from serve.plot import MOST, Span
-from serve.problems import ProblemError
+from predictions.group_commit import LogDownError
+from serve.edge import problems
+from serve.edge.problems import ProblemError
+from serve.forecasts import chart
+from serve.forecasts.chart import MOST, Span
+from serve.routes.times import Day
 from serve.schemas import ModelReference, Scores
 from serve.service import Service, ServiceDep
-from serve.times import Day
 
 FAILURES = problems.documented(401, 403, 404, 422, 429, 503)
 
@@ -83,7 +84,7 @@ async def plot_of(  # noqa: PLR0913  # each is a part of the query
         raise ProblemError(422, f"from {first} is after until {until}", "empty-span")
 
     def compute() -> dict[str, Any]:
-        table = plot.chart(bundle, model, name, Span(first, until, last))
+        table = chart.chart(bundle, model, name, Span(first, until, last))
         return {
             "symbol": name,
             "horizon": model.name,
@@ -108,11 +109,11 @@ async def _logged(
 ) -> dict[str, list[Any]] | None:
     """What the log has for these sessions; None while it is away."""
     if not dates:
-        return plot.NOTHING_LOGGED
+        return chart.NOTHING_LOGGED
     first, until = dates[0], dates[-1]
     try:
         return await service.reads.run(
-            lambda connection: plot.logged(connection, symbol, horizon, first, until)
+            lambda connection: chart.logged(connection, symbol, horizon, first, until)
         )
     except LogDownError:
         return None

@@ -9,12 +9,13 @@ from fastapi import APIRouter, Body, FastAPI, Query, Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import Scope
 
-from serve import bars, problems
-from serve.direct import DirectRoute
-from serve.problems import ProblemError
+from serve.edge import problems
+from serve.edge.problems import ProblemError
+from serve.forecasts import next_bars
+from serve.routes.direct import DirectRoute
+from serve.routes.times import Day
 from serve.schemas import BarsRequest, Prediction, Predictions, PredictRequest, SymbolPredictions
 from serve.service import Service, ServiceDep
-from serve.times import Day
 
 SymbolQuery = Annotated[
     str | None, Query(min_length=1, max_length=64, description="By default the first.")
@@ -64,7 +65,7 @@ def _of_symbols() -> APIRouter:
     ) -> Response:
         """Forecast from the caller's own bars; the features are computed as in training."""
         forecaster = service.forecaster
-        made = await bars.forecasts(forecaster, asked)
+        made = await next_bars.forecasts(forecaster, asked)
         answers = await service.record(made, request.scope)
         return _json(orjson.dumps({"predictions": answers}))
 

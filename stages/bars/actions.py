@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from stages import tables
-from stages.errors import DataError, InputError, few
+from stages.common import tables
+from stages.common.errors import DataError, InputError, few
 
 ACTION: tables.Contract = {**tables.ACTIONS, "hand": pl.Boolean, "genuine": pl.Boolean}
 """One effect of a symbol and ex-date; `hand` marks a line of data/actions.csv, `genuine` one that

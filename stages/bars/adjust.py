@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from stages import tables
-from stages.errors import DataError
+from stages.common import tables
+from stages.common.errors import DataError
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

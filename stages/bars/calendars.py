@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stages.errors import DataError, ParamsError
-from stages.run import log
+from stages.common.errors import DataError, ParamsError
+from stages.common.running import log
 
 Days = npt.NDArray[np.int32]
 """Days since 1970-01-01, as polars stores a date."""

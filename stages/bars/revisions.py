@@ -14,9 +14,9 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from stages import tables
-from stages.bars.held import CONTRACTS, clock
-from stages.errors import StageError
+from stages.bars.raw_folder import CONTRACTS, clock
+from stages.common import tables
+from stages.common.errors import StageError
 from stages.sources import Kind
 
 REVISION: tables.Contract = {

@@ -33,7 +33,7 @@ import numpy as np
 import polars as pl
 
 from stages.bars.calendars import Sessions
-from stages.tables import PRICES
+from stages.common.tables import PRICES
 
 ROUNDING = 1e-6
 """Prices out of order by less than this share are so by rounding: high and low are widened to

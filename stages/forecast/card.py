@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stages import tables
+from stages.common import tables
 from stages.forecast.combine import Chosen
 from stages.forecast.graphs import Spread
 from stages.params import Params

@@ -3,11 +3,16 @@
 Knows how a graph is called, not how it is built, so that a server needs no library for that.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+# onnxruntime reports its use to its makers unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime as ort
 
 from stages.forecast.models import BLOCK, INPUT, Matrix

@@ -22,7 +22,7 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
-from stages.errors import QualityError, few
+from stages.common.errors import QualityError, few
 from stages.quality.score import NAMED, Checked, Outcome, Place, Rule
 
 ROOT = Path("great_expectations")

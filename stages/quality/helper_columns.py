@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
-from stages import tables
+from stages.common import tables
 
 IN_ORDER = "rows in order"
 BARS = "bars of the symbol"

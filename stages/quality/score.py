@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from stages.errors import QualityError, few
+from stages.common.errors import QualityError, few
 
 SCALE = 10_000
 """Scores have four places, rounded down, so that 100 means that nothing failed."""

@@ -9,9 +9,9 @@ from typing import Annotated, Self
 import polars as pl
 from pydantic import AfterValidator, model_validator
 
-from stages import tables
-from stages.errors import InputError, few
-from stages.options import Options
+from stages.common import tables
+from stages.common.errors import InputError, few
+from stages.common.options import Options
 from stages.sources._cells import BadCells, located
 from stages.sources._dates import days, localised, stamps
 from stages.sources._names import nearest

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from stages.errors import InputError
+from stages.common.errors import InputError
 
 
 class BadCells(ValueError):  # noqa: N818  # becomes an InputError once file and column are known

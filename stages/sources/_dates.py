@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 from pydantic import AfterValidator, BeforeValidator
 
-from stages.errors import few
+from stages.common.errors import few
 from stages.sources._cells import BadCells
 
 MICROSECONDS = pl.Datetime("us")

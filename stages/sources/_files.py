@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from stages.errors import InputError
+from stages.common.errors import InputError
 from stages.sources import Kind, Request, Series
 from stages.sources._bars import ROW, Rules, actual, bars
 from stages.sources._names import check

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
-from stages.errors import SourceError, few
+from stages.common.errors import SourceError, few
 
 
 def nearest(wanted: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import polars as pl
 
-from stages.errors import InputError
+from stages.common.errors import InputError
 from stages.sources import Request, Series
 from stages.sources._bars import ROW, Columns, Delimiter, Mark, Rules
 from stages.sources._dates import Formats, Zone

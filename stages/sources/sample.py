@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from stages import tables
-from stages.errors import SourceError
+from stages.common import tables
+from stages.common.errors import SourceError
 from stages.sources import Request, Series
 from stages.sources._names import check
 

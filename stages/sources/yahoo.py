@@ -20,8 +20,8 @@ import numpy as np
 import polars as pl
 from pydantic import NonNegativeFloat, PositiveInt
 
-from stages import tables
-from stages.errors import SourceError
+from stages.common import tables
+from stages.common.errors import SourceError
 from stages.sources import Kind, Request, Series
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stages.versions import lock
 from tests.projects import ROOT, Project
+from versions.repository import lock
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +16,7 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def lineage(project: Project, *arguments: str) -> Any:
-    return json.loads(project.run("python", "-m", "stages.lineage", *arguments, "--json"))
+    return json.loads(project.run("python", "-m", "versions.lineage", *arguments, "--json"))
 
 
 def test_every_output_is_at_hand_and_leads_to_the_raw_bars(project: Project) -> None:

@@ -56,7 +56,7 @@ def test_everyday_commands_work(quick: Project, block: str) -> None:
         # make takes the environment that runs this test.
         project.run("bash", "-euc", block, MAKEFLAGS=f"VENV={sys.prefix}")
     finally:
-        project.run("python", "-m", "stages.s3", "stop", check=False)
+        project.run("python", "-m", "versions.s3", "stop", check=False)
         project.dvc("queue", "stop", "--kill", check=False)
 
 

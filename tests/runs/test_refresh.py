@@ -12,8 +12,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stages import params, refresh, tables
+from stages import params
+from stages.common import tables
 from tests.projects import ROOT, Project
+from versions import refresh
 
 pytestmark = pytest.mark.slow
 
@@ -131,7 +133,7 @@ def test_ctrl_c_ends_in_order(fresh: Project) -> None:
     (fresh.folder / "dvc.yaml").write_text("stages: {slow: {cmd: sleep 60}}\n")
     fresh.git("commit", "--quiet", "--no-verify", "--all", "--message=A slow pipeline")
     with subprocess.Popen(
-        [sys.executable, "-m", "stages.refresh", "2013-02-28"],
+        [sys.executable, "-m", "versions.refresh", "2013-02-28"],
         cwd=fresh.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

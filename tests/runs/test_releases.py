@@ -16,10 +16,10 @@ import polars as pl
 import pytest
 
 from stages.forecast.session import Session
-from stages.versions import lock
 from tests.narrow import wait_for
 from tests.projects import ROOT, Project
 from tests.s3 import S3
+from versions.repository import lock
 
 pytestmark = pytest.mark.slow
 
@@ -131,7 +131,7 @@ def release(team: Project, s3: S3) -> dict[str, str]:
 
     # Killed in the middle of its push: objects without a tag, never a tag without objects.
     promoting = subprocess.Popen(
-        [sys.executable, "-m", "stages.release", "promote", "short", "v1.0.0"],
+        [sys.executable, "-m", "versions.release", "promote", "short", "v1.0.0"],
         cwd=team.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

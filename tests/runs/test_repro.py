@@ -144,7 +144,7 @@ def test_a_killed_stage_leaves_the_former_outputs_whole(
 
 
 def test_paths_of_the_stages_are_those_of_the_pipeline(reproduced: Path) -> None:
-    from stages import paths
+    from stages.common import paths
 
     pipeline = yaml.safe_load((reproduced / "dvc.yaml").read_text(encoding="utf-8"))
     text = json.dumps(pipeline)

@@ -59,13 +59,13 @@ class Search(Project):
 
     def search(self, *arguments: str, check: bool = True) -> str:
         arguments = arguments or ("--trials", "4")
-        command = (sys.executable, "-m", "stages.search", "short", *arguments)
+        command = (sys.executable, "-m", "versions.search", "short", *arguments)
         return self.run(*command, check=check, **self.environment)
 
     def start(self) -> "subprocess.Popen[str]":
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return subprocess.Popen(
-            [sys.executable, "-m", "stages.search", "short", "--trials", "4"],
+            [sys.executable, "-m", "versions.search", "short", "--trials", "4"],
             cwd=self.folder,
             env={**os.environ, **self.environment, "PATH": path},
             stdin=subprocess.DEVNULL,

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from stages.versions import at_hand, endpoint, lock
-from stages.versions.endpoint import Server
 from tests.narrow import SMALL, Narrow
 from tests.projects import ROOT, Project
 from tests.s3 import S3
+from versions.repository import at_hand, lock
+from versions.storage import endpoint
+from versions.storage.endpoint import Server
 
 pytestmark = pytest.mark.slow
 
@@ -118,7 +119,7 @@ def test_no_cloud_at_all(alone: Project, tmp_path: Path) -> None:
     python = (sys.executable, "-m")
     alone.run("dvc", "remote", "modify", "--local", "storage", "secret_access_key", "guessed")
     assert "refuses the signature: look at secret_access_key in .dvc/config.local" in alone.run(
-        *python, "stages.remote", "check", check=False
+        *python, "versions.remote", "check", check=False
     )
     block(alone, LOCAL)
 

@@ -8,8 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serve.app import create
-from serve.bundle import Bundle
-from serve.loading import load
+from serve.checkout.bundle import Bundle
+from serve.checkout.loading import load
 from serve.settings import Settings
 
 

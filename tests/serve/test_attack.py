@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from serve.security import keys
+from serve.edge import keyring
 from tests.serve.servers import Server
 
-SECRET, KEY = keys.make("root", ["admin"])
+SECRET, KEY = keyring.make("root", ["admin"])
 BEARER = ("--header", f"Authorization: Bearer {SECRET}")
 
 CONFORMANCE = (

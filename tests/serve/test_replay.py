@@ -12,10 +12,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serve.app import create
-from serve.loading import load
+from serve.checkout.loading import load
 from serve.settings import Settings
 from tests.projects import ROOT, Project
-from tests.serve.bulk.streams import HEADERS, table, written
+from tests.serve.forecasts.streams import HEADERS, table, written
 
 
 class Served(Project):

@@ -26,10 +26,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from serve.loading import load
+from serve.checkout.loading import load
 from tests.narrow import wait_for
 from tests.projects import ROOT
-from tests.serve.bulk.streams import HEADERS, table, written
+from tests.serve.forecasts.streams import HEADERS, table, written
 from tests.serve.servers import Server
 
 

@@ -17,11 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import clean, ingest, params, tables
-from stages.bars import calendars, rawbars
+from stages import clean, ingest, params
+from stages.bars import calendars, raw_files
 from stages.bars.adjust import Mode
 from stages.clean import FACTOR, Cleaned, clean_hourly
-from stages.errors import DataError, InputError
+from stages.common import tables
+from stages.common.errors import DataError, InputError
 from stages.params import CleanParams
 from tests.exchange import days, ex_dates, hours, new_york, raw, raw_hourly, rules, write_raw
 from tests.panels import examples, write_params
@@ -403,8 +404,8 @@ def test_groups_do_not_change_what_is_written(
     first = {path.name: tables.read(path) for path in Path("data/clean").iterdir()}
     report = Path("metrics/clean.json").read_bytes()
     assert tables.count_row_groups(Path("data/clean/daily.parquet")) == 1
-    made = rawbars.groups
-    monkeypatch.setattr(rawbars, "groups", lambda files: made(files, 40))
+    made = raw_files.groups
+    monkeypatch.setattr(raw_files, "groups", lambda files: made(files, 40))
     run()
     groups = list(tables.row_groups(Path("data/clean/daily.parquet")))
     assert len(groups) > 3

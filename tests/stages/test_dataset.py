@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import dataset as stage
-from stages import tables
+from stages.common import tables
+from stages.common.errors import DataError, InputError
+from stages.common.paths import DATASETS, FEATURES_DAILY
 from stages.dataset import newest, split, test_start, usable, with_target
-from stages.errors import DataError, InputError
 from stages.forecast.folds import walk_forward
-from stages.paths import DATASETS, FEATURES_DAILY
 from tests.panels import START, Bars, bits, examples, panels, random_bars, write_params
 
 first_session_held_out = test_start

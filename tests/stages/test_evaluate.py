@@ -15,13 +15,14 @@ import polars as pl
 import pytest
 from sklearn import metrics
 
-from stages import evaluate, params, tables, train
-from stages.errors import InputError, ParamsError
+from stages import evaluate, params, train
+from stages.common import tables
+from stages.common.errors import InputError, ParamsError
+from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.evaluate import STACK
 from stages.forecast import combine, models, scores
 from stages.forecast.card import rounded
 from stages.forecast.session import FORECAST_OUTPUTS, Session
-from stages.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.train import Dataset
 from tests import datasets
 

@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import features as stage
-from stages import tables
-from stages.errors import DataError, InputError
+from stages.common import tables
+from stages.common.errors import DataError, InputError
+from stages.common.paths import CLEAN_DAILY, CLEAN_HOURLY, CLEAN_MARKET, FEATURES_DAILY
 from stages.features import features, market_bars, realised_volatility
-from stages.indicators import definitions
+from stages.indicators.definitions import definitions
 from stages.params import FeatureParams
-from stages.paths import CLEAN_DAILY, CLEAN_HOURLY, CLEAN_MARKET, FEATURES_DAILY
 from tests.panels import (
     SMALL,
     Bars,

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from stages import ingest as stage
-from stages import sources, tables
-from stages.bars.held import file_name
-from stages.errors import DataError, ParamsError, SourceError, StageError
+from stages import sources
+from stages.bars.raw_folder import file_name
+from stages.common import tables
+from stages.common.errors import DataError, ParamsError, SourceError, StageError
 from stages.ingest import continued, ingest, sessions, summary
 from stages.params import DataParams
 

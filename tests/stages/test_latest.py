@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stages import latest, params, tables
-from stages.errors import InputError
+from stages import latest, params
+from stages.common import tables
+from stages.common.errors import InputError
+from stages.common.paths import CLEAN, FEATURES, FEATURES_DAILY, LATEST, SESSIONS
 from stages.features import features
-from stages.indicators import lookback
-from stages.paths import CLEAN, FEATURES, FEATURES_DAILY, LATEST, SESSIONS
+from stages.indicators.definitions import lookback
 from tests import datasets
 
 SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import params, sources
-from stages.errors import ParamsError
+from stages.common.errors import ParamsError
 from stages.forecast import models
 
 BASE = """

@@ -10,7 +10,7 @@ from tests.projects import ROOT
 PRINTS = "; import os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
 
 
-@pytest.mark.parametrize("module", ["stages.errors", "serve.settings"])
+@pytest.mark.parametrize("module", ["stages.common.errors", "serve.settings"])
 def test_telemetry_is_off_before_anything_is_imported(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", f"import {module}{PRINTS}"],

@@ -13,13 +13,14 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from stages import params, tables, train
-from stages.errors import DataError, InputError
+from stages import params, train
+from stages.common import tables
+from stages.common.errors import DataError, InputError
+from stages.common.paths import CANDIDATES, DATASETS
 from stages.forecast import graphs, models
 from stages.forecast.folds import Fold, walk_forward
 from stages.forecast.models import Fitted, Matrix, Vector
 from stages.forecast.session import Session
-from stages.paths import CANDIDATES, DATASETS
 from stages.train import FOLDS_CONTRACT, Dataset, check_parity, out_of_fold
 from tests import datasets
 

@@ -17,11 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import dataset, params, tables, validate
-from stages.errors import InputError, ParamsError, QualityError
-from stages.features import features
-from stages.params import Params
-from stages.paths import (
+from stages import dataset, params, validate
+from stages.common import tables
+from stages.common.errors import InputError, ParamsError, QualityError
+from stages.common.paths import (
     CLEAN_DAILY,
     CLEAN_HOURLY,
     CLEAN_MARKET,
@@ -30,6 +29,8 @@ from stages.paths import (
     METRICS,
     RAW,
 )
+from stages.features import features
+from stages.params import Params
 from stages.quality import helper_columns
 from stages.quality.expectations import Check, Meaning, Suites
 from stages.quality.helper_columns import BARS, FINITE, HOLD_OUT, IN_ORDER, KNOWN

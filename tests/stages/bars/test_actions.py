@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import tables
 from stages.bars.actions import (
     RATIOS,
     combine,
@@ -19,7 +18,8 @@ from stages.bars.actions import (
     unexplained,
 )
 from stages.bars.adjust import MOVE
-from stages.errors import DataError, InputError
+from stages.common import tables
+from stages.common.errors import DataError, InputError
 from tests.exchange import ex_dates
 from tests.panels import examples
 

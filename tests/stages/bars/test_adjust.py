@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.bars.adjust import FACTOR_TOLERANCE, Adjusted, Mode, adjust
-from stages.errors import DataError
+from stages.common.errors import DataError
 from tests.exchange import days, ex_dates, hours, raw, raw_hourly
 from tests.panels import examples, sample
 

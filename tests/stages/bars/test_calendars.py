@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from stages.bars.calendars import Days, Instants, Sessions, coming_sessions, sessions
-from stages.errors import DataError, ParamsError
+from stages.common.errors import DataError, ParamsError
 
 EPOCH = date(1970, 1, 1)
 

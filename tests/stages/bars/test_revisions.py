@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from stages import tables
 from stages.bars import revisions
-from stages.bars.held import file_name
+from stages.bars.raw_folder import file_name
 from stages.bars.revisions import between, compare, summary
+from stages.common import tables
 from stages.sources import Kind
 
 KEY = ["symbol", "date"]

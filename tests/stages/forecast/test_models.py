@@ -18,11 +18,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from stages import options, params
+from stages import params
+from stages.common import options
+from stages.common.paths import DATASETS
 from stages.forecast import calibrate, graphs, models
 from stages.forecast.models import Fitted, Matrix, Vector
 from stages.forecast.session import FORECAST_OUTPUTS, Session
-from stages.paths import DATASETS
 from stages.train import Dataset
 from tests import datasets
 

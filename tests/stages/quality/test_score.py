@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.errors import QualityError
+from stages.common.errors import QualityError
 from stages.quality.score import (
     Checked,
     Outcome,

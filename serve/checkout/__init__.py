@@ -1,0 +1,1 @@
+"""Load, verify and follow the revision that is checked out."""

@@ -1,0 +1,128 @@
+"""A bundle: everything that answers of one revision come from, ready in memory."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from serve.checkout.provenance import Revision
+from stages.forecast.session import Session
+from stages.params import FeatureParams
+
+
+class Interval(BaseModel):
+    """The part of a card that says how wide an interval is."""
+
+    level: float
+
+
+class Card(BaseModel):
+    """What the server needs of `models/<horizon>/card.json`; the rest is passed on as it is."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    horizon: str
+    sessions: int
+    as_of: date
+    features: list[str]
+    scale: str
+    symbols: list[str]
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Model:
+    """The forecast of one horizon.
+
+    Attributes:
+        card: the checked part of its model card; `document` is the whole.
+        scores: on the hold-out, `all` and by symbol.
+        forecasts: those that evaluate wrote, for the hold-out and the newest bars.
+        md5: of `model.onnx`, as dvc.lock has it.
+        per_symbol: whether the graph asks which symbol a row is of.
+    """
+
+    name: str
+    card: Card
+    document: Mapping[str, Any]
+    scores: Mapping[str, Mapping[str, float | int | None]]
+    forecasts: pl.DataFrame
+    session: Session
+    md5: str
+    per_symbol: bool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The newest bars of one symbol.
+
+    Attributes:
+        days: since 1970-01-01, ascending.
+        closes: as traded.
+        features: per horizon, float32 (bars, features) in the order of its card.
+        scales: per horizon, float32 (bars,).
+    """
+
+    days: npt.NDArray[np.int32]
+    closes: npt.NDArray[np.float64]
+    features: Mapping[str, npt.NDArray[np.float32]]
+    scales: Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One revision, ready to answer.
+
+    Attributes:
+        models: by horizon, in the order of params.yaml.
+        rows: by symbol, in alphabetical order.
+        market: clean bars of each market series.
+        bars: clean bars of every symbol, as `latest.parquet` keeps them.
+        sessions: days since 1970-01-01 of the exchange's sessions, from the oldest bar kept.
+        features: the windows that features are computed with.
+        symbols: in the order of params.yaml; the first is the default.
+        files: md5 of each file that it was read from.
+        loaded_at: seconds since 1970-01-01.
+    """
+
+    revision: Revision
+    lock_md5: str
+    as_of: date
+    models: Mapping[str, Model]
+    rows: Mapping[str, Rows]
+    bars: pl.DataFrame
+    market: Mapping[str, pl.DataFrame]
+    sessions: Sequence[int]
+    features: FeatureParams
+    symbols: tuple[str, ...]
+    files: Mapping[Path, str]
+    loaded_at: float
+
+    def described(self) -> dict[str, Any]:
+        """What it is, in short."""
+        return {
+            "revision": self.revision.name,
+            "as_of": self.as_of,
+            "models": {
+                name: {"md5": model.md5, "version": self.revision.versions.get(name)}
+                for name, model in self.models.items()
+            },
+        }
+
+    def target(self, day: int, sessions: int) -> int | None:
+        """The session that comes `sessions` after a day, both in days since 1970-01-01.
+
+        None where the exchange's calendar, as the revision keeps it, begins after that day or ends
+        before the target.
+        """
+        if not self.sessions or day < self.sessions[0]:
+            return None
+        index = bisect_right(self.sessions, day) + sessions - 1
+        return self.sessions[index] if index < len(self.sessions) else None

@@ -1,0 +1,222 @@
+"""Follow the checkout: load the revision that `git checkout` brings, and swap it in whole.
+
+A change of dvc.lock, models/ or HEAD starts a look. A bundle that does not check out (half a
+checkout, a wrong md5) leaves the former one serving; the look is repeated until it does.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from watchfiles import Change, awatch
+
+from serve.checkout import provenance
+from serve.checkout.bundle import Bundle
+from serve.checkout.loading import BundleError, check_lock, checked, load, reason
+from serve.forecasts.forecaster import Forecaster
+from stages.common.errors import StageError
+from stages.common.paths import MODELS
+from versions.repository import git
+from versions.repository.lock import LOCK_FILE
+
+log = logging.getLogger("serve")
+
+DEBOUNCE = 50
+"""Milliseconds: a checkout changes many files, and one look at the end of a burst is enough."""
+
+RETRY = 0.1
+"""Seconds until the next look while what is there does not check out."""
+
+LONGEST_RETRY = 2.0
+
+GLANCE = 1.0
+"""Seconds between looks at dvc.lock and HEAD where the system reports no changes, and at tags."""
+
+
+class Follower:
+    """Holds the bundle that answers, and replaces it.
+
+    Args:
+        root: the project.
+        named: what to call the revision where there is no git.
+        swapped: is called with each new bundle.
+    """
+
+    def __init__(
+        self, root: Path, named: str = "", swapped: Callable[[Bundle], None] | None = None
+    ) -> None:
+        self._root = root
+        self._named = named
+        self._swapped = swapped
+        self.current: Forecaster | None = None
+        self.problem: str | None = None
+        """Why what is checked out cannot be served; None while it is."""
+        self._task: asyncio.Task[None] | None = None
+        self._seen: tuple[object, ...] = ()
+        self._heads, self._tags = _heads(root), _tags(root)
+
+    def look(self) -> bool:
+        """Load what is checked out, if it is not what serves; whether it now serves."""
+        before = self._state()
+        try:
+            if self.current is not None and self._same(self.current.bundle):
+                self.problem = None
+            else:
+                self._swap(load(self._root, self._named))
+        except BundleError as error:
+            self._refuse(str(error))
+            return False
+        except Exception as error:  # noqa: BLE001  # a form that this server does not know; it follows on
+            self._refuse(
+                "models/ is of a form that this server does not know "
+                f"({type(error).__name__}: {reason(error)}); run the server of that revision"
+            )
+            return False
+        self._seen = before
+        return True
+
+    def _refuse(self, problem: str) -> None:
+        if problem != self.problem:
+            log.warning("the former revision stays: %s", problem)
+        self.problem = problem
+
+    def _swap(self, bundle: Bundle) -> None:
+        self.current = Forecaster(bundle)
+        self.problem = None
+        log.info("serving revision %s", bundle.revision.name)
+        if self._swapped is not None:
+            self._swapped(bundle)
+
+    def _same(self, bundle: Bundle) -> bool:
+        """Whether lock and files are those of the bundle; then only its revision may be new."""
+        try:
+            text = (self._root / LOCK_FILE).read_bytes()
+        except OSError as error:
+            raise BundleError(f"{LOCK_FILE}: {(error.strerror or str(error)).lower()}") from None
+        if hashlib.md5(text, usedforsecurity=False).hexdigest() != bundle.lock_md5:
+            return False
+        for path, md5 in bundle.files.items():
+            checked(self._root, path, md5)
+        md5s = {name: model.md5 for name, model in bundle.models.items()}
+        found = provenance.of(self._root, text, md5s, self._named)
+        check_lock(self._root, text)
+        if found != bundle.revision:
+            self._swap(replace(bundle, revision=found))
+        return True
+
+    def _state(self) -> tuple[object, ...]:
+        """What changes with every checkout and every release, cheap to ask for."""
+        return tuple(_stamp(path) for path in (self._root / LOCK_FILE, *self._heads, *self._tags))
+
+    def start(self) -> None:
+        """Begin to follow, from within a running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Follow no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        changed = asyncio.Event()
+        watcher = asyncio.get_running_loop().create_task(_watch(self._root, self._heads, changed))
+        pause = RETRY
+        again = False
+        try:
+            while True:
+                settled = self.problem is None
+                try:
+                    # `wait_for` of Python 3.11 forgets that it was cancelled if what it waits for
+                    # comes at the same moment, as at a start that ends at once.
+                    async with asyncio.timeout(GLANCE if settled else pause):
+                        await changed.wait()
+                except TimeoutError:
+                    other = self._state() != self._seen
+                    if settled and not other and not again:
+                        continue
+                    again = other
+                else:
+                    pause = RETRY
+                    # git writes of a commit in logs/HEAD before it moves the branch, which nothing
+                    # here watches: a look between the two would be the last.
+                    again = True
+                changed.clear()
+                found = await asyncio.to_thread(self.look)
+                pause = RETRY if found else min(pause * 1.5, LONGEST_RETRY)
+        finally:
+            watcher.cancel()
+
+
+async def _watch(root: Path, heads: tuple[Path, ...], changed: asyncio.Event) -> None:
+    """Set the event whenever a file that matters changes."""
+    names = {(root / LOCK_FILE).resolve(), (root / MODELS).resolve(), *heads}
+    folders = {path.parent for path in names}
+
+    models = (root / MODELS).resolve()
+    replaced = asyncio.Event()
+
+    def concerned(_: Change, path: str) -> bool:
+        return Path(path) in names
+
+    async def around() -> None:
+        # Folders, not files: git puts a new file in place of the old one.
+        async for found in awatch(
+            *folders, watch_filter=concerned, recursive=False, debounce=DEBOUNCE, step=DEBOUNCE
+        ):
+            if any(Path(path) == models and what != Change.modified for what, path in found):
+                replaced.set()
+            changed.set()
+
+    async def within() -> None:
+        while True:
+            if models.is_dir():
+                replaced.clear()
+                changed.set()
+                async for _ in awatch(
+                    models,
+                    watch_filter=None,
+                    stop_event=replaced,
+                    debounce=DEBOUNCE,
+                    step=DEBOUNCE,
+                ):
+                    changed.set()
+            # A folder that was put in place of the watched one is watched anew.
+            await asyncio.sleep(RETRY)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(around())
+            group.create_task(within())
+    except* (OSError, RuntimeError) as errors:
+        log.warning("changes are looked for every %g s: %s", GLANCE, errors.exceptions[0])
+
+
+def _heads(root: Path) -> tuple[Path, ...]:
+    """The files that git changes when another commit is checked out."""
+    try:
+        folder = Path(git.git("rev-parse", "--absolute-git-dir", folder=root))
+    except StageError:
+        return ()
+    found = (folder / "HEAD", folder / "logs" / "HEAD")
+    return tuple(path.resolve() for path in found if path.exists())
+
+
+def _tags(root: Path) -> tuple[Path, ...]:
+    """Where git keeps the tags that releases are, shared by all checkouts of a repository."""
+    try:
+        folder = root / git.git("rev-parse", "--git-common-dir", folder=root)
+    except StageError:
+        return ()
+    return folder / "refs" / "tags", folder / "packed-refs"
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

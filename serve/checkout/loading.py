@@ -1,0 +1,284 @@
+"""Load a bundle from `models/`, checked against dvc.lock.
+
+A bundle is read whole or not at all: bytes are read once, their md5 compared with the lock, and
+only those bytes are used. A checkout that is half done is refused, and says what is missing.
+"""
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from serve.checkout import provenance
+from serve.checkout.bundle import Bundle, Card, Model, Rows
+from stages.common import tables
+from stages.common.errors import StageError, few
+from stages.common.paths import LATEST, MODELS, SESSIONS
+from stages.forecast.session import FORECAST_OUTPUTS, SYMBOL, Session
+from stages.params import FeatureParams
+from versions.repository import lock as locks
+from versions.repository.lock import LOCK_FILE, Lock
+
+REMEDY = "run `dvc checkout`, `dvc pull` or `dvc repro`"
+
+
+class BundleError(StageError):
+    """The files of `models/` are not those of dvc.lock, or contradict each other."""
+
+
+def load(root: Path, named: str = "") -> Bundle:
+    """Read and check everything, and predict once with every model.
+
+    Args:
+        root: the project, or a folder that holds `models/` and `dvc.lock`.
+        named: what to call the revision where there is no git.
+
+    Raises:
+        BundleError: one line that names the file and what is wrong with it.
+    """
+    try:
+        text = (root / LOCK_FILE).read_bytes()
+        lock = locks.parse(text)
+    except (OSError, StageError) as error:
+        raise BundleError(f"{LOCK_FILE}: {reason(error)}") from None
+    files = _Files(root, lock)
+    params = _params(lock)
+    models = {name: _model(name, sessions, files) for name, sessions in params.horizons.items()}
+    latest = files.table(LATEST)
+    rows = _rows(latest, models)
+    sessions = files.json(SESSIONS)["sessions"]
+    md5s = {name: model.md5 for name, model in models.items()}
+    own, market = (latest.filter(pl.col("market") == is_market) for is_market in (False, True))
+    contract = list(tables.CLEAN_DAILY)
+    bundle = Bundle(
+        revision=provenance.of(root, text, md5s, named),
+        lock_md5=_md5(text),
+        as_of=params.as_of,
+        models=models,
+        rows=rows,
+        bars=own.select(contract),
+        market={
+            name: market.filter(pl.col("symbol") == name).select(contract) for name in params.market
+        },
+        sessions=np.array(sessions, dtype="datetime64[D]").astype(np.int32).tolist(),
+        features=params.features,
+        symbols=tuple(name for name in params.symbols if name in rows) or tuple(rows),
+        files=files.read,
+        loaded_at=time.time(),
+    )
+    check_lock(root, text)
+    _warm_up(bundle)
+    return bundle
+
+
+def checked(root: Path, path: Path, md5: str) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        BundleError: it is missing, or its md5 is another.
+    """
+    try:
+        content = (root / path).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: {reason(error)}; {REMEDY}") from None
+    if (found := _md5(content)) != md5:
+        raise BundleError(f"{path}: md5 is {found}, {LOCK_FILE} has {md5}; {REMEDY}")
+    return content
+
+
+def check_lock(root: Path, text: bytes) -> None:
+    """See that dvc.lock is still what was read: else HEAD, read later, is of another commit.
+
+    A checkout writes dvc.lock before it moves HEAD.
+
+    Raises:
+        BundleError: it is not.
+    """
+    try:
+        same = (root / LOCK_FILE).read_bytes() == text
+    except OSError:
+        same = False
+    if not same:
+        raise BundleError(f"{LOCK_FILE}: has changed while it was read")
+
+
+class _Params(BaseModel):
+    """What a bundle needs of the params that dvc.lock recorded when it was made."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    as_of: date
+    features: FeatureParams
+    horizons: dict[str, int]
+    market: list[str]
+    symbols: list[str]
+
+
+def _params(lock: Lock) -> _Params:
+    try:
+        made = lock.stages["latest"].params
+        data = lock.stages["ingest"].params["data"]
+        return _Params.model_validate(
+            {
+                "as_of": data["as_of"],
+                "features": made["features"],
+                "horizons": made["horizons"],
+                "market": made["data.market"],
+                "symbols": data["symbols"],
+            }
+        )
+    except KeyError as error:
+        raise BundleError(
+            f"{LOCK_FILE}: has no params of {error.args[0]}; run `dvc repro`"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BundleError(f"{LOCK_FILE}: params: {where}: {first['msg']}") from None
+
+
+class _Files:
+    """The outputs that a bundle is made of, each read once and compared with its md5."""
+
+    def __init__(self, root: Path, lock: Lock) -> None:
+        self._root = root
+        self._outs = lock.outs
+        self.read: dict[Path, str] = {}
+
+    def md5(self, path: Path) -> str:
+        entry = self._outs.get(path.as_posix())
+        if entry is None:
+            raise BundleError(f"{LOCK_FILE}: has no entry for {path}; run `dvc repro`")
+        return entry.md5
+
+    def bytes(self, path: Path) -> bytes:
+        self.read[path] = self.md5(path)
+        return checked(self._root, path, self.read[path])
+
+    def json(self, path: Path) -> dict[str, Any]:
+        content = self.bytes(path)
+        try:
+            found: dict[str, Any] = json.loads(content)
+        except ValueError as error:
+            raise BundleError(f"{path}: is no JSON ({error})") from None
+        return found
+
+    def table(self, path: Path) -> pl.DataFrame:
+        content = self.bytes(path)
+        try:
+            return pl.read_parquet(io.BytesIO(content))
+        except pl.exceptions.PolarsError as error:
+            raise BundleError(f"{path}: is no Parquet ({reason(error)})") from None
+
+
+def _model(name: str, sessions: int, files: _Files) -> Model:
+    folder = MODELS / name
+    path = folder / "card.json"
+    document = files.json(path)
+    try:
+        card = Card.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BundleError(f"{path}: {where}: {first['msg']}") from None
+    if (card.horizon, card.sessions) != (name, sessions):
+        raise BundleError(
+            f"{path}: is of {card.horizon} over {card.sessions} sessions, "
+            f"{LOCK_FILE} has {name} over {sessions}"
+        )
+    graph = folder / "model.onnx"
+    content = files.bytes(graph)
+    try:
+        session = Session(content)
+    except Exception as error:  # noqa: BLE001  # onnxruntime raises classes of its own
+        raise BundleError(f"{graph}: cannot be loaded ({reason(error)})") from None
+    if session.width != len(card.features):
+        raise BundleError(
+            f"{graph}: takes {session.width} features, {path} names {len(card.features)}"
+        )
+    return Model(
+        name=name,
+        card=card,
+        document=document,
+        scores=files.json(folder / "scores.json"),
+        forecasts=files.table(folder / "forecasts.parquet"),
+        session=session,
+        md5=files.md5(graph),
+        per_symbol=SYMBOL in session.inputs,
+    )
+
+
+def _rows(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows]:
+    for model in models.values():
+        wanted = [*model.card.features, model.card.scale]
+        missing = [name for name in wanted if name not in latest.columns]
+        if missing:
+            raise BundleError(
+                f"{MODELS / model.name / 'card.json'}: names {few(missing)}, "
+                f"which {LATEST} does not have"
+            )
+    own = latest.filter(~pl.col("market"))
+    if own.is_empty():
+        raise BundleError(f"{LATEST}: has no bars of a symbol")
+    found = {}
+    for part in own.partition_by("symbol", maintain_order=True):
+        matrices: dict[tuple[str, ...], npt.NDArray[np.float32]] = {}
+        features = {}
+        for name, model in models.items():
+            columns = tuple(model.card.features)
+            if columns not in matrices:
+                matrices[columns] = _floats(part.select(columns))
+            features[name] = matrices[columns]
+        found[part["symbol"][0]] = Rows(
+            days=part["date"].to_physical().to_numpy(),
+            closes=part["close"].to_numpy(),
+            features=features,
+            scales={
+                name: _floats(part.select(model.card.scale)).ravel()
+                for name, model in models.items()
+            },
+        )
+    return dict(sorted(found.items()))
+
+
+def _floats(frame: pl.DataFrame) -> npt.NDArray[np.float32]:
+    """Float32, row by row, NaN where a feature is not known."""
+    filled = frame.cast(pl.Float32).fill_null(float("nan"))
+    return np.ascontiguousarray(filled.to_numpy())
+
+
+def _warm_up(bundle: Bundle) -> None:
+    """Predict once with every model: what cannot predict must not be served."""
+    for model in bundle.models.values():
+        width = len(model.card.features)
+        found = model.session(
+            np.zeros((1, width), np.float32),
+            np.ones((1, 1), np.float32),
+            np.zeros((1, 1), np.int64),
+        )
+        path = MODELS / model.name / "model.onnx"
+        missing = [name for name in FORECAST_OUTPUTS if name not in found]
+        if missing:
+            raise BundleError(f"{path}: does not give {few(missing)}")
+        if not all(np.isfinite(found[name]).all() for name in FORECAST_OUTPUTS):
+            raise BundleError(f"{path}: a row of zeros gives no finite forecast")
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in a line."""
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).lower()
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,76 @@
+"""Which revision is checked out, as git says, or as the environment does where there is no git."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from stages.common.errors import VersionError
+from versions.repository import git
+from versions.repository.lock import LOCK_FILE
+
+_VERSION = re.compile(r"^(?P<artifact>[a-z][a-z0-9_]*)@(?P<version>v\d+\.\d+\.\d+)$")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """Where models come from.
+
+    Attributes:
+        name: the commit, with `-dirty` if the dvc.lock at hand is not its own; `unknown` where
+            neither git nor the settings know.
+        versions: per horizon, the newest release whose model this is.
+    """
+
+    name: str
+    versions: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def of(root: Path, lock: bytes, models: dict[str, str], named: str = "") -> Revision:
+    """The revision that a `dvc.lock` belongs to.
+
+    Args:
+        root: the project.
+        lock: the bytes of its dvc.lock.
+        models: md5 of each horizon's model.
+        named: what to call it where there is no git.
+    """
+    if not _is_repository(root):
+        return Revision(named or "unknown")
+    try:
+        commit = git.commit("HEAD", root)
+        same = git.content(commit, _lock_path(root), root) == lock
+        return Revision(commit if same else f"{commit}-dirty", _versions(root, models))
+    except VersionError:
+        return Revision(named or "unknown")
+
+
+def _is_repository(root: Path) -> bool:
+    try:
+        return git.git("rev-parse", "--is-inside-work-tree", folder=root) == "true"
+    except VersionError:
+        return False
+
+
+def _lock_path(root: Path) -> str:
+    prefix = git.git("rev-parse", "--show-prefix", folder=root)
+    return f"{prefix}{LOCK_FILE}"
+
+
+def _versions(root: Path, models: dict[str, str]) -> MappingProxyType[str, str]:
+    """Releases are tags of GTO, `short@v1.2.0`; one counts if its dvc.lock has the same model."""
+    listed = git.git(
+        *("for-each-ref", "--sort=-version:refname", "--format=%(refname:short)"),
+        "refs/tags/*@v*",
+        folder=root,
+    )
+    found: dict[str, str] = {}
+    path = _lock_path(root)
+    for tag in listed.splitlines():
+        match = _VERSION.match(tag)
+        horizon = match["artifact"] if match else ""
+        if match is None or horizon in found or horizon not in models:
+            continue
+        if models[horizon].encode() in (git.content(tag, path, root) or b""):
+            found[horizon] = match["version"]
+    return MappingProxyType(found)

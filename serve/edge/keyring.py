@@ -1,0 +1,191 @@
+"""Keys of the API: how one is made, what is kept of it, and whether a request's is one of ours.
+
+A key is `NAME.SECRET`; the secret is 256 random bits, far beyond guessing. So what is kept is a
+salted hash of it (keyed BLAKE2b, RFC 7693): the slow hashes that passwords need (scrypt, argon2)
+defend against the guessing of secrets that people choose, and here would only slow down every
+request. This one takes 1 us, so that nothing needs to be remembered between requests either.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stages.common.errors import StageError
+
+ROLES: Final = ("predict", "label", "admin")
+
+_SCHEME = "blake2b"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LINE = re.compile(
+    rf"(?P<name>{_NAME.pattern}):(?P<roles>[a-z,]+):{_SCHEME}:"
+    r"(?P<salt>[0-9a-f]{32}):(?P<digest>[0-9a-f]{64})"
+)
+
+
+class KeysError(StageError):
+    """What should be keys is none."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is kept of a key.
+
+    Attributes:
+        name: of whoever holds it; stands in the logs.
+        roles: what it is good for; `admin` is good for everything.
+        salt: 16 random bytes.
+        digest: BLAKE2b of the whole key under the salt.
+    """
+
+    name: str
+    roles: frozenset[str]
+    salt: bytes
+    digest: bytes
+
+    def allows(self, role: str) -> bool:
+        """Whether it is good for a role."""
+        return role in self.roles or "admin" in self.roles
+
+    def __str__(self) -> str:
+        """The line to keep."""
+        roles = ",".join(role for role in ROLES if role in self.roles)
+        return f"{self.name}:{roles}:{_SCHEME}:{self.salt.hex()}:{self.digest.hex()}"
+
+
+def make(name: str, roles: Iterable[str]) -> tuple[str, Key]:
+    """A new key, and what to keep of it.
+
+    Raises:
+        KeysError: the name has other characters than letters, digits, `_` and `-`.
+    """
+    if not _NAME.fullmatch(name):
+        raise KeysError(f"{name!r} is no name of a key: use up to 64 letters, digits, _ and -")
+    secret = f"{name}.{secrets.token_urlsafe(32)}"
+    salt = secrets.token_bytes(16)
+    return secret, Key(name, frozenset(roles), salt, _digest(salt, secret.encode()))
+
+
+def parse(lines: Iterable[str], source: str) -> dict[str, Key]:
+    """Keys by name, from lines as `Key.__str__` writes them; blank lines and comments are none.
+
+    Raises:
+        KeysError: a line is none of these, or a name comes twice. The line is not repeated.
+    """
+    found: dict[str, Key] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        match = _LINE.fullmatch(text)
+        roles = frozenset(match["roles"].split(",")) if match else frozenset()
+        if match is None or not roles <= set(ROLES):
+            raise KeysError(
+                f"{source}: entry {number} is no key; make one with `python -m serve keys add`"
+            )
+        if match["name"] in found:
+            raise KeysError(f"{source}: has two keys named {match['name']}")
+        salt, digest = bytes.fromhex(match["salt"]), bytes.fromhex(match["digest"])
+        found[match["name"]] = Key(match["name"], roles, salt, digest)
+    return found
+
+
+def read(path: Path) -> dict[str, Key]:
+    """The keys of a file.
+
+    Raises:
+        KeysError: it cannot be read, or is no file of keys.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is no text"
+        raise KeysError(f"SERVE_KEYS_FILE={path}: {reason.lower()}") from None
+    return parse(text.splitlines(), str(path))
+
+
+class Keyring:
+    """The keys of a server.
+
+    Args:
+        given: `SERVE_KEYS`.
+        path: `SERVE_KEYS_FILE`.
+
+    Raises:
+        KeysError: either is wrong.
+    """
+
+    def __init__(self, given: str = "", path: Path | None = None) -> None:
+        self._given = parse(given.split(), "SERVE_KEYS")
+        self._path = path
+        self._stamp: tuple[int, int, int] | None = None
+        self._keys: Mapping[str, Key] = self._given
+        self.required = bool(self._given) or path is not None
+        """Whether requests need a key. A file without keys lets nobody in."""
+        if path is not None:
+            self._stamp = _stamp(path)
+            self._keys = {**read(path), **self._given}
+
+    def __iter__(self) -> Iterator[Key]:
+        """Every key."""
+        return iter(self._keys.values())
+
+    def find(self, secret: bytes) -> Key | None:
+        """The key that a request carries; None if it is none of ours."""
+        name = secret.partition(b".")[0].decode("latin-1")
+        key = self._keys.get(name, _NOBODY)
+        right = hmac.compare_digest(_digest(key.salt, secret), key.digest)
+        return key if right and key is not _NOBODY else None
+
+    def refresh(self) -> bool:
+        """Read the file again if it has changed; whether it has.
+
+        Raises:
+            KeysError: it is wrong now; the keys stay as they were, until it changes again.
+        """
+        if self._path is None or (stamp := _stamp(self._path)) == self._stamp:
+            return False
+        self._stamp = stamp
+        self._keys = {**read(self._path), **self._given}
+        return True
+
+
+def _digest(salt: bytes, secret: bytes) -> bytes:
+    return hashlib.blake2b(secret, key=salt, digest_size=32).digest()
+
+
+_NOBODY = Key("", frozenset(), bytes(16), bytes(32))
+"""Stands in for a name that has no key, so that a wrong name takes as long as a wrong secret."""
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def write(path: Path, keys: Sequence[Key]) -> None:
+    """Replace a file of keys, readable by its owner only; comments in it are kept.
+
+    Raises:
+        KeysError: it cannot be written.
+    """
+    kept = {str(key) for key in keys}
+    try:
+        former = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = [line for line in former if line.lstrip().startswith("#") or line.strip() in kept]
+        lines += [line for line in map(str, keys) if line not in {each.strip() for each in lines}]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600)
+        partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise KeysError(f"{path}: {(error.strerror or str(error)).lower()}") from None

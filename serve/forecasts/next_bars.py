@@ -1,0 +1,82 @@
+"""Forecasts from the caller's own bars: features by the function that training uses."""
+
+import asyncio
+from itertools import pairwise
+
+import polars as pl
+
+from serve.checkout.bundle import Model
+from serve.edge.problems import ProblemError
+from serve.forecasts.forecaster import Forecaster, Row, come
+from serve.forecasts.prediction import Forecast
+from serve.schemas import Bar, BarsRequest
+from stages.common import tables
+from stages.features import features
+
+
+async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast]:
+    """Forecast from the last of the bars, for one horizon or all.
+
+    Raises:
+        ProblemError: 422, the bars are not in order or too few; 404, an unknown horizon.
+    """
+    names = [asked.horizon] if asked.horizon else list(forecaster.bundle.models)
+    models = [forecaster.model(name) for name in names]
+    table = checked(asked.symbol, asked.bars)
+    wanted = {name for model in models for name in (*model.card.features, model.card.scale)}
+    bundle = forecaster.bundle
+
+    def compute() -> pl.DataFrame:
+        return features(table, bundle.market, None, bundle.features, only=wanted).tail(1)
+
+    # Milliseconds of arithmetic that other requests need not wait for.
+    last = await asyncio.to_thread(compute)
+
+    def row(model: Model) -> Row:
+        columns = last.select(model.card.features, scaled=model.card.scale)
+        values = columns.cast(pl.Float32).fill_null(float("nan")).to_numpy()[0]
+        return Row(
+            symbol=asked.symbol,
+            bar=int(last["date"].to_physical()[0]),
+            close=float(last["close"][0]),
+            features=values[:-1],
+            scale=float(values[-1]),
+            source="bars",
+        )
+
+    return [await forecaster.soon(model, row(model)) for model in models]
+
+
+def checked(symbol: str, bars: list[Bar]) -> pl.DataFrame:
+    """Bars in the columns of `tables.CLEAN_DAILY`.
+
+    Raises:
+        ProblemError: 422, dates are out of order, twice or to come, or a high is below a low.
+    """
+    for before, after in pairwise(bars):
+        if after.date <= before.date:
+            raise ProblemError(
+                422,
+                f"bars: {after.date} comes after {before.date}; send them oldest first, "
+                "one a session",
+                "bars-out-of-order",
+            )
+    come(bars[-1].date, "bars:")
+    for bar in bars:
+        if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
+            raise ProblemError(
+                422,
+                f"bars: {bar.date}: open and close must lie between low and high",
+                "bars-contradict",
+            )
+    return pl.DataFrame(
+        {
+            "symbol": [symbol] * len(bars),
+            "date": [bar.date for bar in bars],
+            **{name: [getattr(bar, name) for bar in bars] for name in tables.PRICES},
+            "adj_close": [bar.adj_close or bar.close for bar in bars],
+            "volume": [bar.volume for bar in bars],
+            "filled": [False] * len(bars),
+        },
+        schema=dict(tables.CLEAN_DAILY),
+    )

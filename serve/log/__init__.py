@@ -1,1 +1,0 @@
-"""The prediction log: what was answered, from which inputs, by which model, and what came of it."""

@@ -1,0 +1,173 @@
+"""What Prometheus is told: requests, latencies, errors, predictions, the log's queue, the bundle.
+
+Label sets are bounded: routes are templates, whatever matches none is `other`, and of models only
+the newest are counted by their md5.
+"""
+
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+from serve.observe.workers import FOLDER
+
+if TYPE_CHECKING:
+    from serve.checkout.bundle import Bundle
+
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds; an answer takes one to three milliseconds when the server is not pressed."""
+
+MODELS = 64
+"""Pairs of horizon and model that are counted apart."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WS"})
+
+
+class Metrics:
+    """What one process counts; with several workers, files hold what all have counted.
+
+    Args:
+        bundle: gives the bundle that serves now.
+    """
+
+    def __init__(self, bundle: Callable[[], "Bundle | None"]) -> None:
+        # Moments of creation would double the page, and say what nobody asks.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # ships no types of it
+        self._registry = registry = CollectorRegistry()
+        self._shared = os.environ.get(FOLDER)
+        self._requests = Counter(
+            "serve_requests",
+            "Requests by route, method and status.",
+            ("route", "method", "status"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "serve_request_duration_seconds",
+            "Seconds from a request's head to the end of its answer, by route.",
+            ("route",),
+            registry=registry,
+            buckets=BUCKETS,
+        )
+        self._errors = Counter(
+            "serve_errors",
+            "Answers with a problem, by route and type of problem.",
+            ("route", "type"),
+            registry=registry,
+        )
+        self._predictions = Counter(
+            "serve_predictions",
+            "Forecasts answered, by horizon and md5 of the model; older models are `other`.",
+            ("horizon", "md5"),
+            registry=registry,
+        )
+        self._queue = Gauge(
+            "serve_prediction_log_queue",
+            "Rows that wait to be durable.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._bundle = _BundleCollector(bundle)
+        if not self._shared:
+            registry.register(self._bundle)
+        self._seen: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[..., None]]] = {}
+        self._models: OrderedDict[tuple[str, str], Counter] = OrderedDict()
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        method = method if method in METHODS else "other"
+        seen = self._seen.get((route, method, status))
+        if seen is None:
+            count = self._requests.labels(route, method, str(status)).inc
+            seen = self._seen[route, method, status] = (count, self._seconds.labels(route).observe)
+        seen[0]()
+        seen[1](seconds)
+
+    def failed(self, route: str, kind: str) -> None:
+        """Count a problem."""
+        self._errors.labels(route, kind).inc()
+
+    def predicted(self, horizon: str, md5: str, forecasts: int = 1) -> None:
+        """Count forecasts that were answered."""
+        counter = self._models.get((horizon, md5))
+        if counter is None:
+            counter = self._model(horizon, md5)
+        elif not self._shared:
+            self._models.move_to_end((horizon, md5))
+        counter.inc(forecasts)
+
+    def _model(self, horizon: str, md5: str) -> Counter:
+        if len(self._models) >= MODELS:
+            if self._shared:
+                # Files of several workers can forget no label.
+                return self._predictions.labels(horizon, "other")
+            former, _ = self._models.popitem(last=False)
+            self._predictions.remove(*former)
+        found = self._models[horizon, md5] = self._predictions.labels(horizon, md5)
+        return found
+
+    def waiting(self, rows: int) -> None:
+        """Note how many rows wait for the prediction log."""
+        self._queue.set(rows)
+
+    def page(self, accept: str) -> tuple[bytes, str]:
+        """The page that Prometheus reads, in the form that it asks for, and its media type."""
+        encode, media_type = choose_encoder(accept)
+        registry = self._registry
+        if self._shared:
+            _forget_the_dead(Path(self._shared))
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, self._shared)  # type: ignore[no-untyped-call]
+            registry.register(self._bundle)
+        return encode(registry), media_type
+
+
+class _BundleCollector(Collector):
+    """The bundle of the worker that is asked."""
+
+    def __init__(self, bundle: Callable[[], "Bundle | None"]) -> None:
+        self._bundle_now = bundle
+
+    def collect(self) -> Iterator[Metric]:
+        """Nothing while no bundle is loaded."""
+        bundle = self._bundle_now()
+        age = GaugeMetricFamily(
+            "serve_bundle_age_seconds", "Seconds since the revision that serves was loaded."
+        )
+        info = GaugeMetricFamily(
+            "serve_bundle_info",
+            "1 for each model that serves.",
+            labels=("horizon", "revision", "md5", "version"),
+        )
+        if bundle is not None:
+            age.add_metric((), max(0.0, time.time() - bundle.loaded_at))
+            for name, model in bundle.models.items():
+                version = bundle.revision.versions.get(name, "")
+                info.add_metric((name, bundle.revision.name, model.md5, version), 1)
+        yield age
+        yield info
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Gauges of workers that are no more, killed ones too; what they have counted stays."""
+    for path in folder.glob("gauge_live*_*.db"):
+        pid = int(path.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+        except PermissionError:
+            continue

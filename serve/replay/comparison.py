@@ -1,0 +1,122 @@
+"""Compute an answer again, and compare each value with the one that was logged, bit for bit."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from serve.checkout.bundle import Model
+from serve.edge.problems import ProblemError
+from serve.forecasts import stream
+from serve.replay.logged import Logged, ReplayError
+from serve.replay.origin import Past
+from stages.forecast.session import FORECAST_OUTPUTS, SYMBOL, Session
+
+
+@dataclass(frozen=True)
+class Value:
+    """One output of one row, then and now.
+
+    Attributes:
+        row: its place in the batch, from 0.
+        name: of the output.
+    """
+
+    row: int
+    name: str
+    logged: float
+    replayed: float
+
+    @property
+    def same(self) -> bool:
+        """Whether both have the same bits."""
+        return _bits(self.logged) == _bits(self.replayed)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a replay gave.
+
+    Attributes:
+        rows: how many were computed.
+        different: values that are not the same, by output.
+        values: those of the first row, or of the first that differs.
+    """
+
+    rows: int
+    different: dict[str, int]
+    values: tuple[Value, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether every value is the same to the last bit."""
+        return not any(self.different.values())
+
+
+def replay(logged: Logged, past: Past) -> Comparison:
+    """Run the model of the past on what was logged.
+
+    Raises:
+        ReplayError: the model cannot be loaded, or takes other inputs than were logged.
+    """
+    model = _model(logged, past)
+    blocks = logged.blocks(model.card.features, model.card.symbols)
+    return compare(model, blocks)
+
+
+def compare(model: Model, blocks: Iterable[pa.RecordBatch]) -> Comparison:
+    """Compare blocks of logged rows with what a model says of them now."""
+    different = dict.fromkeys(FORECAST_OUTPUTS, 0)
+    shown: tuple[Value, ...] = ()
+    rows = 0
+    for block in blocks:
+        before = pa.RecordBatch.from_arrays(
+            block.columns[: -len(FORECAST_OUTPUTS)],
+            names=block.schema.names[: -len(FORECAST_OUTPUTS)],
+        )
+        try:
+            given = stream.inputs(before, model, rows)
+        except ProblemError as problem:
+            raise ReplayError(f"what was logged cannot be computed: {problem.detail}") from None
+        found = model.session(given.features, given.scale, given.symbol)
+        then = {name: block.column(name).to_numpy() for name in FORECAST_OUTPUTS}
+        wrong = {
+            name: then[name].view(np.uint32) != found[name].view(np.uint32)
+            for name in FORECAST_OUTPUTS
+        }
+        anywhere = np.logical_or.reduce(list(wrong.values()))
+        if not shown or (anywhere.any() and not any(different.values())):
+            place = int(np.argmax(anywhere))
+            shown = tuple(
+                Value(rows + place, name, float(then[name][place]), float(found[name][place]))
+                for name in FORECAST_OUTPUTS
+            )
+        for name in FORECAST_OUTPUTS:
+            different[name] += int(wrong[name].sum())
+        rows += block.num_rows
+    return Comparison(rows, different, shown)
+
+
+def _model(logged: Logged, past: Past) -> Model:
+    try:
+        session = Session(past.graph)
+    except Exception as error:  # noqa: BLE001  # onnxruntime raises classes of its own
+        raise ReplayError(
+            f"the model cannot be loaded by this onnxruntime: {str(error).splitlines()[0]}"
+        ) from None
+    return Model(
+        name=logged.horizon,
+        card=past.card,
+        document={},
+        scores={},
+        forecasts=pl.DataFrame(),
+        session=session,
+        md5=logged.model_md5,
+        per_symbol=SYMBOL in session.inputs,
+    )
+
+
+def _bits(value: float) -> bytes:
+    return np.float32(value).tobytes()

@@ -1,0 +1,72 @@
+"""The OpenAPI document: what every endpoint shares is written into it here, once."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from serve.edge import problems, roles
+
+SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key of `python -m serve keys add`.",
+}
+
+ALWAYS = (400, 403, 429, 500)
+"""What serve.edge.guard may answer instead of any endpoint; 500 is a mistake of ours."""
+
+WITH_BODY = (408, 413, 415)
+
+
+def describe(app: FastAPI, *, keys: bool) -> None:
+    """Make the app's document say which role each endpoint needs, and all that it may answer.
+
+    Args:
+        app: with all its routes.
+        keys: whether the server asks for any.
+    """
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, keys=keys)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation does it
+
+
+def _document(app: FastAPI, *, keys: bool) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, summary=app.summary, routes=app.routes
+    )
+    components = document.setdefault("components", {})
+    if keys:
+        components["securitySchemes"] = {"key": SCHEME}
+    problem = problems.Problem.model_json_schema()
+    components.setdefault("schemas", {}).setdefault("Problem", problem)
+    for path, operation in _operations(document):
+        responses = operation["responses"]
+        needed = roles.role(path) if keys else None
+        if needed is not None:
+            operation["security"] = [{"key": []}]
+            told = operation.get("description", "")
+            operation["description"] = f"{told}\n\nNeeds a key of role `{needed}`.".lstrip()
+        for status in (*ALWAYS, *([401, 503] if needed else []), *_of_body(operation)):
+            responses.setdefault(str(status), problems.described(status))
+        for response in responses.values():
+            # FastAPI adds what it would have answered with, had it the say.
+            if problems.MEDIA_TYPE in response.get("content", {}):
+                response["content"].pop("application/json", None)
+        operation["responses"] = dict(sorted(responses.items()))
+    return document
+
+
+def _of_body(operation: dict[str, Any]) -> tuple[int, ...]:
+    return WITH_BODY if "requestBody" in operation else ()
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            yield path, operation

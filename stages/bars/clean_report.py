@@ -1,0 +1,239 @@
+"""What clean did, counted: metrics/clean.json, the lines of its log, and what must stop it."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from stages.bars.adjust import MOVE
+from stages.bars.rules import Kind
+from stages.common.errors import DataError, few
+
+if TYPE_CHECKING:
+    from stages.clean import Cleaned
+
+_SUMS = (
+    "read",
+    "kept",
+    "out_of_order",
+    "missing_sessions",
+    "filled_sessions",
+    "actions",
+)
+
+_NAMED = 5
+"""Symbols that the log names for each kind of trouble."""
+
+_DAYS_NAMED = 50
+
+Record = dict[str, Any]
+
+
+class Census:
+    """Counts group after group of symbols.
+
+    Args:
+        calendar: the name of the calendar that tells the sessions.
+    """
+
+    def __init__(self, calendar: str) -> None:
+        self._calendar = calendar
+        self._records: list[Record] = []
+        self._moves = [pl.DataFrame(schema=dict(MOVE))]
+        self._troubles: dict[str, list[str]] = defaultdict(list)
+        self._spans: list[tuple[date, date]] = []
+        self._closed: Counter[date] = Counter()
+
+    def add(self, kind: Kind, cleaned: "Cleaned") -> None:
+        """Take note of a group of symbols."""
+        reasons, moves = _reasons(cleaned.rejected), _moves(cleaned.moves)
+        for row in cleaned.counts.iter_rows(named=True):
+            symbol = row["symbol"]
+            self._records.append(
+                {
+                    "kind": kind,
+                    "symbol": symbol,
+                    **{name: row[name] for name in _SUMS},
+                    "rejected": reasons.get(symbol, {}),
+                    "large_moves": moves.get(symbol, []),
+                }
+            )
+            if row["out_of_order"]:
+                self._troubles["order"].append(_order_line(kind, symbol, row["out_of_order"]))
+        self._moves.append(cleaned.moves)
+        self._troubles["conflict"] += _conflict_lines(kind, cleaned.rejected)
+        self._troubles["newest"] += _newest_lines(kind, cleaned)
+        if kind == "daily":
+            self._spans += cleaned.counts.select("first", "last").iter_rows()
+            closed = cleaned.rejected.filter(pl.col("reason") == "not_a_session")
+            self._closed.update(closed.unique(["symbol", "date"])["date"].to_list())
+
+    def warnings(self) -> Iterator[str]:
+        """What a user should know though it stops nothing, one line each."""
+        for lines in self._troubles.values():
+            yield from lines[:_NAMED]
+            if len(lines) > _NAMED:
+                yield f"and {len(lines) - _NAMED} more such lines; metrics/clean.json counts them"
+        days = sorted(day for day, bars in self._closed.items() if self._is_common(day, bars))
+        if days:
+            yield (
+                f"data.calendar: {self._calendar} has no session on {few(days, _DAYS_NAMED)}, yet "
+                "at least half of the symbols have a bar: if the exchange was open, add "
+                f"{'this date' if len(days) == 1 else 'these dates'} to data.extra_sessions"
+            )
+
+    def _is_common(self, day: date, bars: int) -> bool:
+        return 2 * bars >= sum(first <= day <= last for first, last in self._spans)
+
+    def check(self) -> None:
+        """Stop where a symbol has no bar left.
+
+        Raises:
+            DataError: naming the symbols and why their bars were rejected.
+        """
+        empty = [record for record in self._records if not record["kept"]]
+        if empty:
+            named = few((_empty_clause(record) for record in empty), 3)
+            raise DataError(
+                f"no bar is left of {named}; mend them at the source, relax clean: in params.yaml, "
+                "or take the symbol out of data.symbols or data.market"
+            )
+
+    def unexplained(self) -> pl.DataFrame:
+        """The jumps that nothing explains, in the columns of `adjust.MOVE`."""
+        moves = pl.concat(self._moves)
+        return moves.filter(pl.col("explained").is_null()).sort("symbol", "date")
+
+    def totals(self) -> Record:
+        """Counts over all symbols of each kind."""
+        return {
+            kind: _totals([record for record in self._records if record["kind"] == kind])
+            for kind in dict.fromkeys(record["kind"] for record in self._records)
+        }
+
+    def report(self) -> str:
+        """The content of metrics/clean.json: `totals`, and `symbols` with one line each.
+
+        `symbols` is a list, which `dvc metrics` passes over: a table of thousands of symbols
+        would hide the totals.
+        """
+        lines = ",\n".join(f"  {_json(record)}" for record in self._records)
+        totals = json.dumps(self.totals(), indent=1, ensure_ascii=False).replace("\n", "\n ")
+        return f'{{\n "totals": {totals},\n "symbols": [\n{lines}\n ]\n}}\n'
+
+    def summary(self) -> str:
+        """What was read and done, in one line."""
+        kinds = self.totals()
+        whole = _totals(self._records)
+        read = ", ".join(f"{counts['read']:,} {kind}" for kind, counts in kinds.items())
+        moves = sum(whole["large_moves"].values())
+        parts = [
+            f"{read} bars of {whole['symbols']:,} series read",
+            _with_parts(f"{sum(whole['rejected'].values()):,} rejected", whole["rejected"]),
+            f"{_plural(whole['missing_sessions'], 'session')} missing",
+            f"{whole['filled_sessions']:,} filled",
+            f"{_plural(whole['actions'], 'action')} applied",
+            _with_parts(_plural(moves, "large move"), whole["large_moves"]),
+        ]
+        return ", ".join(parts)
+
+
+def _reasons(rejected: pl.DataFrame) -> dict[str, dict[str, int]]:
+    counted: dict[str, dict[str, int]] = defaultdict(dict)
+    grouped = rejected.group_by("symbol", "reason").len().sort("symbol", "reason")
+    for symbol, reason, rows in grouped.iter_rows():
+        counted[symbol][reason] = rows
+    return counted
+
+
+def _moves(moves: pl.DataFrame) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = defaultdict(list)
+    for move in moves.sort("symbol", "date").iter_rows(named=True):
+        found[move["symbol"]].append(
+            {
+                "date": str(move["date"]),
+                "gap": round(move["open"] / move["previous_close"] - 1, 4),
+                "step": round(move["step"], 6),
+                "explained": move["explained"],
+            }
+        )
+    return found
+
+
+def _order_line(kind: Kind, symbol: str, rows: int) -> str:
+    verb = "was" if rows == 1 else "were"
+    return f"{_name(kind, symbol)}: {_plural(rows, 'row')} out of date order {verb} sorted"
+
+
+def _conflict_lines(kind: Kind, rejected: pl.DataFrame) -> Iterator[str]:
+    conflicts = rejected.filter(pl.col("reason") == "conflict")
+    grouped = conflicts.group_by("symbol").agg(rows=pl.len(), times=_clock(kind).unique().sort())
+    for symbol, rows, times in grouped.sort("symbol").iter_rows():
+        named = few((_time(time) for time in times), 3)
+        yield (
+            f"{_name(kind, symbol)}: {rows:,} rows of {named} disagree and were rejected (conflict)"
+        )
+
+
+def _newest_lines(kind: Kind, cleaned: "Cleaned") -> Iterator[str]:
+    clock = _clock(kind)
+    lost = (
+        cleaned.rejected.sort("symbol", clock, "reason")
+        .group_by("symbol")
+        .agg(time=clock.last(), reason=pl.col("reason").last())
+        .join(cleaned.counts.select("symbol", "newest"), on="symbol")
+        .filter(pl.col("time") > pl.col("newest"))
+        .sort("symbol")
+    )
+    for symbol, time, reason, newest in lost.iter_rows():
+        yield (
+            f"{_name(kind, symbol)}: its newest bar, {_time(time)}, was rejected ({reason}); "
+            f"the newest is now {_time(newest)}"
+        )
+
+
+def _clock(kind: Kind) -> pl.Expr:
+    return pl.col("timestamp" if kind == "hourly" else "date")
+
+
+def _name(kind: Kind, symbol: str) -> str:
+    return f"{symbol} (hourly)" if kind == "hourly" else symbol
+
+
+def _time(time: date | datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC" if isinstance(time, datetime) else str(time)
+
+
+def _empty_clause(record: Record) -> str:
+    reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in record["rejected"].items())
+    return f"{record['symbol']} ({_plural(record['read'], record['kind'] + ' row')}: {reasons})"
+
+
+def _totals(records: list[Record]) -> Record:
+    rejected: Counter[str] = Counter()
+    moves: Counter[str] = Counter()
+    for record in records:
+        rejected.update(record["rejected"])
+        moves.update(str(move["explained"]) for move in record["large_moves"])
+    return {
+        "symbols": len(records),
+        **{name: sum(record[name] for record in records) for name in _SUMS},
+        "rejected": dict(sorted(rejected.items())),
+        "large_moves": dict(sorted(moves.items())),
+    }
+
+
+def _with_parts(text: str, parts: Mapping[str, int]) -> str:
+    named = ", ".join(f"{name} {count:,}" for name, count in parts.items())
+    return f"{text} ({named})" if named else text
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _json(record: Record) -> str:
+    return json.dumps(record, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""What every stage stands on: errors, paths, tables, options, and how a stage runs."""

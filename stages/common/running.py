@@ -1,0 +1,79 @@
+"""How every stage runs: one log line of what it did, one line of error, and an exit status."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn, TypeVar
+
+from tqdm import tqdm
+
+from stages.common.errors import StageError
+
+_T = TypeVar("_T")
+
+log = logging.getLogger("stages")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage's `main`; a `StageError`, or Ctrl-C, becomes one line on stderr.
+
+    The exit status is then 1, and 130 after Ctrl-C.
+    """
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        sys.stdout.write(f"{sys.modules['__main__'].__doc__}\n")
+        return
+    logging.basicConfig(
+        level=os.environ.get("LOG_LEVEL", "INFO").upper(),
+        format="%(message)s",
+        stream=sys.stderr,
+    )
+    # Libraries may warn, but at INFO only the stages speak.
+    logging.getLogger().setLevel(logging.WARNING)
+    log.setLevel(os.environ.get("LOG_LEVEL", "INFO").upper())
+    try:
+        main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough, as `| head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except StageError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted\n")
+        raise SystemExit(130) from None
+
+
+def arguments(*names: str) -> list[str]:
+    """The words of the command line, one per name.
+
+    Raises:
+        StageError: there are more or fewer.
+    """
+    given = sys.argv[1:]
+    if len(given) != len(names):
+        asked = " ".join(f"<{name}>" for name in names)
+        raise StageError(f"expected {asked}, got {' '.join(given) or 'nothing'}; see --help")
+    return given
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line whose mistakes are told in one line; `run` answers `--help`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(add_help=False, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong.
+
+        Raises:
+            StageError: always.
+        """
+        raise StageError(f"{message}; see --help")
+
+
+def progress(items: Iterable[_T], label: str, total: int | None = None) -> Iterable[_T]:
+    """A progress bar on a terminal, and nothing anywhere else."""
+    return tqdm(items, desc=label, total=total, disable=not sys.stderr.isatty(), leave=False)

@@ -1,1 +1,0 @@
-"""The search for better params: what may be tried, what to try next, and one try of it."""

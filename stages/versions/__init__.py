@@ -1,1 +1,0 @@
-"""What git, DVC and GTO know of the project's versions, read where they keep it."""

@@ -1,0 +1,296 @@
+"""`POST /labels`, `GET /predictions` and `GET /predictions/{id}`, on both databases."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from predictions import migrate
+from predictions.engine import connect
+from serve.app import create
+from serve.settings import Settings
+
+BEYOND = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+"""Moments that no calendar of UTC has, while those of their own zones have."""
+
+
+@pytest.fixture
+def logged(url: str, reproduced: Path, tmp_path: Path) -> Iterator[TestClient]:
+    """A server whose log is in either database."""
+    engine = connect(url)
+    migrate.upgrade(engine)
+    engine.dispose()
+    settings = Settings(root=reproduced, var=tmp_path / "var", database_url=url)
+    with TestClient(create(settings)) as client:
+        yield client
+
+
+def ask(client: TestClient, symbol: str = "AAPL", horizon: str = "short") -> dict[str, Any]:
+    found: dict[str, Any] = client.post(f"/predict/{horizon}", json={"symbol": symbol}).json()
+    return found
+
+
+def listed(client: TestClient, **query: Any) -> list[dict[str, Any]]:
+    answer = client.get("/predictions", params=query)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["predictions"]
+    return found
+
+
+def send(client: TestClient, identifier: str, **label: Any) -> Any:
+    return client.post("/labels", json={"prediction_id": identifier, **label})
+
+
+def test_a_prediction_is_found_as_it_was_answered(logged: TestClient) -> None:
+    made = ask(logged)
+    found = logged.get(f"/predictions/{made['id']}").json()
+    assert {name: found[name] for name in made} == made
+    beside = {name: found[name] for name in ("source", "client", "label")}
+    assert beside == {"source": "latest", "client": None, "label": None}
+    card = logged.get("/model/info").json()["short"]
+    assert list(found["inputs"]) == card["features"]
+    assert found["scale"] == pytest.approx(found["inputs"]["vol_14"])
+    (row,) = listed(logged)
+    assert row == {name: found[name] for name in found if name not in {"inputs", "scale"}}
+
+
+def test_pages_follow_one_another_while_others_are_made(logged: TestClient) -> None:
+    made = [ask(logged)["id"] for _ in range(7)]
+    assert made == sorted(made)
+    seen: list[list[str]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = logged.get("/predictions", params={"limit": 3, **cursor}).json()
+        seen.append([row["id"] for row in page["predictions"]])
+        ask(logged)
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    assert seen == [made[:3:-1], made[3:0:-1], made[:1]]
+
+
+def test_a_full_last_page_has_no_next(logged: TestClient) -> None:
+    ask(logged), ask(logged)
+    assert logged.get("/predictions", params={"limit": 2}).json()["next"] is None
+
+
+def test_filters_narrow_together(logged: TestClient) -> None:
+    for symbol in ("AAPL", "IBM"):
+        for horizon in ("short", "long"):
+            ask(logged, symbol, horizon)
+    found = [(row["symbol"], row["horizon"]) for row in listed(logged, symbol="IBM")]
+    assert found == [("IBM", "long"), ("IBM", "short")]
+    (one,) = listed(logged, symbol="IBM", horizon="short")
+    send(logged, one["id"], actual_return=0.01)
+    assert [row["id"] for row in listed(logged, labelled=True)] == [one["id"]]
+    assert len(listed(logged, labelled=False)) == 3
+    assert listed(logged, labelled=True, symbol="AAPL") == []
+    assert listed(logged, symbol="NONE") == []
+
+
+def test_a_span_of_time_holds_its_first_moment_and_not_its_last(logged: TestClient) -> None:
+    made = []
+    for _ in range(3):
+        made.append(ask(logged))
+        time.sleep(0.005)
+    moments = [datetime.fromtimestamp((UUID(row["id"]).int >> 80) / 1000, UTC) for row in made]
+    found = listed(logged, **{"from": moments[1].isoformat(), "until": moments[2].isoformat()})
+    assert [row["id"] for row in found] == [made[1]["id"]]
+    assert len(listed(logged, until=moments[1].isoformat())) == 1
+    # Without a zone it is UTC.
+    assert len(listed(logged, **{"from": moments[1].replace(tzinfo=None).isoformat()})) == 2
+    other = (moments[1] + timedelta(0)).astimezone().isoformat()
+    assert len(listed(logged, **{"from": other})) == 2
+
+
+def test_a_label_is_kept_once(logged: TestClient) -> None:
+    made = ask(logged)
+    answer = send(
+        logged, made["id"], actual_close=made["last_close"] * 1.5, observed_at="2013-01-02T22:00Z"
+    )
+    assert answer.status_code == 201
+    label = answer.json()
+    assert label["actual_return"] == pytest.approx(0.5)
+    assert label["observed_at"] == "2013-01-02T22:00:00Z"
+    assert logged.get(f"/predictions/{made['id']}").json()["label"] == label
+    for again in ({"actual_return": 0.5}, {"actual_close": made["last_close"] * 1.5}):
+        refused = send(logged, made["id"], **again)
+        assert refused.status_code == 409
+        assert "a label is given once" in refused.json()["detail"]
+        assert str(label["actual_return"]) in refused.json()["detail"]
+    assert logged.get(f"/predictions/{made['id']}").json()["label"] == label
+
+
+def test_a_return_that_is_sent_stands(logged: TestClient) -> None:
+    made = ask(logged)
+    label = send(logged, made["id"], actual_close=made["last_close"] / 2, actual_return=0.01).json()
+    assert label["actual_return"] == 0.01
+    assert label["actual_close"] == made["last_close"] / 2
+
+
+def test_of_many_labels_at_once_one_stays(logged: TestClient) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    made = ask(logged)
+    with ThreadPoolExecutor(8) as threads:
+        found = threads.map(lambda change: send(logged, made["id"], actual_return=change), range(8))
+        statuses = [answer.status_code for answer in found]
+    assert sorted(statuses) == [201] + [409] * 7
+    kept = logged.get(f"/predictions/{made['id']}").json()["label"]["actual_return"]
+    assert kept == statuses.index(201)
+
+
+def test_a_close_needs_one_to_start_from(logged: TestClient) -> None:
+    card = logged.get("/model/info").json()["short"]
+    row = {"features": dict.fromkeys(card["features"], 0.1)}
+    batch = logged.post("/batch-predict", json={"horizon": "short", "rows": [row]}).json()
+    identifier = batch["predictions"][0]["id"]
+    refused = send(logged, identifier, actual_close=3.0)
+    assert refused.status_code == 422
+    assert "send actual_return" in refused.json()["detail"]
+    assert send(logged, identifier, actual_return=-1).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"actual_return": 0.1}, "prediction_id: Field required"),
+        ({"prediction_id": "7", "actual_return": 0.1}, "prediction_id: Input should be a valid"),
+        ({"prediction_id": str(uuid4())}, "send actual_close, actual_return or both"),
+        ({"prediction_id": str(uuid4()), "actual_close": 0}, "actual_close: Input should be gr"),
+        ({"prediction_id": str(uuid4()), "actual_return": -2}, "actual_return: Input should be"),
+        (
+            {"prediction_id": str(uuid4()), "actual_return": 0, "observed_at": "2013-01-02"},
+            "observed_at",
+        ),
+        *(
+            (
+                {"prediction_id": str(uuid4()), "actual_return": 0, "observed_at": moment},
+                "observed_at: Input should lie within the years 1 to 9999 of UTC",
+            )
+            for moment in BEYOND
+        ),
+        ({"prediction_id": str(uuid4()), "actual_return": 0, "why": 1}, "why: Extra inputs"),
+    ],
+)
+def test_a_label_that_is_none_is_refused(
+    client: TestClient, body: dict[str, Any], says: str
+) -> None:
+    answer = client.post("/labels", json=body)
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+def test_the_first_and_the_last_moment_are_kept(logged: TestClient, moment: str) -> None:
+    made = ask(logged)
+    assert send(logged, made["id"], actual_return=0.1, observed_at=moment).status_code == 201
+    kept = logged.get(f"/predictions/{made['id']}").json()["label"]["observed_at"]
+    assert kept == moment
+
+
+def test_a_return_that_is_no_number_is_refused(client: TestClient) -> None:
+    card = client.get("/model/info").json()["short"]
+    row = {"features": dict.fromkeys(card["features"], 0.1), "last_close": 1e-300}
+    batch = client.post("/batch-predict", json={"horizon": "short", "rows": [row]}).json()
+    (made,) = batch["predictions"]
+    answer = send(client, made["id"], actual_close=1e15)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == (
+        "actual_close: 1000000000000000.0 after a last_close of 1e-300 is no finite return; "
+        "send actual_return"
+    )
+    assert client.get(f"/predictions/{made['id']}").json()["label"] is None
+    assert send(client, made["id"], actual_close=1e-300).json()["actual_return"] == 0
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_what_is_no_number_is_refused(client: TestClient, number: str) -> None:
+    for name in ("actual_return", "actual_close"):
+        body = f'{{"prediction_id": "{uuid4()}", "{name}": {number}}}'
+        assert client.post("/labels", content=body).status_code == 422
+
+
+def test_an_unknown_id_is_not_found(logged: TestClient) -> None:
+    for answer in (
+        logged.get(f"/predictions/{uuid4()}"),
+        send(logged, str(uuid4()), actual_return=0.0),
+    ):
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "GET /predictions lists them" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": 0},
+        {"limit": 1001},
+        {"cursor": "x"},
+        {"from": "yesterday"},
+        {"labelled": "perhaps"},
+        {"symbol": ""},
+        {"symbol": "A\0"},
+        {"horizon": "x" * 65},
+    ],
+)
+def test_a_query_that_is_none_is_refused(client: TestClient, query: dict[str, Any]) -> None:
+    answer = client.get("/predictions", params=query)
+    assert answer.status_code == 422
+    assert next(iter(query)) in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("moment", BEYOND)
+def test_the_ends_of_time_are_moments(logged: TestClient, moment: str) -> None:
+    ask(logged)
+    counts = [len(listed(logged, **{name: moment})) for name in ("from", "until")]
+    assert sorted(counts) == [0, 1]
+
+
+def test_readers_do_not_wait_for_a_writer(client: TestClient) -> None:
+    made = ask(client)
+    engine = client.app.state.service.engine  # type: ignore[attr-defined]
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE prediction_logs SET symbol = 'OTHER'"))
+        began = time.monotonic()
+        assert client.get(f"/predictions/{made['id']}").json()["symbol"] == "AAPL"
+        assert [row["symbol"] for row in listed(client)] == ["AAPL"]
+        assert client.get("/plot/AAPL").json()["logged"]["id"] == [made["id"]]
+        assert time.monotonic() - began < 2
+        connection.rollback()
+
+
+def test_a_writer_does_not_wait_for_readers(client: TestClient) -> None:
+    ask(client)
+    reads = client.app.state.service.reads.engine  # type: ignore[attr-defined]
+    with reads.begin() as connection:
+        connection.execute(sa.text("SELECT count(*) FROM prediction_logs")).scalar_one()
+        ask(client)
+        assert send(client, ask(client)["id"], actual_return=0.1).status_code == 201
+
+
+def test_nothing_is_written_through_a_reading_connection(logged: TestClient) -> None:
+    reads = logged.app.state.service.reads.engine  # type: ignore[attr-defined]
+    for statement in ("DELETE FROM label_store", "CREATE TABLE more (id INTEGER)"):
+        with pytest.raises(sa.exc.DBAPIError), reads.begin() as connection:
+            connection.execute(sa.text(statement))
+
+
+def test_a_locked_log_is_away_for_labels(client: TestClient) -> None:
+    made = ask(client)
+    service = client.app.state.service  # type: ignore[attr-defined]
+    settings = service.settings.model_copy(update={"log_timeout": 0.3})
+    with TestClient(create(settings)) as hasty, service.engine.begin():
+        began = time.monotonic()
+        answer = send(hasty, made["id"], actual_return=0.1)
+        assert time.monotonic() - began < 2
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+        assert "the prediction log is away: " in answer.json()["detail"]
+    assert send(client, made["id"], actual_return=0.1).status_code in {201, 409}

@@ -1,0 +1,159 @@
+"""The tables that the migrations make, and how they come about."""
+
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from fastapi.testclient import TestClient
+
+from predictions import migrate
+from predictions.engine import LogError, connect
+from predictions.schema import VERSION, metadata
+from serve.__main__ import main
+from serve.app import create
+from serve.settings import Settings
+from tests.projects import ROOT
+
+
+def test_the_version_of_the_tables_is_that_of_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrate.SCRIPTS))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [VERSION]
+    assert max(script.revision for script in scripts.walk_revisions()) == VERSION
+
+
+def test_migrations_and_tables_agree(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_what_differs_would_be_found(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE label_store ADD COLUMN more INTEGER"))
+        found: list[Any] = compare_metadata(MigrationContext.configure(connection), metadata)
+        assert [change[0] for change in found] == ["remove_column"]
+
+
+def test_many_at_once_make_the_tables_once(url: str) -> None:
+    engines = [connect(url) for _ in range(6)]
+    with ThreadPoolExecutor(len(engines)) as threads:
+        assert {after for _, after in threads.map(migrate.upgrade, engines)} == {VERSION}
+    assert migrate.version(engines[0]) == VERSION
+    for engine in engines:
+        engine.dispose()
+
+
+def test_a_migration_that_fails_leaves_nothing(url: str) -> None:
+    engine = connect(url)
+    with engine.begin() as connection:
+        # The second table of the migration is in its way.
+        connection.execute(sa.text("CREATE TABLE label_store (id INTEGER)"))
+    with pytest.raises(sa.exc.DBAPIError):
+        migrate.upgrade(engine)
+    assert sa.inspect(engine).get_table_names() == ["label_store"]
+    engine.dispose()
+
+
+def test_downgrade_removes_what_upgrade_made(engine: sa.Engine) -> None:
+    from alembic import command
+
+    config = Config()
+    config.set_main_option("script_location", str(migrate.SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert sa.inspect(engine).get_table_names() == ["alembic_version"]
+
+
+def test_the_command_says_what_it_did(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    main(["migrate"])
+    assert f"went from no tables to version {VERSION}" in capsys.readouterr().out
+    main(["migrate"])
+    assert f"is at version {VERSION}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("postgresql://nobody:secret@127.0.0.1:1/none", "127.0.0.1:1/none: connection"),
+        ("mysql://host/log", "DATABASE_URL names mysql; the log can be SQLite or PostgreSQL"),
+        ("nonsense", "DATABASE_URL is no URL of a database"),
+        ("sqlite:////proc/none/log.db", "/proc/none"),
+    ],
+)
+def test_an_error_is_one_line_without_secrets(
+    given: str,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", given)
+    with pytest.raises(SystemExit) as stopped:
+        main(["migrate"])
+    assert stopped.value.code == 1
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"error: .*\n", error)
+    assert says in error
+    assert "secret" not in error
+
+
+def test_a_server_refuses_tables_of_postgresql_that_are_behind(
+    postgres: Any, reproduced: Path, tmp_path: Path
+) -> None:
+    url = postgres.new_database()
+    settings = Settings(root=reproduced, var=tmp_path, database_url=url)
+    wanted = f"the prediction log has no tables, this revision writes version {VERSION}; run"
+    with pytest.raises(LogError, match=f"{wanted} `make migrate`"), TestClient(create(settings)):
+        pass
+    environment = {"DATABASE_URL": url, "SERVE_ROOT": str(reproduced), "SERVE_PORT": "0"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "serve"],
+        cwd=ROOT,
+        env={**environment, "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stderr
+    assert f"error: {wanted} `make migrate`" in ended.stderr
+
+
+def test_newer_tables_are_as_good(url: str) -> None:
+    engine = connect(url)
+    migrate.upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    migrate.ensure(engine)
+    assert migrate.upgrade(engine) == ("9999", "9999")
+    engine.dispose()
+
+
+def test_alembic_is_not_imported_where_the_tables_are_current(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    engine = connect(url)
+    migrate.upgrade(engine)
+    engine.dispose()
+    code = (
+        "import sys; from serve.log import engine, migrate; "
+        f"migrate.ensure(engine.connect({url!r})); print('alembic' in sys.modules)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "False\n"

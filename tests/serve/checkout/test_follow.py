@@ -1,0 +1,288 @@
+"""The server follows the checkout: `git checkout` alone changes its answers, and loses none."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import httpx2
+import pytest
+
+from serve.checkout import follow
+from tests.narrow import wait_for
+from tests.projects import Project
+from tests.serve.checkout.test_loading import relock
+from tests.serve.servers import Server
+from versions.repository import lock
+
+SWITCHES = 20
+CLIENTS = 4
+GRACE = 1.0
+"""Seconds until the new revision must answer, from the end of `git checkout`."""
+
+
+class Answer(NamedTuple):
+    """What a client got, when it asked, and when the answer came."""
+
+    asked: float
+    came: float
+    status: int
+    revision: str
+    md5: str
+    forecast: float
+
+
+class Load:
+    """Clients that ask without a pause, each over a connection of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url}/predict/short"
+        self._stop = threading.Event()
+        self.answers: list[Answer] = []
+        self.failures: list[str] = []
+        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+
+    def _ask(self) -> None:
+        with httpx2.Client(timeout=10) as client:
+            while not self._stop.is_set():
+                asked = time.perf_counter()
+                try:
+                    answer = client.post(self._url, json={"symbol": "AAPL"})
+                    body = answer.json()
+                    model = body["model"]
+                    self.answers.append(
+                        Answer(
+                            asked,
+                            time.perf_counter(),
+                            answer.status_code,
+                            model["revision"],
+                            model["md5"],
+                            body["predicted_return"],
+                        )
+                    )
+                except (httpx2.HTTPError, KeyError, ValueError) as error:
+                    self.failures.append(repr(error))
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def first(self, revision: str, place: int) -> Answer:
+        """The first answer of a revision from a place on, once there are some more after it."""
+
+        def of_it() -> Iterator[Answer]:
+            return (answer for answer in self.answers[place:] if answer.revision == revision)
+
+        wait_for(lambda: any(of_it()), 10)
+        found = next(of_it())
+        wait_for(lambda: sum(a.asked > found.came for a in self.answers[place:]) >= 5 * CLIENTS, 10)
+        return found
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+@pytest.fixture
+def two(project: Project) -> Project:
+    """A checkout with two revisions of other models, and the hooks of `make hooks`."""
+    project.git("branch", "former")
+    project.set("    alpha: 1.0", "    alpha: 1000.0")
+    project.dvc("repro")
+    project.git("commit", "--quiet", "--no-verify", "--all", "--message=Another ridge")
+    subprocess.run(
+        ["sh", ".ci/hooks", sys.prefix], cwd=project.folder, check=True, capture_output=True
+    )
+    return project
+
+
+def expected(project: Project, revision: str) -> tuple[str, str]:
+    """The commit of a revision, and the md5 of its model."""
+    outs = lock.at(revision, project.folder).outs
+    commit = project.git("rev-parse", revision).strip()
+    return commit, outs["models/short/model.onnx"].md5
+
+
+@pytest.mark.slow
+def test_twenty_switches_under_load_lose_no_request(two: Project, tmp_path: Path) -> None:
+    known = dict(expected(two, revision) for revision in ("former", "main"))
+    assert len(set(known.values())) == 2
+    switches: list[tuple[Answer, float, float]] = []
+    with Server(two.folder, tmp_path / "var") as server, Load(server.url) as load:
+        for number in range(SWITCHES):
+            revision = "main" if number % 2 else "former"
+            commit, _ = expected(two, revision)
+            place = len(load.answers)
+            two.git("checkout", "--quiet", revision)
+            ended = time.perf_counter()
+            first = load.first(commit, place)
+            switches.append((first, first.came - ended, time.perf_counter()))
+    assert load.failures == []
+    assert {answer.status for answer in load.answers} == {200}
+    # Each is of one of the two, whole: the revision, its model, and that model's forecast.
+    assert {answer.revision: answer.md5 for answer in load.answers} == known
+    forecasts = {(answer.md5, answer.forecast) for answer in load.answers}
+    assert len(forecasts) == 2
+    # On a machine that is busy with other things one switch may take longer.
+    *others, _ = sorted(seconds for _, seconds, _ in switches)
+    assert others[-1] < GRACE
+    # Who asks after the first answer, and before the next switch begins, gets the new one.
+    for first, _, until in switches:
+        later = [answer for answer in load.answers if first.came < answer.asked < until]
+        assert {answer.revision for answer in later} == {first.revision}
+
+
+def wait(server: Server, text: str, seconds: float = 30) -> dict[str, object]:
+    """The state of the bundle, once `/health` says a text of it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found: dict[str, object] = httpx2.get(f"{server.url}/health").json()["checks"]["bundle"]
+        if text in str(found["detail"]):
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def server(container: Path, tmp_path: Path) -> Iterator[Server]:
+    """A server of a folder that a test may break."""
+    with Server(container, tmp_path / "var", REVISION="image-7") as found:
+        yield found
+
+
+def ask(server: Server) -> dict[str, object]:
+    answer = httpx2.post(f"{server.url}/predict/short")
+    assert answer.status_code == 200
+    found: dict[str, object] = answer.json()
+    return {name: found[name] for name in ("model", "predicted_return", "as_of")}
+
+
+def test_what_is_broken_is_told_and_changes_nothing_else(container: Path, server: Server) -> None:
+    before = ask(server)
+    assert before["model"]["revision"] == "image-7"  # type: ignore[index]
+    assert wait(server, "serves image-7")["status"] == "ok"
+
+    graph = container / "models/short/model.onnx"
+    whole = graph.read_bytes()
+    flipped = bytearray(whole)
+    flipped[1000] ^= 4
+    graph.write_bytes(flipped)
+    told = wait(server, "models/short/model.onnx: md5 is ")
+    assert told["status"] == "degraded"
+    assert str(told["detail"]).endswith("; image-7 goes on serving")
+    assert ask(server) == before
+
+    graph.unlink()
+    wait(server, "models/short/model.onnx: no such file or directory; run `dvc checkout`")
+    assert ask(server) == before
+
+    graph.write_bytes(whole)
+    assert wait(server, "serves image-7")["status"] == "ok"
+
+    text = (container / "dvc.lock").read_text(encoding="utf-8")
+    (container / "dvc.lock").write_text(text.replace("models/sessions.json", "x"), "utf-8")
+    wait(server, "dvc.lock: has no entry for models/sessions.json; run `dvc repro`")
+    assert ask(server) == before
+
+    (container / "dvc.lock").unlink()
+    wait(server, "dvc.lock: no such file or directory")
+    assert ask(server) == before
+
+    (container / "dvc.lock").write_text(text, encoding="utf-8")
+    assert wait(server, "serves image-7")["status"] == "ok"
+    assert ask(server) == before
+
+
+def test_a_revision_of_another_form_is_told_and_the_next_one_is_seen(
+    container: Path, server: Server
+) -> None:
+    before = ask(server)
+    lock_file, sessions = container / "dvc.lock", container / "models/sessions.json"
+    text, whole = lock_file.read_bytes(), sessions.read_bytes()
+    sessions.write_text('{"days": []}', encoding="utf-8")
+    relock(container, "models/sessions.json")
+    told = wait(
+        server, "models/ is of a form that this server does not know (KeyError: 'sessions')"
+    )
+    assert told["status"] == "degraded"
+    assert ask(server) == before
+    sessions.write_bytes(whole)
+    lock_file.write_bytes(text)
+    assert wait(server, "serves image-7")["status"] == "ok"
+
+
+def test_models_that_go_and_come_again_are_seen(container: Path, server: Server) -> None:
+    before = ask(server)
+    (container / "models").rename(container / "away")
+    wait(server, "no such file or directory")
+    assert ask(server) == before
+    (container / "away").rename(container / "models")
+    assert wait(server, "serves image-7")["status"] == "ok"
+    # Changes within the folder that came back are seen as well.
+    path = container / "models/latest.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(b"torn")
+    wait(server, "models/latest.parquet: md5 is ")
+    path.write_bytes(whole)
+    assert wait(server, "serves image-7")["status"] == "ok"
+
+
+def test_a_server_without_models_says_so_until_they_come(container: Path, tmp_path: Path) -> None:
+    (container / "models").rename(container / "away")
+    with Server(container, tmp_path / "var") as server:
+        answer = httpx2.post(f"{server.url}/predict/short")
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["retry-after"] == "1"
+        assert (
+            "no such file or directory; run `dvc checkout`, `dvc pull` or `dvc repro`"
+            in answer.json()["detail"]
+        )
+        assert httpx2.get(f"{server.url}/health").status_code == 503
+        assert httpx2.get(f"{server.url}/health/live").status_code == 200
+        (container / "away").rename(container / "models")
+        wait(server, "serves unknown")
+        assert ask(server)
+
+
+def test_a_commit_without_other_models_renames_the_revision(
+    project: Project, tmp_path: Path
+) -> None:
+    with Server(project.folder, tmp_path / "var") as server:
+        before = ask(server)
+        (project.folder / "NOTES.md").write_text("more\n", encoding="utf-8")
+        project.git("add", "NOTES.md")
+        project.git("commit", "--quiet", "--no-verify", "--message=Notes")
+        head = project.git("rev-parse", "HEAD").strip()
+        wait(server, f"serves {head}")
+        after = ask(server)
+        assert after["predicted_return"] == before["predicted_return"]
+        assert after["model"]["md5"] == before["model"]["md5"]  # type: ignore[index]
+        assert after["model"]["version"] is None  # type: ignore[index]
+        # A release changes nothing that is checked out.
+        project.git("tag", "-a", "short@v1.0.0", "-m", "a release")
+        wait_for(lambda: ask(server)["model"]["version"] == "v1.0.0", 30)  # type: ignore[index]
+
+
+def test_a_look_between_the_note_of_a_commit_and_the_commit_is_not_the_last(
+    project: Project, tmp_path: Path
+) -> None:
+    """git writes the line of logs/HEAD first, and then moves the branch."""
+    with Server(project.folder, tmp_path / "var") as server:
+        before = project.git("rev-parse", "HEAD").strip()
+        wait(server, f"serves {before}")
+        tree = project.git("rev-parse", "HEAD^{tree}").strip()
+        commit = project.git("commit-tree", "-p", before, "-m", "Another", tree).strip()
+        # What the start itself has to look at is over.
+        time.sleep(2 * follow.GLANCE)
+        with (project.folder / ".git/logs/HEAD").open("a", encoding="utf-8") as notes:
+            notes.write(f"{before} {commit} Tests <tests@example.org> 0 +0000\tcommit: Another\n")
+        time.sleep(0.3)
+        assert ask(server)["model"]["revision"] == before  # type: ignore[index]
+        (project.folder / ".git/refs/heads/main").write_text(f"{commit}\n", encoding="utf-8")
+        wait(server, f"serves {commit}")

@@ -1,0 +1,119 @@
+"""A server without keys answers to its own machine, however it is started."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
+
+from serve.app import create
+from serve.edge import exposure
+from serve.edge.exposure import ExposedError
+from serve.edge.keyring import Keyring, make
+from serve.settings import Settings
+from tests.projects import ROOT
+from tests.serve.servers import Server
+
+UVICORN = ("-m", "uvicorn", "serve.app:app", "--port", "0", "--host", "0.0.0.0")  # noqa: S104
+MESSAGE = (
+    "error: refusing to listen on 0.0.0.0 without API keys; make a key with "
+    "`python -m serve keys add`, or set SERVE_ALLOW_OPEN=true\n"
+)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", ""])  # noqa: S104
+def test_other_addresses_need_keys(host: str) -> None:
+    none = Keyring()
+    with pytest.raises(ExposedError, match="refusing to listen on"):
+        exposure.check(Settings(), none, host)
+    exposure.check(Settings(allow_open=True), none, host)
+    exposure.check(Settings(), Keyring(str(make("desk", ["predict"])[1])), host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3", "/run/serve.sock"])
+def test_this_machine_needs_none(host: str) -> None:
+    exposure.check(Settings(), Keyring(), host)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [UVICORN, ("-m", "serve", "--port", "0", "--host", "0.0.0.0")],  # noqa: S104
+)
+def test_it_does_not_even_start(command: tuple[str, ...], models: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, "SERVE_ROOT": str(models), "SERVE_VAR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert done.stderr.endswith(MESSAGE)
+    assert "Traceback" not in done.stderr
+
+
+def test_uvicorn_alone_serves_this_machine(models: Path, tmp_path: Path) -> None:
+    server = Server(models, tmp_path)
+    server.command = ("-m", "uvicorn", "serve.app:app", "--port", str(server.port))
+    with server:
+        assert httpx2.post(f"{server.url}/predict/short").status_code == 200
+
+
+def test_where_the_address_is_not_known_others_are_refused_one_by_one(
+    models: Path, tmp_path: Path
+) -> None:
+    def app() -> FastAPI:
+        return create(Settings(root=models, var=tmp_path))
+
+    with TestClient(app(), base_url="http://192.0.2.1:8000") as client:
+        refused = client.get("/predict/short")
+        assert refused.status_code == 403
+        assert refused.json()["detail"].startswith("this server has no API keys; make a key with")
+    with TestClient(app(), base_url="http://127.0.0.1:8000") as client:
+        assert client.get("/predict/short").status_code == 200
+        # A proxy on this machine speaks for somebody else.
+        proxied = client.get("/predict/short", headers={"X-Forwarded-For": "192.0.2.1"})
+        assert proxied.status_code == 403
+        # A page whose name was made to point to this machine.
+        rebound = client.get("/predict/short", headers={"Host": "evil.example"})
+        assert rebound.json()["type"] == "/problems/host"
+        # What is kept of past names must not grow with them.
+        for length, status in ((255, 403), (256, 400), (1_000_000, 400)):
+            long = client.get("/predict/short", headers={"Host": "a" * length})
+            assert long.status_code == status
+            assert long.json()["type"] == "/problems/host"
+
+
+def test_a_page_of_another_site_adds_nothing_to_the_log(models: Path, tmp_path: Path) -> None:
+    desk = "https://desk.example.org"
+    settings = Settings(root=models, var=tmp_path, cors_origins=(desk,))
+    with TestClient(create(settings), base_url="http://127.0.0.1:8000") as client:
+
+        def ask(site: str, **headers: str) -> httpx2.Response:
+            return client.get("/predict/short", headers={"Sec-Fetch-Site": site, **headers})
+
+        picture = ask("cross-site", **{"Sec-Fetch-Mode": "no-cors"})
+        assert picture.status_code == 403
+        assert picture.json()["type"] == "/problems/cross-site"
+        assert ask("cross-site", Origin="https://evil.example").status_code == 403
+        with (
+            pytest.raises(WebSocketDenialResponse) as refused,
+            client.websocket_connect("/live", headers={"Sec-Fetch-Site": "cross-site"}),
+        ):
+            pass
+        assert refused.value.status_code == 403
+        assert client.get("/predictions").json()["predictions"] == []
+        # The user's own doing, a page of this machine, and one that may.
+        assert ask("none").status_code == 200
+        assert ask("same-site").status_code == 200
+        assert ask("cross-site", Origin=desk).status_code == 200
+    anyone = Settings(root=models, var=tmp_path, cors_origins=("*",))
+    with TestClient(create(anyone), base_url="http://127.0.0.1:8000") as client:
+        assert ask("cross-site", Origin="https://evil.example").status_code == 200

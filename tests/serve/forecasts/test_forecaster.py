@@ -1,0 +1,111 @@
+"""Forecasts that are asked for at the same time are computed together, and are the same."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from serve.checkout.bundle import Bundle, Model
+from serve.edge.problems import ProblemError
+from serve.forecasts.forecaster import Forecaster
+
+BARS = 40
+
+
+@pytest.fixture
+def forecaster(bundle: Bundle) -> Forecaster:
+    return Forecaster(bundle)
+
+
+class Calls:
+    """Counts the rows of each call of a model."""
+
+    def __init__(self, forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rows: list[int] = []
+        many = forecaster.many
+
+        def counted(model: Model, rows: Any) -> Any:
+            self.rows.append(len(rows))
+            return many(model, rows)
+
+        monkeypatch.setattr(forecaster, "many", counted)
+
+
+@pytest.mark.parametrize("horizon", ["short", "long"])
+def test_what_is_asked_for_at_once_is_computed_at_once_and_bit_for_bit_the_same(
+    forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch, horizon: str
+) -> None:
+    model = forecaster.model(horizon)
+    newest = forecaster.row("IBM", None)
+    asked = range(newest - BARS + 1, newest + 1)
+    rows = [forecaster.kept(model, "IBM", row) for row in asked]
+    alone = [forecaster.many(model, [row])[0] for row in rows]
+    calls = Calls(forecaster, monkeypatch)
+
+    async def scenario() -> None:
+        assert await asyncio.gather(*(forecaster.soon(model, row) for row in rows)) == alone
+
+    asyncio.run(scenario())
+    assert calls.rows == [BARS]
+
+
+def test_who_has_gone_is_left_out(forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = forecaster.model("short")
+    newest = forecaster.row("IBM", None)
+    rows = [forecaster.kept(model, "IBM", row) for row in (newest, newest - 1)]
+    calls = Calls(forecaster, monkeypatch)
+
+    async def scenario() -> None:
+        both = [asyncio.create_task(forecaster.soon(model, row)) for row in rows]
+        await asyncio.sleep(0)
+        both[0].cancel()
+        gone, made = await asyncio.gather(*both, return_exceptions=True)
+        assert isinstance(gone, asyncio.CancelledError)
+        assert [made] == forecaster.many(model, [rows[1]])
+        alone = asyncio.create_task(forecaster.soon(model, rows[0]))
+        await asyncio.sleep(0)
+        alone.cancel()
+        await asyncio.gather(alone, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert calls.rows == [1, 1]
+
+
+def test_a_model_that_fails_fails_all_who_wait_and_not_the_next(
+    forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = forecaster.model("short")
+    newest = forecaster.row("IBM", None)
+    rows = [forecaster.kept(model, "IBM", row) for row in (newest, newest - 1)]
+
+    def broken(*_: object) -> list[Any]:
+        raise MemoryError("no room")
+
+    async def scenario() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(forecaster, "many", broken)
+            found = await asyncio.gather(
+                *(forecaster.soon(model, row) for row in rows),
+                return_exceptions=True,
+            )
+            assert [type(each) for each in found] == [MemoryError, MemoryError]
+        assert (await forecaster.soon(model, rows[0]))["symbol"] == "IBM"
+
+    asyncio.run(scenario())
+
+
+def test_a_row_that_is_not_complete_keeps_no_other_from_its_forecast(
+    forecaster: Forecaster,
+) -> None:
+    model = forecaster.model("short")
+    row = forecaster.kept(model, "IBM", forecaster.row("IBM", None))
+
+    async def scenario() -> None:
+        broken = row._replace(scale=float("nan"))
+        refused, made = await asyncio.gather(
+            forecaster.soon(model, broken), forecaster.soon(model, row), return_exceptions=True
+        )
+        assert isinstance(refused, ProblemError)
+        assert [made] == forecaster.many(model, [row])
+
+    asyncio.run(scenario())

@@ -1,0 +1,277 @@
+"""Reading Arrow streams that clients may send, whole and broken."""
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from serve.checkout.bundle import Bundle, Model
+from serve.edge.problems import ProblemError
+from serve.forecasts import stream
+from serve.forecasts.survey import MOST_BATCHES
+from stages.forecast.graphs import Spread, by_symbol, forecast
+from stages.forecast.session import Session
+from tests.serve.forecasts.streams import features, table, written
+
+
+@pytest.fixture(scope="module")
+def model(bundle: Bundle) -> Model:
+    return bundle.models["short"]
+
+
+def inputs(body: bytes, model: Model, block: int = stream.BLOCK) -> list[stream.Inputs]:
+    first, found = 0, []
+    for part in stream.blocks(stream.read(body, model).batches, block):
+        found.append(stream.inputs(part, model, first))
+        first += part.num_rows
+    return found
+
+
+def refusal(body: bytes, model: Model) -> str:
+    with pytest.raises(ProblemError) as caught:
+        inputs(body, model)
+    assert caught.value.status == 422
+    return caught.value.detail
+
+
+def test_the_matrix_is_that_of_the_columns_in_the_order_of_the_card(model: Model) -> None:
+    values, scale = features(model, 1000)
+    shuffled = table(model, 1000)
+    shuffled = shuffled.select(sorted(shuffled.column_names, reverse=True))
+    (found,) = inputs(written(shuffled), model)
+    assert found.features.flags.c_contiguous
+    assert found.features.tobytes() == values.tobytes()
+    assert found.scale.tobytes() == scale.tobytes()
+
+
+@pytest.mark.parametrize("rows", [1, 7, 100, 999, 1000, 4096])
+def test_how_rows_are_cut_into_batches_does_not_matter(model: Model, rows: int) -> None:
+    values, scale = features(model, 4500)
+    keyed = table(model, 4500, {"key": np.arange(4500)})
+    body = written(keyed, rows)
+    given = stream.read(body, model)
+    assert given.rows == 4500
+    blocks = list(stream.blocks(given.batches))
+    assert [block.num_rows for block in blocks] == [4096, 404]
+    assert np.concatenate([block["key"] for block in blocks]).tolist() == list(range(4500))
+    found = inputs(body, model, 4096)
+    assert np.vstack([part.features for part in found]).tobytes() == values.tobytes()
+    assert np.vstack([part.scale for part in found]).tobytes() == scale.tobytes()
+
+
+def test_the_scale_may_be_the_feature_that_the_card_names(model: Model) -> None:
+    content = table(model, 10)
+    place = content.column_names.index(model.card.scale)
+    content = content.set_column(place, model.card.scale, content["scale"])
+    content = content.drop_columns(["scale"])
+    (found,) = inputs(written(content), model)
+    assert found.scale.ravel().tolist() == content[model.card.scale].to_pylist()
+
+
+def test_a_stream_of_polars_is_read_with_its_newest_types(model: Model) -> None:
+    text = pl.Series(["a", "b"] * 50)
+    frame = pl.from_arrow(table(model, 100))
+    assert isinstance(frame, pl.DataFrame)
+    frame = frame.with_columns(symbol=text.cast(pl.Categorical), key=text).cast(
+        {model.card.features[0]: pl.Float64, "scale": pl.Float64}
+    )
+    sink = io.BytesIO()
+    frame.write_ipc_stream(sink)
+    given = stream.read(sink.getvalue(), model)
+    (block,) = stream.blocks(given.batches)
+    assert given.passed == ("key", "symbol")
+    assert block["symbol"].to_pylist() == text.to_list() == block["key"].to_pylist()
+    assert stream.inputs(block, model, 0).features.tobytes() == features(model, 100)[0].tobytes()
+
+
+def test_integers_are_numbers(model: Model) -> None:
+    name = model.card.features[3]
+    content = table(model, 10)
+    content = content.set_column(content.column_names.index(name), name, pa.array([3] * 10))
+    (found,) = inputs(written(content), model)
+    assert set(found.features[:, 3]) == {3.0}
+
+
+def changed(model: Model, change: Callable[[pa.Table, str], pa.Table]) -> bytes:
+    return written(change(table(model, 50), model.card.features[2]))
+
+
+def with_value(content: pa.Table, name: str, row: int, value: float | None) -> pa.Table:
+    values = content[name].to_pylist()
+    values[row] = value
+    return content.set_column(
+        content.column_names.index(name), name, pa.array(values, content[name].type)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t, n: t.drop_columns([n]), "columns: no return_lag3; the short model takes 28"),
+        (lambda t, n: t.append_column("return_lag9", t[n]), "unknown 'return_lag9' (did you mean "),
+        (lambda t, n: t.append_column(n, t[n]), "columns: there twice: return_lag3"),
+        (
+            lambda t, n: t.set_column(2, n, t[n].cast(pa.string())),
+            "columns: return_lag3 is string, not float32",
+        ),
+        (
+            lambda t, n: t.append_column("symbol", t[n]),
+            "columns: symbol is float, not string",
+        ),
+        (
+            lambda t, _: t.append_column("as_of", pa.array(["2020-01-01"] * 50)),
+            "columns: as_of is string, not date32",
+        ),
+        (lambda t, n: with_value(t, n, 17, None), "row 17: return_lag3 is null"),
+        (lambda t, n: with_value(t, n, 18, float("nan")), "row 18: return_lag3 is nan"),
+        (lambda t, _: with_value(t, "scale", 49, float("inf")), "row 49: scale is inf"),
+        (
+            lambda t, _: with_value(t, "scale", 3, -0.5),
+            "row 3: scale is -0.5, and volatility is never negative",
+        ),
+        (lambda t, _: t.slice(0, 0), "the stream has no rows"),
+    ],
+)
+def test_each_mistake_is_named(
+    model: Model, change: Callable[[pa.Table, str], pa.Table], says: str
+) -> None:
+    assert says in refusal(changed(model, change), model)
+
+
+def test_a_row_is_counted_from_the_start_of_the_stream(model: Model) -> None:
+    content = with_value(table(model, 9000), model.card.features[0], 8765, float("nan"))
+    assert "row 8,765: return_lag1 is nan" in refusal(written(content, 100), model)
+
+
+def test_a_double_beyond_a_float_is_refused(model: Model) -> None:
+    content = table(model, 3)
+    content = content.set_column(0, "return_lag1", pa.array([0.0, 1e300, 0.0]))
+    assert "row 1: return_lag1 is inf" in refusal(written(content), model)
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+def test_compression_is_refused_before_anything_is_decompressed(model: Model, codec: str) -> None:
+    body = written(table(model, 50), options=pa.ipc.IpcWriteOptions(compression=codec))
+    assert "the stream is compressed; write it without compression" in refusal(body, model)
+    # Zeros: a bomb of 4 GB would be 130 kB.
+    coded = table(model, 50).append_column("key", pa.array(["a"] * 50).dictionary_encode())
+    body = written(coded, options=pa.ipc.IpcWriteOptions(compression=codec))
+    assert "is compressed" in refusal(body, model)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+@pytest.mark.parametrize("name", ["key", "symbol"])
+def test_a_text_that_rows_repeat_may_not_be_long(
+    model: Model, name: str, kind: pa.DataType
+) -> None:
+    """4,096 rows of one byte each would be 800 MB of text."""
+    long, short = ("x" * 200_000, "x" * 64)
+    rows = pa.array(np.arange(4096) % 2, pa.int8())
+    for texts, refused in (([long, short], True), ([short, None], False)):
+        dictionary = pa.array(texts, pa.string()).cast(kind)
+        coded = table(model, 4096).append_column(
+            name, pa.DictionaryArray.from_arrays(rows, dictionary)
+        )
+        plain = table(model, 3).append_column(name, pa.array(["", *texts], pa.string()).cast(kind))
+        for body in (written(coded), written(plain), written(plain.slice(1))):
+            if refused:
+                assert refusal(body, model) == (
+                    f"columns: a text of {name} has 200,000 bytes, the limit is 64"
+                )
+            else:
+                assert inputs(body, model)
+
+
+def test_no_more_than_a_block_is_cast_at_a_time(model: Model) -> None:
+    """Integers of a byte become floats of four."""
+    rows = 100_000
+    content = pa.table(
+        {name: pa.array(np.ones(rows, np.int8)) for name in [*model.card.features, "scale"]}
+    )
+    body = written(content)
+    before = highest = pa.total_allocated_bytes()
+    for block in stream.blocks(stream.read(body, model).batches):
+        assert block.num_rows <= stream.BLOCK
+        highest = max(highest, pa.total_allocated_bytes())
+    assert highest - before < 3 * stream.BLOCK * 4 * content.num_columns
+
+
+def test_columns_without_number_are_refused_at_once(model: Model) -> None:
+    many = {f"column {place}": np.zeros(1, np.int8) for place in range(30_000)}
+    body = written(table(model, 1, many))
+    started = time.process_time()
+    assert "columns: unknown 'column 0'" in refusal(body, model)
+    assert time.process_time() - started < 5
+
+
+def test_a_name_of_a_million_letters_is_not_compared_with_others(model: Model) -> None:
+    body = written(table(model, 1, {"return_lag" * 100_000: [1.0]}))
+    started = time.process_time()
+    assert "columns: unknown 'return_lag" in refusal(body, model)
+    assert time.process_time() - started < 1
+
+
+def test_crumbs_are_refused(model: Model) -> None:
+    body = written(table(model, MOST_BATCHES + 1), 1)
+    assert "10,001 record batches, the limit is 10,000" in refusal(body, model)
+
+
+def test_a_stream_that_was_cut_off_anywhere_is_refused(model: Model) -> None:
+    body = written(table(model, 64), 16)
+    for end in [*range(0, len(body), 97), *range(len(body) - 24, len(body))]:
+        says = refusal(body[:end], model)
+        assert "cut off" in says or "no Arrow IPC stream" in says or "empty" in says, end
+
+
+def test_no_broken_stream_does_more_than_be_refused(model: Model) -> None:
+    coded = table(model, 40).append_column("symbol", pa.array(["a", "b"] * 20).dictionary_encode())
+    body = written(coded, 16)
+    random = np.random.default_rng(1)
+    for _ in range(3000):
+        broken = bytearray(body)
+        for place in random.integers(0, len(body), random.integers(1, 4)):
+            broken[place] = random.integers(0, 256)
+        try:
+            given = inputs(bytes(broken), model)
+        except ProblemError as problem:
+            assert problem.status == 422  # noqa: PT017  # or it is read, as other numbers
+        else:
+            assert all(np.isfinite(part.features).all() for part in given)
+
+
+@pytest.fixture(scope="module")
+def per_symbol(model: Model) -> Model:
+    """A forecast with one model per symbol, by the functions that training uses."""
+    import onnx
+
+    from stages.forecast.models import mean
+
+    values, _ = features(model, 64)
+    parts = [mean(values, np.full(64, 0.01 * place), 0).to_onnx() for place in (1, 2)]
+    spread = Spread(grid=np.linspace(-2, 2, 11), lower=-1.6, upper=1.6)
+    graph = forecast({"mean": by_symbol(parts)}, {"mean": 1.0}, spread)
+    assert isinstance(graph, onnx.ModelProto)
+    card = model.card.model_copy(update={"symbols": ["AAPL", "IBM"]})
+    return replace(model, card=card, session=Session(graph), per_symbol=True)
+
+
+def test_each_row_is_computed_by_the_model_of_its_symbol(per_symbol: Model) -> None:
+    symbols = ["IBM", "AAPL", "IBM"]
+    (given,) = inputs(written(table(per_symbol, 3, {"symbol": symbols})), per_symbol)
+    assert given.symbol is not None
+    found = per_symbol.session(given.features, given.scale, given.symbol)
+    assert found["return"].tolist() == pytest.approx([0.02, 0.01, 0.02])
+
+
+def test_a_model_per_symbol_needs_symbols_that_it_knows(per_symbol: Model) -> None:
+    assert "columns: no symbol" in refusal(written(table(per_symbol, 3)), per_symbol)
+    for wrong in ("MSFT", None):
+        body = written(table(per_symbol, 3, {"symbol": ["IBM", "AAPL", wrong]}))
+        assert f"row 2: the short forecast has no model for {wrong!r}; it has AAPL, IBM" in refusal(
+            body, per_symbol
+        )

@@ -1,0 +1,158 @@
+"""The chain of a file, from hand-made locks and the project's own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.common.errors import VersionError
+from versions.repository import lock
+from versions.repository.lock import Entry, Lock, Stage
+from versions.repository.trace import Raw, leaves, trace
+
+
+def entry(path: str) -> Entry:
+    return Entry(path, f"{path.replace('/', '')}0", 1)
+
+
+def stage(name: str, deps: str, outs: str, **params: object) -> Stage:
+    made = {key.replace("__", "."): value for key, value in params.items()}
+    return Stage(
+        *(name, f"run {name}", tuple(map(entry, deps.split())), made),
+        tuple(map(entry, outs.split())),
+    )
+
+
+def built(*stages: Stage) -> Lock:
+    return Lock({stage.name: stage for stage in stages})
+
+
+# As DVC may leave it: not in the order of the pipeline.
+LOCK = built(
+    stage(
+        "evaluate", "models/candidates data/sets stages/evaluate.py", "models/short metrics.json"
+    ),
+    stage(
+        *("ingest", "data/inbox stages/ingest.py", "data/raw"),
+        data={"source": "csv", "as_of": "2020-01-02", "sources": {"csv": {"thousands": ","}}},
+    ),
+    stage("train@a", "data/sets stages/train.py stages/forecast", "models/candidates/a", train=1),
+    stage("train@b", "data/sets", "models/candidates/b"),
+    stage("clean", "data/raw data/actions.csv", "data/clean"),
+    stage("dataset", "data/clean/daily.parquet", "data/sets", dataset={"a": {"b": 1}, "c": {}}),
+    stage("other", "data/raw", "elsewhere"),
+)
+
+
+def test_every_maker_is_on_the_way_and_no_other() -> None:
+    found = trace(LOCK, "models/short/model.onnx")
+    assert {step.name for step in found.steps} == set(LOCK.stages) - {"other"}
+    assert [entry.path for entry in found.entries] == ["models/short"]
+    assert [entry.path for entry in found.inputs] == ["data/inbox", "data/actions.csv"]
+    assert found.raw == Raw("csv", {"thousands": ","}, "2020-01-02")
+    assert [step.name for step in trace(LOCK, "data/clean").steps] == ["clean", "ingest"]
+
+
+def test_a_step_tells_code_from_data_and_who_made_what_it_read() -> None:
+    steps = {step.name: step for step in trace(LOCK, "metrics.json").steps}
+    evaluate = steps["evaluate"]
+    assert [entry.path for entry in evaluate.code] == ["stages/evaluate.py"]
+    assert [(read.entry.path, read.made_by) for read in evaluate.reads] == [
+        ("models/candidates", ("train@a", "train@b")),
+        ("data/sets", ("dataset",)),
+    ]
+    assert evaluate.cmd == "run evaluate"
+    assert [entry.path for entry in evaluate.makes] == ["models/short", "metrics.json"]
+    assert [entry.path for entry in steps["train@a"].code] == ["stages/train.py", "stages/forecast"]
+    # A file in a folder that a stage made.
+    assert steps["dataset"].reads[0].made_by == ("clean",)
+    assert steps["dataset"].params == {"dataset.a.b": 1, "dataset.c": {}}
+    assert steps["clean"].reads[1].made_by == ()
+
+
+def test_a_folder_of_several_outputs_is_traced_whole() -> None:
+    found = trace(LOCK, "models")
+    assert {entry.path for entry in found.entries} == {
+        *("models/short", "models/candidates/a", "models/candidates/b")
+    }
+    assert found.steps[0].name == "evaluate"
+
+
+def test_an_input_names_its_readers() -> None:
+    found = trace(LOCK, "data/inbox/AAPL.csv")
+    assert (found.steps, found.readers, found.raw) == ((), ("ingest",), None)
+    assert [entry.path for entry in found.entries] == ["data/inbox"]
+
+
+def test_what_no_stage_knows() -> None:
+    with pytest.raises(VersionError) as caught:
+        trace(LOCK, "models/shorter")
+    assert str(caught.value) == (
+        "dvc.lock: no stage makes or reads models/shorter; did you mean models/short?"
+    )
+    with pytest.raises(VersionError, match=r"^the lock: no stage .* xyz; there are models/short, "):
+        trace(LOCK, "xyz", "the lock")
+
+
+def test_a_lock_that_goes_round_in_circles() -> None:
+    circle = built(stage("a", "two", "one"), stage("b", "one", "two"))
+    with pytest.raises(VersionError, match=r"^dvc\.lock: goes round in circles: "):
+        trace(circle, "one")
+
+
+@given(st.data())
+def test_each_stage_comes_before_those_that_it_took_from(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 8))
+    deps = [
+        data.draw(st.lists(st.integers(0, at - 1), unique=True)) if at else []
+        for at in range(count)
+    ]
+    names = data.draw(st.permutations(range(count)))
+    shuffled = built(
+        *(stage(f"s{at}", " ".join(f"out{dep}" for dep in deps[at]), f"out{at}") for at in names)
+    )
+    target = data.draw(st.integers(0, count - 1))
+    order = [step.name for step in trace(shuffled, f"out{target}").steps]
+    reached, waiting = set(), [target]
+    while waiting:
+        at = waiting.pop()
+        reached.add(at)
+        waiting += deps[at]
+    assert len(order) == len(set(order))
+    assert set(order) == {f"s{at}" for at in reached}
+    for at in reached:
+        assert all(order.index(f"s{at}") < order.index(f"s{dep}") for dep in deps[at])
+
+
+def test_the_model_of_a_horizon_has_nothing_of_the_other(repo_root: Path) -> None:
+    found = trace(lock.read(repo_root / "dvc.lock"), "models/short/model.onnx")
+    names = [step.name for step in found.steps]
+    assert names[0] == "evaluate@short"
+    assert names[-1] == "ingest"
+    assert {"train@short-ridge", "train@short-zero", "features", "latest", "clean"} <= set(names)
+    assert not [name for name in names if name.startswith(("train@long", "evaluate@long"))]
+    assert found.raw == Raw("sample", {}, "2012-12-31")
+    assert {"data/inbox", "data/actions.csv"} <= {entry.path for entry in found.inputs}
+    train = next(step for step in found.steps if step.name == "train@short-ridge")
+    assert train.params["models.ridge.alpha"] == 1.0
+    assert train.params["train.folds"] == 5
+
+
+def test_leaves_of_params() -> None:
+    nested = {"a.b": {"c": 1, "d": {"e": [1, {"f": 2}]}}, "g": {}, "h": None}
+    assert leaves(nested) == {"a.b.c": 1, "a.b.d.e": [1, {"f": 2}], "g": {}, "h": None}
+
+
+def test_a_server_can_afford_it(repo_root: Path) -> None:
+    script = (
+        "import sys\n"
+        "from versions.repository import at_hand, trace as lineage, commits as search\n"
+        "print(*{'dvc', 'pandas', 'polars', 'pydantic'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=repo_root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""

@@ -1,0 +1,241 @@
+# ruff: noqa: E501  # the tables of the report are as wide as they are
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from stages.quality.data_docs import INDEX
+from versions import report
+
+HEADER = (
+    "symbol,model,rows,mae,rmse,r2,oos_r2,p_value,direction,auc,f1,precision,recall,brier,"
+    "coverage,width,rank_ic"
+)
+SCORES = f"""{HEADER}
+all,zero,2604,0.01032,0.0145,-0.001,-0.0004,,0.48,0.5,0,,0,0.25,0.912,0.0489,
+all,mean,2604,0.01031,0.0145,-0.0002,0,,0.52,0.5,0.6,0.5,1,0.25,0.912,0.0489,
+all,ridge,2604,0.01029,0.01449,0.001,0.003,0.0001,0.531,0.521,0.6,0.5,0.7,0.2489,0.91,0.0489,0.022
+all,stack,2604,0.0103,0.0145,-0.0002,0.0012,0.21,0.521,0.511,0.6,0.5,0.7,0.2499,0.91,0.0489,0.012
+AAPL,stack,651,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9
+"""
+FORECASTS = """symbol,date,target_date,close,forecast,lower,upper,probability
+AAPL,2012-12-31,2013-01-02,532.17,0.0012,-0.03,0.031,0.523
+IBM,2012-12-31,2013-01-02,1191.55,-0.0004,-0.02,0.021,0.487
+"""
+
+EXPECTED = """
+short: return over 1 session, on the hold-out
+model   MAE %  RMSE %    OOS R2        p  hit %     AUC    Brier  cover %  width %  rank IC        R2
+─────────────────────────────────────────────────────────────────────────────────────────────────────
+stack   1.030   1.450   +0.0012    0.210   52.1   0.511   0.2499     91.0     4.89   +0.012   -0.0002
+ridge  1.029*  1.449*  +0.0030*   <0.001  53.1*  0.521*  0.2489*     91.0     4.89  +0.022*  +0.0010*
+zero    1.032   1.450   -0.0004        -   48.0   0.500   0.2500     91.2     4.89        -   -0.0010
+mean    1.031   1.450   +0.0000        -   52.0   0.500   0.2500     91.2     4.89        -   -0.0002
+* best of its column, better than both baselines, and p < 0.05 against the historical mean
+The served forecast beats the historical mean by no more than chance (out-of-sample R2 +0.0012, p 0.210).
+
+short: newest forecasts
+symbol         bar     close         for  return %      interval %  P(rise) %
+─────────────────────────────────────────────────────────────────────────────
+AAPL    2012-12-31    532.17  2013-01-02     +0.12  -3.00 .. +3.10       52.3
+IBM     2012-12-31  1,191.55  2013-01-02     -0.04  -2.00 .. +2.10       48.7
+
+Look at
+all scores, by symbol        metrics/short/scores.csv
+how the forecasts were made  models/short/card.json
+plots                        dvc plots show
+what changed                 dvc metrics diff, dvc params diff
+an experiment                dvc exp run -S 'features.sma=[5,20]', dvc exp show
+"""
+
+
+@pytest.fixture
+def results(tmp_path: Path, repo_root: Path) -> Path:
+    """A project with the metrics of one horizon, `short`, of one session."""
+    text = (repo_root / "params.yaml").read_text(encoding="utf-8")
+    before, _, rest = text.partition("\nhorizons:\n")
+    after = rest[rest.index("\n\n") :]
+    (tmp_path / "params.yaml").write_text(
+        f"{before}\nhorizons:\n  short: 1{after}", encoding="utf-8"
+    )
+    folder = tmp_path / "metrics" / "short"
+    folder.mkdir(parents=True)
+    (folder / "scores.csv").write_text(SCORES, encoding="utf-8")
+    (folder / "forecasts.csv").write_text(FORECASTS, encoding="utf-8")
+    return tmp_path
+
+
+def printed(project: Path, root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "versions.report"],
+        cwd=project,
+        env={"PYTHONPATH": str(root), "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def test_what_a_pipe_gets_is_plain_whole_and_without_trailing_blanks(
+    results: Path, repo_root: Path
+) -> None:
+    done = printed(results, repo_root)
+    assert done.stderr == ""
+    assert done.stdout == EXPECTED
+    assert done.returncode == 0
+
+
+def test_before_the_first_run_the_error_is_one_line(results: Path, repo_root: Path) -> None:
+    (results / "metrics" / "short" / "scores.csv").unlink()
+    done = printed(results, repo_root)
+    assert done.stdout == ""
+    assert done.stderr == "error: metrics/short/scores.csv: no such file; run `dvc repro` first\n"
+    assert done.returncode == 1
+
+
+def test_a_narrow_terminal_leaves_out_the_last_columns(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(results)
+    scores = report.load("short").scores
+    for width in (40, 60, 80, 100):
+        console = Console(width=width, color_system=None, force_terminal=True)
+        with console.capture() as captured:
+            console.print(report.scores_table(scores, "short", width))
+        lines = captured.get().splitlines()
+        assert all(len(line) <= width for line in lines)
+        assert "MAE %" in lines[1]
+        assert "…" not in captured.get()
+
+
+def test_the_data_docs_are_named_once_they_are_there(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(results)
+    assert "quality of the data" not in dict(report.next_steps(["short"]))
+    INDEX.parent.mkdir(parents=True)
+    INDEX.touch()
+    assert dict(report.next_steps(["short"]))["quality of the data"] == str(INDEX)
+
+
+def test_only_the_newest_forecasts_that_fit_are_shown(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(results)
+    row = "A{},2012-12-31,2013-01-02,1,0,-0.1,0.1,0.5\n"
+    path = results / "metrics" / "short" / "forecasts.csv"
+    path.write_text(
+        FORECASTS.splitlines()[0] + "\n" + "".join(row.format(i) for i in range(25)),
+        encoding="utf-8",
+    )
+    table = report.forecasts_table(report.load("short").forecasts, "short")
+    assert table.row_count == report.FORECASTS
+    assert table.caption == "and 5 more in metrics/short/forecasts.csv"
+
+
+def scores_of(**models: dict[str, float | None]) -> report.Scores:
+    undefined: dict[str, float | None] = {column.name: None for column in report.COLUMNS}
+    baselines: dict[str, dict[str, float | None]] = {
+        "zero": {"oos_r2": -0.1, "auc": 0.5},
+        "mean": {"oos_r2": 0.0, "auc": 0.5},
+    }
+    return {name: undefined | row for name, row in {**models, **baselines}.items()}
+
+
+def test_the_best_of_a_column_is_marked_if_it_has_skill() -> None:
+    scores = scores_of(
+        ridge={"oos_r2": 0.02, "p_value": 0.01, "auc": 0.52},
+        xgboost={"oos_r2": 0.01, "p_value": 0.01, "auc": 0.53},
+    )
+    assert report.marked(scores) == {("ridge", "oos_r2"), ("xgboost", "auc")}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"oos_r2": 0.01, "p_value": 0.06, "auc": 0.6},
+        {"oos_r2": 0.01, "p_value": None, "auc": 0.6},
+        {"oos_r2": -0.01, "p_value": 0.001, "auc": 0.6},
+    ],
+)
+def test_nothing_is_marked_where_nobody_beats_the_mean(row: dict[str, float | None]) -> None:
+    assert report.marked(scores_of(ridge=row)) == set()
+
+
+def test_the_best_is_not_marked_where_a_baseline_is_as_good() -> None:
+    scores = scores_of(ridge={"oos_r2": 0.02, "p_value": 0.01, "auc": 0.5})
+    assert report.marked(scores) == {("ridge", "oos_r2")}
+
+
+def test_the_second_best_does_not_inherit_the_mark_of_one_without_skill() -> None:
+    scores = scores_of(
+        ridge={"oos_r2": 0.01, "p_value": 0.01, "auc": 0.52},
+        lucky={"oos_r2": -0.01, "p_value": 0.5, "auc": 0.55},
+    )
+    assert report.marked(scores) == {("ridge", "oos_r2")}
+
+
+@pytest.mark.parametrize(
+    ("skill", "p_value", "sessions", "line"),
+    [
+        (
+            0.012,
+            0.03,
+            63,
+            "The served forecast beats the historical mean (out-of-sample R2 +0.0120, p 0.030).",
+        ),
+        (
+            0.012,
+            0.2,
+            1,
+            "The served forecast beats the historical mean by no more than chance "
+            "(out-of-sample R2 +0.0120, p 0.200).",
+        ),
+        (
+            -0.012,
+            0.0001,
+            1,
+            "The served forecast does not beat the historical mean "
+            "(out-of-sample R2 -0.0120, p <0.001).",
+        ),
+        (
+            0.03,
+            0.0001,
+            1,
+            "The served forecast is too good to be true: look for a leak "
+            "(out-of-sample R2 +0.0300, p <0.001).",
+        ),
+        (
+            0.03,
+            0.0001,
+            63,
+            "The served forecast beats the historical mean (out-of-sample R2 +0.0300, p <0.001).",
+        ),
+        (
+            0.0,
+            None,
+            1,
+            "The served forecast is the historical mean: no candidate earned a weight.",
+        ),
+        (
+            0.01,
+            None,
+            63,
+            "The served forecast cannot be tested on so few sessions "
+            "(out-of-sample R2 +0.0100, p -).",
+        ),
+        (
+            None,
+            None,
+            1,
+            "The held-out targets do not vary: nothing can be said of the forecast.",
+        ),
+    ],
+)
+def test_the_verdict_is_honest(
+    skill: float | None, p_value: float | None, sessions: int, line: str
+) -> None:
+    assert report.verdict({"oos_r2": skill, "p_value": p_value}, sessions) == line

@@ -1,0 +1,1 @@
+"""What people do with revisions: refresh, experiments, search, remote, release, lineage, report."""

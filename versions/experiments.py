@@ -1,0 +1,177 @@
+"""Experiments side by side: `python -m versions.experiments [options of dvc exp show]`.
+
+One row per experiment on the checked-out commit (`--num 3` for the last three, `--all-commits` for
+all): its state, a few scores of each horizon, and the params in which the rows differ. Choose by
+`fold R2`, fold_oos_r2 in metrics/: every other score is of the hold-out.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from stages.common.errors import VersionError
+from stages.common.paths import METRICS
+from stages.common.running import run
+from stages.params import PARAMS_FILE
+from versions.tuning import space
+
+SCORES = (
+    ("fold_oos_r2", "fold R2", "+.5f"),
+    ("mae", "MAE %", "%.4f"),
+    ("auc", "AUC", ".3f"),
+)
+"""What is shown of each horizon: key of its metrics, heading, format (`%` for percent)."""
+
+PIPED_WIDTH = 160
+"""Characters in a line where no terminal says how wide it is."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """An experiment, a commit or the workspace.
+
+    Attributes:
+        name: as `dvc exp apply` takes it.
+        state: empty for what has come to its end.
+        scores: of each horizon, by (horizon, key of its metrics).
+        params: by dotted key; what a search may try is none of them.
+    """
+
+    name: str
+    state: str
+    scores: Mapping[tuple[str, str], float]
+    params: Mapping[str, Any]
+
+
+def rows(shown: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """The rows of `dvc exp show --json`, experiments after the commit that they stand on."""
+    found = []
+    for commit in shown:
+        revision = commit["rev"]
+        short = revision if revision == "workspace" else revision[:7]
+        found.append(_row(commit["name"] or short, "", commit))
+        for experiment in commit["experiments"] or ():
+            last = experiment["revs"][-1]
+            state = (experiment["executor"] or {}).get("state", "")
+            name = experiment["name"] or last["rev"][:7]
+            found.append(_row(f"  {name}", "" if state == "success" else state, last))
+    return found
+
+
+def _row(name: str, state: str, entry: Mapping[str, Any]) -> Row:
+    data = entry["data"] or {}
+    params = ((data.get("params") or {}).get(str(PARAMS_FILE)) or {}).get("data") or {}
+    metrics = data.get("metrics") or {}
+    scores = {
+        (horizon, key): value
+        for horizon in params.get("horizons") or ()
+        for key, _, _ in SCORES
+        if isinstance(
+            value := ((metrics.get(str(METRICS / f"{horizon}.json")) or {}).get("data") or {}).get(
+                key
+            ),
+            int | float,
+        )
+    }
+    return Row(name, "error" if entry["error"] else state, scores, dict(_flat(params)))
+
+
+def _flat(section: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in section.items():
+        if name == "search" and not above:
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def changed(found: Sequence[Row]) -> list[str]:
+    """The params that are not the same in all rows."""
+    keys = dict.fromkeys(key for row in found for key in row.params)
+    return [key for key in keys if len({_text(row.params, key) for row in found}) > 1]
+
+
+def table(found: Sequence[Row], width: int) -> Table:
+    """The rows, with as many scores of each horizon as fit into the width, and one at least."""
+    for count in range(len(SCORES), 1, -1):
+        shown = _table(found, SCORES[:count])
+        if Console(width=10 * width).measure(shown).maximum <= width:
+            return shown
+    return _table(found, SCORES[:1])
+
+
+def _table(found: Sequence[Row], scores: Sequence[tuple[str, str, str]]) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    shown.add_column("experiment", no_wrap=True)
+    states = any(row.state for row in found)
+    if states:
+        shown.add_column("state", no_wrap=True)
+    horizons = dict.fromkeys(horizon for row in found for horizon, _ in row.scores)
+    for horizon in horizons:
+        for _, title, _ in scores:
+            shown.add_column(f"{horizon}\n{title}", justify="right", no_wrap=True)
+    keys = changed(found)
+    for key in keys:
+        # A long key breaks where its section ends.
+        shown.add_column(key.replace(".", ".\n"), justify="right", no_wrap=True)
+    for row in found:
+        cells = [
+            _number(row.scores.get((horizon, key)), form)
+            for horizon in horizons
+            for key, _, form in scores
+        ]
+        state = [row.state] if states else []
+        shown.add_row(row.name, *state, *cells, *(_text(row.params, key) for key in keys))
+    return shown
+
+
+def _text(params: Mapping[str, Any], key: str) -> str:
+    return space.text(params[key]) if key in params else "-"
+
+
+def _number(value: float | None, form: str) -> str:
+    if value is None:
+        return "-"
+    percent = form.startswith("%")
+    return format(100 * value if percent else value, form.removeprefix("%"))
+
+
+def read(options: Sequence[str]) -> list[Row]:
+    """Ask DVC for the experiments.
+
+    Raises:
+        VersionError: it refuses.
+    """
+    done = subprocess.run(  # noqa: S603  # no shell
+        [sys.executable, "-m", "dvc", "exp", "show", "--json", *options],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["failed"]
+        raise VersionError(f"dvc exp show: {said[0].removeprefix('ERROR: ')}")
+    return rows(json.loads(done.stdout))
+
+
+def main() -> None:
+    """Print the table, to a pipe or a file without colours."""
+    found = read(sys.argv[1:])
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPED_WIDTH, color_system=None)
+    console.print(table(found, console.width))
+    console.print("Choose by fold R2: every other score is of the hold-out.")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,247 @@
+"""Where a file comes from: each stage from it back to the raw bars, with params and md5s.
+
+    python -m versions.lineage models/short/model.onnx            what is at hand
+    python -m versions.lineage models/short/model.onnx --rev v1   as another revision had it
+    python -m versions.lineage --md5 1a2b3c4d                     the commits that made it
+
+PATH is any file or folder under data, models or metrics. The md5 is that of a card or of a
+prediction; its first eight digits will do. --json gives the same as JSON; docs/provenance.md says
+what is in it. Only git and dvc.lock are read: no data need be at hand.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stages.common import console
+from stages.common.errors import StageError, few
+from stages.common.paths import METRICS
+from stages.common.running import Parser, run
+from versions.repository import commits
+from versions.repository.at_hand import State
+from versions.repository.commits import Commit, Found
+from versions.repository.lock import Entry
+from versions.repository.trace import Lineage, Raw, Step
+from versions.repository.workspace import Workspace, at, here
+
+SIGHTINGS = 20
+"""Commits that are shown of those that have an md5; JSON has all."""
+
+_SHORT = 8
+"""Digits shown of the md5 of code."""
+
+
+def as_json(
+    commit: Commit,
+    found: Lineage,
+    workspace: Workspace | None = None,
+    sightings: Found | None = None,
+) -> str:
+    """Everything, in the form that docs/provenance.md describes."""
+    content: dict[str, Any] = {
+        "path": found.path,
+        "outputs": [asdict(entry) for entry in found.entries],
+        "commit": asdict(commit),
+        "workspace": None if workspace is None else asdict(workspace),
+        "stages": [
+            {
+                "name": step.name,
+                "cmd": step.cmd,
+                "params": step.params,
+                "code": [asdict(entry) for entry in step.code],
+                "deps": [{**asdict(read.entry), "made_by": read.made_by} for read in step.reads],
+                "outs": [asdict(entry) for entry in step.makes],
+            }
+            for step in found.steps
+        ],
+        "inputs": [asdict(entry) for entry in found.inputs],
+        "readers": found.readers,
+        "raw": None if found.raw is None else asdict(found.raw),
+    }
+    if sightings is not None:
+        content["md5"] = sightings.md5
+        content["sightings"] = [asdict(sighting) for sighting in sightings.sightings]
+    return json.dumps(content, indent=2, ensure_ascii=False, default=str)
+
+
+def show(
+    screen: Console, commit: Commit, found: Lineage, workspace: Workspace | None = None
+) -> None:
+    """Print the lineage: what it is, then stage after stage, then the raw bars."""
+    head = _block(found.path)
+    for entry in found.entries:
+        head.add_row("md5", _entry(entry))
+    head.add_row("commit", _commit(commit))
+    if workspace is not None:
+        for label, text in _compared(workspace):
+            head.add_row(label, text)
+    if found.readers:
+        head.add_row("input", f"made by no stage; read by {few(found.readers)}")
+    screen.print(head)
+    for step in found.steps:
+        screen.print()
+        screen.print(_step(step))
+    if found.raw is not None:
+        screen.print()
+        screen.print(_origin(found.raw, found.inputs))
+
+
+def _block(title: str) -> Table:
+    block = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        show_header=False,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+    block.add_column(style="dim", no_wrap=True, min_width=len("command"))
+    block.add_column(overflow="fold")
+    return block
+
+
+def _commit(commit: Commit) -> str:
+    names = f" ({', '.join(commit.names)})" if commit.names else ""
+    return f"{commit.id}{names}, {commit.date[:10]}, {commit.subject}"
+
+
+def _compared(workspace: Workspace) -> Iterable[tuple[str, str]]:
+    if workspace.lineage_changed:
+        yield "lock", "not that of the commit: what follows is not committed"
+    elif workspace.lock_changed:
+        yield "lock", "not that of the commit, but what follows is the same there"
+    else:
+        yield "lock", "that of the commit"
+    if workspace.changes:
+        yield "changed", f"{few(workspace.changes)} (not committed)"
+    for path, state in workspace.at_hand.items():
+        yield "at hand", _state(path, state)
+
+
+def _state(path: str, state: State) -> str:
+    if state == "same":
+        return "the bytes of dvc.lock"
+    is_in_git = Path(path).is_relative_to(METRICS)
+    brings = f"git checkout HEAD -- {path}" if is_in_git else f"dvc checkout {path}"
+    if state == "different":
+        return f"other bytes than dvc.lock has: `{brings}` brings those"
+    return f"not there: `{brings}` brings it" + (f", or `dvc pull {path}`" if not is_in_git else "")
+
+
+def _step(step: Step) -> Table:
+    block = _block(step.name)
+    block.add_row("command", step.cmd)
+    if step.params:
+        block.add_row("params", _params(step.params))
+    for read in step.reads:
+        block.add_row("in", _entry(read.entry))
+    if step.code:
+        code = (f"{entry.path} {entry.md5[:_SHORT]}" for entry in step.code)
+        block.add_row("code", ", ".join(code))
+    for entry in step.makes:
+        block.add_row("out", _entry(entry))
+    return block
+
+
+def _origin(raw: Raw, inputs: Sequence[Entry]) -> Table:
+    block = _block("raw bars")
+    block.add_row("source", f"{raw.source} {_params(raw.options)}".rstrip())
+    block.add_row("as_of", raw.as_of)
+    for entry in inputs:
+        block.add_row("input", _entry(entry))
+    return block
+
+
+def _entry(entry: Entry) -> Text:
+    path = f"{entry.path}/" if entry.is_folder else entry.path
+    return Text(f"{entry.md5.removesuffix('.dir')}  {path}")
+
+
+def _params(params: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={_value(value)}" for key, value in params.items())
+
+
+def _value(value: Any) -> str:
+    plain = isinstance(value, str) and re.fullmatch(r"[^\s,]+", value)
+    return value if plain else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def show_sightings(screen: Console, found: Found) -> None:
+    """Print the commits that have an md5, the newest first."""
+    table = console.table(f"md5 {found.md5}")
+    for title in ("commit", "date", "subject", "names", "path"):
+        table.add_column(title, no_wrap=title in {"commit", "date"}, overflow="fold")
+    for sighting in found.sightings[:SIGHTINGS]:
+        commit = sighting.commit
+        table.add_row(
+            commit.id[:10],
+            commit.date[:10],
+            Text(commit.subject),
+            Text(", ".join(commit.names)),
+            Text(", ".join(sighting.paths)),
+        )
+    if len(found.sightings) > SIGHTINGS:
+        first = found.sightings[-1].commit
+        table.caption = (
+            f"and {len(found.sightings) - SIGHTINGS:,} more; the last of them is "
+            f"{first.id[:10]} of {first.date[:10]}"
+        )
+    screen.print(table)
+    if all(sighting.commit.experiment for sighting in found.sightings):
+        screen.print("Only experiments have it: no branch or tag leads to these commits.")
+    screen.print()
+
+
+def _relative(path: str) -> str:
+    """A path as `dvc.lock` writes it: from the root of the project."""
+    relative = Path(os.path.relpath(path or os.curdir))
+    if relative.parts[:1] in {(), ("..",)}:
+        raise StageError(
+            f"{path or repr(path)}: name a file or folder within the project, run from its root"
+        )
+    return relative.as_posix()
+
+
+def main() -> None:
+    """Find the file, by its path or its md5, and print where it comes from."""
+    parser = Parser(prog="python -m versions.lineage")
+    parser.add_argument("path", nargs="?")
+    parser.add_argument("--rev")
+    parser.add_argument("--md5")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    if (given.path is None) == (given.md5 is None) or (given.md5 is not None and given.rev):
+        raise StageError("name a path (and --rev), or an --md5 alone; see --help")
+    sightings, workspace = None, None
+    if given.md5 is not None:
+        sightings = commits.search(given.md5)
+        newest = sightings.sightings[0]
+        commit, found = at(newest.paths[0], newest.commit.id)
+    elif given.rev is not None:
+        commit, found = at(_relative(given.path), given.rev)
+    else:
+        commit, found, workspace = here(_relative(given.path))
+    if given.json:
+        sys.stdout.write(f"{as_json(commit, found, workspace, sightings)}\n")
+        return
+
+    def print_all(screen: Console) -> None:
+        if sightings is not None:
+            show_sightings(screen, sightings)
+        show(screen, commit, found, workspace)
+
+    console.page(print_all)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""Releases and promotions of models, kept as git tags."""

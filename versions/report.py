@@ -1,0 +1,283 @@
+"""The results on the terminal: `python -m versions.report`.
+
+Reads what evaluate left in metrics/; writes nothing. One table per horizon (the served forecast,
+the candidates, the baselines), a verdict, the newest forecasts, and where to look next. A number
+is marked only where it means something: see `marked`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stages import params
+from stages.common import console
+from stages.common.errors import InputError
+from stages.common.paths import METRICS, MODELS
+from stages.common.running import run
+from stages.forecast.models import BASELINES
+from stages.params import Params
+from stages.quality.data_docs import INDEX
+
+SERVED = "stack"
+"""The row of scores.csv that is the served forecast."""
+
+SIGNIFICANT = 0.05
+"""A p-value below this is more than chance; the usual level, and as arbitrary as ever."""
+
+TOO_GOOD = 0.02
+"""A daily out-of-sample R2 above this is a leak until proven otherwise."""
+
+FORECASTS = 20
+"""Symbols whose newest forecast is shown; the file has all."""
+
+
+class Column(NamedTuple):
+    """How a score is shown.
+
+    Attributes:
+        name: the column of scores.csv.
+        title: its heading.
+        format: of its numbers; `%` stands for percent.
+        better: "high" or "low" where more or less of it is better, "" where neither is.
+    """
+
+    name: str
+    title: str
+    format: str
+    better: str = ""
+
+
+COLUMNS = (
+    Column("mae", "MAE %", "%.3f", "low"),
+    Column("rmse", "RMSE %", "%.3f", "low"),
+    Column("oos_r2", "OOS R2", "+.4f", "high"),
+    Column("p_value", "p", ".3f"),
+    Column("direction", "hit %", "%.1f", "high"),
+    Column("auc", "AUC", ".3f", "high"),
+    Column("brier", "Brier", ".4f", "low"),
+    Column("coverage", "cover %", "%.1f"),
+    Column("width", "width %", "%.2f"),
+    Column("rank_ic", "rank IC", "+.3f", "high"),
+    Column("r2", "R2", "+.4f", "high"),
+)
+"""The scores shown, the most telling first: a narrow terminal leaves out the last."""
+
+Scores = Mapping[str, Mapping[str, float | None]]
+"""Per model, in the order of the table, its scores over all symbols."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What evaluate left for one horizon.
+
+    Attributes:
+        scores: pooled over symbols, the served forecast first.
+        forecasts: `symbol, date, target_date, close, forecast, lower, upper, probability`.
+    """
+
+    scores: Scores
+    forecasts: pl.DataFrame
+
+
+def load(horizon: str) -> Result:
+    """Read the results of a horizon.
+
+    Raises:
+        InputError: the pipeline has not run.
+    """
+    folder = METRICS / horizon
+    table = _read(folder / "scores.csv").filter(pl.col("symbol") == "all")
+    numbers = table.select(pl.col(column.name).cast(pl.Float64) for column in COLUMNS)
+    found = dict(zip(table["model"], numbers.iter_rows(named=True), strict=True))
+    # Served, then candidates, then what they must beat.
+    order = sorted(found, key=lambda name: (name != SERVED, name in BASELINES))
+    return Result({name: found[name] for name in order}, _read(folder / "forecasts.csv"))
+
+
+def _read(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_csv(path, infer_schema=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro` first") from None
+
+
+def marked(scores: Scores) -> set[tuple[str, str]]:
+    """The (model, column) that deserve a mark.
+
+    The best of a column, if it is better there than both baselines and its model saves squared
+    error against the historical mean, by more than chance. Where no model does, nothing is marked.
+    """
+    skilled = [
+        name
+        for name, row in scores.items()
+        if name not in BASELINES and (row["oos_r2"] or 0) > 0 and _significant(row["p_value"])
+    ]
+    marks = set()
+    for column in COLUMNS:
+        sign = {"high": 1, "low": -1}.get(column.better)
+        if sign is None:
+            continue
+        values = {
+            name: sign * value
+            for name, row in scores.items()
+            if (value := row[column.name]) is not None
+        }
+        best = max(values.values(), default=None)
+        baseline = max((values[name] for name in BASELINES if name in values), default=None)
+        if best is not None and (baseline is None or best > baseline):
+            marks |= {(name, column.name) for name in skilled if values.get(name) == best}
+    return marks
+
+
+def _significant(p_value: float | None) -> bool:
+    return p_value is not None and p_value < SIGNIFICANT
+
+
+def verdict(row: Mapping[str, float | None], sessions: int) -> str:
+    """Whether the served forecast beats the historical mean, in one honest line."""
+    skill, p_value = row["oos_r2"], row["p_value"]
+    if skill is None:
+        return "The held-out targets do not vary: nothing can be said of the forecast."
+    if p_value is None and skill == 0:
+        return "The served forecast is the historical mean: no candidate earned a weight."
+    numbers = f"out-of-sample R2 {skill:+.4f}, p {number(p_value, '.3f')}"
+    return f"The served forecast {_claim(skill, p_value, sessions)} ({numbers})."
+
+
+def _claim(skill: float, p_value: float | None, sessions: int) -> str:
+    if skill <= 0:
+        return "does not beat the historical mean"
+    if p_value is None:
+        return "cannot be tested on so few sessions"
+    if not _significant(p_value):
+        return "beats the historical mean by no more than chance"
+    if sessions == 1 and skill > TOO_GOOD:
+        return "is too good to be true: look for a leak"
+    return "beats the historical mean"
+
+
+def scores_table(scores: Scores, title: str, width: int) -> Table:
+    """One horizon's table, of as many columns as fit into the width."""
+    marks = marked(scores)
+    table = console.table(title)
+    table.add_column("model")
+    cells = {
+        column: [
+            _mark(number(row[column.name], column.format), (name, column.name) in marks)
+            for name, row in scores.items()
+        ]
+        for column in COLUMNS
+    }
+    room = width - _wide("model", scores)
+    shown = []
+    for column, texts in cells.items():
+        room -= _wide(column.title, map(str, texts))
+        if room < 0:
+            break
+        shown.append(texts)
+        table.add_column(column.title, justify="right", no_wrap=True)
+    for index, name in enumerate(scores):
+        note = {SERVED: "bold"}.get(name, "dim" if name in BASELINES else "")
+        table.add_row(name, *(texts[index] for texts in shown), style=note)
+    if marks:
+        table.caption = (
+            f"* best of its column, better than both baselines, and p < {SIGNIFICANT} "
+            "against the historical mean"
+        )
+    return table
+
+
+def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
+    """The newest forecast of each symbol: returns in percent, with interval and probability."""
+    table = console.table(f"{horizon}: newest forecasts")
+    table.add_column("symbol")
+    for title in ("bar", "close", "for", "return %", "interval %", "P(rise) %"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows.head(FORECASTS).iter_rows(named=True):
+        values = {name: float(row[name]) for name in ("close", *_SHOWN)}
+        table.add_row(
+            row["symbol"],
+            row["date"],
+            f"{values['close']:,.2f}",
+            row["target_date"],
+            number(values["forecast"], "%+.2f"),
+            f"{number(values['lower'], '%+.2f')} .. {number(values['upper'], '%+.2f')}",
+            number(values["probability"], "%.1f"),
+        )
+    if rows.height > FORECASTS:
+        path = METRICS / horizon / "forecasts.csv"
+        table.caption = f"and {rows.height - FORECASTS:,} more in {path}"
+    return table
+
+
+_SHOWN = ("forecast", "lower", "upper", "probability")
+
+
+def next_steps(horizons: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What to look at next, and the path or command for it."""
+    yield (
+        "all scores, by symbol",
+        ", ".join(str(METRICS / name / "scores.csv") for name in horizons),
+    )
+    yield (
+        "how the forecasts were made",
+        ", ".join(str(MODELS / name / "card.json") for name in horizons),
+    )
+    if INDEX.exists():
+        yield "quality of the data", str(INDEX)
+    yield "plots", "dvc plots show"
+    yield "what changed", "dvc metrics diff, dvc params diff"
+    yield "an experiment", "dvc exp run -S 'features.sma=[5,20]', dvc exp show"
+
+
+def number(value: float | None, form: str) -> str:
+    """A number as text: `-` where there is none, `%` in the format for percent."""
+    if value is None:
+        return "-"
+    percent = form.startswith("%")
+    text = format(100 * value if percent else value, form.removeprefix("%"))
+    # A p-value is small, never zero.
+    return "<0.001" if form == ".3f" and 0 <= value < 0.0005 else text  # noqa: PLR2004
+
+
+def _mark(text: str, best: bool) -> Text:
+    return Text(f"{text}*", style="green") if best else Text(f"{text} ")
+
+
+def _wide(title: str, texts: "Sequence[str] | Mapping[str, object] | map[str]") -> int:
+    """Characters that a column takes, with the space after it."""
+    return max(len(text) for text in (title, *texts)) + 2
+
+
+def show(screen: Console, settings: Params, results: Mapping[str, Result]) -> None:
+    """Print the results of every horizon, and what to look at next."""
+    screen.print()
+    for horizon, result in results.items():
+        sessions = settings.horizons[horizon]
+        title = f"{horizon}: return over {sessions} session{'s' * (sessions > 1)}, on the hold-out"
+        screen.print(scores_table(result.scores, title, screen.width))
+        screen.print(Text(verdict(result.scores[SERVED], sessions), style="bold"))
+        screen.print()
+        screen.print(forecasts_table(result.forecasts, horizon))
+        screen.print()
+    steps = Table("Look at", "", box=None, pad_edge=False)
+    for what, where in next_steps(list(results)):
+        steps.add_row(what, where)
+    screen.print(steps)
+
+
+def main() -> None:
+    """Print the results."""
+    settings = params.load()
+    results = {horizon: load(horizon) for horizon in settings.horizons}
+    console.page(lambda screen: show(screen, settings, results))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,108 @@
+"""Questions to git, and the few things it is told to do."""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from stages.common.errors import VersionError
+
+
+def git(
+    *arguments: str,
+    folder: Path | None = None,
+    given: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """What a git command prints, without the last line end.
+
+    Args:
+        arguments: of the command line.
+        folder: where to run it; the working folder by default.
+        given: what it reads from its standard input.
+        environment: variables beside those of this process.
+
+    Raises:
+        VersionError: git is missing, or refused; the message is its first line of error.
+    """
+    answer = _run(arguments, folder, given.encode(), environment)
+    return answer.decode("utf-8").removesuffix("\n")
+
+
+def content(revision: str, path: Path | str, folder: Path | None = None) -> bytes | None:
+    """The bytes of a file at a revision; None where the revision has no such file.
+
+    Raises:
+        VersionError: there is no such revision.
+    """
+    commit(revision, folder)
+    name = f"{revision}^{{commit}}"
+    listed = _run(("ls-tree", "-z", "--full-tree", name, "--", str(path)), folder)
+    if not listed:
+        return None
+    return _run(("cat-file", "blob", listed.split(b"\t")[0].split()[2].decode()), folder)
+
+
+def commit(revision: str = "HEAD", folder: Path | None = None) -> str:
+    """The full hash of the commit that a revision names.
+
+    Raises:
+        VersionError: there is no such revision.
+    """
+    try:
+        return git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", folder=folder)
+    except VersionError:
+        raise VersionError(
+            f"git knows no revision {revision!r}; `git fetch --tags` brings those of others"
+        ) from None
+
+
+def changes(folder: Path | None = None) -> list[str]:
+    """Paths that are tracked and differ from HEAD, or are neither tracked nor ignored."""
+    listed = _run(("status", "--porcelain=v1", "-z", "--no-renames"), folder).decode("utf-8")
+    return [entry[3:] for entry in listed.split("\0") if entry]
+
+
+def identify(names: Sequence[str], folder: Path | None = None) -> list[str | None]:
+    """The hash of what each name stands for, such as `v1:dvc.lock`; None where there is no such.
+
+    One question to git, however many names.
+    """
+    asked = ("cat-file", "--batch-check=%(objectname)")
+    lines = _run(asked, folder, "".join(f"{name}\n" for name in names).encode()).splitlines()
+    return [None if line.endswith(b" missing") else line.decode() for line in lines]
+
+
+def blobs(hashes: Sequence[str], folder: Path | None = None) -> Iterator[bytes]:
+    """The bytes of files by their hashes, in one question to git."""
+    asked = "".join(f"{name}\n" for name in hashes).encode()
+    answer = _run(("cat-file", "--batch=%(objectsize)"), folder, asked)
+    at = 0
+    for _ in hashes:
+        begin = answer.index(b"\n", at) + 1
+        size = int(answer[at:begin])
+        yield answer[begin : begin + size]
+        at = begin + size + 1
+
+
+def _run(
+    arguments: tuple[str, ...],
+    folder: Path | None,
+    given: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+) -> bytes:
+    try:
+        done = subprocess.run(  # noqa: S603  # no shell
+            ["git", *arguments],  # noqa: S607  # found by PATH, as users have it
+            cwd=folder,
+            input=given,
+            env=None if environment is None else {**os.environ, **environment},
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise VersionError("git is not on PATH; install it") from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise VersionError(f"git {arguments[0]}: {said[0] if said else 'failed'}")
+    return done.stdout

@@ -1,0 +1,160 @@
+"""`dvc.lock` as typed objects: what each stage read, obeyed and made, with the md5 of every file.
+
+Reads the YAML alone, without DVC, so that a server can afford it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from stages.common.errors import VersionError
+from versions.repository import git, pipeline
+
+LOCK_FILE = Path("dvc.lock")
+
+_PIPELINE = (pipeline.PIPELINE_FILE, pipeline.PARAMS_FILE)
+
+# libyaml's loader is ten times as fast; a PyYAML built without it has only the other.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or folder that a stage reads or makes.
+
+    Attributes:
+        path: relative to the root of the project.
+        md5: of its bytes; of the list of its files, with `.dir` at the end, for a folder.
+        size: bytes.
+        files: how many are in it, for a folder.
+    """
+
+    path: str
+    md5: str
+    size: int
+    files: int | None = None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the md5 is that of a list of files."""
+        return self.md5.endswith(".dir")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of a stage: `name` is `train@short-ridge` for an entry of a matrix.
+
+    Attributes:
+        params: the value of each dotted key of `params.yaml` that it depends on.
+    """
+
+    name: str
+    cmd: str
+    deps: tuple[Entry, ...]
+    params: Mapping[str, Any]
+    outs: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A `dvc.lock`."""
+
+    stages: Mapping[str, Stage]
+
+    @cached_property
+    def outs(self) -> Mapping[str, Entry]:
+        """Everything that stages made, by path."""
+        return {entry.path: entry for stage in self.stages.values() for entry in stage.outs}
+
+    @cached_property
+    def _makers(self) -> Mapping[str, Stage]:
+        return {entry.path: stage for stage in self.stages.values() for entry in stage.outs}
+
+    def maker(self, path: str) -> Stage | None:
+        """The stage that made a file: the file itself, or a folder that it lies in."""
+        here = PurePosixPath(path)
+        for place in (here, *here.parents):
+            if (stage := self._makers.get(str(place))) is not None:
+                return stage
+        return None
+
+
+def parse(text: str | bytes, name: str = str(LOCK_FILE)) -> Lock:
+    """Read the text of a `dvc.lock`.
+
+    Args:
+        text: its YAML.
+        name: of the file, for messages.
+
+    Raises:
+        VersionError: it is no `dvc.lock`, for example because it holds the marks of a merge.
+    """
+    try:
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506  # both loaders are safe
+        found = (content or {}).get("stages") or {}
+        return Lock({stage: _stage(stage, section) for stage, section in found.items()})
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+        raise VersionError(
+            f"{name} cannot be read as a dvc.lock; after a merge take one side "
+            "(`git checkout --ours dvc.lock`) and `dvc repro`"
+        ) from None
+
+
+def read(path: Path = LOCK_FILE) -> Lock:
+    """Read a `dvc.lock` of the working tree, without what its pipeline no longer has.
+
+    Raises:
+        VersionError: the file is missing or no `dvc.lock`.
+    """
+    try:
+        found = parse(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        raise VersionError(f"{path}: no such file; run `dvc repro` first") from None
+    beside = (path.with_name(str(name)) for name in _PIPELINE)
+    return _present(found, *(file.read_bytes() if file.exists() else None for file in beside))
+
+
+def at(revision: str, folder: Path | None = None) -> Lock:
+    """Read the `dvc.lock` of a revision, without what its pipeline no longer has.
+
+    Raises:
+        VersionError: there is no such revision, or it has no `dvc.lock`.
+    """
+    text = git.content(revision, LOCK_FILE, folder)
+    if text is None:
+        raise VersionError(f"{revision} has no {LOCK_FILE}: nothing was reproduced there")
+    found = parse(text, f"{LOCK_FILE} of {revision}")
+    return _present(found, *(git.content(revision, name, folder) for name in _PIPELINE))
+
+
+def _present(lock: Lock, *texts: bytes | None) -> Lock:
+    has = pipeline.names(*map(pipeline.parse, texts))
+    return Lock({name: stage for name, stage in lock.stages.items() if has(name)})
+
+
+def _stage(name: str, section: Mapping[str, Any]) -> Stage:
+    params: dict[str, Any] = {}
+    for values in (section.get("params") or {}).values():
+        params.update(values)
+    return Stage(
+        name=name,
+        cmd=_command(section["cmd"]),
+        deps=_entries(section.get("deps") or ()),
+        params=params,
+        outs=_entries(section.get("outs") or ()),
+    )
+
+
+def _command(cmd: str | list[str]) -> str:
+    return cmd if isinstance(cmd, str) else " && ".join(cmd)
+
+
+def _entries(section: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(entry["path"], entry["md5"], int(entry["size"]), entry.get("nfiles"))
+        for entry in section
+    )

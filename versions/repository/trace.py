@@ -1,0 +1,184 @@
+"""Where a file comes from: every stage from it back to the raw bars, read from a `dvc.lock`."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePosixPath
+from typing import Any
+
+from stages.common.errors import VersionError, few
+from versions.repository.lock import Entry, Lock, Stage
+
+CODE = "stages"
+"""The folder whose files are code: what they say matters, what made them is git."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """Something that a stage read.
+
+    Attributes:
+        entry: what, as it then was.
+        made_by: the stages that made it or what lies in it; none for an input of the pipeline.
+    """
+
+    entry: Entry
+    made_by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage on the way.
+
+    Attributes:
+        params: by dotted key, each a leaf of `params.yaml`.
+        code: the modules that it depends on.
+        reads: everything else that it depends on.
+    """
+
+    name: str
+    cmd: str
+    params: Mapping[str, Any]
+    code: tuple[Entry, ...]
+    reads: tuple[Read, ...]
+    makes: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Where the raw bars came from: `data.source`, what it was told, and `data.as_of`."""
+
+    source: str
+    options: Mapping[str, Any]
+    as_of: str
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a file or folder comes from.
+
+    Attributes:
+        path: what was asked for, from the root of the project.
+        entries: the outputs that it is, lies in, or holds; an input stands for itself.
+        steps: each stage before those that it took from, down to the raw bars.
+        inputs: what no stage made, such as `data/actions.csv`.
+        readers: the stages that read it, where it is an input itself.
+        raw: where the bars came from; None where no step brought any.
+    """
+
+    path: str
+    entries: tuple[Entry, ...]
+    steps: tuple[Step, ...]
+    inputs: tuple[Entry, ...]
+    readers: tuple[str, ...]
+    raw: Raw | None
+
+
+def trace(lock: Lock, path: str, name: str = "dvc.lock") -> Lineage:
+    """Follow a file back to the raw bars.
+
+    Args:
+        lock: what each stage read and made.
+        path: an output, a file in one, a folder of several, or an input of the pipeline.
+        name: of the lock, for messages.
+
+    Raises:
+        VersionError: no stage makes or reads such a path, or the lock goes round in circles.
+    """
+    makers = list(_makers(lock, path))
+    if not makers:
+        return _input(lock, path, name)
+    entries = tuple(entry for stage in makers for entry in stage.outs if _touch(entry.path, path))
+    wanted: dict[str, list[str]] = {}
+    waiting = [stage.name for stage in makers]
+    while waiting:
+        stage = waiting.pop()
+        if stage not in wanted:
+            deps = lock.stages[stage].deps
+            wanted[stage] = [maker.name for dep in deps for maker in _makers(lock, dep.path)]
+            waiting += wanted[stage]
+    # In the order of the lock, whatever the order of the walk.
+    graph = {stage: wanted[stage] for stage in lock.stages if stage in wanted}
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise VersionError(f"{name}: goes round in circles: {few(error.args[1])}") from None
+    steps = tuple(_step(lock, lock.stages[stage]) for stage in reversed(order))
+    inputs = {
+        read.entry.path: read.entry
+        for step in reversed(steps)
+        for read in step.reads
+        if not read.made_by
+    }
+    return Lineage(path, entries, steps, tuple(inputs.values()), (), _raw(steps))
+
+
+def leaves(params: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """The values of nested params by dotted key; a list is one value, so is an empty mapping."""
+    found: dict[str, Any] = {}
+    for key, value in params.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            found |= leaves(value, f"{name}.")
+        else:
+            found[name] = value
+    return found
+
+
+def _input(lock: Lock, path: str, name: str) -> Lineage:
+    readers: list[str] = []
+    entries: dict[str, Entry] = {}
+    for stage in lock.stages.values():
+        read = [dep for dep in stage.deps if _touch(dep.path, path)]
+        if read:
+            readers.append(stage.name)
+            entries |= {dep.path: dep for dep in read}
+    if not readers:
+        known = list(lock.outs)
+        near = get_close_matches(path, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {few(known)}"
+        raise VersionError(f"{name}: no stage makes or reads {path}; {hint}")
+    found = tuple(entries.values())
+    return Lineage(path, found, (), found, tuple(readers), None)
+
+
+def _makers(lock: Lock, path: str) -> Iterator[Stage]:
+    """The stage that made a path, or those that made what lies in it."""
+    whole = lock.maker(path)
+    if whole is not None:
+        yield whole
+        return
+    for stage in lock.stages.values():
+        if any(_touch(entry.path, path) for entry in stage.outs):
+            yield stage
+
+
+def _touch(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one lies in the other."""
+    a, b = PurePosixPath(one), PurePosixPath(other)
+    return a.is_relative_to(b) or b.is_relative_to(a)
+
+
+def _step(lock: Lock, stage: Stage) -> Step:
+    code = tuple(dep for dep in stage.deps if PurePosixPath(dep.path).parts[0] == CODE)
+    reads = tuple(
+        Read(dep, tuple(maker.name for maker in _makers(lock, dep.path)))
+        for dep in stage.deps
+        if dep not in code
+    )
+    return Step(stage.name, stage.cmd, leaves(stage.params), code, reads, stage.outs)
+
+
+def _raw(steps: tuple[Step, ...]) -> Raw | None:
+    for step in steps:
+        source = step.params.get("data.source")
+        if source is not None:
+            below = f"data.sources.{source}."
+            options = {
+                key.removeprefix(below): value
+                for key, value in step.params.items()
+                if key.startswith(below)
+            }
+            return Raw(source, options, str(step.params["data.as_of"]))
+    return None

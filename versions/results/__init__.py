@@ -1,0 +1,1 @@
+"""The results in metrics/, and what a run changed of them."""

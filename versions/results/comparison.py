@@ -1,0 +1,182 @@
+"""What a run changed: rows, scores and quality, against those of the last commit.
+
+Everything is read from the results in git, `metrics/`: the data of the commit need not be at hand.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stages.common.errors import InputError
+from stages.common.paths import METRICS
+from versions.repository import git
+
+SCORES = ("mae", "rmse", "oos_r2", "fold_oos_r2", "auc", "coverage")
+"""The scores that are compared, of all that a horizon has."""
+
+
+class Pair(NamedTuple):
+    """A value at the commit and now; None where there is none."""
+
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One symbol's table of bars.
+
+    Attributes:
+        read: raw bars.
+        kept: bars that clean let through.
+        rejected: bars that it did not.
+        newest: the newest session with a forecast; None for a market series.
+    """
+
+    kind: str
+    symbol: str
+    read: Pair
+    kept: Pair
+    rejected: Pair
+    newest: Pair
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one revision.
+
+    Attributes:
+        clean: as in `metrics/clean.json`.
+        newest: the newest session by symbol.
+        scores: as in `metrics/<horizon>.json`, by horizon.
+        quality: percent of expectations met, and the names of those that failed, by table.
+    """
+
+    clean: Mapping[str, Any]
+    newest: Mapping[str, str]
+    scores: Mapping[str, Mapping[str, float | None]]
+    quality: Mapping[str, tuple[float, tuple[str, ...]]]
+
+
+def committed(horizons: Sequence[str], revision: str = "HEAD") -> Results:
+    """The results at a revision; empty where it has none."""
+
+    def read(path: Path) -> str:
+        return (git.content(revision, path) or b"").decode("utf-8")
+
+    return _results(horizons, read)
+
+
+def present(horizons: Sequence[str]) -> Results:
+    """The results of the working tree.
+
+    Raises:
+        InputError: the pipeline has not run.
+    """
+
+    def read(path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file; run `dvc repro` first") from None
+
+    return _results(horizons, read)
+
+
+def _results(horizons: Sequence[str], read: Callable[[Path], str]) -> Results:
+    def content(path: Path) -> Any:
+        return json.loads(read(path) or "{}")
+
+    newest: dict[str, str] = {}
+    for horizon in horizons:
+        for row in csv.DictReader(io.StringIO(read(METRICS / horizon / "forecasts.csv"))):
+            newest[row["symbol"]] = row["date"]
+    tables = {
+        **content(METRICS / "validation.json").get("tables", {}),
+        **{
+            f"dataset {horizon}": content(METRICS / "validation_datasets" / f"{horizon}.json")
+            for horizon in horizons
+        },
+    }
+    return Results(
+        clean=content(METRICS / "clean.json"),
+        newest=newest,
+        scores={horizon: content(METRICS / f"{horizon}.json") for horizon in horizons},
+        quality={
+            name: (table["quality"], tuple(map(_failure, table["failed"])))
+            for name, table in tables.items()
+            if table
+        },
+    )
+
+
+def _failure(failed: Mapping[str, Any]) -> str:
+    column = failed["kwargs"].get("column")
+    return f"{failed['type']} of {column or failed['table']}"
+
+
+def rows(before: Results, after: Results) -> list[Rows]:
+    """The bars of every symbol that is or was there, in the order of `metrics/clean.json`."""
+    former, new = _by_symbol(before), _by_symbol(after)
+    return [
+        Rows(
+            *key,
+            read=_pair(former.get(key), new.get(key), "read"),
+            kept=_pair(former.get(key), new.get(key), "kept"),
+            rejected=Pair(_rejected(former.get(key)), _rejected(new.get(key))),
+            newest=Pair(*(_newest(results, *key) for results in (before, after))),
+        )
+        for key in dict.fromkeys([*new, *former])
+    ]
+
+
+def _by_symbol(results: Results) -> dict[tuple[str, str], Mapping[str, Any]]:
+    return {(row["kind"], row["symbol"]): row for row in results.clean.get("symbols", ())}
+
+
+def _pair(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, name: str) -> Pair:
+    return Pair(*(None if row is None else row[name] for row in (before, after)))
+
+
+def _rejected(row: Mapping[str, Any] | None) -> int | None:
+    return None if row is None else sum(row["rejected"].values())
+
+
+def _newest(results: Results, kind: str, symbol: str) -> str | None:
+    return None if kind == "market" else results.newest.get(symbol)
+
+
+def reasons(before: Results, after: Results) -> dict[str, Pair]:
+    """How many bars were rejected, by reason, over all kinds."""
+    counts = [_reasons(results) for results in (before, after)]
+    return {
+        reason: Pair(*(count.get(reason, 0) for count in counts))
+        for reason in sorted({*counts[0], *counts[1]})
+    }
+
+
+def _reasons(results: Results) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for total in results.clean.get("totals", {}).values():
+        for reason, count in total["rejected"].items():
+            found[reason] = found.get(reason, 0) + count
+    return found
+
+
+def scores(before: Results, after: Results) -> dict[tuple[str, str], Pair]:
+    """The scores of each horizon, by horizon and name."""
+    return {
+        (horizon, name): Pair(before.scores.get(horizon, {}).get(name), values.get(name))
+        for horizon, values in after.scores.items()
+        for name in SCORES
+    }
+
+
+def quality(before: Results, after: Results) -> Iterable[tuple[str, Pair, tuple[str, ...]]]:
+    """Each table, the percent of its expectations that hold, and those that now fail."""
+    for name, (percent, failed) in after.quality.items():
+        yield name, Pair(before.quality.get(name, (None, ()))[0], percent), failed

@@ -1,0 +1,110 @@
+"""What a run changed since the last commit, as tables on the terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stages.common import console
+from stages.common.errors import few
+from stages.common.paths import REJECTED
+from versions import report
+from versions.results import comparison
+from versions.results.comparison import Pair, Results, Rows
+
+SYMBOLS = 20
+"""Series whose rows are shown; the totals hold all."""
+
+FORMATS = {
+    "mae": ("MAE %", "%.3f", "%+.3f"),
+    "rmse": ("RMSE %", "%.3f", "%+.3f"),
+    "oos_r2": ("OOS R2", "+.4f", "+.4f"),
+    "fold_oos_r2": ("OOS R2 of the folds", "+.4f", "+.4f"),
+    "auc": ("AUC", ".3f", "+.3f"),
+    "coverage": ("cover %", "%.1f", "%+.1f"),
+}
+"""Title, format and format of a difference, by score; `%` stands for percent."""
+
+
+def show(screen: Console, before: Results, after: Results) -> None:
+    """Print what differs between the results of the commit and those at hand."""
+    screen.print(rows_table(comparison.rows(before, after)))
+    for reason, pair in comparison.reasons(before, after).items():
+        screen.print(f"rejected, {reason}: {_count(pair)}; see {REJECTED}")
+    screen.print()
+    screen.print(scores_table(comparison.scores(before, after)))
+    screen.print()
+    screen.print(quality_table(comparison.quality(before, after)))
+
+
+def rows_table(rows: Sequence[Rows]) -> Table:
+    """The rows of every series, each with the difference."""
+    table = console.table("Rows, and how many more than in the last commit")
+    for title in ("kind", "symbol"):
+        table.add_column(title)
+    for title in ("raw", "clean", "rejected", "newest", "was"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows[:SYMBOLS]:
+        newest = (value or "-" for value in reversed(row.newest))
+        table.add_row(row.kind, row.symbol, *map(_count, _counts(row)), *newest)
+    for kind in dict.fromkeys(row.kind for row in rows):
+        own = [_counts(row) for row in rows if row.kind == kind]
+        table.add_row(
+            kind, "all", *(_count(_sum(pairs)) for pairs in zip(*own, strict=True)), style="bold"
+        )
+    if len(rows) > SYMBOLS:
+        table.caption = f"and {len(rows) - SYMBOLS:,} more series"
+    return table
+
+
+def _counts(row: Rows) -> tuple[Pair, Pair, Pair]:
+    return row.read, row.kept, row.rejected
+
+
+def _sum(pairs: Iterable[Pair]) -> Pair:
+    before, after = zip(*pairs, strict=True)
+    return Pair(sum(filter(None, before)), sum(filter(None, after)))
+
+
+def _count(pair: Pair) -> str:
+    before, after = pair
+    if after is None:
+        return f"- (was {before:,})"
+    if before is None:
+        return f"{after:,} (new)"
+    return f"{after:,}" + (f" ({after - before:+,})" if after != before else "")
+
+
+def scores_table(scores: dict[tuple[str, str], Pair]) -> Table:
+    """The scores of the served forecasts on the hold-out."""
+    table = console.table("Scores of the served forecasts on the hold-out")
+    for title in ("horizon", "score"):
+        table.add_column(title)
+    for title in ("was", "is", "change"):
+        table.add_column(title, justify="right", no_wrap=True)
+    above = None
+    for (horizon, name), (before, after) in scores.items():
+        title, form, signed = FORMATS[name]
+        change = None if before is None or after is None else after - before
+        table.add_row(
+            "" if horizon == above else horizon,
+            title,
+            *(report.number(value, form) for value in (before, after)),
+            report.number(change, signed),
+        )
+        above = horizon
+    return table
+
+
+def quality_table(quality: Iterable[tuple[str, Pair, tuple[str, ...]]]) -> Table:
+    """How much of what is expected of each table holds."""
+    table = console.table("Validation, % that holds")
+    table.add_column("table")
+    for title in ("was", "is"):
+        table.add_column(title, justify="right")
+    table.add_column("fails")
+    for name, pair, failed in quality:
+        shown = ("-" if value is None else f"{value:.2f}" for value in pair)
+        table.add_row(name, *shown, Text(few(failed)))
+    return table

@@ -1,0 +1,1 @@
+"""The S3 remote of the DVC cache."""
