@@ -72,10 +72,11 @@ refresh: install ## Move data.as_of: make refresh AS_OF=2013-02-28, then show wh
 test: install-dev ## Run the whole test suite; ARGS go to pytest
 	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
 
-lint: install-dev ## Check style and types, workflows and scripts
+lint: install-dev ## Check style, types, who imports whom, workflows and scripts
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@"$(VENV)/bin/lint-imports" --no-cache
 	@"$(VENV)/bin/shellcheck" $(filter-out %.py,$(wildcard .ci/*))
 	@"$(VENV)/bin/actionlint" .github/workflows/*.yml
 
