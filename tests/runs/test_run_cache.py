@@ -40,7 +40,7 @@ def test_what_an_earlier_run_made_is_not_made_again(quick: Project) -> None:
     ("old", "new", "mistake"),
     [
         ("    alpha: 1.0", "    alhpa: 1.0", "models.ridge.alhpa: unknown key (did you mean al"),
-        ("evaluate:\n", "evaluat: {}\nevaluate:\n", "evaluat: unknown key (did you mean evaluate?"),
+        ("evaluate:\n", "evaluat: {}\nevaluate:\n", "evaluat: unknown key (did you mean eval"),
         (
             "  scale: vol_14",
             "  scale: vol_15",
