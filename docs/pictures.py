@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from html import escape
-from itertools import cycle, pairwise
+from itertools import chain, cycle, pairwise
 from pathlib import Path, PurePosixPath
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ import vl_convert
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMON = "stages/common"
+COMMON, PARAMS = "stages/common", "stages/params.py"
 
 MANY = 3
 """So many files of one folder are shown as the folder."""
@@ -141,12 +141,13 @@ def imports() -> dict[str, set[str]]:
 
 
 def _room(module: str) -> str:
-    """`stages/bars` of `stages.bars.rules`; the stages share one room."""
+    """`stages/bars` of `stages.bars.rules`; the stages share one room, all but params."""
     first, *rest = module.split(".")
     if first != "stages" or not rest:
         return first
-    alone = rest[0] == "params" or (ROOT / first / rest[0]).is_dir()
-    return f"{first}/{rest[0]}" if alone else first
+    if rest[0] == "params":
+        return PARAMS
+    return f"{first}/{rest[0]}" if (ROOT / first / rest[0]).is_dir() else first
 
 
 def _outputs(stage: Mapping[str, Any]) -> Iterator[str]:
@@ -219,6 +220,9 @@ def _layers(boxes: Iterable[str], edges: Edges) -> tuple[list[list[str]], list[R
     # `static_order` takes an arrow for "needs": where arrows end comes before where they start.
     for name in TopologicalSorter(edges).static_order():
         above[name] = max((above[target] + 1 for target in edges[name]), default=0)
+    # What nothing leads to, and leads to nothing, is not below the rest.
+    for name in above.keys() - {*chain(*edges.values())}:
+        above[name] = above[name] or max(above.values())
     layers: list[list[str]] = [[] for _ in range(max(above.values()) + 1)]
     for name, height in above.items():
         layers[height].append(name)

@@ -27,10 +27,10 @@ def rules() -> dict[str, set[str]]:
     rows, _, _ = after.partition("\n\n")
     cells = [re.fullmatch(r"\| (.+?) \| (.+) \|", row) for row in rows.splitlines()]
     return {
-        room: set(re.findall(r"`([\w/]+)`", cell[2]))
+        room: set(re.findall(r"`([\w/.]+)`", cell[2]))
         for cell in cells
         if cell is not None
-        for room in re.findall(r"`([\w/]+)`", cell[1])
+        for room in re.findall(r"`([\w/.]+)`", cell[1])
     }
 
 
