@@ -2,8 +2,10 @@
 
 import re
 import runpy
+from collections.abc import Iterator, Sequence
 from graphlib import CycleError
 from itertools import combinations, pairwise
+from math import comb
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -79,13 +81,31 @@ def test_no_arrow_leads_up_or_through_a_box(pictures: dict[str, Any]) -> None:
     lines = [each.attrib["d"] for each in picture.iter(f"{SVG}path") if "stroke" in each.attrib]
     assert len(lines) == sum(map(len, edges.values()))
     for line in lines:
-        ys = [float(y) for y in re.findall(r"(?:[MC, ]-?[\d.]+ |V)(-?[\d.]+)", line)]
-        assert all(one <= other for one, other in pairwise(ys))
-        # Where it runs straight down it may pass a layer of boxes, but none of them.
-        for across, start, end in re.findall(r"([\d.]+) ([\d.]+) V([\d.]+)", line):
-            for x, y, width, height in rectangles:
-                beside = not x < float(across) < x + width
-                assert beside or float(end) <= y or float(start) >= y + height
+        points = list(along(line))
+        assert all(above <= below for (_, above), (_, below) in pairwise(points))
+        for x, y, width, height in rectangles:
+            inside = [x < across < x + width and y < down < y + height for across, down in points]
+            assert not any(inside)
+
+
+def along(path: str) -> Iterator[tuple[float, float]]:
+    """Points of a path of curves (C), each followed by a line straight down (V)."""
+    start, *pieces = path.split(" C")
+    x, y = map(float, start.removeprefix("M").split())
+    for piece in pieces:
+        curve, _, bottom = piece.partition(" V")
+        numbers = [float(number) for number in curve.split()]
+        xs, ys = (x, *numbers[::2]), (y, *numbers[1::2])
+        for step in range(21):
+            share = step / 20
+            weights = [comb(3, k) * share**k * (1 - share) ** (3 - k) for k in range(4)]
+            yield sumprod(weights, xs), sumprod(weights, ys)
+        x, y = xs[-1], float(bottom)
+        yield from ((x, ys[-1] + (y - ys[-1]) * step / 20) for step in range(21))
+
+
+def sumprod(weights: Sequence[float], values: Sequence[float]) -> float:
+    return round(sum(w * value for w, value in zip(weights, values, strict=True)), 6)
 
 
 def test_a_circle_is_named(pictures: dict[str, Any]) -> None:
