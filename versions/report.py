@@ -19,7 +19,7 @@ from stages import params
 from stages.common.errors import InputError
 from stages.common.paths import METRICS, MODELS
 from stages.common.running import run
-from stages.forecast.models import BASELINES
+from stages.forecast.train_params import BASELINES
 from stages.params import Params
 from stages.quality.data_docs import INDEX
 from versions import console
