@@ -99,7 +99,7 @@ def test_pages_name_files_that_are_there(repo_root: Path) -> None:
             continue
         folder = (repo_root / name).parent
         links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
-        modules = re.findall(r"`((?:stages|serve|tests|benchmarks|docs)/[\w./-]*)`", text)
+        modules = re.findall(r"`((?:stages|versions|predictions|serve|tests|benchmarks|docs)/[\w./-]*)`", text)
         missing += [f"{name}: {link}" for link in links if not (folder / link).exists()]
         missing += [f"{name}: {path}" for path in modules if not (repo_root / path).exists()]
     assert missing == []
