@@ -245,6 +245,4 @@ def test_no_stage_depends_on_what_may_be_searched(project: Project) -> None:
     project.set("  models.ridge.alpha:\n    low: 0.01", "  models.ridge.alpha:\n    low: 0.02")
     assert "up to date" in project.dvc("status")
     pipeline = (project.folder / "dvc.yaml").read_text(encoding="utf-8")
-    assert not re.search(
-        r"^ *- (search\b|stages/(search|tuning|experiments))", pipeline, re.MULTILINE
-    )
+    assert not re.search(r"^ *- (search\b|versions/)", pipeline, re.MULTILINE)

@@ -62,9 +62,9 @@ evaluate.main()
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(trained: Path) -> Path:
     """The real sample, trained and evaluated, which no test changes."""
-    return datasets.trained(tmp_path_factory.getbasetemp())
+    return trained
 
 
 @pytest.fixture

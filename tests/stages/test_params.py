@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from stages import params, sources
 from stages.common.errors import ParamsError
+from stages.common.sections import SECTIONS
 from stages.forecast import models, train_params
 from stages.forecast.train_params import BASELINES
 
@@ -81,6 +82,11 @@ def test_the_params_of_the_repository_are_valid(repo_root: Path) -> None:
     loaded = params.load(repo_root / "params.yaml")
     assert not set(BASELINES) & set(loaded.models)
     assert loaded.selected_features
+
+
+def test_every_section_is_known_to_every_stage() -> None:
+    fields = {info.alias or name for name, info in params.Params.model_fields.items()}
+    assert fields == set(SECTIONS)
 
 
 def test_sections_are_typed() -> None:

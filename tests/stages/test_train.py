@@ -42,9 +42,9 @@ train.main()
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(trained: Path) -> Path:
     """The real sample with all its candidates, which no test changes."""
-    return datasets.trained(tmp_path_factory.getbasetemp())
+    return trained
 
 
 @pytest.fixture

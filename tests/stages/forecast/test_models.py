@@ -58,10 +58,9 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def data(prepared: Path) -> Dataset:
     """The training rows of the real sample, one session ahead."""
-    folder = datasets.prepared(tmp_path_factory.getbasetemp())
-    return Dataset(folder / DATASETS / "short" / "train.parquet")
+    return Dataset(prepared / DATASETS / "short" / "train.parquet")
 
 
 @pytest.fixture(scope="module")
