@@ -33,7 +33,7 @@ _FROM_JSON = (
 _REFUSALS = (DataError, IntegrityError, ValueError, orjson.JSONEncodeError, OverflowError)
 
 _PROBE: Row = {
-    column.name: None if column.nullable else column.type.python_type(0)
+    str(column.name): None if column.nullable else column.type.python_type(0)
     for column in prediction_logs.columns
     if column.name != "created_at"
     # Larger than a page, so that a full disk is noticed.
