@@ -84,10 +84,11 @@ coverage: install-dev ## Run the test suite and show which lines it does not rea
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
-lint: install-dev ## Check style and types, workflows and scripts
+lint: install-dev ## Check style, types, who imports whom, workflows and scripts
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@"$(VENV)/bin/lint-imports" --no-cache
 	@"$(VENV)/bin/shellcheck" $(filter-out %.py,$(wildcard .ci/*))
 	@"$(VENV)/bin/actionlint" .github/workflows/*.yml
 

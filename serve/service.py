@@ -12,10 +12,10 @@ from uuid_utils import uuid7
 
 from predictions import migrate
 from predictions.access import Access
-from predictions.engine import READERS, connect
-from predictions.group_commit import LogDownError, LogRefusedError
+from predictions.database import Database
+from predictions.engine import CONNECTIONS, connect, place
+from predictions.group_commit import GroupCommit
 from predictions.schema import Row, moment, written
-from predictions.writer import LogWriter
 from serve.checkout.bundle import Bundle
 from serve.checkout.follow import Follower
 from serve.edge.keyring import Keyring, KeysError
@@ -49,8 +49,8 @@ class Service:
         follower: holds the revision that answers.
         engine: of the prediction log.
         writer: makes its rows durable.
-        writes: its labels, one at a time.
-        reads: of it, which keep no writer waiting.
+        writes: stores its labels, one at a time.
+        reads: reads from it, and keeps no writer waiting.
         live: tells those who listen.
         bulk: answers Arrow streams, and keeps them.
         keyring: the keys that callers may have.
@@ -61,21 +61,20 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.engine = connect(settings.log_url, settings.log_timeout)
-        self._log_problem = migrate.away(self.engine)
+        self._log_problem = migrate.ensure_at_start(self.engine)
         self.keyring = Keyring(settings.keys, settings.keys_file)
         self.metrics = _metrics(settings, self)
         self.live = Live(settings.working_folder)
         self.follower = Follower(settings.root, settings.revision, self._swapped)
-        self.writer = LogWriter(
-            self.engine,
+        self.writer = GroupCommit(
+            Database(self.engine),
+            f"prediction log {place(self.engine)}",
             settings.log_timeout,
             settings.log_backlog,
-            settings.working_folder / "spool",
-            spools=settings.when_log_is_down == "spool",
         )
         self.writes = Access(self.engine, 1, settings.log_timeout)
         reading = connect(settings.log_url, settings.log_timeout, read_only=True)
-        self.reads = Access(reading, READERS, settings.log_timeout)
+        self.reads = Access(reading, CONNECTIONS, settings.log_timeout)
         self.bulk = Bulk(settings.working_folder, settings.request_timeout)
         self.started_at = datetime.now(UTC)
 
@@ -119,39 +118,31 @@ class Service:
         """Log forecasts; returns them as answers once they are durable.
 
         Raises:
-            ProblemError: 503, the log is away.
+            LogDownError: the log is away.
+            LogRefusedError: it does not take a forecast.
         """
         now = datetime.now(UTC)
         created_at = written(now)
-        own: Row = {
+        request: Row = {
             "created_at": moment(now),
             "request_id": scope.get("request_id") or "",
             "client": scope.get("client_name"),
         }
         answers, rows = [], []
-        for made in forecasts:
+        for forecast in forecasts:
             identifier = str(uuid7())
-            answers.append(answer(made, identifier, created_at))
-            rows.append({"id": identifier, **own, **made})
-        try:
-            place = await self.writer.append(rows)
-        except LogDownError as error:
-            raise away(str(error)) from None
-        except LogRefusedError as error:
-            raise ProblemError(
-                422, f"the prediction log refuses this: {error}", "log-refused"
-            ) from None
-        for told in answers:
-            told["logged_to"] = place
-        for made in forecasts:
-            self.metrics.predicted(made["horizon"], made["model_md5"])
+            answers.append(answer(forecast, identifier, created_at))
+            rows.append({"id": identifier, **request, **forecast})
+        await self.writer.append(rows)
+        for forecast in forecasts:
+            self.metrics.predicted(forecast["horizon"], forecast["model_md5"])
         if self.live.heard:
             self.live.publish("prediction", *answers)
         return answers
 
     async def _watch(self) -> None:
         while True:
-            self.metrics.waiting(self.writer.queue)
+            self.metrics.waiting(self.writer.waiting)
             try:
                 if self.keyring.refresh():
                     log.info("the API keys are read again")
@@ -162,11 +153,6 @@ class Service:
     def _swapped(self, bundle: Bundle) -> None:
         # Every worker follows the same checkout, and tells its own readers.
         self.live.tell_own("revision", bundle.described())
-
-
-def away(why: str) -> ProblemError:
-    """The answer while the prediction log cannot be asked."""
-    return ProblemError(503, f"the prediction log is away: {why}", "log-away", RETRY_AFTER)
 
 
 def _metrics(settings: Settings, service: Service) -> "Metrics":

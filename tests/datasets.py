@@ -29,8 +29,6 @@ ROOT = Path(__file__).parents[1]
 HORIZONS = {"short": 1, "long": 63}
 
 SMALL_MODELS: dict[str, dict[str, Any]] = {
-    "zero": {},
-    "mean": {},
     "ridge": {"alpha": 1.0},
     "random_forest": {"n_estimators": 8, "max_depth": 4},
     "xgboost": {"n_estimators": 20},

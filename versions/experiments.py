@@ -19,7 +19,7 @@ from rich.table import Table
 from stages.common.errors import VersionError
 from stages.common.paths import METRICS
 from stages.common.running import run
-from stages.params import PARAMS_FILE
+from stages.common.sections import PARAMS_FILE
 from versions.tuning import space
 
 SCORES = (

@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stages.common import console
 from stages.common.errors import StageError, few
 from stages.common.paths import METRICS
 from stages.common.running import Parser, run
+from versions import console
 from versions.repository import commits
 from versions.repository.at_hand import State
 from versions.repository.commits import Commit, Found

@@ -23,7 +23,9 @@ from stages.common import console, tables
 from stages.common.errors import StageError, VersionError
 from stages.common.paths import METRICS, RAW
 from stages.common.running import Parser, run
-from stages.params import PARAMS_FILE, DataParams, Params
+from stages.common.sections import PARAMS_FILE
+from stages.params import Params
+from stages.sources import DataParams
 from versions import report
 from versions.repository import git, lock
 from versions.repository.lock import LOCK_FILE

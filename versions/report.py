@@ -16,13 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from stages import params
-from stages.common import console
 from stages.common.errors import InputError
 from stages.common.paths import METRICS, MODELS
 from stages.common.running import run
-from stages.forecast.models import BASELINES
+from stages.forecast.train_params import BASELINES
 from stages.params import Params
 from stages.quality.data_docs import INDEX
+from versions import console
 
 SERVED = "stack"
 """The row of scores.csv that is the served forecast."""

@@ -80,8 +80,7 @@ def _print_json(
 
 
 def _print(found: "Logged", origin: "Origin", compared: "Comparison", traced: "Lineage") -> None:
-    from stages.common import console
-    from versions import lineage
+    from versions import console, lineage
 
     def show(screen: "Console") -> None:
         place = f", row {compared.values[0].row:,}" if found.kind == "batch" else ""

@@ -18,7 +18,7 @@ and who asked."""
 
 
 def answer(forecast: Forecast, identifier: str, created_at: str) -> dict[str, Any]:
-    """A forecast in the shape of `schemas.Prediction`, but for `logged_to`."""
+    """A forecast in the shape of `schemas.Prediction`."""
     close = forecast["last_close"]
     expected, lower, upper = forecast["predicted_return"], forecast["lower"], forecast["upper"]
     return {
@@ -45,6 +45,7 @@ def answer(forecast: Forecast, identifier: str, created_at: str) -> dict[str, An
             "version": forecast["model_version"],
         },
         "created_at": created_at,
+        "logged_to": "database",
     }
 
 

@@ -12,7 +12,8 @@ from serve.edge.problems import ProblemError
 from serve.forecasts import stream
 from serve.replay.logged import Logged, ReplayError
 from serve.replay.origin import Past
-from stages.forecast.session import FORECAST_OUTPUTS, SYMBOL, Session
+from stages.forecast.contract import FORECAST_OUTPUTS, SYMBOL
+from stages.forecast.session import Session
 
 
 @dataclass(frozen=True)

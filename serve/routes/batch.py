@@ -24,6 +24,7 @@ from serve.edge.problems import ProblemError
 from serve.forecasts import batch_files, stream
 from serve.forecasts import rows as batch
 from serve.forecasts.batch_files import Meta
+from serve.routes.log import record
 from serve.schemas import MOST_ROWS, Batch, BatchRequest, ModelReference, Predictions
 from serve.service import Service, ServiceDep
 
@@ -106,7 +107,7 @@ async def batch_predict(
     forecaster = service.forecaster
     # Milliseconds of arithmetic that other requests need not wait for.
     made = await asyncio.to_thread(batch.forecasts, forecaster, asked, service.settings.max_batch)
-    answers = await service.record(made, request.scope)
+    answers = await record(service, made, request.scope)
     return Response(orjson.dumps({"predictions": answers}), media_type=JSON)
 
 

@@ -13,6 +13,7 @@ from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import next_bars
 from serve.routes.direct import DirectRoute
+from serve.routes.log import record
 from serve.routes.times import Day
 from serve.schemas import BarsRequest, Prediction, Predictions, PredictRequest, SymbolPredictions
 from serve.service import Service, ServiceDep
@@ -34,7 +35,7 @@ async def _one(
     model = forecaster.model(horizon)
     name = forecaster.symbol(symbol)
     made = await forecaster.soon(model, forecaster.kept(model, name, forecaster.row(name, as_of)))
-    (answer,) = await service.record([made], scope)
+    (answer,) = await record(service, [made], scope)
     return orjson.dumps(answer)
 
 
@@ -66,7 +67,7 @@ def _of_symbols() -> APIRouter:
         """Forecast from the caller's own bars; the features are computed as in training."""
         forecaster = service.forecaster
         made = await next_bars.forecasts(forecaster, asked)
-        answers = await service.record(made, request.scope)
+        answers = await record(service, made, request.scope)
         return _json(orjson.dumps({"predictions": answers}))
 
     @routes.post("/predict/{symbol}", response_model=SymbolPredictions | Prediction)
@@ -118,7 +119,7 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
         await forecaster.soon(model, forecaster.kept(model, symbol, row))
         for model in models.values()
     ]
-    answers = await service.record(made, scope)
+    answers = await record(service, made, scope)
     for answer in answers:
         answer["scores"] = models[answer["horizon"]].scores.get(symbol)
     return orjson.dumps({"symbol": symbol, "predictions": answers})
