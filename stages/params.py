@@ -31,7 +31,6 @@ from stages.common.options import Options, options_of, validated
 from stages.forecast import models
 from stages.forecast.models import Fitted
 from stages.indicators import definitions
-from versions.tuning import space
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -205,8 +204,8 @@ class Params(Options):
     models: dict[Slug, dict[str, Any]]
     evaluate: EvaluateParams
     search: Any = None
-    """What `make search` may try, as it is written: only `search_space` checks it, so that a model
-    that is taken out does not stop a stage."""
+    """What `make search` may try, as it is written. Only the search checks it, so that a model that
+    leaves the file does not stop a stage."""
 
     @field_validator("horizons")
     @classmethod
@@ -370,41 +369,6 @@ def _model_options(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
         raise _NestedError([f"kind: {name} is a baseline and stays one; name the model otherwise"])
     options = {key: value for key, value in section.items() if key != "kind"}
     return {"kind": kind, **_options(models.load(kind), options)}
-
-
-def search_space(content: Mapping[str, Any]) -> dict[str, space.Entry]:
-    """What the content of a `params.yaml` lets a search try, by dotted key.
-
-    Raises:
-        ParamsError: see `load`; or a key of `search:` is not there, or cannot be tried like that.
-    """
-    sections = dict(parse(content))
-    written = sections["search"]
-    if written is None:
-        # All its keys commented out, the section is empty.
-        return {}
-    if not isinstance(written, Mapping):
-        raise ParamsError([f"search: must be a mapping of keys to values, got {written!r}"])
-    try:
-        return _each(written, lambda key, entry: _searched(key, entry, content, sections))
-    except ValueError as error:
-        raise ParamsError(_below("search", error)) from None
-
-
-def _searched(
-    key: str, section: object, content: Mapping[str, Any], sections: Mapping[str, Any]
-) -> space.Entry:
-    """What the search may try of a key that the file has."""
-    if not isinstance(section, Mapping):
-        raise ValueError(  # noqa: TRY004  # becomes one mistake of many
-            f"must be a mapping with low and high, or choices, got {section!r}"
-        )
-    space.check_key(key, content)
-    kind = space.kind(section, space.typed(key, sections))
-    try:
-        return kind.model_validate(dict(section))
-    except ValidationError as error:
-        raise _NestedError(_mistakes(error, kind)) from None
 
 
 def _options(function: Callable[..., Any], section: Mapping[str, Any]) -> dict[str, Any]:
