@@ -27,11 +27,10 @@ from stages.common.paths import METRICS
 from stages.common.running import Parser, run
 from versions import console
 from versions.repository import commits
-from versions.repository.at_hand import State
 from versions.repository.commits import Commit, Found
 from versions.repository.lock import Entry
 from versions.repository.trace import Lineage, Raw, Step
-from versions.repository.workspace import Workspace, at, here
+from versions.repository.workspace import State, Workspace, at, here
 
 SIGHTINGS = 20
 """Commits that are shown of those that have an md5; JSON has all."""

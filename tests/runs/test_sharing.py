@@ -13,7 +13,7 @@ import pytest
 from tests.narrow import SMALL, Narrow
 from tests.projects import ROOT, Project
 from tests.s3 import S3
-from versions.repository import at_hand, lock
+from versions.repository import lock, workspace
 from versions.storage import endpoint
 from versions.storage.endpoint import Server
 
@@ -56,13 +56,13 @@ def test_two_people_work_on_one_history(
     assert lock.read(ben.folder / "dvc.lock") == before
     assert ben.git("status", "--porcelain") == ""
     for entry in before.outs.values():
-        assert at_hand.state(entry, ben.folder) == "same", entry.path
+        assert workspace.state(entry, ben.folder) == "same", entry.path
 
     # A folder of outputs alone, which DVC itself takes for none.
     (models,) = re.findall(r"`(make pull ARGS=\w+)`", TEXT)
     ben.run("rm", "-r", ".dvc/cache", "data/raw", "models/short/model.onnx")
     assert "objects of this revision are here" in block(ben, models)
-    assert at_hand.state(before.outs["models/short/model.onnx"], ben.folder) == "same"
+    assert workspace.state(before.outs["models/short/model.onnx"], ben.folder) == "same"
     assert not (ben.folder / "data" / "raw").exists()
 
     # Ada has her cache no more; her working tree is a whole copy.

@@ -149,7 +149,7 @@ def test_leaves_of_params() -> None:
 def test_a_server_can_afford_it(repo_root: Path) -> None:
     script = (
         "import sys\n"
-        "from versions.repository import at_hand, trace as lineage, commits as search\n"
+        "from versions.repository import workspace, trace as lineage, commits as search\n"
         "print(*{'dvc', 'pandas', 'polars', 'pydantic'} & set(sys.modules))"
     )
     done = subprocess.run(
