@@ -52,12 +52,25 @@ def test_everyday_commands_work(quick: Project, block: str) -> None:
             printed = project.run("bash", "-euc", block.replace(":8000", f":{port}"))
         assert printed.count('"predicted_return"') == block.count("curl")
         return
+    if block.startswith("make refresh"):
+        # The same command with all that it prints is in tests/runs/test_refresh.py.
+        assert block in (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+        return
     try:
         # make takes the environment that runs this test.
         project.run("bash", "-euc", block, MAKEFLAGS=f"VENV={sys.prefix}")
+        if "--run-all -j 2" in block:
+            two_at_a_time_make_the_same_bytes_as_alone(project)
     finally:
         project.run("python", "-m", "versions.s3", "stop", check=False)
         project.dvc("queue", "stop", "--kill", check=False)
+
+
+def two_at_a_time_make_the_same_bytes_as_alone(project: Project) -> None:
+    project.dvc("exp", "apply", "alpha-2")
+    assert "up to date" in project.dvc("status")
+    project.dvc("repro", "--force", "--single-item", "train@short-ridge", "evaluate@short")
+    assert project.git("diff", "--name-only", project.experiment("alpha-2")) == ""
 
 
 @contextmanager
@@ -102,8 +115,9 @@ def test_commands_of_the_tables_work(project: Project, command: str) -> None:
 
 def test_every_make_target_that_is_named_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"`make ([a-z0-9-]+)", TEXT)) | {"run", "test"}
-    assert named
+    named = set(re.findall(r"\bmake ([a-z0-9-]+)", "".join(BLOCKS)))
+    named |= set(re.findall(r"`make ([a-z0-9-]+)", TEXT))
+    assert named >= {"run", "test"}
     for target in named:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
