@@ -1,6 +1,7 @@
 """Past predictions and what came of them, as the database has them."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -167,3 +168,23 @@ def _answer(row: RowMapping) -> dict[str, Any]:
         "request_id": row["request_id"],
         "label": {name: row[key] for name, key in _LABEL.items()} if has_label else None,
     }
+
+
+def since(
+    connection: Connection, first: str, known: Collection[str], limit: int
+) -> list[dict[str, Any]]:
+    """Predictions from an id on, oldest first, without their inputs.
+
+    Args:
+        first: the least id.
+        known: ids that are left out.
+        limit: most predictions.
+    """
+    identifier = prediction_logs.c.id
+    every = select(identifier).where(identifier >= first).order_by(identifier)
+    new = [found for found in connection.scalars(every) if found not in known][:limit]
+    if not new:
+        return []
+    columns = (column for column in prediction_logs.columns if column.name != "inputs")
+    query = select(*columns).where(identifier.in_(new)).order_by(identifier)
+    return [dict(row) for row in connection.execute(query).mappings()]
