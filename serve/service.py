@@ -64,7 +64,6 @@ class Service:
         self._log_problem = migrate.ensure_at_start(self.engine)
         self.keyring = Keyring(settings.keys, settings.keys_file)
         self.metrics = _metrics(settings, self)
-        self.live = Live(settings.working_folder)
         self.follower = Follower(settings.root, settings.revision, self._swapped)
         self.writer = GroupCommit(
             Database(self.engine),
@@ -76,11 +75,11 @@ class Service:
         reading = connect(settings.log_url, settings.log_timeout, read_only=True)
         self.reads = Access(reading, CONNECTIONS, settings.log_timeout)
         self.bulk = Bulk(settings.working_folder, settings.request_timeout)
+        self.live = Live(self.reads, self.bulk.store.folder, settings.log_timeout)
         self.started_at = datetime.now(UTC)
 
     async def start(self) -> None:
         """Load what is checked out, open the log, begin to follow."""
-        self.live.start()
         self.follower.look()
         self.follower.start()
         self.writer.start(self._log_problem)
@@ -93,7 +92,6 @@ class Service:
         await self.follower.stop()
         await self.writer.stop()
         self.bulk.stop()
-        self.live.stop()
         self.writes.close()
         self.reads.close()
 
@@ -136,8 +134,6 @@ class Service:
         await self.writer.append(rows)
         for forecast in forecasts:
             self.metrics.predicted(forecast["horizon"], forecast["model_md5"])
-        if self.live.heard:
-            self.live.publish("prediction", *answers)
         return answers
 
     async def _watch(self) -> None:
@@ -152,7 +148,7 @@ class Service:
 
     def _swapped(self, bundle: Bundle) -> None:
         # Every worker follows the same checkout, and tells its own readers.
-        self.live.tell_own("revision", bundle.described())
+        self.live.tell("revision", bundle.described())
 
 
 def _metrics(settings: Settings, service: Service) -> "Metrics":

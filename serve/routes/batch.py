@@ -3,7 +3,6 @@
 import asyncio
 import io
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -143,8 +142,6 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         )
         answer = await service.bulk.forecast(given, model, meta)
     service.metrics.predicted(horizon, model.md5, given.rows)
-    if service.live.heard:
-        service.live.publish("batch", asdict(meta))
     return Response(
         memoryview(answer),
         headers={BATCH_ID: meta.id, "Location": f"/batches/{meta.id}"},
