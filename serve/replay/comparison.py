@@ -8,8 +8,8 @@ import polars as pl
 import pyarrow as pa
 
 from serve.checkout.bundle import Model
-from serve.edge.problems import ProblemError
 from serve.forecasts import stream
+from serve.forecasts.forecast_errors import ForecastError
 from serve.replay.logged import Logged, ReplayError
 from serve.replay.origin import Past
 from stages.forecast.session import FORECAST_OUTPUTS, SYMBOL, Session
@@ -78,8 +78,8 @@ def compare(model: Model, blocks: Iterable[pa.RecordBatch]) -> Comparison:
         )
         try:
             given = stream.inputs(before, model, rows)
-        except ProblemError as problem:
-            raise ReplayError(f"what was logged cannot be computed: {problem.detail}") from None
+        except ForecastError as error:
+            raise ReplayError(f"what was logged cannot be computed: {error}") from None
         found = model.session(given.features, given.scale, given.symbol)
         then = {name: block.column(name).to_numpy() for name in FORECAST_OUTPUTS}
         wrong = {

@@ -16,9 +16,9 @@ from predictions.group_commit import LogDownError
 from predictions.queries import Wanted
 from serve.edge import problems
 from serve.edge.problems import ProblemError
-from serve.routes.times import Moment
 from serve.schemas import Label, LabelRequest, LoggedPredictions, PredictionInputs
 from serve.service import Service, ServiceDep, away
+from serve.times import Moment
 
 MOST = 1_000
 """Predictions of one page."""
