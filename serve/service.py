@@ -19,8 +19,8 @@ from predictions.schema import Row, moment, written
 from serve.checkout.bundle import Bundle
 from serve.checkout.follow import Follower
 from serve.edge.keyring import Keyring, KeysError
-from serve.edge.problems import ProblemError
 from serve.forecasts.bulk import Bulk
+from serve.forecasts.forecast_errors import UnavailableError
 from serve.forecasts.forecaster import Forecaster
 from serve.forecasts.prediction import Forecast, answer
 from serve.observe.listeners import Live
@@ -100,15 +100,12 @@ class Service:
         """The forecasts of the revision that answers.
 
         Raises:
-            ProblemError: 503, none could be loaded yet.
+            UnavailableError: none could be loaded yet.
         """
         current = self.follower.current
         if current is None:
-            raise ProblemError(
-                503,
-                f"no revision could be loaded: {self.follower.problem}",
-                "no-revision",
-                RETRY_AFTER,
+            raise UnavailableError(
+                f"no revision could be loaded: {self.follower.problem}", "no-revision"
             )
         return current
 

@@ -9,7 +9,6 @@ import asyncio
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,17 +16,18 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
 from predictions import queries
 from predictions.access import Access
-from predictions.group_commit import LogDownError
+from predictions.engine import LogDownError
 from predictions.schema import first_id, written
 from serve.forecasts import batch_files
 from serve.forecasts.prediction import answer
 
 PERIOD = 0.25
-"""Seconds between looks, so that readers have a forecast within a second on a busy machine as well. A
+"""Seconds between looks, so that readers have a forecast within a second, on a busy machine too. A
 look takes 1 ms of a thread where nothing is new, and 30 ms at 2,000 forecasts a second."""
 
 TOGETHER = 1_000
@@ -167,11 +167,11 @@ def _arrow_batches(folder: Path, first: str, told: Collection[str]) -> dict[str,
     texts = {}
     for name in sorted(name for name in names if name >= first and name not in told):
         try:
-            meta = batch_files.Meta.of(batch_files.schema(folder / name).metadata)
-        except (OSError, pa.ArrowException, KeyError):
+            meta = batch_files.Meta.of(pq.read_schema(folder / name).metadata)
+        except (OSError, pa.ArrowException, ValueError):
             # Not ours, or removed just now.
             continue
-        texts[name] = message("batch", asdict(meta))
+        texts[name] = message("batch", meta.model_dump())
     return texts
 
 

@@ -74,7 +74,7 @@ def test_polars_can_send_and_read(client: TestClient, bundle: Bundle) -> None:
     ("path", "body", "status", "says"),
     [
         (PATH, b"", 422, "the body is empty"),
-        (PATH, b"hello, this is no stream", 422, "no Arrow IPC stream"),
+        (PATH, b"hello, this is no stream", 422, "not an Arrow IPC stream"),
         ("/batch-predict", b"", 422, "no horizon; an Arrow stream goes to /batch-predict?horizon="),
         ("/batch-predict?horizon=shrt", b"", 404, "did you mean short?"),
     ],
