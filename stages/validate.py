@@ -34,8 +34,8 @@ from stages.common.paths import (
 )
 from stages.common.running import log, progress, run
 from stages.params import Params
+from stages.quality.checking import Check
 from stages.quality.data_docs import INDEX, publish
-from stages.quality.expectations import Check, Meaning, Suites
 from stages.quality.helper_columns import (
     BARS,
     FINITE,
@@ -59,6 +59,7 @@ from stages.quality.score import (
     percent,
     quality,
 )
+from stages.quality.suites import Meaning, Suites
 
 SLICE = 250_000
 """Rows at once, where a table comes as one file per symbol."""

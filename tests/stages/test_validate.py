@@ -32,9 +32,10 @@ from stages.common.paths import (
 from stages.features import features
 from stages.params import Params
 from stages.quality import helper_columns
-from stages.quality.expectations import Check, Meaning, Suites
+from stages.quality.checking import Check
 from stages.quality.helper_columns import BARS, FINITE, HOLD_OUT, IN_ORDER, KNOWN
 from stages.quality.score import Checked, Outcome, Rule, enforce
+from stages.quality.suites import Meaning, Suites
 from stages.validate import Part
 from tests.panels import examples, write_params
 
