@@ -11,6 +11,9 @@ from stages.common.text import first_line
 MOST_BATCHES = 10_000
 """Record batches of a stream; each takes some microseconds, whatever its rows."""
 
+MOST_REPEATED = 10**9
+"""Bytes of dictionaries, times record batches: pyarrow checks all dictionaries with each batch."""
+
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
@@ -23,11 +26,12 @@ def check(buffer: pa.Buffer) -> None:
     """
     if not buffer.size:
         raise bad_stream("the body is empty; send an Arrow IPC stream")
-    batches = 0
+    batches = dictionaries = 0
     try:
         for message in pa.ipc.MessageReader.open_stream(pa.BufferReader(buffer)):
             if message.type in ("dictionary", "record batch"):
                 batches += 1
+                dictionaries += message.body.size if message.type == "dictionary" else 0
                 if _is_compressed(message):
                     raise bad_stream("the stream is compressed; write it without compression")
     except (pa.ArrowException, OSError) as error:
@@ -40,6 +44,11 @@ def check(buffer: pa.Buffer) -> None:
         raise bad_stream(
             f"the stream has {batches:,} record batches, the limit is {MOST_BATCHES:,}; "
             "put more rows into each"
+        )
+    if batches * dictionaries > MOST_REPEATED:
+        raise bad_stream(
+            f"the stream has {dictionaries:,} bytes of dictionaries for {batches:,} record "
+            "batches; put more rows into each, or send plain texts"
         )
 
 

@@ -1,6 +1,7 @@
 """Reading Arrow streams that clients may send, whole and broken."""
 
 import io
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -218,6 +219,17 @@ def test_a_name_of_a_million_letters_is_not_compared_with_others(model: Model) -
 def test_crumbs_are_refused(model: Model) -> None:
     body = written(table(model, MOST_BATCHES + 1), 1)
     assert "10,001 record batches, the limit is 10,000" in refusal(body, model)
+
+
+def test_a_large_dictionary_is_not_checked_with_thousands_of_batches(model: Model) -> None:
+    texts = pa.array([str(place) for place in range(100_000)])
+    keys = pa.DictionaryArray.from_arrays(pa.array(range(2_000), pa.int32()), texts)
+    content = table(model, 2_000, {"key": keys})
+    assert inputs(written(content), model)
+    started = time.process_time()
+    says = refusal(written(content, 1), model)
+    assert re.search(r"[\d,]+ bytes of dictionaries for 2,001 record batches", says)
+    assert time.process_time() - started < 5
 
 
 def test_a_stream_that_was_cut_off_anywhere_is_refused(model: Model) -> None:
