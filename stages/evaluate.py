@@ -19,21 +19,33 @@ import onnx
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from stages import params
 from stages.common import tables
 from stages.common.errors import InputError, few
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.common.running import arguments, log, progress, run
+from stages.common.sections import DataParams, Sections, load
 from stages.forecast import combine, graphs, plots
+from stages.forecast.arrays import Dataset
 from stages.forecast.calibrate import spread
-from stages.forecast.card import DIGITS, Stack, Training, card, rounded
+from stages.forecast.card import DIGITS, Made, Stack, Training, card, rounded
+from stages.forecast.dataset_params import DatasetParams, Horizons, sessions
 from stages.forecast.scores import COLUMNS, table
 from stages.forecast.session import Session
-from stages.params import Params
-from stages.train import Dataset
+from stages.forecast.train_params import EvaluateParams, Models, TrainParams
 
 STACK = "stack"
 """The name of the served forecast in every table."""
+
+
+class Settings(Sections):
+    """What evaluate obeys."""
+
+    data: DataParams
+    dataset: DatasetParams
+    horizons: Horizons
+    train: TrainParams
+    models: Models
+    evaluate: EvaluateParams
 
 
 @dataclass(frozen=True)
@@ -171,11 +183,13 @@ class Datasets:
     newest: Dataset
 
 
-def evaluate(settings: Params, horizon: str, candidates: Candidates, data: Datasets) -> Evaluation:
+def evaluate(
+    settings: Settings, horizon: str, candidates: Candidates, data: Datasets
+) -> Evaluation:
     """Combine the candidates by their folds, then score the result and each of them.
 
     Args:
-        settings: the whole of params.yaml.
+        settings: what evaluate obeys.
         horizon: one of `settings.horizons`.
         candidates: what training left.
         data: its rows; those held out are used only after the weights are chosen.
@@ -203,14 +217,25 @@ def evaluate(settings: Params, horizon: str, candidates: Candidates, data: Datas
     mean = found["mean"]["forecast"]
     found = {model: rows.with_columns(mean=mean) for model, rows in found.items()}
     ahead = forecast(forecasters[STACK], data.newest)
-    sessions = settings.horizons[horizon]
-    scores = table(found, sessions)
+    length = settings.horizons[horizon]
+    scores = table(found, length)
     return Evaluation(
         graph=forecasters[STACK],
-        card=card(settings, horizon, Stack(chosen, folds, residuals[STACK]), data.train),
+        card=card(
+            Made(
+                horizon=horizon,
+                sessions=length,
+                as_of=settings.data.as_of,
+                scale=settings.dataset.scale,
+                scope=settings.train.scope,
+                level=settings.evaluate.level,
+            ),
+            Stack(chosen, folds, residuals[STACK]),
+            data.train,
+        ),
         forecasts=pl.concat([found[STACK].drop("mean"), ahead]).sort("symbol", "date"),
         scores=scores,
-        upcoming=newest_forecasts(ahead, sessions, coming_sessions()),
+        upcoming=newest_forecasts(ahead, length, coming_sessions()),
         plots=plots.of(
             found[STACK].with_columns(scale=data.held_out.rows["scale"]),
             folds.with_columns(pl.Series(STACK, chosen.unseen)),
@@ -249,9 +274,9 @@ def write(done: Evaluation, horizon: str) -> None:
 
 def main() -> None:
     """Evaluate the horizon that the command line names."""
-    settings = params.load()
+    settings = load(Settings)
     (horizon,) = arguments("horizon")
-    settings.sessions(horizon)
+    sessions(settings.horizons, horizon)
     path = DATASETS / horizon
     train = Training.read(path / "train.parquet")
     tables.keep_only(CANDIDATES / horizon, settings.models)

@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.text import Text
 
 from stages import params
-from stages.common import console, tables
+from stages.common import tables
 from stages.common.errors import StageError, VersionError
 from stages.common.paths import METRICS, RAW, REVISIONS, REVISIONS_SUMMARY, SESSIONS
 from stages.common.running import Parser, run
-from stages.params import PARAMS_FILE, Params
-from versions import report
+from stages.common.sections import PARAMS_FILE
+from stages.params import Params
+from versions import console, report
 from versions.repository import git, lock
 from versions.repository.lock import LOCK_FILE
 from versions.results import as_of, comparison, differences

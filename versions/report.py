@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from stages import params
-from stages.common import console
 from stages.common.errors import InputError
 from stages.common.paths import DATA_DOCS, METRICS, MODELS
 from stages.common.running import run
 from stages.params import Params
+from versions import console
 from versions.results.formats import COLUMNS, number
 
 SERVED = "stack"

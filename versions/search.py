@@ -26,14 +26,15 @@ from rich.table import Table
 from tqdm import tqdm
 
 from stages import params
-from stages.common import console
+from stages.common import sections
 from stages.common.errors import ParamsError, StageError, VersionError
 from stages.common.running import Parser, log, run
-from stages.common.text import compact
+from versions import console
 from versions.repository import git
 from versions.tuning import space
 from versions.tuning.study import Study, best, search
 from versions.tuning.trial import OBJECTIVE, Experiments, Trial, score
+from versions.values import compact
 
 SHOWN = 5
 """Trials in the last table."""
@@ -105,7 +106,7 @@ def _count(text: str) -> int:
 def main() -> None:
     """Search, then show the best trials."""
     given = _arguments()
-    content = params.read()
+    content = sections.read()
     params.parse(content).sessions(given.horizon)
     entries, current = space.load(content)
     if not entries:

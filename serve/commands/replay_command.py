@@ -79,8 +79,7 @@ def _print_json(
 
 
 def _print(answer: "Logged", origin: "Origin", compared: "Comparison", traced: "Lineage") -> None:
-    from stages.common import console
-    from versions import lineage
+    from versions import console, lineage
 
     def show(screen: "Console") -> None:
         place = f", row {compared.values[0].row:,}" if answer.kind == "batch" else ""

@@ -15,7 +15,7 @@ from serve.checkout.bundle import Model
 from serve.edge.problems import ProblemError
 from serve.forecasts import stream
 from serve.forecasts.batch_files import Meta, Store
-from stages.forecast.session import FORECAST_OUTPUTS
+from stages.forecast.contract import FORECAST_OUTPUTS
 
 TOGETHER = 2
 """Streams that are read or computed at a time; each holds its whole body in memory."""

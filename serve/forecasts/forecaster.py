@@ -15,7 +15,7 @@ from serve.checkout.bundle import Bundle, Model
 from serve.edge.problems import ProblemError
 from serve.forecasts.prediction import Forecast, as_json, day, days_since_epoch, iso
 from stages.common.errors import few
-from stages.forecast.session import FORECAST_OUTPUTS
+from stages.forecast.contract import FORECAST_OUTPUTS
 
 VALUES = ("predicted_return", "lower", "upper", "probability")
 """What is forecast, by its name in the prediction log; in the order of `FORECAST_OUTPUTS`."""

@@ -13,7 +13,8 @@ from serve.forecasts import stream
 from serve.replay.logged import Logged, ReplayError
 from serve.replay.origin import ModelFiles
 from stages.common.text import first_line
-from stages.forecast.session import FORECAST_OUTPUTS, SYMBOL, Session
+from stages.forecast.contract import FORECAST_OUTPUTS, SYMBOL
+from stages.forecast.session import Session
 
 
 @dataclass(frozen=True)

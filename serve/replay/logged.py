@@ -18,7 +18,7 @@ from serve.forecasts.batch_files import Meta, Store
 from serve.settings import Settings
 from stages.common.errors import StageError
 from stages.common.text import first_line
-from stages.forecast.session import FORECAST_OUTPUTS
+from stages.forecast.contract import FORECAST_OUTPUTS
 
 COLUMNS = {
     "return": "predicted_return",

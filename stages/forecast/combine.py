@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from stages.forecast.models import BASELINES, Vector
+from stages.forecast.contract import Vector
+from stages.forecast.models import BASELINES
 
 Days = npt.NDArray[np.int32]
 Predictions = npt.NDArray[np.float64]

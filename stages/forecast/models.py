@@ -17,23 +17,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from stages.forecast.contract import BLOCK, OPSETS, Matrix, Vector
+
 if TYPE_CHECKING:
     from lightgbm import Booster
     from onnx import ModelProto
 
-Matrix = npt.NDArray[np.float32]
-Vector = npt.NDArray[np.float64]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
-OPSETS = {"": 17, "ai.onnx.ml": 3}
-"""Operator sets of every graph: old enough for any runtime of the last years."""
-
-INPUT, OUTPUT = "features", "return"
-
 BASELINES = ("zero", "mean")
-
-BLOCK = 65_536
-"""Rows that are worked on at a time where all of them would need too much memory."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +236,7 @@ def shares(importance: npt.NDArray[Any]) -> Vector:
 
 
 def _linear(slope: Vector, intercept: float, weight: Vector | None = None) -> Fitted:
-    """A linear model as a graph of two nodes; a baseline is one whose slope is zero."""
+    """A linear model as a graph of two nodes."""
 
     def predict(rows: Matrix) -> Vector:
         return rows.astype(np.float64) @ slope + intercept

@@ -21,9 +21,10 @@ from stages.common.errors import InputError, ParamsError
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.evaluate import STACK
 from stages.forecast import combine, models, scores
+from stages.forecast.arrays import Dataset
 from stages.forecast.card import rounded
-from stages.forecast.session import FORECAST_OUTPUTS, Session
-from stages.train import Dataset
+from stages.forecast.contract import FORECAST_OUTPUTS
+from stages.forecast.session import Session
 from tests import datasets
 
 NAMES = list(datasets.SMALL_MODELS)

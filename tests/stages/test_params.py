@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stages import params, sources
 from stages.common.errors import ParamsError
-from stages.forecast import models
+from stages.forecast import models, train_params
 
 BASE = """
 data:
@@ -323,12 +323,12 @@ def test_a_number_that_yaml_reads_as_text_becomes_a_number() -> None:
     given = content()
     given["models"]["ridge"] = yaml.safe_load("alpha: 1e-06")
     assert given["models"]["ridge"]["alpha"] == "1e-06"
-    _, options = params.parse(given).model("ridge")
+    _, options = train_params.model(params.parse(given).models, "ridge")
     assert options == {"alpha": 1e-06}
 
 
 def test_a_model_is_its_function_and_its_options_with_defaults() -> None:
-    function, options = params.parse(content()).model("xgboost")
+    function, options = train_params.model(params.parse(content()).models, "xgboost")
     assert function is models.xgboost
     assert options["max_depth"] == 3
     assert options["reg_lambda"] == 1.0
@@ -337,15 +337,15 @@ def test_a_model_is_its_function_and_its_options_with_defaults() -> None:
 
 def test_two_variants_of_one_kind_stand_side_by_side() -> None:
     loaded = params.parse(content(models__xgboost_deep={"kind": "xgboost", "max_depth": 6}))
-    function, options = loaded.model("xgboost_deep")
+    function, options = train_params.model(loaded.models, "xgboost_deep")
     assert function is models.xgboost
     assert options["max_depth"] == 6
-    assert loaded.model("xgboost")[1]["max_depth"] == 3
+    assert train_params.model(loaded.models, "xgboost")[1]["max_depth"] == 3
 
 
 def test_a_model_that_no_entry_names() -> None:
     with pytest.raises(ParamsError) as error:
-        params.parse(content()).model("rigde")
+        train_params.model(params.parse(content()).models, "rigde")
     assert str(error.value) == (
         "models: unknown model 'rigde' (did you mean ridge?); there are zero, mean, ridge, xgboost"
     )

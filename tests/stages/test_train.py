@@ -17,11 +17,13 @@ from stages import params, train
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from stages.common.paths import CANDIDATES, DATASETS
-from stages.forecast import graphs, models
+from stages.forecast import graphs, models, train_params
+from stages.forecast.arrays import Dataset
+from stages.forecast.contract import Matrix, Vector
 from stages.forecast.folds import Fold, walk_forward
-from stages.forecast.models import Fitted, Matrix, Vector
+from stages.forecast.models import Fitted
 from stages.forecast.session import Session
-from stages.train import FOLDS_CONTRACT, Dataset, check_parity, out_of_fold
+from stages.train import FOLDS_CONTRACT, check_parity, out_of_fold
 from tests import datasets
 
 KINDS = tuple(models.names())
@@ -206,7 +208,7 @@ def test_a_candidate_is_a_graph_its_folds_and_its_importances(
     assert folds["prediction"].is_finite().all()
     data = Dataset(project / DATASETS / horizon / "train.parquet")
     settings = params.load(project / "params.yaml")
-    function, options = settings.model(kind)
+    function, options = train_params.model(settings.models, kind)
     final = function(data.x, data.y, settings.train.seed, **options)
     served = Session(folder / "model.onnx")(data.x)["return"]
     assert served == pytest.approx(final.predict(data.x), abs=1e-6)
@@ -244,7 +246,7 @@ def test_one_model_per_symbol_from_end_to_end(own: Path, kind: str) -> None:
     datasets.stage(own, "train", "short", kind)
     data = Dataset(own / DATASETS / "short" / "train.parquet")
     settings = params.load(own / "params.yaml")
-    function, options = settings.model(kind)
+    function, options = train_params.model(settings.models, kind)
     session = Session(own / CANDIDATES / "short" / kind / "model.onnx")
     served = session(data.x, symbol=data.symbol.reshape(-1, 1))["return"]
     shares = []

@@ -29,7 +29,7 @@ from stages.common.paths import (
     METRICS,
     RAW,
 )
-from stages.features import features
+from stages.indicators.feature_table import features
 from stages.params import Params
 from stages.quality import helper_columns
 from stages.quality.expectations import Check, Meaning, Suites

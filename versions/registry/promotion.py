@@ -16,6 +16,7 @@ import yaml
 
 from stages import params
 from stages.common.errors import VersionError, few
+from stages.common.sections import PARAMS_FILE
 from versions.registry import history, tags
 from versions.registry.history import BACK, History
 from versions.repository import git, revision
@@ -187,7 +188,7 @@ def _assign(move: _Move, message: str, folder: Path | None) -> Promotion:
 
 
 def _known(horizon: str, folder: Path | None) -> None:
-    settings = params.load((folder or Path()) / params.PARAMS_FILE)
+    settings = params.load((folder or Path()) / PARAMS_FILE)
     if not horizon:
         raise VersionError(f"HORIZON is missing; name one of {few(settings.horizons, 20)}")
     settings.sessions(horizon)
@@ -245,7 +246,7 @@ def _annotation(horizon: str, version: str, commit: str, folder: Path | None) ->
     metrics = _metrics(horizon, commit, folder)
     if metrics is None:
         raise VersionError(f"metrics/{horizon}.json is not in {commit[:7]}; `dvc repro` and commit")
-    settings: Any = yaml.safe_load(git.content(commit, params.PARAMS_FILE, folder) or b"")
+    settings: Any = yaml.safe_load(git.content(commit, PARAMS_FILE, folder) or b"")
     lines = {"as of": str(settings["data"]["as_of"])}
     lines |= {title: _number(metrics[key]) for key, title in HEADLINE.items()}
     width = max(map(len, lines))

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stages.common import console
 from stages.common.errors import few
 from stages.common.paths import REJECTED
+from versions import console
 from versions.results import comparison
 from versions.results.comparison import Pair, Results, Rows
 from versions.results.formats import COLUMNS, FOLDS, change, number

@@ -15,7 +15,7 @@ from stages.bars import revisions
 from stages.bars.raw_folder import file_name
 from stages.bars.revisions import between, compare, summary
 from stages.common import tables
-from stages.sources import Kind
+from stages.common.tables import Kind
 
 KEY = ["symbol", "date"]
 DAYS = [date(2020, 1, 1) + timedelta(days=n) for n in range(10)]

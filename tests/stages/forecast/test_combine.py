@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 from stages.forecast import combine
 from stages.forecast.combine import Chosen, FoldPredictions, Problem
-from stages.forecast.models import Vector
+from stages.forecast.contract import Vector
 from tests import panels
 
 NAMES = ["zero", "mean", "a", "b", "c"]

@@ -21,10 +21,11 @@ from threadpoolctl import threadpool_limits
 from stages import params
 from stages.common import options
 from stages.common.paths import DATASETS
-from stages.forecast import calibrate, graphs, models
-from stages.forecast.models import Fitted, Matrix, Vector
-from stages.forecast.session import FORECAST_OUTPUTS, Session
-from stages.train import Dataset
+from stages.forecast import calibrate, contract, graphs, models, train_params
+from stages.forecast.arrays import Dataset
+from stages.forecast.contract import FORECAST_OUTPUTS, Matrix, Vector
+from stages.forecast.models import Fitted
+from stages.forecast.session import Session
 from tests import datasets
 
 LEARNERS = ("ridge", "random_forest", "xgboost", "lightgbm")
@@ -235,12 +236,12 @@ def test_a_graph_is_plain_onnx_of_the_declared_versions(
     graph = fitted[kind].to_onnx()
     onnx.checker.check_model(graph, full_check=True)
     assert graph.ir_version == graphs.IR_VERSION
-    assert {entry.domain: entry.version for entry in graph.opset_import} == models.OPSETS
+    assert {entry.domain: entry.version for entry in graph.opset_import} == contract.OPSETS
     assert {node.domain for node in graph.graph.node} <= {"", "ai.onnx.ml"}
     assert not graph.functions
     assert not graph.metadata_props
     (given_,), (made,) = graph.graph.input, graph.graph.output
-    assert (given_.name, made.name) == (models.INPUT, models.OUTPUT)
+    assert (given_.name, made.name) == (contract.INPUT, contract.OUTPUT)
     width = given_.type.tensor_type.shape.dim
     assert [width[0].dim_value, width[1].dim_value] == [0, data.x.shape[1]]
     served = Session(graph)(data.x[:3])["return"]
@@ -286,7 +287,7 @@ def test_the_baselines_are_exact(data: Dataset, fitted: dict[str, Fitted]) -> No
 
 
 @pytest.mark.parametrize("alpha", [1e-6, 1.0])
-@pytest.mark.parametrize("block", [models.BLOCK, 1000, 8193])
+@pytest.mark.parametrize("block", [contract.BLOCK, 1000, 8193])
 def test_ridge_is_that_of_scikit_learn(
     alpha: float, block: int, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,7 +362,7 @@ def test_an_option_out_of_range_is_refused(kind: str, section: dict[str, Any]) -
 @pytest.mark.parametrize("kind", KINDS)
 def test_params_yaml_names_every_option_with_its_default(kind: str) -> None:
     settings = params.load(datasets.ROOT / "params.yaml")
-    function, given_ = settings.model(kind)
+    function, given_ = train_params.model(settings.models, kind)
     assert function is models.load(kind)
     assert given_ == options.validated(function, {})
 
