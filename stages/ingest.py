@@ -251,8 +251,8 @@ def main() -> None:
     """Read `data:`, fetch, write `data/raw/`, say what came in."""
     parser = Parser(prog="python -m stages.ingest")
     parser.add_argument("--all", action="store_true", dest="whole")
-    data = load(Settings).data
     whole = parser.parse_args().whole
+    data = load(Settings).data
     done = ingest(data, RAW, lambda found: warn(data.source, found), whole=whole)
     log.info(summary(data, done))
 

@@ -19,9 +19,9 @@ from stages.common.errors import VersionError
 from stages.common.paths import METRICS
 from stages.common.running import run
 from stages.common.sections import PARAMS_FILE
-from stages.common.text import compact, flat
 from versions import console
 from versions.results.formats import number
+from versions.values import compact, flat
 
 SCORES = (
     ("fold_oos_r2", "fold R2", "+.5f"),

@@ -29,12 +29,12 @@ from stages import params
 from stages.common import sections
 from stages.common.errors import ParamsError, StageError, VersionError
 from stages.common.running import Parser, log, run
-from stages.common.text import compact
 from versions import console
 from versions.repository import git
 from versions.tuning import space
 from versions.tuning.study import Study, best, search
 from versions.tuning.trial import OBJECTIVE, Experiments, Trial, score
+from versions.values import compact
 
 SHOWN = 5
 """Trials in the last table."""

@@ -1,9 +1,7 @@
 """Phrases that messages share."""
 
 import difflib
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from stages.common.errors import few
 
@@ -26,19 +24,3 @@ def unknown(what: str, name: object, known: Sequence[str]) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its type where it has no text."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
-
-
-def flat(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """The values of nested mappings by dotted key; a list or an empty mapping is one value."""
-    values: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping) and value:
-            values |= flat(value, f"{above}{key}.")
-        else:
-            values[f"{above}{key}"] = value
-    return values
-
-
-def compact(value: object) -> str:
-    """A value as JSON without blanks, as `dvc exp run -S` takes it and tables show it."""
-    return json.dumps(value, separators=(",", ":"))

@@ -23,7 +23,8 @@ from stages import params
 from stages.common import mistakes
 from stages.common.errors import ParamsError
 from stages.common.options import Options
-from stages.common.text import flat, nearest
+from stages.common.text import nearest
+from versions.values import flat
 
 DIGITS = 4
 """Significant digits of a number that is tried: more say nothing, and fill the table."""

@@ -17,9 +17,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from stages.common.errors import VersionError
-from stages.common.text import compact, first_line
+from stages.common.text import first_line
 from versions.tuning import space
 from versions.tuning.trial import OBJECTIVE, Trial
+from versions.values import compact
 
 STARTUP = 10
 """Trials that are drawn at random before the sampler has something to learn from."""

@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from stages.common.errors import VersionError, few
 from stages.common.paths import METRICS
-from stages.common.text import compact
 from versions.repository import git
+from versions.values import compact
 
 OBJECTIVE = "fold_oos_r2"
 """Of `metrics/<horizon>.json`: skill on folds that the weights had not seen, never the hold-out."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stages.common.errors import VersionError
 from versions.repository import lock
 from versions.repository.lock import Entry, Lock, Stage
-from versions.repository.trace import Raw, leaves, trace
+from versions.repository.trace import Raw, trace
 
 
 def entry(path: str) -> Entry:
@@ -139,11 +139,6 @@ def test_the_model_of_a_horizon_has_nothing_of_the_other(repo_root: Path) -> Non
     train = next(step for step in found.steps if step.name == "train@short-ridge")
     assert train.params["models.ridge.alpha"] == 1.0
     assert train.params["train.folds"] == 5
-
-
-def test_leaves_of_params() -> None:
-    nested = {"a.b": {"c": 1, "d": {"e": [1, {"f": 2}]}}, "g": {}, "h": None}
-    assert leaves(nested) == {"a.b.c": 1, "a.b.d.e": [1, {"f": 2}], "g": {}, "h": None}
 
 
 def test_a_server_can_afford_it(repo_root: Path) -> None:
