@@ -64,6 +64,7 @@ class Service:
         self._log_problem = migrate.ensure_at_start(self.engine)
         self.keyring = Keyring(settings.keys, settings.keys_file)
         self.metrics = _metrics(settings, self)
+        self._forecaster: Forecaster | None = None
         self.follower = Follower(settings.root, settings.revision, self._swapped)
         self.writer = GroupCommit(
             Database(self.engine),
@@ -102,12 +103,11 @@ class Service:
         Raises:
             UnavailableError: none could be loaded yet.
         """
-        current = self.follower.current
-        if current is None:
+        if self._forecaster is None:
             raise UnavailableError(
                 f"no revision could be loaded: {self.follower.problem}", "no-revision"
             )
-        return current
+        return self._forecaster
 
     async def record(self, forecasts: Sequence[Forecast], scope: Scope) -> list[dict[str, Any]]:
         """Log forecasts; returns them as answers once they are durable.
@@ -144,6 +144,7 @@ class Service:
             await asyncio.sleep(TICK)
 
     def _swapped(self, bundle: Bundle) -> None:
+        self._forecaster = Forecaster(bundle)
         # Every worker follows the same checkout, and tells its own readers.
         self.live.tell("revision", bundle.described())
 
@@ -153,11 +154,7 @@ def _metrics(settings: Settings, service: Service) -> "Metrics":
     share_metrics(settings.working_folder)
     from serve.observe.prometheus import Metrics
 
-    def bundle() -> Bundle | None:
-        current = service.follower.current
-        return None if current is None else current.bundle
-
-    return Metrics(bundle)
+    return Metrics(lambda: service.follower.current)
 
 
 async def service_of(request: Request) -> Service:

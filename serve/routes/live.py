@@ -48,7 +48,7 @@ async def _refuse(websocket: WebSocket, status: int, detail: str, kind: str) -> 
 
 async def _tell(websocket: WebSocket, reader: Reader, service: Service) -> None:
     current = service.follower.current
-    hello = {} if current is None else current.bundle.described()
+    hello = {} if current is None else current.described()
     tasks = [
         asyncio.ensure_future(work)
         for work in (
