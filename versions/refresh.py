@@ -28,7 +28,7 @@ from stages.params import Params
 from versions import console, report
 from versions.repository import git, lock
 from versions.repository.lock import LOCK_FILE
-from versions.results import as_of, differences
+from versions.results import as_of, changes, differences
 
 BACK = f"git checkout HEAD -- {PARAMS_FILE} {LOCK_FILE} {METRICS} && dvc checkout"
 """What brings the state of the last commit back."""
