@@ -22,7 +22,7 @@ PROBE = 0.25
 """Seconds between attempts to write to a database that is away."""
 
 IDLE = 5.0
-"""Seconds without a row after which the database is asked for an answer."""
+"""Seconds between looks at a database that nobody writes to."""
 
 _LEAVE = 1.0
 """Seconds that the end waits for the connection to be closed."""
@@ -67,10 +67,10 @@ class GroupCommit:
             problem: why the database cannot be written to just now, if that is known.
         """
         self._loop = asyncio.get_running_loop()
-        self._have_gathered = asyncio.Event()
+        self._wake = asyncio.Event()
         self._thread = Threads("prediction-log")
         self.problem = problem
-        self._task = self._loop.create_task(self._run())
+        self._tasks = [self._loop.create_task(work) for work in (self._run(), self._look())]
 
     async def stop(self) -> None:
         """Write what waits, and end."""
@@ -78,8 +78,9 @@ class GroupCommit:
         waiting = [entry.done for entry in (*self._flying, *self._gathered)]
         if waiting:
             await asyncio.wait(waiting, timeout=self._timeout)
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
         with suppress(TimeoutError):
             async with asyncio.timeout(_LEAVE):
                 await self._thread.run(self._database.close)
@@ -108,16 +109,14 @@ class GroupCommit:
         self._gathered.append(entry)
         self.waiting += len(rows)
         # The task wakes after all requests that the loop has at hand: they go together.
-        self._have_gathered.set()
+        self._wake.set()
         await entry.done
 
     async def _run(self) -> None:
         while True:
             if self.problem is not None:
                 await self._recover(self.problem)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(IDLE):
-                    await self._have_gathered.wait()
+            await self._wake.wait()
             try:
                 await self._commit()
             except TimeoutError:
@@ -125,9 +124,15 @@ class GroupCommit:
             except Exception as error:  # noqa: BLE001  # whatever it is, callers wait
                 self.problem = reason(error)
 
+    async def _look(self) -> None:
+        """Have a database that nobody writes to asked for an answer."""
+        while True:
+            await asyncio.sleep(IDLE)
+            self._wake.set()
+
     async def _commit(self) -> None:
         """Write what has gathered; if nothing has, see that the database answers."""
-        self._have_gathered.clear()
+        self._wake.clear()
         # Callers that have gone wait no more.
         entries = [entry for entry in self._gathered if not entry.done.done()]
         self._gathered, self._flying = [], entries

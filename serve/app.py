@@ -12,9 +12,10 @@ from serve.edge import exposure, problems
 from serve.edge.admission import Admission
 from serve.edge.guard import Guard
 from serve.edge.keyring import Keyring
+from serve.forecasts.forecast_errors import ForecastError
 from serve.observe import access_log
 from serve.observe.access_log import AccessLog
-from serve.routes import batch, info, live, log, metrics, openapi, plot, predict
+from serve.routes import batch, failures, info, live, log, metrics, openapi, plot, predict
 from serve.routes.direct import Direct
 from serve.service import Service
 from serve.settings import Settings, load
@@ -49,6 +50,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
         exception_handlers={
             problems.ProblemError: problems.on_problem,
+            ForecastError: failures.on_forecast_error,
             HTTPException: problems.on_http,
             RequestValidationError: problems.on_invalid,
         },

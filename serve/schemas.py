@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from serve.routes.times import Day, ZonedMoment
+from serve.times import Day, ZonedMoment
 
 MOST_ROWS = 10_000
 """Rows of a JSON batch, whatever the settings: all of them are read before one is looked at."""

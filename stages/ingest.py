@@ -3,7 +3,8 @@
 `daily/` and `market/` hold `tables.RAW_DAILY`, `hourly/` holds `tables.RAW_HOURLY`, and
 `actions.parquet` holds `tables.ACTIONS`: rows as the source has them, up to `data.as_of`. What is
 wrong with a bar is for clean to say; what cannot be read as bars stops here. `source.json` tells
-what made the folder, so that bars of another source are never continued.
+what made the folder, so that bars of another source are never continued. With `--all` it asks the
+source for the whole past again.
 """
 
 import json
@@ -23,14 +24,11 @@ from stages.bars.last_bars import last_bars
 from stages.bars.raw_folder import RawFolder, file_name
 from stages.common import tables
 from stages.common.errors import DataError, SourceError, few
-from stages.common.paths import RAW
-from stages.common.running import log, progress, run
+from stages.common.paths import RAW, REVISIONS
+from stages.common.running import Parser, log, progress, run
 from stages.common.sections import Sections, load
 from stages.common.tables import RAW_BARS, Kind, clock
 from stages.sources import Request, Series, SourceParams
-
-REVISIONS = Path("var/revisions.csv")
-"""Which past bars the last ingest found to be others than before; no output of the stage."""
 
 _HOW_TO_ASK = ("retries", "backoff")
 """Options of a source that do not change its bars."""
@@ -249,16 +247,14 @@ def warn(source: str, found: pl.DataFrame) -> None:
         )
 
 
-def bring(*, whole: bool = False) -> None:
-    """Read `data:`, fetch, write `data/raw/`, say what came in; `whole` as in `ingest`."""
+def main() -> None:
+    """Read `data:`, fetch, write `data/raw/`, say what came in."""
+    parser = Parser(prog="python -m stages.ingest")
+    parser.add_argument("--all", action="store_true", dest="whole")
+    whole = parser.parse_args().whole
     data = load(Settings).data
     done = ingest(data, RAW, lambda found: warn(data.source, found), whole=whole)
     log.info(summary(data, done))
-
-
-def main() -> None:
-    """Bring what is missing."""
-    bring()
 
 
 if __name__ == "__main__":

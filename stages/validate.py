@@ -38,8 +38,8 @@ from stages.forecast import dataset_params
 from stages.forecast.dataset_params import DatasetParams, Horizons
 from stages.indicators import feature_table
 from stages.indicators.feature_params import FeatureParams
+from stages.quality.checking import Check
 from stages.quality.data_docs import INDEX, publish
-from stages.quality.expectations import Check, Meaning, Suites
 from stages.quality.helper_columns import (
     BARS,
     FINITE,
@@ -63,6 +63,7 @@ from stages.quality.score import (
     percent,
     quality,
 )
+from stages.quality.suites import Meaning, Suites
 from stages.quality.validate_params import ValidateParams
 
 

@@ -20,6 +20,7 @@ from stages.common.options import validated
 from stages.forecast import models
 from stages.forecast.session import Session
 from stages.indicators import definitions
+from stages.indicators.panel import Panel
 from tests.panels import sample
 from tests.projects import ROOT
 
@@ -69,7 +70,7 @@ def test_the_feature() -> None:
     assert list(made) == [f"parkinson_{window}"]
     assert feature.memory == window - 1
 
-    values = feature.compute(definitions.Panel.of(bars, {}))
+    values = feature.compute(Panel.of(bars, {}))
     ranges = (bars["high"] / bars["low"]).log().to_numpy() ** 2
     for row in (window - 1, 40, 59):
         expected = np.sqrt(ranges[row - window + 1 : row + 1].mean() / (4 * np.log(2)))

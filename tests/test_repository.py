@@ -218,7 +218,7 @@ def test_shared_modules_are_light(repo_root: Path) -> None:
     script = (
         "import sys\n"
         "from stages import indicators, params, sources\n"
-        "from stages.common import console, errors, options, paths, running, tables\n"
+        "from stages.common import errors, options, paths, running, tables\n"
         "params.load()\n"
         f"print(*sorted(set(sys.modules) & {set(heavy)}))"
     )

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 PIPED_WIDTH = 120
-"""Characters in a line where no terminal says how wide it is."""
+"""Characters in a line of a pipe or a file."""
 
 
 def table(title: str) -> Table:
-    """A table as all pages here have them."""
+    """A table in the style of every page."""
     return Table(
         title=title,
         title_justify="left",
@@ -25,16 +25,19 @@ def table(title: str) -> Table:
     )
 
 
-def page(show: Callable[[Console], None]) -> None:
-    """Print what `show` prints; to a pipe or a file without colours and trailing blanks."""
-    # What is printed is text of others: a subject or a path that has brackets keeps them.
+def page(show: Callable[[Console], None], width: int = PIPED_WIDTH) -> None:
+    """Print what `show` prints; to a pipe or a file without colours and trailing blanks.
+
+    Args:
+        show: prints on the console that it is given.
+        width: characters in a line of a pipe or a file.
+    """
+    # A subject or a path may hold brackets, which are not markup.
     console = Console(highlight=False, markup=False, emoji=False)
     if console.is_terminal:
         show(console)
         return
-    plain = Console(
-        width=PIPED_WIDTH, color_system=None, highlight=False, markup=False, emoji=False
-    )
+    plain = Console(width=width, color_system=None, highlight=False, markup=False, emoji=False)
     with plain.capture() as captured:
         show(plain)
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())

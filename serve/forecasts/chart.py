@@ -41,7 +41,7 @@ def chart(bundle: Bundle, model: Model, symbol: str, span: Span) -> pl.DataFrame
     """Closes, and the forecast for each session, aligned by date.
 
     Raises:
-        ProblemError: 422, the symbol has no model.
+        InvalidInputError: the symbol has no model.
 
     Returns:
         `date`, `close`, `as_of`, `{predicted,lower,upper}_{return,close}`, `probability_of_rise`;

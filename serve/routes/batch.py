@@ -3,7 +3,6 @@
 import asyncio
 import io
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from uuid import UUID
 
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, StreamingResponse
@@ -24,6 +24,7 @@ from serve.edge.problems import ProblemError
 from serve.forecasts import batch_files, stream
 from serve.forecasts import rows as batch
 from serve.forecasts.batch_files import Meta
+from serve.forecasts.forecast_errors import TooManyRowsError
 from serve.routes.log import record
 from serve.schemas import MOST_ROWS, Batch, BatchRequest, ModelReference, Predictions
 from serve.service import Service, ServiceDep
@@ -102,7 +103,7 @@ async def batch_predict(
         # Of many mistakes in a large body, the values would take most of the time and memory.
         mistakes = error.errors(include_url=False, include_input=False)
         if mistakes[0]["type"] == "too_long":
-            raise batch.too_many(f"more than {MOST_ROWS:,}", service.settings.max_batch) from None
+            raise TooManyRowsError(f"more than {MOST_ROWS:,}", service.settings.max_batch) from None
         raise RequestValidationError(mistakes) from None
     forecaster = service.forecaster
     # Milliseconds of arithmetic that other requests need not wait for.
@@ -134,7 +135,7 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
             horizon=horizon,
             sessions=model.card.sessions,
             level=model.card.interval.level,
-            rows=given.rows,
+            rows=given.table.num_rows,
             revision=revision.name,
             model_md5=model.md5,
             model_version=revision.versions.get(horizon, ""),
@@ -142,9 +143,7 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
             request_id=request.scope.get("request_id") or "",
         )
         answer = await service.bulk.forecast(given, model, meta)
-    service.metrics.predicted(horizon, model.md5, given.rows)
-    if service.live.heard:
-        service.live.publish("batch", asdict(meta))
+    service.metrics.predicted(horizon, model.md5, meta.rows)
     return Response(
         memoryview(answer),
         headers={BATCH_ID: meta.id, "Location": f"/batches/{meta.id}"},
@@ -179,32 +178,25 @@ async def batch_of(
     """An Arrow stream that was answered: what it is, or its rows with their forecasts."""
     path = service.bulk.store.path(identifier)
     try:
-        schema = await asyncio.to_thread(batch_files.schema, path)
+        schema = await asyncio.to_thread(pq.read_schema, path)
         meta = Meta.of(schema.metadata)
         size = path.stat().st_size
     except FileNotFoundError:
         raise ProblemError(
             404, f"no batch {identifier}; a single prediction is at /predictions", "unknown-batch"
         ) from None
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (OSError, pa.ArrowException, ValueError) as error:
         raise ProblemError(503, f"{path.name} cannot be read: {error}", "store-away") from None
     headers = {BATCH_ID: meta.id}
     if form == "parquet":
         return FileResponse(path, media_type=PARQUET, filename=path.name, headers=headers)
     if form == "arrow":
         return StreamingResponse(_rows(path), media_type=ARROW, headers=headers)
-    described = Batch(
-        id=meta.id,
-        created_at=datetime.fromisoformat(meta.created_at),
-        horizon=meta.horizon,
-        sessions=meta.sessions,
-        level=meta.level,
-        rows=meta.rows,
-        columns=schema.names,
-        size=size,
-        model=ModelReference(
-            revision=meta.revision, md5=meta.model_md5, version=meta.model_version or None
-        ),
+    model = ModelReference(
+        revision=meta.revision, md5=meta.model_md5, version=meta.model_version or None
+    )
+    described = Batch.model_validate(
+        {**meta.model_dump(), "columns": schema.names, "size": size, "model": model}
     )
     return Response(described.model_dump_json(), media_type=JSON, headers=headers)
 
@@ -212,7 +204,7 @@ async def batch_of(
 def _rows(path: Path) -> Iterator[bytes]:
     """A batch's file as an Arrow stream, a row group at a time."""
     sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, batch_files.schema(path)) as writer:
+    with pa.ipc.new_stream(sink, pq.read_schema(path)) as writer:
         for rows in batch_files.read(path):
             writer.write_batch(rows)
             yield sink.getvalue()

@@ -14,9 +14,9 @@ from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import chart
 from serve.forecasts.chart import MOST, Span
-from serve.routes.times import Day
 from serve.schemas import ModelReference, Scores
 from serve.service import Service, ServiceDep
+from serve.times import Day
 
 FAILURES = problems.documented(401, 403, 404, 422, 429, 503)
 

@@ -12,11 +12,13 @@ from starlette.types import Scope
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import next_bars
+from serve.forecasts.forecast_errors import ForecastError
 from serve.routes.direct import DirectRoute
+from serve.routes.failures import problem
 from serve.routes.log import record
-from serve.routes.times import Day
 from serve.schemas import BarsRequest, Prediction, Predictions, PredictRequest, SymbolPredictions
 from serve.service import Service, ServiceDep
+from serve.times import Day
 
 SymbolQuery = Annotated[
     str | None, Query(min_length=1, max_length=64, description="By default the first.")
@@ -34,8 +36,8 @@ async def _one(
     forecaster = service.forecaster
     model = forecaster.model(horizon)
     name = forecaster.symbol(symbol)
-    made = await forecaster.soon(model, forecaster.kept(model, name, forecaster.row(name, as_of)))
-    (answer,) = await record(service, [made], scope)
+    forecast = await forecaster.soon(model, forecaster.row(model, name, as_of))
+    (answer,) = await record(service, [forecast], scope)
     return orjson.dumps(answer)
 
 
@@ -114,12 +116,11 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
             f"symbol: {asked.symbol!r} is not the {symbol} of the path; leave it out",
             "two-symbols",
         )
-    row = forecaster.row(symbol, asked.as_of)
-    made = [
-        await forecaster.soon(model, forecaster.kept(model, symbol, row))
+    forecasts = [
+        await forecaster.soon(model, forecaster.row(model, symbol, asked.as_of))
         for model in models.values()
     ]
-    answers = await record(service, made, scope)
+    answers = await record(service, forecasts, scope)
     for answer in answers:
         answer["scores"] = models[answer["horizon"]].scores.get(symbol)
     return orjson.dumps({"symbol": symbol, "predictions": answers})
@@ -129,7 +130,11 @@ def _of_horizon(service: Service, horizon: str) -> list[APIRoute]:
     """The endpoints of one horizon: the first is the busiest of all."""
 
     async def direct(scope: Scope, asked: PredictRequest) -> bytes:
-        return await _one(service, scope, horizon, asked.symbol, asked.as_of)
+        try:
+            return await _one(service, scope, horizon, asked.symbol, asked.as_of)
+        except ForecastError as error:
+            # A direct answer does not pass FastAPI's exception handlers.
+            raise problem(error) from None
 
     async def predict(request: Request, asked: Asked = None) -> Response:
         return _json(await direct(request.scope, asked or PredictRequest()))

@@ -252,9 +252,13 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def write(table: pl.DataFrame, path: Path) -> None:
-    """Leave the whole list as CSV, or no file where there is nothing to list."""
+    """Leave the list as CSV, and its summary as `.txt` beside it; no files if it is empty."""
+    summary_path = path.with_suffix(".txt")
     if table.is_empty():
         path.unlink(missing_ok=True)
+        summary_path.unlink(missing_ok=True)
         return
     with tables.replacing(path) as partial:
         table.write_csv(partial)
+    with tables.replacing(summary_path) as partial:
+        partial.write_text(f"{summary(table)}\n", encoding="utf-8")

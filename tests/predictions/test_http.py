@@ -369,6 +369,6 @@ def test_the_schema_refuses_what_a_database_would(logged: TestClient) -> None:
 
 @pytest.mark.parametrize("given", ["A" * 65, "A" * 5000, "a\tb", "é"])
 def test_a_request_id_that_cannot_be_stored_is_replaced(logged: TestClient, given: str) -> None:
-    answer = logged.post("/predict/short", headers={"X-Request-Id": given.encode()})
+    answer = logged.post("/predict/short", headers=[(b"X-Request-Id", given.encode())])
     assert answer.status_code == 200
     assert listed(logged)[0]["request_id"] == answer.headers["x-request-id"] != given

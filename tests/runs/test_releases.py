@@ -157,7 +157,7 @@ def release(team: Project, s3: S3) -> dict[str, str]:
     assert int(count[1]) - there <= int(count[2]) <= int(count[1])
     assert len([name for name in s3.objects() if "/files/md5/" in name]) >= int(count[1])
     # The hook finds all data there.
-    assert "push: the bucket has all" in block(team, push_release)
+    assert "push: the remote has all" in block(team, push_release)
     block(team, push, hooks=False)
     return state(team, "data", "models")
 

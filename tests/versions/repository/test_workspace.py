@@ -1,4 +1,4 @@
-"""Whether what is at hand is what the lock says, hashed as DVC hashes."""
+"""Whether a file of the working tree is what the lock says, hashed as DVC hashes."""
 
 import shutil
 import subprocess
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from versions.repository import lock
-from versions.repository.at_hand import digest, state
 from versions.repository.lock import Entry
+from versions.repository.workspace import digest, state
 
 
 def test_a_file_and_a_folder(tmp_path: Path) -> None:
