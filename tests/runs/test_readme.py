@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_the_first_command_prints_what_the_readme_shows(project: Project, tmp_pa
     # this machine has them, as after a first run.
     (tmp_path / "config").write_text(f"[cache]\ndir = {project.folder}/.dvc/cache\n", "utf-8")
     clone = Project(tmp_path)
-    surroundings = {"COLUMNS": "110", "DVC_GLOBAL_CONFIG_DIR": str(tmp_path)}
+    surroundings: Any = {"COLUMNS": "110", "DVC_GLOBAL_CONFIG_DIR": str(tmp_path)}
     printed = clone.run("bash", "-euc", command.strip(), **surroundings)
     shown = re.search(r"^```text\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     assert shown is not None
