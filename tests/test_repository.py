@@ -16,6 +16,8 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.messages import facts
+
 TOP_LEVEL = {
     *("dvc.yaml", "params.yaml", "dvc.lock", "data", "models", "metrics"),
     *("stages", "versions", "predictions", "serve"),
@@ -331,7 +333,7 @@ def test_a_python_that_is_too_old_is_refused_in_one_line(repo_root: Path, tmp_pa
     old.chmod(0o755)
     refused = install(repo_root, tmp_path, str(old))
     assert refused.returncode == 1
-    assert refused.stderr == (
+    assert facts(refused.stderr) == facts(
         f"error: {old} is Python 3.9, not 3.11 or newer; "
         "name one that is, for example: make PYTHON=python3.12 run\n"
     )
@@ -342,7 +344,7 @@ def test_a_python_that_is_not_there_is_refused_in_one_line(repo_root: Path, tmp_
     (tmp_path / "lock.txt").write_text("# none\n", encoding="utf-8")
     refused = install(repo_root, tmp_path, "python-of-nobody")
     assert refused.returncode == 1
-    assert refused.stderr == (
+    assert facts(refused.stderr) == facts(
         "error: python-of-nobody is no Python 3.11 or newer; "
         "name one that is, for example: make PYTHON=python3.12 run\n"
     )
