@@ -88,10 +88,11 @@ def test_no_file_speaks_of_a_machine_or_of_work_left_undone(repo_root: Path) -> 
 
 def test_pages_name_files_that_are_there(repo_root: Path) -> None:
     """Links lead somewhere, and modules in backticks have not moved."""
-    missing = []
+    missing, pages = [], 0
     for name, text in texts(repo_root):
         if not name.endswith(".md"):
             continue
+        pages += 1
         folder = (repo_root / name).parent
         links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
         modules = re.findall(
@@ -100,6 +101,20 @@ def test_pages_name_files_that_are_there(repo_root: Path) -> None:
         missing += [f"{name}: {link}" for link in links if not (folder / link).exists()]
         missing += [f"{name}: {path}" for path in modules if not (repo_root / path).exists()]
     assert missing == []
+    assert pages > 20
+
+
+def test_pages_name_commands_of_make_that_are_there(repo_root: Path) -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):(?!=)", makefile(repo_root), re.MULTILINE))
+    named = {
+        (name, target)
+        for name, text in texts(repo_root)
+        if name.endswith(".md")
+        for target in re.findall(r"(?:`|^|&& )make ([a-z0-9-]+)", text, re.MULTILINE)
+    }
+    assert {(name, target) for name, target in named if target not in targets} == set()
+    assert {target for name, target in named if name == "README.md"} >= {"run", "test"}
+    assert len({name for name, _ in named}) > 8
 
 
 def test_text_ends_its_lines_alike(repo_root: Path) -> None:
