@@ -142,7 +142,7 @@ class Narrow(Project):
         return [path for path in folder.glob("??/*") if not path.name.startswith(".")]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
     """Return as soon as a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
