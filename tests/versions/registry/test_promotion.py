@@ -181,7 +181,7 @@ def test_a_promotion_is_refused(work: Project) -> None:
     refused("VERSION is missing; short has v1.1.0, v1.0.0", lambda: promote(""), work)
     refused("horizons: no 'x'", lambda: promote("v1.0.0", horizon="x"), work)
     refused("long has no version yet", lambda: promote("v1.0.0", horizon="long"), work)
-    refused("STAGE=a b: letters", lambda: promote("v1.0.0", "a b"), work)
+    refused("STAGE=a b: the name of a stage has letters", lambda: promote("v1.0.0", "a b"), work)
     promote("v1.0.0")
     refused("short v1.0.0 is in production already", lambda: promote("v1.0.0"), work)
     (folder / "new").touch()
@@ -271,7 +271,7 @@ def test_rolling_back_goes_back_one_version_each_time(work: Project) -> None:
     assert (done.version, done.former, done.tag) == ("v1.1.0", "v1.2.0", "short#production#4")
     assert back(work).version == "v1.0.0"
     refused(
-        "short v1.0.0 is the first in production: there is none to go back to",
+        "short v1.0.0 is the first in production: no version to go back to",
         lambda: back(work),
         work,
     )
