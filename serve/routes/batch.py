@@ -19,7 +19,6 @@ from starlette.requests import ClientDisconnect
 from uuid_utils import uuid7
 
 from serve.edge import problems
-from serve.edge.deadline import Deadline
 from serve.edge.problems import ProblemError
 from serve.forecasts import batch_files, stream
 from serve.forecasts import rows as batch
@@ -119,13 +118,14 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         )
     # An unknown one is refused before its rows are read.
     service.forecaster.model(horizon)
-    deadline: Deadline = request.scope["deadline"]
-    deadline.at = None
+    deadline: asyncio.Timeout = request.scope["deadline"]
+    deadline.reschedule(None)
     async with service.bulk.turn():
-        deadline.extend(service.settings.request_timeout)
+        now = asyncio.get_running_loop().time()
+        deadline.reschedule(now + service.settings.request_timeout)
         body = await _body(request)
         # Rows that have arrived are computed to the end.
-        deadline.at = None
+        deadline.reschedule(None)
         forecaster = service.forecaster
         model, revision = forecaster.model(horizon), forecaster.bundle.revision
         given = await asyncio.to_thread(stream.read, body, model)
