@@ -320,7 +320,8 @@ def test_files_that_go_are_noticed_where_the_system_reports_no_changes(
         assert follower.look()
         follower.start()
         (container / "models/latest.parquet").rename(container / "away")
-        await until(follower, f"models/latest.parquet: no such file or directory; {loading.REMEDY}")
+        problem = f"models/latest.parquet: no such file or directory; {loading.REMEDY}"
+        await asyncio.to_thread(wait_for, lambda: follower.problem == problem, 30)
         assert follower.current is not None
         (container / "away").rename(container / "models/latest.parquet")
         await asyncio.to_thread(wait_for, lambda: follower.problem is None, 30)
