@@ -116,6 +116,11 @@ class Bundle:
             },
         }
 
+    def reference(self, horizon: str) -> dict[str, str | None]:
+        """Which model a forecast of a horizon is made by, in the shape of `ModelReference`."""
+        revision, md5 = self.revision, self.models[horizon].md5
+        return {"revision": revision.name, "md5": md5, "version": revision.versions.get(horizon)}
+
     def target(self, day: int, sessions: int) -> int | None:
         """The session that is `sessions` after a day, both in days since 1970-01-01.
 

@@ -156,9 +156,12 @@ def _params(lock: Lock) -> _Params:
             f"{LOCK_FILE}: has no params of {error.args[0]}; run `dvc repro`"
         ) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BundleError(f"{LOCK_FILE}: params: {where}: {first['msg']}") from None
+        raise BundleError(f"{LOCK_FILE}: params: {_mistake(error)}") from None
+
+
+def _mistake(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 class _Files:
@@ -202,9 +205,7 @@ def _model(name: str, sessions: int, files: _Files) -> Model:
     try:
         card = Card.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BundleError(f"{path}: {where}: {first['msg']}") from None
+        raise BundleError(f"{path}: {_mistake(error)}") from None
     if (card.horizon, card.sessions) != (name, sessions):
         raise BundleError(
             f"{path}: is of {card.horizon} over {card.sessions} sessions, "

@@ -138,13 +138,6 @@ class Store:
                     older.append(path)
         return older
 
-    def prune(self, before: datetime) -> int:
-        """Remove batches that were made before a moment; returns how many."""
-        older = self.older(before)
-        for path in older:
-            path.unlink(missing_ok=True)
-        return len(older)
-
 
 def read(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The rows of a batch, some thousands at a time, each page checked by its CRC."""
