@@ -35,7 +35,7 @@ class Meta(BaseModel):
         created_at: ISO 8601, UTC.
         horizon: of the model.
         sessions: length of the horizon.
-        level: share of outcomes that an interval is to hold.
+        level: share of outcomes that an interval should hold.
         rows: how many.
         revision: the commit that was checked out.
         model_md5: of `model.onnx`.

@@ -31,7 +31,7 @@ class Chart(BaseModel):
     symbol: str
     horizon: str
     sessions: int = Field(description="Length of the horizon.")
-    level: float = Field(description="Share of outcomes that an interval is to hold.")
+    level: float = Field(description="Share of outcomes that an interval should hold.")
     model: ModelReference
     dates: list[date]
     close: Numbers = Field(description="As traded; null for sessions ahead.")
