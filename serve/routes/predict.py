@@ -64,8 +64,8 @@ def add(app: FastAPI, horizons: list[str]) -> None:
 async def predict_from_bars(service: ServiceDep, request: Request, asked: BarsRequest) -> Response:
     """Forecast from the caller's own bars; the features are computed as in training."""
     forecaster = service.forecaster
-    made = await next_bars.forecasts(forecaster, asked)
-    answers = await service.record(made, request.scope)
+    forecasts = await next_bars.forecasts(forecaster, asked)
+    answers = await service.record(forecasts, request.scope)
     return _json(orjson.dumps({"predictions": answers}))
 
 
