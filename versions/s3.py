@@ -46,11 +46,9 @@ class Server(NamedTuple):
 
 
 def start(server: Server, lock: int) -> Server:
-    """Start the server on its port, or on a free one if another program has that.
+    """Start a server with its former key, on its former port if that is free.
 
-    Args:
-        server: the former server, whose key stays.
-        lock: a locked file, which the server keeps locked for as long as it runs.
+    It holds the lock, an open file, for as long as it runs.
 
     Raises:
         VersionError: rclone is missing, or does not listen.

@@ -18,14 +18,12 @@ import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from stages import params
 from stages.common import sections
 from stages.common.errors import ParamsError, StageError, VersionError
 from stages.common.running import Parser, log, run
@@ -106,23 +104,16 @@ def _count(text: str) -> int:
 def main() -> None:
     """Search, then show the best trials."""
     given = _arguments()
-    content = sections.read()
-    params.parse(content).sessions(given.horizon)
-    entries, current = space.load(content)
+    entries, current = space.load(sections.read(), given.horizon)
     if not entries:
         raise ParamsError(["search: is empty; name a key and what to try (docs/experiments.md)"])
     experiments = Experiments(given.horizon, git.commit(), given.seed)
     experiments.check_workspace()
     experiments.logs.mkdir(parents=True, exist_ok=True)
-    # SIGINT, too: polars takes it over, and then a wait for a process does not end by it.
+    # SIGINT, too: polars replaces its handler, and then Ctrl-C does not end a wait for a process.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    refusal = f"another search of {experiments.study} is running; let it end, or stop it"
-    waiting = "search: waiting for the trials that a killed search left running"
-    with (
-        _locked(experiments.logs / "search.lock", refusal=refusal),
-        _locked(experiments.logs / "trial.lock", waiting=waiting) as lock,
-    ):
+    with _alone(experiments) as lock:
         study = Study(experiments.journal, entries, given.seed)
         done = _with_progress(experiments, study, given, lock)
     if not done:
@@ -188,19 +179,16 @@ def _with_progress(
 
 
 @contextmanager
-def _locked(path: Path, refusal: str = "", waiting: str = "") -> Iterator[IO[str]]:
-    """Hold a lock that ends with the last process that has the file open.
-
-    Raises:
-        VersionError: with `refusal`, if that is given and another process holds it.
-    """
-    with path.open("a", encoding="utf-8") as file:
+def _alone(experiments: Experiments) -> Iterator[IO[str]]:
+    """Wait for other searches of the study, and for trials that a killed one left running."""
+    with (experiments.logs / "search.lock").open("a", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if refusal:
-                raise VersionError(refusal) from None
-            log.info(waiting)
+            log.info(
+                "search: waiting for another search of %s, or the trials that it left running",
+                experiments.study,
+            )
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file
 

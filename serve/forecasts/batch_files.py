@@ -35,7 +35,7 @@ class Meta(BaseModel):
         created_at: ISO 8601, UTC.
         horizon: of the model.
         sessions: length of the horizon.
-        level: share of outcomes that an interval is to hold.
+        level: share of outcomes that an interval should hold.
         rows: how many.
         revision: the commit that was checked out.
         model_md5: of `model.onnx`.
@@ -137,13 +137,6 @@ class Store:
                 if UUID(path.stem).int >> 80 < limit:
                     older.append(path)
         return older
-
-    def prune(self, before: datetime) -> int:
-        """Remove batches that were made before a moment; returns how many."""
-        older = self.older(before)
-        for path in older:
-            path.unlink(missing_ok=True)
-        return len(older)
 
 
 def read(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -31,12 +31,12 @@ class Bulk:
 
     Args:
         var: where the server keeps files of its own.
-        patience: seconds that a stream may wait for its turn.
+        wait: seconds that a stream may wait for its turn.
     """
 
-    def __init__(self, var: Path, patience: float) -> None:
+    def __init__(self, var: Path, wait: float) -> None:
         self.store = Store(var)
-        self._patience = patience
+        self._wait = wait
         self._turns = asyncio.Semaphore(TOGETHER)
         self._pool = ThreadPoolExecutor(pa.cpu_count(), thread_name_prefix="bulk")
 
@@ -52,7 +52,7 @@ class Bulk:
             UnavailableError: there was none in time.
         """
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._wait):
                 await self._turns.acquire()
         except TimeoutError:
             raise UnavailableError(
@@ -63,16 +63,13 @@ class Bulk:
         finally:
             self._turns.release()
 
-    async def forecast(self, given: Stream, model: Model, meta: Meta) -> pa.Buffer:
+    def forecast(self, given: Stream, model: Model, meta: Meta) -> pa.Buffer:
         """Answer a stream; returns the answer's stream once the batch is durable.
 
         Raises:
             InvalidInputError: a row is wrong.
             UnavailableError: the batch cannot be stored.
         """
-        return await asyncio.to_thread(self._forecast, given, model, meta)
-
-    def _forecast(self, given: Stream, model: Model, meta: Meta) -> pa.Buffer:
         schema = pa.unify_schemas([given.schema, OUTPUTS])
         passed = [schema.field(name) for name in given.passed]
         answer = pa.schema([*passed, *OUTPUTS], metadata=meta.text())

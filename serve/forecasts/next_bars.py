@@ -69,14 +69,6 @@ def checked(symbol: str, bars: list[Bar]) -> pl.DataFrame:
                 f"bars: {bar.date}: open and close must lie between low and high",
                 "bars-contradict",
             )
-    return pl.DataFrame(
-        {
-            "symbol": [symbol] * len(bars),
-            "date": [bar.date for bar in bars],
-            **{name: [getattr(bar, name) for bar in bars] for name in tables.PRICES},
-            "adj_close": [bar.adj_close or bar.close for bar in bars],
-            "volume": [bar.volume for bar in bars],
-            "filled": [False] * len(bars),
-        },
-        schema=dict(tables.CLEAN_DAILY),
-    )
+    same = {"symbol": symbol, "filled": False}
+    rows = [{**bar.model_dump(), "adj_close": bar.adj_close or bar.close, **same} for bar in bars]
+    return pl.DataFrame(rows, schema=dict(tables.CLEAN_DAILY))

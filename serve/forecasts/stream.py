@@ -212,8 +212,8 @@ def _symbols(block: pa.RecordBatch, model: Model, first: int) -> npt.NDArray[np.
             f"the {model.name} forecast has no model for {symbols[row].as_py()!r}; "
             f"it has {few(model.card.symbols)}",
         )
-    found: npt.NDArray[np.int64] = places.to_numpy().astype(np.int64).reshape(-1, 1)
-    return found
+    indices: npt.NDArray[np.int64] = places.to_numpy().astype(np.int64).reshape(-1, 1)
+    return indices
 
 
 def _not_finite(values: npt.NDArray[np.float32], names: list[str], first: int) -> InvalidInputError:

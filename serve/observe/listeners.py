@@ -27,8 +27,8 @@ from serve.forecasts import batch_files
 from serve.forecasts.prediction import answer
 
 PERIOD = 0.25
-"""Seconds between looks, so that readers have a forecast within a second, on a busy machine too. A
-look takes 1 ms of a thread where nothing is new, and 30 ms at 2,000 forecasts a second."""
+"""Seconds between looks, so that readers have a forecast within a second on a busy machine too.
+A look takes 1 ms of a thread where nothing is new, and 30 ms at 2,000 forecasts a second."""
 
 TOGETHER = 1_000
 """Forecasts of one look; the next look follows at once."""

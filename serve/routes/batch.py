@@ -19,7 +19,6 @@ from starlette.requests import ClientDisconnect
 from uuid_utils import uuid7
 
 from serve.edge import problems
-from serve.edge.deadline import Deadline
 from serve.edge.problems import ProblemError
 from serve.forecasts import batch_files, stream
 from serve.forecasts import rows as batch
@@ -38,11 +37,11 @@ routes = APIRouter(tags=["batches"])
 
 
 def _schema() -> dict[str, Any]:
-    """Of a JSON batch; the endpoint reads its body itself, and FastAPI documents it not."""
+    """The schema of a JSON batch: the endpoint reads its body itself, so FastAPI has none."""
     schema = BatchRequest.model_json_schema()
     rows = schema["properties"]["rows"]
     rows["items"] = schema.pop("$defs")["BatchRow"]
-    # The limit is that of SERVE_MAX_BATCH, and what is above it is too large, not of wrong form.
+    # The limit is SERVE_MAX_BATCH; a batch above it is too large, not of a wrong form.
     del rows["maxItems"]
     return schema
 
@@ -65,11 +64,11 @@ def _binary(media_type: str) -> dict[str, Any]:
     },
     responses={
         200: {
-            "description": "In the form that was sent.",
+            "description": "In the format that was sent.",
             "content": _binary(ARROW),
             "headers": {
                 BATCH_ID: {
-                    "description": "Of an Arrow stream: names it at /batches.",
+                    "description": "The id of an Arrow stream at /batches.",
                     "schema": {"type": "string"},
                 }
             },
@@ -100,15 +99,17 @@ async def batch_predict(
     try:
         asked = BatchRequest.model_validate_json(await _body(request))
     except ValidationError as error:
-        # Of many mistakes in a large body, the values would take most of the time and memory.
+        # Without the values, which take most time and memory where a large body has many mistakes.
         mistakes = error.errors(include_url=False, include_input=False)
         if mistakes[0]["type"] == "too_long":
             raise TooManyRowsError(f"more than {MOST_ROWS:,}", service.settings.max_batch) from None
         raise RequestValidationError(mistakes) from None
     forecaster = service.forecaster
-    # Milliseconds of arithmetic that other requests need not wait for.
-    made = await asyncio.to_thread(batch.forecasts, forecaster, asked, service.settings.max_batch)
-    answers = await record(service, made, request.scope)
+    # Other requests go on during these milliseconds of arithmetic.
+    forecasts = await asyncio.to_thread(
+        batch.forecasts, forecaster, asked, service.settings.max_batch
+    )
+    answers = await record(service, forecasts, request.scope)
     return Response(orjson.dumps({"predictions": answers}), media_type=JSON)
 
 
@@ -117,15 +118,16 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         raise ProblemError(
             422, "no horizon; an Arrow stream goes to /batch-predict?horizon=<name>", "no-horizon"
         )
-    # An unknown one is refused before its rows are read.
+    # An unknown horizon is refused before the rows are read.
     service.forecaster.model(horizon)
-    deadline: Deadline = request.scope["deadline"]
-    deadline.at = None
+    deadline: asyncio.Timeout = request.scope["deadline"]
+    deadline.reschedule(None)
     async with service.bulk.turn():
-        deadline.extend(service.settings.request_timeout)
+        now = asyncio.get_running_loop().time()
+        deadline.reschedule(now + service.settings.request_timeout)
         body = await _body(request)
-        # Rows that have arrived are computed to the end.
-        deadline.at = None
+        # No deadline for rows that have arrived.
+        deadline.reschedule(None)
         forecaster = service.forecaster
         model, revision = forecaster.model(horizon), forecaster.bundle.revision
         given = await asyncio.to_thread(stream.read, body, model)
@@ -142,7 +144,7 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
             client=request.scope.get("client_name") or "",
             request_id=request.scope.get("request_id") or "",
         )
-        answer = await service.bulk.forecast(given, model, meta)
+        answer = await asyncio.to_thread(service.bulk.forecast, given, model, meta)
     service.metrics.predicted(horizon, model.md5, meta.rows)
     return Response(
         memoryview(answer),
@@ -172,10 +174,10 @@ async def batch_of(
     identifier: UUID,
     form: Annotated[
         Literal["json", "parquet", "arrow"],
-        Query(alias="format", description="What it is, its Parquet file, or that as a stream."),
+        Query(alias="format", description="Its description, its Parquet file, or a stream of it."),
     ] = "json",
 ) -> Response:
-    """An Arrow stream that was answered: what it is, or its rows with their forecasts."""
+    """An Arrow stream that was answered: its description, or its rows with their forecasts."""
     path = service.bulk.store.path(identifier)
     try:
         schema = await asyncio.to_thread(pq.read_schema, path)
@@ -202,7 +204,7 @@ async def batch_of(
 
 
 def _rows(path: Path) -> Iterator[bytes]:
-    """A batch's file as an Arrow stream, a row group at a time."""
+    """A batch's file as an Arrow stream, some thousand rows at a time."""
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, pq.read_schema(path)) as writer:
         for rows in batch_files.read(path):

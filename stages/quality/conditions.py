@@ -58,11 +58,11 @@ def _column(name: str, schema: pl.Schema) -> pl.Expr:
     return pl.col(name).fill_nan(None) if schema[name].is_float() else pl.col(name)
 
 
-def _kind(dtype: pl.DataType) -> str:
-    """What a column can be compared with; empty where that depends on pandas."""
+def _bound_types(dtype: pl.DataType) -> set[type]:
+    """The types of values that a column is compared with alike in polars and in pandas."""
     if dtype == pl.Date:
-        return "date"
-    return "number" if dtype.is_float() or dtype.is_signed_integer() else ""
+        return {date}
+    return {int, float} if dtype.is_float() or dtype.is_signed_integer() else set()
 
 
 def _not_null(kwargs: _Kwargs, schema: pl.Schema) -> pl.Expr:
@@ -72,21 +72,18 @@ def _not_null(kwargs: _Kwargs, schema: pl.Schema) -> pl.Expr:
 def _between(kwargs: _Kwargs, schema: pl.Schema) -> pl.Expr | None:
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
     bounds = [bound for bound in (low, high) if bound is not None]
-    types = {"date": {date}, "number": {int, float}}.get(_kind(schema[kwargs["column"]]), set())
-    # A bool is no bound, though it is an int to Python.
-    if not bounds or not {*map(type, bounds)} <= types or bounds[0] > bounds[-1]:
+    types, dtype = {*map(type, bounds)}, schema[kwargs["column"]]
+    if not bounds or not types <= _bound_types(dtype) or bounds[0] > bounds[-1]:
         return None
-    column, outside = _column(kwargs["column"], schema), pl.lit(value=False)
     # Without a type of its own, a bound would be rounded to the float32 of its column.
-    real = schema[kwargs["column"]].is_float() or float in map(type, bounds)
-    low, high = (
-        value if value is None else pl.lit(value, pl.Float64 if real else None)
-        for value in (low, high)
-    )
+    literal = pl.Float64 if dtype.is_float() or float in types else None
+    column, outside = _column(kwargs["column"], schema), pl.lit(value=False)
     if low is not None:
-        outside |= column <= low if kwargs.get("strict_min") else column < low
+        bound = pl.lit(low, literal)
+        outside |= column <= bound if kwargs.get("strict_min") else column < bound
     if high is not None:
-        outside |= column >= high if kwargs.get("strict_max") else column > high
+        bound = pl.lit(high, literal)
+        outside |= column >= bound if kwargs.get("strict_max") else column > bound
     return outside
 
 
@@ -99,8 +96,8 @@ def _in_set(kwargs: _Kwargs, schema: pl.Schema) -> pl.Expr | None:
 
 def _greater(kwargs: _Kwargs, schema: pl.Schema) -> pl.Expr | None:
     names = kwargs["column_A"], kwargs["column_B"]
-    (kind, other), ignored = (_kind(schema[name]) for name in names), kwargs.get("ignore_row_if")
-    if ignored != "either_value_is_missing" or not kind or kind != other:
+    types, others = (_bound_types(schema[name]) for name in names)
+    if kwargs.get("ignore_row_if") != "either_value_is_missing" or not types or types != others:
         return None
     a, b = (_column(name, schema) for name in names)
     return a < b if kwargs.get("or_equal") else a <= b

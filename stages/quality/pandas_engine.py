@@ -49,10 +49,11 @@ class PandasEngine:
             )
             for index, outcome in enumerate(outcomes)
         ]
-        for result in Validator(engine, data_context=self._context).graph_validate(
+        results: list[Any] = Validator(engine, data_context=self._context).graph_validate(
             configurations,
             {"result_format": {"result_format": result_format, "exclude_unexpected_values": True}},
-        ):
+        )
+        for result in results:
             yield outcomes[result.expectation_config.meta["outcome"]], result
 
 

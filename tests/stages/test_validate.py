@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import dataset, validate
+from stages import dataset, params, validate
 from stages.common import tables
 from stages.common.errors import InputError, ParamsError, QualityError
 from stages.common.paths import (
@@ -29,14 +29,14 @@ from stages.common.paths import (
     METRICS,
     RAW,
 )
-from stages.common.sections import load
 from stages.indicators.feature_table import features
+from stages.params import Params
 from stages.quality import helper_columns
 from stages.quality.checking import Check
 from stages.quality.helper_columns import BARS, FINITE, HOLD_OUT, IN_ORDER, KNOWN
 from stages.quality.score import Checked, Outcome, Rule, enforce
 from stages.quality.suites import Meaning, Suites
-from stages.validate import Part, Settings
+from stages.validate import Part
 from tests.panels import examples, write_params
 
 AS_OF = date(2012, 12, 31)
@@ -104,7 +104,7 @@ def write_raw(daily: pl.DataFrame, kind: str) -> None:
         tables.write(rows.select(list(contract)), RAW / kind / f"{symbol}.parquet")
 
 
-def write_features(settings: Settings) -> None:
+def write_features(settings: Params) -> None:
     market = tables.read(CLEAN_MARKET)
     by_name = {name: market.filter(pl.col("symbol") == name) for name in settings.data.market}
     made = features(tables.read(CLEAN_DAILY), by_name, tables.read(CLEAN_HOURLY), settings.features)
@@ -130,7 +130,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Path:
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes((repo_root / name).read_bytes())
         copytree(repo_root / "great_expectations/expectations", "great_expectations/expectations")
-        settings = load(Settings)
+        settings = params.load()
         daily = pl.concat(map(bars, SYMBOLS))
         market = pl.concat(map(bars, sorted(settings.data.market)))
         tables.write(daily, CLEAN_DAILY)
@@ -166,8 +166,8 @@ def suites(pristine: Path) -> Suites:
 
 
 @pytest.fixture(scope="module")
-def asked(pristine: Path) -> Settings:
-    return load(Settings, pristine / "params.yaml")
+def asked(pristine: Path) -> Params:
+    return params.load(pristine / "params.yaml")
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ def test_a_symbol_with_20_rows_stops(run: Callable[[str], None]) -> None:
     tiny = bars("TINY").tail(20)
     write_raw(tiny, "daily")
     tables.write(pl.concat([tables.read(CLEAN_DAILY), tiny]), CLEAN_DAILY)
-    write_features(load(Settings))
+    write_features(params.load())
     with pytest.raises(QualityError) as caught:
         run("tables")
     assert str(caught.value) == (
@@ -368,12 +368,12 @@ def test_low_quality_stops_though_nothing_is_critical(
 
 
 @pytest.mark.usefixtures("project")
-def test_a_leak_from_the_hold_out_stops(suites: Suites, asked: Settings) -> None:
+def test_a_leak_from_the_hold_out_stops(suites: Suites, asked: Params) -> None:
     start = tables.read(DATASETS / "long" / "test.parquet")["date"].min()
     train = DATASETS / "long" / "train.parquet"
     change(train, target_date=pl.when(at(2)).then(pl.lit(start)).otherwise("target_date"))
     rows = tables.read(train)
-    assert stop(validate.dataset_parts("long", asked)[0], suites) == (
+    assert stop(validate.dataset_parts("long", asked.selected_features)[0], suites) == (
         "validation failed: datasets/long/train: first date of the hold-out > target_date fails "
         f"in 1 of {rows.height:,} rows (critical: AAA 1 row from {rows['date'][2]}); look at docs"
     )
@@ -381,10 +381,12 @@ def test_a_leak_from_the_hold_out_stops(suites: Suites, asked: Settings) -> None
 
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("half", ["train", "test"])
-def test_an_empty_half_stops(suites: Suites, asked: Settings, half: str) -> None:
+def test_an_empty_half_stops(suites: Suites, asked: Params, half: str) -> None:
     path = DATASETS / "short" / f"{half}.parquet"
     tables.write(tables.read(path).head(0), path)
-    (part,) = (p for p in validate.dataset_parts("short", asked) if p.name.endswith(half))
+    (part,) = (
+        p for p in validate.dataset_parts("short", asked.selected_features) if p.name.endswith(half)
+    )
     assert stop(part, suites) == (
         f"validation failed: datasets/short/{half}: rows >= 1 fails (critical: found 0); shorten "
         "the horizon or bring more history; look at docs"
@@ -392,12 +394,12 @@ def test_an_empty_half_stops(suites: Suites, asked: Settings, half: str) -> None
 
 
 @pytest.mark.usefixtures("project")
-def test_a_truncated_table_is_named(asked: Settings) -> None:
+def test_a_truncated_table_is_named(asked: Params) -> None:
     FEATURES_DAILY.write_bytes(FEATURES_DAILY.read_bytes()[:-100])
     with pytest.raises(
         InputError, match=r"^data/features/daily.parquet: cannot be read as Parquet"
     ):
-        list(validate.slices(validate.feature_parts(asked)[0]))
+        list(validate.slices(validate.feature_parts(asked.feature_names)[0]))
 
 
 @pytest.mark.parametrize(
@@ -431,21 +433,21 @@ def test_hourly_and_market_tables_may_be_missing() -> None:
 
 def test_a_new_window_is_asked_for_without_a_change_of_suite(project: Path, suites: Suites) -> None:
     write_params(project, features=FEATURES | {"rsi": [14, 21]})
-    settings = load(Settings)
-    checked = check(validate.feature_parts(settings)[0], suites, clean_rows=3 * COUNT)
+    settings = params.load()
+    checked = check(validate.feature_parts(settings.feature_names)[0], suites, clean_rows=3 * COUNT)
     failed = {str(outcome.rule): outcome for outcome in checked.outcomes if not outcome.met}
     assert failed["the set of columns"].broken == "rsi_21 missing"
     assert failed["0 <= rsi_21 <= 100"].broken == "cannot be checked without rsi_21"
     assert "0 <= rsi_14 <= 100" not in failed
     write_features(settings)
-    checked = check(validate.feature_parts(settings)[0], suites, clean_rows=3 * COUNT)
+    checked = check(validate.feature_parts(settings.feature_names)[0], suites, clean_rows=3 * COUNT)
     assert all(outcome.met for outcome in checked.outcomes)
 
 
 @pytest.mark.usefixtures("project")
 def test_a_column_that_no_params_ask_for_stops(suites: Suites) -> None:
     change(FEATURES_DAILY, sma_999=pl.lit(1.0, pl.Float32))
-    (part,) = validate.feature_parts(load(Settings))
+    (part,) = validate.feature_parts(params.load().feature_names)
     checked = check(part, suites, clean_rows=3 * COUNT)
     assert [outcome.clause(part.name) for outcome in checked.outcomes if not outcome.met] == [
         "features/daily: the set of columns fails (critical: sma_999 not asked for)"
@@ -453,7 +455,7 @@ def test_a_column_that_no_params_ask_for_stops(suites: Suites) -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_every_committed_expectation_speaks_of_some_table(asked: Settings) -> None:
+def test_every_committed_expectation_speaks_of_some_table(asked: Params) -> None:
     parts = every_part(asked)
     for suite in ("raw", "clean", "features", "datasets"):
         file = Path("great_expectations/expectations") / f"{suite}.json"
@@ -501,12 +503,16 @@ def test_a_missing_context_is_not_made_anew(project: Path) -> None:
 # Every rule can fail: one cell is made wrong for each, and only that rule is asked
 
 
-def every_part(settings: Settings) -> list[Part]:
+def every_part(settings: Params) -> list[Part]:
     return [
         *validate.raw_parts(),
         *validate.clean_parts(),
-        *validate.feature_parts(settings),
-        *(part for name in settings.horizons for part in validate.dataset_parts(name, settings)),
+        *validate.feature_parts(settings.feature_names),
+        *(
+            part
+            for name in settings.horizons
+            for part in validate.dataset_parts(name, settings.selected_features)
+        ),
     ]
 
 
@@ -596,7 +602,7 @@ PARTS = [
 
 @pytest.mark.parametrize("name", PARTS)
 def test_every_rule_fails_for_one_wrong_cell(
-    name: str, pristine: Path, suites: Suites, asked: Settings, monkeypatch: pytest.MonkeyPatch
+    name: str, pristine: Path, suites: Suites, asked: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(pristine)
 

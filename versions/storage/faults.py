@@ -85,7 +85,7 @@ def explain(remote: Remote, error: BaseException) -> str:
         " look at AWS_DEFAULT_REGION",
         "RequestTimeTooSkewed": "has another time than this machine: set the clock",
         "SSLError": f"does not speak TLS: look at https or http in {endpoint}, and at ssl_verify",
-        gone: f"does not answer: {start}look at {endpoint}, the network, HTTP(S)_PROXY",
+        gone: f"does not answer: {start}look at {endpoint}, at the network and at HTTP(S)_PROXY",
     }
     names = _names(error)
     line = next((line for codes, line in lines.items() if names & set(codes.split())), None)

@@ -46,8 +46,7 @@ class Study:
 
     def __init__(self, journal: Path, entries: space.Space, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._space, self._seed = entries, seed
-        self._distributions = space.distributions(entries)
+        self._space, self._seed = dict(entries), seed
         journal.parent.mkdir(parents=True, exist_ok=True)
         try:
             storage = JournalStorage(JournalFileBackend(str(journal)))
@@ -83,11 +82,11 @@ class Study:
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP, multivariate=True)
         scratch = optuna.create_study(direction="maximize", sampler=sampler)
         scratch.add_trials(self._study.trials)
-        drawn = scratch.ask(self._distributions).params
+        drawn = scratch.ask(self._space).params
         # `ask` of the study itself would write a line for each param: a process that is killed
         # between them leaves a trial without some.
         self._study.add_trial(
-            create_trial(state=TrialState.RUNNING, params=drawn, distributions=self._distributions)
+            create_trial(state=TrialState.RUNNING, params=drawn, distributions=self._space)
         )
         return self._study.trials[number]
 

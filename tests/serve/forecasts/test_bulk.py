@@ -47,7 +47,7 @@ def answer(var: Path, body: bytes, model: Model) -> tuple[Meta, pa.Table]:
     try:
         given = stream.read(body, model)
         meta = described(model, given.table.num_rows)
-        found = asyncio.run(bulk.forecast(given, model, meta))
+        found = bulk.forecast(given, model, meta)
     finally:
         bulk.stop()
     return meta, pa.ipc.open_stream(found).read_all()
@@ -143,15 +143,14 @@ def test_what_was_left_unfinished_is_removed_in_time(tmp_path: Path) -> None:
     assert list(batches.folder.iterdir()) == [new]
 
 
-def test_old_batches_can_be_pruned(bundle: Bundle, tmp_path: Path) -> None:
+def test_old_batches_are_found_by_their_ids(bundle: Bundle, tmp_path: Path) -> None:
     model = bundle.models["long"]
     meta, _ = answer(tmp_path, written(table(model, 10)), model)
-    # What somebody else has put there is none of ours.
+    # A file whose name is not an id is not a batch.
     (tmp_path / "batches" / "notes.parquet").touch()
-    assert Store(tmp_path).prune(datetime(2024, 1, 1, tzinfo=UTC)) == 0
-    assert Store(tmp_path).path(meta.id).exists()
-    assert Store(tmp_path).prune(datetime(2100, 1, 1, tzinfo=UTC)) == 1
-    assert not Store(tmp_path).path(meta.id).exists()
+    store = Store(tmp_path)
+    assert store.older(datetime(2024, 1, 1, tzinfo=UTC)) == []
+    assert store.older(datetime(2100, 1, 1, tzinfo=UTC)) == [store.path(meta.id)]
 
 
 def test_a_third_stream_waits_its_turn(tmp_path: Path) -> None:
@@ -205,7 +204,8 @@ async def forecast(rows):
     seen = [before]
     text = dict.fromkeys(Meta.model_fields, "") | dict(sessions="63", level="0.9", rows=str(rows))
     meta = Meta.model_validate_strings(text | dict(id=str(uuid7())))
-    task = asyncio.create_task(bulk.forecast(stream.read(body, model), model, meta))
+    given = stream.read(body, model)
+    task = asyncio.create_task(asyncio.to_thread(bulk.forecast, given, model, meta))
     while not task.done():
         seen.append(resident())
         await asyncio.sleep(0.005)

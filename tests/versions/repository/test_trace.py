@@ -90,9 +90,9 @@ def test_an_input_names_its_readers() -> None:
 def test_what_no_stage_knows() -> None:
     with pytest.raises(VersionError) as caught:
         trace(LOCK, "models/shorter")
-    assert str(caught.value) == (
-        "dvc.lock: no stage makes or reads models/shorter; did you mean models/short?"
-    )
+    message = str(caught.value)
+    assert message.startswith("dvc.lock: no stage makes or reads models/shorter")
+    assert "did you mean models/short?" in message
     with pytest.raises(VersionError, match=r"^the lock: no stage .* xyz; there are models/short, "):
         trace(LOCK, "xyz", "the lock")
 

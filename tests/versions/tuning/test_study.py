@@ -17,10 +17,10 @@ from versions.tuning import space
 from versions.tuning.study import Study, best, search
 from versions.tuning.trial import Trial
 
-SPACE: dict[str, space.Entry] = {
-    "features.sma": space.Choices(choices=[[5, 20], [7, 21], []]),
-    "models.ridge.alpha": space.Numbers(low=0.01, high=100.0, log=True),
-    "models.xgboost.max_depth": space.Integers(low=2, high=6),
+SPACE: space.Space = {
+    "features.sma": space.choices(choices=[[5, 20], [7, 21], []]),
+    "models.ridge.alpha": space.numbers(low=0.01, high=100.0, log=True),
+    "models.xgboost.max_depth": space.integers(low=2, high=6),
 }
 
 
@@ -128,10 +128,10 @@ def test_it_learns_from_its_trials(tmp_path: Path) -> None:
 
 
 def test_values_are_short_numbers_within_their_range(tmp_path: Path) -> None:
-    entries: dict[str, space.Entry] = {
-        "a": space.Numbers(low=1 / 3, high=2 / 3),
-        "b": space.Integers(low=1, high=1000, log=True),
-        "c": space.Numbers(low=0.0, high=1.0, step=0.25),
+    entries: space.Space = {
+        "a": space.numbers(low=1 / 3, high=2 / 3),
+        "b": space.integers(low=1, high=1000, log=True),
+        "c": space.numbers(low=0.0, high=1.0, step=0.25),
     }
     done = search(
         study(tmp_path, entries),
@@ -149,7 +149,7 @@ def test_values_are_short_numbers_within_their_range(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_what_was_tried_is_not_run_again(tmp_path: Path, jobs: int) -> None:
-    entries: dict[str, space.Entry] = {"n": space.Choices(choices=[1, 2, 3])}
+    entries: space.Space = {"n": space.choices(choices=[1, 2, 3])}
     ran: list[Any] = []
     said: list[str] = []
 
@@ -218,7 +218,7 @@ from pathlib import Path
 from versions.tuning import space
 from versions.tuning.study import Study
 
-study = Study(Path(sys.argv[1]), {"a": space.Numbers(low=0.0, high=1.0)}, 0)
+study = Study(Path(sys.argv[1]), {"a": space.numbers(low=0.0, high=1.0)}, 0)
 for number in range(3):
     (trial,) = study.next(3)
     assert trial.number == number
@@ -229,7 +229,7 @@ for number in range(3):
 
 
 def test_a_killed_process_leaves_its_trial_to_be_run_again(tmp_path: Path) -> None:
-    entries: dict[str, space.Entry] = {"a": space.Numbers(low=0.0, high=1.0)}
+    entries: space.Space = {"a": space.numbers(low=0.0, high=1.0)}
     path = tmp_path / "study.journal"
     done = subprocess.run(
         [sys.executable, "-c", KILLED_WHILE_IT_BEGINS, str(path)],
