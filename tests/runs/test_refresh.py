@@ -36,7 +36,7 @@ def content(project: Project) -> dict[str, bytes]:
 
 
 def another_volume(file: Path) -> None:
-    """Make one bar held another one than the source has."""
+    """Make one bar differ from that of the source."""
     bars = tables.read(file)
     other = pl.when(pl.col("date") == date(2003, 5, 6)).then(1.0).otherwise("volume")
     tables.write(bars.with_columns(other.alias("volume")), file)
@@ -69,7 +69,8 @@ def test_a_refresh_from_the_first_try_to_the_commit(quick: Project) -> None:
     assert content(project) == before
     project.set("as_of: '2012-12-31'", "as_of: '1999-01-04'")
 
-    # Mended by another date; the bars held are not those of the source.
+    # Mended by another date; the former bars are not those of the source.
+    project.dvc("checkout", "data/raw")
     another_volume(project.folder / "data" / "raw" / "daily" / "AAPL.parquet")
     project.dvc("commit", "--quiet", "--force", "ingest")
     printed = type_in(project, REFRESH)
