@@ -1,6 +1,6 @@
 """Predictions of the log, with their labels."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -91,3 +91,23 @@ def one(connection: Connection, identifier: str) -> RowMapping:
     if row is None:
         raise UnknownPredictionError(f"no prediction {identifier}")
     return row
+
+
+def since(
+    connection: Connection, first: str, known: Collection[str], limit: int
+) -> list[dict[str, Any]]:
+    """Predictions from an id on, oldest first, without their inputs.
+
+    Args:
+        first: the least id.
+        known: ids that are left out.
+        limit: most predictions.
+    """
+    identifier = prediction_logs.c.id
+    every = select(identifier).where(identifier >= first).order_by(identifier)
+    new = [found for found in connection.scalars(every) if found not in known][:limit]
+    if not new:
+        return []
+    columns = (column for column in prediction_logs.columns if column.name != "inputs")
+    query = select(*columns).where(identifier.in_(new)).order_by(identifier)
+    return [dict(row) for row in connection.execute(query).mappings()]

@@ -19,8 +19,8 @@ from predictions.schema import Row, moment, written
 from serve.checkout.bundle import Bundle
 from serve.checkout.follow import Follower
 from serve.edge.keyring import Keyring, KeysError
-from serve.edge.problems import ProblemError
 from serve.forecasts.bulk import Bulk
+from serve.forecasts.forecast_errors import UnavailableError
 from serve.forecasts.forecaster import Forecaster
 from serve.forecasts.prediction import Forecast, answer
 from serve.observe.listeners import Live
@@ -64,7 +64,7 @@ class Service:
         self._log_problem = migrate.ensure_at_start(self.engine)
         self.keyring = Keyring(settings.keys, settings.keys_file)
         self.metrics = _metrics(settings, self)
-        self.live = Live(settings.working_folder)
+        self._forecaster: Forecaster | None = None
         self.follower = Follower(settings.root, settings.revision, self._swapped)
         self.writer = GroupCommit(
             Database(self.engine),
@@ -76,11 +76,11 @@ class Service:
         reading = connect(settings.log_url, settings.log_timeout, read_only=True)
         self.reads = Access(reading, CONNECTIONS, settings.log_timeout)
         self.bulk = Bulk(settings.working_folder, settings.request_timeout)
+        self.live = Live(self.reads, self.bulk.store.folder, settings.log_timeout)
         self.started_at = datetime.now(UTC)
 
     async def start(self) -> None:
         """Load what is checked out, open the log, begin to follow."""
-        self.live.start()
         self.follower.look()
         self.follower.start()
         self.writer.start(self._log_problem)
@@ -93,7 +93,6 @@ class Service:
         await self.follower.stop()
         await self.writer.stop()
         self.bulk.stop()
-        self.live.stop()
         self.writes.close()
         self.reads.close()
 
@@ -102,17 +101,13 @@ class Service:
         """The forecasts of the revision that answers.
 
         Raises:
-            ProblemError: 503, none could be loaded yet.
+            UnavailableError: none could be loaded yet.
         """
-        current = self.follower.current
-        if current is None:
-            raise ProblemError(
-                503,
-                f"no revision could be loaded: {self.follower.problem}",
-                "no-revision",
-                RETRY_AFTER,
+        if self._forecaster is None:
+            raise UnavailableError(
+                f"no revision could be loaded: {self.follower.problem}", "no-revision"
             )
-        return current
+        return self._forecaster
 
     async def record(self, forecasts: Sequence[Forecast], scope: Scope) -> list[dict[str, Any]]:
         """Log forecasts; returns them as answers once they are durable.
@@ -136,8 +131,6 @@ class Service:
         await self.writer.append(rows)
         for forecast in forecasts:
             self.metrics.predicted(forecast["horizon"], forecast["model_md5"])
-        if self.live.heard:
-            self.live.publish("prediction", *answers)
         return answers
 
     async def _watch(self) -> None:
@@ -151,8 +144,9 @@ class Service:
             await asyncio.sleep(TICK)
 
     def _swapped(self, bundle: Bundle) -> None:
+        self._forecaster = Forecaster(bundle)
         # Every worker follows the same checkout, and tells its own readers.
-        self.live.tell_own("revision", bundle.described())
+        self.live.tell("revision", bundle.described())
 
 
 def _metrics(settings: Settings, service: Service) -> "Metrics":
@@ -160,11 +154,7 @@ def _metrics(settings: Settings, service: Service) -> "Metrics":
     share_metrics(settings.working_folder)
     from serve.observe.prometheus import Metrics
 
-    def bundle() -> Bundle | None:
-        current = service.follower.current
-        return None if current is None else current.bundle
-
-    return Metrics(bundle)
+    return Metrics(lambda: service.follower.current)
 
 
 async def service_of(request: Request) -> Service:

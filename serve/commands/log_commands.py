@@ -130,8 +130,10 @@ def prune(settings: Settings, arguments: argparse.Namespace) -> None:
         predictions, labels = retention.count(log, before)
         if not dry:
             predictions = retention.prune(log, before)
-    batches = len(store.older(before)) if dry else store.prune(before)
+    batches = store.older(before)
+    for path in () if dry else batches:
+        path.unlink(missing_ok=True)
     sys.stdout.write(
         f"{'would remove' if dry else 'removed'} {predictions:,} predictions ({labels:,} with a "
-        f"label) and {batches:,} batches, made before {before.isoformat(timespec='seconds')}\n"
+        f"label) and {len(batches):,} batches, made before {before.isoformat(timespec='seconds')}\n"
     )

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from sqlalchemy import select
 
 from predictions.engine import opened
@@ -17,7 +18,8 @@ from serve.forecasts import batch_files, stream
 from serve.forecasts.batch_files import Meta, Store
 from serve.settings import Settings
 from stages.common.errors import StageError
-from stages.forecast.session import FORECAST_OUTPUTS
+from stages.common.text import first_line
+from stages.forecast.contract import FORECAST_OUTPUTS
 
 COLUMNS = {
     "return": "predicted_return",
@@ -70,14 +72,14 @@ class Logged:
         if self.path is None:
             yield self._row(features, symbols)
             return
-        names = batch_files.schema(self.path).names
+        names = pq.read_schema(self.path).names
         passed = [name for name in stream.PASSED if name in names]
         wanted = [*passed, *features, stream.SCALE, *FORECAST_OUTPUTS]
         _check(features, [name for name in names if name not in {*passed, *wanted[-5:]}])
         try:
-            yield from stream.blocks(batch_files.read(self.path, wanted))
+            yield from batch_files.read(self.path, wanted)
         except (OSError, pa.ArrowException) as error:
-            raise ReplayError(f"{self.path}: cannot be read ({_first_line(error)})") from None
+            raise ReplayError(f"{self.path}: cannot be read ({first_line(error)})") from None
 
     def _row(self, features: list[str], symbols: list[str]) -> pa.RecordBatch:
         given = json.loads(self.row["inputs"])
@@ -112,9 +114,9 @@ def find(settings: Settings, identifier: str) -> Logged:
 
 def _batch(path: Path) -> Logged:
     try:
-        meta = Meta.of(batch_files.schema(path).metadata)
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise ReplayError(f"{path}: cannot be read as a batch ({_first_line(error)})") from None
+        meta = Meta.of(pq.read_schema(path).metadata)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise ReplayError(f"{path}: cannot be read as a batch ({first_line(error)})") from None
     return Logged(
         id=meta.id,
         kind="batch",
@@ -160,8 +162,3 @@ def _check(features: list[str], logged: list[str]) -> None:
 
 def _float32(value: float) -> pa.Array:
     return pa.array([np.float32(value)], pa.float32())
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

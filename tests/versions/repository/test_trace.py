@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stages.common.errors import VersionError
 from versions.repository import lock
 from versions.repository.lock import Entry, Lock, Stage
-from versions.repository.trace import Raw, leaves, trace
+from versions.repository.trace import Raw, trace
 
 
 def entry(path: str) -> Entry:
@@ -90,9 +90,9 @@ def test_an_input_names_its_readers() -> None:
 def test_what_no_stage_knows() -> None:
     with pytest.raises(VersionError) as caught:
         trace(LOCK, "models/shorter")
-    assert str(caught.value) == (
-        "dvc.lock: no stage makes or reads models/shorter; did you mean models/short?"
-    )
+    message = str(caught.value)
+    assert message.startswith("dvc.lock: no stage makes or reads models/shorter")
+    assert "did you mean models/short?" in message
     with pytest.raises(VersionError, match=r"^the lock: no stage .* xyz; there are models/short, "):
         trace(LOCK, "xyz", "the lock")
 
@@ -141,15 +141,10 @@ def test_the_model_of_a_horizon_has_nothing_of_the_other(repo_root: Path) -> Non
     assert train.params["train.folds"] == 5
 
 
-def test_leaves_of_params() -> None:
-    nested = {"a.b": {"c": 1, "d": {"e": [1, {"f": 2}]}}, "g": {}, "h": None}
-    assert leaves(nested) == {"a.b.c": 1, "a.b.d.e": [1, {"f": 2}], "g": {}, "h": None}
-
-
 def test_a_server_can_afford_it(repo_root: Path) -> None:
     script = (
         "import sys\n"
-        "from versions.repository import at_hand, trace as lineage, commits as search\n"
+        "from versions.repository import workspace, trace as lineage, commits as search\n"
         "print(*{'dvc', 'pandas', 'polars', 'pydantic'} & set(sys.modules))"
     )
     done = subprocess.run(

@@ -20,13 +20,13 @@ def content(search: object, **changes: object) -> dict[str, Any]:
     return {**whole, "search": search}
 
 
-def read(search: object, **changes: object) -> dict[str, space.Entry]:
-    return params.search_space(content(search, **changes))
+def read(search: object, **changes: object) -> space.Space:
+    return space.load(content(search, **changes), "short")[0]
 
 
 def refusal(search: object) -> str:
     with pytest.raises(ParamsError) as error:
-        params.search_space(content(search))
+        space.load(content(search), "short")[0]
     message = str(error.value)
     assert "\n" not in message
     return message
@@ -36,7 +36,12 @@ def refusal(search: object) -> str:
 def test_there_need_be_no_space(nothing: object) -> None:
     assert read(nothing) == {}
     without = {key: value for key, value in CONTENT.items() if key != "search"}
-    assert params.search_space(without) == {}
+    assert space.load(without, "short")[0] == {}
+
+
+def test_a_horizon_that_params_yaml_lacks_is_refused() -> None:
+    with pytest.raises(ParamsError, match=r"horizons: no 'shrot'.*short"):
+        space.load(CONTENT, "shrot")
 
 
 def test_a_model_that_is_taken_out_stops_the_search_alone() -> None:
@@ -46,7 +51,7 @@ def test_a_model_that_is_taken_out_stops_the_search_alone() -> None:
     with pytest.raises(
         ParamsError, match=r"^search\.models\.xgboost\.max_depth: params\.yaml has no"
     ):
-        params.search_space(whole)
+        space.load(whole, "short")[0]
 
 
 def test_integers_stay_integers_and_numbers_numbers() -> None:
@@ -58,21 +63,21 @@ def test_integers_stay_integers_and_numbers_numbers() -> None:
             "evaluate.shrinkage": {"low": 0, "high": 1, "step": 0.25},
         }
     )
-    assert found["models.xgboost.max_depth"] == space.Integers(low=2, high=6)
-    assert found["models.ridge.alpha"] == space.Numbers(low=1.0, high=100.0, log=True)
-    assert found["horizons.long"] == space.Integers(low=21, high=63, step=21)
-    assert found["evaluate.shrinkage"] == space.Numbers(low=0.0, high=1.0, step=0.25)
+    assert found["models.xgboost.max_depth"] == space.integers(low=2, high=6)
+    assert found["models.ridge.alpha"] == space.numbers(low=1.0, high=100.0, log=True)
+    assert found["horizons.long"] == space.integers(low=21, high=63, step=21)
+    assert found["evaluate.shrinkage"] == space.numbers(low=0.0, high=1.0, step=0.25)
 
 
 def test_a_number_that_pyyaml_reads_as_text_is_a_number() -> None:
     found = read({"models.ridge.alpha": {"low": "1e-06", "high": 1}}, alpha="1e-06")
-    assert found["models.ridge.alpha"] == space.Numbers(low=1e-6, high=1.0)
+    assert found["models.ridge.alpha"] == space.numbers(low=1e-6, high=1.0)
 
 
 def test_an_integer_that_stands_for_a_number_is_a_number() -> None:
     # As `-S models.ridge.alpha=10` writes it.
     found = read({"models.ridge.alpha": {"low": 0.1, "high": 1}}, alpha=10)
-    assert found["models.ridge.alpha"] == space.Numbers(low=0.1, high=1.0)
+    assert found["models.ridge.alpha"] == space.numbers(low=0.1, high=1.0)
 
 
 def test_a_param_that_is_wrong_itself_is_the_only_mistake() -> None:
@@ -89,74 +94,46 @@ def test_choices_are_values_of_any_kind() -> None:
             "features.market_same_session": {"choices": [True, False]},
         }
     )
-    assert found["features.sma"] == space.Choices(choices=[[5, 20], []])
-    assert found["features.market_same_session"] == space.Choices(choices=[True, False])
+    assert found["features.sma"] == space.choices(choices=[[5, 20], []])
+    assert found["features.market_same_session"] == space.choices(choices=[True, False])
+
+
+ALPHA = "models.ridge.alpha"
 
 
 @pytest.mark.parametrize(
-    ("search", "message"),
+    ("search", "key", "fact"),
     [
-        (
-            {"models.ridge.alhpa": {"low": 1, "high": 2}},
-            "search.models.ridge.alhpa: params.yaml has no such key "
-            "(did you mean models.ridge.alpha?)",
-        ),
-        (
-            {"zzz": {"low": 1, "high": 2}},
-            "search.zzz: params.yaml has no such key (name keys like models.ridge.alpha)",
-        ),
-        (
-            {"models.ridge": {"choices": [1, 2]}},
-            "search.models.ridge: is a whole section; name the keys in it",
-        ),
-        (
-            {"features.sma": {"low": 1, "high": 2}},
-            "search.features.sma: is [7, 21], no number; give `choices` instead of a range",
-        ),
+        ({"models.ridge.alhpa": {"low": 1}}, "models.ridge.alhpa", f"did you mean {ALPHA}?"),
+        ({"zzz": {"low": 1, "high": 2}}, "zzz", f"name keys like {ALPHA}"),
+        ({"models.ridge": {"choices": [1, 2]}}, "models.ridge", "a whole section"),
+        ({"features.sma": {"low": 1, "high": 2}}, "features.sma", "is [7, 21], not a number"),
         (
             {"features.market_same_session": {"low": 0, "high": 1}},
-            "search.features.market_same_session: is True, no number; "
-            "give `choices` instead of a range",
+            "features.market_same_session",
+            "give `choices`",
         ),
         (
             {"models.xgboost.max_depth": {"low": 2, "high": 2.5}},
-            "search.models.xgboost.max_depth.high: must be an integer, got 2.5",
+            "models.xgboost.max_depth.high",
+            "must be an integer, got 2.5",
         ),
-        (
-            {"models.ridge.alpha": {"low": 2, "high": 2}},
-            "search.models.ridge.alpha: low must be below high, got 2.0 and 2.0",
-        ),
-        (
-            {"models.ridge.alpha": {"low": 0, "high": 2, "log": True}},
-            "search.models.ridge.alpha: a log scale begins above 0, got low 0.0",
-        ),
-        (
-            {"models.ridge.alpha": {"low": 1, "high": 2, "log": True, "step": 1}},
-            "search.models.ridge.alpha: a log scale has no step; leave one of the two out",
-        ),
-        (
-            {"models.ridge.alpha": {"low": 1, "high": 2, "logs": True}},
-            "search.models.ridge.alpha.logs: unknown key (did you mean log?)",
-        ),
-        (
-            {"models.ridge.alpha": {"high": 2}},
-            "search.models.ridge.alpha.low: is missing",
-        ),
-        (
-            {"models.ridge.alpha": 2},
-            "search.models.ridge.alpha: must be a mapping with low and high, or choices, got 2",
-        ),
-        (
-            {"features.sma": {"choices": [[5], [5]]}},
-            "search.features.sma.choices: each choice may stand once, got [[5], [5]]",
-        ),
-        (
-            {"features.sma": {"choices": [{"a": 1}, [5]]}},
-            "search.features.sma.choices: a choice is a value or a list, no mapping; "
-            "search its keys one by one",
-        ),
-        ([], "search: must be a mapping of keys to values, got []"),
+        ({ALPHA: {"low": 3, "high": 2}}, ALPHA, "low=3.0, high=2.0"),
+        ({ALPHA: {"low": 0, "high": 2, "log": True}}, ALPHA, "low=0.0"),
+        ({ALPHA: {"low": 1, "high": 2, "log": True, "step": 1}}, ALPHA, "`step` is not supported"),
+        ({ALPHA: {"low": 1, "high": 2, "logs": True}}, f"{ALPHA}.logs", "did you mean log?"),
+        ({ALPHA: {"high": 2}}, f"{ALPHA}.low", "is missing"),
+        ({ALPHA: 2}, ALPHA, "a mapping with low and high, or choices, got 2"),
+        ({"features.sma": {"choices": [[5], [5]]}}, "features.sma", "each once, got [[5], [5]]"),
+        ({"features.sma": {"choices": [[5]]}}, "features.sma", "at least two"),
+        ({"features.sma": {"choices": [{"a": 1}, [5]]}}, "features.sma", "not a mapping"),
     ],
 )
-def test_mistakes_are_named_in_one_line(search: object, message: str) -> None:
-    assert refusal(search) == message
+def test_mistakes_are_named_in_one_line(search: object, key: str, fact: str) -> None:
+    message = refusal(search)
+    assert message.startswith(f"search.{key}: ")
+    assert fact in message
+
+
+def test_a_space_is_a_mapping() -> None:
+    assert refusal([]) == "search: must be a mapping of keys to values, got []"
