@@ -18,7 +18,8 @@ from benchmarks import contestants
 from benchmarks.panel import ROOT
 from benchmarks.report import Report, required
 from stages.common.paths import DATASETS, MODELS
-from stages.forecast.session import SCALE, Session
+from stages.forecast.contract import SCALE
+from stages.forecast.session import Session
 
 ROWS = 100_000
 ROUNDS = 7

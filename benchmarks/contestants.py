@@ -26,7 +26,7 @@ from benchmarks.panel import ROOT
 from benchmarks.processes import environment
 from stages import params
 from stages.common.paths import DATASETS, MODELS
-from stages.forecast import calibrate, graphs, models
+from stages.forecast import calibrate, graphs, models, train_params
 from versions.repository import lock
 
 HORIZON = "short"
@@ -60,7 +60,7 @@ def build(project: Path, work: Path) -> Model:
     from xgboost import XGBRegressor
 
     settings = params.load(project / "params.yaml")
-    _, options = settings.model(BOOSTER)
+    _, options = train_params.model(settings.models, BOOSTER)
     card = json.loads((project / MODELS / HORIZON / "card.json").read_text(encoding="utf-8"))
     rows = pl.read_parquet(project / DATASETS / HORIZON / "train.parquet")
     x = np.ascontiguousarray(rows.select(card["features"]).to_numpy(), dtype=np.float32)

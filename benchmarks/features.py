@@ -19,8 +19,8 @@ import polars as pl
 from benchmarks.panel import Panel
 from benchmarks.report import Report, required
 from stages.common import tables
-from stages.features import features
-from stages.params import FeatureParams
+from stages.indicators.feature_params import FeatureParams
+from stages.indicators.feature_table import features
 
 LAGS, SMA, EMA, STD = (1, 2, 3, 4, 5), (7, 21), (12, 26), 14
 RETURNS = (*(f"return_lag{lag}" for lag in LAGS), f"vol_{STD}")

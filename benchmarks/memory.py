@@ -15,8 +15,6 @@ LIMIT = 4.0
 """GB, of 10^9 bytes."""
 
 LIGHT: Mapping[str, Mapping[str, Any]] = {
-    "zero": {},
-    "mean": {},
     "ridge": {},
     "random_forest": {"n_estimators": 2, "n_jobs": os.cpu_count() or 1},
     "xgboost": {"n_estimators": 10},

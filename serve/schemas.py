@@ -17,6 +17,9 @@ from serve.times import Day, ZonedMoment
 MOST_ROWS = 10_000
 """Rows of a JSON batch, whatever the settings: all are read before the first is checked."""
 
+Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
+"""A name that every database can store: PostgreSQL takes no NUL."""
+
 Price = Annotated[FiniteFloat, Field(gt=0, le=1e15)]
 Return = Annotated[float, Field(description="A return over the horizon, as a fraction.")]
 
@@ -34,9 +37,7 @@ class PredictRequest(Strict):
         extra="forbid", json_schema_extra={"examples": [{"symbol": "AAPL"}, {"symbol": "IBM"}]}
     )
 
-    symbol: str | None = Field(
-        None, min_length=1, max_length=64, description="By default the first of params.yaml."
-    )
+    symbol: Symbol | None = Field(None, description="By default the first of params.yaml.")
     as_of: Day | None = Field(
         None, description="Forecast from the newest bar up to this day; by default the newest."
     )
@@ -84,10 +85,7 @@ class Prediction(BaseModel):
     interval: Interval
     model: ModelReference
     created_at: datetime
-    logged_to: Literal["database", "spool"] = Field(
-        description="Where it is durable: in the prediction log, or, while that is away and if "
-        "so set, in a file that goes into the log by itself."
-    )
+    logged_to: Literal["database"] = Field(description="Where it is durable.")
 
 
 class LabelRequest(Strict):
@@ -174,7 +172,7 @@ class Bar(Strict):
 class BarsRequest(Strict):
     """The caller's own bars, oldest first; features are computed as in training."""
 
-    symbol: str = Field("custom", min_length=1, max_length=64)
+    symbol: Symbol = "custom"
     horizon: str | None = Field(None, description="By default every horizon.")
     bars: list[Bar] = Field(min_length=1, max_length=5_000)
 
@@ -182,11 +180,8 @@ class BarsRequest(Strict):
 class BatchRow(Strict):
     """A bar of the revision, by `symbol` and `as_of`; or the caller's own `features`."""
 
-    symbol: str | None = Field(
-        None,
-        min_length=1,
-        max_length=64,
-        description="By default the first of params.yaml; with features, `custom`.",
+    symbol: Symbol | None = Field(
+        None, description="By default the first of params.yaml; with features, `custom`."
     )
     as_of: Day | None = Field(
         None,

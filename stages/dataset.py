@@ -10,13 +10,25 @@ from datetime import date
 
 import polars as pl
 
-from stages import params
 from stages.common import tables
 from stages.common.errors import DataError
 from stages.common.paths import DATASETS, FEATURES_DAILY
 from stages.common.running import arguments, log, run
+from stages.common.sections import DataParams, Sections, load
+from stages.forecast.dataset_params import DatasetParams, Horizons, selected, sessions
+from stages.indicators import feature_table
+from stages.indicators.feature_params import FeatureParams
 
 _SAME_SYMBOL = pl.col("symbol") == pl.col("symbol").shift(-1)
+
+
+class Settings(Sections):
+    """What dataset obeys."""
+
+    data: DataParams
+    features: FeatureParams
+    dataset: DatasetParams
+    horizons: Horizons
 
 
 def with_target(features: pl.DataFrame, horizon: int) -> pl.DataFrame:
@@ -84,22 +96,23 @@ def _targets(horizon: int, columns: list[str]) -> Iterator[pl.DataFrame]:
 
 def main() -> None:
     """Write the datasets of the horizon that the command line names."""
-    settings = params.load()
+    settings = load(Settings)
     (name,) = arguments("horizon")
-    horizon = settings.sessions(name)
-    selected, scale = settings.selected_features, settings.dataset.scale
+    horizon = sessions(settings.horizons, name)
+    names = feature_table.columns(settings.features, settings.data.market)
+    features, scale = selected(settings.dataset, names), settings.dataset.scale
     dates: list[pl.Series] = []
     longest = 0
     for rows in _targets(horizon, ["symbol", "date", "adj_close"]):
         longest = max(longest, int(rows.group_by("symbol").len()["len"].max() or 0))  # type: ignore[arg-type]
         dates.append(rows.drop_nulls("target")["date"].unique())
-    sessions = pl.concat(dates)
-    if sessions.is_empty():
+    days = pl.concat(dates)
+    if days.is_empty():
         raise DataError(
             f"horizons.{name}: {horizon} sessions are longer than the history: the longest symbol "
             f"has {longest} bars; shorten the horizon or bring more history"
         )
-    start = test_start(sessions, settings.dataset.test_share)
+    start = test_start(days, settings.dataset.test_share)
     with tables.replacing(DATASETS / name) as folder, ExitStack() as stack:
         writers = {
             part: stack.enter_context(tables.Writer(folder / f"{part}.parquet"))
@@ -107,11 +120,11 @@ def main() -> None:
         }
         fixed = ["symbol", "date", "close", "adj_close", "filled"]
         read = 0
-        for rows in _targets(horizon, list(dict.fromkeys([*fixed, scale, *selected]))):
+        for rows in _targets(horizon, list(dict.fromkeys([*fixed, scale, *features]))):
             read += rows.height
             train, test = split(rows, start)
             for part, frame in (("train", train), ("test", test), ("newest", newest(rows))):
-                writers[part].append(usable(frame, selected, scale))
+                writers[part].append(usable(frame, features, scale))
         for part in ("train", "test"):
             if not writers[part].rows:
                 raise DataError(
@@ -124,7 +137,7 @@ def main() -> None:
         "dataset %s: %s rows, %s features -> %s to train, %s held out from %s on",
         name,
         f"{read:,}",
-        len(selected),
+        len(features),
         f"{writers['train'].rows:,}",
         f"{writers['test'].rows:,}",
         start,

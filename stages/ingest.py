@@ -3,7 +3,8 @@
 `daily/` and `market/` hold `tables.RAW_DAILY`, `hourly/` holds `tables.RAW_HOURLY`, and
 `actions.parquet` holds `tables.ACTIONS`: rows as the source has them, up to `data.as_of`. What is
 wrong with a bar is for clean to say; what cannot be read as bars stops here. `source.json` tells
-what made the folder, so that bars of another source are never continued.
+what made the folder, so that bars of another source are never continued. With `--all` it asks the
+source for the whole past again.
 """
 
 import json
@@ -17,29 +18,34 @@ from typing import Any, cast
 import polars as pl
 from pydantic_core import to_jsonable_python
 
-from stages import params, sources
+from stages import sources
 from stages.bars import calendars, revisions
-from stages.bars.raw_folder import CONTRACTS, Held, clock, file_name
+from stages.bars.last_bars import last_bars
+from stages.bars.raw_folder import RawFolder, file_name
 from stages.common import tables
 from stages.common.errors import DataError, SourceError, few
-from stages.common.paths import RAW
-from stages.common.running import log, progress, run
-from stages.params import DataParams
-from stages.sources import Kind, Request, Series
-
-REVISIONS = Path("var/revisions.csv")
-"""Which past bars the last ingest found to be others than before; no output of the stage."""
+from stages.common.paths import RAW, REVISIONS
+from stages.common.running import Parser, log, progress, run
+from stages.common.sections import Sections, load
+from stages.common.tables import RAW_BARS, Kind, clock
+from stages.sources import Request, Series, SourceParams
 
 _HOW_TO_ASK = ("retries", "backoff")
 """Options of a source that do not change its bars."""
+
+
+class Settings(Sections):
+    """What ingest obeys."""
+
+    data: SourceParams
 
 
 @dataclass
 class Ingested:
     """What came in: symbols and bars per kind, actions, and the newest session of a symbol."""
 
-    symbols: dict[Kind, list[str]] = field(default_factory=lambda: {kind: [] for kind in CONTRACTS})
-    bars: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(CONTRACTS, 0))
+    symbols: dict[Kind, list[str]] = field(default_factory=lambda: {kind: [] for kind in RAW_BARS})
+    bars: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(RAW_BARS, 0))
     actions: int = 0
     newest: date = date.min
 
@@ -52,7 +58,7 @@ class Ingested:
 
 
 def ingest(
-    data: DataParams,
+    data: SourceParams,
     raw: Path,
     tell: Callable[[pl.DataFrame], None] | None = None,
     *,
@@ -73,16 +79,16 @@ def ingest(
         DataError: the source breaks the contract of its bars.
     """
     origin = _origin(data)
-    with tables.replacing(raw) as partial:
-        comparable = _made_by(raw) == origin
-        done = _fill(partial, data, Held(raw) if comparable and not whole else None)
+    with tables.replacing(raw) as partial, last_bars(raw) as held:
+        comparable = _made_by(held) == origin
+        done = _fill(partial, data, RawFolder(held) if comparable and not whole else None)
         (partial / "source.json").write_text(origin, encoding="utf-8")
         if tell is not None:
-            tell(_revised(data, raw if comparable else partial, partial))
+            tell(_revised(data, held if comparable else partial, partial))
     return done
 
 
-def _revised(data: DataParams, held: Path, given: Path) -> pl.DataFrame:
+def _revised(data: SourceParams, held: Path, given: Path) -> pl.DataFrame:
     def asked(kind: Kind, symbol: str) -> bool:
         if kind == "market":
             return symbol in data.market
@@ -94,7 +100,7 @@ def _revised(data: DataParams, held: Path, given: Path) -> pl.DataFrame:
     return revisions.between(held, given, data.as_of, sessions_of, asked)
 
 
-def _fill(folder: Path, data: DataParams, held: Held | None) -> Ingested:
+def _fill(folder: Path, data: SourceParams, held: RawFolder | None) -> Ingested:
     """Write every bar and action that `data` asks for into a new folder."""
     request = Request(
         symbols=tuple(data.symbols),
@@ -128,10 +134,12 @@ def _fill(folder: Path, data: DataParams, held: Held | None) -> Ingested:
     return done
 
 
-def _whole(series: Series, held: Held | None, source: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _whole(
+    series: Series, held: RawFolder | None, source: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The bars and actions of a series, checked, and continued from what is held."""
     kind, symbol, column = series.kind, series.symbol, clock(series.kind)
-    bars = tables.conform(series.bars, CONTRACTS[kind], f"{source}: {symbol}")
+    bars = tables.conform(series.bars, RAW_BARS[kind], f"{source}: {symbol}")
     if bars[column].null_count():
         raise DataError(f"{source}: {symbol}: {bars[column].null_count():,} bars have no {column}")
     actions = tables.empty(tables.ACTIONS)
@@ -173,7 +181,7 @@ def _zone(calendar: str) -> str:
 
 
 def _check_complete(
-    data: DataParams, done: Ingested, first_days: Mapping[str, date | None]
+    data: SourceParams, done: Ingested, first_days: Mapping[str, date | None]
 ) -> None:
     here = {name for names in done.symbols.values() for name in names}
     wanted = dict.fromkeys([*data.symbols, *data.market, *sorted(first_days)])
@@ -193,7 +201,7 @@ def _check_complete(
         )
 
 
-def _origin(data: DataParams) -> str:
+def _origin(data: SourceParams) -> str:
     options = {k: v for k, v in data.source_options.items() if k not in _HOW_TO_ASK}
     origin = {"options": to_jsonable_python(options), "source": data.source}
     return json.dumps(origin, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -204,7 +212,7 @@ def _made_by(raw: Path) -> str | None:
     return file.read_text(encoding="utf-8") if file.is_file() else None
 
 
-def summary(data: DataParams, done: Ingested) -> str:
+def summary(data: SourceParams, done: Ingested) -> str:
     """One line of what came in."""
     symbols = len({*done.symbols["daily"], *done.symbols["hourly"]})
     bars = " and ".join(
@@ -239,16 +247,14 @@ def warn(source: str, found: pl.DataFrame) -> None:
         )
 
 
-def bring(*, whole: bool = False) -> None:
-    """Read `data:`, fetch, write `data/raw/`, say what came in; `whole` as in `ingest`."""
-    data = params.load().data
+def main() -> None:
+    """Read `data:`, fetch, write `data/raw/`, say what came in."""
+    parser = Parser(prog="python -m stages.ingest")
+    parser.add_argument("--all", action="store_true", dest="whole")
+    whole = parser.parse_args().whole
+    data = load(Settings).data
     done = ingest(data, RAW, lambda found: warn(data.source, found), whole=whole)
     log.info(summary(data, done))
-
-
-def main() -> None:
-    """Bring what is missing."""
-    bring()
 
 
 if __name__ == "__main__":

@@ -11,16 +11,26 @@ from typing import cast
 
 import polars as pl
 
-from stages import params
 from stages.bars import calendars
 from stages.common import tables
 from stages.common.paths import CLEAN_DAILY, FEATURES_DAILY, LATEST, SESSIONS
 from stages.common.running import log, run
-from stages.features import market_bars
+from stages.common.sections import DataParams, Sections, load
+from stages.forecast.dataset_params import Horizons
 from stages.indicators.definitions import lookback
+from stages.indicators.feature_params import FeatureParams
+from stages.indicators.feature_table import market_bars
 
 YEAR = 252
 """Sessions named beyond the longest horizon, so that a model can go on serving for a year."""
+
+
+class Settings(Sections):
+    """What latest obeys."""
+
+    data: DataParams
+    features: FeatureParams
+    horizons: Horizons
 
 
 def newest(bars: pl.DataFrame, count: int) -> pl.DataFrame:
@@ -30,7 +40,7 @@ def newest(bars: pl.DataFrame, count: int) -> pl.DataFrame:
 
 def main() -> None:
     """Write the newest bars with their features, and the coming sessions."""
-    settings = params.load()
+    settings = load(Settings)
     count = lookback(settings.features, settings.data.market)
     parts = []
     groups = zip(tables.row_groups(CLEAN_DAILY), tables.row_groups(FEATURES_DAILY), strict=True)

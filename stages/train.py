@@ -6,22 +6,25 @@ not seen; `importance.csv`. The hold-out is never read here.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from stages import params
 from stages.common import tables
 from stages.common.errors import DataError, few
 from stages.common.paths import CANDIDATES, DATASETS
 from stages.common.running import arguments, log, progress, run
-from stages.forecast import graphs
+from stages.common.sections import Sections, load
+from stages.forecast import graphs, train_params
+from stages.forecast.arrays import Dataset
+from stages.forecast.contract import Matrix, Vector
+from stages.forecast.dataset_params import Horizons
 from stages.forecast.folds import Fold, walk_forward
-from stages.forecast.models import Fitted, Matrix, Vector, shares
+from stages.forecast.models import Fitted, shares
 from stages.forecast.session import Session
+from stages.forecast.train_params import Models, TrainParams
 
 MIN_ROWS = 100
 """One model per symbol: a symbol with fewer training rows gets no model in that fold."""
@@ -42,53 +45,15 @@ FOLDS_CONTRACT: tables.Contract = {
 }
 
 Fit = Callable[[Matrix, Vector], Fitted]
-Symbols = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
 
 
-class Dataset:
-    """A dataset as arrays, its features in the order of the file.
+class Settings(Sections):
+    """What train obeys."""
 
-    Args:
-        path: a file in the columns of `tables.dataset_contract`.
-        names: the symbols that `symbol` counts, by default those of the file.
-        only_named: leave out the rows of other symbols.
-
-    Attributes:
-        rows: the columns that are no features.
-        x, y, scale: features (rows, features), targets (rows,), volatility (rows,).
-        symbol: index of each row's symbol in `names`, (rows,); -1 for another symbol.
-        left_out: the other symbols, where only the named ones are kept.
-
-    Raises:
-        InputError: the file is missing or cannot be read.
-    """
-
-    def __init__(
-        self, path: Path, names: list[str] | None = None, *, only_named: bool = False
-    ) -> None:
-        every = tables.read(path, list(tables.dataset_contract([])))
-        self.names: list[str] = names or every["symbol"].unique().sort().to_list()
-        kept = every["symbol"].is_in(self.names) if only_named else None
-        self.rows = every if kept is None else every.filter(kept)
-        self.left_out: list[str] = (
-            [] if kept is None else every.filter(~kept)["symbol"].unique().sort().to_list()
-        )
-        self.features = list(pl.read_parquet_schema(path))[every.width :]
-        self.x: Matrix = np.empty((self.rows.height, len(self.features)), dtype=np.float32)
-        # Column by column, so that the features are in memory once.
-        for column, name in enumerate(self.features):
-            values = tables.read(path, [name])[name]
-            self.x[:, column] = values if kept is None else values.filter(kept)
-        self.y: Vector = self.rows["target"].to_numpy()
-        self.scale: Matrix = self.rows["scale"].to_numpy()
-        self.symbol: Symbols = (
-            self.rows["symbol"]
-            .replace_strict(self.names, range(len(self.names)), default=-1, return_dtype=pl.Int64)
-            .to_numpy()
-        )
-        self.dates = self.rows["date"].to_physical().to_numpy()
-        self.target_dates = self.rows["target_date"].to_physical().to_numpy()
+    horizons: Horizons
+    train: TrainParams
+    models: Models
 
 
 def fit_pooled(fit: Fit, data: Dataset, rows: Rows | slice) -> Fitted:
@@ -170,9 +135,9 @@ def _check_rows(data: Dataset) -> None:
 
 def main() -> None:
     """Train, check and write one candidate."""
-    settings = params.load()
+    settings = load(Settings)
     horizon, name = arguments("horizon", "model")
-    function, options = settings.model(name)
+    function, options = train_params.model(settings.models, name)
     seed, scope = settings.train.seed, settings.train.scope
     data = Dataset(DATASETS / horizon / "train.parquet")
     folds = list(

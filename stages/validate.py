@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import Field
 
-from stages import params
 from stages.common import tables
 from stages.common.errors import InputError, ParamsError
 from stages.common.paths import (
@@ -33,9 +33,13 @@ from stages.common.paths import (
     RAW,
 )
 from stages.common.running import log, progress, run
-from stages.params import Params
+from stages.common.sections import DataParams, Sections, load
+from stages.forecast import dataset_params
+from stages.forecast.dataset_params import DatasetParams, Horizons
+from stages.indicators import feature_table
+from stages.indicators.feature_params import FeatureParams
+from stages.quality.checking import Check
 from stages.quality.data_docs import INDEX, publish
-from stages.quality.expectations import Check, Meaning, Suites
 from stages.quality.helper_columns import (
     BARS,
     FINITE,
@@ -59,6 +63,19 @@ from stages.quality.score import (
     percent,
     quality,
 )
+from stages.quality.suites import Meaning, Suites
+from stages.quality.validate_params import ValidateParams
+
+
+class Settings(Sections):
+    """What validate obeys."""
+
+    data: DataParams
+    features: FeatureParams
+    validate_: ValidateParams = Field(alias="validate")
+    dataset: DatasetParams
+    horizons: Horizons
+
 
 SLICE = 250_000
 """Rows at once, where a table comes as one file per symbol."""
@@ -131,9 +148,9 @@ def clean_parts() -> list[Part]:
     return [part for part in parts if part.files[0] == CLEAN_DAILY or part.files[0].exists()]
 
 
-def feature_parts(settings: Params) -> list[Part]:
+def feature_parts(settings: Settings) -> list[Part]:
     """What features has left in data/features/."""
-    names = settings.feature_names
+    names = feature_table.columns(settings.features, settings.data.market)
     return [
         Part(
             "features/daily",
@@ -146,9 +163,10 @@ def feature_parts(settings: Params) -> list[Part]:
     ]
 
 
-def dataset_parts(horizon: str, settings: Params) -> list[Part]:
+def dataset_parts(horizon: str, settings: Settings) -> list[Part]:
     """What dataset has left in data/datasets/ for one horizon."""
-    names = settings.selected_features
+    every = feature_table.columns(settings.features, settings.data.market)
+    names = dataset_params.selected(settings.dataset, every)
     files = {name: DATASETS / horizon / f"{name}.parquet" for name in ("train", "test")}
     shared = {FINITE: every_number_finite}
     helpers: dict[str, Mapping[str, Helper]] = {
@@ -204,7 +222,7 @@ def with_helpers(frame: pl.DataFrame, part: Part) -> pl.DataFrame:
     return frame.with_columns(helper(frame).alias(name) for name, helper in part.helpers.items())
 
 
-def validate_tables(settings: Params, suites: Suites) -> Report:
+def validate_tables(settings: Settings, suites: Suites) -> Report:
     """Check raw, clean and features."""
     parameters = {
         "as_of": settings.data.as_of,
@@ -219,7 +237,7 @@ def validate_tables(settings: Params, suites: Suites) -> Report:
     return report
 
 
-def validate_datasets(settings: Params, suites: Suites) -> Report:
+def validate_datasets(settings: Settings, suites: Suites) -> Report:
     """Check the datasets of every horizon."""
     parameters = {"as_of": settings.data.as_of}
     return {
@@ -230,7 +248,7 @@ def validate_datasets(settings: Params, suites: Suites) -> Report:
     }
 
 
-RUNS: Mapping[str, tuple[Callable[[Params, Suites], Report], Path]] = {
+RUNS: Mapping[str, tuple[Callable[[Settings, Suites], Report], Path]] = {
     "tables": (validate_tables, METRICS / "validation.json"),
     "datasets": (validate_datasets, METRICS / "validation_datasets"),
 }
@@ -261,7 +279,7 @@ def main() -> None:
     wanted = sys.argv[1:]
     if len(wanted) != 1 or wanted[0] not in RUNS:
         raise ParamsError([f"usage: python -m stages.validate {'|'.join(RUNS)}"])
-    settings = params.load()
+    settings = load(Settings)
     suites = Suites()
     work, path = RUNS[wanted[0]]
     if work is validate_datasets:

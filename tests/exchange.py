@@ -10,8 +10,8 @@ import polars as pl
 
 from stages.bars import actions, calendars
 from stages.bars.calendars import Sessions
+from stages.bars.clean_params import CleanParams
 from stages.common import tables
-from stages.params import CleanParams
 
 PLAIN: dict[str, Any] = {
     "max_gap": 0.18,

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from stages import params
 from stages.common import tables
-from stages.features import features
-from stages.params import FeatureParams
+from stages.indicators.feature_params import FeatureParams
+from stages.indicators.feature_table import features
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 

@@ -8,19 +8,20 @@ all): its state, a few scores of each horizon, and the params in which the rows 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from stages.common.errors import VersionError
 from stages.common.paths import METRICS
 from stages.common.running import run
-from stages.params import PARAMS_FILE
-from versions.tuning import space
+from stages.common.sections import PARAMS_FILE
+from versions import console
+from versions.results.formats import number
+from versions.values import compact, flat
 
 SCORES = (
     ("fold_oos_r2", "fold R2", "+.5f"),
@@ -29,8 +30,8 @@ SCORES = (
 )
 """What is shown of each horizon: key of its metrics, heading, format (`%` for percent)."""
 
-PIPED_WIDTH = 160
-"""Characters in a line where no terminal says how wide it is."""
+WIDTH = 160
+"""Characters in a line of a pipe or a file."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,8 @@ def _row(name: str, state: str, entry: Mapping[str, Any]) -> Row:
             int | float,
         )
     }
-    return Row(name, "error" if entry["error"] else state, scores, dict(_flat(params)))
-
-
-def _flat(section: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in section.items():
-        if name == "search" and not above:
-            continue
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
+    varied = flat({key: section for key, section in params.items() if key != "search"})
+    return Row(name, "error" if entry["error"] else state, scores, varied)
 
 
 def changed(found: Sequence[Row]) -> list[str]:
@@ -109,7 +101,7 @@ def table(found: Sequence[Row], width: int) -> Table:
 
 
 def _table(found: Sequence[Row], scores: Sequence[tuple[str, str, str]]) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    shown = console.table("")
     shown.add_column("experiment", no_wrap=True)
     states = any(row.state for row in found)
     if states:
@@ -124,7 +116,7 @@ def _table(found: Sequence[Row], scores: Sequence[tuple[str, str, str]]) -> Tabl
         shown.add_column(key.replace(".", ".\n"), justify="right", no_wrap=True)
     for row in found:
         cells = [
-            _number(row.scores.get((horizon, key)), form)
+            number(row.scores.get((horizon, key)), form)
             for horizon in horizons
             for key, _, form in scores
         ]
@@ -134,14 +126,7 @@ def _table(found: Sequence[Row], scores: Sequence[tuple[str, str, str]]) -> Tabl
 
 
 def _text(params: Mapping[str, Any], key: str) -> str:
-    return space.text(params[key]) if key in params else "-"
-
-
-def _number(value: float | None, form: str) -> str:
-    if value is None:
-        return "-"
-    percent = form.startswith("%")
-    return format(100 * value if percent else value, form.removeprefix("%"))
+    return compact(params[key]) if key in params else "-"
 
 
 def read(options: Sequence[str]) -> list[Row]:
@@ -164,13 +149,14 @@ def read(options: Sequence[str]) -> list[Row]:
 
 
 def main() -> None:
-    """Print the table, to a pipe or a file without colours."""
+    """Print the table."""
     found = read(sys.argv[1:])
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPED_WIDTH, color_system=None)
-    console.print(table(found, console.width))
-    console.print("Choose by fold R2: every other score is of the hold-out.")
+
+    def show(screen: Console) -> None:
+        screen.print(table(found, screen.width))
+        screen.print("Choose by fold R2: every other score is of the hold-out.")
+
+    console.page(show, WIDTH)
 
 
 if __name__ == "__main__":

@@ -22,16 +22,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stages.common import console
 from stages.common.errors import StageError, few
 from stages.common.paths import METRICS
 from stages.common.running import Parser, run
+from versions import console
 from versions.repository import commits
-from versions.repository.at_hand import State
 from versions.repository.commits import Commit, Found
 from versions.repository.lock import Entry
 from versions.repository.trace import Lineage, Raw, Step
-from versions.repository.workspace import Workspace, at, here
+from versions.repository.workspace import State, Workspace, at, here
+from versions.values import compact
 
 SIGHTINGS = 20
 """Commits that are shown of those that have an md5; JSON has all."""
@@ -173,7 +173,7 @@ def _params(params: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     plain = isinstance(value, str) and re.fullmatch(r"[^\s,]+", value)
-    return value if plain else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return value if plain else compact(value)
 
 
 def show_sightings(screen: Console, found: Found) -> None:

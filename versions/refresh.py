@@ -8,26 +8,27 @@ Of params.yaml only that date is changed. Nothing is committed: the last lines s
 new state, and how to go back. docs/data.md says more.
 """
 
+import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import date
 
-import polars as pl
 from rich.console import Console
 from rich.text import Text
 
-from stages import ingest, params
-from stages.bars import calendars, revisions
-from stages.common import console, tables
+from stages import params
+from stages.common import tables
 from stages.common.errors import StageError, VersionError
-from stages.common.paths import METRICS, RAW
+from stages.common.paths import METRICS, RAW, REVISIONS, REVISIONS_SUMMARY, SESSIONS
 from stages.common.running import Parser, run
-from stages.params import PARAMS_FILE, DataParams, Params
-from versions import report
+from stages.common.sections import PARAMS_FILE
+from stages.params import Params
+from versions import console, report
 from versions.repository import git, lock
 from versions.repository.lock import LOCK_FILE
-from versions.results import as_of, comparison, differences
+from versions.results import as_of, changes, differences
 
 BACK = f"git checkout HEAD -- {PARAMS_FILE} {LOCK_FILE} {METRICS} && dvc checkout"
 """What brings the state of the last commit back."""
@@ -73,84 +74,85 @@ def reproduce(*, whole: bool = False) -> bool:
     """
     before = LOCK_FILE.read_bytes() if LOCK_FILE.exists() else b""
     if whole:
-        try:
-            ingest.bring(whole=True)
-        except StageError as error:
-            raise _stopped(str(error)) from None
-        _dvc("commit", "--quiet", "--force", "ingest")
-    _dvc("repro")
+        _run("stages.ingest", "--all")
+        _run("dvc", "commit", "--quiet", "--force", "ingest")
+    _run("dvc", "repro")
     return LOCK_FILE.read_bytes() != before
 
 
-def _dvc(*arguments: str) -> None:
+def _run(module: str, *arguments: str) -> None:
     sys.stdout.flush()
-    process = subprocess.Popen([sys.executable, "-m", "dvc", *arguments])  # noqa: S603  # no shell
-    # DVC hears Ctrl-C as well, and ends in order: it alone is to answer.
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments])  # noqa: S603  # no shell
+    # The command gets Ctrl-C as well, and ends in order: it alone is to answer.
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         failed = process.wait()
     finally:
         signal.signal(signal.SIGINT, former)
     if failed:
-        raise _stopped("the pipeline stopped")
+        raise StageError(
+            f"the pipeline stopped; {PARAMS_FILE} keeps the new date: mend what is named and type "
+            f"the same again, or go back: {BACK}"
+        )
 
 
-def _stopped(reason: str) -> StageError:
-    return StageError(
-        f"{reason}; {PARAMS_FILE} keeps the new date: mend what is named and type the same again, "
-        f"or go back: {BACK}"
-    )
-
-
-def revised() -> pl.DataFrame | None:
-    """What the last ingest found to be revised, unless its bars are those of the commit."""
+def revised() -> str | None:
+    """What the last ingest said of revised bars, unless the bars are those of the commit."""
     committed = git.content("HEAD", LOCK_FILE)
     bars = lock.read().outs.get(str(RAW))
     if committed is not None and lock.parse(committed).outs.get(str(RAW)) == bars:
         return None
-    if not ingest.REVISIONS.exists():
+    if not REVISIONS_SUMMARY.exists():
         return None
-    return pl.read_csv(ingest.REVISIONS, schema=dict(revisions.REVISION))
+    return REVISIONS_SUMMARY.read_text(encoding="utf-8").strip()
 
 
-def behind(data: DataParams, newest: date) -> str | None:
-    """That the source has no bars of the last sessions, or None; `newest` is of its newest bar."""
-    if newest >= data.as_of:
-        return None
-    days = calendars.sessions(data.calendar, newest, data.as_of, data.extra_sessions).days
-    missing = int((days > (newest - date(1970, 1, 1)).days).sum())
+def behind(source: str, as_of: date, newest: date, sessions: Sequence[str]) -> str | None:
+    """Say that a source lacks the bars of the last sessions; None if it has them.
+
+    Args:
+        source: its name.
+        as_of: the newest session that was asked for.
+        newest: the session of the newest bar.
+        sessions: ISO dates in order, from before `newest` to a year or more after it.
+    """
+    missing = sum(str(newest) < day <= str(as_of) for day in sessions)
     if not missing:
         return None
+    more = " or more" if str(as_of) > sessions[-1] else ""
     return (
-        f"{data.source} has no bars of the last {missing:,} sessions up to {data.as_of}: "
+        f"{source} has no bars of the last {missing:,}{more} sessions up to {as_of}: "
         f"the newest is of {newest}. Refresh to that day, or again when they have come."
     )
 
 
 def show(screen: Console, settings: Params) -> None:
     """Print what differs from the last commit, and how to keep it."""
-    horizons, day = settings.horizons, settings.data.as_of
-    names = list(horizons)
-    present = comparison.present(names)
+    names, data = list(settings.horizons), settings.data
+    present = changes.present(names)
     screen.print()
-    differences.show(screen, comparison.committed(names), present)
-    late = behind(settings.data, date.fromisoformat(max(present.newest.values())))
+    differences.show(screen, changes.committed(names), present)
+    newest = date.fromisoformat(max(present.newest.values()))
+    sessions = json.loads(SESSIONS.read_text(encoding="utf-8"))["sessions"]
+    late = behind(data.source, data.as_of, newest, sessions)
     if late is not None:
         screen.print()
         screen.print(Text(late, style="bold"))
-    found = revised()
-    if found is not None:
+    revisions = revised()
+    if revisions is not None:
         screen.print()
-        screen.print(Text(f"Revised by the source: {revisions.summary(found)}", style="bold"))
-        screen.print(f"The whole list is in {ingest.REVISIONS}.")
+        screen.print(Text(f"Revised by the source: {revisions}", style="bold"))
+        screen.print(f"The whole list is in {REVISIONS}.")
     for horizon in names:
         screen.print()
         screen.print(report.forecasts_table(report.load(horizon).forecasts, horizon))
-    changes = git.changes()
-    parts = [part for part in _PARTS if any(f"{name}/".startswith(f"{part}/") for name in changes)]
+    touched = git.changes()
+    parts = [part for part in _PARTS if any(f"{name}/".startswith(f"{part}/") for name in touched)]
     screen.print()
     screen.print("Keep it")
-    screen.print(f'  git add {" ".join(parts)} && git commit -m "Refresh to {day}"', soft_wrap=True)
+    screen.print(
+        f'  git add {" ".join(parts)} && git commit -m "Refresh to {data.as_of}"', soft_wrap=True
+    )
     screen.print("  dvc push")
     screen.print("Or go back")
     screen.print(f"  {BACK}", soft_wrap=True)

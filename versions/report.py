@@ -8,7 +8,6 @@ is marked only where it means something: see `marked`.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 from rich.console import Console
@@ -16,16 +15,18 @@ from rich.table import Table
 from rich.text import Text
 
 from stages import params
-from stages.common import console
 from stages.common.errors import InputError
-from stages.common.paths import METRICS, MODELS
+from stages.common.paths import DATA_DOCS, METRICS, MODELS
 from stages.common.running import run
-from stages.forecast.models import BASELINES
 from stages.params import Params
-from stages.quality.data_docs import INDEX
+from versions import console
+from versions.results.formats import COLUMNS, number
 
 SERVED = "stack"
 """The row of scores.csv that is the served forecast."""
+
+BASELINES = ("zero", "mean")
+"""The rows of scores.csv that a forecast must beat."""
 
 SIGNIFICANT = 0.05
 """A p-value below this is more than chance; the usual level, and as arbitrary as ever."""
@@ -36,37 +37,6 @@ TOO_GOOD = 0.02
 FORECASTS = 20
 """Symbols whose newest forecast is shown; the file has all."""
 
-
-class Column(NamedTuple):
-    """How a score is shown.
-
-    Attributes:
-        name: the column of scores.csv.
-        title: its heading.
-        format: of its numbers; `%` stands for percent.
-        better: "high" or "low" where more or less of it is better, "" where neither is.
-    """
-
-    name: str
-    title: str
-    format: str
-    better: str = ""
-
-
-COLUMNS = (
-    Column("mae", "MAE %", "%.3f", "low"),
-    Column("rmse", "RMSE %", "%.3f", "low"),
-    Column("oos_r2", "OOS R2", "+.4f", "high"),
-    Column("p_value", "p", ".3f"),
-    Column("direction", "hit %", "%.1f", "high"),
-    Column("auc", "AUC", ".3f", "high"),
-    Column("brier", "Brier", ".4f", "low"),
-    Column("coverage", "cover %", "%.1f"),
-    Column("width", "width %", "%.2f"),
-    Column("rank_ic", "rank IC", "+.3f", "high"),
-    Column("r2", "R2", "+.4f", "high"),
-)
-"""The scores shown, the most telling first: a narrow terminal leaves out the last."""
 
 Scores = Mapping[str, Mapping[str, float | None]]
 """Per model, in the order of the table, its scores over all symbols."""
@@ -229,21 +199,11 @@ def next_steps(horizons: Sequence[str]) -> Iterator[tuple[str, str]]:
         "how the forecasts were made",
         ", ".join(str(MODELS / name / "card.json") for name in horizons),
     )
-    if INDEX.exists():
-        yield "quality of the data", str(INDEX)
+    if DATA_DOCS.exists():
+        yield "quality of the data", str(DATA_DOCS)
     yield "plots", "dvc plots show"
     yield "what changed", "dvc metrics diff, dvc params diff"
     yield "an experiment", "dvc exp run -S 'features.sma=[5,20]', dvc exp show"
-
-
-def number(value: float | None, form: str) -> str:
-    """A number as text: `-` where there is none, `%` in the format for percent."""
-    if value is None:
-        return "-"
-    percent = form.startswith("%")
-    text = format(100 * value if percent else value, form.removeprefix("%"))
-    # A p-value is small, never zero.
-    return "<0.001" if form == ".3f" and 0 <= value < 0.0005 else text  # noqa: PLR2004
 
 
 def _mark(text: str, best: bool) -> Text:

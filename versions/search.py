@@ -1,7 +1,8 @@
 """Search params by Bayesian optimisation: `python -m versions.search <horizon> [options]`.
 
-    --trials N   trials of the study in all, those of former calls included (default 20)
-    --seed N     of the sampler (default 0)
+    --trials N    trials of the study in all, those of former calls included (default 20)
+    -j, --jobs N  trials that run at the same time (default 1)
+    --seed N      of the sampler (default 0)
 
 What may be tried stands under `search:` in params.yaml. Every trial is a DVC experiment, named
 search-<study>-<number>, that runs beside the workspace and leaves it alone. The objective is
@@ -11,75 +12,78 @@ A study belongs to a commit, a horizon and a seed; on another commit a new one b
 it, and the same command goes on where it stopped.
 """
 
+import fcntl
 import signal
 import sys
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
 from stages import params
-from stages.common.errors import ParamsError, VersionError
+from stages.common import sections
+from stages.common.errors import ParamsError, StageError, VersionError
 from stages.common.running import Parser, log, run
+from versions import console
 from versions.repository import git
 from versions.tuning import space
-from versions.tuning import trial as experiment
-from versions.tuning.journal import Journal
-from versions.tuning.study import Study, Tried, best, locked, search
-from versions.tuning.trial import OBJECTIVE, Outcome
+from versions.tuning.study import Study, best, search
+from versions.tuning.trial import OBJECTIVE, Experiments, Trial, score
+from versions.values import compact
 
 SHOWN = 5
 """Trials in the last table."""
 
-PIPED_WIDTH = 160
-"""Characters in a line where no terminal says how wide it is."""
+WIDTH = 160
+"""Characters in a line of a pipe or a file."""
 
 
 def table(
-    study: Study, done: Sequence[Tried], now: float | None, current: Mapping[str, Any]
+    experiments: Experiments, done: Sequence[Trial], now: float | None, current: Mapping[str, Any]
 ) -> Table:
-    """The best trials, and what the params of the commit come to.
+    """The best trials, and the params of the commit.
 
     Args:
-        study: that they are of.
+        experiments: of the study.
         done: all its trials, at least one.
         now: the objective at the commit, if it has one.
         current: the values of the searched params there.
     """
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    shown.add_column("experiment", no_wrap=True)
-    shown.add_column(OBJECTIVE, justify="right", no_wrap=True)
-    for key in done[0].values:
+    page = console.table("")
+    page.add_column("experiment", no_wrap=True)
+    page.add_column(OBJECTIVE, justify="right", no_wrap=True)
+    for key in current:
         # A long key breaks where its section ends.
-        shown.add_column(key.replace(".", ".\n"), justify="right", no_wrap=True)
-    for one in best(done)[:SHOWN]:
-        cells = [space.text(value) for value in one.values.values()]
-        shown.add_row(study.experiment(one.trial.number), f"{one.trial.value:+.5f}", *cells)
+        page.add_column(key.replace(".", ".\n"), justify="right", no_wrap=True)
+    for trial in best(done)[:SHOWN]:
+        cells = (compact(trial.values[key]) for key in current)
+        page.add_row(experiments.name(trial.number), f"{trial.value:+.5f}", *cells)
     if now is not None:
-        shown.add_row("params.yaml as it is", f"{now:+.5f}", *map(space.text, current.values()))
-    return shown
+        page.add_row("params.yaml as it is", f"{now:+.5f}", *map(compact, current.values()))
+    return page
 
 
-def verdict(study: Study, done: Sequence[Tried], now: float | None) -> list[str]:
+def verdict(experiments: Experiments, done: Sequence[Trial], now: float | None) -> list[str]:
     """What the result is worth, and how to keep it."""
     lines = []
-    failed = sum(one.trial.value is None for one in done)
+    failed = sum(trial.value is None for trial in done)
     if failed:
-        lines.append(f"{failed} of {len(done)} trials failed; {study.logs} has their logs.")
+        lines.append(f"{failed} of {len(done)} trials failed; {experiments.logs} has their logs.")
     first = best(done)[0]
-    if now is not None and (first.trial.value or 0.0) <= now:
+    if now is not None and (first.value or 0.0) <= now:
         return [*lines, "No trial beats params.yaml as it is: there is nothing to keep."]
     return [
         *lines,
         f"The best of {len(done)} trials was chosen by the folds, and looks better there than it",
         "is. The hold-out had no say in the choice: read it once, for the one that you keep.",
         "",
-        f"keep it       dvc exp apply {study.experiment(first.trial.number)}",
-        f"the hold-out  dvc metrics diff --targets metrics/{study.horizon}.json",
+        f"keep it       dvc exp apply {experiments.name(first.number)}",
+        f"the hold-out  dvc metrics diff --targets metrics/{experiments.horizon}.json",
         "commit it     git commit --all",
     ]
 
@@ -88,6 +92,7 @@ def _arguments() -> Namespace:
     parser = Parser(prog="python -m versions.search")
     parser.add_argument("horizon")
     parser.add_argument("--trials", type=_count, default=20)
+    parser.add_argument("-j", "--jobs", type=_count, default=1)
     parser.add_argument("--seed", type=_count, default=0)
     return parser.parse_args()
 
@@ -100,33 +105,46 @@ def _count(text: str) -> int:
 
 def main() -> None:
     """Search, then show the best trials."""
-    asked = _arguments()
-    content = params.read()
-    settings = params.parse(content)
-    settings.sessions(asked.horizon)
-    entries = params.search_space(content)
+    given = _arguments()
+    content = sections.read()
+    params.parse(content).sessions(given.horizon)
+    entries, current = space.load(content)
     if not entries:
         raise ParamsError(["search: is empty; name a key and what to try (docs/experiments.md)"])
-    study = Study(asked.horizon, git.commit(), asked.seed)
-    study.check_workspace()
-    study.logs.mkdir(parents=True, exist_ok=True)
+    experiments = Experiments(given.horizon, git.commit(), given.seed)
+    experiments.check_workspace()
+    experiments.logs.mkdir(parents=True, exist_ok=True)
     # SIGINT, too: polars takes it over, and then a wait for a process does not end by it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    refusal = f"another search of {study.name} is running; let it end, or stop it"
-    waiting = "search: waiting for the trial that a killed search left running"
+    refusal = f"another search of {experiments.study} is running; let it end, or stop it"
+    waiting = "search: waiting for the trials that a killed search left running"
     with (
-        locked(study.logs / "search.lock", refusal=refusal),
-        locked(study.logs / "trial.lock", waiting=waiting) as lock,
+        _locked(experiments.logs / "search.lock", refusal=refusal),
+        _locked(experiments.logs / "trial.lock", waiting=waiting) as lock,
     ):
-        journal = Journal(study.journal, space.distributions(entries), study.seed)
-        log.info(
-            "search: %s: %d of %d trials so far", study.name, len(journal.finished()), asked.trials
+        study = Study(experiments.journal, entries, given.seed)
+        done = _with_progress(experiments, study, given, lock)
+    if not done:
+        return
+    if not best(done):
+        reason = done[-1].reason or f"what {experiments.logs} says"
+        raise StageError(
+            f"search: all {len(done)} trials failed, the last with: {reason}; mend `search:` in "
+            "params.yaml and commit it"
         )
-        done = _with_progress(study, journal, entries, asked.trials, lock)
-    if done:
-        sections = dict(settings)
-        _show(study, done, {key: space.typed(key, sections) for key in entries})
+    try:
+        now = score(experiments.head, experiments.horizon)
+    except VersionError:
+        now = None
+
+    def show(screen: Console) -> None:
+        screen.print(table(experiments, done, now, current))
+        screen.print()
+        for line in verdict(experiments, done, now):
+            screen.print(line, soft_wrap=True)
+
+    console.page(show, WIDTH)
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -134,17 +152,16 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def _with_progress(
-    study: Study, journal: Journal, entries: Mapping[str, space.Entry], trials: int, lock: IO[str]
-) -> list[Tried]:
+    experiments: Experiments, study: Study, given: Namespace, lock: IO[str]
+) -> list[Trial]:
     """Search with a bar that shows the best value so far."""
-
-    def attempt(number: int, values: Mapping[str, Any]) -> Outcome:
-        return study.attempt(number, values, lock)
-
+    ended = study.finished()
+    name, total = experiments.study, given.trials
+    log.info("search: %s: %d of %d trials so far", name, len(ended), total)
     with tqdm(
-        desc=f"search {study.name}",
-        initial=min(len(journal.finished()), trials),
-        total=trials,
+        desc=f"search {name}",
+        initial=min(len(ended), total),
+        total=total,
         unit="trial",
         disable=not sys.stderr.isatty(),
         leave=False,
@@ -152,35 +169,40 @@ def _with_progress(
 
         def say(line: str) -> None:
             tqdm.write(f"search: {line}", file=sys.stderr)
-            bar.set_postfix_str(_best_so_far(journal), refresh=False)
+            show_best()
             bar.update()
 
-        bar.set_postfix_str(_best_so_far(journal))
+        def show_best() -> None:
+            for trial in best(study.finished())[:1]:
+                bar.set_postfix_str(f"best {trial.value:+.5f}", refresh=False)
+
+        show_best()
         try:
-            return search(journal, entries, trials, attempt, say)
+            return search(
+                study, total, lambda new: experiments.run(new, lock), say, max(given.jobs, 1)
+            )
         except KeyboardInterrupt:
             bar.close()
             log.info("search: stopped; the same command goes on")
             raise SystemExit(130) from None
 
 
-def _best_so_far(journal: Journal) -> str:
-    values = [trial.value for trial in journal.finished() if trial.value is not None]
-    return f"best {max(values):+.5f}" if values else ""
+@contextmanager
+def _locked(path: Path, refusal: str = "", waiting: str = "") -> Iterator[IO[str]]:
+    """Hold a lock that ends with the last process that has the file open.
 
-
-def _show(study: Study, done: Sequence[Tried], current: Mapping[str, Any]) -> None:
-    try:
-        now = experiment.score(study.head, study.horizon)
-    except VersionError:
-        now = None
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPED_WIDTH, color_system=None)
-    console.print(table(study, done, now, current))
-    console.print()
-    for line in verdict(study, done, now):
-        console.print(line, soft_wrap=True)
+    Raises:
+        VersionError: with `refusal`, if that is given and another process holds it.
+    """
+    with path.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if refusal:
+                raise VersionError(refusal) from None
+            log.info(waiting)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
 
 
 if __name__ == "__main__":

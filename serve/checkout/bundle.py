@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from serve.checkout.provenance import Revision
 from stages.forecast.session import Session
-from stages.params import FeatureParams
+from stages.indicators.feature_params import FeatureParams
 
 
 class Interval(BaseModel):

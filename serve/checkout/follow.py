@@ -24,7 +24,6 @@ from serve.checkout.loading import (
     read_lock,
     reason,
 )
-from serve.forecasts.forecaster import Forecaster
 from stages.common.errors import StageError
 from stages.common.paths import MODELS
 from versions.repository import git
@@ -63,7 +62,7 @@ class Follower:
         self._root = root
         self._named = named
         self._swapped = swapped
-        self.current: Forecaster | None = None
+        self.current: Bundle | None = None
         self.problem: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._seen: tuple[object, ...] = ()
@@ -73,7 +72,7 @@ class Follower:
         """Load the checkout unless it already serves; returns whether it now serves."""
         before = self._state()
         try:
-            if self.current is not None and self._same(self.current.bundle):
+            if self.current is not None and self._same(self.current):
                 self.problem = None
             else:
                 self._swap(load(self._root, self._named))
@@ -95,11 +94,12 @@ class Follower:
         self.problem = problem
 
     def _swap(self, bundle: Bundle) -> None:
-        self.current = Forecaster(bundle)
-        self.problem = None
-        log.info("serving revision %s", bundle.revision.name)
+        # If the new bundle cannot be used, the former one stays.
         if self._swapped is not None:
             self._swapped(bundle)
+        self.current = bundle
+        self.problem = None
+        log.info("serving revision %s", bundle.revision.name)
 
     def _same(self, bundle: Bundle) -> bool:
         """Whether lock and files are those of the bundle; then only its revision may be new.

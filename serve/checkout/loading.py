@@ -25,8 +25,9 @@ from stages.common import tables
 from stages.common.errors import StageError, few
 from stages.common.paths import LATEST, MODELS, SESSIONS
 from stages.common.text import first_line
-from stages.forecast.session import FORECAST_OUTPUTS, SYMBOL, Session
-from stages.params import FeatureParams
+from stages.forecast.contract import FORECAST_OUTPUTS, SYMBOL
+from stages.forecast.session import Session
+from stages.indicators.feature_params import FeatureParams
 from versions.repository import lock as locks
 from versions.repository.lock import LOCK_FILE, Lock
 

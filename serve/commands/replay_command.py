@@ -23,9 +23,9 @@ def register(commands: "Commands") -> None:
     parser = commands.add_parser(
         "replay",
         help="compute a prediction again with the model that made it, and compare",
-        description="Check the revision that made a prediction or a batch out into a temporary "
-        "place, compute it again from the logged inputs, and compare bit for bit. Exit status 1 "
-        "if anything differs or cannot be had.",
+        description="Fetch the model that made a prediction or a batch, compute the outputs again "
+        "from the logged inputs, and compare bit for bit. Exit status 1 if a bit differs, or if "
+        "something is missing.",
     )
     parser.add_argument("id", help="of a prediction, or of a batch")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -33,41 +33,40 @@ def register(commands: "Commands") -> None:
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Replay what was asked for.
+    """Replay a prediction or a batch.
 
     Raises:
-        ReplayError: it cannot be replayed, or is not the same again.
+        ReplayError: it cannot be replayed, or a value differs.
     """
     from serve.replay import comparison, logged
-    from serve.replay import origin as past
+    from serve.replay import origin as origins
     from versions.repository import lock, trace
 
     root = settings.root.resolve()
-    found = logged.find(settings, arguments.id)
-    origin = past.origin(root, found)
-    with past.checkout(root, origin.commit.id) as folder:
-        compared = comparison.replay(found, past.bring(folder, found))
-    traced = trace.trace(lock.at(origin.commit.id, root), past.graph_path(found.horizon))
+    answer = logged.find(settings, arguments.id)
+    origin = origins.find(root, answer)
+    compared = comparison.replay(answer, origins.fetch(root, origin.commit.id, answer))
+    traced = trace.trace(lock.at(origin.commit.id, root), origins.graph_path(answer.horizon))
     show = _print_json if arguments.json else _print
-    show(found, origin, compared, traced)
+    show(answer, origin, compared, traced)
     if not compared.same:
         count = sum(compared.different.values())
         raise logged.ReplayError(f"{count:,} values are not those that were logged")
 
 
 def _print_json(
-    found: "Logged", origin: "Origin", compared: "Comparison", traced: "Lineage"
+    answer: "Logged", origin: "Origin", compared: "Comparison", traced: "Lineage"
 ) -> None:
     from versions import lineage
 
     content = {
-        "id": found.id,
-        "kind": found.kind,
-        "horizon": found.horizon,
-        "created_at": found.created_at,
-        "revision": found.revision,
-        "model_md5": found.model_md5,
-        "model_version": found.model_version,
+        "id": answer.id,
+        "kind": answer.kind,
+        "horizon": answer.horizon,
+        "created_at": answer.created_at,
+        "revision": answer.revision,
+        "model_md5": answer.model_md5,
+        "model_version": answer.model_version,
         "commit": asdict(origin.commit),
         "note": origin.note,
         "same": compared.same,
@@ -79,14 +78,13 @@ def _print_json(
     sys.stdout.write(f"{json.dumps(content, indent=2, ensure_ascii=False)}\n")
 
 
-def _print(found: "Logged", origin: "Origin", compared: "Comparison", traced: "Lineage") -> None:
-    from stages.common import console
-    from versions import lineage
+def _print(answer: "Logged", origin: "Origin", compared: "Comparison", traced: "Lineage") -> None:
+    from versions import console, lineage
 
     def show(screen: "Console") -> None:
-        place = f", row {compared.values[0].row:,}" if found.kind == "batch" else ""
+        place = f", row {compared.values[0].row:,}" if answer.kind == "batch" else ""
         screen.print(
-            f"{found.kind} {found.id}: {found.horizon}, {found.subject}{place}",
+            f"{answer.kind} {answer.id}: {answer.horizon}, {answer.subject}{place}",
             style="bold",
             soft_wrap=True,
         )
@@ -97,8 +95,8 @@ def _print(found: "Logged", origin: "Origin", compared: "Comparison", traced: "L
             verdict = "the same" if value.same else "DIFFERENT"
             table.add_row(value.name, repr(value.logged), repr(value.replayed), verdict)
         screen.print(table)
-        version = f" {found.model_version}" if found.model_version else ""
-        screen.print(f"answered {found.created_at} by {found.revision}{version}")
+        version = f" {answer.model_version}" if answer.model_version else ""
+        screen.print(f"answered {answer.created_at} by {answer.revision}{version}")
         if origin.note:
             screen.print(f"note: {origin.note}")
         if compared.same:

@@ -15,7 +15,7 @@ from serve.forecasts import stream
 from serve.forecasts.batch_files import Meta, Store
 from serve.forecasts.forecast_errors import UnavailableError
 from serve.forecasts.stream import Stream
-from stages.forecast.session import FORECAST_OUTPUTS
+from stages.forecast.contract import FORECAST_OUTPUTS
 
 TOGETHER = 2
 """Streams that are read or computed at a time; each holds its whole body in memory."""

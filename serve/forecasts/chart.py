@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from predictions.schema import label_store, prediction_logs
 from serve.checkout.bundle import Bundle, Model
 from serve.forecasts.forecaster import symbol_index
-from stages.forecast.session import FORECAST_OUTPUTS
+from stages.forecast.contract import FORECAST_OUTPUTS
 
 MOST = 5_000
 """Sessions of one chart."""

@@ -15,7 +15,7 @@ from serve.forecasts.forecast_errors import InvalidInputError, UnknownNameError
 from serve.forecasts.prediction import Forecast, as_json, day, days_since_epoch, iso
 from stages.common.errors import few
 from stages.common.text import nearest
-from stages.forecast.session import FORECAST_OUTPUTS
+from stages.forecast.contract import FORECAST_OUTPUTS
 
 VALUES = ("predicted_return", "lower", "upper", "probability")
 """What is forecast, by its name in the prediction log; in the order of `FORECAST_OUTPUTS`."""

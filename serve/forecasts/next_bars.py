@@ -11,7 +11,7 @@ from serve.forecasts.forecaster import Forecaster, Row, not_future
 from serve.forecasts.prediction import Forecast
 from serve.schemas import Bar, BarsRequest
 from stages.common import tables
-from stages.features import features
+from stages.indicators.feature_table import features
 
 
 async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast]:

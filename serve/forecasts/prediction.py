@@ -17,7 +17,7 @@ and the client."""
 
 
 def answer(forecast: Forecast, identifier: str, created_at: str) -> dict[str, Any]:
-    """A forecast in the shape of `schemas.Prediction`, without `logged_to`."""
+    """A forecast in the shape of `schemas.Prediction`."""
     close = forecast["last_close"]
     expected, lower, upper = forecast["predicted_return"], forecast["lower"], forecast["upper"]
     return {
@@ -44,6 +44,7 @@ def answer(forecast: Forecast, identifier: str, created_at: str) -> dict[str, An
             "version": forecast["model_version"],
         },
         "created_at": created_at,
+        "logged_to": "database",
     }
 
 

@@ -11,13 +11,15 @@ from serve.checkout.bundle import Model
 from serve.forecasts import stream
 from serve.forecasts.forecast_errors import ForecastError
 from serve.replay.logged import Logged, ReplayError
-from serve.replay.origin import Past
-from stages.forecast.session import FORECAST_OUTPUTS, SYMBOL, Session
+from serve.replay.origin import ModelFiles
+from stages.common.text import first_line
+from stages.forecast.contract import FORECAST_OUTPUTS, SYMBOL
+from stages.forecast.session import Session
 
 
 @dataclass(frozen=True)
 class Value:
-    """One output of one row, then and now.
+    """One output of one row, as logged and as computed again.
 
     Attributes:
         row: its place in the batch, from 0.
@@ -37,11 +39,11 @@ class Value:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a replay gave.
+    """The result of a replay.
 
     Attributes:
         rows: how many were computed.
-        different: values that are not the same, by output.
+        different: number of values that differ, by output.
         values: those of the first row, or of the first that differs.
     """
 
@@ -55,19 +57,19 @@ class Comparison:
         return not any(self.different.values())
 
 
-def replay(logged: Logged, past: Past) -> Comparison:
-    """Run the model of the past on what was logged.
+def replay(logged: Logged, files: ModelFiles) -> Comparison:
+    """Run a model on logged inputs, and compare its outputs with the logged ones.
 
     Raises:
         ReplayError: the model cannot be loaded, or takes other inputs than were logged.
     """
-    model = _model(logged, past)
+    model = _model(logged, files)
     blocks = logged.blocks(model.card.features, model.card.symbols)
     return compare(model, blocks)
 
 
 def compare(model: Model, blocks: Iterable[pa.RecordBatch]) -> Comparison:
-    """Compare blocks of logged rows with what a model says of them now."""
+    """Compare blocks of logged rows with what a model computes from them now."""
     different = dict.fromkeys(FORECAST_OUTPUTS, 0)
     shown: tuple[Value, ...] = ()
     rows = 0
@@ -77,20 +79,20 @@ def compare(model: Model, blocks: Iterable[pa.RecordBatch]) -> Comparison:
             names=block.schema.names[: -len(FORECAST_OUTPUTS)],
         )
         try:
-            given = stream.inputs(before, model, rows)
+            inputs = stream.inputs(before, model, rows)
         except ForecastError as error:
-            raise ReplayError(f"what was logged cannot be computed: {error}") from None
-        found = model.session(given.features, given.scale, given.symbol)
+            raise ReplayError(f"the logged rows cannot be computed: {error}") from None
+        now = model.session(inputs.features, inputs.scale, inputs.symbol)
         then = {name: block.column(name).to_numpy() for name in FORECAST_OUTPUTS}
         wrong = {
-            name: then[name].view(np.uint32) != found[name].view(np.uint32)
+            name: then[name].view(np.uint32) != now[name].view(np.uint32)
             for name in FORECAST_OUTPUTS
         }
         anywhere = np.logical_or.reduce(list(wrong.values()))
         if not shown or (anywhere.any() and not any(different.values())):
             place = int(np.argmax(anywhere))
             shown = tuple(
-                Value(rows + place, name, float(then[name][place]), float(found[name][place]))
+                Value(rows + place, name, float(then[name][place]), float(now[name][place]))
                 for name in FORECAST_OUTPUTS
             )
         for name in FORECAST_OUTPUTS:
@@ -99,16 +101,16 @@ def compare(model: Model, blocks: Iterable[pa.RecordBatch]) -> Comparison:
     return Comparison(rows, different, shown)
 
 
-def _model(logged: Logged, past: Past) -> Model:
+def _model(logged: Logged, files: ModelFiles) -> Model:
     try:
-        session = Session(past.graph)
+        session = Session(files.graph)
     except Exception as error:  # noqa: BLE001  # onnxruntime raises classes of its own
         raise ReplayError(
-            f"the model cannot be loaded by this onnxruntime: {str(error).splitlines()[0]}"
+            f"the model cannot be loaded by this onnxruntime: {first_line(error)}"
         ) from None
     return Model(
         name=logged.horizon,
-        card=past.card,
+        card=files.card,
         document={},
         scores={},
         forecasts=pl.DataFrame(),

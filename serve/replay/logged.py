@@ -18,7 +18,8 @@ from serve.forecasts import batch_files, stream
 from serve.forecasts.batch_files import Meta, Store
 from serve.settings import Settings
 from stages.common.errors import StageError
-from stages.forecast.session import FORECAST_OUTPUTS
+from stages.common.text import first_line
+from stages.forecast.contract import FORECAST_OUTPUTS
 
 COLUMNS = {
     "return": "predicted_return",
@@ -78,7 +79,7 @@ class Logged:
         try:
             yield from batch_files.read(self.path, wanted)
         except (OSError, pa.ArrowException) as error:
-            raise ReplayError(f"{self.path}: cannot be read ({_first_line(error)})") from None
+            raise ReplayError(f"{self.path}: cannot be read ({first_line(error)})") from None
 
     def _row(self, features: list[str], symbols: list[str]) -> pa.RecordBatch:
         given = json.loads(self.row["inputs"])
@@ -115,7 +116,7 @@ def _batch(path: Path) -> Logged:
     try:
         meta = Meta.of(pq.read_schema(path).metadata)
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise ReplayError(f"{path}: cannot be read as a batch ({_first_line(error)})") from None
+        raise ReplayError(f"{path}: cannot be read as a batch ({first_line(error)})") from None
     return Logged(
         id=meta.id,
         kind="batch",
@@ -161,8 +162,3 @@ def _check(features: list[str], logged: list[str]) -> None:
 
 def _float32(value: float) -> pa.Array:
     return pa.array([np.float32(value)], pa.float32())
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -25,6 +25,7 @@ from serve.forecasts import batch_files, stream
 from serve.forecasts import rows as batch
 from serve.forecasts.batch_files import Meta
 from serve.forecasts.forecast_errors import TooManyRowsError
+from serve.routes.log import record
 from serve.schemas import MOST_ROWS, Batch, BatchRequest, ModelReference, Predictions
 from serve.service import Service, ServiceDep
 
@@ -109,7 +110,7 @@ async def batch_predict(
     forecasts = await asyncio.to_thread(
         batch.forecasts, forecaster, asked, service.settings.max_batch
     )
-    answers = await service.record(forecasts, request.scope)
+    answers = await record(service, forecasts, request.scope)
     return Response(orjson.dumps({"predictions": answers}), media_type=JSON)
 
 
@@ -145,8 +146,6 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         )
         answer = await asyncio.to_thread(service.bulk.forecast, given, model, meta)
     service.metrics.predicted(horizon, model.md5, meta.rows)
-    if service.live.heard:
-        service.live.publish("batch", meta.model_dump())
     return Response(
         memoryview(answer),
         headers={BATCH_ID: meta.id, "Location": f"/batches/{meta.id}"},

@@ -146,7 +146,7 @@ def _bundle(service: Service) -> Check:
     current, problem = service.follower.current, service.follower.problem
     if current is None:
         return Check(status="down", detail=problem or "not loaded yet")
-    name = current.bundle.revision.name
+    name = current.revision.name
     if problem is not None:
         return Check(status="degraded", detail=f"{problem}; {name} goes on serving")
     return Check(status="ok", detail=f"serves {name}")
@@ -154,10 +154,9 @@ def _bundle(service: Service) -> Check:
 
 def _features(service: Service) -> Check:
     """How many sessions the newest bar is old, by the calendar of the revision."""
-    current = service.follower.current
-    if current is None:
+    bundle = service.follower.current
+    if bundle is None:
         return Check(status="down", detail="no revision is loaded")
-    bundle = current.bundle
     today = (datetime.now(UTC).date() - date(1970, 1, 1)).days
     newest = max(int(rows.days[-1]) for rows in bundle.rows.values())
     missed = bisect_left(bundle.sessions, today) - bisect_right(bundle.sessions, newest)

@@ -9,7 +9,7 @@ import orjson
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from predictions.group_commit import LogDownError
+from predictions.engine import LogDownError
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import chart

@@ -15,6 +15,7 @@ from serve.forecasts import next_bars
 from serve.forecasts.forecast_errors import ForecastError
 from serve.routes.direct import DirectRoute
 from serve.routes.failures import problem
+from serve.routes.log import record
 from serve.schemas import BarsRequest, Prediction, Predictions, PredictRequest, SymbolPredictions
 from serve.service import Service, ServiceDep
 from serve.times import Day
@@ -38,7 +39,7 @@ async def _one(
     model = forecaster.model(horizon)
     name = forecaster.symbol(symbol)
     forecast = await forecaster.soon(model, forecaster.row(model, name, as_of))
-    (answer,) = await service.record([forecast], scope)
+    (answer,) = await record(service, [forecast], scope)
     return orjson.dumps(answer)
 
 
@@ -65,7 +66,7 @@ async def predict_from_bars(service: ServiceDep, request: Request, asked: BarsRe
     """Forecast from the caller's own bars; the features are computed as in training."""
     forecaster = service.forecaster
     forecasts = await next_bars.forecasts(forecaster, asked)
-    answers = await service.record(forecasts, request.scope)
+    answers = await record(service, forecasts, request.scope)
     return _json(orjson.dumps({"predictions": answers}))
 
 
@@ -114,7 +115,7 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
         await forecaster.soon(model, forecaster.row(model, symbol, asked.as_of))
         for model in models.values()
     ]
-    answers = await service.record(forecasts, scope)
+    answers = await record(service, forecasts, scope)
     for answer in answers:
         answer["scores"] = models[answer["horizon"]].scores.get(symbol)
     return orjson.dumps({"symbol": symbol, "predictions": answers})

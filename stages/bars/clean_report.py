@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from stages.bars.adjust import MOVE
-from stages.bars.rules import Kind
 from stages.common.errors import DataError, few
+from stages.common.tables import Kind
 
 if TYPE_CHECKING:
-    from stages.clean import Cleaned
+    from stages.bars.cleaning import Cleaned
 
 _SUMS = (
     "read",
@@ -32,7 +32,7 @@ _DAYS_NAMED = 50
 Record = dict[str, Any]
 
 
-class Census:
+class CleanReport:
     """Counts group after group of symbols.
 
     Args:

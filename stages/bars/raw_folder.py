@@ -10,13 +10,7 @@ from urllib.parse import quote, unquote
 import polars as pl
 
 from stages.common import tables
-from stages.sources import Kind
-
-CONTRACTS: Mapping[Kind, tables.Contract] = {
-    "daily": tables.RAW_DAILY,
-    "hourly": tables.RAW_HOURLY,
-    "market": tables.RAW_DAILY,
-}
+from stages.common.tables import RAW_BARS, Kind, clock
 
 _PLAIN = " !#$&'()+,-.=@^_~"
 """Marks that stay as they are in a file name, beside letters and digits."""
@@ -32,12 +26,7 @@ def file_name(symbol: str) -> str:
     return f"{'%2E' + name[1:] if name.startswith('.') else name}.parquet"
 
 
-def clock(kind: Kind) -> str:
-    """The column that says when a bar was."""
-    return "timestamp" if kind == "hourly" else "date"
-
-
-class Held(Mapping[tuple[Kind, str], date]):
+class RawFolder(Mapping[tuple[Kind, str], date]):
     """The newest day held per kind and symbol, and the bars themselves.
 
     A file is read only when a source asks for it, so that a local source does not pay for it.
@@ -63,7 +52,7 @@ class Held(Mapping[tuple[Kind, str], date]):
     def bars(self, kind: Kind, symbol: str) -> pl.DataFrame:
         """The bars held, or none."""
         file = self._file(kind, symbol)
-        return tables.read(file) if file.is_file() else tables.empty(CONTRACTS[kind])
+        return tables.read(file) if file.is_file() else tables.empty(RAW_BARS[kind])
 
     def actions(self, symbol: str) -> pl.DataFrame:
         """The corporate actions held of one symbol."""

@@ -14,10 +14,9 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from stages.bars.raw_folder import CONTRACTS, clock
 from stages.common import tables
 from stages.common.errors import StageError
-from stages.sources import Kind
+from stages.common.tables import RAW_BARS, Kind, clock
 
 REVISION: tables.Contract = {
     "kind": pl.String,
@@ -170,7 +169,7 @@ def _newest(raw: Path, sessions_of: SessionsOf) -> date:
     for kind in get_args(Kind):
         for file in (raw / kind).glob("*.parquet"):
             column = clock(kind)
-            times = _read(file, {column: CONTRACTS[kind][column]})
+            times = _read(file, {column: RAW_BARS[kind][column]})
             if times is not None and times.height:
                 last = max(last, cast("date", sessions_of(times, kind).max()))
     return last
@@ -179,7 +178,7 @@ def _newest(raw: Path, sessions_of: SessionsOf) -> date:
 def _series(
     kind: Kind, former: Path, new: Path, until: date, sessions_of: SessionsOf
 ) -> pl.DataFrame:
-    held = _read(former, CONTRACTS[kind])
+    held = _read(former, RAW_BARS[kind])
     if held is None:
         return tables.empty(REVISION).drop("newest")
     given = tables.read(new) if new.exists() else held.clear()
@@ -253,9 +252,13 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def write(table: pl.DataFrame, path: Path) -> None:
-    """Leave the whole list as CSV, or no file where there is nothing to list."""
+    """Leave the list as CSV, and its summary as `.txt` beside it; no files if it is empty."""
+    summary_path = path.with_suffix(".txt")
     if table.is_empty():
         path.unlink(missing_ok=True)
+        summary_path.unlink(missing_ok=True)
         return
     with tables.replacing(path) as partial:
         table.write_csv(partial)
+    with tables.replacing(summary_path) as partial:
+        partial.write_text(f"{summary(table)}\n", encoding="utf-8")

@@ -33,13 +33,12 @@ import numpy as np
 import polars as pl
 
 from stages.bars.calendars import Sessions
-from stages.common.tables import PRICES
+from stages.common.tables import PRICES, Kind
 
 ROUNDING = 1e-6
 """Prices out of order by less than this share are so by rounding: high and low are widened to
 hold open and close. Floats of 32 bits, which some sources pass on, are good to 1e-7."""
 
-Kind = Literal["daily", "hourly", "market"]
 AdjClose = Literal["ignored", "once_begun", "always"]
 
 

@@ -1,20 +1,39 @@
-"""Turn the keyword-only arguments of a function into a validated section of `params.yaml`.
+"""Types of the sections of `params.yaml`.
 
-A data source or a model is one function; what it can be told in `params.yaml` is its own
-signature, so that there is no second place to keep in step.
+A section is a class with `Options` as its base, beside the code that it configures. A data source
+or a model is one function; its section is made from its own signature, so that there is no second
+place to keep in step.
 """
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+
+_T = TypeVar("_T")
 
 
 class Options(BaseModel):
-    """Base of every section: unknown keys are refused, values are read once."""
+    """Base of every section: unknown keys are refused, values cannot change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def distinct(values: list[_T]) -> list[_T]:
+    """Return the values.
+
+    Raises:
+        ValueError: an entry stands twice.
+    """
+    if len({str(value) for value in values}) < len(values):
+        raise ValueError(f"each entry may stand once, got {values}")
+    return values
+
+
+Names = Annotated[list[str], AfterValidator(distinct)]
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 def options_of(function: Callable[..., Any]) -> type[Options]:

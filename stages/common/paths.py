@@ -20,3 +20,6 @@ CANDIDATES = MODELS / "candidates"
 LATEST = MODELS / "latest.parquet"
 SESSIONS = MODELS / "sessions.json"
 METRICS = Path("metrics")
+DATA_DOCS = Path("great_expectations/uncommitted/data_docs/index.html")
+REVISIONS = Path("var/revisions.csv")
+REVISIONS_SUMMARY = REVISIONS.with_suffix(".txt")

@@ -11,15 +11,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.common.errors import DataError, InputError, few
+from stages.common.text import first_line
 
 Contract = Mapping[str, pl.DataType | type[pl.DataType]]
+
+Kind = Literal["daily", "hourly", "market"]
+"""What a series of bars is; a market series is daily."""
 
 UTC = pl.Datetime("us", "UTC")
 
@@ -35,6 +39,9 @@ RAW_DAILY: Contract = {"symbol": pl.String, "date": pl.Date, **_OHLCV}
 
 RAW_HOURLY: Contract = {"symbol": pl.String, "timestamp": UTC, **_OHLCV}
 """One hour of one symbol as the source gave it."""
+
+RAW_BARS: Mapping[Kind, Contract] = {"daily": RAW_DAILY, "hourly": RAW_HOURLY, "market": RAW_DAILY}
+"""The contract of each kind of raw bars."""
 
 ACTIONS: Contract = {
     "symbol": pl.String,
@@ -66,6 +73,11 @@ REJECTED: Contract = {
 
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
+
+
+def clock(kind: Kind) -> str:
+    """The column that says when a bar of a kind was."""
+    return "timestamp" if kind == "hourly" else "date"
 
 
 def conform(frame: pl.DataFrame, contract: Contract, name: str) -> pl.DataFrame:
@@ -105,39 +117,27 @@ def _readable(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
     except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path}: cannot be read as Parquet ({reason}); fetch or export the file again"
+            f"{path}: cannot be read as Parquet ({first_line(error)}); "
+            "fetch or export the file again"
         ) from None
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary file or folder name beside `path` and rename it to `path` at the end.
 
-    Until then the former output stands whole; on any error the temporary is removed. A folder
-    is swapped by two renames; a process killed between the two is mended by the next call.
+    Until then a former output stays as it was; on any error the temporary is removed. What has
+    its name is whole: a stage that is killed leaves nothing half-written.
     """
-    partial, former = _temporary(path), path.with_name(f".{path.name}.former")
+    partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    if former.exists():
-        if path.exists():
-            shutil.rmtree(former)
-        else:
-            former.rename(path)
     _remove(partial)
     try:
         yield partial
-        if partial.is_dir() and path.exists():
-            path.rename(former)
-            partial.rename(path)
-            shutil.rmtree(former)
-        else:
-            partial.replace(path)
+        if partial.is_dir():
+            _remove(path)
+        partial.replace(path)
     finally:
         _remove(partial)
 

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from stages.forecast.contract import Vector
 from stages.forecast.graphs import SMALLEST_SCALE, Spread
-from stages.forecast.models import Vector
 
 GRID = 201
 """Points of the residual distribution from which the probability is read, half a percent apart."""

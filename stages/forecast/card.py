@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import polars as pl
 from stages.common import tables
 from stages.forecast.combine import Chosen
 from stages.forecast.graphs import Spread
-from stages.params import Params
+from stages.forecast.train_params import BASELINES
 
 DIGITS = 6
 """Significant digits of a number that goes to git: below them CPUs may differ."""
@@ -20,6 +21,26 @@ DIGITS = 6
 def rounded(value: float | None) -> float | None:
     """A number with `DIGITS` significant digits."""
     return None if value is None or not np.isfinite(value) else float(f"{value:.{DIGITS}g}")
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a forecast was made.
+
+    Attributes:
+        horizon, sessions: its name and length.
+        as_of: the newest session that the pipeline knew.
+        scale: the feature that scales the interval.
+        scope: `pooled`, or `per_symbol` with one model each.
+        level: share of outcomes that the interval is to hold.
+    """
+
+    horizon: str
+    sessions: int
+    as_of: date
+    scale: str
+    scope: str
+    level: float
 
 
 @dataclass(frozen=True)
@@ -66,22 +87,26 @@ def fold_skill(chosen: Chosen) -> float:
     return 1 - chosen.errors[chosen.method] / chosen.errors["mean"]
 
 
-def card(settings: Params, horizon: str, stack: Stack, train: Training) -> dict[str, Any]:
+def card(made: Made, stack: Stack, train: Training) -> dict[str, Any]:
     """The model card: all that a server or a reader must know beside the graph."""
     chosen, folds, residuals = stack.chosen, stack.folds, stack.residuals
     base = float(((folds["target"] - folds["mean"]) ** 2).mean())  # type: ignore[arg-type]
     errors = {
         name: float(((folds["target"] - folds[name]) ** 2).mean())  # type: ignore[arg-type]
-        for name in settings.models
+        for name in (*BASELINES, *chosen.weights)
+    }
+    skill = {
+        name: {"fold_rmse": rounded(error**0.5), "fold_oos_r2": rounded(1 - error / base)}
+        for name, error in errors.items()
     }
     mean_only = chosen.method == "mean" or chosen.weights["mean"] == 1
     return {
-        "horizon": horizon,
-        "sessions": settings.horizons[horizon],
-        "as_of": str(settings.data.as_of),
+        "horizon": made.horizon,
+        "sessions": made.sessions,
+        "as_of": str(made.as_of),
         "features": train.features,
-        "scale": settings.dataset.scale,
-        "scope": settings.train.scope,
+        "scale": made.scale,
+        "scope": made.scope,
         "symbols": train.symbols,
         "method": chosen.method,
         "verdict": (
@@ -92,15 +117,16 @@ def card(settings: Params, horizon: str, stack: Stack, train: Training) -> dict[
         "fold_oos_r2": rounded(fold_skill(chosen)),
         "method_rmse": {name: rounded(error**0.5) for name, error in chosen.errors.items()},
         "candidates": {
-            name: {
-                "weight": rounded(chosen.weights[name]),
-                "fold_rmse": rounded(errors[name] ** 0.5),
-                "fold_oos_r2": rounded(1 - errors[name] / base),
-            }
-            for name in settings.models
+            name: {"weight": rounded(weight), **skill[name]}
+            for name, weight in chosen.weights.items()
+            if name not in BASELINES
+        },
+        "baselines": {
+            "zero": skill["zero"],
+            "mean": {"weight": rounded(chosen.weights["mean"]), **skill["mean"]},
         },
         "interval": {
-            "level": settings.evaluate.level,
+            "level": made.level,
             "lower_quantile": rounded(residuals.lower),
             "upper_quantile": rounded(residuals.upper),
         },

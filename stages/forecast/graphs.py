@@ -15,8 +15,15 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from stages.forecast.models import INPUT, OPSETS, OUTPUT, Vector
-from stages.forecast.session import FORECAST_OUTPUTS, SCALE, SYMBOL
+from stages.forecast.contract import (
+    FORECAST_OUTPUTS,
+    INPUT,
+    OPSETS,
+    OUTPUT,
+    SCALE,
+    SYMBOL,
+    Vector,
+)
 
 IR_VERSION = 8
 """Old enough for the runtimes of the last years; fixed, so that bytes do not depend on onnx."""

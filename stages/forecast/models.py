@@ -17,23 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from stages.forecast.contract import BLOCK, OPSETS, Matrix, Vector
+
 if TYPE_CHECKING:
     from lightgbm import Booster
     from onnx import ModelProto
 
-Matrix = npt.NDArray[np.float32]
-Vector = npt.NDArray[np.float64]
 Fraction = Annotated[float, Field(gt=0, le=1)]
-
-OPSETS = {"": 17, "ai.onnx.ml": 3}
-"""Operator sets of every graph: old enough for any runtime of the last years."""
-
-INPUT, OUTPUT = "features", "return"
-
-BASELINES = ("zero", "mean")
-
-BLOCK = 65_536
-"""Rows that are worked on at a time where all of them would need too much memory."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +39,6 @@ class Fitted:
     predict: Callable[[Matrix], Vector]
     to_onnx: Callable[[], "ModelProto"]
     importance: Vector
-
-
-def zero(x: Matrix, y: Vector, seed: int) -> Fitted:
-    """Baseline: the price stays where it is."""
-    return _linear(np.zeros(x.shape[1]), 0.0)
-
-
-def mean(x: Matrix, y: Vector, seed: int) -> Fitted:
-    """Baseline: the historical mean return of the training rows (Welch and Goyal, 2008)."""
-    return _linear(np.zeros(x.shape[1]), float(y.mean()))
 
 
 def ridge(x: Matrix, y: Vector, seed: int, *, alpha: PositiveFloat = 1.0) -> Fitted:
@@ -221,8 +201,7 @@ def lightgbm(
 
 
 _KINDS: dict[str, Callable[..., Fitted]] = {
-    function.__name__: function
-    for function in (zero, mean, ridge, random_forest, xgboost, lightgbm)
+    function.__name__: function for function in (ridge, random_forest, xgboost, lightgbm)
 }
 
 
@@ -244,7 +223,7 @@ def shares(importance: npt.NDArray[Any]) -> Vector:
 
 
 def _linear(slope: Vector, intercept: float, weight: Vector | None = None) -> Fitted:
-    """A linear model as a graph of two nodes; a baseline is one whose slope is zero."""
+    """A linear model as a graph of two nodes."""
 
     def predict(rows: Matrix) -> Vector:
         return rows.astype(np.float64) @ slope + intercept

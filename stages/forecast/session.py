@@ -15,13 +15,10 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 
-from stages.forecast.models import BLOCK, INPUT, Matrix
+from stages.forecast.contract import BLOCK, INPUT, SCALE, SYMBOL, Matrix
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-SCALE, SYMBOL = "scale", "symbol"
-FORECAST_OUTPUTS = ("return", "lower", "upper", "probability")
 
 
 class Session:

@@ -10,11 +10,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
+from pydantic import ConfigDict, field_validator, model_validator
 
-Kind = Literal["daily", "hourly", "market"]
+from stages.common.errors import few
+from stages.common.mistakes import NestedError, below, each, options
+from stages.common.options import Names
+from stages.common.sections import DataParams
+from stages.common.tables import Kind
+from stages.common.text import unknown
 
 
 @dataclass(frozen=True)
@@ -70,3 +76,44 @@ def load(name: str) -> Fetch:
     """Return the `fetch` of a source by its module's name."""
     fetch: Any = importlib.import_module(f"{__name__}.{name}").fetch
     return fetch  # type: ignore[no-any-return]  # a module attribute has no static type
+
+
+class SourceParams(DataParams):
+    """The whole section `data:` of `params.yaml`: where bars come from, which, and up to when."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str
+    path: Path
+    symbols: Names
+    sources: dict[str, dict[str, Any]]
+
+    @field_validator("sources")
+    @classmethod
+    def _check_sources(cls, sections: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return each(sections, _options)
+
+    @model_validator(mode="after")
+    def _check_source(self) -> "SourceParams":
+        if self.source not in names():
+            raise NestedError([f"source: {unknown('source', self.source, names())}"])
+        if self.source not in self.sources:
+            try:
+                self.sources.update(each({self.source: {}}, _options))
+            except NestedError as error:
+                raise NestedError(below("sources", error)) from None
+        both = sorted(set(self.symbols) & set(self.market))
+        if both:
+            raise NestedError([f"market: {few(both)} cannot be in symbols as well"])
+        return self
+
+    @property
+    def source_options(self) -> dict[str, Any]:
+        """The keyword arguments of the chosen source's `fetch`."""
+        return self.sources[self.source]
+
+
+def _options(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
+    if name not in names():
+        raise ValueError(unknown("source", name, names()))
+    return options(load(name), section)

@@ -19,7 +19,8 @@ from urllib.parse import unquote
 import polars as pl
 
 from stages.common.errors import InputError
-from stages.sources import Kind, Request, Series
+from stages.common.tables import Kind
+from stages.sources import Request, Series
 from stages.sources._bars import ROW, Rules, actual, bars
 from stages.sources._names import check
 

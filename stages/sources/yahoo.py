@@ -22,10 +22,12 @@ from pydantic import NonNegativeFloat, PositiveInt
 
 from stages.common import tables
 from stages.common.errors import SourceError
-from stages.sources import Kind, Request, Series
+from stages.sources import Request, Series
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from stages.common.tables import Kind
 
 _PRECISION = 2.0**-24
 """How far off, as a fraction, the 32-bit floats are that Yahoo sends: six digits and most of a

@@ -12,7 +12,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stages import params
 from stages.common import tables
 from tests.projects import ROOT, Project
 from versions import refresh
@@ -121,11 +120,17 @@ def test_a_refresh_from_the_first_try_to_the_commit(quick: Project) -> None:
             "sample has no bars of the last 2 sessions up to 2013-03-05: "
             "the newest is of 2013-03-01.",
         ),
+        (
+            date(2013, 3, 6),
+            date(2015, 3, 6),
+            "sample has no bars of the last 1 or more sessions up to 2015-03-06: "
+            "the newest is of 2013-03-06.",
+        ),
     ],
 )
 def test_sessions_without_bars_are_told(newest: date, as_of: date, told: str | None) -> None:
-    data = params.load(ROOT / "params.yaml").data.model_copy(update={"as_of": as_of})
-    found = refresh.behind(data, newest)
+    sessions = [f"2013-03-{day:02}" for day in (1, 4, 5, 6, 7)]
+    found = refresh.behind("sample", as_of, newest, sessions)
     assert (found or "").split(" Refresh")[0] == (told or "")
 
 

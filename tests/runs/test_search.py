@@ -62,10 +62,10 @@ class Search(Project):
         command = (sys.executable, "-m", "versions.search", "short", *arguments)
         return self.run(*command, check=check, **self.environment)
 
-    def start(self) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return subprocess.Popen(
-            [sys.executable, "-m", "versions.search", "short", "--trials", "4"],
+            [sys.executable, "-m", "versions.search", "short", "--trials", "4", *arguments],
             cwd=self.folder,
             env={**os.environ, **self.environment, "PATH": path},
             stdin=subprocess.DEVNULL,
@@ -83,7 +83,7 @@ class Search(Project):
 
 
 def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -123,7 +123,7 @@ def test_a_search_that_is_stopped_and_killed_ends_as_one_that_is_not(small: Sear
     with small.start() as stopped:
         until(lambda: len(small.ran()) == 1)
         stopped.send_signal(signal.SIGINT)
-        printed, _ = stopped.communicate(timeout=60)
+        printed, _ = stopped.communicate(timeout=300)
     assert stopped.returncode == 130
     assert printed.endswith("search: stopped; the same command goes on\n")
     assert "Traceback" not in printed
@@ -139,9 +139,9 @@ def test_a_search_that_is_stopped_and_killed_ends_as_one_that_is_not(small: Sear
     with small.start() as resumed:
         assert resumed.stdout is not None
         waits = resumed.stdout.readline()
-        assert waits == "search: waiting for the trial that a killed search left running\n"
+        assert waits == "search: waiting for the trials that a killed search left running\n"
         slow.unlink()
-        printed, _ = resumed.communicate(timeout=120)
+        printed, _ = resumed.communicate(timeout=300)
     assert resumed.returncode == 0
 
     # The first trial was stopped, then ran to its end alone, and was not run a third time.
@@ -164,6 +164,26 @@ def test_a_search_that_is_stopped_and_killed_ends_as_one_that_is_not(small: Sear
     found = small.search()
     assert small.ran() == [first, *ran, *(ran[number] for number in failed)]
     assert found.splitlines()[-3:] == printed.splitlines()[-3:]
+
+
+def test_two_trials_at_the_same_time_are_stopped_and_run_again(small: Search) -> None:
+    slow = small.marks / "slow"
+    slow.touch()
+    with small.start("-j", "2") as stopped:
+        until(lambda: len(small.ran()) == 2)
+        stopped.send_signal(signal.SIGINT)
+        stopped.communicate(timeout=300)
+    assert stopped.returncode == 130
+    slow.unlink()
+    begun = sorted(small.ran())
+    printed = small.search("--trials", "4", "-j", "2")
+    again = small.ran()[2:]
+    assert sorted(again[:2]) == begun
+    assert len(again) == 4
+    failed = sum(float(alpha) < 1.5 for alpha in again)
+    assert len(small.experiments()) == 4 - failed
+    assert len(re.findall(r"^search: trial \d", printed, re.MULTILINE)) == 4
+    assert small.git("status", "--porcelain") == ""
 
 
 def test_what_is_printed_keeps_the_best_and_begins_a_new_study(small: Search) -> None:

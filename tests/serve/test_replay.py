@@ -170,8 +170,8 @@ def test_what_is_not_in_the_cache_comes_from_the_remote(served: Served, tmp_path
     shutil.rmtree(tmp_path / "remote")
     printed = served.replay(made["id"])
     assert printed.count("\n") == 1
-    assert printed.startswith("error: models/short/model.onnx of that commit cannot be had: it is ")
-    assert "not in the cache, and `dvc pull` says: " in printed
+    assert printed.startswith("error: models/short/model.onnx of commit ")
+    assert "neither the DVC cache nor a remote has it; `dvc get` says: " in printed
     assert list(served.temporary.iterdir()) == []
 
 

@@ -21,9 +21,9 @@ from stages import features as stage
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from stages.common.paths import CLEAN_DAILY, CLEAN_HOURLY, CLEAN_MARKET, FEATURES_DAILY
-from stages.features import features, market_bars, realised_volatility
 from stages.indicators.definitions import definitions
-from stages.params import FeatureParams
+from stages.indicators.feature_params import FeatureParams
+from stages.indicators.feature_table import features, market_bars, realised_volatility
 from tests.panels import (
     SMALL,
     Bars,

@@ -24,7 +24,7 @@ from stages.bars.raw_folder import file_name
 from stages.common import tables
 from stages.common.errors import DataError, ParamsError, SourceError, StageError
 from stages.ingest import continued, ingest, sessions, summary
-from stages.params import DataParams
+from stages.sources import SourceParams
 
 AS_OF = date(2012, 12, 31)
 
@@ -38,8 +38,8 @@ def data(
     path: Path = Path("data/inbox"),
     options: Mapping[str, Any] | None = None,
     calendar: str = "XNYS",
-) -> DataParams:
-    return DataParams.model_validate(
+) -> SourceParams:
+    return SourceParams.model_validate(
         {
             "source": source,
             "path": path,
@@ -65,7 +65,7 @@ def names(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
-def failure(params: DataParams, raw: Path) -> str:
+def failure(params: SourceParams, raw: Path) -> str:
     with pytest.raises(StageError) as caught:
         ingest(params, raw)
     return str(caught.value)
@@ -212,7 +212,7 @@ def asked() -> list[Any]:
 def test_what_is_held_is_continued_and_only_from_the_same_source(tmp_path: Path) -> None:
     raw, fresh = tmp_path / "raw", tmp_path / "fresh"
 
-    def own(as_of: date, price: float) -> DataParams:
+    def own(as_of: date, price: float) -> SourceParams:
         return data(as_of, "own", ["EUR/USD"], [], options={"price": price})
 
     ingest(own(DAYS[4], 1), raw)
@@ -263,7 +263,7 @@ def test_a_source_that_breaks_its_contract(
 # Revisions
 
 
-def told(raw: Path, params: DataParams, **options: bool) -> list[tuple[Any, ...]]:
+def told(raw: Path, params: SourceParams, **options: bool) -> list[tuple[Any, ...]]:
     """What an ingest says of the bars held, and that it says so while they still stand."""
     found: list[tuple[Any, ...]] = []
     before = content(raw)
@@ -422,7 +422,7 @@ def test_the_examples_of_the_docs_are_valid(repo_root: Path) -> None:
     assert len(examples) == 2
     usual = yaml.safe_load((repo_root / "params.yaml").read_text(encoding="utf-8"))["data"]
     for example in examples:
-        params = DataParams.model_validate({**usual, **yaml.safe_load(example)["data"]})
+        params = SourceParams.model_validate({**usual, **yaml.safe_load(example)["data"]})
         assert params.source_options
 
 

@@ -13,8 +13,8 @@ from stages import latest, params
 from stages.common import tables
 from stages.common.errors import InputError
 from stages.common.paths import CLEAN, FEATURES, FEATURES_DAILY, LATEST, SESSIONS
-from stages.features import features
 from stages.indicators.definitions import lookback
+from stages.indicators.feature_table import features
 from tests import datasets
 
 SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]
@@ -22,9 +22,9 @@ MARKET = ["nasdaq", "sp500"]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(prepared: Path) -> Path:
     """The real sample, which no test changes."""
-    return datasets.prepared(tmp_path_factory.getbasetemp())
+    return prepared
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import dataset, params, validate
+from stages import dataset, validate
 from stages.common import tables
 from stages.common.errors import InputError, ParamsError, QualityError
 from stages.common.paths import (
@@ -29,13 +29,14 @@ from stages.common.paths import (
     METRICS,
     RAW,
 )
-from stages.features import features
-from stages.params import Params
+from stages.common.sections import load
+from stages.indicators.feature_table import features
 from stages.quality import helper_columns
-from stages.quality.expectations import Check, Meaning, Suites
+from stages.quality.checking import Check
 from stages.quality.helper_columns import BARS, FINITE, HOLD_OUT, IN_ORDER, KNOWN
 from stages.quality.score import Checked, Outcome, Rule, enforce
-from stages.validate import Part
+from stages.quality.suites import Meaning, Suites
+from stages.validate import Part, Settings
 from tests.panels import examples, write_params
 
 AS_OF = date(2012, 12, 31)
@@ -103,7 +104,7 @@ def write_raw(daily: pl.DataFrame, kind: str) -> None:
         tables.write(rows.select(list(contract)), RAW / kind / f"{symbol}.parquet")
 
 
-def write_features(settings: Params) -> None:
+def write_features(settings: Settings) -> None:
     market = tables.read(CLEAN_MARKET)
     by_name = {name: market.filter(pl.col("symbol") == name) for name in settings.data.market}
     made = features(tables.read(CLEAN_DAILY), by_name, tables.read(CLEAN_HOURLY), settings.features)
@@ -129,7 +130,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Path:
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes((repo_root / name).read_bytes())
         copytree(repo_root / "great_expectations/expectations", "great_expectations/expectations")
-        settings = params.load()
+        settings = load(Settings)
         daily = pl.concat(map(bars, SYMBOLS))
         market = pl.concat(map(bars, sorted(settings.data.market)))
         tables.write(daily, CLEAN_DAILY)
@@ -165,8 +166,8 @@ def suites(pristine: Path) -> Suites:
 
 
 @pytest.fixture(scope="module")
-def asked(pristine: Path) -> Params:
-    return params.load(pristine / "params.yaml")
+def asked(pristine: Path) -> Settings:
+    return load(Settings, pristine / "params.yaml")
 
 
 @pytest.fixture
@@ -297,7 +298,7 @@ def test_a_symbol_with_20_rows_stops(run: Callable[[str], None]) -> None:
     tiny = bars("TINY").tail(20)
     write_raw(tiny, "daily")
     tables.write(pl.concat([tables.read(CLEAN_DAILY), tiny]), CLEAN_DAILY)
-    write_features(params.load())
+    write_features(load(Settings))
     with pytest.raises(QualityError) as caught:
         run("tables")
     assert str(caught.value) == (
@@ -367,7 +368,7 @@ def test_low_quality_stops_though_nothing_is_critical(
 
 
 @pytest.mark.usefixtures("project")
-def test_a_leak_from_the_hold_out_stops(suites: Suites, asked: Params) -> None:
+def test_a_leak_from_the_hold_out_stops(suites: Suites, asked: Settings) -> None:
     start = tables.read(DATASETS / "long" / "test.parquet")["date"].min()
     train = DATASETS / "long" / "train.parquet"
     change(train, target_date=pl.when(at(2)).then(pl.lit(start)).otherwise("target_date"))
@@ -380,7 +381,7 @@ def test_a_leak_from_the_hold_out_stops(suites: Suites, asked: Params) -> None:
 
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("half", ["train", "test"])
-def test_an_empty_half_stops(suites: Suites, asked: Params, half: str) -> None:
+def test_an_empty_half_stops(suites: Suites, asked: Settings, half: str) -> None:
     path = DATASETS / "short" / f"{half}.parquet"
     tables.write(tables.read(path).head(0), path)
     (part,) = (p for p in validate.dataset_parts("short", asked) if p.name.endswith(half))
@@ -391,7 +392,7 @@ def test_an_empty_half_stops(suites: Suites, asked: Params, half: str) -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_a_truncated_table_is_named(asked: Params) -> None:
+def test_a_truncated_table_is_named(asked: Settings) -> None:
     FEATURES_DAILY.write_bytes(FEATURES_DAILY.read_bytes()[:-100])
     with pytest.raises(
         InputError, match=r"^data/features/daily.parquet: cannot be read as Parquet"
@@ -430,7 +431,7 @@ def test_hourly_and_market_tables_may_be_missing() -> None:
 
 def test_a_new_window_is_asked_for_without_a_change_of_suite(project: Path, suites: Suites) -> None:
     write_params(project, features=FEATURES | {"rsi": [14, 21]})
-    settings = params.load()
+    settings = load(Settings)
     checked = check(validate.feature_parts(settings)[0], suites, clean_rows=3 * COUNT)
     failed = {str(outcome.rule): outcome for outcome in checked.outcomes if not outcome.met}
     assert failed["the set of columns"].broken == "rsi_21 missing"
@@ -444,7 +445,7 @@ def test_a_new_window_is_asked_for_without_a_change_of_suite(project: Path, suit
 @pytest.mark.usefixtures("project")
 def test_a_column_that_no_params_ask_for_stops(suites: Suites) -> None:
     change(FEATURES_DAILY, sma_999=pl.lit(1.0, pl.Float32))
-    (part,) = validate.feature_parts(params.load())
+    (part,) = validate.feature_parts(load(Settings))
     checked = check(part, suites, clean_rows=3 * COUNT)
     assert [outcome.clause(part.name) for outcome in checked.outcomes if not outcome.met] == [
         "features/daily: the set of columns fails (critical: sma_999 not asked for)"
@@ -452,7 +453,7 @@ def test_a_column_that_no_params_ask_for_stops(suites: Suites) -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_every_committed_expectation_speaks_of_some_table(asked: Params) -> None:
+def test_every_committed_expectation_speaks_of_some_table(asked: Settings) -> None:
     parts = every_part(asked)
     for suite in ("raw", "clean", "features", "datasets"):
         file = Path("great_expectations/expectations") / f"{suite}.json"
@@ -500,7 +501,7 @@ def test_a_missing_context_is_not_made_anew(project: Path) -> None:
 # Every rule can fail: one cell is made wrong for each, and only that rule is asked
 
 
-def every_part(settings: Params) -> list[Part]:
+def every_part(settings: Settings) -> list[Part]:
     return [
         *validate.raw_parts(),
         *validate.clean_parts(),
@@ -595,7 +596,7 @@ PARTS = [
 
 @pytest.mark.parametrize("name", PARTS)
 def test_every_rule_fails_for_one_wrong_cell(
-    name: str, pristine: Path, suites: Suites, asked: Params, monkeypatch: pytest.MonkeyPatch
+    name: str, pristine: Path, suites: Suites, asked: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(pristine)
 

@@ -241,8 +241,8 @@ def test_an_input_has_readers(repository: Repository, repo_root: Path) -> None:
         ),
         (
             ["models/short/card", "--rev", "v1"],
-            "dvc.lock of v1: no stage makes or reads models/short/card; "
-            "did you mean models/short/card.json?",
+            "dvc.lock of v1: no stage makes or reads models/short/card "
+            "(did you mean models/short/card.json?)",
         ),
     ],
 )

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from stages.common.paths import DATA_DOCS
 from stages.quality.data_docs import INDEX
 from versions import report
+from versions.results.formats import COLUMNS
 
 HEADER = (
     "symbol,model,rows,mae,rmse,r2,oos_r2,p_value,direction,auc,f1,precision,recall,brier,"
@@ -116,9 +118,10 @@ def test_the_data_docs_are_named_once_they_are_there(
 ) -> None:
     monkeypatch.chdir(results)
     assert "quality of the data" not in dict(report.next_steps(["short"]))
-    INDEX.parent.mkdir(parents=True)
-    INDEX.touch()
-    assert dict(report.next_steps(["short"]))["quality of the data"] == str(INDEX)
+    assert DATA_DOCS == INDEX
+    DATA_DOCS.parent.mkdir(parents=True)
+    DATA_DOCS.touch()
+    assert dict(report.next_steps(["short"]))["quality of the data"] == str(DATA_DOCS)
 
 
 def test_only_the_newest_forecasts_that_fit_are_shown(
@@ -137,7 +140,7 @@ def test_only_the_newest_forecasts_that_fit_are_shown(
 
 
 def scores_of(**models: dict[str, float | None]) -> report.Scores:
-    undefined: dict[str, float | None] = {column.name: None for column in report.COLUMNS}
+    undefined: dict[str, float | None] = {column.name: None for column in COLUMNS}
     baselines: dict[str, dict[str, float | None]] = {
         "zero": {"oos_r2": -0.1, "auc": 0.5},
         "mean": {"oos_r2": 0.0, "auc": 0.5},

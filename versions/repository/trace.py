@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 from typing import Any
 
 from stages.common.errors import VersionError, few
+from stages.common.text import nearest
 from versions.repository.lock import Entry, Lock, Stage
+from versions.values import flat
 
 CODE = "stages"
 """The folder whose files are code: what they say matters, what made them is git."""
@@ -114,18 +115,6 @@ def trace(lock: Lock, path: str, name: str = "dvc.lock") -> Lineage:
     return Lineage(path, entries, steps, tuple(inputs.values()), (), _raw(steps))
 
 
-def leaves(params: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """The values of nested params by dotted key; a list is one value, so is an empty mapping."""
-    found: dict[str, Any] = {}
-    for key, value in params.items():
-        name = f"{above}{key}"
-        if isinstance(value, Mapping) and value:
-            found |= leaves(value, f"{name}.")
-        else:
-            found[name] = value
-    return found
-
-
 def _input(lock: Lock, path: str, name: str) -> Lineage:
     readers: list[str] = []
     entries: dict[str, Entry] = {}
@@ -136,9 +125,8 @@ def _input(lock: Lock, path: str, name: str) -> Lineage:
             entries |= {dep.path: dep for dep in read}
     if not readers:
         known = list(lock.outs)
-        near = get_close_matches(path, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {few(known)}"
-        raise VersionError(f"{name}: no stage makes or reads {path}; {hint}")
+        hint = nearest(path, known) or f"; there are {few(known)}"
+        raise VersionError(f"{name}: no stage makes or reads {path}{hint}")
     found = tuple(entries.values())
     return Lineage(path, found, (), found, tuple(readers), None)
 
@@ -167,7 +155,7 @@ def _step(lock: Lock, stage: Stage) -> Step:
         for dep in stage.deps
         if dep not in code
     )
-    return Step(stage.name, stage.cmd, leaves(stage.params), code, reads, stage.outs)
+    return Step(stage.name, stage.cmd, flat(stage.params), code, reads, stage.outs)
 
 
 def _raw(steps: tuple[Step, ...]) -> Raw | None:

@@ -1,15 +1,22 @@
-"""The lineage of a file as it is at hand, or at a revision, with the commit that it belongs to."""
+"""The lineage of a file in the working tree or at a revision, and how far the two differ."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
 from stages.common.errors import VersionError
-from versions.repository import at_hand, commits, git, lock
-from versions.repository.at_hand import State
+from versions.repository import commits, git, lock
 from versions.repository.commits import Commit
-from versions.repository.lock import LOCK_FILE
+from versions.repository.lock import LOCK_FILE, Entry
 from versions.repository.trace import Lineage, trace
+
+State = Literal["same", "different", "missing"]
+
+IGNORE_FILE = Path(".dvcignore")
 
 
 @dataclass(frozen=True)
@@ -17,10 +24,10 @@ class Workspace:
     """How far the working tree is from the commit.
 
     Attributes:
-        lock_changed: whether its `dvc.lock` is another than that of the commit.
-        lineage_changed: whether that touches what is asked for.
-        changes: what else is not committed.
-        at_hand: whether each output is there with the md5 of the lock.
+        lock_changed: whether its `dvc.lock` differs from that of the commit.
+        lineage_changed: whether the lineage that is asked for differs.
+        changes: other paths that are not committed.
+        at_hand: whether each output has the md5 of the lock, by path.
     """
 
     lock_changed: bool
@@ -33,28 +40,28 @@ def here(path: str) -> tuple[Commit, Lineage, Workspace]:
     """The lineage of a file as the `dvc.lock` of the working tree has it.
 
     Raises:
-        VersionError: there is no commit or no lock, or the lock knows no such path.
+        VersionError: there is no commit or no lock, or the lock has no such path.
     """
     head = git.commit()
-    held = lock.read()
+    current = lock.read()
     same = git.content(head, LOCK_FILE) == LOCK_FILE.read_bytes()
     if same:
-        # Params and pipeline of the working tree may be ahead of what the lock was made by.
-        held = lock.at(head)
-    found = trace(held, path)
-    states = {entry.path: at_hand.state(entry) for entry in found.entries}
-    inside = [entry for entry in found.entries if path.startswith(f"{entry.path}/")]
+        # Params and pipeline of the working tree may be ahead of those that made the lock.
+        current = lock.at(head)
+    lineage = trace(current, path)
+    states = {entry.path: state(entry) for entry in lineage.entries}
+    inside = [entry for entry in lineage.entries if path.startswith(f"{entry.path}/")]
     if inside and states[inside[0].path] == "same" and not Path(path).exists():
-        raise VersionError(f"{inside[0].path} is at hand and has no {path}")
+        raise VersionError(f"{inside[0].path} has no {path}, with the bytes that dvc.lock has")
     changes = tuple(name for name in git.changes() if name != str(LOCK_FILE))
-    workspace = Workspace(not same, not same and not _committed(found), changes, states)
-    return commits.describe([head])[head], found, workspace
+    workspace = Workspace(not same, not same and not _committed(lineage), changes, states)
+    return commits.describe([head])[head], lineage, workspace
 
 
-def _committed(found: Lineage) -> bool:
-    """Whether the lock of the commit says the same of where a file comes from."""
+def _committed(lineage: Lineage) -> bool:
+    """Whether the lock of the commit says the same."""
     try:
-        return trace(lock.at("HEAD"), found.path) == found
+        return trace(lock.at("HEAD"), lineage.path) == lineage
     except VersionError:
         return False
 
@@ -63,8 +70,58 @@ def at(path: str, revision: str) -> tuple[Commit, Lineage]:
     """The lineage of a file at a revision.
 
     Raises:
-        VersionError: there is no such revision, it has no lock, or the lock knows no such path.
+        VersionError: there is no such revision, it has no lock, or the lock has no such path.
     """
     commit = git.commit(revision)
-    found = trace(lock.at(revision), path, f"{LOCK_FILE} of {revision}")
-    return commits.describe([commit])[commit], found
+    lineage = trace(lock.at(revision), path, f"{LOCK_FILE} of {revision}")
+    return commits.describe([commit])[commit], lineage
+
+
+def state(entry: Entry, root: Path = Path()) -> State:
+    """Whether a file or folder has the md5 that a lock has for it.
+
+    Args:
+        entry: of the lock.
+        root: of the project.
+    """
+    path = root / entry.path
+    if not path.exists():
+        return "missing"
+    if path.is_dir() != entry.is_folder:
+        return "different"
+    return "same" if digest(path, _ignored(root)) == entry.md5 else "different"
+
+
+def digest(path: Path, ignored: tuple[str, ...] = ()) -> str:
+    """The md5 of a file; for a folder, as in DVC, that of the list of its files, with `.dir`.
+
+    Args:
+        path: of the file or folder.
+        ignored: patterns of names to leave out.
+    """
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, _md5).hexdigest()
+    files = [
+        {"md5": digest(file), "relpath": file.relative_to(path).as_posix()}
+        for file in path.rglob("*")
+        if file.is_file()
+        and not any(
+            fnmatchcase(part, pattern)
+            for part in file.relative_to(path).parts
+            for pattern in ignored
+        )
+    ]
+    listed = json.dumps(sorted(files, key=lambda entry: entry["relpath"]), sort_keys=True)
+    return f"{_md5(listed.encode()).hexdigest()}.dir"
+
+
+def _ignored(root: Path) -> tuple[str, ...]:
+    """The names in `.dvcignore`; patterns of whole paths are DVC's own to read."""
+    file = root / IGNORE_FILE
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return tuple(line.rstrip("/") for line in lines if line and not line.startswith("#"))
+
+
+def _md5(data: bytes = b"") -> "hashlib._Hash":
+    return hashlib.md5(data, usedforsecurity=False)

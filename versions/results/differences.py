@@ -6,36 +6,28 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stages.common import console
 from stages.common.errors import few
 from stages.common.paths import REJECTED
-from versions import report
-from versions.results import comparison
-from versions.results.comparison import Pair, Results, Rows
+from versions import console
+from versions.results import changes
+from versions.results.changes import Pair, Results, Rows
+from versions.results.formats import COLUMNS, FOLDS, change, number
 
 SYMBOLS = 20
 """Series whose rows are shown; the totals hold all."""
 
-FORMATS = {
-    "mae": ("MAE %", "%.3f", "%+.3f"),
-    "rmse": ("RMSE %", "%.3f", "%+.3f"),
-    "oos_r2": ("OOS R2", "+.4f", "+.4f"),
-    "fold_oos_r2": ("OOS R2 of the folds", "+.4f", "+.4f"),
-    "auc": ("AUC", ".3f", "+.3f"),
-    "coverage": ("cover %", "%.1f", "%+.1f"),
-}
-"""Title, format and format of a difference, by score; `%` stands for percent."""
+SHOWN = {column.name: column for column in (*COLUMNS, FOLDS)}
 
 
 def show(screen: Console, before: Results, after: Results) -> None:
-    """Print what differs between the results of the commit and those at hand."""
-    screen.print(rows_table(comparison.rows(before, after)))
-    for reason, pair in comparison.reasons(before, after).items():
+    """Print what differs between the results of the commit and those of the working tree."""
+    screen.print(rows_table(changes.rows(before, after)))
+    for reason, pair in changes.reasons(before, after).items():
         screen.print(f"rejected, {reason}: {_count(pair)}; see {REJECTED}")
     screen.print()
-    screen.print(scores_table(comparison.scores(before, after)))
+    screen.print(scores_table(changes.scores(before, after)))
     screen.print()
-    screen.print(quality_table(comparison.quality(before, after)))
+    screen.print(quality_table(changes.quality(before, after)))
 
 
 def rows_table(rows: Sequence[Rows]) -> Table:
@@ -85,13 +77,12 @@ def scores_table(scores: dict[tuple[str, str], Pair]) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     above = None
     for (horizon, name), (before, after) in scores.items():
-        title, form, signed = FORMATS[name]
-        change = None if before is None or after is None else after - before
+        column = SHOWN[name]
         table.add_row(
             "" if horizon == above else horizon,
-            title,
-            *(report.number(value, form) for value in (before, after)),
-            report.number(change, signed),
+            column.title,
+            *(number(value, column.format) for value in (before, after)),
+            change(before, after, column.format),
         )
         above = horizon
     return table

@@ -1,1 +1,1 @@
-"""The search for better params: what may be tried, what to try next, and one trial."""
+"""The search for better params: what may be tried, the trials of a study, one trial in DVC."""

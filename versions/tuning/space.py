@@ -1,16 +1,30 @@
-"""What a search may try: the `search:` section of `params.yaml`, one entry per dotted key."""
+"""The `search:` section of `params.yaml`: what a search may try, one entry per dotted key."""
 
-import difflib
 import json
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Self, cast
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, cast
 
-from pydantic import AfterValidator, Field, FiniteFloat, PositiveInt, model_validator
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from pydantic import (
+    AfterValidator,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
+from stages import params
+from stages.common import mistakes
+from stages.common.errors import ParamsError
 from stages.common.options import Options
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+from stages.common.text import nearest
+from versions.values import flat
 
 DIGITS = 4
 """Significant digits of a number that is tried: more say nothing, and fill the table."""
@@ -18,7 +32,7 @@ DIGITS = 4
 
 def _choices(values: list[Any]) -> list[Any]:
     if any(isinstance(value, dict) for value in values):
-        raise ValueError("a choice is a value or a list, no mapping; search its keys one by one")
+        raise ValueError("a choice is a value or a list, not a mapping; search its keys one by one")
     if len({json.dumps(value) for value in values}) < len(values):
         raise ValueError(f"each choice may stand once, got {values}")
     return values
@@ -35,7 +49,7 @@ class _Range(Options):
         if self.log and low <= 0:
             raise ValueError(f"a log scale begins above 0, got low {low}")
         if self.log and "step" in self.model_fields_set:
-            raise ValueError("a log scale has no step; leave one of the two out")
+            raise ValueError("a log scale takes no step; leave one of the two out")
         return self
 
 
@@ -56,46 +70,61 @@ class Numbers(_Range):
 
 
 class Choices(Options):
-    """Values of any kind, one of which is taken."""
+    """Values of any kind; each trial takes one."""
 
     choices: Annotated[list[Any], Field(min_length=2), AfterValidator(_choices)]
 
 
 Entry = Integers | Numbers | Choices
+Space = Mapping[str, Entry]
+"""What may be tried, by dotted key."""
 
 
-def kind(section: Mapping[str, Any], value: object) -> type[Entry]:
-    """The kind of entry that suits a section and the typed value that the param has now.
-
-    Raises:
-        ValueError: a range for what is no number.
-    """
-    if "choices" in section:
-        return Choices
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        message = f"is {value!r}, no number; give `choices` instead of a range"
-        raise ValueError(message)  # noqa: TRY004  # becomes one mistake of many
-    return Integers if isinstance(value, int) else Numbers
-
-
-def check_key(key: str, content: Mapping[str, Any]) -> None:
-    """See that the content of a `params.yaml` has a dotted key, which `-S` asks for.
+def load(content: Mapping[str, Any]) -> tuple[dict[str, Entry], dict[str, Any]]:
+    """The space in the content of a `params.yaml`, and the value that each of its keys has now.
 
     Raises:
-        ValueError: it has no such key, or the key is that of a section.
+        ParamsError: another section is wrong; or the file lacks a key that `search:` names, or the
+            key cannot be tried in that way.
     """
-    known = list(_leaves(content))
+    sections = dict(params.parse(content))
+    # A section whose keys are all commented out is None.
+    written = {} if sections["search"] is None else sections["search"]
+    if not isinstance(written, Mapping):
+        raise ParamsError([f"search: must be a mapping of keys to values, got {written!r}"])
+    known = flat({name: section for name, section in content.items() if name != "search"})
+    current: dict[str, Any] = {}
+
+    def check(key: str, section: object) -> Entry:
+        if not isinstance(section, Mapping):
+            raise ValueError(  # noqa: TRY004  # becomes one mistake of many
+                f"must be a mapping with low and high, or choices, got {section!r}"
+            )
+        _check_key(key, known)
+        current[key] = _value(key, sections)
+        kind = _kind(section, current[key])
+        try:
+            return kind.model_validate(dict(section))
+        except ValidationError as error:
+            raise mistakes.NestedError(mistakes.listed(error, kind)) from None
+
+    try:
+        return mistakes.each(written, check), current
+    except ValueError as error:
+        raise ParamsError(mistakes.below("search", error)) from None
+
+
+def _check_key(key: str, known: Mapping[str, Any]) -> None:
     if key in known:
         return
     if any(name.startswith(f"{key}.") for name in known):
         raise ValueError("is a whole section; name the keys in it")
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else "name keys like models.ridge.alpha"
-    raise ValueError(f"params.yaml has no such key ({hint})")
+    hint = nearest(key, known) or " (name keys like models.ridge.alpha)"
+    raise ValueError(f"params.yaml has no such key{hint}")
 
 
-def typed(key: str, sections: Mapping[str, Any]) -> Any:
-    """The value of a dotted key in validated sections: of a number, 10 is 10.0 there."""
+def _value(key: str, sections: Mapping[str, Any]) -> Any:
+    """The validated value of a key: where a number is wanted, the 10 of the file is 10.0."""
     first, *rest = key.split(".")
     value = sections[{"validate": "validate_"}.get(first, first)]
     for part in rest:
@@ -103,51 +132,36 @@ def typed(key: str, sections: Mapping[str, Any]) -> Any:
     return value
 
 
-def _leaves(content: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    for name, value in content.items():
-        if name == "search" and not above:
-            continue
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}"
+def _kind(section: Mapping[str, Any], value: object) -> type[Entry]:
+    if "choices" in section:
+        return Choices
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        message = f"is {value!r}, not a number; give `choices` instead of a range"
+        raise ValueError(message)  # noqa: TRY004  # becomes one mistake of many
+    return Integers if isinstance(value, int) else Numbers
 
 
-def distributions(entries: Mapping[str, Entry]) -> "dict[str, BaseDistribution]":
-    """What Optuna is to draw from, by dotted key; a choice is drawn as its JSON."""
-    return {key: _distribution(entry) for key, entry in entries.items()}
+def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """What Optuna draws from, by dotted key; a choice is drawn as its JSON."""
+    return {key: _distribution(entry) for key, entry in space.items()}
 
 
-def _distribution(entry: Entry) -> "BaseDistribution":
-    from optuna import distributions as optuna
-
+def _distribution(entry: Entry) -> BaseDistribution:
     if isinstance(entry, Choices):
-        return optuna.CategoricalDistribution([json.dumps(value) for value in entry.choices])
+        return CategoricalDistribution([json.dumps(value) for value in entry.choices])
     if isinstance(entry, Integers):
-        return optuna.IntDistribution(entry.low, entry.high, entry.log, entry.step)
-    return optuna.FloatDistribution(entry.low, entry.high, entry.log, entry.step)
+        return IntDistribution(entry.low, entry.high, entry.log, entry.step)
+    return FloatDistribution(entry.low, entry.high, entry.log, entry.step)
 
 
-def values(entries: Mapping[str, Entry], drawn: Mapping[str, Any]) -> dict[str, Any]:
+def values(space: Space, drawn: Mapping[str, Any]) -> dict[str, Any]:
     """What a draw puts into `params.yaml`: numbers of `DIGITS` digits, within their range."""
-    return {key: _value(entry, drawn[key]) for key, entry in entries.items()}
+    return {key: _rounded(entry, drawn[key]) for key, entry in space.items()}
 
 
-def _value(entry: Entry, drawn: Any) -> Any:
+def _rounded(entry: Entry, drawn: Any) -> Any:
     if isinstance(entry, Choices):
         return json.loads(drawn)
     if isinstance(entry, Integers):
         return int(drawn)
     return min(max(float(f"{drawn:.{DIGITS}g}"), entry.low), entry.high)
-
-
-def overrides(assigned: Mapping[str, Any]) -> list[str]:
-    """The arguments of `dvc exp run` that set these values."""
-    return [
-        word for key, value in assigned.items() for word in ("--set-param", f"{key}={text(value)}")
-    ]
-
-
-def text(value: Any) -> str:
-    """A value as `-S` takes it, and as a table shows it."""
-    return json.dumps(value, separators=(",", ":"))

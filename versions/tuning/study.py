@@ -1,175 +1,145 @@
-"""A study: trial after trial, each an experiment, until there are as many as were asked for."""
+"""A study: which params to try next, and what each trial scored, in a journal of Optuna.
 
-import fcntl
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+What a trial proposes depends on the seed, its number and the trials before its round alone, so an
+interrupted search goes on as if it had never stopped. A round is as many trials as run at the same
+time. The sampler is the tree-structured Parzen estimator (Bergstra et al., 2011) over all params at
+once, after `STARTUP` trials at random.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
 
-from stages.common.errors import StageError, VersionError, few
-from stages.common.running import log
-from versions.repository import git
+import numpy as np
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from stages.common.errors import VersionError
+from stages.common.text import first_line
 from versions.tuning import space
-from versions.tuning import trial as experiment
-from versions.tuning.journal import Journal, Trial
-from versions.tuning.trial import OBJECTIVE, Outcome
+from versions.tuning.trial import OBJECTIVE, Trial
+from versions.values import compact
+
+STARTUP = 10
+"""Trials that are drawn at random before the sampler has something to learn from."""
 
 GIVE_UP = 3
 """Failures with which a search ends that has had nothing else."""
 
-FOLDER = Path("var/search")
+Run = Callable[[Sequence[Trial]], Sequence[Trial]]
+"""Runs some trials at the same time; returns each with its value, or the reason why it failed."""
 
 
-@dataclass(frozen=True)
 class Study:
-    """What belongs together: trials of one horizon, on one commit, drawn from one seed."""
+    """The trials of one study; one process at a time may have it open.
 
-    horizon: str
-    head: str
-    seed: int
+    Args:
+        journal: its file, made where there is none.
+        entries: what may be tried.
+        seed: of the sampler.
 
-    @property
-    def name(self) -> str:
-        """Unique in this repository, as far as seven digits of a commit are."""
-        return f"{self.horizon}-{self.head[:7]}" + (f"-s{self.seed}" if self.seed else "")
+    Raises:
+        VersionError: the file cannot be read as a journal.
+    """
 
-    @property
-    def journal(self) -> Path:
-        """The file that Optuna reads and writes."""
-        return FOLDER / f"{self.name}.journal"
+    def __init__(self, journal: Path, entries: space.Space, seed: int) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space, self._seed = entries, seed
+        self._distributions = space.distributions(entries)
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            storage = JournalStorage(JournalFileBackend(str(journal)))
+            self._study = optuna.create_study(
+                storage=storage, study_name="search", direction="maximize", load_if_exists=True
+            )
+        except (ValueError, KeyError, TypeError, AssertionError) as error:
+            raise VersionError(
+                f"{journal}: cannot be read as a journal of Optuna ({first_line(error)}); remove "
+                "it: experiments that exist are found again by their names"
+            ) from None
 
-    @property
-    def logs(self) -> Path:
-        """The folder of what each trial printed."""
-        return FOLDER / self.name
+    def finished(self) -> list[Trial]:
+        """The trials that have ended, in order, good and failed."""
+        return [self._trial(trial) for trial in self._study.trials if trial.state.is_finished()]
 
-    def experiment(self, number: int) -> str:
-        """The name of a trial's experiment."""
-        return f"search-{self.name}-{number:03d}"
-
-    def attempt(self, number: int, values: Mapping[str, Any], lock: IO[str]) -> Outcome:
-        """Run a trial, or find it where it has been run.
+    def next(self, trials: int, jobs: int = 1) -> list[Trial]:
+        """The trials that began and have not ended, or else a new round.
 
         Args:
-            number: of the trial.
-            values: to set in `params.yaml`.
-            lock: an open file whose lock lasts as long as the run.
-
-        Raises:
-            VersionError: the workspace is not what the study began with.
+            trials: of the study in all.
+            jobs: trials of a round; rounds begin at its multiples, wherever a search stopped.
         """
-        name = self.experiment(number)
-        there = experiment.outcome(name, self.head, self.horizon)
-        if there is not None:
-            return there
-        self.check_workspace()
-        printed = self.logs / f"{number:03d}.log"
-        reason = experiment.run(name, space.overrides(values), printed, lock)
-        if reason:
-            return Outcome(None, reason)
-        made = experiment.outcome(name, self.head, self.horizon)
-        return made or Outcome(None, f"dvc made no experiment {name}; see {printed}")
+        known = self._study.trials
+        unfinished = [trial for trial in known if not trial.state.is_finished()]
+        if not unfinished:
+            end = min((len(known) // jobs + 1) * jobs, trials)
+            unfinished = [self._begin(number) for number in range(len(known), end)]
+        return [self._trial(trial) for trial in unfinished]
 
-    def check_workspace(self) -> None:
-        """See that a trial is an experiment on the commit of the study, and on nothing else.
+    def _begin(self, number: int) -> FrozenTrial:
+        seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP, multivariate=True)
+        scratch = optuna.create_study(direction="maximize", sampler=sampler)
+        scratch.add_trials(self._study.trials)
+        drawn = scratch.ask(self._distributions).params
+        # `ask` of the study itself would write a line for each param: a process that is killed
+        # between them leaves a trial without some.
+        self._study.add_trial(
+            create_trial(state=TrialState.RUNNING, params=drawn, distributions=self._distributions)
+        )
+        return self._study.trials[number]
 
-        Raises:
-            VersionError: the workspace is on another commit, or has changes.
-        """
-        now = git.commit()
-        if now != self.head:
-            raise VersionError(
-                f"the study belongs to commit {self.head[:7]}, and {now[:7]} is checked out; "
-                f"`git checkout {self.head[:7]}` to go on, or start anew to search from here"
-            )
-        changed = git.git("diff", "--name-only", "HEAD").splitlines()
-        if changed:
-            raise VersionError(
-                f"{few(changed)}: not committed, and a study belongs to a commit; `git commit` or "
-                "`git stash` first"
-            )
+    def end(self, trial: Trial) -> None:
+        """Note the value of a trial, or that it failed."""
+        state = TrialState.FAIL if trial.value is None else TrialState.COMPLETE
+        self._study.tell(trial.number, trial.value, state=state)
 
-
-Attempt = Callable[[int, Mapping[str, Any]], Outcome]
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A trial that has come to an end, with the values that it set in params.yaml."""
-
-    trial: Trial
-    values: Mapping[str, Any]
+    def _trial(self, frozen: FrozenTrial) -> Trial:
+        return Trial(frozen.number, space.values(self._space, frozen.params), frozen.value)
 
 
 def search(
-    journal: Journal,
-    entries: Mapping[str, space.Entry],
-    trials: int,
-    attempt: Attempt,
-    say: Say,
-) -> list[Tried]:
-    """Bring a study to a number of trials.
+    study: Study, trials: int, run: Run, say: Callable[[str], None], jobs: int = 1
+) -> list[Trial]:
+    """Bring a study to a number of trials, or to `GIVE_UP` that failed if none has a value.
 
     Args:
-        journal: of the study, with the trials of former calls.
-        entries: what may be tried.
+        study: with the trials of former calls.
         trials: in all.
-        attempt: runs one, from its number and its values.
+        run: runs those of a round whose values are new.
         say: takes one line for each trial.
-
-    Raises:
-        StageError: every trial failed; `GIVE_UP` of them are enough to say so.
+        jobs: trials that run at the same time.
     """
-    done = [Tried(trial, space.values(entries, trial.drawn)) for trial in journal.finished()]
+    done = study.finished()
     before = len(done)
-    while len(done) < trials:
-        trial = journal.next()
-        values = space.values(entries, trial.drawn)
-        same = next((one for one in done if one.values == values), None)
-        if same is None:
-            found = attempt(trial.number, values)
-        else:
-            found = Outcome(same.trial.value, f"as trial {same.trial.number}: {same.trial.reason}")
-        if found.value is None:
-            journal.fail(trial, found.reason)
-            say(f"trial {trial.number} failed: {found.reason}")
-        else:
-            journal.tell(trial, found.value)
-            again = "" if same is None else f" (as trial {same.trial.number})"
-            line = f"{OBJECTIVE} {found.value:+.5f}{again}: {experiment.show(values)}"
-            say(f"trial {trial.number}: {line}")
-        done.append(Tried(Trial(trial.number, trial.drawn, found.value, found.reason), values))
-        if not best(done) and len(done) - before >= GIVE_UP:
-            break
-    if done and not best(done):
-        raise StageError(
-            f"search: all {len(done)} trials failed, the last with: {done[-1].trial.reason}; "
-            "mend `search:` in params.yaml and commit it"
-        )
+    by_values = {compact(trial.values): trial for trial in reversed(done)}
+    while len(done) < trials and (best(done) or len(done) - before < GIVE_UP):
+        begun = study.next(trials, jobs)
+        new: dict[str, Trial] = {}
+        for trial in begun:
+            if (key := compact(trial.values)) not in by_values:
+                new.setdefault(key, trial)
+        by_values |= zip(new, run(list(new.values())), strict=True)
+        for trial in begun:
+            same = by_values[compact(trial.values)]
+            ended = replace(same, number=trial.number)
+            study.end(ended)
+            say(_line(ended, same))
+            done.append(ended)
     return done
 
 
-def best(done: Sequence[Tried]) -> list[Tried]:
+def _line(trial: Trial, same: Trial) -> str:
+    again = "" if same.number == trial.number else f" (as trial {same.number})"
+    if trial.value is None:
+        return f"trial {trial.number} failed{again}: {trial.reason}"
+    params = ", ".join(f"{key} {compact(value)}" for key, value in trial.values.items())
+    return f"trial {trial.number}: {OBJECTIVE} {trial.value:+.5f}{again}: {params}"
+
+
+def best(trials: Sequence[Trial]) -> list[Trial]:
     """The trials that have a value, the best first; the earlier one of two alike."""
-    scored = [one for one in done if one.trial.value is not None]
-    return sorted(scored, key=lambda one: -(one.trial.value or 0.0))
-
-
-@contextmanager
-def locked(path: Path, refusal: str = "", waiting: str = "") -> Iterator[IO[str]]:
-    """Hold a lock that ends with the last process that has the file open.
-
-    Raises:
-        VersionError: with `refusal`, if that is given and another process holds it.
-    """
-    with path.open("a", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if refusal:
-                raise VersionError(refusal) from None
-            log.info(waiting)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
+    scored = [trial for trial in trials if trial.value is not None]
+    return sorted(scored, key=lambda trial: -(trial.value or 0.0))

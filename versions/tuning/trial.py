@@ -1,4 +1,4 @@
-"""One trial as a DVC experiment: run beside the workspace, found again by its name."""
+"""Trials as DVC experiments: run beside the workspace, found again by their names."""
 
 import json
 import math
@@ -6,121 +6,183 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from stages.common.errors import VersionError
+from stages.common.errors import VersionError, few
 from stages.common.paths import METRICS
 from versions.repository import git
-from versions.tuning import space
+from versions.values import compact
 
 OBJECTIVE = "fold_oos_r2"
 """Of `metrics/<horizon>.json`: skill on folds that the weights had not seen, never the hold-out."""
 
+FOLDER = Path("var/search")
+
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of a run.
+class Trial:
+    """One set of params, and what it scored.
 
     Attributes:
-        value: of the objective; None where the run failed.
-        reason: the line that says why it failed.
+        number: from 0.
+        values: for `params.yaml`, by dotted key.
+        value: of the objective; None unless the trial ended well.
+        reason: why it failed, if this process saw it fail.
     """
 
-    value: float | None
+    number: int
+    values: Mapping[str, Any]
+    value: float | None = None
     reason: str = ""
 
 
-def revision(name: str, head: str) -> str | None:
-    """The commit of the experiment that has this name and stands on the commit `head`, if any."""
-    ref = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
-    return git.git("for-each-ref", "--format=%(objectname)", ref) or None
+@dataclass(frozen=True)
+class Experiments:
+    """The experiments of one study: of one horizon, on one commit, drawn from one seed."""
+
+    horizon: str
+    head: str
+    seed: int
+
+    @property
+    def study(self) -> str:
+        """Its name, unique in this repository as far as seven digits of a commit are."""
+        return f"{self.horizon}-{self.head[:7]}" + (f"-s{self.seed}" if self.seed else "")
+
+    @property
+    def journal(self) -> Path:
+        """The file that Optuna reads and writes."""
+        return FOLDER / f"{self.study}.journal"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of what each trial printed."""
+        return FOLDER / self.study
+
+    def name(self, number: int) -> str:
+        """The name of a trial's experiment."""
+        return f"search-{self.study}-{number:03d}"
+
+    def check_workspace(self) -> None:
+        """See that an experiment stands on the commit of the study, and on nothing else.
+
+        Raises:
+            VersionError: the workspace is on another commit, or has changes.
+        """
+        now = git.commit()
+        if now != self.head:
+            raise VersionError(
+                f"the study belongs to commit {self.head[:7]}, and {now[:7]} is checked out; "
+                f"`git checkout {self.head[:7]}` to go on, or start anew to search from here"
+            )
+        changed = git.git("diff", "--name-only", "HEAD").splitlines()
+        if changed:
+            raise VersionError(
+                f"{few(changed)}: not committed, and a study belongs to a commit; `git commit` or "
+                "`git stash` first"
+            )
+
+    def run(self, trials: Sequence[Trial], lock: IO[str]) -> list[Trial]:
+        """Run trials at the same time, except those whose experiments exist.
+
+        Ctrl-C ends them in order, a second one at once.
+
+        Args:
+            trials: to run.
+            lock: an open file whose lock lasts as long as the runs, should this process be killed.
+
+        Returns:
+            The trials, each with its value or the reason of its failure.
+
+        Raises:
+            VersionError: the workspace is not what the study began with.
+        """
+        new = [trial for trial in trials if self._revision(trial.number) is None]
+        if new:
+            self.check_workspace()
+        processes: dict[int, subprocess.Popen[bytes]] = {}
+        try:
+            for trial in new:
+                processes[trial.number] = self._start(trial, lock)
+            for process in processes.values():
+                process.wait()
+        except BaseException:
+            _end(processes.values())
+            raise
+        return [self._ended(trial, processes.get(trial.number)) for trial in trials]
+
+    def _start(self, trial: Trial, lock: IO[str]) -> "subprocess.Popen[bytes]":
+        params = (f"--set-param={key}={compact(value)}" for key, value in trial.values.items())
+        command = ("exp", "run", "--temp", "--name", self.name(trial.number), *params)
+        with self._log(trial.number).open("wb") as printed:
+            # A group of its own, so that a Ctrl-C of the terminal reaches it once, from here.
+            return subprocess.Popen(  # noqa: S603  # no shell
+                [sys.executable, "-m", "dvc", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],
+            )
+
+    def _log(self, number: int) -> Path:
+        return self.logs / f"{number:03d}.log"
+
+    def _revision(self, number: int) -> str | None:
+        ref = f"refs/exps/{self.head[:2]}/{self.head[2:]}/{self.name(number)}"
+        return git.git("for-each-ref", "--format=%(objectname)", ref) or None
+
+    def _ended(self, trial: Trial, process: "subprocess.Popen[bytes] | None") -> Trial:
+        log = self._log(trial.number)
+        if process is not None and process.returncode:
+            return replace(trial, reason=reason(log.read_text(encoding="utf-8")))
+        revision = self._revision(trial.number)
+        if revision is None:
+            return replace(trial, reason=f"dvc made no {self.name(trial.number)}; see {log}")
+        try:
+            return replace(trial, value=score(revision, self.horizon))
+        except VersionError as error:
+            return replace(trial, reason=str(error))
 
 
-def score(at: str, horizon: str) -> float:
-    """The objective at a commit.
+def score(revision: str, horizon: str) -> float:
+    """The objective at a revision.
 
     Raises:
-        VersionError: the commit has none, or it is no number.
+        VersionError: the revision has no such number.
     """
     path = METRICS / f"{horizon}.json"
     try:
-        value = json.loads(git.content(at, path) or "{}").get(OBJECTIVE)
+        value = json.loads(git.content(revision, path) or "{}").get(OBJECTIVE)
     except ValueError:
         value = None
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise VersionError(f"{path} of {at[:7]}: {OBJECTIVE} is {value!r}, no number")
+        raise VersionError(f"{path} of {revision[:7]}: {OBJECTIVE} is {value!r}, not a number")
     return float(value)
 
 
-def outcome(name: str, head: str, horizon: str) -> Outcome | None:
-    """What an experiment that is there came to; None where it is not there."""
-    at = revision(name, head)
-    if at is None:
-        return None
+def _end(processes: Iterable["subprocess.Popen[bytes]"]) -> None:
+    running = [process for process in processes if process.poll() is None]
     try:
-        return Outcome(score(at, horizon))
-    except VersionError as error:
-        return Outcome(None, str(error))
-
-
-def run(name: str, overrides: Sequence[str], log: Path, lock: IO[str]) -> str:
-    """Run `dvc exp run` in a folder of its own; Ctrl-C ends it in order, a second one at once.
-
-    Args:
-        name: of the experiment.
-        overrides: arguments that set its params.
-        log: where all that it prints goes.
-        lock: an open file whose lock lasts as long as the run, should this process be killed.
-
-    Returns:
-        The line that says why it failed; empty where it did not.
-    """
-    command = [
-        *(sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name),
-        *overrides,
-    ]
-    with log.open("wb") as printed:
-        # A group of its own, so that a Ctrl-C of the terminal reaches it once, from here.
-        process = subprocess.Popen(  # noqa: S603  # no shell
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=[lock.fileno()],
-        )
-        try:
+        for process in running:
+            os.killpg(process.pid, signal.SIGINT)
+        for process in running:
             process.wait()
-        except BaseException:
-            _end(process)
-            raise
-    return "" if process.returncode == 0 else reason(log.read_text(encoding="utf-8"))
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    try:
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait()
     except KeyboardInterrupt:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    except ProcessLookupError:
-        pass
+        for process in running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def reason(printed: str) -> str:
     """The line of a log that says why a run failed: a stage's own error, else the last of DVC's."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     for mark in ("error: ", "ERROR: "):
-        found = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
-        if found:
-            return found[-1]
-    return lines[-1] if lines else "dvc exp run said nothing"
-
-
-def show(values: Mapping[str, Any]) -> str:
-    """The params of a trial in one line."""
-    return ", ".join(f"{key} {space.text(value)}" for key, value in values.items())
+        marked = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+        if marked:
+            return marked[-1]
+    return lines[-1] if lines else "dvc exp run printed nothing"

@@ -19,7 +19,7 @@ from serve.forecasts import batch_files, stream
 from serve.forecasts import bulk as engine
 from serve.forecasts.batch_files import Meta, Store
 from serve.forecasts.forecast_errors import InvalidInputError, UnavailableError
-from stages.forecast.session import FORECAST_OUTPUTS
+from stages.forecast.contract import FORECAST_OUTPUTS
 from tests.projects import ROOT
 from tests.serve.forecasts.streams import features, table, written
 

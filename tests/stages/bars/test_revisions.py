@@ -15,7 +15,7 @@ from stages.bars import revisions
 from stages.bars.raw_folder import file_name
 from stages.bars.revisions import between, compare, summary
 from stages.common import tables
-from stages.sources import Kind
+from stages.common.tables import Kind
 
 KEY = ["symbol", "date"]
 DAYS = [date(2020, 1, 1) + timedelta(days=n) for n in range(10)]
@@ -299,5 +299,7 @@ def test_the_list_is_left_and_taken_away(tmp_path: Path) -> None:
         "kind,symbol,date,timestamp,change,column,held,given,newest\n"
         "daily,A,2020-01-01,,vanished,,,,false\n"
     )
+    summary = path.with_suffix(".txt").read_text(encoding="utf-8")
+    assert summary == f"{revisions.summary(differs(held, given))}\n"
     revisions.write(differs(held, held), path)
-    assert not path.exists()
+    assert list(path.parent.iterdir()) == []

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from stages.forecast import graphs, models, session
+from stages.forecast import contract, graphs, models, session
+from stages.forecast.contract import FORECAST_OUTPUTS, Matrix, Vector
 from stages.forecast.graphs import SMALLEST_SCALE, Spread
-from stages.forecast.models import Matrix, Vector
-from stages.forecast.session import FORECAST_OUTPUTS, Session
+from stages.forecast.session import Session
 from tests import panels
 
 LEVELS = np.linspace(0, 1, 21)
@@ -198,7 +198,7 @@ def test_a_forecast_is_plain_onnx_of_the_declared_versions(tmp_path: Path) -> No
     made = graphs.forecast({"a": linear(1.0, 2.0)}, {"a": 1.0}, spread(normal()))
     onnx.checker.check_model(made, full_check=True)
     assert made.ir_version == graphs.IR_VERSION
-    assert {entry.domain: entry.version for entry in made.opset_import} == models.OPSETS
+    assert {entry.domain: entry.version for entry in made.opset_import} == contract.OPSETS
     assert {node.domain for node in made.graph.node} <= {""}
     graphs.save(made, tmp_path / "a.onnx")
     graphs.save(made, tmp_path / "b.onnx")

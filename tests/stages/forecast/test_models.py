@@ -21,10 +21,11 @@ from threadpoolctl import threadpool_limits
 from stages import params
 from stages.common import options
 from stages.common.paths import DATASETS
-from stages.forecast import calibrate, graphs, models
-from stages.forecast.models import Fitted, Matrix, Vector
-from stages.forecast.session import FORECAST_OUTPUTS, Session
-from stages.train import Dataset
+from stages.forecast import calibrate, contract, graphs, models, train_params
+from stages.forecast.arrays import Dataset
+from stages.forecast.contract import FORECAST_OUTPUTS, Matrix, Vector
+from stages.forecast.models import Fitted
+from stages.forecast.session import Session
 from tests import datasets
 
 LEARNERS = ("ridge", "random_forest", "xgboost", "lightgbm")
@@ -57,10 +58,9 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def data(prepared: Path) -> Dataset:
     """The training rows of the real sample, one session ahead."""
-    folder = datasets.prepared(tmp_path_factory.getbasetemp())
-    return Dataset(folder / DATASETS / "short" / "train.parquet")
+    return Dataset(prepared / DATASETS / "short" / "train.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -235,12 +235,12 @@ def test_a_graph_is_plain_onnx_of_the_declared_versions(
     graph = fitted[kind].to_onnx()
     onnx.checker.check_model(graph, full_check=True)
     assert graph.ir_version == graphs.IR_VERSION
-    assert {entry.domain: entry.version for entry in graph.opset_import} == models.OPSETS
+    assert {entry.domain: entry.version for entry in graph.opset_import} == contract.OPSETS
     assert {node.domain for node in graph.graph.node} <= {"", "ai.onnx.ml"}
     assert not graph.functions
     assert not graph.metadata_props
     (given_,), (made,) = graph.graph.input, graph.graph.output
-    assert (given_.name, made.name) == (models.INPUT, models.OUTPUT)
+    assert (given_.name, made.name) == (contract.INPUT, contract.OUTPUT)
     width = given_.type.tensor_type.shape.dim
     assert [width[0].dim_value, width[1].dim_value] == [0, data.x.shape[1]]
     served = Session(graph)(data.x[:3])["return"]
@@ -255,7 +255,7 @@ def test_a_model_without_a_split_still_has_its_graph(kind: str, target: str) -> 
     y = np.full(120, 0.01) if target == "constant" else rng.normal(0, 0.02, 120)
     model = models.load(kind)(x, y, 0)
     assert apart(model, x) < 1e-7
-    if target == "constant" and kind != "zero":
+    if target == "constant":
         assert model.predict(x) == pytest.approx(np.full(120, 0.01), abs=1e-6)
 
 
@@ -267,7 +267,7 @@ def test_importances_are_shares(kind: str, data: Dataset, fitted: dict[str, Fitt
     importance = fitted[kind].importance
     assert importance.shape == (data.x.shape[1],)
     assert (importance >= 0).all()
-    assert importance.sum() == pytest.approx(0 if kind in models.BASELINES else 1)
+    assert importance.sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("kind", LEARNERS)
@@ -278,15 +278,8 @@ def test_importance_goes_to_the_feature_that_matters(kind: str) -> None:
     assert models.load(kind)(x, y, 0).importance[2] > 0.8
 
 
-def test_the_baselines_are_exact(data: Dataset, fitted: dict[str, Fitted]) -> None:
-    assert (fitted["zero"].predict(data.x) == 0).all()
-    assert (fitted["mean"].predict(data.x) == data.y.mean()).all()
-    served = Session(fitted["mean"].to_onnx())(data.x)["return"]
-    assert (served == np.float32(data.y.mean())).all()
-
-
 @pytest.mark.parametrize("alpha", [1e-6, 1.0])
-@pytest.mark.parametrize("block", [models.BLOCK, 1000, 8193])
+@pytest.mark.parametrize("block", [contract.BLOCK, 1000, 8193])
 def test_ridge_is_that_of_scikit_learn(
     alpha: float, block: int, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,8 +328,6 @@ def test_a_model_finds_what_is_there(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "section"),
     [
-        ("zero", {"alpha": 1}),
-        ("mean", {"window": 20}),
         ("ridge", {"alpha": 0}),
         ("ridge", {"alpha": "strong"}),
         ("random_forest", {"max_features": 1.5}),
@@ -361,7 +352,7 @@ def test_an_option_out_of_range_is_refused(kind: str, section: dict[str, Any]) -
 @pytest.mark.parametrize("kind", KINDS)
 def test_params_yaml_names_every_option_with_its_default(kind: str) -> None:
     settings = params.load(datasets.ROOT / "params.yaml")
-    function, given_ = settings.model(kind)
+    function, given_ = train_params.model(settings.models, kind)
     assert function is models.load(kind)
     assert given_ == options.validated(function, {})
 

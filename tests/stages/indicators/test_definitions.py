@@ -14,9 +14,10 @@ import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.features import features
-from stages.indicators.definitions import NEGLIGIBLE, Panel, definitions, lookback
-from stages.params import FeatureParams
+from stages.indicators.definitions import NEGLIGIBLE, definitions, lookback
+from stages.indicators.feature_params import FeatureParams
+from stages.indicators.feature_table import features
+from stages.indicators.panel import Panel
 from tests.panels import (
     START,
     asked,

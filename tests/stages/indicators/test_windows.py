@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stages import features
 from stages.common import tables
 from stages.indicators import windows
-from stages.indicators.definitions import Panel
+from stages.indicators.panel import Panel
 from tests.panels import Bars, bits, examples, panels, small
 
 VALUES = st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=1, max_size=80)

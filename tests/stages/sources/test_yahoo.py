@@ -31,8 +31,7 @@ from yfinance.data import SingletonMeta
 from stages.common import tables
 from stages.common.errors import SourceError
 from stages.ingest import ingest
-from stages.params import DataParams
-from stages.sources import Request, Series, yahoo
+from stages.sources import Request, Series, SourceParams, yahoo
 
 INDIA = ZoneInfo("Asia/Kolkata")
 LIMIT = 730 * 24 * 60 * 60
@@ -329,8 +328,8 @@ def fetch(*symbols: str, known: dict[Any, date] | None = None, **options: Any) -
     return list(yahoo.fetch(request, **{"backoff": 0, "retries": 1, **options}))
 
 
-def data(as_of: date, source: str = "yahoo", **options: Any) -> DataParams:
-    return DataParams.model_validate(
+def data(as_of: date, source: str = "yahoo", **options: Any) -> SourceParams:
+    return SourceParams.model_validate(
         {
             "source": source,
             "path": "data/inbox",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stages.common.errors import VersionError
 from versions.repository import lock
 from versions.repository.lock import Entry, Lock, Stage
-from versions.repository.trace import Raw, leaves, trace
+from versions.repository.trace import Raw, trace
 
 
 def entry(path: str) -> Entry:
@@ -141,15 +141,10 @@ def test_the_model_of_a_horizon_has_nothing_of_the_other(repo_root: Path) -> Non
     assert train.params["train.folds"] == 5
 
 
-def test_leaves_of_params() -> None:
-    nested = {"a.b": {"c": 1, "d": {"e": [1, {"f": 2}]}}, "g": {}, "h": None}
-    assert leaves(nested) == {"a.b.c": 1, "a.b.d.e": [1, {"f": 2}], "g": {}, "h": None}
-
-
 def test_a_server_can_afford_it(repo_root: Path) -> None:
     script = (
         "import sys\n"
-        "from versions.repository import at_hand, trace as lineage, commits as search\n"
+        "from versions.repository import workspace, trace as lineage, commits as search\n"
         "print(*{'dvc', 'pandas', 'polars', 'pydantic'} & set(sys.modules))"
     )
     done = subprocess.run(

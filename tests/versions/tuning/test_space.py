@@ -21,12 +21,12 @@ def content(search: object, **changes: object) -> dict[str, Any]:
 
 
 def read(search: object, **changes: object) -> dict[str, space.Entry]:
-    return params.search_space(content(search, **changes))
+    return space.load(content(search, **changes))[0]
 
 
 def refusal(search: object) -> str:
     with pytest.raises(ParamsError) as error:
-        params.search_space(content(search))
+        space.load(content(search))[0]
     message = str(error.value)
     assert "\n" not in message
     return message
@@ -36,7 +36,7 @@ def refusal(search: object) -> str:
 def test_there_need_be_no_space(nothing: object) -> None:
     assert read(nothing) == {}
     without = {key: value for key, value in CONTENT.items() if key != "search"}
-    assert params.search_space(without) == {}
+    assert space.load(without)[0] == {}
 
 
 def test_a_model_that_is_taken_out_stops_the_search_alone() -> None:
@@ -46,7 +46,7 @@ def test_a_model_that_is_taken_out_stops_the_search_alone() -> None:
     with pytest.raises(
         ParamsError, match=r"^search\.models\.xgboost\.max_depth: params\.yaml has no"
     ):
-        params.search_space(whole)
+        space.load(whole)[0]
 
 
 def test_integers_stay_integers_and_numbers_numbers() -> None:
@@ -111,11 +111,11 @@ def test_choices_are_values_of_any_kind() -> None:
         ),
         (
             {"features.sma": {"low": 1, "high": 2}},
-            "search.features.sma: is [7, 21], no number; give `choices` instead of a range",
+            "search.features.sma: is [7, 21], not a number; give `choices` instead of a range",
         ),
         (
             {"features.market_same_session": {"low": 0, "high": 1}},
-            "search.features.market_same_session: is True, no number; "
+            "search.features.market_same_session: is True, not a number; "
             "give `choices` instead of a range",
         ),
         (
@@ -132,7 +132,7 @@ def test_choices_are_values_of_any_kind() -> None:
         ),
         (
             {"models.ridge.alpha": {"low": 1, "high": 2, "log": True, "step": 1}},
-            "search.models.ridge.alpha: a log scale has no step; leave one of the two out",
+            "search.models.ridge.alpha: a log scale takes no step; leave one of the two out",
         ),
         (
             {"models.ridge.alpha": {"low": 1, "high": 2, "logs": True}},
@@ -152,7 +152,7 @@ def test_choices_are_values_of_any_kind() -> None:
         ),
         (
             {"features.sma": {"choices": [{"a": 1}, [5]]}},
-            "search.features.sma.choices: a choice is a value or a list, no mapping; "
+            "search.features.sma.choices: a choice is a value or a list, not a mapping; "
             "search its keys one by one",
         ),
         ([], "search: must be a mapping of keys to values, got []"),

@@ -1,21 +1,21 @@
 """A study with an objective that costs nothing: what is proposed, kept, refused, gone on with."""
 
-import json
 import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stages.common.errors import StageError, VersionError
-from versions.tuning import space, study
-from versions.tuning.journal import Journal
-from versions.tuning.study import best, search
-from versions.tuning.trial import Outcome
+from stages.common.errors import VersionError
+from tests.projects import ROOT
+from versions.tuning import space
+from versions.tuning.study import Study, best, search
+from versions.tuning.trial import Trial
 
 SPACE: dict[str, space.Entry] = {
     "features.sma": space.Choices(choices=[[5, 20], [7, 21], []]),
@@ -42,62 +42,86 @@ class Runs:
         self.values: dict[int, Mapping[str, Any]] = {}
         self._dies_at = dies_at
 
-    def __call__(self, number: int, values: Mapping[str, Any]) -> Outcome:
-        if number == self._dies_at:
+    def __call__(self, trials: Sequence[Trial]) -> list[Trial]:
+        return [self.run(trial) for trial in trials]
+
+    def run(self, trial: Trial) -> Trial:
+        if trial.number == self._dies_at:
             raise Killed
-        assert number not in self.values
-        self.values[number] = values
-        if values["features.sma"] == []:
-            return Outcome(None, "features.sma: is empty")
-        return Outcome(skill(values))
+        assert trial.number not in self.values
+        self.values[trial.number] = trial.values
+        if trial.values["features.sma"] == []:
+            return replace(trial, reason="features.sma: is empty")
+        return replace(trial, value=skill(trial.values))
 
 
-def journal(folder: Path, entries: Mapping[str, space.Entry] = SPACE, seed: int = 0) -> Journal:
-    return Journal(folder / "study.journal", space.distributions(entries), seed)
+def study(folder: Path, entries: space.Space = SPACE, seed: int = 0) -> Study:
+    return Study(folder / "study.journal", entries, seed)
 
 
 def silent(_: str) -> None:
     pass
 
 
-def test_an_interrupted_study_proposes_what_an_uninterrupted_one_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_an_interrupted_study_proposes_what_an_uninterrupted_one_does(
+    tmp_path: Path, jobs: int
+) -> None:
     whole = Runs()
-    done = search(journal(tmp_path / "whole"), SPACE, 25, whole, silent)
+    done = search(study(tmp_path / "whole"), 25, whole, silent, jobs)
     assert len(done) == 25
 
     parts: dict[int, Mapping[str, Any]] = {}
     for dies_at in (0, 7, 13, 13):
         part = Runs(dies_at=dies_at)
         with pytest.raises(Killed):
-            search(journal(tmp_path / "parts"), SPACE, 25, part, silent)
-        assert parts.keys().isdisjoint(part.values)
+            search(study(tmp_path / "parts"), 25, part, silent, jobs)
+        # What the round had run already is found by its name: here it runs again, the same.
         parts |= part.values
     last = Runs()
-    assert search(journal(tmp_path / "parts"), SPACE, 25, last, silent) == done
+    ended = search(study(tmp_path / "parts"), 25, last, silent, jobs)
+    assert [trial.values for trial in ended] == [trial.values for trial in done]
+    assert [trial.value for trial in ended] == [trial.value for trial in done]
     assert parts | last.values == whole.values
 
 
-def test_a_longer_study_begins_with_the_trials_of_a_shorter_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_longer_study_begins_with_the_trials_of_a_shorter_one(tmp_path: Path, jobs: int) -> None:
     short, more, long = Runs(), Runs(), Runs()
-    search(journal(tmp_path / "a"), SPACE, 12, short, silent)
-    search(journal(tmp_path / "a"), SPACE, 15, more, silent)
-    search(journal(tmp_path / "b"), SPACE, 15, long, silent)
+    search(study(tmp_path / "a"), 11, short, silent, jobs)
+    search(study(tmp_path / "a"), 15, more, silent, jobs)
+    search(study(tmp_path / "b"), 15, long, silent, jobs)
     assert short.values | more.values == long.values
+
+
+def test_as_many_trials_run_at_the_same_time_as_jobs(tmp_path: Path) -> None:
+    rounds: list[int] = []
+
+    def run(trials: Sequence[Trial]) -> list[Trial]:
+        rounds.append(len(trials))
+        return [replace(trial, value=skill(trial.values)) for trial in trials]
+
+    entries = {key: entry for key, entry in SPACE.items() if key != "features.sma"}
+    search(study(tmp_path, entries), 8, run, silent, 3)
+    assert rounds == [3, 3, 2]
 
 
 def test_another_seed_proposes_other_trials(tmp_path: Path) -> None:
     first, second = Runs(), Runs()
-    search(journal(tmp_path / "a"), SPACE, 5, first, silent)
-    search(journal(tmp_path / "b", seed=1), SPACE, 5, second, silent)
+    search(study(tmp_path / "a"), 5, first, silent)
+    search(study(tmp_path / "b", seed=1), 5, second, silent)
     assert first.values != second.values
 
 
 def test_it_learns_from_its_trials(tmp_path: Path) -> None:
     entries = {key: entry for key, entry in SPACE.items() if key != "features.sma"}
     done = search(
-        journal(tmp_path, entries), entries, 30, lambda _, given: Outcome(skill(given)), silent
+        study(tmp_path, entries),
+        30,
+        lambda trials: [replace(trial, value=skill(trial.values)) for trial in trials],
+        silent,
     )
-    values = [one.trial.value or 0.0 for one in done]
+    values = [trial.value or 0.0 for trial in done]
     assert sum(values[20:]) > sum(values[:10]) / 2
     assert best(done)[0].values["models.xgboost.max_depth"] == 4
     assert 3 < best(done)[0].values["models.ridge.alpha"] < 30
@@ -109,7 +133,12 @@ def test_values_are_short_numbers_within_their_range(tmp_path: Path) -> None:
         "b": space.Integers(low=1, high=1000, log=True),
         "c": space.Numbers(low=0.0, high=1.0, step=0.25),
     }
-    done = search(journal(tmp_path, entries), entries, 30, lambda *_: Outcome(0.0), silent)
+    done = search(
+        study(tmp_path, entries),
+        30,
+        lambda trials: [replace(trial, value=0.0) for trial in trials],
+        silent,
+    )
     for one in done:
         a, b, c = one.values.values()
         assert 1 / 3 <= a <= 2 / 3
@@ -118,94 +147,84 @@ def test_values_are_short_numbers_within_their_range(tmp_path: Path) -> None:
         assert c in {0.0, 0.25, 0.5, 0.75, 1.0}
 
 
-def test_overrides_are_what_dvc_takes() -> None:
-    assert space.overrides({"a.b": [5, 20], "c": "per_symbol", "d": True, "e": 1e-06}) == [
-        *("--set-param", "a.b=[5,20]", "--set-param", 'c="per_symbol"'),
-        *("--set-param", "d=true", "--set-param", "e=1e-06"),
-    ]
-
-
-def test_what_was_tried_is_not_run_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_what_was_tried_is_not_run_again(tmp_path: Path, jobs: int) -> None:
     entries: dict[str, space.Entry] = {"n": space.Choices(choices=[1, 2, 3])}
     ran: list[Any] = []
     said: list[str] = []
 
-    def attempt(number: int, values: Mapping[str, Any]) -> Outcome:
-        ran.append(values["n"])
-        return Outcome(float(number))
+    def run(trials: Sequence[Trial]) -> list[Trial]:
+        ran.extend(trial.values["n"] for trial in trials)
+        return [replace(trial, value=float(trial.number)) for trial in trials]
 
-    done = search(journal(tmp_path, entries), entries, 8, attempt, said.append)
-    assert len(done) == 8
+    done = search(study(tmp_path, entries), 8, run, said.append, jobs)
+    assert len(done) == len(said) == 8
     assert sorted(ran) == sorted(set(ran))
     assert any("(as trial 0)" in line for line in said)
 
 
-def test_a_failed_trial_is_noted_with_its_line_and_the_search_goes_on(tmp_path: Path) -> None:
+def test_a_failed_trial_is_told_with_its_line_and_the_search_goes_on(tmp_path: Path) -> None:
     said: list[str] = []
-    done = search(journal(tmp_path), SPACE, 12, Runs(), said.append)
-    failed = [one for one in done if one.trial.value is None]
+    done = search(study(tmp_path), 12, Runs(), said.append)
+    failed = [trial for trial in done if trial.value is None]
     assert failed
-    assert all("features.sma: is empty" in one.trial.reason for one in failed)
-    assert sum("failed: " in line for line in said) == len(failed)
-    kept = journal(tmp_path).finished()
-    assert [trial.reason for trial in kept] == [one.trial.reason for one in done]
-    assert all(one.trial.value is not None for one in best(done))
+    assert all(trial.reason == "features.sma: is empty" for trial in failed)
+    assert sum("failed" in line and "features.sma: is empty" in line for line in said) == len(
+        failed
+    )
+    kept = study(tmp_path).finished()
+    assert [trial.value for trial in kept] == [trial.value for trial in done]
+    assert all(trial.value is not None for trial in best(done))
 
 
 def test_a_search_of_failures_ends_early(tmp_path: Path) -> None:
     ran: list[int] = []
 
-    def attempt(number: int, _: Mapping[str, Any]) -> Outcome:
-        ran.append(number)
-        return Outcome(None, "models.ridge.alpha: is wrong")
+    def run(trials: Sequence[Trial]) -> list[Trial]:
+        ran.extend(trial.number for trial in trials)
+        return [replace(trial, reason="models.ridge.alpha: is wrong") for trial in trials]
 
-    with pytest.raises(StageError) as error:
-        search(journal(tmp_path), SPACE, 20, attempt, silent)
+    done = search(study(tmp_path), 20, run, silent)
     assert ran == [0, 1, 2]
-    assert str(error.value) == (
-        "search: all 3 trials failed, the last with: models.ridge.alpha: is wrong; "
-        "mend `search:` in params.yaml and commit it"
-    )
-
-
-def test_a_torn_line_is_cut_off(tmp_path: Path) -> None:
-    done = search(journal(tmp_path), SPACE, 3, Runs(), silent)
-    path = tmp_path / "study.journal"
-    whole = path.read_bytes()
-    with path.open("ab") as file:
-        file.write(b'{"op_code":4,"worker_id":"0')
-    assert journal(tmp_path).finished() == [one.trial for one in done]
-    assert path.read_bytes() == whole
+    assert [trial.reason for trial in done] == ["models.ridge.alpha: is wrong"] * 3
+    assert best(done) == []
 
 
 @pytest.mark.parametrize("content", [b"what\n", b'{"op_code":4}\n', b"[1]\n"])
-def test_a_file_that_is_no_journal_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "study.journal").write_bytes(content)
-    with pytest.raises(VersionError, match="cannot be read as a journal of Optuna"):
-        journal(tmp_path)
+def test_a_file_that_is_not_a_journal_is_refused_in_one_line(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "study.journal"
+    path.write_bytes(content)
+    with pytest.raises(VersionError) as error:
+        study(tmp_path)
+    assert str(path) in str(error.value)
+    assert "remove it" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
-def test_a_journal_of_another_space_is_refused(tmp_path: Path) -> None:
-    search(journal(tmp_path), SPACE, 1, Runs(), silent)
-    other = {**SPACE, "models.xgboost.max_depth": space.Integers(low=2, high=7)}
-    with pytest.raises(VersionError, match="is of another space"):
-        journal(tmp_path, other)
+def test_what_a_power_failure_tore_does_not_lose_the_trials_before(tmp_path: Path) -> None:
+    done = search(study(tmp_path), 3, Runs(), silent)
+    with (tmp_path / "study.journal").open("ab") as file:
+        file.write(b'{"op_code":4,"worker_id":"0')
+    kept = study(tmp_path).finished()
+    assert [trial.value for trial in kept] == [trial.value for trial in done]
 
 
 KILLED_WHILE_IT_BEGINS = """
 import os, signal, sys
+from dataclasses import replace
 from pathlib import Path
 from versions.tuning import space
-from versions.tuning.journal import Journal
+from versions.tuning.study import Study
 
-entries = {"a": space.Numbers(low=0.0, high=1.0)}
-journal = Journal(Path(sys.argv[1]), space.distributions(entries), 0)
+study = Study(Path(sys.argv[1]), {"a": space.Numbers(low=0.0, high=1.0)}, 0)
 for number in range(3):
-    trial = journal.next()
+    (trial,) = study.next(3)
     assert trial.number == number
     if number == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-    journal.tell(trial, 1.0)
+    study.end(replace(trial, value=1.0))
 """
 
 
@@ -214,12 +233,12 @@ def test_a_killed_process_leaves_its_trial_to_be_run_again(tmp_path: Path) -> No
     path = tmp_path / "study.journal"
     done = subprocess.run(
         [sys.executable, "-c", KILLED_WHILE_IT_BEGINS, str(path)],
-        env={**os.environ, "PYTHONPATH": str(Path(study.__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
     assert done.returncode == -9
-    left = journal(tmp_path, entries)
+    left = study(tmp_path, entries)
     assert [trial.number for trial in left.finished()] == [0, 1]
-    begun = left.next()
+    (begun,) = left.next(3)
     assert begun.number == 2
-    assert json.dumps(begun.drawn) == json.dumps(left.next().drawn)
+    assert left.next(3) == [begun]

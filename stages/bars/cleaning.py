@@ -1,0 +1,212 @@
+"""Clean bars: those that hold every rule, adjusted, and a record of those that do not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from stages.bars.adjust import Mode, adjust
+from stages.bars.calendars import Sessions
+from stages.bars.clean_params import CleanParams
+from stages.bars.rules import AdjClose, Judged, Rules, judge
+from stages.common import tables
+from stages.common.tables import Kind
+
+FACTOR: tables.Contract = {"symbol": pl.String, "date": pl.Date, "factor": pl.Float64}
+"""What closes are multiplied by from a date on; a row where it changes, sorted."""
+
+_NEED: Mapping[Mode, AdjClose] = {
+    "auto": "once_begun",
+    "adj_close": "always",
+    "actions": "ignored",
+    "none": "ignored",
+}
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A group of symbols, cleaned.
+
+    Attributes:
+        bars: columns of `tables.CLEAN_DAILY` or `tables.CLEAN_HOURLY`.
+        rejected: columns of `tables.REJECTED`.
+        moves: columns of `adjust.MOVE`.
+        factors: columns of `FACTOR`; none for hourly bars.
+        counts: one row per symbol, sorted: `symbol`; the `first` and `last` day it has a bar of;
+            `newest`, the time of its newest bar that is kept, null if none is; how many rows
+            were `read`, `kept` and `out_of_order`; how many sessions are missing between its
+            first and last bar and were `filled`; how many `actions` took effect.
+    """
+
+    bars: pl.DataFrame
+    rejected: pl.DataFrame
+    moves: pl.DataFrame
+    factors: pl.DataFrame
+    counts: pl.DataFrame
+
+
+def clean(
+    bars: pl.DataFrame,
+    ex_dates: pl.DataFrame,
+    sessions: Sessions,
+    params: CleanParams,
+    kind: Kind = "daily",
+) -> Cleaned:
+    """Clean the daily bars of whole symbols.
+
+    A market series may trade on another exchange: its days are not held against the calendar,
+    and none is filled, since it is joined by date as-of.
+
+    Args:
+        bars: columns of `tables.RAW_DAILY`, in any order.
+        ex_dates: columns of `actions.ACTION`, of these symbols or more.
+        sessions: when the exchange is open, from the first bar to the last.
+        params: `clean:`.
+        kind: `daily` or `market`.
+
+    Raises:
+        DataError: a dividend is not below the price.
+    """
+    judged = judge(bars, Rules(kind, sessions, params.zero_volume, _NEED[params.adjustment]))
+    kept = judged.kept
+    adjusted = adjust(kept, ex_dates, params.adjustment, params.max_gap)
+    factor = pl.Series("factor", adjusted.factor)
+    priced = kept.with_columns(
+        pl.col("close").mul(factor).alias("adj_close"), filled=pl.lit(value=False)
+    )
+    whole = filled(priced, sessions, params.fill_limit) if kind == "daily" else priced
+    return Cleaned(
+        bars=whole.select(list(tables.CLEAN_DAILY)),
+        rejected=_record(judged, kind),
+        moves=adjusted.moves,
+        factors=_turns(kept.select("symbol", "date", factor)),
+        counts=_counts(
+            bars, judged, pl.Series(adjusted.applied), "date", whole.filter("filled")["symbol"]
+        ),
+    )
+
+
+def clean_hourly(
+    bars: pl.DataFrame,
+    ex_dates: pl.DataFrame,
+    factors: pl.DataFrame,
+    sessions: Sessions,
+    params: CleanParams,
+) -> Cleaned:
+    """Clean the hourly bars of whole symbols.
+
+    A symbol with daily bars takes their factor of each session, so that both stand in the same
+    units and what is settled there is settled here; any other is adjusted by corporate actions.
+    Hours are never filled.
+
+    Args:
+        bars: columns of `tables.RAW_HOURLY`, in any order.
+        ex_dates: columns of `actions.ACTION`.
+        factors: columns of `FACTOR`, of the daily bars.
+        sessions: when the exchange is open, from the first bar to the last.
+        params: `clean:`.
+
+    Raises:
+        DataError: a dividend is not below the price.
+    """
+    judged = judge(bars, Rules("hourly", sessions, params.zero_volume, "ignored"))
+    kept = judged.kept
+    daily = kept["symbol"].is_in(factors["symbol"].unique().implode())
+    alone = kept.filter(~daily)
+    adjusted = adjust(
+        alone, ex_dates, "none" if params.adjustment == "none" else "actions", params.max_gap
+    )
+    parts = [
+        alone.with_columns(factor=pl.Series(adjusted.factor), applied=pl.Series(adjusted.applied))
+    ]
+    if daily.any():
+        joined = kept.filter(daily).join_asof(
+            factors, on="date", by="symbol", strategy="backward", check_sortedness=False
+        )
+        parts.append(joined.with_columns(pl.col("factor").fill_null(1), applied=pl.lit(0)))
+    priced = pl.concat(parts, how="diagonal_relaxed").sort("symbol", "timestamp")
+    whole = priced.with_columns(pl.col("close").mul(pl.col("factor")).alias("adj_close"))
+    return Cleaned(
+        bars=whole.select(list(tables.CLEAN_HOURLY)),
+        rejected=_record(judged, "hourly"),
+        moves=adjusted.moves,
+        factors=tables.empty(FACTOR),
+        counts=_counts(bars, judged, whole["applied"], "timestamp"),
+    )
+
+
+def filled(bars: pl.DataFrame, sessions: Sessions, limit: int) -> pl.DataFrame:
+    """Fill missing sessions with the last close and no volume, in runs of up to `limit`.
+
+    Args:
+        bars: columns of `tables.CLEAN_DAILY` and `session`, sorted by (symbol, date).
+        sessions: those that `session` numbers.
+        limit: longest run of missing sessions between two bars of a symbol that is filled; a
+            longer one stays missing altogether.
+    """
+    number = bars["session"].to_numpy()
+    same = bars.select(pl.col("symbol") == pl.col("symbol").shift(1)).to_series()
+    run_length = np.diff(number, prepend=number[:1]) - 1
+    run_length[~same.fill_null(value=False).to_numpy()] = 0
+    after = np.flatnonzero((run_length > 0) & (run_length <= limit))
+    if not after.size:
+        return bars
+    lengths = run_length[after]
+    row = np.repeat(after - 1, lengths)
+    # 1, 2, ... within each run
+    step = np.arange(row.size) - np.repeat(np.cumsum(lengths) - lengths, lengths) + 1
+    session = number[row] + step
+    close = pl.col("close")
+    made = bars[row].with_columns(
+        pl.Series("session", session.astype(np.int32)),
+        pl.Series("date", sessions.days[session]).cast(pl.Date),
+        **dict.fromkeys(tables.PRICES, close),
+        volume=pl.lit(0.0),
+        filled=pl.lit(value=True),
+    )
+    return pl.concat([bars, made]).sort("symbol", "date")
+
+
+def _record(judged: Judged, kind: Kind) -> pl.DataFrame:
+    rejected = judged.rejected.with_columns(kind=pl.lit(kind))
+    if "timestamp" not in rejected.columns:
+        rejected = rejected.with_columns(timestamp=pl.lit(None, dtype=tables.UTC))
+    return tables.conform(rejected, tables.REJECTED, "rejected")
+
+
+def _turns(factors: pl.DataFrame) -> pl.DataFrame:
+    """The first row of each symbol, and those at which its factor changes."""
+    symbol, factor = pl.col("symbol"), pl.col("factor")
+    same = (symbol == symbol.shift(1)) & (factor == factor.shift(1))
+    return factors.filter(~same.fill_null(value=False))
+
+
+def _counts(
+    bars: pl.DataFrame,
+    judged: Judged,
+    applied: pl.Series,
+    clock: str,
+    filled_symbols: pl.Series | None = None,
+) -> pl.DataFrame:
+    session = pl.col("session").filter(pl.col("session") >= 0)
+    kept = judged.kept.with_columns(applied=applied)
+    of_kept = kept.group_by("symbol").agg(
+        kept=pl.len(),
+        newest=pl.col(clock).max(),
+        missing_sessions=(session.max() - session.min() + 1 - session.n_unique()).fill_null(0),
+        actions=pl.col("applied").sum(),
+    )
+    day = pl.col(clock).dt.date()
+    of_read = bars.group_by("symbol").agg(read=pl.len(), first=day.min(), last=day.max())
+    symbols = pl.Series("symbol", [], pl.String) if filled_symbols is None else filled_symbols
+    counts = (
+        of_read.join(of_kept, on="symbol", how="left")
+        .join(judged.disordered.rename({"rows": "out_of_order"}), on="symbol", how="left")
+        .join(symbols.value_counts(name="filled_sessions"), on="symbol", how="left")
+        .sort("symbol")
+    )
+    numbers = pl.col(
+        "read", "kept", "out_of_order", "missing_sessions", "filled_sessions", "actions"
+    )
+    return counts.with_columns(numbers.fill_null(0).cast(pl.Int64))

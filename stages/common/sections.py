@@ -1,0 +1,98 @@
+"""Read the sections of `params.yaml` that a stage obeys.
+
+A stage declares them as a class, loads them, and knows nothing of the others:
+
+    class Settings(Sections):
+        data: DataParams
+        clean: CleanParams
+
+    settings = load(Settings)
+
+`python -m stages.params` checks the whole file. Numbers such as `1e-06`, which PyYAML reads as
+text, become numbers here.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import AfterValidator, ConfigDict, ValidationError
+
+from stages.common import mistakes
+from stages.common.errors import ParamsError
+from stages.common.options import Names, Options, distinct
+from stages.common.text import nearest
+
+PARAMS_FILE = Path("params.yaml")
+
+SECTIONS = (
+    *("data", "clean", "features", "validate", "dataset", "horizons"),
+    *("train", "models", "evaluate", "search"),
+)
+"""The keys that the file may have."""
+
+
+class Sections(Options):
+    """Base of what a stage loads; the sections that it does not name are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class DataParams(Sections):
+    """The part of `data:` that most stages read: up to when, which sessions, which market."""
+
+    as_of: date
+    calendar: str
+    extra_sessions: Annotated[list[date], AfterValidator(distinct)]
+    market: Names
+
+
+_S = TypeVar("_S", bound=Options)
+
+
+def load(sections: type[_S], path: Path = PARAMS_FILE) -> _S:
+    """Read and validate sections of `params.yaml`.
+
+    Raises:
+        ParamsError: the file is missing or not YAML, or a key, type, range or combination of
+            these sections is wrong; one line names every mistake by its dotted key.
+    """
+    return parse(sections, read(path))
+
+
+def parse(sections: type[_S], content: object) -> _S:
+    """Validate sections of the content of a `params.yaml`.
+
+    Raises:
+        ParamsError: see `load`.
+    """
+    if isinstance(content, Mapping):
+        strange = [str(key) for key in content if key not in SECTIONS]
+        if strange:
+            raise ParamsError([f"{key}: unknown key{nearest(key, SECTIONS)}" for key in strange])
+    try:
+        return sections.model_validate(content)
+    except ValidationError as error:
+        raise ParamsError(mistakes.listed(error, sections)) from None
+
+
+def read(path: Path = PARAMS_FILE) -> Any:
+    """Read `params.yaml` without looking at its keys.
+
+    Raises:
+        ParamsError: the file is missing or not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError([f"{path}: no such file; run this in the root of the project"]) from None
+    except UnicodeDecodeError:
+        raise ParamsError([f"{path}: is not valid YAML (not UTF-8 text)"]) from None
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        reason = ": ".join(filter(None, (error.context, error.problem)))
+        raise ParamsError([f"{path}{line}: is not valid YAML ({reason})"]) from None
+    except yaml.YAMLError as error:
+        raise ParamsError([f"{path}: is not valid YAML ({error})"]) from None

@@ -1,0 +1,60 @@
+"""A dataset as arrays, for training and evaluation."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from stages.common import tables
+
+if TYPE_CHECKING:
+    from stages.forecast.contract import Matrix, Vector
+
+Symbols = npt.NDArray[np.int64]
+
+
+class Dataset:
+    """A dataset as arrays, its features in the order of the file.
+
+    Args:
+        path: a file in the columns of `tables.dataset_contract`.
+        names: the symbols that `symbol` counts, by default those of the file.
+        only_named: leave out the rows of other symbols.
+
+    Attributes:
+        rows: the columns that are no features.
+        x, y, scale: features (rows, features), targets (rows,), volatility (rows,).
+        symbol: index of each row's symbol in `names`, (rows,); -1 for another symbol.
+        left_out: the other symbols, where only the named ones are kept.
+
+    Raises:
+        InputError: the file is missing or cannot be read.
+    """
+
+    def __init__(
+        self, path: Path, names: list[str] | None = None, *, only_named: bool = False
+    ) -> None:
+        every = tables.read(path, list(tables.dataset_contract([])))
+        self.names: list[str] = names or every["symbol"].unique().sort().to_list()
+        kept = every["symbol"].is_in(self.names) if only_named else None
+        self.rows = every if kept is None else every.filter(kept)
+        self.left_out: list[str] = (
+            [] if kept is None else every.filter(~kept)["symbol"].unique().sort().to_list()
+        )
+        self.features = list(pl.read_parquet_schema(path))[every.width :]
+        self.x: Matrix = np.empty((self.rows.height, len(self.features)), dtype=np.float32)
+        # Column by column, so that the features are in memory once.
+        for column, name in enumerate(self.features):
+            values = tables.read(path, [name])[name]
+            self.x[:, column] = values if kept is None else values.filter(kept)
+        self.y: Vector = self.rows["target"].to_numpy()
+        self.scale: Matrix = self.rows["scale"].to_numpy()
+        self.symbol: Symbols = (
+            self.rows["symbol"]
+            .replace_strict(self.names, range(len(self.names)), default=-1, return_dtype=pl.Int64)
+            .to_numpy()
+        )
+        self.dates = self.rows["date"].to_physical().to_numpy()
+        self.target_dates = self.rows["target_date"].to_physical().to_numpy()

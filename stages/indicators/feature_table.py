@@ -1,0 +1,110 @@
+"""The feature table of whole symbols, for training and serving alike."""
+
+import math
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from stages.common import tables
+from stages.common.errors import DataError, few
+from stages.common.paths import CLEAN_MARKET
+from stages.indicators.definitions import definitions
+from stages.indicators.feature_params import FeatureParams
+from stages.indicators.panel import Array, Panel
+
+BLOCK_ROWS = 50_000
+"""Fewest rows that a thread works on at a time: with fewer, threads wait for the interpreter."""
+
+
+def columns(params: FeatureParams, market: Sequence[str]) -> list[str]:
+    """Every column that the features stage writes, in order."""
+    return list(definitions(params, market))
+
+
+def features(  # noqa: PLR0913  # what a feature depends on, and which are wanted
+    bars: pl.DataFrame,
+    market: Mapping[str, pl.DataFrame],
+    hourly: pl.DataFrame | None,
+    params: FeatureParams,
+    threads: int = 1,
+    *,
+    only: Collection[str] | None = None,
+) -> pl.DataFrame:
+    """Compute every feature of every bar.
+
+    Args:
+        bars: whole symbols in the columns of `tables.CLEAN_DAILY`, sorted by (symbol, date).
+        market: clean bars of each market series, by name.
+        hourly: clean hourly bars of these symbols, if there are any.
+        params: which windows.
+        threads: that share the work; the result does not depend on it.
+        only: names of the features to make; every one of `params` by default.
+
+    Returns:
+        The columns of `tables.features_contract`, rows as in `bars`.
+    """
+    volatility = realised_volatility(bars, hourly) if hourly is not None else None
+    same_session = params.market_same_session
+    panel = Panel.of(bars, market, volatility, market_same_session=same_session)
+    wanted = {
+        name: feature
+        for name, feature in definitions(params, list(market)).items()
+        if only is None or name in only
+    }
+    made = {name: np.empty(bars.height, np.float32) for name in wanted}
+
+    def compute(block: tuple[slice, Panel]) -> None:
+        rows, part = block
+        for name, feature in wanted.items():
+            made[name][rows] = feature.compute(part)
+
+    blocks = panel.blocks(max(BLOCK_ROWS, math.ceil(bars.height / threads)))
+    with ThreadPoolExecutor(threads) as pool:
+        deque(pool.map(compute, blocks), maxlen=0)
+    columns = [pl.Series(name, values, nan_to_null=True) for name, values in made.items()]
+    return bars.select("symbol", "date", "close", "adj_close", "filled").with_columns(columns)
+
+
+def realised_volatility(bars: pl.DataFrame, hourly: pl.DataFrame) -> Array:
+    """Realised volatility per bar: the root of the summed squared log returns of its hours.
+
+    The first hour counts from its open (Andersen and Bollerslev, 1998). NaN where a session has
+    no hourly bar.
+    """
+    # Traded prices will do: no share is split or goes ex-dividend within a session.
+    within = (pl.col("symbol") == pl.col("symbol").shift(1)) & (
+        pl.col("date") == pl.col("date").shift(1)
+    )
+    before = pl.when(within).then(pl.col("close").shift(1)).otherwise("open")
+    sessions = (
+        hourly.with_columns(squared=(pl.col("close") / before).log().pow(2))
+        .group_by("symbol", "date", maintain_order=True)
+        .agg(pl.col("squared").sum().sqrt().alias("volatility"))
+    )
+    joined = bars.select("symbol", "date").join(
+        sessions, on=["symbol", "date"], how="left", maintain_order="left"
+    )
+    return joined["volatility"].fill_null(np.nan).to_numpy()
+
+
+def market_bars(names: list[str], path: Path = CLEAN_MARKET) -> dict[str, pl.DataFrame]:
+    """The clean bars of each market series, by name in the order of `data.market`.
+
+    Raises:
+        DataError: the file has no bar of a series.
+    """
+    if not names:
+        return {}
+    bars = tables.read(path)
+    there = bars["symbol"].unique().sort().to_list()
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise DataError(
+            f"{path}: no bar of {few(missing)}, it has {few(there) or 'none'}; "
+            "take it out of data.market, or bring its bars"
+        )
+    return {name: bars.filter(pl.col("symbol") == name) for name in names}
