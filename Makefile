@@ -69,13 +69,26 @@ heal: install ## Find what is broken in the remote and write it anew
 refresh: install ## Move data.as_of: make refresh AS_OF=2013-02-28, then show what changed
 	@$(PY) -m versions.refresh $(AS_OF) $(ARGS)
 
+PYTEST := -m pytest -n 2 --dist worksteal
+.PHONY: test-all coverage
 test: install-dev ## Run the whole test suite; ARGS go to pytest
-	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(PY) $(PYTEST) $(ARGS)
 
-lint: install-dev ## Check style and types, workflows and scripts
+test-all: install-dev ## The same with the long checks: more kills, more rounds
+	@CI_FULL=1 $(PY) $(PYTEST) $(ARGS)
+
+coverage: install-dev ## Run the test suite and show which lines it does not reach
+	@mkdir -p var/coverage
+	@$(PY) -m coverage erase
+	@$(PY) -m coverage run $(PYTEST) $(ARGS)
+	@$(PY) -m coverage combine --quiet
+	@$(PY) -m coverage report
+
+lint: install-dev ## Check style, types, who imports whom, workflows and scripts
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@"$(VENV)/bin/lint-imports" --no-cache
 	@"$(VENV)/bin/shellcheck" $(filter-out %.py,$(wildcard .ci/*))
 	@"$(VENV)/bin/actionlint" .github/workflows/*.yml
 

@@ -12,6 +12,7 @@ BENCHMARKS = {
     "features": "features against pandas and mlforecast",
     "parquet": "clean and features against reading and writing the same tables",
     "memory": "wall time and peak memory of every stage, on the largest panel",
+    "datasets": "the way from raw bars to datasets at 25 million bars, stage by stage",
     "cold": "a cold `dvc repro` on the sample, stage by stage",
     "versions": "no-op `dvc repro`, `dvc status` and `dvc exp run` against an empty pipeline",
     "rollback": "a roll back until every md5 is right, against plain copies",
@@ -24,7 +25,8 @@ BENCHMARKS = {
 MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
     "features": features.measure,
     "parquet": parquet.measure,
-    "memory": lambda panels: memory.measure(max(panels, key=lambda panel: panel.bars)),
+    "memory": lambda panels: memory.measure(max(panels, key=_bars)),
+    "datasets": lambda panels: memory.to_datasets(max(panels, key=_bars)),
     "cold": lambda _: cold.measure(),
     "versions": lambda _: versions.measure(),
     "rollback": lambda _: rollback.measure(),
@@ -34,21 +36,28 @@ MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
 }
 
 
+BARS = (1_000_000, 10_000_000)
+BARS_TO_DATASETS = (25_000_000,)
+
+
+def _bars(panel: Panel) -> int:
+    return panel.bars
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmarks that the command line names, and print their tables."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure stages and server against their peers; see benchmarks/README.md.",
         epilog="; ".join(f"{name}: {text}" for name, text in BENCHMARKS.items())
-        + ". Panels are made in a temporary folder (TMPDIR), about 8 GB for 10 million bars.",
+        + ". Panels are made in a temporary folder (TMPDIR): about 8 GB for 10 million bars.",
     )
     parser.add_argument("names", nargs="*", help="which to run (default: all)", metavar="name")
     parser.add_argument(
         "--bars",
         nargs="+",
         type=int,
-        default=[1_000_000, 10_000_000],
-        help="sizes of the panels, in bars (default: 1000000 10000000)",
+        help="sizes of the panels, in bars (default: 1000000 10000000; of datasets: 25000000)",
     )
     parser.add_argument(
         "--write", action="store_true", help="put the tables into benchmarks/README.md"
@@ -57,8 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     unknown = [name for name in given.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
-    panels = [Panel.of(bars) for bars in given.bars]
     for name in given.names or BENCHMARKS:
+        default = BARS_TO_DATASETS if name == "datasets" else BARS
+        panels = [Panel.of(bars) for bars in given.bars or default]
         sys.stderr.write(f"{name}: {BENCHMARKS[name]} ...\n")
         content = MEASURES[name](panels).markdown()
         print(f"\n{name}: {BENCHMARKS[name]}\n\n{content}\n", flush=True)

@@ -3,20 +3,18 @@
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.panel import Panel, project
-from benchmarks.processes import python
+from benchmarks.processes import Usage, python
 from benchmarks.report import Report, required
 
 LIMIT = 4.0
 """GB, of 10^9 bytes."""
 
 LIGHT: Mapping[str, Mapping[str, Any]] = {
-    "zero": {},
-    "mean": {},
     "ridge": {},
     "random_forest": {"n_estimators": 2, "n_jobs": os.cpu_count() or 1},
     "xgboost": {"n_estimators": 10},
@@ -39,23 +37,75 @@ STAGES = (
 )
 
 
-def measure(panel: Panel) -> Report:
-    """Run the stages one after another."""
-    peaks, rows = {}, []
+HEADER = ("stage", "seconds", "peak, GB")
+PACKAGES = ("polars", "pyarrow", "numpy")
+
+TO_DATASETS = (
+    ("ingest",),
+    ("clean",),
+    ("features",),
+    ("validate", "tables"),
+    ("dataset", "short"),
+)
+"""The stages from raw bars to a dataset."""
+
+TO_DATASETS_LIMIT = 1.0
+"""GB, of 10^9 bytes."""
+
+SHARE = 0.33
+"""Of the time of `TO_DATASETS`, for `validate tables` at most."""
+
+
+def run(panel: Panel, stages: Sequence[Sequence[str]]) -> dict[str, Usage]:
+    """Run stages on a panel one after another; gives the usage of each by its command line."""
+    usages = {}
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "project"
         project(folder, panel, SECTIONS)
-        for module, *arguments in STAGES:
-            usage = python(["-m", f"stages.{module}", *arguments], folder)
+        for module, *arguments in stages:
             name = " ".join((module, *arguments))
-            peaks[name] = usage.peak / 1e9
-            rows.append((name, f"{usage.seconds:.1f}", f"{peaks[name]:.2f}"))
-            sys.stderr.write(f"memory: {' '.join(rows[-1])}\n")
-    highest = max(peaks, key=peaks.__getitem__)
-    size = f"{panel.symbols:,} symbols, {panel.sessions:,} sessions each"
+            usages[name] = python(["-m", f"stages.{module}", *arguments], folder)
+            sys.stderr.write(f"memory: {' '.join(row(name, usages[name]))}\n")
+    return usages
+
+
+def row(name: str, usage: Usage) -> tuple[str, str, str]:
+    """The row of one stage in a table."""
+    return name, f"{usage.seconds:.1f}", f"{usage.peak / 1e9:.2f}"
+
+
+def measure(panel: Panel) -> Report:
+    """Run all stages."""
+    usages = run(panel, STAGES)
+    findings = [size(panel), highest(usages, LIMIT)]
+    packages = (*PACKAGES, "scikit-learn", "xgboost-cpu", "lightgbm")
+    return Report(HEADER, [row(*item) for item in usages.items()], findings, packages)
+
+
+def to_datasets(panel: Panel) -> Report:
+    """Run the stages from raw bars to a dataset."""
+    usages = run(panel, TO_DATASETS)
+    seconds = sum(usage.seconds for usage in usages.values())
+    validation = usages.get("validate tables", Usage(0, 0, "")).seconds / seconds
+    rows = [(*row(name, usage), f"{usage.seconds / seconds:.0%}") for name, usage in usages.items()]
+    peak = max(usage.peak for usage in usages.values())
+    rows.append(("in all", f"{seconds:.1f}", f"{peak / 1e9:.2f}", "100%"))
     findings = [
-        f"The panel has {panel.bars:,} bars: {size}.",
-        f"Highest: {highest}, {peaks[highest]:.2f} GB; {required(peaks[highest], LIMIT)}.",
+        size(panel),
+        highest(usages, TO_DATASETS_LIMIT),
+        f"`validate tables`: {validation:.2f} of the time; {required(validation, SHARE)}.",
     ]
-    packages = ("polars", "pyarrow", "numpy", "scikit-learn", "xgboost-cpu", "lightgbm")
-    return Report(("stage", "seconds", "peak, GB"), rows, findings, packages)
+    return Report((*HEADER, "of the time"), rows, findings, (*PACKAGES, "great-expectations"))
+
+
+def size(panel: Panel) -> str:
+    """How many bars a panel has."""
+    symbols = f"{panel.symbols:,} symbols, {panel.sessions:,} sessions each"
+    return f"The panel has {panel.bars:,} bars: {symbols}."
+
+
+def highest(usages: Mapping[str, Usage], limit: float) -> str:
+    """The stage with the highest peak, and whether it keeps to a limit in GB."""
+    name = max(usages, key=lambda name: usages[name].peak)
+    peak = usages[name].peak / 1e9
+    return f"Highest: {name}, {peak:.2f} GB; {required(peak, limit)}."

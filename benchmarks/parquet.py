@@ -19,7 +19,10 @@ BOUND = ("clean, then features", "both as one process")
 TIMES = 3.0
 ROUNDS = 2
 
-_AS_ONE = "from stages import clean, features, run; run.run(clean.main); run.run(features.main)"
+_AS_ONE = (
+    "from stages import clean, features; from stages.common.running import run; "
+    "run(clean.main); run(features.main)"
+)
 
 Timed = Callable[[Path], float]
 """Runs in a project's folder; returns seconds."""

@@ -18,7 +18,7 @@ from benchmarks import commands
 from benchmarks.panel import ROOT, Panel, project
 from benchmarks.processes import python
 from benchmarks.report import Report
-from versions.storage import endpoint
+from versions import s3
 
 PANEL = Panel.of(6_000_000)
 """Raw, clean and feature tables of so many bars are a gigabyte."""
@@ -72,17 +72,17 @@ def tables(folder: Path) -> Path:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[endpoint.Server]:
+def served(folder: Path) -> Iterator[s3.Server]:
     """`make s3` in a project, with a bucket for each push."""
-    data = folder / endpoint.DATA
+    data = folder / s3.DATA
     for number in range(ROUNDS):
         for way in PUSHES:
             (data / bucket(way, number)).mkdir(parents=True)
     command = (sys.executable, "-m", "versions.s3")
     commands.seconds((*command, "start"), folder, **MODULES)
     try:
-        state = (folder / endpoint.STATE).read_text(encoding="utf-8")
-        yield endpoint.Server(**json.loads(state))
+        state = (folder / s3.STATE).read_text(encoding="utf-8")
+        yield s3.Server(**json.loads(state))
     finally:
         commands.seconds((*command, "stop"), folder, **MODULES)
 
@@ -92,7 +92,7 @@ def bucket(way: str, number: int) -> str:
     return f"{way.replace(' ', '-')}-{number}"
 
 
-def rclone(server: endpoint.Server, source: str, target: str, folder: Path) -> float:
+def rclone(server: s3.Server, source: str, target: str, folder: Path) -> float:
     """Seconds of `rclone copy`."""
     return commands.seconds(
         ("rclone", "copy", source, target),
@@ -106,7 +106,7 @@ def rclone(server: endpoint.Server, source: str, target: str, folder: Path) -> f
     )
 
 
-def ours(way: str, folder: Path, server: endpoint.Server, at: str) -> float:
+def ours(way: str, folder: Path, server: s3.Server, at: str) -> float:
     """Seconds of a command of DVC or make, with the remote at a bucket of the server.
 
     Args:
@@ -132,7 +132,7 @@ def ours(way: str, folder: Path, server: endpoint.Server, at: str) -> float:
     return commands.dvc(folder, verb, "--quiet")
 
 
-def push(way: str, volume: Volume, server: endpoint.Server, number: int) -> float:
+def push(way: str, volume: Volume, server: s3.Server, number: int) -> float:
     """Seconds of one push into its bucket."""
     to = bucket(way, number)
     if way == PEER:
@@ -140,7 +140,7 @@ def push(way: str, volume: Volume, server: endpoint.Server, number: int) -> floa
     return ours(way, volume.folder, server, to)
 
 
-def pull(way: str, volume: Volume, server: endpoint.Server, number: int) -> float:
+def pull(way: str, volume: Volume, server: s3.Server, number: int) -> float:
     """Seconds of one pull into a fresh clone, or an empty folder.
 
     Raises:
@@ -173,7 +173,7 @@ def race(volume: Volume) -> tuple[dict[str, list[float]], dict[str, list[float]]
             for way in PULLS[::turn]:
                 pulls[way].append(pull(way, volume, server, number))
             for way in PUSHES:
-                shutil.rmtree(volume.folder / endpoint.DATA / bucket(way, number))
+                shutil.rmtree(volume.folder / s3.DATA / bucket(way, number))
     return pushes, pulls
 
 

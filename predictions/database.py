@@ -1,50 +1,47 @@
-"""The database as a place where rows are made durable: one connection, one thread."""
+"""The writer of the prediction log: rows in, one commit for all of them."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import chain
 from operator import itemgetter
-from typing import Any
 
 import orjson
-from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import Connection, Engine, delete
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from uuid_utils import uuid7
 
 from predictions import migrate
-from predictions.engine import was_replaced
-from predictions.group_commit import reason
+from predictions.engine import autocommit, reason, was_replaced
 from predictions.schema import Row, moment, prediction_logs
 
-COLUMNS = tuple(prediction_logs.columns.keys())
-
 TOGETHER = 64
-"""Most rows of one statement: for every number up to it a prepared statement is kept."""
+"""Most rows of one statement of SQLite: it keeps a prepared statement for each number of rows."""
 
+COLUMNS = tuple(prediction_logs.columns.keys())
 _values = itemgetter(*COLUMNS)
 
 _NAMES = ", ".join(COLUMNS)
 _INSERT = f"INSERT INTO {prediction_logs.name} ({_NAMES})"
 _ONCE = "ON CONFLICT (id) DO NOTHING"
-# Our own names.
+# The names are constants of `schema`.
 _FROM_JSON = (
     f"{_INSERT} SELECT {_NAMES} FROM "  # noqa: S608
     f"json_populate_recordset(NULL::{prediction_logs.name}, %s) {_ONCE}"
 )
 
+# What SQLAlchemy raises; and drivers and JSON, for texts that are not Unicode and for numbers.
+_REFUSALS = (DataError, IntegrityError, ValueError, orjson.JSONEncodeError, OverflowError)
+
 _PROBE: Row = {
-    **dict.fromkeys(("request_id", "source", "symbol", "horizon", "revision", "model_md5"), "-"),
-    **dict.fromkeys(("predicted_return", "lower", "upper", "level", "probability", "scale"), 0.0),
-    **dict.fromkeys(("client", "as_of", "target_date", "last_close", "model_version"), None),
-    "symbol_index": None,
-    "sessions": 0,
+    str(column.name): None if column.nullable else column.type.python_type(0)
+    for column in prediction_logs.columns
+    if column.name != "created_at"
     # Larger than a page, so that a full disk is noticed.
-    "inputs": " " * 16_384,
-}
+} | {"inputs": " " * 16_384}
 
 
 class Database:
-    """Writes rows of `prediction_logs`, each once however often it is sent.
+    """Writes rows of `prediction_logs`, each once however often it is sent; for one thread.
 
     Args:
         engine: of the log.
@@ -52,124 +49,93 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._connection: PoolProxiedConnection | None = None
-        self._verified = False
-        driver = engine.dialect.loaded_dbapi
-        # Of the values themselves; the last three are of texts that are no Unicode, and of numbers.
-        self._refusals = (
-            *(driver.DataError, driver.IntegrityError),
-            *(ValueError, orjson.JSONEncodeError, OverflowError),
-        )
-        self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"
+        self._autocommit = autocommit(engine)
+        self._json = engine.dialect.name == "postgresql"
+        self._connection: Connection | None = None
 
     def write(self, entries: Sequence[Sequence[Row]]) -> Sequence[str | None]:
         """Write entries, all in one commit; returns for each why it was refused, or None.
 
-        Where the connection is lost, a new one is tried at once: a commit whose answer was lost is
-        sent again, and does nothing if it was done.
+        Raises:
+            Exception: no entry is known to be durable.
         """
         rows = [row for entry in entries for row in entry]
         try:
-            self._again_if_lost(lambda: self._insert(rows))
-        except self._refusals as error:
+            self._run(lambda connection: self._insert(connection, rows))
+        except _REFUSALS as error:
             if len(entries) == 1:
                 return [reason(error)]
-            # One bad row must not fail the others: halve until it stands alone.
+            # A symbol of the user's own files may be refused: it must not fail other requests.
             half = len(entries) // 2
             return [*self.write(entries[:half]), *self.write(entries[half:])]
         return [None] * len(entries)
 
     def probe(self) -> None:
-        """Write a row and delete it, in one transaction."""
+        """Write a row and delete it, in one transaction on new connections."""
         self.close()
         row = {**_PROBE, "id": str(uuid7()), "created_at": moment()}
-        try:
-            cursor = self._cursor()
-            with self._transaction(cursor):
-                self._insert([row])
-                # Our own names and an id of our own.
-                cursor.execute(f"DELETE FROM {prediction_logs.name} WHERE id = '{row['id']}'")  # noqa: S608
-        except BaseException:
-            self.close()
-            raise
+        self._connect()
+        with self._engine.begin() as connection:
+            self._execute(connection, [row])
+            connection.execute(delete(prediction_logs).where(prediction_logs.c.id == row["id"]))
 
     def ping(self) -> None:
         """Ask for an answer."""
-        self._again_if_lost(lambda: self._cursor().execute("SELECT 1"))
+        self._run(lambda connection: connection.exec_driver_sql("SELECT 1").close())
 
     def close(self) -> None:
         """Drop the connection; the next statement opens one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.invalidate()
+            connection.close()
 
-    def _again_if_lost(self, work: Callable[[], object]) -> None:
-        fresh = self._connection is None
+    def _run(self, work: Callable[[Connection], None]) -> None:
+        """Do something; where the connection turns out to be lost, once more on a new one.
+
+        A commit whose answer was lost is sent again, and does nothing if it was done.
+        """
+        is_new = self._connection is None
         try:
-            try:
-                work()
-            except self._refusals:
-                raise
-            except Exception:
-                if fresh or not self._lost():
-                    raise
-                self.close()
-                work()
-        except self._refusals:
+            connection = self._connect()
+            with connection.begin():
+                work(connection)
+        except _REFUSALS:
             raise
-        except BaseException:
+        except BaseException as error:
             self.close()
-            raise
+            if is_new or not (isinstance(error, DBAPIError) and error.connection_invalidated):
+                raise
+            self._run(work)
 
-    def _lost(self) -> bool:
-        """Whether the server has closed the connection; not that it is too slow to answer."""
-        driver: Any = self._connection and self._connection.driver_connection
-        return getattr(driver, "broken", False) and not getattr(driver, "overdue", False)
-
-    def _cursor(self) -> Any:
+    def _connect(self) -> Connection:
         if self._connection is not None and was_replaced(self._connection.info):
             self.close()
-            self._verified = False
         if self._connection is None:
-            if not self._verified:
-                migrate.ensure(self._engine)
-                self._verified = True
-            self._connection = self._engine.raw_connection()
-            driver: Any = self._connection.driver_connection
-            # `connect` has told sqlite3 the same.
-            if self._engine.dialect.name == "postgresql":
-                driver.autocommit = True
-        return self._connection.cursor()
+            migrate.ensure(self._engine)
+            self._connection = self._autocommit.connect()
+        return self._connection
 
-    def _insert(self, rows: Sequence[Row]) -> None:
+    def _insert(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert rows, in one statement wherever that is possible.
 
         A statement is a transaction: one trip to the database, and one release of the interpreter's
-        lock. Each more would wait for the busy loop to let go of it.
+        lock. Each more would wait until the busy event loop lets go of it.
         """
-        cursor = self._cursor()
-        if self._engine.dialect.name == "postgresql":
+        if self._json or len(rows) <= TOGETHER:
+            self._execute(connection, rows)
+            return
+        with self._engine.begin() as transaction:
+            for start in range(0, len(rows), TOGETHER):
+                self._execute(transaction, rows[start : start + TOGETHER])
+
+    def _execute(self, connection: Connection, rows: Sequence[Row]) -> None:
+        if self._json:
             # A fifth of the client's work that values one by one are.
-            cursor.execute(_FROM_JSON, (orjson.dumps(rows).decode(),))
-        elif len(rows) <= TOGETHER:
-            self._insert_values(cursor, rows)
+            connection.exec_driver_sql(_FROM_JSON, (orjson.dumps(rows).decode(),))
         else:
-            with self._transaction(cursor):
-                for start in range(0, len(rows), TOGETHER):
-                    self._insert_values(cursor, rows[start : start + TOGETHER])
-
-    def _insert_values(self, cursor: Any, rows: Sequence[Row]) -> None:
-        cursor.execute(_from_values(len(rows)), [*chain.from_iterable(map(_values, rows))])
-
-    @contextmanager
-    def _transaction(self, cursor: Any) -> Iterator[None]:
-        cursor.execute(self._begin)
-        try:
-            yield
-        except self._refusals:
-            cursor.execute("ROLLBACK")
-            raise
-        cursor.execute("COMMIT")
+            values = tuple(chain.from_iterable(map(_values, rows)))
+            connection.exec_driver_sql(_from_values(len(rows)), values)
 
 
 @cache

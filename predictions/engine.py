@@ -1,4 +1,4 @@
-"""Connections to the prediction log, SQLite in WAL mode or PostgreSQL, with bounds on all waits."""
+"""Engines for the prediction log, SQLite in WAL mode or PostgreSQL, and the errors of the log."""
 
 import os
 import sqlite3
@@ -12,22 +12,45 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
 
-from predictions.group_commit import reason
 from stages.common.errors import StageError
 
-STATEMENTS = 128
-"""Prepared statements that a connection keeps: one for each number of rows that go together."""
+CONNECTIONS = 4
+"""Connections that one engine opens at most."""
 
-READERS = 4
-"""Connections for reading that one process opens at most."""
-
+_AUTOCOMMIT = "AUTOCOMMIT"
 _FILE = "file"
 _PAUSE = 0.01
 _OPERATIONS = 10_000
 
+_REMEDIES = {
+    "unable to open database file": "see that its folder is there and the server may write into it",
+    "attempt to write a readonly database": "let the server write to the file and into its folder",
+    "database or disk is full": "free some space on its disk",
+    "disk I/O error": "see that its disk is well and has space",
+    "database is locked": "another process holds it",
+    "file is not a database": "move the file away, or name another by DATABASE_URL",
+}
+"""Remedies by what SQLite says."""
+
 
 class LogError(StageError):
     """The prediction log cannot be used as it is set up."""
+
+
+class LogDownError(StageError):
+    """The database is away or slow, or too many rows wait; rows are not known to be durable."""
+
+
+class LogRefusedError(StageError):
+    """The database is well, and refuses these rows."""
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what the database said, without the statement and its rows."""
+    text = str(getattr(error, "orig", None) or error).strip()
+    said = text.splitlines()[0] if text else type(error).__name__
+    remedy = _REMEDIES.get(said)
+    return f"{said}; {remedy}" if remedy else said
 
 
 def connect(
@@ -37,19 +60,20 @@ def connect(
 
     Args:
         url: of the database, as SQLAlchemy writes it.
-        timeout: seconds that a statement may wait for others or for the network.
-        read_only: transactions that neither write nor keep a writer waiting.
-        bounded: whether a statement's own work (SQLite: of a whole reading transaction) may take no
-            longer either.
+        timeout: seconds that a statement may wait for a lock or for the network.
+        read_only: whether its transactions only read, and keep no writer waiting.
+        bounded: whether a statement (SQLite: a whole reading transaction) that works longer than
+            the time-out is cancelled too.
 
     Raises:
-        LogError: the URL is none, or of another database; the folder of SQLite cannot be made.
+        LogError: the URL is malformed or names another database; the folder of SQLite cannot be
+            made.
     """
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise LogError(
-            "DATABASE_URL is no URL of a database; such as postgresql://user@host/name"
+            "DATABASE_URL is not the URL of a database; such as postgresql://user@host/name"
         ) from None
     match parsed.get_backend_name():
         case "sqlite":
@@ -60,6 +84,14 @@ def connect(
             raise LogError(f"DATABASE_URL names {other}; the log can be SQLite or PostgreSQL")
 
 
+def autocommit(engine: Engine) -> Engine:
+    """The same engine, where each statement is a transaction of its own."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level=_AUTOCOMMIT)
+    # With `isolation_level` SQLAlchemy would undo how `_sqlite` sets its connections up.
+    return engine.execution_options(begin=_AUTOCOMMIT)
+
+
 @contextmanager
 def opened(
     url: str, timeout: float, *, read_only: bool = False, bounded: bool = True
@@ -67,48 +99,47 @@ def opened(
     """An engine for the time of a command.
 
     Raises:
-        LogError: as `connect`; or the database cannot be had, or refuses what is asked.
+        LogError: as `connect`; or the database does not answer, or refuses a statement.
     """
     engine = connect(url, timeout, read_only=read_only, bounded=bounded)
-    place = engine.url.render_as_string(hide_password=True)
+    path = engine.url.database or ""
     try:
-        if read_only:
-            _check_file(engine.url)
+        # SQLite would make a new one.
+        if read_only and engine.dialect.name == "sqlite" and not Path(path).exists():
+            raise LogError(
+                f"there is no prediction log at {path}; run this where the server runs, with its "
+                "DATABASE_URL and SERVE_ROOT"
+            )
         yield engine
     except SQLAlchemyError as error:
-        raise LogError(f"{place}: {reason(error)}") from None
+        raise LogError(f"{place(engine)}: {reason(error)}") from None
     finally:
         engine.dispose()
 
 
-def _check_file(url: URL) -> None:
-    # SQLite would make a new one.
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        raise LogError(
-            f"there is no prediction log at {url.database}; run this where the server runs, with "
-            "its DATABASE_URL and SERVE_ROOT"
-        )
+def place(engine: Engine) -> str:
+    """The URL of a log, without its password."""
+    return engine.url.render_as_string(hide_password=True)
 
 
 def _sqlite(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:
     database = url.database or ""
     try:
-        # A URI is no path; whoever writes one has made the folder.
+        # A URI is not a path; its folder must be there already.
         if not ("uri" in url.query and database.startswith("file:")):
             Path(database).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LogError(f"the prediction log {url.database} cannot be made: {error}") from None
     engine = create_engine(
         url,
-        pool_size=READERS,
+        pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=timeout,
-        connect_args={"timeout": timeout, "cached_statements": STATEMENTS},
+        # SQLAlchemy, not sqlite3, says when a transaction begins.
+        connect_args={"timeout": timeout, "isolation_level": None},
     )
 
     def set_up(connection: sqlite3.Connection, record: Any) -> None:
-        # SQLAlchemy, not sqlite3, says when a transaction begins.
-        connection.isolation_level = None
         _use_wal(connection, timeout)
         # With NORMAL the last commits are lost when the power fails.
         connection.execute("PRAGMA synchronous = FULL")
@@ -122,6 +153,8 @@ def _sqlite(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:
             raise DisconnectionError("the file has been removed or replaced")
 
     def begin(connection: Any) -> None:
+        if connection.get_execution_options().get("begin") == _AUTOCOMMIT:
+            return
         # Two readers that both become writers cannot wait for each other.
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
         if read_only and bounded:
@@ -137,9 +170,9 @@ def _sqlite(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:
 
 
 def was_replaced(info: Mapping[str, Any]) -> bool:
-    """Whether the file of a connection is no more the one at its path.
+    """Whether the file of a connection is no longer the one at its path.
 
-    SQLite would go on with a file that has no name any more, and lose all at the end.
+    SQLite would go on with a file that has no name any more, and lose its rows at the end.
 
     Args:
         info: of the connection, as the pool keeps it.
@@ -150,14 +183,14 @@ def was_replaced(info: Mapping[str, Any]) -> bool:
 
 def _identity(path: str | None) -> tuple[int, int] | None:
     try:
-        found = os.stat(path or "")  # noqa: PTH116  # on the way of every commit
+        status = os.stat(path or "")  # noqa: PTH116  # on the way of every commit
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
-    """Switch a new file to WAL; SQLite itself does not wait for others that do so just now."""
+    """Switch a new file to WAL; SQLite itself does not wait for others that switch it too."""
     deadline = time.monotonic() + timeout
     while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:
@@ -172,34 +205,26 @@ def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
 
 def _postgresql(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:
     milliseconds = round(timeout * 1000)
-    longest = str(milliseconds if bounded else 0)
+    seconds = max(1, round(timeout))
     options = {
         # An answer must not leave before its row is on the disk, whatever the database's default.
         "synchronous_commit": "on",
         "timezone": "UTC",
-        "statement_timeout": longest,
-        "lock_timeout": longest,
+        "statement_timeout": str(milliseconds if bounded else 0),
         "default_transaction_read_only": "on" if read_only else "off",
     }
-    engine = create_engine(
+    return create_engine(
         url.set(drivername="postgresql+psycopg"),
-        pool_size=READERS,
+        pool_size=CONNECTIONS,
         max_overflow=0,
         pool_pre_ping=True,
         pool_timeout=timeout,
         connect_args={
-            "connect_timeout": max(2, round(timeout)),
+            "connect_timeout": max(2, seconds),
+            # Of a host that is gone nobody hears: what waits for its answer ends by these.
             "tcp_user_timeout": milliseconds,
+            "keepalives_idle": seconds,
+            "keepalives_interval": 1,
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
         },
     )
-    if bounded:
-        from predictions.bounded import connection_class
-
-        waiting = connection_class(timeout)
-
-        def do_connect(_: Any, __: Any, given: Any, named: Any) -> Any:
-            return waiting.connect(*given, **named)
-
-        event.listen(engine, "do_connect", do_connect)
-    return engine

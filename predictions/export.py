@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, Row, func, select
 
 from predictions.engine import LogError
-from predictions.queries import Wanted
+from predictions.queries import Selection
 from predictions.schema import prediction_logs
 from stages.common import tables
 from stages.common.running import progress
@@ -45,8 +45,8 @@ def schema(features: Sequence[str]) -> pa.Schema:
     """The columns of an export.
 
     Args:
-        features: of all its predictions, each a field of `inputs`, null where a model has it not.
-            Parquet has no structure without fields: without features `inputs` is null.
+        features: of all its predictions, each a field of `inputs`, null where a model does not
+            take it. Parquet has no structure without fields: without features `inputs` is null.
     """
     inputs = pa.struct([(name, pa.float32()) for name in features]) if features else pa.null()
     labels = {name: kind for name, (_, kind) in _LABELS.items()}
@@ -54,59 +54,61 @@ def schema(features: Sequence[str]) -> pa.Schema:
 
 
 def write(engine: Engine, path: Path, since: datetime | None, until: datetime | None) -> int:
-    """Write predictions of a span, oldest first; returns how many.
+    """Write predictions of a span of time, oldest first; returns how many.
 
-    The same rows give the same bytes. Nothing is at `path` before all of it is.
+    The same rows give the same bytes. An interrupted export leaves `path` as it was.
 
     Args:
         engine: that reads only; others may write meanwhile.
         path: of the file; an older one is replaced.
         since, until: when they were made; `until` itself is left out.
     """
-    wanted = Wanted(since=since, until=until)
+    selection = Selection(since=since, until=until)
     rows = 0
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
-            # As SQLite does by itself: all that is read is of one moment.
+            # All that is read is of one moment; SQLite does so by itself.
             connection.execution_options(isolation_level="REPEATABLE READ")
-        columns = schema(_features(connection, wanted))
+        columns = schema(_features(connection, selection))
         with (
             tables.replacing(path) as partial,
             pq.ParquetWriter(partial, columns, compression=tables.COMPRESSION) as writer,
         ):
-            for group in progress(_groups(connection, wanted, columns), "export"):
+            for group in progress(_groups(connection, selection, columns), "export"):
                 writer.write_batch(group)
                 rows += group.num_rows
     return rows
 
 
-def _features(connection: Connection, wanted: Wanted) -> list[str]:
-    """The names of all features, in the order in which they appeared."""
+def _features(connection: Connection, selection: Selection) -> list[str]:
+    """The names of all features, in the order in which the log first has them."""
     table = prediction_logs.c
     made_by = (table.model_md5, table.revision)
-    first = wanted.select(func.min(table.id)).group_by(*made_by)
+    first = selection.select(func.min(table.id)).group_by(*made_by)
     query = select(table.inputs).where(table.id.in_(first.scalar_subquery())).order_by(table.id)
-    found = (orjson.loads(inputs) for inputs in connection.scalars(query))
-    return list(dict.fromkeys(name for inputs in found for name in inputs))
+    texts = connection.scalars(query)
+    return list(dict.fromkeys(name for text in texts for name in orjson.loads(text)))
 
 
-def _groups(connection: Connection, wanted: Wanted, columns: pa.Schema) -> Iterator[pa.RecordBatch]:
-    query = wanted.select().order_by(wanted.id)
+def _groups(
+    connection: Connection, selection: Selection, columns: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    query = selection.select().order_by(selection.id)
     with connection.execution_options(yield_per=GROUP).execute(query) as result:
         for rows in result.partitions():
             yield _group(rows, list(result.keys()), columns)
 
 
 def _group(rows: Sequence[Row[Any]], keys: list[str], columns: pa.Schema) -> pa.RecordBatch:
-    found = dict(zip(keys, zip(*rows, strict=True), strict=True))
-    inputs = [orjson.loads(text) for text in found["inputs"]]
+    values_of = dict(zip(keys, zip(*rows, strict=True), strict=True))
+    inputs = [orjson.loads(text) for text in values_of["inputs"]]
     kind = columns.field("inputs").type
     names = [kind.field(number).name for number in range(kind.num_fields)]
-    for identifier, values in zip(found["id"], inputs, strict=True):
+    for identifier, values in zip(values_of["id"], inputs, strict=True):
         if values.keys() - names:
             raise LogError(f"prediction {identifier} has other inputs than its model: {values}")
     arrays = {
-        field.name: pa.array(found[_LABELS.get(field.name, (field.name,))[0]], field.type)
+        field.name: pa.array(values_of[_LABELS.get(field.name, (field.name,))[0]], field.type)
         for field in columns
         if field.name != "inputs"
     }

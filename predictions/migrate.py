@@ -5,14 +5,13 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from predictions.engine import LogError
-from predictions.group_commit import reason
+from predictions.engine import LogError, place, reason
 from predictions.schema import VERSION
 
 SCRIPTS = Path(__file__).parent / "migrations"
 
 _LOCK = 7_153_120_011_402_118
-"""Of PostgreSQL, among those that programs agree on: one migrates at a time."""
+"""The advisory lock of PostgreSQL that a migration takes, so that one runs at a time."""
 
 
 def version(engine: Engine) -> str | None:
@@ -24,51 +23,44 @@ def version(engine: Engine) -> str | None:
 def _version(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.scalar(text("SELECT max(version_num) FROM alembic_version"))
-    return found
-
-
-def check(engine: Engine) -> None:
-    """Whether this code can write to a log; newer tables are as good.
-
-    Raises:
-        LogError: the tables are missing, or older than the code.
-    """
-    found = version(engine)
-    if found is None or found < VERSION:
-        state = "has no tables" if found is None else f"has tables of version {found}"
-        raise LogError(
-            f"the prediction log {state}, this revision writes version {VERSION}; "
-            "run `make migrate`"
-        )
+    newest: str | None = connection.scalar(text("SELECT max(version_num) FROM alembic_version"))
+    return newest
 
 
 def ensure(engine: Engine) -> None:
-    """See to the tables: those of SQLite are brought up to date.
+    """See that this code can write to a log: tables of SQLite are brought up to date.
 
     Raises:
-        LogError: the tables of PostgreSQL are behind.
+        LogError: the tables of PostgreSQL are missing, or older than the code.
     """
-    if engine.dialect.name != "sqlite":
-        check(engine)
-    elif (version(engine) or "") < VERSION:
+    present = version(engine)
+    if present is not None and present >= VERSION:
+        return
+    if engine.dialect.name == "sqlite":
         upgrade(engine)
+        return
+    state = "has no tables" if present is None else f"has tables of version {present}"
+    raise LogError(
+        f"the prediction log {state}, this revision writes version {VERSION}; run `make migrate`"
+    )
 
 
-def away(engine: Engine) -> str | None:
-    """See to the tables at start; returns why the database cannot be asked, or None.
+def ensure_at_start(engine: Engine) -> str | None:
+    """The same for a server, which also starts without its database.
+
+    Returns:
+        Why the database does not answer; None if it does.
 
     Raises:
-        LogError: as `ensure`; or there is a database, and it cannot hold a log.
+        LogError: as `ensure`; or the database answers, and cannot hold a log.
     """
     try:
         ensure(engine)
     except OperationalError as error:
         return reason(error)
     except DatabaseError as error:
-        place = engine.url.render_as_string(hide_password=True)
         engine.dispose()
-        raise LogError(f"the prediction log {place}: {reason(error)}") from None
+        raise LogError(f"the prediction log {place(engine)}: {reason(error)}") from None
     except LogError:
         engine.dispose()
         raise

@@ -1,29 +1,31 @@
-"""Past predictions and what came of them, as the database has them."""
+"""Predictions of the log, with their labels."""
 
-import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from predictions.schema import first_id, label_store, prediction_logs, written
-from serve.edge.problems import ProblemError
-from serve.forecasts.prediction import answer
-from serve.schemas import LabelRequest
+from predictions.schema import first_id, label_store, prediction_logs
+from stages.common.errors import StageError
 
-# SQLAlchemy has a type of its own for names, which no JSON takes for a text.
-_LABEL = {str(column.name): f"label_{column.name}" for column in label_store.columns}
+# SQLAlchemy's type for the names of columns is not one that JSON takes.
+LABEL = {str(column.name): f"label_{column.name}" for column in label_store.columns}
+"""Columns of a label: their names in its table, and in the rows of a query."""
+
 _COLUMNS = (
     *prediction_logs.columns,
-    *(column.label(_LABEL[column.name]) for column in label_store.columns),
+    *(column.label(LABEL[column.name]) for column in label_store.columns),
 )
 
 
+class UnknownPredictionError(StageError):
+    """The log has no prediction of this id."""
+
+
 @dataclass(frozen=True)
-class Wanted:
+class Selection:
     """Which predictions are meant; None is any.
 
     Attributes:
@@ -63,107 +65,49 @@ class Wanted:
 
 
 def page(
-    connection: Connection, wanted: Wanted, cursor: str | None, limit: int
-) -> tuple[list[dict[str, Any]], str | None]:
+    connection: Connection, selection: Selection, cursor: str | None, limit: int
+) -> tuple[Sequence[RowMapping], str | None]:
     """Predictions, newest first, and the cursor of those that follow; None if none do.
 
     Args:
         cursor: of the page before.
         limit: most predictions of a page.
     """
-    query = wanted.select().order_by(wanted.id.desc()).limit(limit + 1)
+    query = selection.select().order_by(selection.id.desc()).limit(limit + 1)
     if cursor is not None:
-        query = query.where(wanted.id < cursor)
-    rows = [_answer(row) for row in connection.execute(query).mappings()]
+        query = query.where(selection.id < cursor)
+    rows = connection.execute(query).mappings().all()
     return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
 
 
-def one(connection: Connection, identifier: str) -> dict[str, Any]:
-    """A prediction with the inputs that it was made from.
+def one(connection: Connection, identifier: str) -> RowMapping:
+    """A prediction.
 
     Raises:
-        ProblemError: 404, there is none.
+        UnknownPredictionError: there is none of this id.
     """
-    row = _row(connection, identifier)
-    return {**_answer(row), "inputs": orjson.loads(row["inputs"]), "scale": row["scale"]}
-
-
-def label(
-    connection: Connection, given: LabelRequest, created_at: datetime, client: str | None
-) -> dict[str, Any]:
-    """Keep ground truth for a prediction; returns it with what was stored.
-
-    Raises:
-        ProblemError: 404, there is no such prediction; 409, it has a label; 422, no return can be
-            told from its close.
-    """
-    identifier = str(given.prediction_id)
-    row = _row(connection, identifier)
-    if row["label_created_at"] is None:
-        stored = {
-            "prediction_id": identifier,
-            "actual_return": _return(given, row["last_close"]),
-            "actual_close": given.actual_close,
-            "observed_at": given.observed_at,
-            "created_at": created_at,
-            "client": client,
-        }
-        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        statement = insert(label_store).values(stored).on_conflict_do_nothing()
-        if connection.execute(statement).rowcount:
-            return stored
-        # Another was faster.
-        row = _row(connection, identifier)
-    raise ProblemError(
-        409,
-        f"prediction {identifier} has had a label since {row['label_created_at'].isoformat()}: "
-        f"actual_return {row['label_actual_return']}; a label is given once",
-        "labelled",
-    )
-
-
-def _return(given: LabelRequest, last_close: float | None) -> float:
-    if given.actual_return is not None:
-        return given.actual_return
-    assert given.actual_close is not None  # noqa: S101  # of the two, one at least is given
-    if last_close is None:
-        raise ProblemError(
-            422,
-            "actual_close: the close that the prediction was made from was not told; send "
-            "actual_return",
-            "no-close",
-        )
-    found = given.actual_close / last_close - 1
-    if not math.isfinite(found):
-        raise ProblemError(
-            422,
-            f"actual_close: {given.actual_close} after a last_close of {last_close} is no finite "
-            "return; send actual_return",
-            "no-return",
-        )
-    return found
-
-
-def _row(connection: Connection, identifier: str) -> RowMapping:
-    query = Wanted().select().where(prediction_logs.c.id == identifier)
+    query = Selection().select().where(prediction_logs.c.id == identifier)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
-        raise ProblemError(
-            404,
-            f"no prediction {identifier}; GET /predictions lists them",
-            "unknown-prediction",
-        )
+        raise UnknownPredictionError(f"there is no prediction {identifier} in the log")
     return row
 
 
-def _answer(row: RowMapping) -> dict[str, Any]:
-    """A row in the shape of `schemas.LoggedPrediction`."""
-    has_label = row["label_created_at"] is not None
-    return {
-        **answer(dict(row), row["id"], written(row["created_at"])),
-        "logged_to": "database",
-        "source": row["source"],
-        "client": row["client"],
-        "request_id": row["request_id"],
-        "label": {name: row[key] for name, key in _LABEL.items()} if has_label else None,
-    }
+def since(
+    connection: Connection, first: str, known: Collection[str], limit: int
+) -> list[dict[str, Any]]:
+    """Predictions from an id on, oldest first, without their inputs.
+
+    Args:
+        first: the least id.
+        known: ids that are left out.
+        limit: most predictions.
+    """
+    identifier = prediction_logs.c.id
+    every = select(identifier).where(identifier >= first).order_by(identifier)
+    new = [found for found in connection.scalars(every) if found not in known][:limit]
+    if not new:
+        return []
+    columns = (column for column in prediction_logs.columns if column.name != "inputs")
+    query = select(*columns).where(identifier.in_(new)).order_by(identifier)
+    return [dict(row) for row in connection.execute(query).mappings()]

@@ -1,4 +1,4 @@
-"""What is kept no longer: old predictions, with their labels."""
+"""Removing old predictions, with their labels."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select
 from predictions.schema import first_id, label_store, prediction_logs
 
 CHUNK = 2_000
-"""Predictions of one transaction: writers wait for no more than that."""
+"""Predictions of one transaction, for which writers have to wait."""
 
 
 def count(engine: Engine, before: datetime) -> tuple[int, int]:
@@ -25,9 +25,9 @@ def prune(engine: Engine, before: datetime) -> int:
     removed = 0
     while True:
         with engine.begin() as connection:
-            found = _prune_some(connection, before)
-        removed += found
-        if found < CHUNK:
+            chunk = _prune_some(connection, before)
+        removed += chunk
+        if chunk < CHUNK:
             return removed
 
 

@@ -1,6 +1,5 @@
 """The tables of the prediction log, for SQLite and PostgreSQL alike."""
 
-import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,14 +21,14 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 VERSION = "0001"
-"""The migration that these tables are the outcome of. A migration only adds what may be absent, so
-that a server of an older revision can go on with newer tables."""
+"""The newest migration. A migration only adds what may be empty, so that a server of an older
+revision can go on with newer tables."""
 
 metadata = MetaData()
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC, with its zone on both ways; SQLite itself keeps none."""
+    """A moment in UTC, with its zone on both ways; SQLite itself does not keep the zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -111,35 +110,6 @@ def moment(value: datetime | None = None) -> str:
 def written(value: datetime) -> str:
     """A moment as answers show it: ISO 8601, UTC, milliseconds."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def refusal(row: Row) -> str | None:
-    """Why a database would refuse a row of `prediction_logs`; None if it would not."""
-    for column in prediction_logs.columns:
-        value = row[column.name]
-        if value is None:
-            if not column.nullable:
-                return f"{column.name} is missing"
-        elif isinstance(value, str):
-            longest = getattr(column.type, "length", None)
-            if longest is not None and len(value) > longest:
-                return f"{column.name} is longer than {longest} characters"
-            if "\0" in value or not _is_unicode(value):
-                return f"{column.name} has a character that no database keeps"
-        elif isinstance(value, float):
-            if not math.isfinite(value):
-                return f"{column.name} is {value}"
-        elif not isinstance(value, int):
-            return f"{column.name} is neither text nor a number"
-    return None
-
-
-def _is_unicode(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def first_id(since: datetime) -> str:

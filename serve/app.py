@@ -1,4 +1,4 @@
-"""The app: `uvicorn serve.app:app`, or `make serve`."""
+"""The app: `make serve`, or `uvicorn serve.app:app`."""
 
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -12,9 +12,11 @@ from serve.edge import exposure, problems
 from serve.edge.admission import Admission
 from serve.edge.guard import Guard
 from serve.edge.keyring import Keyring
+from serve.edge.request_log import RequestLog
+from serve.forecasts.forecast_errors import ForecastError
 from serve.observe import access_log
 from serve.observe.access_log import AccessLog
-from serve.routes import batch, info, live, log, metrics, openapi, plot, predict
+from serve.routes import batch, failures, info, live, log, metrics, openapi, plot, predict
 from serve.routes.direct import Direct
 from serve.service import Service
 from serve.settings import Settings, load
@@ -26,9 +28,8 @@ STARTUP_FAILURE = 3
 """Exit status on which uvicorn gives up, instead of starting one worker after the other."""
 
 
-def create(settings: Settings | None = None) -> FastAPI:
+def create(settings: Settings) -> FastAPI:
     """Build the app of a project."""
-    settings = settings or load()
     service = Service(settings)
 
     @asynccontextmanager
@@ -42,13 +43,14 @@ def create(settings: Settings | None = None) -> FastAPI:
         summary="Forecasts of returns, from whatever model revision is checked out.",
         version="1",
         lifespan=lifespan,
-        # Their pages load scripts from the network of others; docs/serving.md is ours.
+        # Those pages load scripts from other sites; docs/serving.md is ours.
         docs_url=None,
         redoc_url=None,
-        # Nobody installs its tracers; to ask for them takes 7 us a request.
+        # Looking for tracers, which are not installed, takes 7 us a request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         exception_handlers={
             problems.ProblemError: problems.on_problem,
+            ForecastError: failures.on_forecast_error,
             HTTPException: problems.on_http,
             RequestValidationError: problems.on_invalid,
         },
@@ -63,12 +65,13 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.include_router(info.routes)
     openapi.describe(app, keys=service.keyring.required)
     app.add_middleware(Direct, routes=app.routes)
+    # The last is asked first.
+    app.add_middleware(Admission, settings=settings, keyring=service.keyring)
+    app.add_middleware(Guard, timeout=settings.request_timeout)
     app.add_middleware(
-        Guard,
-        admission=Admission(settings, service.keyring),
+        RequestLog,
         metrics=service.metrics,
         access=AccessLog(settings.log_level),
-        timeout=settings.request_timeout,
         secure=settings.tls_certificate is not None,
     )
     if settings.cors_origins:
@@ -88,17 +91,22 @@ def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
     )
 
 
-def served() -> FastAPI:
-    """The app of this process, whose settings and logs it takes over.
+def serve() -> FastAPI:
+    """The app of `python -m serve`, which listens where its settings say."""
+    return _app_of_process(knows_host=True)
 
-    Raises:
-        StageError: a setting or a key is wrong, or other machines could ask without a key.
-    """
-    settings = load()
-    access_log.configure(settings.log_level)
-    keyring = Keyring(settings.keys, settings.keys_file)
-    exposure.check(settings, keyring, exposure.uvicorn_host())
-    return create(settings)
+
+def _app_of_process(*, knows_host: bool) -> FastAPI:
+    """The app of this process, with its settings and logs; a mistake ends the process."""
+    try:
+        settings = load()
+        access_log.configure(settings.log_level)
+        keyring = Keyring(settings.keys, settings.keys_file)
+        exposure.check(settings, keyring, settings.host if knows_host else None)
+        return create(settings)
+    except StageError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(STARTUP_FAILURE) from None
 
 
 def _horizons(settings: Settings) -> list[str]:
@@ -112,9 +120,5 @@ def _horizons(settings: Settings) -> list[str]:
 def __getattr__(name: str) -> FastAPI:
     # Built on demand: importing this module reads no settings and opens no log.
     if name == "app":
-        try:
-            return served()
-        except StageError as error:
-            sys.stderr.write(f"error: {error}\n")
-            raise SystemExit(STARTUP_FAILURE) from None
+        return _app_of_process(knows_host=False)
     raise AttributeError(name)

@@ -1,4 +1,4 @@
-"""What callers send and get, as pydantic models: the contract that the OpenAPI document shows."""
+"""Requests and answers as pydantic models: the contract that the OpenAPI document shows."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal, Self
@@ -12,17 +12,20 @@ from pydantic import (
     model_validator,
 )
 
-from serve.routes.times import Day, ZonedMoment
+from serve.times import Day, ZonedMoment
 
 MOST_ROWS = 10_000
-"""Rows of a JSON batch, whatever the settings: all of them are read before one is looked at."""
+"""Rows of a JSON batch, whatever the settings: all are read before the first is checked."""
+
+Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
+"""A name that every database can store: PostgreSQL takes no NUL."""
 
 Price = Annotated[FiniteFloat, Field(gt=0, le=1e15)]
 Return = Annotated[float, Field(description="A return over the horizon, as a fraction.")]
 
 
 class Strict(BaseModel):
-    """Base of what callers send: an unknown field is a mistake, not a wish that is ignored."""
+    """Base of requests: an unknown field is refused, never ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,9 +37,7 @@ class PredictRequest(Strict):
         extra="forbid", json_schema_extra={"examples": [{"symbol": "AAPL"}, {"symbol": "IBM"}]}
     )
 
-    symbol: str | None = Field(
-        None, min_length=1, max_length=64, description="By default the first of params.yaml."
-    )
+    symbol: Symbol | None = Field(None, description="By default the first of params.yaml.")
     as_of: Day | None = Field(
         None, description="Forecast from the newest bar up to this day; by default the newest."
     )
@@ -45,7 +46,7 @@ class PredictRequest(Strict):
 class Interval(BaseModel):
     """The prediction interval."""
 
-    level: float = Field(description="Share of outcomes that it is to hold.", examples=[0.9])
+    level: float = Field(description="Share of outcomes that it should hold.", examples=[0.9])
     lower_return: Return
     upper_return: Return
     lower_close: float | None
@@ -68,15 +69,15 @@ class Prediction(BaseModel):
     horizon: str = Field(examples=["short"])
     sessions: int = Field(description="Length of the horizon.", examples=[1])
     as_of: date | None = Field(
-        description="Session of the bar that it was made from; null where it was not told."
+        description="Session of the bar that it was made from; null if the caller did not say."
     )
     target_date: date | None = Field(
-        description="Session that it is for; null where the exchange's calendar of the revision "
-        "does not reach, or as_of is null."
+        description="Session that it is for; null if as_of is null, or the calendar of the "
+        "revision ends before."
     )
     last_close: float | None = Field(
-        description="Close of that bar, as traded; null where it was not told, as are then all "
-        "closes."
+        description="Close of that bar, as traded; null if the caller did not say, and then all "
+        "closes are null."
     )
     predicted_return: Return
     predicted_close: float | None
@@ -84,14 +85,11 @@ class Prediction(BaseModel):
     interval: Interval
     model: ModelReference
     created_at: datetime
-    logged_to: Literal["database", "spool"] = Field(
-        description="Where it is durable: in the prediction log, or, while that is away and if "
-        "so set, in a file that goes into the log by itself."
-    )
+    logged_to: Literal["database"] = Field(description="Where it is durable.")
 
 
 class LabelRequest(Strict):
-    """What came of a prediction: its return, or the close that it is computed from."""
+    """The outcome of a prediction: its return, or the close that gives it."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -107,11 +105,11 @@ class LabelRequest(Strict):
     actual_close: Price | None = Field(None, description="Of the target session, as traded.")
     actual_return: Annotated[FiniteFloat, Field(ge=-1)] | None = Field(
         None,
-        description="By default actual_close / last_close - 1: to be sent where a split or a "
-        "dividend came in between, or last_close is null.",
+        description="By default actual_close / last_close - 1. Send it if a split or a dividend "
+        "came in between, or last_close is null.",
     )
     observed_at: ZonedMoment | None = Field(
-        None, description="When it was known; null if that was not told."
+        None, description="When it was known; null if the caller did not say."
     )
 
     @model_validator(mode="after")
@@ -133,7 +131,7 @@ class Label(BaseModel):
 
 
 class LoggedPrediction(Prediction):
-    """A forecast of the log, with what came of it."""
+    """A forecast of the log, with its outcome."""
 
     source: Literal["latest", "bars", "rows"] = Field(
         description="From a bar of the revision, the caller's bars, or the caller's features."
@@ -144,7 +142,7 @@ class LoggedPrediction(Prediction):
 
 
 class PredictionInputs(LoggedPrediction):
-    """A forecast of the log, with all that it was made from."""
+    """A forecast of the log, with its inputs."""
 
     inputs: dict[str, float] = Field(description="The features by name.")
     scale: float = Field(description="Recent volatility, by which the interval is scaled.")
@@ -174,7 +172,7 @@ class Bar(Strict):
 class BarsRequest(Strict):
     """The caller's own bars, oldest first; features are computed as in training."""
 
-    symbol: str = Field("custom", min_length=1, max_length=64)
+    symbol: Symbol = "custom"
     horizon: str | None = Field(None, description="By default every horizon.")
     bars: list[Bar] = Field(min_length=1, max_length=5_000)
 
@@ -182,11 +180,8 @@ class BarsRequest(Strict):
 class BatchRow(Strict):
     """A bar of the revision, by `symbol` and `as_of`; or the caller's own `features`."""
 
-    symbol: str | None = Field(
-        None,
-        min_length=1,
-        max_length=64,
-        description="By default the first of params.yaml; with features, `custom`.",
+    symbol: Symbol | None = Field(
+        None, description="By default the first of params.yaml; with features, `custom`."
     )
     as_of: Day | None = Field(
         None,
@@ -196,7 +191,7 @@ class BatchRow(Strict):
     features: dict[str, FiniteFloat] | None = Field(
         None,
         description="Every feature of the model card by name (GET /model/info).",
-        # Said here, and refused with a message of its own.
+        # Documented here; checked with a message of its own.
         json_schema_extra={"minProperties": 1},
     )
     scale: Annotated[FiniteFloat, Field(ge=0)] | None = Field(
@@ -205,7 +200,7 @@ class BatchRow(Strict):
         "that the model card names.",
     )
     last_close: Price | None = Field(
-        None, description="With features: the close that predicted closes start from."
+        None, description="With features: the close from which predicted closes are computed."
     )
 
 
@@ -217,19 +212,19 @@ class BatchRequest(Strict):
         description="At least one; answered in this order.",
         examples=[[{"symbol": "AAPL"}, {"symbol": "IBM"}]],
         max_length=MOST_ROWS,
-        # Said here, and refused with a message of its own.
+        # Documented here; checked with a message of its own.
         json_schema_extra={"minItems": 1},
     )
 
 
 class Predictions(BaseModel):
-    """Several forecasts, in the order that was asked."""
+    """Several forecasts, in the order of the request."""
 
     predictions: list[Prediction]
 
 
 class Scores(BaseModel):
-    """What a forecast was worth on bars that no model had seen; see docs/forecasting.md."""
+    """Scores of a forecast on bars that no model had seen; see docs/forecasting.md."""
 
     rows: int
     mae: float | None
@@ -249,10 +244,10 @@ class Scores(BaseModel):
 
 
 class Scored(Prediction):
-    """A forecast, with what forecasts of its kind were worth."""
+    """A forecast, with the scores of such forecasts."""
 
     scores: Scores | None = Field(
-        description="Of this symbol on the hold-out; null if it had none."
+        description="Of this symbol on the hold-out; null if it has no bars of the symbol."
     )
 
 
@@ -270,7 +265,7 @@ class Batch(BaseModel):
     created_at: datetime
     horizon: str
     sessions: int
-    level: float = Field(description="Share of outcomes that an interval is to hold.")
+    level: float = Field(description="Share of outcomes that an interval should hold.")
     rows: int
     columns: list[str] = Field(description="Of its Parquet file, in order.")
     size: int = Field(description="Bytes of its Parquet file.")

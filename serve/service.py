@@ -12,15 +12,15 @@ from uuid_utils import uuid7
 
 from predictions import migrate
 from predictions.access import Access
-from predictions.engine import READERS, connect
-from predictions.group_commit import LogDownError, LogRefusedError
+from predictions.database import Database
+from predictions.engine import CONNECTIONS, connect, place
+from predictions.group_commit import GroupCommit
 from predictions.schema import Row, moment, written
-from predictions.writer import LogWriter
 from serve.checkout.bundle import Bundle
 from serve.checkout.follow import Follower
 from serve.edge.keyring import Keyring, KeysError
-from serve.edge.problems import ProblemError
 from serve.forecasts.bulk import Bulk
+from serve.forecasts.forecast_errors import UnavailableError
 from serve.forecasts.forecaster import Forecaster
 from serve.forecasts.prediction import Forecast, answer
 from serve.observe.listeners import Live
@@ -49,8 +49,8 @@ class Service:
         follower: holds the revision that answers.
         engine: of the prediction log.
         writer: makes its rows durable.
-        writes: its labels, one at a time.
-        reads: of it, which keep no writer waiting.
+        writes: stores its labels, one at a time.
+        reads: reads from it, and keeps no writer waiting.
         live: tells those who listen.
         bulk: answers Arrow streams, and keeps them.
         keyring: the keys that callers may have.
@@ -61,27 +61,26 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.engine = connect(settings.log_url, settings.log_timeout)
-        self._log_problem = migrate.away(self.engine)
+        self._log_problem = migrate.ensure_at_start(self.engine)
         self.keyring = Keyring(settings.keys, settings.keys_file)
         self.metrics = _metrics(settings, self)
-        self.live = Live(settings.working_folder)
+        self._forecaster: Forecaster | None = None
         self.follower = Follower(settings.root, settings.revision, self._swapped)
-        self.writer = LogWriter(
-            self.engine,
+        self.writer = GroupCommit(
+            Database(self.engine),
+            f"prediction log {place(self.engine)}",
             settings.log_timeout,
             settings.log_backlog,
-            settings.working_folder / "spool",
-            spools=settings.when_log_is_down == "spool",
         )
         self.writes = Access(self.engine, 1, settings.log_timeout)
         reading = connect(settings.log_url, settings.log_timeout, read_only=True)
-        self.reads = Access(reading, READERS, settings.log_timeout)
+        self.reads = Access(reading, CONNECTIONS, settings.log_timeout)
         self.bulk = Bulk(settings.working_folder, settings.request_timeout)
+        self.live = Live(self.reads, self.bulk.store.folder, settings.log_timeout)
         self.started_at = datetime.now(UTC)
 
     async def start(self) -> None:
         """Load what is checked out, open the log, begin to follow."""
-        self.live.start()
         self.follower.look()
         self.follower.start()
         self.writer.start(self._log_problem)
@@ -94,7 +93,6 @@ class Service:
         await self.follower.stop()
         await self.writer.stop()
         self.bulk.stop()
-        self.live.stop()
         self.writes.close()
         self.reads.close()
 
@@ -103,55 +101,41 @@ class Service:
         """The forecasts of the revision that answers.
 
         Raises:
-            ProblemError: 503, none could be loaded yet.
+            UnavailableError: none could be loaded yet.
         """
-        current = self.follower.current
-        if current is None:
-            raise ProblemError(
-                503,
-                f"no revision could be loaded: {self.follower.problem}",
-                "no-revision",
-                RETRY_AFTER,
+        if self._forecaster is None:
+            raise UnavailableError(
+                f"no revision could be loaded: {self.follower.problem}", "no-revision"
             )
-        return current
+        return self._forecaster
 
     async def record(self, forecasts: Sequence[Forecast], scope: Scope) -> list[dict[str, Any]]:
         """Log forecasts; returns them as answers once they are durable.
 
         Raises:
-            ProblemError: 503, the log is away.
+            LogDownError: the log is away.
+            LogRefusedError: it does not take a forecast.
         """
         now = datetime.now(UTC)
         created_at = written(now)
-        own: Row = {
+        request: Row = {
             "created_at": moment(now),
             "request_id": scope.get("request_id") or "",
             "client": scope.get("client_name"),
         }
         answers, rows = [], []
-        for made in forecasts:
+        for forecast in forecasts:
             identifier = str(uuid7())
-            answers.append(answer(made, identifier, created_at))
-            rows.append({"id": identifier, **own, **made})
-        try:
-            place = await self.writer.append(rows)
-        except LogDownError as error:
-            raise away(str(error)) from None
-        except LogRefusedError as error:
-            raise ProblemError(
-                422, f"the prediction log refuses this: {error}", "log-refused"
-            ) from None
-        for told in answers:
-            told["logged_to"] = place
-        for made in forecasts:
-            self.metrics.predicted(made["horizon"], made["model_md5"])
-        if self.live.heard:
-            self.live.publish("prediction", *answers)
+            answers.append(answer(forecast, identifier, created_at))
+            rows.append({"id": identifier, **request, **forecast})
+        await self.writer.append(rows)
+        for forecast in forecasts:
+            self.metrics.predicted(forecast["horizon"], forecast["model_md5"])
         return answers
 
     async def _watch(self) -> None:
         while True:
-            self.metrics.waiting(self.writer.queue)
+            self.metrics.waiting(self.writer.waiting)
             try:
                 if self.keyring.refresh():
                     log.info("the API keys are read again")
@@ -160,13 +144,9 @@ class Service:
             await asyncio.sleep(TICK)
 
     def _swapped(self, bundle: Bundle) -> None:
+        self._forecaster = Forecaster(bundle)
         # Every worker follows the same checkout, and tells its own readers.
-        self.live.tell_own("revision", bundle.described())
-
-
-def away(why: str) -> ProblemError:
-    """The answer while the prediction log cannot be asked."""
-    return ProblemError(503, f"the prediction log is away: {why}", "log-away", RETRY_AFTER)
+        self.live.tell("revision", bundle.described())
 
 
 def _metrics(settings: Settings, service: Service) -> "Metrics":
@@ -174,11 +154,7 @@ def _metrics(settings: Settings, service: Service) -> "Metrics":
     share_metrics(settings.working_folder)
     from serve.observe.prometheus import Metrics
 
-    def bundle() -> Bundle | None:
-        current = service.follower.current
-        return None if current is None else current.bundle
-
-    return Metrics(bundle)
+    return Metrics(lambda: service.follower.current)
 
 
 async def service_of(request: Request) -> Service:

@@ -37,9 +37,8 @@ class Settings(BaseSettings):
         revision: what to call the revision where there is no git.
         database_url: of the prediction log, by default SQLite in `var`; the variable is
             `DATABASE_URL`, without `SERVE_`.
-        log_timeout: seconds that an answer may wait for its row to be durable.
+        log_timeout: seconds that a request may wait for the prediction log.
         log_backlog: rows that may wait for that, before requests are turned away.
-        when_log_is_down: answer 503 (`refuse`), or write to a file in `var` and say so (`spool`).
         host: the address to listen on.
         port: the port to listen on; 0 takes a free one.
         workers: processes that answer.
@@ -69,7 +68,6 @@ class Settings(BaseSettings):
     database_url: Annotated[str, Field(validation_alias="DATABASE_URL")] = ""
     log_timeout: PositiveFloat = 5.0
     log_backlog: PositiveInt = 10_000
-    when_log_is_down: Literal["refuse", "spool"] = "refuse"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     workers: PositiveInt = 1

@@ -24,14 +24,15 @@ from stages.common.errors import InputError, few
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import DataParams, Sections, load
-from stages.forecast import combine, graphs, plots
+from stages.forecast import baselines, combine, graphs, plots
 from stages.forecast.arrays import Dataset
 from stages.forecast.calibrate import spread
 from stages.forecast.card import DIGITS, Made, Stack, Training, card, rounded
 from stages.forecast.dataset_params import DatasetParams, Horizons, sessions
+from stages.forecast.folds import walk_forward
 from stages.forecast.scores import COLUMNS, table
 from stages.forecast.session import Session
-from stages.forecast.train_params import EvaluateParams, Models, TrainParams
+from stages.forecast.train_params import BASELINES, EvaluateParams, Models, TrainParams
 
 STACK = "stack"
 """The name of the served forecast in every table."""
@@ -86,11 +87,31 @@ def _importance(folder: Path, name: str) -> pl.DataFrame:
     return pl.read_csv(folder / "importance.csv").rename({"importance": name})
 
 
+def with_baselines(predicted: pl.DataFrame, rows: pl.DataFrame, train: TrainParams) -> pl.DataFrame:
+    """Add the columns `zero` and `mean` to the fold rows.
+
+    Args:
+        predicted: the fold rows of the candidates.
+        rows: the training rows, in the order in which training saw them.
+        train: how the folds were cut.
+    """
+    folds = walk_forward(
+        rows["date"].to_physical().to_numpy(),
+        rows["target_date"].to_physical().to_numpy(),
+        train.folds,
+        train.first_fold,
+        train.embargo,
+    )
+    known = baselines.in_folds(rows, list(folds), train.scope)
+    return predicted.join(known, on=["fold", "symbol"], how="left", maintain_order="left")
+
+
 def fold_predictions(folds: pl.DataFrame, names: list[str]) -> combine.FoldPredictions:
     """The fold rows as arrays."""
     return combine.FoldPredictions(
         names=names,
         values=folds.select(names).to_numpy().astype(np.float64),
+        mean=folds["mean"].to_numpy().astype(np.float64),
         target=folds["target"].to_numpy(),
         fold=folds["fold"].to_numpy(),
         dates=folds["date"].to_physical().to_numpy(),
@@ -194,21 +215,22 @@ def evaluate(
         candidates: what training left.
         data: its rows; those held out are used only after the weights are chosen.
     """
-    names = list(settings.models)
-    predictions = fold_predictions(candidates.folds, names)
+    names = [*BASELINES, *settings.models]
+    folds = with_baselines(candidates.folds, data.train.rows, settings.train)
+    predictions = fold_predictions(folds, list(settings.models))
     chosen = combine.combine(predictions, settings.evaluate.shrinkage)
-    folds = candidates.folds.with_columns(
-        pl.Series(STACK, combine.combined(predictions, chosen.weights))
-    )
+    folds = folds.with_columns(pl.Series(STACK, combine.combined(predictions, chosen.weights)))
     weights = {STACK: chosen.weights, **{name: {name: 1.0} for name in names}}
+    every = dict(candidates.graphs) | baselines.as_graphs(
+        data.train.rows, data.train.symbols, len(data.train.features), settings.train.scope
+    )
     scale = folds["scale"].to_numpy().astype(np.float64)
     residuals = {
         model: spread(predictions.target, folds[model].to_numpy(), scale, settings.evaluate.level)
         for model in weights
     }
     forecasters = {
-        model: graphs.forecast(candidates.graphs, weights[model], residuals[model])
-        for model in weights
+        model: graphs.forecast(every, weights[model], residuals[model]) for model in weights
     }
     found = {
         model: forecast(forecasters[model], data.held_out)

@@ -5,16 +5,17 @@ metrics/validation.json; `python -m stages.validate datasets` checks data/datase
 metrics/validation_datasets/<horizon>.json. Both build the data docs under
 great_expectations/uncommitted/.
 
-The score of an expectation is 100 where it holds, else the share of rows that meet it in percent
-(over the share that it asks for, if it has a `mostly`); one about the table as a whole counts 0
-or 100. The quality of a table is the mean over its expectations, and the quality in all the mean
-over the tables. Scores are rounded down. See docs/validation.md.
+An expectation that holds scores 100. One that does not scores the percentage of rows that meet it,
+divided by the share that it asks for, if it has a `mostly`; one about the table as a whole scores
+0 or 100. The quality of a table is the mean over its expectations, and the overall quality the
+mean over the tables. Scores are rounded down. See docs/validation.md.
 """
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ from stages.forecast import dataset_params
 from stages.forecast.dataset_params import DatasetParams, Horizons
 from stages.indicators import feature_table
 from stages.indicators.feature_params import FeatureParams
+from stages.quality.checking import Check
 from stages.quality.data_docs import INDEX, publish
-from stages.quality.expectations import Check, Meaning, Suites
 from stages.quality.helper_columns import (
     BARS,
     FINITE,
@@ -63,6 +64,7 @@ from stages.quality.score import (
     percent,
     quality,
 )
+from stages.quality.suites import Meaning, Suites
 from stages.quality.validate_params import ValidateParams
 
 
@@ -77,7 +79,7 @@ class Settings(Sections):
 
 
 SLICE = 250_000
-"""Rows at once, where a table comes as one file per symbol."""
+"""Rows of a slice, where a table has one file per symbol."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ class Part:
 
     Attributes:
         name: as messages call it, such as `clean/daily`.
-        suite: the suite that speaks of it.
-        files: where its rows are.
+        suite: the suite that it is checked against.
+        files: that hold its rows.
         contract: its columns and their types.
         features: those of them that are features.
         helpers: columns to add to each slice, by name.
@@ -102,12 +104,12 @@ class Part:
 
     @property
     def keys(self) -> tuple[str, str]:
-        """The columns that name a row."""
+        """The columns that identify a row."""
         return "symbol", "timestamp" if "timestamp" in self.contract else "date"
 
 
 def raw_parts() -> list[Part]:
-    """What ingest has left in data/raw/."""
+    """The tables that ingest writes to data/raw/."""
     kinds = {
         "daily": tables.RAW_DAILY,
         "hourly": tables.RAW_HOURLY,
@@ -125,7 +127,7 @@ def raw_parts() -> list[Part]:
 
 
 def clean_parts() -> list[Part]:
-    """What clean has left in data/clean/."""
+    """The tables that clean writes to data/clean/."""
     daily, hourly = tables.CLEAN_DAILY, tables.CLEAN_HOURLY
     parts = [
         Part(
@@ -147,9 +149,8 @@ def clean_parts() -> list[Part]:
     return [part for part in parts if part.files[0] == CLEAN_DAILY or part.files[0].exists()]
 
 
-def feature_parts(settings: Settings) -> list[Part]:
-    """What features has left in data/features/."""
-    names = feature_table.columns(settings.features, settings.data.market)
+def feature_parts(names: Sequence[str]) -> list[Part]:
+    """The table that features writes to data/features/, with these features."""
     return [
         Part(
             "features/daily",
@@ -162,10 +163,8 @@ def feature_parts(settings: Settings) -> list[Part]:
     ]
 
 
-def dataset_parts(horizon: str, settings: Settings) -> list[Part]:
-    """What dataset has left in data/datasets/ for one horizon."""
-    every = feature_table.columns(settings.features, settings.data.market)
-    names = dataset_params.selected(settings.dataset, every)
+def dataset_parts(horizon: str, names: Sequence[str]) -> list[Part]:
+    """The tables that dataset writes to data/datasets/ for one horizon, with these features."""
     files = {name: DATASETS / horizon / f"{name}.parquet" for name in ("train", "test")}
     shared = {FINITE: every_number_finite}
     helpers: dict[str, Mapping[str, Helper]] = {
@@ -180,7 +179,7 @@ def dataset_parts(horizon: str, settings: Settings) -> list[Part]:
 
 
 def slices(part: Part) -> Iterator[pl.DataFrame]:
-    """The rows of a part, whole symbols at a time; at least one slice, if an empty one."""
+    """The rows of a part, whole symbols at a time; at least one slice, which may be empty."""
     if len(part.files) == 1:
         yield from tables.row_groups(part.files[0])
         return
@@ -214,21 +213,25 @@ def check(part: Part, suites: Suites, parameters: Mapping[str, Any]) -> Checked:
 
 
 def with_helpers(frame: pl.DataFrame, part: Part) -> pl.DataFrame:
-    """Add the helper columns of a part, where its key columns are what they should be."""
+    """Add the helper columns of a part, if its key columns have their contracted types."""
     sound = all(frame.schema.get(name) == part.contract[name] for name in part.keys)
     if frame.is_empty() or not sound:
         return frame
     return frame.with_columns(helper(frame).alias(name) for name, helper in part.helpers.items())
 
 
-def validate_tables(settings: Settings, suites: Suites) -> Report:
-    """Check raw, clean and features."""
-    parameters = {
-        "as_of": settings.data.as_of,
-        "min_bars": settings.validate_.min_bars,
-    }
+def validate_tables(suites: Suites, as_of: date, min_bars: int, features: Sequence[str]) -> Report:
+    """Check raw, clean and features.
+
+    Args:
+        suites: the committed context.
+        as_of: the newest session that a table may have.
+        min_bars: that each symbol must have.
+        features: the columns that the features stage makes.
+    """
+    parameters: dict[str, Any] = {"as_of": as_of, "min_bars": min_bars}
     report: dict[str, list[Checked]] = {}
-    for part in [*raw_parts(), *clean_parts(), *feature_parts(settings)]:
+    for part in [*raw_parts(), *clean_parts(), *feature_parts(features)]:
         checked = check(part, suites, parameters)
         if part.name == "clean/daily":
             parameters["clean_rows"] = checked.rows
@@ -236,36 +239,37 @@ def validate_tables(settings: Settings, suites: Suites) -> Report:
     return report
 
 
-def validate_datasets(settings: Settings, suites: Suites) -> Report:
-    """Check the datasets of every horizon."""
-    parameters = {"as_of": settings.data.as_of}
+def validate_datasets(
+    suites: Suites, as_of: date, horizons: Collection[str], features: Sequence[str]
+) -> Report:
+    """Check the datasets of every horizon.
+
+    Args:
+        suites: the committed context.
+        as_of: the newest session that a table may have.
+        horizons: by name.
+        features: the columns that a model sees.
+    """
     return {
         f"datasets/{horizon}": [
-            check(part, suites, parameters) for part in dataset_parts(horizon, settings)
+            check(part, suites, {"as_of": as_of}) for part in dataset_parts(horizon, features)
         ]
-        for horizon in settings.horizons
+        for horizon in horizons
     }
-
-
-RUNS: Mapping[str, tuple[Callable[[Settings, Suites], Report], Path]] = {
-    "tables": (validate_tables, METRICS / "validation.json"),
-    "datasets": (validate_datasets, METRICS / "validation_datasets"),
-}
-"""What the command line may name: how it is checked, and where its metrics go."""
 
 
 def write_metrics(report: Report, path: Path) -> None:
     """Write one file of all tables; or, if `path` is a folder, one of each table.
 
-    So what is trained on one dataset does not depend on the others.
+    With one file of each, what is trained on one dataset does not depend on the others.
     """
-    found = metrics(report)
+    content = metrics(report)
     with tables.replacing(path) as partial:
         if path.suffix:
-            _write_json(found, partial)
+            _write_json(content, partial)
             return
         partial.mkdir()
-        for table, own in found["tables"].items():
+        for table, own in content["tables"].items():
             _write_json(own, partial / f"{Path(table).name}.json")
 
 
@@ -273,17 +277,18 @@ def _write_json(content: Mapping[str, Any], path: Path) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def main() -> None:
-    """Validate what the command line names; results are written before bad data stops the run."""
-    wanted = sys.argv[1:]
-    if len(wanted) != 1 or wanted[0] not in RUNS:
-        raise ParamsError([f"usage: python -m stages.validate {'|'.join(RUNS)}"])
-    settings = load(Settings)
-    suites = Suites()
-    work, path = RUNS[wanted[0]]
-    if work is validate_datasets:
-        tables.keep_only(DATASETS, settings.horizons)
-    report = work(settings, suites)
+def conclude(report: Report, suites: Suites, path: Path, min_quality: float) -> None:
+    """Write metrics and data docs, and stop the pipeline if the data is bad.
+
+    Args:
+        report: of all tables.
+        suites: the committed context.
+        path: of the metrics.
+        min_quality: in percent, for each table.
+
+    Raises:
+        QualityError: see `enforce`.
+    """
     write_metrics(report, path)
     by_suite: dict[str, list[Checked]] = {}
     for table, parts in report.items():
@@ -299,7 +304,26 @@ def main() -> None:
         path,
         INDEX,
     )
-    enforce(report, settings.validate_.min_quality, str(INDEX))
+    enforce(report, min_quality, str(INDEX))
+
+
+def main() -> None:
+    """Validate the tables that the command line names."""
+    if sys.argv[1:] not in (["tables"], ["datasets"]):
+        raise ParamsError(["usage: python -m stages.validate tables|datasets"])
+    settings = load(Settings)
+    suites, as_of = Suites(), settings.data.as_of
+    features = feature_table.columns(settings.features, settings.data.market)
+    if sys.argv[1] == "tables":
+        path = METRICS / "validation.json"
+        min_bars = settings.validate_.min_bars
+        report = validate_tables(suites, as_of, min_bars, features)
+    else:
+        path = METRICS / "validation_datasets"
+        tables.keep_only(DATASETS, settings.horizons)
+        selected = dataset_params.selected(settings.dataset, features)
+        report = validate_datasets(suites, as_of, settings.horizons, selected)
+    conclude(report, suites, path, settings.validate_.min_quality)
 
 
 if __name__ == "__main__":

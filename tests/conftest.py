@@ -30,6 +30,12 @@ settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long where workers share the tests: they end at the same time."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def repo_root() -> Path:
     """The root of the checkout that is tested; nothing writes into it."""
@@ -67,12 +73,12 @@ def _own_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """Make a project once for all workers; tests take copies of it."""
+    """Make a folder once for all workers; tests take copies of it, or leave it as it is."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
 
-    def made(name: str, make: Callable[[Path], None]) -> Path:
+    def make_once(name: str, make: Callable[[Path], None]) -> Path:
         folder, done = shared / name, shared / f"{name}.done"
         with FileLock(f"{folder}.lock"):
             if not done.exists():
@@ -82,7 +88,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
                 done.touch()
         return folder
 
-    return made
+    return make_once
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +101,26 @@ def reproduced(once: Once) -> Path:
         (folder / ".dvc" / "tmp" / "repro.log").write_text(log, encoding="utf-8")
 
     return once("reproduced", make)
+
+
+@pytest.fixture(scope="session")
+def prepared(once: Once) -> Path:
+    """The real sample up to its datasets; no test changes it."""
+    from tests import datasets
+
+    return once("prepared", datasets.prepare)
+
+
+@pytest.fixture(scope="session")
+def trained(prepared: Path, once: Once) -> Path:
+    """The same with every small candidate of every horizon, and evaluated; no test changes it."""
+    from tests import datasets
+
+    def make(folder: Path) -> None:
+        shutil.copytree(prepared, folder)
+        datasets.train(folder)
+
+    return once("trained", make)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import chdir
 from datetime import date, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -30,8 +29,6 @@ ROOT = Path(__file__).parents[1]
 HORIZONS = {"short": 1, "long": 63}
 
 SMALL_MODELS: dict[str, dict[str, Any]] = {
-    "zero": {},
-    "mean": {},
     "ridge": {"alpha": 1.0},
     "random_forest": {"n_estimators": 8, "max_depth": 4},
     "xgboost": {"n_estimators": 20},
@@ -59,28 +56,22 @@ def write_params(folder: Path, **sections: Mapping[str, Any]) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-@cache
-def prepared(base: Path) -> Path:
-    """The sample up to its datasets; `base` is where tests may write, and nothing changes it."""
-    folder = base / "prepared"
+def prepare(folder: Path) -> None:
+    """Run the real sample up to its datasets."""
     write_params(folder)
     (folder / "data" / "inbox").mkdir(parents=True)
     for name in ("ingest", "clean", "features", "latest"):
         stage(folder, name)
     for horizon in HORIZONS:
         stage(folder, "dataset", horizon)
-    return folder
 
 
-@cache
-def trained(base: Path) -> Path:
-    """The sample with every candidate of every horizon, and evaluated; nothing changes it."""
-    folder = prepared(base)
+def train(folder: Path) -> None:
+    """Train every candidate of every horizon of a prepared project, and evaluate them."""
     for horizon in HORIZONS:
         for name in SMALL_MODELS:
             stage(folder, "train", horizon, name)
         stage(folder, "evaluate", horizon)
-    return folder
 
 
 def outputs(folder: Path, *parts: Path) -> dict[str, bytes]:

@@ -107,9 +107,9 @@ class Narrow(Project):
         return said.lines
 
     def start(self, name: str, *arguments: str) -> "subprocess.Popen[str]":
-        """Start a command of `stages` here as a group of its own, without waiting for it."""
+        """Start a command of `versions` here as a group of its own, without waiting for it."""
         return subprocess.Popen(
-            [sys.executable, "-m", f"stages.{name}", *arguments],
+            [sys.executable, "-m", f"versions.{name}", *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
@@ -142,7 +142,7 @@ class Narrow(Project):
         return [path for path in folder.glob("??/*") if not path.name.startswith(".")]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
     """Return as soon as a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

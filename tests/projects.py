@@ -40,6 +40,12 @@ class Project:
         """Run a git command."""
         return self.run("git", *arguments)
 
+    def experiment(self, name: str) -> str:
+        """The commit of an experiment."""
+        listed = self.git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
+        (commit,) = [line.split()[0] for line in listed.splitlines() if line.endswith(f"/{name}")]
+        return commit
+
     def set(self, old: str, new: str, name: str = "params.yaml") -> None:
         """Change a file as an editor would; what is to be changed must be there."""
         path = self.folder / name

@@ -29,7 +29,7 @@ from benchmarks import (
 )
 from benchmarks.panel import Panel
 from stages import params
-from versions.storage import endpoint
+from versions import s3
 
 TINY = Panel(symbols=3, sessions=600)
 
@@ -367,7 +367,7 @@ def test_a_pull_that_brings_less_is_void(small: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(transfer, "ours", lambda *_: 1.0)
     whole = transfer.Volume.of(small)
     assert whole.objects == 4
-    server = endpoint.Server(0, "", "")
+    server = s3.Server(0, "", "")
     with pytest.raises(SystemExit, match=rf"^dvc pull: 0 of {whole.size} bytes came$"):
         transfer.pull("dvc pull", whole, server, 0)
 

@@ -202,9 +202,6 @@ def test_data_are_pushed_before_git_is(work: Project) -> None:
     assert "error: git is not pushed, for others could not get its data and models" in said
     assert branches() == []
     bucket.unlink()
-    # Our own push knows S3 only, and this is a folder.
-    (work.folder / "stages").mkdir()
-    (work.folder / "stages" / "remote.py").write_text("raise SystemExit(1)\n", encoding="utf-8")
     work.git("push", "--quiet", "origin", "main")
     assert branches() == ["main"]
     assert len([path for path in bucket.rglob("*") if path.is_file()]) == 4

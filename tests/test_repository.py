@@ -17,16 +17,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 TOP_LEVEL = {
-    *("dvc.yaml", "params.yaml", "dvc.lock", "data", "stages", "models", "metrics"),
-    *(
-        "serve",
-        "docs",
-        "benchmarks",
-        "great_expectations",
-        "tests",
-        "requirements.in",
-        "requirements.txt",
-    ),
+    *("dvc.yaml", "params.yaml", "dvc.lock", "data", "models", "metrics"),
+    *("stages", "versions", "predictions", "serve"),
+    *("docs", "benchmarks", "great_expectations", "tests", "requirements.in", "requirements.txt"),
     *("requirements-dev.in", "requirements-dev.txt", "pyproject.toml", "Makefile", "README.md"),
     *("LICENSE", ".ci", ".github", ".dvc", ".dvcignore", ".gitignore", ".gitattributes"),
     ".pre-commit-config.yaml",
@@ -99,7 +92,9 @@ def test_pages_name_files_that_are_there(repo_root: Path) -> None:
             continue
         folder = (repo_root / name).parent
         links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
-        modules = re.findall(r"`((?:stages|serve|tests|benchmarks|docs)/[\w./-]*)`", text)
+        modules = re.findall(
+            r"`((?:stages|versions|predictions|serve|tests|benchmarks|docs)/[\w./-]*)`", text
+        )
         missing += [f"{name}: {link}" for link in links if not (folder / link).exists()]
         missing += [f"{name}: {path}" for path in modules if not (repo_root / path).exists()]
     assert missing == []
@@ -118,7 +113,8 @@ def test_what_is_imported_is_a_direct_dependency(repo_root: Path) -> None:
     providers = metadata.packages_distributions()
     own = {name.split("/")[0] for name in tracked(repo_root)}
     product = named(lines(repo_root / "requirements.in"))
-    known = {"stages": product, "serve": product, "tests": named(direct(repo_root))}
+    every = named(direct(repo_root))
+    rooms = dict.fromkeys(("stages", "versions", "predictions", "serve"), product)
     # Released and pinned by pydantic, as its other half.
     own.add("pydantic_core")
     missing = set()
@@ -127,7 +123,7 @@ def test_what_is_imported_is_a_direct_dependency(repo_root: Path) -> None:
             continue
         tree = ast.parse((repo_root / name).read_text(encoding="utf-8"))
         for module in imports(tree) - own - sys.stdlib_module_names:
-            allowed = known.get(name.split("/")[0], known["tests"])
+            allowed = rooms.get(name.split("/")[0], every)
             if allowed.isdisjoint(map(canonicalize_name, providers.get(module, []))):
                 missing.add((name, module))
     assert missing == set()
@@ -221,7 +217,8 @@ def test_shared_modules_are_light(repo_root: Path) -> None:
     heavy = ("great_expectations", "lightgbm", "onnx", "pandas", "scipy", "sklearn", "xgboost")
     script = (
         "import sys\n"
-        "from stages import errors, indicators, options, params, paths, run, sources, tables\n"
+        "from stages import indicators, params, sources\n"
+        "from stages.common import errors, options, paths, running, tables\n"
         "params.load()\n"
         f"print(*sorted(set(sys.modules) & {set(heavy)}))"
     )
@@ -237,8 +234,8 @@ def makefile(root: Path) -> str:
 
 def test_every_command_of_make_has_help(repo_root: Path) -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):(?!=)", makefile(repo_root), re.MULTILINE))
-    wanted = {"help", "install", "run", "test", "lint", "format", "lock", "benchmarks", "table"}
-    assert targets >= wanted | {"clean"}
+    wanted = {"help", "install", "run", "test", "test-all", "coverage", "lint", "format", "lock"}
+    assert targets >= wanted | {"benchmarks", "table", "clean"}
     shown = make(repo_root, "help")
     helped = dict(re.findall(r"^  make ([a-z0-9-]+) +(\S.*)$", shown, re.MULTILINE))
     assert set(helped) == targets
@@ -255,7 +252,17 @@ def test_commits_and_ci_are_checked_alike(repo_root: Path) -> None:
     assert [(repo["repo"]) for repo in config["repos"]] == ["local"]
     assert [hook["entry"] for hook in hooks] == ["make lint", ".ci/git-hook pre-commit"]
     assert re.search(r"^part .* make .*\blint$", ci(repo_root), re.MULTILINE)
-    assert re.search(r"^part .* make .*\btest$", ci(repo_root), re.MULTILINE)
+    assert re.search(r"^part .* make .*\$tests\b", ci(repo_root), re.MULTILINE)
+
+
+def test_one_variable_asks_for_the_long_checks(repo_root: Path) -> None:
+    """`.ci/run` asks for them by `make test-all`, which sets it for the tests."""
+    assert "tests=test\n" in ci(repo_root)
+    assert re.search(r"\bCI_FULL\b.*\btests=test-all$", ci(repo_root), re.MULTILINE)
+    shown = {name: make(repo_root, "--dry-run", name) for name in ("test", "test-all")}
+    assert "CI_FULL=1" in shown["test-all"]
+    assert "CI_FULL" not in shown["test"]
+    assert shown["test-all"].replace("CI_FULL=1 ", "") == shown["test"]
 
 
 def ci(root: Path) -> str:

@@ -28,7 +28,7 @@ from stages.params import Params
 from versions import as_of, console, report
 from versions.repository import git, lock
 from versions.repository.lock import LOCK_FILE
-from versions.results import comparison, differences
+from versions.results import changes, differences
 
 BACK = f"git checkout HEAD -- {PARAMS_FILE} {LOCK_FILE} {METRICS} && dvc checkout"
 """The command that restores the state of the last commit."""
@@ -129,9 +129,9 @@ def behind(source: str, as_of: date, newest: date, sessions: Sequence[str]) -> s
 def show(screen: Console, settings: Params) -> None:
     """Print what differs from the last commit, and how to keep it."""
     names, data = list(settings.horizons), settings.data
-    present = comparison.present(names)
+    present = changes.present(names)
     screen.print()
-    differences.show(screen, comparison.committed(names), present)
+    differences.show(screen, changes.committed(names), present)
     newest = date.fromisoformat(max(present.newest.values()))
     sessions = json.loads(SESSIONS.read_text(encoding="utf-8"))["sessions"]
     late = behind(data.source, data.as_of, newest, sessions)
@@ -146,8 +146,8 @@ def show(screen: Console, settings: Params) -> None:
     for horizon in names:
         screen.print()
         screen.print(report.forecasts_table(report.load(horizon).forecasts, horizon))
-    changes = git.changes()
-    parts = [part for part in _PARTS if any(f"{name}/".startswith(f"{part}/") for name in changes)]
+    touched = git.changes()
+    parts = [part for part in _PARTS if any(f"{name}/".startswith(f"{part}/") for name in touched)]
     screen.print()
     screen.print("Keep it")
     screen.print(

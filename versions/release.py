@@ -5,8 +5,8 @@
     python -m versions.release rollback short [--stage production]
     python -m versions.release versions [--json]
 
-`make release`, `make promote`, `make rollback` and `make versions` are the same. Versions and
-stages are tags of git, as GTO names them; docs/releases.md says how to work with them.
+`make release`, `make promote`, `make rollback` and `make versions` run these. Versions and stages
+are tags of git in the format of GTO; see docs/releases.md.
 """
 
 import json
@@ -54,7 +54,7 @@ def _promoted(done: Promotion, horizon: str, stage: str) -> None:
 
 
 def _share(tag: str) -> None:
-    log.info("others see it after: git push %s '%s'", _remote(), tag)
+    log.info("to share it: git push %s '%s'", _remote(), tag)
 
 
 def _remote() -> str:
@@ -63,10 +63,10 @@ def _remote() -> str:
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """One row per version; the one in production is marked and bold."""
+    """One row per version; those in production have a star and are bold."""
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     for title in ("horizon", "version", "stage", "commit", "date", "by"):
-        # On a narrow terminal the name gives way.
+        # Only names of people are cut on a narrow terminal.
         shown.add_column(title, no_wrap=title != "by")
     titles = {"mae": "MAE %", "rmse": "RMSE %", "oos_r2": "OOS R2", "auc": "AUC"}
     for title in titles.values():
@@ -111,7 +111,7 @@ def _show(rows: Sequence[Row]) -> None:
 
 
 def main() -> None:
-    """Do what the command line asks."""
+    """Run the command of the command line."""
     asked = _arguments(sys.argv[1:])
     if asked.command == "register":
         tag = promotion.register(asked.horizon, asked.bump)

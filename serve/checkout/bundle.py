@@ -1,4 +1,4 @@
-"""A bundle: everything that answers of one revision come from, ready in memory."""
+"""A bundle: all that the answers of one revision are made from, in memory."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ class Interval(BaseModel):
 
 
 class Card(BaseModel):
-    """What the server needs of `models/<horizon>/card.json`; the rest is passed on as it is."""
+    """The part of `models/<horizon>/card.json` that the server reads; callers get the whole."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -44,9 +44,9 @@ class Model:
     Attributes:
         card: the checked part of its model card; `document` is the whole.
         scores: on the hold-out, `all` and by symbol.
-        forecasts: those that evaluate wrote, for the hold-out and the newest bars.
+        forecasts: of the hold-out and the newest bars, as evaluate wrote them.
         md5: of `model.onnx`, as dvc.lock has it.
-        per_symbol: whether the graph asks which symbol a row is of.
+        per_symbol: whether the graph has one model per symbol.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Bundle:
         sessions: days since 1970-01-01 of the exchange's sessions, from the oldest bar kept.
         features: the windows that features are computed with.
         symbols: in the order of params.yaml; the first is the default.
-        files: md5 of each file that it was read from.
+        files: md5 of each file that it was loaded from.
         loaded_at: seconds since 1970-01-01.
     """
 
@@ -106,7 +106,7 @@ class Bundle:
     loaded_at: float
 
     def described(self) -> dict[str, Any]:
-        """What it is, in short."""
+        """Its revision, newest session and models, for the live feed."""
         return {
             "revision": self.revision.name,
             "as_of": self.as_of,
@@ -116,10 +116,15 @@ class Bundle:
             },
         }
 
-    def target(self, day: int, sessions: int) -> int | None:
-        """The session that comes `sessions` after a day, both in days since 1970-01-01.
+    def reference(self, horizon: str) -> dict[str, str | None]:
+        """Which model a forecast of a horizon is made by, in the shape of `ModelReference`."""
+        revision, md5 = self.revision, self.models[horizon].md5
+        return {"revision": revision.name, "md5": md5, "version": revision.versions.get(horizon)}
 
-        None where the exchange's calendar, as the revision keeps it, begins after that day or ends
+    def target(self, day: int, sessions: int) -> int | None:
+        """The session that is `sessions` after a day, both in days since 1970-01-01.
+
+        None if the exchange's calendar, as the revision keeps it, begins after that day or ends
         before the target.
         """
         if not self.sessions or day < self.sessions[0]:

@@ -1,11 +1,11 @@
 """Follow the checkout: load the revision that `git checkout` brings, and swap it in whole.
 
-A change of dvc.lock, models/ or HEAD starts a look. A bundle that does not check out (half a
-checkout, a wrong md5) leaves the former one serving; the look is repeated until it does.
+A change of dvc.lock, models/ or HEAD starts a look. Where the files are not those of dvc.lock (in
+the middle of a checkout, or while `dvc repro` has removed the outputs of the stage that runs), the
+former bundle keeps serving from memory, and the look is repeated.
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,8 +15,15 @@ from watchfiles import Change, awatch
 
 from serve.checkout import provenance
 from serve.checkout.bundle import Bundle
-from serve.checkout.loading import BundleError, check_lock, checked, load, reason
-from serve.forecasts.forecaster import Forecaster
+from serve.checkout.loading import (
+    BundleError,
+    check_lock,
+    checked,
+    load,
+    md5_of,
+    read_lock,
+    reason,
+)
 from stages.common.errors import StageError
 from stages.common.paths import MODELS
 from versions.repository import git
@@ -28,12 +35,12 @@ DEBOUNCE = 50
 """Milliseconds: a checkout changes many files, and one look at the end of a burst is enough."""
 
 RETRY = 0.1
-"""Seconds until the next look while what is there does not check out."""
+"""Seconds until the next look while the files are not those of dvc.lock."""
 
 LONGEST_RETRY = 2.0
 
 GLANCE = 1.0
-"""Seconds between looks at dvc.lock and HEAD where the system reports no changes, and at tags."""
+"""Seconds between looks at tags, and at all files where the system reports no changes."""
 
 
 class Follower:
@@ -43,6 +50,10 @@ class Follower:
         root: the project.
         named: what to call the revision where there is no git.
         swapped: is called with each new bundle.
+
+    Attributes:
+        current: the forecasts of the bundle that answers; None until one could be loaded.
+        problem: why the checkout cannot be served; None while it is served.
     """
 
     def __init__(
@@ -51,25 +62,24 @@ class Follower:
         self._root = root
         self._named = named
         self._swapped = swapped
-        self.current: Forecaster | None = None
+        self.current: Bundle | None = None
         self.problem: str | None = None
-        """Why what is checked out cannot be served; None while it is."""
         self._task: asyncio.Task[None] | None = None
         self._seen: tuple[object, ...] = ()
         self._heads, self._tags = _heads(root), _tags(root)
 
     def look(self) -> bool:
-        """Load what is checked out, if it is not what serves; whether it now serves."""
+        """Load the checkout unless it already serves; returns whether it now serves."""
         before = self._state()
         try:
-            if self.current is not None and self._same(self.current.bundle):
+            if self.current is not None and self._same(self.current):
                 self.problem = None
             else:
                 self._swap(load(self._root, self._named))
         except BundleError as error:
             self._refuse(str(error))
             return False
-        except Exception as error:  # noqa: BLE001  # a form that this server does not know; it follows on
+        except Exception as error:  # noqa: BLE001  # of a later version of the project, perhaps
             self._refuse(
                 "models/ is of a form that this server does not know "
                 f"({type(error).__name__}: {reason(error)}); run the server of that revision"
@@ -80,43 +90,48 @@ class Follower:
 
     def _refuse(self, problem: str) -> None:
         if problem != self.problem:
-            log.warning("the former revision stays: %s", problem)
+            log.warning("the checkout cannot be served: %s", problem)
         self.problem = problem
 
     def _swap(self, bundle: Bundle) -> None:
-        self.current = Forecaster(bundle)
-        self.problem = None
-        log.info("serving revision %s", bundle.revision.name)
+        # If the new bundle cannot be used, the former one stays.
         if self._swapped is not None:
             self._swapped(bundle)
+        self.current = bundle
+        self.problem = None
+        log.info("serving revision %s", bundle.revision.name)
 
     def _same(self, bundle: Bundle) -> bool:
-        """Whether lock and files are those of the bundle; then only its revision may be new."""
-        try:
-            text = (self._root / LOCK_FILE).read_bytes()
-        except OSError as error:
-            raise BundleError(f"{LOCK_FILE}: {(error.strerror or str(error)).lower()}") from None
-        if hashlib.md5(text, usedforsecurity=False).hexdigest() != bundle.lock_md5:
+        """Whether lock and files are those of the bundle; then only its revision may be new.
+
+        Raises:
+            BundleError: dvc.lock or a file of the bundle is missing, or a file has changed.
+        """
+        text = read_lock(self._root)
+        if md5_of(text) != bundle.lock_md5:
             return False
         for path, md5 in bundle.files.items():
             checked(self._root, path, md5)
         md5s = {name: model.md5 for name, model in bundle.models.items()}
-        found = provenance.of(self._root, text, md5s, self._named)
+        revision = provenance.of(self._root, text, md5s, self._named)
         check_lock(self._root, text)
-        if found != bundle.revision:
-            self._swap(replace(bundle, revision=found))
+        if revision != bundle.revision:
+            self._swap(replace(bundle, revision=revision))
         return True
 
     def _state(self) -> tuple[object, ...]:
-        """What changes with every checkout and every release, cheap to ask for."""
-        return tuple(_stamp(path) for path in (self._root / LOCK_FILE, *self._heads, *self._tags))
+        """A value that changes with every checkout, every release and every file of models/."""
+        models = self._root / MODELS
+        files = sorted([*models.glob("*"), *models.glob("*/*")])
+        lock = self._root / LOCK_FILE
+        return tuple((path, _stamp(path)) for path in (lock, *self._heads, *self._tags, *files))
 
     def start(self) -> None:
         """Begin to follow, from within a running loop."""
         self._task = asyncio.get_running_loop().create_task(self._follow())
 
     async def stop(self) -> None:
-        """Follow no more."""
+        """Stop following."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -130,8 +145,8 @@ class Follower:
             while True:
                 settled = self.problem is None
                 try:
-                    # `wait_for` of Python 3.11 forgets that it was cancelled if what it waits for
-                    # comes at the same moment, as at a start that ends at once.
+                    # Not `wait_for`, which in Python 3.11 loses a cancellation that comes at the
+                    # same moment as the event.
                     async with asyncio.timeout(GLANCE if settled else pause):
                         await changed.wait()
                 except TimeoutError:
@@ -141,21 +156,20 @@ class Follower:
                     again = other
                 else:
                     pause = RETRY
-                    # git writes of a commit in logs/HEAD before it moves the branch, which nothing
-                    # here watches: a look between the two would be the last.
+                    # git writes a commit into logs/HEAD before it moves the branch, which is not
+                    # watched: a look between the two must be repeated.
                     again = True
                 changed.clear()
-                found = await asyncio.to_thread(self.look)
-                pause = RETRY if found else min(pause * 1.5, LONGEST_RETRY)
+                serves = await asyncio.to_thread(self.look)
+                pause = RETRY if serves else min(pause * 1.5, LONGEST_RETRY)
         finally:
             watcher.cancel()
 
 
 async def _watch(root: Path, heads: tuple[Path, ...], changed: asyncio.Event) -> None:
-    """Set the event whenever a file that matters changes."""
+    """Set the event whenever dvc.lock, HEAD or a file of models/ changes."""
     names = {(root / LOCK_FILE).resolve(), (root / MODELS).resolve(), *heads}
     folders = {path.parent for path in names}
-
     models = (root / MODELS).resolve()
     replaced = asyncio.Event()
 
@@ -163,11 +177,11 @@ async def _watch(root: Path, heads: tuple[Path, ...], changed: asyncio.Event) ->
         return Path(path) in names
 
     async def around() -> None:
-        # Folders, not files: git puts a new file in place of the old one.
-        async for found in awatch(
+        # Folders, not files: git replaces a file by a new one.
+        async for changes in awatch(
             *folders, watch_filter=concerned, recursive=False, debounce=DEBOUNCE, step=DEBOUNCE
         ):
-            if any(Path(path) == models and what != Change.modified for what, path in found):
+            if any(Path(path) == models and what != Change.modified for what, path in changes):
                 replaced.set()
             changed.set()
 
@@ -184,7 +198,7 @@ async def _watch(root: Path, heads: tuple[Path, ...], changed: asyncio.Event) ->
                     step=DEBOUNCE,
                 ):
                     changed.set()
-            # A folder that was put in place of the watched one is watched anew.
+            # A folder that replaces the watched one needs a new watch.
             await asyncio.sleep(RETRY)
 
     try:
@@ -196,17 +210,17 @@ async def _watch(root: Path, heads: tuple[Path, ...], changed: asyncio.Event) ->
 
 
 def _heads(root: Path) -> tuple[Path, ...]:
-    """The files that git changes when another commit is checked out."""
+    """The files that git changes with each checkout of another commit."""
     try:
         folder = Path(git.git("rev-parse", "--absolute-git-dir", folder=root))
     except StageError:
         return ()
-    found = (folder / "HEAD", folder / "logs" / "HEAD")
-    return tuple(path.resolve() for path in found if path.exists())
+    files = (folder / "HEAD", folder / "logs" / "HEAD")
+    return tuple(path.resolve() for path in files if path.exists())
 
 
 def _tags(root: Path) -> tuple[Path, ...]:
-    """Where git keeps the tags that releases are, shared by all checkouts of a repository."""
+    """Where git keeps tags, and so releases; all worktrees of a repository share them."""
     try:
         folder = root / git.git("rev-parse", "--git-common-dir", folder=root)
     except StageError:
@@ -216,7 +230,7 @@ def _tags(root: Path) -> tuple[Path, ...]:
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -1,7 +1,8 @@
 """Load a bundle from `models/`, checked against dvc.lock.
 
-A bundle is read whole or not at all: bytes are read once, their md5 compared with the lock, and
-only those bytes are used. A checkout that is half done is refused, and says what is missing.
+A bundle is read whole or not at all: each file is read once, the md5 of its bytes compared with
+the lock, and only those bytes are used. In the middle of a checkout the error names the first file
+that is missing or of another revision. A loaded bundle needs no file any more.
 """
 
 import hashlib
@@ -23,13 +24,14 @@ from serve.checkout.bundle import Bundle, Card, Model, Rows
 from stages.common import tables
 from stages.common.errors import StageError, few
 from stages.common.paths import LATEST, MODELS, SESSIONS
+from stages.common.text import first_line
 from stages.forecast.contract import FORECAST_OUTPUTS, SYMBOL
 from stages.forecast.session import Session
 from stages.indicators.feature_params import FeatureParams
 from versions.repository import lock as locks
 from versions.repository.lock import LOCK_FILE, Lock
 
-REMEDY = "run `dvc checkout`, `dvc pull` or `dvc repro`"
+REMEDY = "run `dvc checkout`, `dvc pull` or `dvc repro`, unless one is running"
 
 
 class BundleError(StageError):
@@ -46,10 +48,10 @@ def load(root: Path, named: str = "") -> Bundle:
     Raises:
         BundleError: one line that names the file and what is wrong with it.
     """
+    text = read_lock(root)
     try:
-        text = (root / LOCK_FILE).read_bytes()
         lock = locks.parse(text)
-    except (OSError, StageError) as error:
+    except StageError as error:
         raise BundleError(f"{LOCK_FILE}: {reason(error)}") from None
     files = _Files(root, lock)
     params = _params(lock)
@@ -62,7 +64,7 @@ def load(root: Path, named: str = "") -> Bundle:
     contract = list(tables.CLEAN_DAILY)
     bundle = Bundle(
         revision=provenance.of(root, text, md5s, named),
-        lock_md5=_md5(text),
+        lock_md5=md5_of(text),
         as_of=params.as_of,
         models=models,
         rows=rows,
@@ -81,6 +83,18 @@ def load(root: Path, named: str = "") -> Bundle:
     return bundle
 
 
+def read_lock(root: Path) -> bytes:
+    """The bytes of dvc.lock.
+
+    Raises:
+        BundleError: it cannot be read.
+    """
+    try:
+        return (root / LOCK_FILE).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{LOCK_FILE}: {reason(error)}") from None
+
+
 def checked(root: Path, path: Path, md5: str) -> bytes:
     """The bytes of a file.
 
@@ -91,18 +105,19 @@ def checked(root: Path, path: Path, md5: str) -> bytes:
         content = (root / path).read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: {reason(error)}; {REMEDY}") from None
-    if (found := _md5(content)) != md5:
-        raise BundleError(f"{path}: md5 is {found}, {LOCK_FILE} has {md5}; {REMEDY}")
+    if (actual := md5_of(content)) != md5:
+        raise BundleError(f"{path}: md5 is {actual}, {LOCK_FILE} has {md5}; {REMEDY}")
     return content
 
 
 def check_lock(root: Path, text: bytes) -> None:
-    """See that dvc.lock is still what was read: else HEAD, read later, is of another commit.
+    """See that dvc.lock has not changed since it was read.
 
-    A checkout writes dvc.lock before it moves HEAD.
+    A checkout writes dvc.lock before it moves HEAD: a HEAD that is read after a change would give
+    the models of one commit the name of another.
 
     Raises:
-        BundleError: it is not.
+        BundleError: it has changed.
     """
     try:
         same = (root / LOCK_FILE).read_bytes() == text
@@ -113,7 +128,7 @@ def check_lock(root: Path, text: bytes) -> None:
 
 
 class _Params(BaseModel):
-    """What a bundle needs of the params that dvc.lock recorded when it was made."""
+    """The params of the run that made the bundle, as dvc.lock recorded them."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -126,14 +141,14 @@ class _Params(BaseModel):
 
 def _params(lock: Lock) -> _Params:
     try:
-        made = lock.stages["latest"].params
+        latest = lock.stages["latest"].params
         data = lock.stages["ingest"].params["data"]
         return _Params.model_validate(
             {
                 "as_of": data["as_of"],
-                "features": made["features"],
-                "horizons": made["horizons"],
-                "market": made["data.market"],
+                "features": latest["features"],
+                "horizons": latest["horizons"],
+                "market": latest["data.market"],
                 "symbols": data["symbols"],
             }
         )
@@ -142,9 +157,12 @@ def _params(lock: Lock) -> _Params:
             f"{LOCK_FILE}: has no params of {error.args[0]}; run `dvc repro`"
         ) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BundleError(f"{LOCK_FILE}: params: {where}: {first['msg']}") from None
+        raise BundleError(f"{LOCK_FILE}: params: {_mistake(error)}") from None
+
+
+def _mistake(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 class _Files:
@@ -168,17 +186,17 @@ class _Files:
     def json(self, path: Path) -> dict[str, Any]:
         content = self.bytes(path)
         try:
-            found: dict[str, Any] = json.loads(content)
+            document: dict[str, Any] = json.loads(content)
         except ValueError as error:
-            raise BundleError(f"{path}: is no JSON ({error})") from None
-        return found
+            raise BundleError(f"{path}: is not JSON ({error})") from None
+        return document
 
     def table(self, path: Path) -> pl.DataFrame:
         content = self.bytes(path)
         try:
             return pl.read_parquet(io.BytesIO(content))
         except pl.exceptions.PolarsError as error:
-            raise BundleError(f"{path}: is no Parquet ({reason(error)})") from None
+            raise BundleError(f"{path}: is not Parquet ({reason(error)})") from None
 
 
 def _model(name: str, sessions: int, files: _Files) -> Model:
@@ -188,9 +206,7 @@ def _model(name: str, sessions: int, files: _Files) -> Model:
     try:
         card = Card.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BundleError(f"{path}: {where}: {first['msg']}") from None
+        raise BundleError(f"{path}: {_mistake(error)}") from None
     if (card.horizon, card.sessions) != (name, sessions):
         raise BundleError(
             f"{path}: is of {card.horizon} over {card.sessions} sessions, "
@@ -230,7 +246,7 @@ def _rows(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows]:
     own = latest.filter(~pl.col("market"))
     if own.is_empty():
         raise BundleError(f"{LATEST}: has no bars of a symbol")
-    found = {}
+    rows = {}
     for part in own.partition_by("symbol", maintain_order=True):
         matrices: dict[tuple[str, ...], npt.NDArray[np.float32]] = {}
         features = {}
@@ -239,7 +255,7 @@ def _rows(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows]:
             if columns not in matrices:
                 matrices[columns] = _floats(part.select(columns))
             features[name] = matrices[columns]
-        found[part["symbol"][0]] = Rows(
+        rows[part["symbol"][0]] = Rows(
             days=part["date"].to_physical().to_numpy(),
             closes=part["close"].to_numpy(),
             features=features,
@@ -248,38 +264,39 @@ def _rows(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows]:
                 for name, model in models.items()
             },
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(rows.items()))
 
 
 def _floats(frame: pl.DataFrame) -> npt.NDArray[np.float32]:
-    """Float32, row by row, NaN where a feature is not known."""
+    """A matrix of float32 in row order, NaN where a feature is not known."""
     filled = frame.cast(pl.Float32).fill_null(float("nan"))
     return np.ascontiguousarray(filled.to_numpy())
 
 
 def _warm_up(bundle: Bundle) -> None:
-    """Predict once with every model: what cannot predict must not be served."""
+    """Predict once with every model, so that none is served that cannot predict."""
     for model in bundle.models.values():
         width = len(model.card.features)
-        found = model.session(
+        outputs = model.session(
             np.zeros((1, width), np.float32),
             np.ones((1, 1), np.float32),
             np.zeros((1, 1), np.int64),
         )
         path = MODELS / model.name / "model.onnx"
-        missing = [name for name in FORECAST_OUTPUTS if name not in found]
+        missing = [name for name in FORECAST_OUTPUTS if name not in outputs]
         if missing:
             raise BundleError(f"{path}: does not give {few(missing)}")
-        if not all(np.isfinite(found[name]).all() for name in FORECAST_OUTPUTS):
+        if not all(np.isfinite(outputs[name]).all() for name in FORECAST_OUTPUTS):
             raise BundleError(f"{path}: a row of zeros gives no finite forecast")
 
 
-def _md5(content: bytes) -> str:
+def md5_of(content: bytes) -> str:
+    """The md5 of a file, as dvc.lock writes it."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, in a line."""
+    """Why something failed, in a line."""
     if isinstance(error, OSError):
         return (error.strerror or str(error)).lower()
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return first_line(error)

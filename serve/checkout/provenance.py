@@ -1,4 +1,4 @@
-"""Which revision is checked out, as git says, or as the environment does where there is no git."""
+"""The revision that is checked out: git names it, or a setting where there is no git."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ class Revision:
     """Where models come from.
 
     Attributes:
-        name: the commit, with `-dirty` if the dvc.lock at hand is not its own; `unknown` where
-            neither git nor the settings know.
+        name: the commit, with `-dirty` if dvc.lock has uncommitted changes; `unknown` if neither
+            git nor a setting names it.
         versions: per horizon, the newest release whose model this is.
     """
 
@@ -33,7 +33,7 @@ def of(root: Path, lock: bytes, models: dict[str, str], named: str = "") -> Revi
         root: the project.
         lock: the bytes of its dvc.lock.
         models: md5 of each horizon's model.
-        named: what to call it where there is no git.
+        named: its name where there is no git.
     """
     if not _is_repository(root):
         return Revision(named or "unknown")
@@ -58,19 +58,19 @@ def _lock_path(root: Path) -> str:
 
 
 def _versions(root: Path, models: dict[str, str]) -> MappingProxyType[str, str]:
-    """Releases are tags of GTO, `short@v1.2.0`; one counts if its dvc.lock has the same model."""
+    """The newest release of each horizon, a tag such as `short@v1.2.0`, whose model is the same."""
     listed = git.git(
         *("for-each-ref", "--sort=-version:refname", "--format=%(refname:short)"),
         "refs/tags/*@v*",
         folder=root,
     )
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     path = _lock_path(root)
     for tag in listed.splitlines():
         match = _VERSION.match(tag)
         horizon = match["artifact"] if match else ""
-        if match is None or horizon in found or horizon not in models:
+        if match is None or horizon in versions or horizon not in models:
             continue
         if models[horizon].encode() in (git.content(tag, path, root) or b""):
-            found[horizon] = match["version"]
-    return MappingProxyType(found)
+            versions[horizon] = match["version"]
+    return MappingProxyType(versions)

@@ -1,7 +1,8 @@
-"""The commands of `python -m serve`, one module each.
+"""The commands of `python -m serve`.
 
-A module has `register(commands)`, which adds its parser and sets `run`, a function of the settings
-and the arguments. What is heavy it imports only when it runs: `--help` and the server need it not.
+Each has a function `register(commands)`, which adds its parser and sets `run`, a function of the
+settings and the arguments. Heavy modules are imported only when a command runs: `--help` and the
+server do not need them.
 """
 
 import argparse
@@ -19,18 +20,12 @@ Run = Callable[[Settings, argparse.Namespace], None]
 
 def registered() -> Sequence[Callable[["Commands"], None]]:
     """The `register` of every command, in the order of `--help`."""
-    from serve.commands import (
-        export_command,
-        key_command,
-        migrate_command,
-        prune_command,
-        replay_command,
-    )
+    from serve.commands import key_command, log_commands, replay_command
 
     return (
         key_command.register,
-        migrate_command.register,
+        log_commands.register_migrate,
         replay_command.register,
-        export_command.register,
-        prune_command.register,
+        log_commands.register_export,
+        log_commands.register_prune,
     )

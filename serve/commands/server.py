@@ -1,4 +1,4 @@
-"""`python -m serve` without a command: the server itself, by uvicorn, as the settings say."""
+"""`python -m serve` without a command: uvicorn serves the app as the settings say."""
 
 import argparse
 import math
@@ -9,27 +9,28 @@ from serve.settings import Settings, SettingsError
 
 
 def run(settings: Settings, _: argparse.Namespace) -> None:
-    """Serve until told to stop.
+    """Serve until a signal ends it.
 
     Raises:
         SettingsError: the certificate cannot be used.
-        KeysError: what should be keys is none.
+        KeysError: the keys cannot be read.
         ExposedError: other machines could ask without a key.
     """
     exposure.check(settings, Keyring(settings.keys, settings.keys_file), settings.host)
     _check_certificate(settings)
     import uvicorn
 
-    from serve.edge.protocol import Protocol
+    from serve.edge.protocol import BoundedProtocol
     from serve.observe import access_log
 
-    # What uvicorn says of itself goes the way of all lines; each worker does the same.
+    # uvicorn's own lines become JSON too; each worker does the same.
     access_log.configure(settings.log_level)
     uvicorn.run(
-        "serve.app:app",
+        "serve.app:serve",
+        factory=True,
         host=settings.host,
         port=settings.port,
-        http=Protocol,
+        http=BoundedProtocol,
         workers=settings.workers,
         log_config=None,
         access_log=False,
@@ -47,7 +48,9 @@ def _check_certificate(settings: Settings) -> None:
     """Uvicorn would end with a stack trace."""
     if settings.tls_certificate is None:
         if settings.tls_key is not None:
-            raise SettingsError("SERVE_TLS_KEY: there is no SERVE_TLS_CERTIFICATE that it is of")
+            raise SettingsError(
+                "SERVE_TLS_KEY: set SERVE_TLS_CERTIFICATE, the certificate of this key, as well"
+            )
         return
     import ssl
 

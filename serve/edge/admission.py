@@ -1,10 +1,11 @@
-"""Whether a request may come in at all: from where, with which key, how often, how large."""
+"""Whether a request may come in: from where, with which key, how often, how large."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from ipaddress import ip_address
 from math import ceil
 from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.edge import rates, roles
 from serve.edge.exposure import REMEDY, is_local
@@ -16,44 +17,46 @@ from serve.settings import Settings
 Headers = Mapping[bytes, bytes]
 
 _FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})
-"""A proxy has been asked by somebody else, who may be anywhere."""
+"""A proxy sends these: its caller may be anywhere."""
 
 _ONCE = frozenset(
     {b"authorization", b"content-length", b"content-type", b"host", b"origin", b"sec-fetch-site"}
 )
-"""What decides here and elsewhere: frameworks go by the first of several, a dict by the last."""
+"""Headers that decide. Of several, frameworks take the first, and a dict keeps the last."""
 
 _LONGEST_HOST = 255
-"""Bytes of a `Host` that are looked at; a name has at most 253 (RFC 1035)."""
+"""Bytes of a `Host`; a name has at most 253 (RFC 1035)."""
 
 _ARROW = b"application/vnd.apache.arrow.stream"
 
 _BULK = frozenset({"/predict", "/batch-predict"})
-"""What takes bars or rows."""
+"""Paths that take bars or rows."""
 
 _SMALL = 65_536
 """Bytes of any other body. Mistakes in a larger one are found one by one, while all others wait."""
 
 _DIGITS = 18
-"""Of a length that is worth reading."""
+"""Digits of the longest `Content-Length` that is read."""
 
 
 class Admission:
-    """The rules of one server.
+    """The middleware.
 
     Args:
+        app: that answers.
         settings: of the server.
         keyring: its keys.
     """
 
-    def __init__(self, settings: Settings, keyring: Keyring) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, keyring: Keyring) -> None:
+        self.app = app
         self.keyring = keyring
-        self._closed_to_others = not (keyring.required or settings.allow_open)
+        self._local_only = not (keyring.required or settings.allow_open)
         self._origins = frozenset(origin.encode() for origin in settings.cors_origins)
-        self._most = ("SERVE_MAX_BODY", settings.max_body)
-        self._most_arrow = ("SERVE_MAX_ARROW_BODY", settings.max_arrow_body)
-        self._most_else = (
-            self._most if settings.max_body <= _SMALL else ("more than this path takes", _SMALL)
+        self._bulk_limit = ("SERVE_MAX_BODY", settings.max_body)
+        self._arrow_limit = ("SERVE_MAX_ARROW_BODY", settings.max_arrow_body)
+        self._other_limit = min(
+            self._bulk_limit, ("more than this path takes", _SMALL), key=lambda limit: limit[1]
         )
         self._rates = (
             RateLimit(settings.rate_limit, settings.working_folder / "rates.bin")
@@ -61,60 +64,80 @@ class Admission:
             else None
         )
 
-    def check(self, scope: Mapping[str, Any], headers: Headers) -> Key | None:
-        """Let a request in; returns the key that it came with.
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and the name of its key with it.
 
         Raises:
-            ProblemError: 400, 401, 403 or 429, it may not come in.
+            ProblemError: 400, 401, 403, 413 or 429, it may not come in.
         """
+        if scope["type"] != "lifespan":
+            headers = dict(scope["headers"])
+            key = self._check(scope, headers)
+            scope["client_name"] = key and key.name
+            if b"content-length" in headers or b"transfer-encoding" in headers:
+                receive = self._bounded(scope, headers, receive)
+        await self.app(scope, receive, send)
+
+    def _check(self, scope: Scope, headers: Headers) -> Key | None:
+        """Let a request in; returns its key."""
         if len(headers) != len(scope["headers"]):
             _check_once(scope["headers"])
         path = path_of(scope)
-        if self._closed_to_others:
-            self._check_nearness(scope, headers)
-        key = self._key(headers)
-        # Probes shall find out how it is, however much is asked.
+        if self._local_only:
+            self._check_local(scope, headers)
+        scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
+        key = self.keyring.find(secret.strip()) if scheme.lower() == b"bearer" else None
+        # Probes get their answer, however much is asked.
         if self._rates is not None and path not in roles.PROBES:
-            self._count(self._rates, scope, key)
+            _count(self._rates, scope, key)
         if self.keyring.required:
-            self._check_role(key, roles.role(path), headers)
+            _check_role(key, roles.role(path), headers)
         return key
 
-    def max_body(self, scope: Mapping[str, Any], headers: Headers) -> tuple[str, int]:
-        """Bytes that the body of a request may have, after the setting or reason for that.
-
-        Raises:
-            ProblemError: 413, it is said to have more.
-        """
+    def _bounded(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
+        """Receive a body, up to its limit; the scope says whether it is `unread`."""
         path = path_of(scope)
-        setting, most = self._most if path in _BULK else self._most_else
+        setting, limit = self._bulk_limit if path in _BULK else self._other_limit
         if path == "/batch-predict" and headers.get(b"content-type", b"").startswith(_ARROW):
-            setting, most = self._most_arrow
+            setting, limit = self._arrow_limit
         declared = headers.get(b"content-length", b"0")
-        if len(declared) > _DIGITS or int(declared) > most:
-            raise too_large(setting, most)
-        return setting, most
+        if len(declared) > _DIGITS or int(declared) > limit:
+            raise _too_large(setting, limit)
+        scope["unread"] = True
+        size = 0
 
-    def _check_nearness(self, scope: Mapping[str, Any], headers: Headers) -> None:
-        server = scope.get("server") or ("", None)
-        if is_remote(server[0]) or not _FORWARDED.isdisjoint(headers):
+        async def receive_bounded() -> Message:
+            nonlocal size
+            message = await receive()
+            if message["type"] == "http.request":
+                size += len(message.get("body", b""))
+                scope["unread"] = message.get("more_body", False)
+                if size > limit:
+                    raise _too_large(setting, limit)
+            return message
+
+        return receive_bounded
+
+    def _check_local(self, scope: Scope, headers: Headers) -> None:
+        """Refuse what comes from elsewhere through something on this machine."""
+        if not _FORWARDED.isdisjoint(headers):
             raise ProblemError(403, f"this server has no API keys; {REMEDY}", "no-keys")
-        told = headers.get(b"host", b"")
-        # Names are kept, and nothing else bounds what a caller calls us.
-        if len(told) > _LONGEST_HOST:
+        host = headers.get(b"host", b"")
+        # `_name` caches names.
+        if len(host) > _LONGEST_HOST:
             raise ProblemError(
                 400,
-                f"the Host header has {len(told):,} bytes; send a name with its port, of at most "
+                f"the Host header has {len(host):,} bytes; send a name with its port, of at most "
                 f"{_LONGEST_HOST}",
                 "host",
             )
-        host = _name(told)
-        # A page of another site may have its name point to this machine (DNS rebinding).
-        if host and host != server[0] and not is_local(host):
+        name = _name(host)
+        # The name of a page of another site may point to this machine (DNS rebinding).
+        if name and name != (scope.get("server") or ("",))[0] and not is_local(name):
             raise ProblemError(
                 403, f"without API keys this server answers to localhost only; {REMEDY}", "host"
             )
-        # A picture or a form in it may ask as well; browsers say so (Fetch Metadata, W3C).
+        # So may its pictures and forms. Browsers say so (Fetch Metadata, W3C).
         if headers.get(b"sec-fetch-site") == b"cross-site" and self._origins.isdisjoint(
             {headers.get(b"origin"), b"*"}
         ):
@@ -123,49 +146,6 @@ class Admission:
                 "a page of another site asked for this; open the address yourself, or let the "
                 "page's scripts ask (SERVE_CORS_ORIGINS)",
                 "cross-site",
-            )
-
-    def _key(self, headers: Headers) -> Key | None:
-        scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
-        return self.keyring.find(secret.strip()) if scheme.lower() == b"bearer" else None
-
-    def _check_role(self, key: Key | None, needed: str | None, headers: Headers) -> None:
-        if needed is None or (key is not None and key.allows(needed)):
-            return
-        if key is not None:
-            raise ProblemError(
-                403,
-                f"the key of {key.name} is not good for this; it needs the role {needed}",
-                "role",
-                {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
-            )
-        if b"authorization" in headers:
-            raise ProblemError(
-                401,
-                "this is no key of this server; send one as `Authorization: Bearer KEY`",
-                "unknown-key",
-                {"WWW-Authenticate": 'Bearer error="invalid_token"'},
-            )
-        raise ProblemError(
-            401,
-            "this needs a key; send it as `Authorization: Bearer KEY`",
-            "no-key",
-            {"WWW-Authenticate": "Bearer"},
-        )
-
-    def _count(self, limit: RateLimit, scope: Mapping[str, Any], key: Key | None) -> None:
-        if key is not None:
-            caller = f"key {key.name}"
-        else:
-            client = scope.get("client") or ("", None)
-            caller = rates.of_address(client[0])
-        wait = ceil(limit.ask(caller))
-        if wait:
-            raise ProblemError(
-                429,
-                f"{limit.limit} requests a minute are allowed (SERVE_RATE_LIMIT); wait {wait} s",
-                "rate-limit",
-                {"Retry-After": str(wait)},
             )
 
 
@@ -181,13 +161,49 @@ def _check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
         seen.add(name)
 
 
-def too_large(setting: str, most: int) -> ProblemError:
-    """The problem of a body that has more bytes than a setting allows."""
+def _check_role(key: Key | None, role: str | None, headers: Headers) -> None:
+    if role is None or (key is not None and key.allows(role)):
+        return
+    if key is not None:
+        raise ProblemError(
+            403,
+            f"the key of {key.name} does not have the role {role}, which this needs",
+            "role",
+            {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{role}"'},
+        )
+    if b"authorization" in headers:
+        raise ProblemError(
+            401,
+            "this server does not know this key; send one as `Authorization: Bearer KEY`",
+            "unknown-key",
+            {"WWW-Authenticate": 'Bearer error="invalid_token"'},
+        )
+    raise ProblemError(
+        401,
+        "this needs a key; send it as `Authorization: Bearer KEY`",
+        "no-key",
+        {"WWW-Authenticate": "Bearer"},
+    )
+
+
+def _count(limit: RateLimit, scope: Scope, key: Key | None) -> None:
+    client = scope.get("client") or ("", None)
+    wait = ceil(limit.ask(f"key {key.name}" if key else rates.of_address(client[0])))
+    if wait:
+        raise ProblemError(
+            429,
+            f"{limit.limit} requests a minute are allowed (SERVE_RATE_LIMIT); wait {wait} s",
+            "rate-limit",
+            {"Retry-After": str(wait)},
+        )
+
+
+def _too_large(setting: str, limit: int) -> ProblemError:
+    # The rest of the body is not read.
     return ProblemError(
         413,
-        f"the body is larger than {most:,} bytes ({setting})",
+        f"the body is larger than {limit:,} bytes ({setting})",
         "body-too-large",
-        # The rest of it is not waited for.
         {"Connection": "close"},
     )
 
@@ -197,18 +213,6 @@ def path_of(scope: Mapping[str, Any]) -> str:
     path: str = scope["path"]
     below = path.removeprefix(scope.get("root_path", ""))
     return below if below.startswith("/") else path
-
-
-@lru_cache(maxsize=1024)
-def is_remote(address: str) -> bool:
-    """Whether another machine can reach an address that a connection came in at.
-
-    A name is none: it comes from a transport within this process, not from a socket.
-    """
-    try:
-        return not ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 @lru_cache(maxsize=1024)

@@ -35,8 +35,8 @@ class Problem(BaseModel):
     request_id: str | None = Field(None, description="The id in the server's log of requests.")
 
 
-class ProblemError(Exception):
-    """Ends a request with a problem.
+class ProblemError(HTTPException):
+    """Ends a request with a problem. FastAPI passes on only `HTTPException` while it reads a body.
 
     Args:
         status: of HTTP.
@@ -52,11 +52,9 @@ class ProblemError(Exception):
         kind: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(detail)
+        super().__init__(status, detail, headers)
         self.status = status
-        self.detail = detail
         self.kind = kind
-        self.headers = headers
 
 
 def response(
@@ -97,7 +95,7 @@ async def on_problem(request: Request, error: Exception) -> Response:
 async def on_http(request: Request, error: Exception) -> Response:
     """Answer for what the framework refuses: no such path, no such method, no JSON."""
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
-    kind, detail, headers = getattr(error, "kind", ""), error.detail, error.headers
+    kind, detail, headers = "", error.detail, error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         # The framework tells those of the first route that fits.
         methods = ", ".join(_methods(request)) or "GET"

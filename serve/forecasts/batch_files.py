@@ -1,14 +1,13 @@
-"""Batches kept for good: one Parquet file each, `var/batches/<id>.parquet`, inputs and outputs.
+"""Batches that are kept: a Parquet file each, `var/batches/<id>.parquet`, inputs and outputs.
 
-A file is written under another name, brought to the disk, and only then given its own: what has a
-name is whole, and outlives a loss of power.
+A file is written under another name, brought to the disk, and only then renamed: a file that has
+its name is whole, and survives a loss of power.
 """
 
 import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -16,6 +15,7 @@ from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
 
 FOLDER = "batches"
 SUFFIX = ".parquet"
@@ -24,11 +24,10 @@ COMPRESSION = "lz4"
 """The cheapest: features are noise to a compressor, and the writer competes with the model."""
 
 ABANDONED = 3600.0
-"""Seconds after which an unfinished file is nobody's."""
+"""Seconds after which nobody is still writing an unfinished file."""
 
 
-@dataclass(frozen=True)
-class Meta:
+class Meta(BaseModel):
     """What a batch is; kept as text in the metadata of its file's schema.
 
     Attributes:
@@ -36,14 +35,16 @@ class Meta:
         created_at: ISO 8601, UTC.
         horizon: of the model.
         sessions: length of the horizon.
-        level: share of outcomes that an interval is to hold.
+        level: share of outcomes that an interval should hold.
         rows: how many.
         revision: the commit that was checked out.
         model_md5: of `model.onnx`.
         model_version: its release; empty if it has none.
-        client: name of the key that asked; empty if there was none.
+        client: name of the key that asked; empty without keys.
         request_id: as in the server's log of requests.
     """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     id: str
     created_at: str
@@ -59,24 +60,17 @@ class Meta:
 
     def text(self) -> dict[str, str]:
         """By name, as the metadata of a schema."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        return {name: str(value) for name, value in self}
 
     @classmethod
     def of(cls, metadata: Mapping[bytes, bytes] | None) -> Self:
         """Read what `text` wrote.
 
         Raises:
-            KeyError: it is not the metadata of a batch.
+            ValueError: it is not the metadata of a batch.
         """
-        found = {
-            field.name: (metadata or {})[field.name.encode()].decode() for field in fields(cls)
-        }
-        numbers = {
-            "sessions": int(found["sessions"]),
-            "level": float(found["level"]),
-            "rows": int(found["rows"]),
-        }
-        return cls(**{**found, **numbers})  # type: ignore[arg-type]  # text but for the numbers
+        text = {name.decode(): value.decode() for name, value in (metadata or {}).items()}
+        return cls.model_validate_strings(text)
 
 
 class Store:
@@ -95,7 +89,7 @@ class Store:
 
     @contextmanager
     def writer(self, meta: Meta, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-        """Write a batch; it is durable at the end, and not there at all on any error.
+        """Write a batch; it is durable at the end, and leaves nothing on any error.
 
         Raises:
             OSError: the folder cannot be written, or the disk is full.
@@ -123,7 +117,7 @@ class Store:
             partial.unlink(missing_ok=True)
 
     def clean(self) -> None:
-        """Remove what servers that were killed have left unfinished."""
+        """Remove the unfinished files of servers that were killed."""
         for partial in self.folder.glob(f".*{SUFFIX}.partial"):
             # Another server may be faster.
             with suppress(FileNotFoundError):
@@ -136,40 +130,19 @@ class Store:
         An id begins with the milliseconds since 1970-01-01 (RFC 9562).
         """
         limit = before.timestamp() * 1000
-        found = ((path, _id(path)) for path in sorted(self.folder.glob(f"*{SUFFIX}")))
-        return [path for path, name in found if name is not None and name.int >> 80 < limit]
-
-    def prune(self, before: datetime) -> int:
-        """Remove batches that were made before a moment; returns how many."""
-        found = self.older(before)
-        for path in found:
-            path.unlink(missing_ok=True)
-        return len(found)
-
-
-def _id(path: Path) -> UUID | None:
-    """The id in the name of a file; None if somebody else has put it there."""
-    try:
-        return UUID(path.stem)
-    except ValueError:
-        return None
-
-
-def schema(path: Path) -> pa.Schema:
-    """The columns of a batch's file; `Meta.of` reads its metadata.
-
-    Raises:
-        OSError: there is no such file.
-        pa.ArrowException: it is no Parquet.
-    """
-    return pq.read_schema(path)
+        older = []
+        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
+            # A file whose name is not an id is not ours.
+            with suppress(ValueError):
+                if UUID(path.stem).int >> 80 < limit:
+                    older.append(path)
+        return older
 
 
 def read(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of a batch, a row group at a time, each page checked by its CRC."""
+    """The rows of a batch, some thousands at a time, each page checked by its CRC."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        for group in range(file.num_row_groups):
-            yield from file.read_row_group(group, columns=columns).to_batches()
+        yield from file.iter_batches(columns=columns)
 
 
 def _sync(folder: Path) -> None:

@@ -1,20 +1,20 @@
 """Forecast a stream on all cores, and keep inputs and outputs while the next rows are computed."""
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from serve.checkout.bundle import Model
-from serve.edge.problems import ProblemError
 from serve.forecasts import stream
 from serve.forecasts.batch_files import Meta, Store
+from serve.forecasts.forecast_errors import UnavailableError
+from serve.forecasts.stream import Stream
 from stages.forecast.contract import FORECAST_OUTPUTS
 
 TOGETHER = 2
@@ -22,8 +22,6 @@ TOGETHER = 2
 
 GROUP = 8
 """Blocks of a row group of Parquet: small ones cost more than their rows."""
-
-RETRY_AFTER = {"Retry-After": "1"}
 
 OUTPUTS = pa.schema([(name, pa.float32()) for name in FORECAST_OUTPUTS])
 
@@ -33,14 +31,14 @@ class Bulk:
 
     Args:
         var: where the server keeps files of its own.
-        patience: seconds that a stream may wait for its turn.
+        wait: seconds that a stream may wait for its turn.
     """
 
-    def __init__(self, var: Path, patience: float) -> None:
+    def __init__(self, var: Path, wait: float) -> None:
         self.store = Store(var)
-        self._patience = patience
+        self._wait = wait
         self._turns = asyncio.Semaphore(TOGETHER)
-        self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="bulk")
+        self._pool = ThreadPoolExecutor(pa.cpu_count(), thread_name_prefix="bulk")
 
     def stop(self) -> None:
         """End its threads."""
@@ -51,70 +49,55 @@ class Bulk:
         """Wait until there is room for another stream.
 
         Raises:
-            ProblemError: 503, there was none in time.
+            UnavailableError: there was none in time.
         """
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._wait):
                 await self._turns.acquire()
         except TimeoutError:
-            raise ProblemError(
-                503, f"{TOGETHER} other streams are being computed; try again", "busy", RETRY_AFTER
+            raise UnavailableError(
+                f"{TOGETHER} other streams are being computed; try again", "busy"
             ) from None
         try:
             yield
         finally:
             self._turns.release()
 
-    async def forecast(self, given: stream.Stream, model: Model, meta: Meta) -> pa.Buffer:
+    def forecast(self, given: Stream, model: Model, meta: Meta) -> pa.Buffer:
         """Answer a stream; returns the answer's stream once the batch is durable.
 
         Raises:
-            ProblemError: 422, a row is wrong; 503, the batch cannot be stored.
+            InvalidInputError: a row is wrong.
+            UnavailableError: the batch cannot be stored.
         """
-        return await asyncio.to_thread(self._forecast, given, model, meta)
-
-    def _forecast(self, given: stream.Stream, model: Model, meta: Meta) -> pa.Buffer:
-        kept = pa.unify_schemas([given.schema, OUTPUTS])
-        passed = [kept.field(name) for name in given.passed]
+        schema = pa.unify_schemas([given.schema, OUTPUTS])
+        passed = [schema.field(name) for name in given.passed]
         answer = pa.schema([*passed, *OUTPUTS], metadata=meta.text())
         sink = pa.BufferOutputStream()
         try:
             with (
-                self.store.writer(meta, kept) as parquet,
+                self.store.writer(meta, schema) as parquet,
                 pa.ipc.new_stream(sink, answer) as writer,
             ):
-                for group in self._groups(given, model):
-                    table = pa.Table.from_batches(group, schema=kept)
+                blocks = self._computed(given, model)
+                while group := list(islice(blocks, GROUP)):
+                    table = pa.Table.from_batches(group, schema=schema)
                     parquet.write_table(table, row_group_size=table.num_rows)
                     writer.write_table(table.select(answer.names).combine_chunks())
         except OSError as error:
-            raise ProblemError(
-                503,
+            raise UnavailableError(
                 f"the batch cannot be stored in {self.store.folder}: "
                 f"{(error.strerror or str(error)).lower()}",
                 "store-away",
-                RETRY_AFTER,
             ) from None
         return sink.getvalue()
 
-    def _groups(self, given: stream.Stream, model: Model) -> Iterator[list[pa.RecordBatch]]:
-        group = []
-        for block in self._computed(given, model):
-            group.append(block)
-            if len(group) == GROUP:
-                yield group
-                group = []
-        if group:
-            yield group
-
-    def _computed(self, given: stream.Stream, model: Model) -> Iterator[pa.RecordBatch]:
-        """Blocks with their outputs, in order; some are computed ahead, never many."""
+    def _computed(self, given: Stream, model: Model) -> Iterator[pa.RecordBatch]:
+        """Blocks with their outputs, in order; a bounded number are computed ahead."""
         ahead: deque[Future[pa.RecordBatch]] = deque()
-        first = 0
         try:
-            for block in stream.blocks(given.batches):
-                ahead.append(self._pool.submit(_compute, block, model, first))
-                first += block.num_rows
+            for number, block in enumerate(given.blocks()):
+                ahead.append(self._pool.submit(_compute, block, model, number * stream.BLOCK))
                 if len(ahead) > 2 * GROUP:
                     yield ahead.popleft().result()
             while ahead:
@@ -125,19 +108,10 @@ class Bulk:
 
 
 def _compute(block: pa.RecordBatch, model: Model, first: int) -> pa.RecordBatch:
-    given = stream.inputs(block, model, first)
-    found = model.session(given.features, given.scale, given.symbol)
-    if not all(np.isfinite(found[name]).all() for name in FORECAST_OUTPUTS):
-        raise stream.overflow(found, first)
+    inputs = stream.inputs(block, model, first)
+    outputs = model.session(inputs.features, inputs.scale, inputs.symbol)
+    stream.check_finite(outputs, first)
     return pa.RecordBatch.from_arrays(
-        [*block.columns, *(pa.array(found[name]) for name in FORECAST_OUTPUTS)],
+        [*block.columns, *(pa.array(outputs[name]) for name in FORECAST_OUTPUTS)],
         names=[*block.schema.names, *FORECAST_OUTPUTS],
     )
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1

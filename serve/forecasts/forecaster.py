@@ -1,9 +1,8 @@
-"""Forecasts of a bundle: from which row, what the graph says, for which session."""
+"""Forecasts of a bundle: which row a model is run on, what it gives, and for which session."""
 
 import asyncio
-import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
@@ -12,32 +11,30 @@ import numpy as np
 import numpy.typing as npt
 
 from serve.checkout.bundle import Bundle, Model
-from serve.edge.problems import ProblemError
+from serve.forecasts.forecast_errors import InvalidInputError, UnknownNameError
 from serve.forecasts.prediction import Forecast, as_json, day, days_since_epoch, iso
 from stages.common.errors import few
+from stages.common.text import nearest
 from stages.forecast.contract import FORECAST_OUTPUTS
 
 VALUES = ("predicted_return", "lower", "upper", "probability")
 """What is forecast, by its name in the prediction log; in the order of `FORECAST_OUTPUTS`."""
 
 LONGEST = 64
-"""Characters of a name."""
-
-NEGATIVE, OVERFLOW = "negative-scale", "overflow"
-"""Kinds of problems."""
+"""Characters of a name. Only so many are compared with known names, which takes time for each."""
 
 
 class Row(NamedTuple):
-    """What a model forecasts from.
+    """The input of a model.
 
     Attributes:
         symbol: whose bar it is.
-        bar: its session, in days since 1970-01-01; None if it is not known.
-        close: its close, as traded; None if it is not known.
+        bar: its session, in days since 1970-01-01; None if the caller did not say.
+        close: its close, as traded; None if the caller did not say.
         features: float32, (features,), in the order of the card.
         scale: recent volatility.
-        source: of the features: `latest` (a bar of the revision), `bars` (the caller's own) or
-            `rows` (the caller's features, whose bar and close may be unknown).
+        source: where the features come from: `latest` (a bar of the revision), `bars` (the caller's
+            own bars) or `rows` (the caller's own features).
     """
 
     symbol: str
@@ -62,75 +59,76 @@ class Forecaster:
         """The model of a horizon.
 
         Raises:
-            ProblemError: 404, there is none.
+            UnknownNameError: there is no such horizon.
         """
         model = self.bundle.models.get(horizon)
         if model is None:
             known = list(self.bundle.models)
-            raise ProblemError(
-                404,
-                f"unknown horizon {horizon!r}{nearest(horizon, known)}; "
+            raise UnknownNameError(
+                f"unknown horizon {horizon!r}{nearest(horizon[:LONGEST], known)}; "
                 f"there are {', '.join(known)}",
                 "unknown-horizon",
             )
         return model
 
     def symbol(self, name: str | None, also: Iterable[str] = ()) -> str:
-        """A symbol that can be asked for, the first of params.yaml by default.
+        """A symbol of the revision; by default the first of params.yaml.
 
         Args:
             name: of the symbol.
-            also: what else may have been meant.
+            also: other names that the caller may have meant.
 
         Raises:
-            ProblemError: 404, there is no such symbol; near ones are named.
+            UnknownNameError: there is no such symbol; the message has the nearest name.
         """
         if name is None:
             return self.bundle.symbols[0]
         if name not in self.bundle.rows:
-            raise ProblemError(
-                404,
-                f"unknown symbol {name!r}{nearest(name, [*self.bundle.rows, *also])}; "
-                "GET /symbols lists them",
-                "unknown-symbol",
+            near = nearest(name[:LONGEST], [*self.bundle.rows, *also])
+            raise UnknownNameError(
+                f"unknown symbol {name!r}{near}; GET /symbols lists them", "unknown-symbol"
             )
         return name
 
-    def row(self, symbol: str, as_of: date | None) -> int:
-        """The newest bar of a symbol up to a day, as its index in `Bundle.rows`.
+    def row(self, model: Model, symbol: str, as_of: date | None) -> Row:
+        """The newest bar of a symbol up to a day, by default its newest, as input of a model.
 
         Raises:
-            ProblemError: 422, the day is after the newest session that the revision knows, or
+            InvalidInputError: the day is after the newest session that the revision knows, or
                 before the oldest bar that it keeps.
         """
-        days = self.bundle.rows[symbol].days
-        if as_of is None:
-            return len(days) - 1
-        if as_of > self.bundle.as_of:
-            raise ProblemError(
-                422,
-                f"as_of {as_of} is after {self.bundle.as_of}, the newest session that this "
-                "revision knows; leave it out for the newest bar",
-                "future-as-of",
-            )
-        found = int(np.searchsorted(days, days_since_epoch(as_of), side="right")) - 1
-        if found < 0:
-            raise ProblemError(
-                422,
-                f"as_of {as_of} is before {day(int(days[0]))}, the oldest bar of {symbol} that "
-                "this revision keeps",
+        rows = self.bundle.rows[symbol]
+        place = len(rows.days) - 1
+        if as_of is not None:
+            if as_of > self.bundle.as_of:
+                raise InvalidInputError(
+                    f"as_of {as_of} is after {self.bundle.as_of}, the newest session that this "
+                    "revision knows; leave it out for the newest bar",
+                    "future-as-of",
+                )
+            place = int(np.searchsorted(rows.days, days_since_epoch(as_of), side="right")) - 1
+        if place < 0:
+            raise InvalidInputError(
+                f"as_of {as_of} is before {day(int(rows.days[0]))}, the oldest bar of {symbol} "
+                "that this revision keeps",
                 "as-of-too-old",
             )
-        return found
+        return Row(
+            symbol=symbol,
+            bar=int(rows.days[place]),
+            close=float(rows.closes[place]),
+            features=rows.features[model.name][place],
+            scale=float(rows.scales[model.name][place]),
+        )
 
     async def soon(self, model: Model, row: Row) -> Forecast:
-        """Run a model on a row, together with all that are asked for in this turn of the loop.
+        """Run a model on a row, together with all rows that this turn of the event loop brings.
 
-        A call of a model costs more than a row of it, and requests come in bursts: the log makes
-        many durable at once, and their callers ask again.
+        A call of a model costs more than one more row in it, and requests come in bursts: the
+        log makes many answers durable at once, and their callers ask again.
 
         Raises:
-            ProblemError: 422, a feature is not known there, or the symbol has no model.
+            InvalidInputError: as `check` and `finite` say.
         """
         check(model, row)
         loop = asyncio.get_running_loop()
@@ -142,38 +140,27 @@ class Forecaster:
         return finite(await future)
 
     def _run(self, model: Model) -> None:
-        # Who has gone, or whose time was over, waits no more.
+        # Requests that were cancelled need no forecast.
         waiting = [each for each in self._waiting.pop(model.name) if not each[1].done()]
         if not waiting:
             return
         try:
-            made = self.many(model, [row for row, _ in waiting])
-        except Exception as error:  # noqa: BLE001  # is raised where it was asked for
+            forecasts = self.many(model, [row for row, _ in waiting])
+        except Exception as error:  # noqa: BLE001  # each caller raises it
             for _, future in waiting:
                 future.set_exception(error)
         else:
-            for (_, future), forecast in zip(waiting, made, strict=True):
+            for (_, future), forecast in zip(waiting, forecasts, strict=True):
                 future.set_result(forecast)
 
-    def kept(self, model: Model, symbol: str, row: int) -> Row:
-        """What the bundle keeps of a bar that `row` found."""
-        rows = self.bundle.rows[symbol]
-        return Row(
-            symbol=symbol,
-            bar=int(rows.days[row]),
-            close=float(rows.closes[row]),
-            features=rows.features[model.name][row],
-            scale=float(rows.scales[model.name][row]),
-        )
-
     def many(self, model: Model, rows: Sequence[Row]) -> list[Forecast]:
-        """Run a model once on rows that `check` lets pass; whether each is `finite` is not said."""
+        """Run a model once on rows that passed `check`. The forecasts may not be finite."""
         features = np.array([row.features for row in rows], np.float32)
         scales = np.array([[row.scale] for row in rows], np.float32)
         indices = [symbol_index(model, row.symbol) for row in rows]
         symbols = np.array([[index or 0] for index in indices], np.int64)
-        found = model.session(features, scales, symbols)
-        values = [found[name].tolist() for name in FORECAST_OUTPUTS]
+        outputs = model.session(features, scales, symbols)
+        values = [outputs[name].tolist() for name in FORECAST_OUTPUTS]
         inputs = as_json(model.card.features, features)
         sessions = model.card.sessions
         same = {
@@ -192,97 +179,88 @@ class Forecaster:
                 "as_of": None if row.bar is None else iso(row.bar),
                 "target_date": self._target(row.bar, sessions),
                 "last_close": row.close,
-                "predicted_return": expected,
-                "lower": lower,
-                "upper": upper,
-                "probability": probability,
+                **dict(zip(VALUES, forecast, strict=True)),
                 "inputs": given,
                 "scale": row.scale,
                 "symbol_index": index,
             }
-            for row, index, given, expected, lower, upper, probability in zip(
-                rows, indices, inputs, *values, strict=True
-            )
+            for row, index, given, *forecast in zip(rows, indices, inputs, *values, strict=True)
         ]
 
     def _target(self, bar: int | None, sessions: int) -> str | None:
-        found = None if bar is None else self.bundle.target(bar, sessions)
-        return None if found is None else iso(found)
+        target = None if bar is None else self.bundle.target(bar, sessions)
+        return None if target is None else iso(target)
 
 
 def check(model: Model, row: Row) -> None:
-    """Refuse what a model cannot be run on.
+    """Refuse a row that a model cannot be run on.
 
     Raises:
-        ProblemError: 422, the symbol has no model, features are not known, of which the first are
-            named, or the scale is negative.
+        InvalidInputError: the symbol has no model, the scale is negative, or features are unknown,
+            of which the message has the first.
     """
     symbol_index(model, row.symbol)
     if row.scale < 0:
-        raise ProblemError(422, f"{row.symbol}: {negative(row.scale)}", NEGATIVE)
+        raise negative_scale(row.symbol, row.scale)
     if math.isfinite(row.scale) and np.isfinite(row.features).all():
         return
     names = np.array([*model.card.features, model.card.scale])
     missing = names[~np.isfinite(np.append(row.features, np.float32(row.scale)))]
-    raise ProblemError(
-        422, f"{row.symbol}: too few bars for {few(dict.fromkeys(missing), 3)}", "too-few-bars"
+    raise InvalidInputError(
+        f"{row.symbol}: too few bars for {few(dict.fromkeys(missing), 3)}", "too-few-bars"
     )
-
-
-def negative(scale: float) -> str:
-    """What is said of such a scale."""
-    return f"scale is {scale:g}, and volatility is never negative"
 
 
 def finite(forecast: Forecast) -> Forecast:
-    """See that a forecast is one.
+    """The forecast, if its values are finite.
 
     Raises:
-        ProblemError: 422, features or scale were beyond what the model can compute with.
+        InvalidInputError: features or scale were beyond what the model can compute with.
     """
     if math.isfinite(sum(forecast[name] for name in VALUES)):
         return forecast
-    raise ProblemError(
-        422,
-        f"{forecast['symbol']}: the forecast is beyond what a float32 holds; "
-        "see whether features and scale have the unit of training",
-        OVERFLOW,
+    raise overflow(forecast["symbol"])
+
+
+def negative_scale(where: str, scale: float) -> InvalidInputError:
+    """The error of a scale below zero."""
+    return InvalidInputError(
+        f"{where}: scale is {scale:g}, and volatility is never negative", "negative-scale"
     )
 
 
-def come(as_of: date, name: str = "as_of") -> date:
-    """See that a day of the caller's own bars has come, somewhere on earth.
+def overflow(where: str) -> InvalidInputError:
+    """The error of a forecast that is not finite."""
+    return InvalidInputError(
+        f"{where}: the forecast is beyond what a float32 holds; "
+        "see whether features and scale have the unit of training",
+        "overflow",
+    )
+
+
+def not_future(as_of: date, name: str = "as_of") -> date:
+    """The day of a caller's bar, if it has begun somewhere on earth.
 
     Raises:
-        ProblemError: 422, it has not.
+        InvalidInputError: it has not.
     """
     if as_of > datetime.now(UTC).date() + timedelta(days=1):
-        raise ProblemError(422, f"{name} {as_of} has not come yet", "future-as-of")
+        raise InvalidInputError(f"{name} {as_of} has not come yet", "future-as-of")
     return as_of
 
 
 def symbol_index(model: Model, symbol: str) -> int | None:
-    """The place of a symbol in a graph with one model per symbol; None in a pooled one.
+    """The place of a symbol in a graph with one model per symbol; None in a pooled graph.
 
     Raises:
-        ProblemError: 422, the symbol has no model.
+        InvalidInputError: the symbol has no model.
     """
     if not model.per_symbol:
         return None
     if symbol not in model.card.symbols:
-        raise ProblemError(
-            422,
+        raise InvalidInputError(
             f"{symbol}: the {model.name} forecast has one model per symbol and none for it; "
             f"it has {', '.join(model.card.symbols[:5])}",
             "no-model",
         )
     return model.card.symbols.index(symbol)
-
-
-def nearest(wanted: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    """A hint at the names that may have been meant; none at a name longer than any may be."""
-    if len(wanted) > LONGEST:
-        return ""
-    close = difflib.get_close_matches(wanted.upper(), [name.upper() for name in known], n=3)
-    names = [name for name in known if name.upper() in close]
-    return f" (did you mean {' or '.join(names)}?)" if names else ""

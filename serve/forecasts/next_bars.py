@@ -1,4 +1,4 @@
-"""Forecasts from the caller's own bars: features by the function that training uses."""
+"""Forecasts from the caller's own bars; training computes features by the same function."""
 
 import asyncio
 from itertools import pairwise
@@ -6,8 +6,8 @@ from itertools import pairwise
 import polars as pl
 
 from serve.checkout.bundle import Model
-from serve.edge.problems import ProblemError
-from serve.forecasts.forecaster import Forecaster, Row, come
+from serve.forecasts.forecast_errors import InvalidInputError
+from serve.forecasts.forecaster import Forecaster, Row, not_future
 from serve.forecasts.prediction import Forecast
 from serve.schemas import Bar, BarsRequest
 from stages.common import tables
@@ -18,7 +18,8 @@ async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast
     """Forecast from the last of the bars, for one horizon or all.
 
     Raises:
-        ProblemError: 422, the bars are not in order or too few; 404, an unknown horizon.
+        InvalidInputError: the bars are out of order, contradict themselves, or are too few.
+        UnknownNameError: there is no such horizon.
     """
     names = [asked.horizon] if asked.horizon else list(forecaster.bundle.models)
     models = [forecaster.model(name) for name in names]
@@ -29,7 +30,7 @@ async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast
     def compute() -> pl.DataFrame:
         return features(table, bundle.market, None, bundle.features, only=wanted).tail(1)
 
-    # Milliseconds of arithmetic that other requests need not wait for.
+    # Other requests go on during these milliseconds of arithmetic.
     last = await asyncio.to_thread(compute)
 
     def row(model: Model) -> Row:
@@ -51,32 +52,23 @@ def checked(symbol: str, bars: list[Bar]) -> pl.DataFrame:
     """Bars in the columns of `tables.CLEAN_DAILY`.
 
     Raises:
-        ProblemError: 422, dates are out of order, twice or to come, or a high is below a low.
+        InvalidInputError: dates are out of order, repeated or in the future, or prices of a bar
+            contradict each other.
     """
     for before, after in pairwise(bars):
         if after.date <= before.date:
-            raise ProblemError(
-                422,
+            raise InvalidInputError(
                 f"bars: {after.date} comes after {before.date}; send them oldest first, "
                 "one a session",
                 "bars-out-of-order",
             )
-    come(bars[-1].date, "bars:")
+    not_future(bars[-1].date, "bars:")
     for bar in bars:
         if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
-            raise ProblemError(
-                422,
+            raise InvalidInputError(
                 f"bars: {bar.date}: open and close must lie between low and high",
                 "bars-contradict",
             )
-    return pl.DataFrame(
-        {
-            "symbol": [symbol] * len(bars),
-            "date": [bar.date for bar in bars],
-            **{name: [getattr(bar, name) for bar in bars] for name in tables.PRICES},
-            "adj_close": [bar.adj_close or bar.close for bar in bars],
-            "volume": [bar.volume for bar in bars],
-            "filled": [False] * len(bars),
-        },
-        schema=dict(tables.CLEAN_DAILY),
-    )
+    same = {"symbol": symbol, "filled": False}
+    rows = [{**bar.model_dump(), "adj_close": bar.adj_close or bar.close, **same} for bar in bars]
+    return pl.DataFrame(rows, schema=dict(tables.CLEAN_DAILY))

@@ -1,4 +1,4 @@
-"""A forecast as a value: what its caller is told, and what the prediction log keeps of it."""
+"""A forecast as a value, as its caller gets it, and as the prediction log keeps it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -11,14 +11,13 @@ import orjson
 
 _EPOCH = date(1970, 1, 1).toordinal()
 
-
 Forecast = Mapping[str, Any]
-"""What one model says of one row: by column of `prediction_logs`, but for the id, when it was made
-and who asked."""
+"""The forecast of one model for one row, by column of `prediction_logs`; without the id, the time
+and the client."""
 
 
 def answer(forecast: Forecast, identifier: str, created_at: str) -> dict[str, Any]:
-    """A forecast in the shape of `schemas.Prediction`, but for `logged_to`."""
+    """A forecast in the shape of `schemas.Prediction`."""
     close = forecast["last_close"]
     expected, lower, upper = forecast["predicted_return"], forecast["lower"], forecast["upper"]
     return {
@@ -45,32 +44,28 @@ def answer(forecast: Forecast, identifier: str, created_at: str) -> dict[str, An
             "version": forecast["model_version"],
         },
         "created_at": created_at,
+        "logged_to": "database",
     }
 
 
 def as_json(names: Sequence[str], rows: npt.NDArray[np.float32]) -> list[str]:
-    """Features by name, an object a row: a float32 in the shortest form that gives it back.
+    """Features by name, an object a row: each float32 in the shortest form that reads back as it.
 
     Args:
         names: of the features.
         rows: their values, (rows, features); finite.
     """
-    parts = [*_keys(tuple(names)), "}"]
+    # Twice as fast as a dictionary of each row.
+    template = _template(tuple(names))
     lists = orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    made = []
-    for values in lists[2:-2].split("],["):
-        parts[1:-1:2] = values.split(",")
-        made.append("".join(parts))
-    return made
+    return [template % tuple(values.split(",")) for values in lists[2:-2].split("],[")]
 
 
 @lru_cache(64)
-def _keys(names: tuple[str, ...]) -> list[str]:
-    """What stands before each value, and after it a place for the value."""
-    parts = [""] * (2 * len(names))
-    parts[0::2] = [f",{orjson.dumps(name).decode()}:" for name in names]
-    parts[0] = "{" + parts[0][1:]
-    return parts
+def _template(names: tuple[str, ...]) -> str:
+    """An object with a place for each value."""
+    keys = (orjson.dumps(name).decode().replace("%", "%%") for name in names)
+    return "{" + ",".join(f"{key}:%s" for key in keys) + "}"
 
 
 def day(number: int) -> date:

@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import Any, BinaryIO
 
@@ -78,19 +78,16 @@ class AccessLog:
         self._second = 0
         self._text = ""
 
-    def line(self, status: int, fields: dict[str, Any]) -> None:
-        """Log a request: its answer's status, and what else there is to say of it."""
-        failed = status >= 500  # noqa: PLR2004  # of HTTP
+    def line(self, fields: Mapping[str, Any], *, failed: bool) -> None:
+        """Log a request by the fields of its line; a failed one at any level."""
         if not (self._everything or failed):
             return
-        level = "error" if failed else "info"
         line = {
             "time": self._now(),
-            "level": level,
+            "level": "error" if failed else "info",
             "logger": "serve.access",
             "event": "request",
             **fields,
-            "status": status,
         }
         try:
             self._write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))

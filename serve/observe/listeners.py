@@ -1,50 +1,43 @@
-"""The live feed: what every worker of the machine answers, to all who listen to any of them.
+"""The live feed: what all workers answer, for those who listen to this one.
 
-A worker that has readers owns a datagram socket in a folder that all workers share; it is there
-only as long as they are. Who publishes sends to every socket that is there, without waiting: what a
-worker does not take in time is lost, and how much is told. Where nobody listens, nothing is sent.
+A forecast is in the prediction log before its caller has it, and an Arrow stream is a file of its
+own. So a worker that has readers looks there for what is new. Workers need not know of each other,
+and a log that several machines share is told as a whole.
 """
 
 import asyncio
-import contextlib
-import logging
 import os
-import socket
-import stat
-import time
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import Connection
 
-log = logging.getLogger("serve")
+from predictions import queries
+from predictions.access import Access
+from predictions.engine import LogDownError
+from predictions.schema import first_id, written
+from serve.forecasts import batch_files
+from serve.forecasts.prediction import answer
 
-FOLDER = "live"
-SUFFIX = ".sock"
+PERIOD = 0.25
+"""Seconds between looks, so that readers have a forecast within a second on a busy machine too.
+A look takes 1 ms of a thread where nothing is new, and 30 ms at 2,000 forecasts a second."""
 
-REFRESH = 0.1
-"""Seconds between looks for sockets of other workers."""
-
-GATHER = 0.01
-"""Seconds that messages wait for others to go with them."""
-
-DATAGRAM = 150_000
-"""Bytes that go together; Linux takes 200,000 by default, but only ten datagrams at a time."""
+TOGETHER = 1_000
+"""Forecasts of one look; the next look follows at once."""
 
 QUEUE = 10_000
 """Messages that may wait for one reader: some batches of JSON."""
 
-BACKLOG = 10_000
-"""Messages that may wait for another worker to take them."""
-
 READERS = 100
 """Readers of one worker."""
-
-LONGEST_ADDRESS = 100
-"""Bytes of a socket's path; Linux takes 107, macOS 103."""
 
 
 class CrowdedError(Exception):
@@ -76,62 +69,20 @@ class Live:
     """The feed of one worker.
 
     Args:
-        var: where the server keeps files of its own, the same for every worker.
+        reads: of the prediction log.
+        batches: the folder of the files of Arrow streams.
+        log_timeout: seconds that a row may take to be durable after it was given its id.
     """
 
-    def __init__(self, var: Path) -> None:
-        self._folder = var / FOLDER
-        self._name = f"{os.getpid()}-{id(self):x}{SUFFIX}"
+    def __init__(self, reads: Access, batches: Path, log_timeout: float) -> None:
+        self._reads = reads
+        self._batches = batches
+        self._overlap = timedelta(seconds=log_timeout + 1)
         self._readers: set[Reader] = set()
-        self._others: frozenset[str] = frozenset()
-        self._looked = -REFRESH
-        self._waiting: list[bytes] = []
-        self._outgoing: dict[str, deque[_Part]] = {}
-        self._again: asyncio.TimerHandle | None = None
-        self._lost: Counter[str] = Counter()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._inbox: socket.socket | None = None
-        self._outbox: socket.socket | None = None
-        self._handle: int | None = None
-
-    def start(self) -> None:
-        """Begin, from within a running loop."""
-        self._loop = asyncio.get_running_loop()
-
-    def stop(self) -> None:
-        """End; readers have gone by then."""
-        self._close_inbox()
-        if self._again is not None:
-            self._again.cancel()
-        if self._outbox is not None:
-            self._outbox.close()
-        if self._handle is not None:
-            os.close(self._handle)
-        self._loop = self._outbox = self._handle = None
-
-    @property
-    def heard(self) -> bool:
-        """Whether anybody listens, here or at another worker."""
-        if time.monotonic() - self._looked > REFRESH:
-            self._look()
-        return bool(self._readers or self._others)
-
-    def publish(self, kind: str, *items: Mapping[str, Any]) -> None:
-        """Tell those who listen to any worker, soon."""
-        if self._loop is None:
-            return
-        if not self._waiting:
-            self._loop.call_later(GATHER, self._flush)
-        self._waiting += (message(kind, item) for item in items)
-
-    def tell_own(self, kind: str, item: Mapping[str, Any]) -> None:
-        """Tell those who listen to this worker; from any thread."""
-        if self._loop is not None and self._readers:
-            self._loop.call_soon_threadsafe(self._deliver, [message(kind, item)])
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
-        """Listen. Nothing is missed from `REFRESH` seconds on.
+        """Listen, from within a running loop, to what is asked for from now on.
 
         Raises:
             CrowdedError: too many others do.
@@ -139,141 +90,91 @@ class Live:
         if len(self._readers) >= READERS:
             raise CrowdedError(f"{READERS} readers are listening to this worker already")
         if not self._readers:
-            self._open_inbox()
-        found = Reader()
-        self._readers.add(found)
+            self._loop = asyncio.get_running_loop()
+            first = first_id(datetime.now(UTC))
+            followers = (self._follow_log(first), self._follow_batches(first))
+            self._following = [self._loop.create_task(follower) for follower in followers]
+        reader = Reader()
+        self._readers.add(reader)
         try:
-            yield found
+            yield reader
         finally:
-            self._readers.discard(found)
+            self._readers.discard(reader)
             if not self._readers:
-                self._close_inbox()
+                for task in self._following:
+                    task.cancel()
 
-    def _look(self) -> None:
-        self._looked = time.monotonic()
-        try:
-            names = os.listdir(self._folder)  # noqa: PTH208  # on the hot path, ten times a second
-        except OSError:
-            names = []
-        self._others = frozenset(
-            name for name in names if name.endswith(SUFFIX) and name != self._name
-        )
+    def tell(self, kind: str, item: Mapping[str, Any]) -> None:
+        """Send a message to those who listen to this worker; from any thread."""
+        if self._readers:
+            self._loop.call_soon_threadsafe(self._deliver, [message(kind, item)])
 
-    def _flush(self) -> None:
-        messages, self._waiting = self._waiting, []
-        self._deliver(messages)
-        for name in self._others:
-            parts = self._outgoing.setdefault(name, deque())
-            if sum(part.messages for part in parts) + len(messages) > BACKLOG:
-                self._lost[name] += len(messages)
-                continue
-            lost = self._lost.pop(name, 0)
-            told = [message("lost", {"count": lost})] if lost else []
-            parts.extend(_parts([*told, *messages]))
-        self._send()
-
-    def _send(self) -> None:
-        """Send what waits, as much as others take now; the rest is tried again soon."""
-        for name, parts in list(self._outgoing.items()):
-            while parts and self._sent(name, parts[0]):
-                parts.popleft()
-            if not parts or name not in self._others:
-                del self._outgoing[name]
-        if self._again is not None:
-            self._again.cancel()
-        self._again = None
-        if self._outgoing and self._loop is not None:
-            self._again = self._loop.call_later(GATHER, self._send)
-
-    def _sent(self, name: str, part: "_Part") -> bool:
-        """Whether a part has gone out, or never will."""
-        if self._outbox is None:
-            self._outbox = _socket()
-        try:
-            self._outbox.sendto(part.content, self._address(name))
-        except BlockingIOError:
-            return False
-        except (ConnectionRefusedError, FileNotFoundError):
-            # Of a worker that was killed, or has just lost its last reader.
-            with contextlib.suppress(OSError):
-                (self._folder / name).unlink()
-            self._others -= {name}
-            return False
-        except OSError:
-            self._lost[name] += part.messages
-        return True
-
-    def _deliver(self, messages: Sequence[bytes]) -> None:
-        texts = [text.decode() for text in messages]
+    def _deliver(self, texts: Sequence[str]) -> None:
         for reader in self._readers:
             reader.put(texts)
 
-    def _receive(self) -> None:
-        inbox = self._inbox
-        with contextlib.suppress(BlockingIOError):
-            while inbox is not None:
-                self._deliver(inbox.recv(2 * DATAGRAM).split(b"\n"))
+    async def _follow_log(self, first: str) -> None:
+        """Tell the forecasts from an id on, each once.
 
-    def _open_inbox(self) -> None:
-        if self._loop is None:
-            return
-        inbox = _socket()
+        Ids sort by the time at which they were given, but rows become durable in another order. So
+        every look goes back as far as a row may be late.
+        """
+        told: set[str] = set()
+        while True:
+            settled = first_id(datetime.now(UTC) - self._overlap)
+            look = partial(_forecasts, first=first, told=told)
+            try:
+                texts = await self._reads.run(look)
+            except LogDownError:
+                # Nobody gets a forecast either, and /health says why.
+                await asyncio.sleep(PERIOD)
+                continue
+            self._deliver([*texts.values()])
+            told.update(texts)
+            if len(texts) < TOGETHER:
+                first = max(first, settled)
+                told = {identifier for identifier in told if identifier >= first}
+                await asyncio.sleep(PERIOD)
+
+    async def _follow_batches(self, first: str) -> None:
+        """Tell the Arrow streams from an id on, each once."""
+        told: set[str] = set()
+        while True:
+            texts = await asyncio.to_thread(_arrow_batches, self._batches, first, told)
+            self._deliver([*texts.values()])
+            told.update(texts)
+            await asyncio.sleep(PERIOD)
+
+
+def _forecasts(connection: Connection, first: str, told: Collection[str]) -> dict[str, str]:
+    """Messages of new forecasts by id, the oldest first."""
+    rows = queries.since(connection, first, told, TOGETHER)
+    return {
+        row["id"]: message(
+            "prediction",
+            answer(row, row["id"], written(row["created_at"])),
+        )
+        for row in rows
+    }
+
+
+def _arrow_batches(folder: Path, first: str, told: Collection[str]) -> dict[str, str]:
+    """Messages of new Arrow streams by file name, the oldest first."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  # four times a second, of many files
+    except OSError:
+        return {}
+    texts = {}
+    for name in sorted(name for name in names if name >= first and name not in told):
         try:
-            # Who may write to it may invent predictions: its owner alone.
-            self._folder.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
-            inbox.bind(self._address(self._name))
-        except OSError as error:
-            inbox.close()
-            log.warning("live: predictions of other workers are not heard: %s", error)
-            return
-        self._inbox = inbox
-        self._loop.add_reader(inbox.fileno(), self._receive)
-
-    def _close_inbox(self) -> None:
-        if self._inbox is not None and self._loop is not None:
-            self._loop.remove_reader(self._inbox.fileno())
-            self._inbox.close()
-            (self._folder / self._name).unlink(missing_ok=True)
-        self._inbox = None
-
-    def _address(self, name: str) -> str:
-        """The path of a socket, short enough for one."""
-        path = str(self._folder.resolve() / name)
-        if len(path.encode()) <= LONGEST_ADDRESS:
-            return path
-        if self._handle is None:
-            self._handle = os.open(self._folder, os.O_RDONLY)
-        return f"/proc/self/fd/{self._handle}/{name}"
+            meta = batch_files.Meta.of(pq.read_schema(folder / name).metadata)
+        except (OSError, pa.ArrowException, ValueError):
+            # Not ours, or removed just now.
+            continue
+        texts[name] = message("batch", meta.model_dump())
+    return texts
 
 
-def _socket() -> socket.socket:
-    found = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    found.setblocking(False)
-    with contextlib.suppress(OSError):
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * DATAGRAM)
-    return found
-
-
-def message(kind: str, item: Mapping[str, Any]) -> bytes:
+def message(kind: str, item: Mapping[str, Any]) -> str:
     """One message, as JSON."""
-    return orjson.dumps({"type": kind, "data": item})
-
-
-class _Part(NamedTuple):
-    """Messages that go together."""
-
-    content: bytes
-    messages: int
-
-
-def _parts(messages: Sequence[bytes]) -> Iterator[_Part]:
-    part: list[bytes] = []
-    size = 0
-    for text in messages:
-        if part and size + len(text) > DATAGRAM:
-            yield _Part(b"\n".join(part), len(part))
-            part, size = [], 0
-        part.append(text)
-        size += len(text) + 1
-    if part:
-        yield _Part(b"\n".join(part), len(part))
+    return orjson.dumps({"type": kind, "data": item}).decode()

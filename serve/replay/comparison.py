@@ -8,8 +8,8 @@ import polars as pl
 import pyarrow as pa
 
 from serve.checkout.bundle import Model
-from serve.edge.problems import ProblemError
 from serve.forecasts import stream
+from serve.forecasts.forecast_errors import ForecastError
 from serve.replay.logged import Logged, ReplayError
 from serve.replay.origin import ModelFiles
 from stages.common.text import first_line
@@ -80,8 +80,8 @@ def compare(model: Model, blocks: Iterable[pa.RecordBatch]) -> Comparison:
         )
         try:
             inputs = stream.inputs(before, model, rows)
-        except ProblemError as problem:
-            raise ReplayError(f"the logged rows cannot be computed: {problem.detail}") from None
+        except ForecastError as error:
+            raise ReplayError(f"the logged rows cannot be computed: {error}") from None
         now = model.session(inputs.features, inputs.scale, inputs.symbol)
         then = {name: block.column(name).to_numpy() for name in FORECAST_OUTPUTS}
         wrong = {

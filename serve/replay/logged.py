@@ -9,6 +9,7 @@ from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from sqlalchemy import select
 
 from predictions.engine import opened
@@ -71,12 +72,12 @@ class Logged:
         if self.path is None:
             yield self._row(features, symbols)
             return
-        names = batch_files.schema(self.path).names
+        names = pq.read_schema(self.path).names
         passed = [name for name in stream.PASSED if name in names]
         wanted = [*passed, *features, stream.SCALE, *FORECAST_OUTPUTS]
         _check(features, [name for name in names if name not in {*passed, *wanted[-5:]}])
         try:
-            yield from stream.blocks(batch_files.read(self.path, wanted))
+            yield from batch_files.read(self.path, wanted)
         except (OSError, pa.ArrowException) as error:
             raise ReplayError(f"{self.path}: cannot be read ({first_line(error)})") from None
 
@@ -113,8 +114,8 @@ def find(settings: Settings, identifier: str) -> Logged:
 
 def _batch(path: Path) -> Logged:
     try:
-        meta = Meta.of(batch_files.schema(path).metadata)
-    except (OSError, pa.ArrowException, KeyError) as error:
+        meta = Meta.of(pq.read_schema(path).metadata)
+    except (OSError, pa.ArrowException, ValueError) as error:
         raise ReplayError(f"{path}: cannot be read as a batch ({first_line(error)})") from None
     return Logged(
         id=meta.id,

@@ -3,7 +3,6 @@
 import asyncio
 import io
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from uuid import UUID
 
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, StreamingResponse
@@ -19,11 +19,12 @@ from starlette.requests import ClientDisconnect
 from uuid_utils import uuid7
 
 from serve.edge import problems
-from serve.edge.deadline import Deadline
 from serve.edge.problems import ProblemError
 from serve.forecasts import batch_files, stream
 from serve.forecasts import rows as batch
 from serve.forecasts.batch_files import Meta
+from serve.forecasts.forecast_errors import TooManyRowsError
+from serve.routes.log import record
 from serve.schemas import MOST_ROWS, Batch, BatchRequest, ModelReference, Predictions
 from serve.service import Service, ServiceDep
 
@@ -36,11 +37,11 @@ routes = APIRouter(tags=["batches"])
 
 
 def _schema() -> dict[str, Any]:
-    """Of a JSON batch; the endpoint reads its body itself, and FastAPI documents it not."""
+    """The schema of a JSON batch: the endpoint reads its body itself, so FastAPI has none."""
     schema = BatchRequest.model_json_schema()
     rows = schema["properties"]["rows"]
     rows["items"] = schema.pop("$defs")["BatchRow"]
-    # The limit is that of SERVE_MAX_BATCH, and what is above it is too large, not of wrong form.
+    # The limit is SERVE_MAX_BATCH; a batch above it is too large, not of a wrong form.
     del rows["maxItems"]
     return schema
 
@@ -63,11 +64,11 @@ def _binary(media_type: str) -> dict[str, Any]:
     },
     responses={
         200: {
-            "description": "In the form that was sent.",
+            "description": "In the format that was sent.",
             "content": _binary(ARROW),
             "headers": {
                 BATCH_ID: {
-                    "description": "Of an Arrow stream: names it at /batches.",
+                    "description": "The id of an Arrow stream at /batches.",
                     "schema": {"type": "string"},
                 }
             },
@@ -98,15 +99,17 @@ async def batch_predict(
     try:
         asked = BatchRequest.model_validate_json(await _body(request))
     except ValidationError as error:
-        # Of many mistakes in a large body, the values would take most of the time and memory.
+        # Without the values, which take most time and memory where a large body has many mistakes.
         mistakes = error.errors(include_url=False, include_input=False)
         if mistakes[0]["type"] == "too_long":
-            raise batch.too_many(f"more than {MOST_ROWS:,}", service.settings.max_batch) from None
+            raise TooManyRowsError(f"more than {MOST_ROWS:,}", service.settings.max_batch) from None
         raise RequestValidationError(mistakes) from None
     forecaster = service.forecaster
-    # Milliseconds of arithmetic that other requests need not wait for.
-    made = await asyncio.to_thread(batch.forecasts, forecaster, asked, service.settings.max_batch)
-    answers = await service.record(made, request.scope)
+    # Other requests go on during these milliseconds of arithmetic.
+    forecasts = await asyncio.to_thread(
+        batch.forecasts, forecaster, asked, service.settings.max_batch
+    )
+    answers = await record(service, forecasts, request.scope)
     return Response(orjson.dumps({"predictions": answers}), media_type=JSON)
 
 
@@ -115,15 +118,16 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         raise ProblemError(
             422, "no horizon; an Arrow stream goes to /batch-predict?horizon=<name>", "no-horizon"
         )
-    # An unknown one is refused before its rows are read.
+    # An unknown horizon is refused before the rows are read.
     service.forecaster.model(horizon)
-    deadline: Deadline = request.scope["deadline"]
-    deadline.at = None
+    deadline: asyncio.Timeout = request.scope["deadline"]
+    deadline.reschedule(None)
     async with service.bulk.turn():
-        deadline.extend(service.settings.request_timeout)
+        now = asyncio.get_running_loop().time()
+        deadline.reschedule(now + service.settings.request_timeout)
         body = await _body(request)
-        # Rows that have arrived are computed to the end.
-        deadline.at = None
+        # No deadline for rows that have arrived.
+        deadline.reschedule(None)
         forecaster = service.forecaster
         model, revision = forecaster.model(horizon), forecaster.bundle.revision
         given = await asyncio.to_thread(stream.read, body, model)
@@ -133,17 +137,15 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
             horizon=horizon,
             sessions=model.card.sessions,
             level=model.card.interval.level,
-            rows=given.rows,
+            rows=given.table.num_rows,
             revision=revision.name,
             model_md5=model.md5,
             model_version=revision.versions.get(horizon, ""),
             client=request.scope.get("client_name") or "",
             request_id=request.scope.get("request_id") or "",
         )
-        answer = await service.bulk.forecast(given, model, meta)
-    service.metrics.predicted(horizon, model.md5, given.rows)
-    if service.live.heard:
-        service.live.publish("batch", asdict(meta))
+        answer = await asyncio.to_thread(service.bulk.forecast, given, model, meta)
+    service.metrics.predicted(horizon, model.md5, meta.rows)
     return Response(
         memoryview(answer),
         headers={BATCH_ID: meta.id, "Location": f"/batches/{meta.id}"},
@@ -172,46 +174,39 @@ async def batch_of(
     identifier: UUID,
     form: Annotated[
         Literal["json", "parquet", "arrow"],
-        Query(alias="format", description="What it is, its Parquet file, or that as a stream."),
+        Query(alias="format", description="Its description, its Parquet file, or a stream of it."),
     ] = "json",
 ) -> Response:
-    """An Arrow stream that was answered: what it is, or its rows with their forecasts."""
+    """An Arrow stream that was answered: its description, or its rows with their forecasts."""
     path = service.bulk.store.path(identifier)
     try:
-        schema = await asyncio.to_thread(batch_files.schema, path)
+        schema = await asyncio.to_thread(pq.read_schema, path)
         meta = Meta.of(schema.metadata)
         size = path.stat().st_size
     except FileNotFoundError:
         raise ProblemError(
             404, f"no batch {identifier}; a single prediction is at /predictions", "unknown-batch"
         ) from None
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (OSError, pa.ArrowException, ValueError) as error:
         raise ProblemError(503, f"{path.name} cannot be read: {error}", "store-away") from None
     headers = {BATCH_ID: meta.id}
     if form == "parquet":
         return FileResponse(path, media_type=PARQUET, filename=path.name, headers=headers)
     if form == "arrow":
         return StreamingResponse(_rows(path), media_type=ARROW, headers=headers)
-    described = Batch(
-        id=meta.id,
-        created_at=datetime.fromisoformat(meta.created_at),
-        horizon=meta.horizon,
-        sessions=meta.sessions,
-        level=meta.level,
-        rows=meta.rows,
-        columns=schema.names,
-        size=size,
-        model=ModelReference(
-            revision=meta.revision, md5=meta.model_md5, version=meta.model_version or None
-        ),
+    model = ModelReference(
+        revision=meta.revision, md5=meta.model_md5, version=meta.model_version or None
+    )
+    described = Batch.model_validate(
+        {**meta.model_dump(), "columns": schema.names, "size": size, "model": model}
     )
     return Response(described.model_dump_json(), media_type=JSON, headers=headers)
 
 
 def _rows(path: Path) -> Iterator[bytes]:
-    """A batch's file as an Arrow stream, a row group at a time."""
+    """A batch's file as an Arrow stream, some thousand rows at a time."""
     sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, batch_files.schema(path)) as writer:
+    with pa.ipc.new_stream(sink, pq.read_schema(path)) as writer:
         for rows in batch_files.read(path):
             writer.write_batch(rows)
             yield sink.getvalue()

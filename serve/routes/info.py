@@ -1,4 +1,4 @@
-"""What runs, whether it is well, and what can be asked of it."""
+"""What runs, its health, and what can be asked of it."""
 
 from bisect import bisect_left, bisect_right
 from datetime import UTC, date, datetime
@@ -7,7 +7,6 @@ from typing import Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from serve.checkout.bundle import Bundle
 from serve.edge import problems
 from serve.forecasts.prediction import day
 from serve.schemas import ModelReference
@@ -68,7 +67,9 @@ async def version(service: ServiceDep) -> Version:
     return Version(
         name=NAME,
         revision=bundle.revision.name,
-        models={name: _reference(bundle, name) for name in bundle.models},
+        models={
+            name: ModelReference.model_validate(bundle.reference(name)) for name in bundle.models
+        },
         as_of=bundle.as_of,
         loaded_at=datetime.fromtimestamp(bundle.loaded_at, UTC),
         uptime_seconds=(datetime.now(UTC) - service.started_at).total_seconds(),
@@ -77,7 +78,7 @@ async def version(service: ServiceDep) -> Version:
 
 @routes.get("/health/live")
 async def live() -> Check:
-    """Whether the process answers at all."""
+    """Whether the process answers."""
     return Check(status="ok", detail="answers")
 
 
@@ -89,10 +90,11 @@ UNWELL: dict[int | str, dict[str, Any]] = {
 @routes.get("/health", responses=UNWELL)
 @routes.get("/health/ready", responses=UNWELL)
 async def health(service: ServiceDep, response: Response) -> Health:
-    """Whether predictions can be answered, and what is wrong where not."""
+    """Whether predictions can be answered, and for each part what is wrong with it."""
+    status, detail = service.writer.health()
     checks = {
         "bundle": _bundle(service),
-        "prediction_log": _log(service),
+        "prediction_log": Check(status=status, detail=detail),
         "features": _features(service),
     }
     states = [check.status for check in checks.values()]
@@ -122,7 +124,11 @@ async def horizons(service: ServiceDep) -> list[Horizon]:
     """The horizons that can be asked for."""
     bundle = service.forecaster.bundle
     return [
-        Horizon(horizon=name, sessions=model.card.sessions, model=_reference(bundle, name))
+        Horizon(
+            horizon=name,
+            sessions=model.card.sessions,
+            model=ModelReference.model_validate(bundle.reference(name)),
+        )
         for name, model in bundle.models.items()
     ]
 
@@ -136,36 +142,21 @@ async def model_info(service: ServiceDep) -> dict[str, dict[str, Any]]:
     }
 
 
-def _reference(bundle: Bundle, horizon: str) -> ModelReference:
-    # Of the service it must not ask: another bundle may be swapped in at any moment.
-    return ModelReference(
-        revision=bundle.revision.name,
-        md5=bundle.models[horizon].md5,
-        version=bundle.revision.versions.get(horizon),
-    )
-
-
 def _bundle(service: Service) -> Check:
     current, problem = service.follower.current, service.follower.problem
     if current is None:
         return Check(status="down", detail=problem or "not loaded yet")
-    name = current.bundle.revision.name
+    name = current.revision.name
     if problem is not None:
         return Check(status="degraded", detail=f"{problem}; {name} goes on serving")
     return Check(status="ok", detail=f"serves {name}")
 
 
-def _log(service: Service) -> Check:
-    status, detail = service.writer.health()
-    return Check(status=status, detail=detail)
-
-
 def _features(service: Service) -> Check:
-    """How old the newest bar is by the sessions that the revision itself could name."""
-    current = service.follower.current
-    if current is None:
+    """How many sessions the newest bar is old, by the calendar of the revision."""
+    bundle = service.follower.current
+    if bundle is None:
         return Check(status="down", detail="no revision is loaded")
-    bundle = current.bundle
     today = (datetime.now(UTC).date() - date(1970, 1, 1)).days
     newest = max(int(rows.days[-1]) for rows in bundle.rows.values())
     missed = bisect_left(bundle.sessions, today) - bisect_right(bundle.sessions, newest)

@@ -9,7 +9,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from serve.edge import problems
 from serve.edge.problems import ProblemError
-from serve.observe.listeners import REFRESH, CrowdedError, Reader, message
+from serve.observe.listeners import CrowdedError, Reader, message
 from serve.service import Service
 
 TOO_SLOW = 1013
@@ -23,9 +23,9 @@ async def live(websocket: WebSocket) -> None:
     """Each prediction, batch and change of revision as it happens.
 
     Messages are JSON texts, `{"type": ..., "data": ...}`: `hello` and `revision` say which revision
-    answers, `prediction` is one as its caller got it, `batch` an Arrow stream that was answered,
-    `lost` counts what other workers could not pass on. All are told from `hello` on. A reader that
-    falls 10,000 messages behind is dropped with code 1013.
+    answers, `prediction` is one as its caller got it, `batch` is an Arrow stream that was answered.
+    From `hello` on none is left out. A reader that falls 10,000 messages behind is dropped with
+    code 1013.
     """
     service: Service = websocket.app.state.service
     if not _allowed(websocket, service.settings.cors_origins):
@@ -47,14 +47,12 @@ async def _refuse(websocket: WebSocket, status: int, detail: str, kind: str) -> 
 
 
 async def _tell(websocket: WebSocket, reader: Reader, service: Service) -> None:
-    # By then every other worker has seen that somebody listens.
-    await asyncio.sleep(2 * REFRESH)
     current = service.follower.current
-    hello = {} if current is None else current.bundle.described()
+    hello = {} if current is None else current.described()
     tasks = [
         asyncio.ensure_future(work)
         for work in (
-            _send(websocket, reader, message("hello", hello).decode()),
+            _send(websocket, reader, message("hello", hello)),
             _until_gone(websocket),
             reader.slow.wait(),
         )

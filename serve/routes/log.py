@@ -1,34 +1,48 @@
-"""The prediction log: what was answered, and ground truth for it."""
+"""The prediction log: forecasts that were answered, and ground truth for them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
+from starlette.types import Scope
 
-from predictions import queries
+from predictions import labels, queries
 from predictions.access import Access
-from predictions.group_commit import LogDownError
-from predictions.queries import Wanted
+from predictions.engine import LogDownError, LogRefusedError
+from predictions.queries import Selection
+from predictions.schema import written
 from serve.edge import problems
 from serve.edge.problems import ProblemError
-from serve.routes.times import Moment
-from serve.schemas import Label, LabelRequest, LoggedPredictions, PredictionInputs
-from serve.service import Service, ServiceDep, away
+from serve.forecasts.prediction import Forecast, answer
+from serve.schemas import Label, LabelRequest, LoggedPredictions, PredictionInputs, Symbol
+from serve.service import RETRY_AFTER, Service, ServiceDep
+from serve.times import Moment
+from stages.common.errors import StageError
 
 MOST = 1_000
 """Predictions of one page."""
 
 routes = APIRouter(tags=["log"])
 
+Name = Annotated[Symbol | None, Query(description="Only of it.")]
 
-Name = Annotated[
-    str | None, Query(min_length=1, max_length=64, pattern="^[^\\x00]+$", description="Only of it.")
-]
+
+async def record(
+    service: Service, forecasts: Sequence[Forecast], scope: Scope
+) -> list[dict[str, Any]]:
+    """Log forecasts; returns them as answers once they are durable.
+
+    Raises:
+        ProblemError: 503, the log is away; 422, it does not take a forecast.
+    """
+    try:
+        return await service.record(forecasts, scope)
+    except StageError as error:
+        raise _problem(error) from None
 
 
 @routes.post(
@@ -39,12 +53,15 @@ Name = Annotated[
 )
 async def label(service: ServiceDep, request: Request, given: LabelRequest) -> Response:
     """Ground truth for a past prediction: once, at any time; it is durable when this answers."""
-    client, now = request.scope.get("client_name"), datetime.now(UTC)
-
-    def work(connection: Connection) -> dict[str, Any]:
-        return queries.label(connection, given, now, client)
-
-    return await _answer(service, service.writes, work, 201)
+    new = labels.Label(
+        str(given.prediction_id),
+        given.actual_return,
+        given.actual_close,
+        given.observed_at,
+        request.scope.get("client_name"),
+    )
+    now = datetime.now(UTC)
+    return await _answer(service.writes, lambda connection: labels.add(connection, new, now), 201)
 
 
 @routes.get(
@@ -63,15 +80,15 @@ async def predictions(  # noqa: PLR0913  # each is a part of the query
     cursor: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
 ) -> Response:
-    """What was answered, newest first, a page at a time; each with its label."""
-    wanted = Wanted(symbol, horizon, since, until, labelled)
+    """Forecasts that were answered, newest first, a page at a time; each with its label."""
+    selection = Selection(symbol, horizon, since, until, labelled)
 
-    def work(connection: Connection) -> dict[str, Any]:
+    def page(connection: Connection) -> dict[str, Any]:
         after = None if cursor is None else str(cursor)
-        found, following = queries.page(connection, wanted, after, limit)
-        return {"predictions": found, "next": following}
+        rows, following = queries.page(connection, selection, after, limit)
+        return {"predictions": [_logged(row) for row in rows], "next": following}
 
-    return await _answer(service, service.reads, work)
+    return await _answer(service.reads, page)
 
 
 @routes.get(
@@ -81,22 +98,51 @@ async def predictions(  # noqa: PLR0913  # each is a part of the query
 )
 async def prediction(service: ServiceDep, identifier: UUID) -> Response:
     """One prediction, with the inputs that it was made from, and its label."""
-    return await _answer(service, service.reads, lambda found: queries.one(found, str(identifier)))
+
+    def one(connection: Connection) -> dict[str, Any]:
+        row = queries.one(connection, str(identifier))
+        return {**_logged(row), "inputs": orjson.loads(row["inputs"]), "scale": row["scale"]}
+
+    return await _answer(service.reads, one)
+
+
+def _logged(row: RowMapping) -> dict[str, Any]:
+    """A row in the shape of `schemas.LoggedPrediction`."""
+    return {
+        **answer(dict(row), row["id"], written(row["created_at"])),
+        "source": row["source"],
+        "client": row["client"],
+        "request_id": row["request_id"],
+        "label": labels.of(row),
+    }
 
 
 async def _answer(
-    service: Service, access: Access, work: Callable[[Connection], Any], status: int = 200
+    access: Access, function: Callable[[Connection], Any], status: int = 200
 ) -> Response:
     # A thousand predictions take milliseconds to write as JSON: on the thread that read them.
     try:
         body = await access.run(
-            lambda connection: orjson.dumps(work(connection), option=orjson.OPT_UTC_Z)
+            lambda connection: orjson.dumps(function(connection), option=orjson.OPT_UTC_Z)
         )
-    except LogDownError as error:
-        raise away(str(error)) from None
-    except ProblemError as error:
-        if error.status == HTTPStatus.NOT_FOUND and service.writer.behind:
-            # It may be among them.
-            raise away("predictions of the spool are on their way into it") from None
-        raise
+    except StageError as error:
+        raise _problem(error) from None
     return Response(body, status, media_type="application/json")
+
+
+def _problem(error: StageError) -> ProblemError:
+    match error:
+        case LogDownError():
+            return ProblemError(
+                503, f"the prediction log is away: {error}", "log-away", RETRY_AFTER
+            )
+        case LogRefusedError():
+            return ProblemError(422, f"the prediction log refuses this: {error}", "log-refused")
+        case queries.UnknownPredictionError():
+            return ProblemError(404, f"{error}; GET /predictions lists them", "unknown-prediction")
+        case labels.LabelledError():
+            return ProblemError(409, str(error), "labelled")
+        case labels.NoReturnError():
+            return ProblemError(422, str(error), "no-return")
+        case _:
+            raise error

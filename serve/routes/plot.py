@@ -1,4 +1,4 @@
-"""What is known of one symbol: its chart, and what forecasts of it were worth."""
+"""One symbol: its chart, and the scores of its forecasts."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ import orjson
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from predictions.group_commit import LogDownError
+from predictions.engine import LogDownError
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import chart
-from serve.forecasts.chart import MOST, Span
-from serve.routes.times import Day
+from serve.forecasts.chart import MOST
 from serve.schemas import ModelReference, Scores
 from serve.service import Service, ServiceDep
+from serve.times import Day
 
 FAILURES = problems.documented(401, 403, 404, 422, 429, 503)
 
@@ -26,12 +26,12 @@ Numbers = list[float | None]
 
 
 class Chart(BaseModel):
-    """Columns of equal length, one place a session, oldest first; ready to draw over `dates`."""
+    """Columns of equal length, one value a session, oldest first; ready to draw over `dates`."""
 
     symbol: str
     horizon: str
     sessions: int = Field(description="Length of the horizon.")
-    level: float = Field(description="Share of outcomes that an interval is to hold.")
+    level: float = Field(description="Share of outcomes that an interval should hold.")
     model: ModelReference
     dates: list[date]
     close: Numbers = Field(description="As traded; null for sessions ahead.")
@@ -54,12 +54,12 @@ class Chart(BaseModel):
 
 
 class SymbolScores(BaseModel):
-    """What forecasts of one symbol were worth on bars that no model had seen."""
+    """Scores of the forecasts of one symbol on bars that no model had seen."""
 
     symbol: str
     revision: str
     horizons: dict[str, Scores | None] = Field(
-        description="Null where the horizon's hold-out had none of the symbol."
+        description="Null where the horizon's hold-out has no bars of the symbol."
     )
 
 
@@ -84,30 +84,26 @@ async def plot_of(  # noqa: PLR0913  # each is a part of the query
         raise ProblemError(422, f"from {first} is after until {until}", "empty-span")
 
     def compute() -> dict[str, Any]:
-        table = chart.chart(bundle, model, name, Span(first, until, last))
+        table = chart.chart(bundle, model, name, first=first, until=until, last=last)
         return {
             "symbol": name,
             "horizon": model.name,
             "sessions": model.card.sessions,
             "level": model.card.interval.level,
-            "model": {
-                "revision": bundle.revision.name,
-                "md5": model.md5,
-                "version": bundle.revision.versions.get(model.name),
-            },
+            "model": bundle.reference(model.name),
             "dates": table["date"].to_list(),
             **{column: table[column].to_list() for column in table.columns if column != "date"},
         }
 
-    found = await asyncio.to_thread(compute)
-    found["logged"] = await _logged(service, name, model.name, found["dates"])
-    return Response(orjson.dumps(found), media_type="application/json")
+    columns = await asyncio.to_thread(compute)
+    columns["logged"] = await _logged(service, name, model.name, columns["dates"])
+    return Response(orjson.dumps(columns), media_type="application/json")
 
 
 async def _logged(
     service: Service, symbol: str, horizon: str, dates: Sequence[date]
 ) -> dict[str, list[Any]] | None:
-    """What the log has for these sessions; None while it is away."""
+    """The predictions of the log for these sessions; None while the log is away."""
     if not dates:
         return chart.NOTHING_LOGGED
     first, until = dates[0], dates[-1]
@@ -121,12 +117,12 @@ async def _logged(
 
 @routes.get("/metrics/{symbol}", responses=FAILURES)
 async def metrics_of(service: ServiceDep, symbol: str) -> SymbolScores:
-    """What forecasts of a symbol were worth on the hold-out, for every horizon."""
+    """Scores of a symbol's forecasts on the hold-out, for every horizon."""
     forecaster = service.forecaster
     name = forecaster.symbol(symbol)
     bundle = forecaster.bundle
     horizons = {
-        horizon: None if (found := model.scores.get(name)) is None else Scores.model_validate(found)
+        horizon: Scores.model_validate(model.scores[name]) if name in model.scores else None
         for horizon, model in bundle.models.items()
     }
     return SymbolScores(symbol=name, revision=bundle.revision.name, horizons=horizons)

@@ -12,10 +12,13 @@ from starlette.types import Scope
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import next_bars
+from serve.forecasts.forecast_errors import ForecastError
 from serve.routes.direct import DirectRoute
-from serve.routes.times import Day
+from serve.routes.failures import problem
+from serve.routes.log import record
 from serve.schemas import BarsRequest, Prediction, Predictions, PredictRequest, SymbolPredictions
 from serve.service import Service, ServiceDep
+from serve.times import Day
 
 SymbolQuery = Annotated[
     str | None, Query(min_length=1, max_length=64, description="By default the first.")
@@ -26,6 +29,8 @@ Asked = Annotated[PredictRequest | None, Body()]
 TAGS: list[str | Enum] = ["forecasts"]
 FAILURES = problems.documented(401, 403, 404, 413, 422, 429, 503)
 
+routes = APIRouter(tags=TAGS, responses=FAILURES)
+
 
 async def _one(
     service: Service, scope: Scope, horizon: str, symbol: str | None, as_of: date | None
@@ -33,13 +38,13 @@ async def _one(
     forecaster = service.forecaster
     model = forecaster.model(horizon)
     name = forecaster.symbol(symbol)
-    made = await forecaster.soon(model, forecaster.kept(model, name, forecaster.row(name, as_of)))
-    (answer,) = await service.record([made], scope)
+    forecast = await forecaster.soon(model, forecaster.row(model, name, as_of))
+    (answer,) = await record(service, [forecast], scope)
     return orjson.dumps(answer)
 
 
 def _json(content: bytes) -> Response:
-    # Built by our own hands from checked values: validating it again would only take time.
+    # Made of checked values: FastAPI's validation of answers would only take time.
     return Response(content, media_type="application/json")
 
 
@@ -47,61 +52,54 @@ def add(app: FastAPI, horizons: list[str]) -> None:
     """Add the endpoints of forecasts.
 
     Args:
-        app: that they go into.
-        horizons: those of the revision at hand, each documented as a path of its own.
+        app: to add them to.
+        horizons: of the revision that is checked out, each documented as a path of its own.
     """
     for horizon in horizons:
         for route in _of_horizon(app.state.service, horizon):
             app.router.routes.append(route)
-    app.include_router(_of_symbols())
+    app.include_router(routes)
 
 
-def _of_symbols() -> APIRouter:
-    routes = APIRouter(tags=TAGS, responses=FAILURES)
+@routes.post("/predict", response_model=Predictions)
+async def predict_from_bars(service: ServiceDep, request: Request, asked: BarsRequest) -> Response:
+    """Forecast from the caller's own bars; the features are computed as in training."""
+    forecaster = service.forecaster
+    forecasts = await next_bars.forecasts(forecaster, asked)
+    answers = await record(service, forecasts, request.scope)
+    return _json(orjson.dumps({"predictions": answers}))
 
-    @routes.post("/predict", response_model=Predictions)
-    async def predict_from_bars(
-        service: ServiceDep, request: Request, asked: BarsRequest
-    ) -> Response:
-        """Forecast from the caller's own bars; the features are computed as in training."""
-        forecaster = service.forecaster
-        made = await next_bars.forecasts(forecaster, asked)
-        answers = await service.record(made, request.scope)
-        return _json(orjson.dumps({"predictions": answers}))
 
-    @routes.post("/predict/{symbol}", response_model=SymbolPredictions | Prediction)
-    async def predict_symbol(
-        service: ServiceDep, request: Request, symbol: str, asked: Asked = None
-    ) -> Response:
-        """Forecast every horizon for one symbol, with what such forecasts were worth.
+@routes.post("/predict/{symbol}", response_model=SymbolPredictions | Prediction)
+async def predict_symbol(
+    service: ServiceDep, request: Request, symbol: str, asked: Asked = None
+) -> Response:
+    """Forecast every horizon for one symbol, with the scores of such forecasts.
 
-        The name of a horizon is understood as well, before that of a symbol.
-        """
-        return _json(await _named(service, request.scope, symbol, asked or PredictRequest()))
+    A name that is both a horizon and a symbol means the horizon.
+    """
+    return _json(await _named(service, request.scope, symbol, asked or PredictRequest()))
 
-    @routes.get("/predict/{symbol}", response_model=SymbolPredictions | Prediction)
-    async def predict_symbol_by_query(
-        service: ServiceDep,
-        request: Request,
-        symbol: str,
-        *,
-        of: Annotated[
-            str | None,
-            Query(
-                alias="symbol", min_length=1, max_length=64, description="Of a horizon's forecast."
-            ),
-        ] = None,
-        as_of: AsOfQuery = None,
-    ) -> Response:
-        """Forecast every horizon for one symbol, or one horizon by its name."""
-        asked = PredictRequest(symbol=of, as_of=as_of)
-        return _json(await _named(service, request.scope, symbol, asked))
 
-    return routes
+@routes.get("/predict/{symbol}", response_model=SymbolPredictions | Prediction)
+async def predict_symbol_by_query(
+    service: ServiceDep,
+    request: Request,
+    symbol: str,
+    *,
+    of: Annotated[
+        str | None,
+        Query(alias="symbol", min_length=1, max_length=64, description="Of a horizon's forecast."),
+    ] = None,
+    as_of: AsOfQuery = None,
+) -> Response:
+    """Forecast every horizon for one symbol, or one horizon by its name."""
+    asked = PredictRequest(symbol=of, as_of=as_of)
+    return _json(await _named(service, request.scope, symbol, asked))
 
 
 async def _named(service: Service, scope: Scope, name: str, asked: PredictRequest) -> bytes:
-    """Answer for a name in the path: of a horizon, perhaps of a later revision, or of a symbol."""
+    """Answer for a name in the path: a horizon, perhaps of a later revision, or a symbol."""
     forecaster = service.forecaster
     models = forecaster.bundle.models
     if name in models:
@@ -113,22 +111,25 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
             f"symbol: {asked.symbol!r} is not the {symbol} of the path; leave it out",
             "two-symbols",
         )
-    row = forecaster.row(symbol, asked.as_of)
-    made = [
-        await forecaster.soon(model, forecaster.kept(model, symbol, row))
+    forecasts = [
+        await forecaster.soon(model, forecaster.row(model, symbol, asked.as_of))
         for model in models.values()
     ]
-    answers = await service.record(made, scope)
+    answers = await record(service, forecasts, scope)
     for answer in answers:
         answer["scores"] = models[answer["horizon"]].scores.get(symbol)
     return orjson.dumps({"symbol": symbol, "predictions": answers})
 
 
 def _of_horizon(service: Service, horizon: str) -> list[APIRoute]:
-    """The endpoints of one horizon: the first is the busiest of all."""
+    """The endpoints of one horizon; most requests go to the first."""
 
     async def direct(scope: Scope, asked: PredictRequest) -> bytes:
-        return await _one(service, scope, horizon, asked.symbol, asked.as_of)
+        try:
+            return await _one(service, scope, horizon, asked.symbol, asked.as_of)
+        except ForecastError as error:
+            # A direct answer does not pass FastAPI's exception handlers.
+            raise problem(error) from None
 
     async def predict(request: Request, asked: Asked = None) -> Response:
         return _json(await direct(request.scope, asked or PredictRequest()))

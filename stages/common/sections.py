@@ -12,6 +12,7 @@ A stage declares them as a class, loads them, and knows nothing of the others:
 text, become numbers here.
 """
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -22,8 +23,15 @@ from pydantic import AfterValidator, ConfigDict, ValidationError
 from stages.common import mistakes
 from stages.common.errors import ParamsError
 from stages.common.options import Names, Options, distinct
+from stages.common.text import nearest
 
 PARAMS_FILE = Path("params.yaml")
+
+SECTIONS = (
+    *("data", "clean", "features", "validate", "dataset", "horizons"),
+    *("train", "models", "evaluate", "search"),
+)
+"""The keys that the file may have."""
 
 
 class Sections(Options):
@@ -60,6 +68,10 @@ def parse(sections: type[_S], content: object) -> _S:
     Raises:
         ParamsError: see `load`.
     """
+    if isinstance(content, Mapping):
+        strange = [str(key) for key in content if key not in SECTIONS]
+        if strange:
+            raise ParamsError([f"{key}: unknown key{nearest(key, SECTIONS)}" for key in strange])
     try:
         return sections.model_validate(content)
     except ValidationError as error:

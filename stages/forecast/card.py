@@ -12,6 +12,7 @@ import polars as pl
 from stages.common import tables
 from stages.forecast.combine import Chosen
 from stages.forecast.graphs import Spread
+from stages.forecast.train_params import BASELINES
 
 DIGITS = 6
 """Significant digits of a number that goes to git: below them CPUs may differ."""
@@ -92,7 +93,11 @@ def card(made: Made, stack: Stack, train: Training) -> dict[str, Any]:
     base = float(((folds["target"] - folds["mean"]) ** 2).mean())  # type: ignore[arg-type]
     errors = {
         name: float(((folds["target"] - folds[name]) ** 2).mean())  # type: ignore[arg-type]
-        for name in chosen.weights
+        for name in (*BASELINES, *chosen.weights)
+    }
+    skill = {
+        name: {"fold_rmse": rounded(error**0.5), "fold_oos_r2": rounded(1 - error / base)}
+        for name, error in errors.items()
     }
     mean_only = chosen.method == "mean" or chosen.weights["mean"] == 1
     return {
@@ -112,12 +117,13 @@ def card(made: Made, stack: Stack, train: Training) -> dict[str, Any]:
         "fold_oos_r2": rounded(fold_skill(chosen)),
         "method_rmse": {name: rounded(error**0.5) for name, error in chosen.errors.items()},
         "candidates": {
-            name: {
-                "weight": rounded(chosen.weights[name]),
-                "fold_rmse": rounded(errors[name] ** 0.5),
-                "fold_oos_r2": rounded(1 - errors[name] / base),
-            }
-            for name in chosen.weights
+            name: {"weight": rounded(weight), **skill[name]}
+            for name, weight in chosen.weights.items()
+            if name not in BASELINES
+        },
+        "baselines": {
+            "zero": skill["zero"],
+            "mean": {"weight": rounded(chosen.weights["mean"]), **skill["mean"]},
         },
         "interval": {
             "level": made.level,

@@ -1,4 +1,4 @@
-"""Combine candidates and baselines into one forecast, learned on fold predictions only.
+"""Combine candidates and the historical mean into one forecast, learned on fold predictions only.
 
 Estimated weights often lose to the plain average (Timmermann, Forecast Combinations, 2006), and
 both often lose to the historical mean (Welch and Goyal, 2008). So all three compete: each is
@@ -13,7 +13,6 @@ import numpy.typing as npt
 from scipy.optimize import nnls
 
 from stages.forecast.contract import Vector
-from stages.forecast.models import BASELINES
 
 Days = npt.NDArray[np.int32]
 Predictions = npt.NDArray[np.float64]
@@ -45,8 +44,9 @@ class FoldPredictions:
     """Out-of-fold predictions of every candidate for the same rows.
 
     Attributes:
-        names: the candidates; the column order of `values`. `mean` is one of them.
+        names: the candidates; the column order of `values`.
         values: predictions, (rows, candidates).
+        mean: the historical mean as it was known in each fold, (rows,).
         target: realised returns, (rows,).
         fold: number of the fold, (rows,).
         dates, target_dates: in days since the epoch, (rows,).
@@ -54,15 +54,11 @@ class FoldPredictions:
 
     names: list[str]
     values: Predictions
+    mean: Vector
     target: Vector
     fold: npt.NDArray[np.int32]
     dates: Days
     target_dates: Days
-
-    @property
-    def mean(self) -> Vector:
-        """The historical mean as it was known in each fold."""
-        return self.values[:, self.names.index("mean")]
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,8 @@ class Chosen:
 
     Attributes:
         method: `average`, `learned` or `mean`.
-        weights: of every candidate; the historical mean's is what the others leave of 1.
+        weights: of the historical mean (`mean`), what the candidates leave of 1, and of every
+            candidate.
         errors: mean squared error of each method on folds that it had not seen.
         unseen: the method's forecasts there, (rows,); NaN in the first fold, which comes before
             any weights.
@@ -84,9 +81,9 @@ class Chosen:
 
 
 def average(problem: Problem) -> Weights:
-    """Equal weights for the models that are no baseline, shrunk to the mean as the rows demand."""
-    weights = np.array([0.0 if name in BASELINES else 1.0 for name in problem.names])
-    weights /= weights.sum()
+    """Equal weights, shrunk to the mean as the rows demand."""
+    count = len(problem.names)
+    weights = np.full(count, 1 / count)
     return weights * _slope(problem.excess @ weights, problem.target)
 
 
@@ -117,9 +114,8 @@ def combine(predictions: FoldPredictions, shrinkage: float) -> Chosen:
     errors = {name: _error(predictions.target, unseen[name]) for name in METHODS}
     best = min(("mean", "average", "learned"), key=lambda name: errors[name])
     weights = METHODS[best](_problem(predictions, slice(None), shrinkage))
-    position = predictions.names.index("mean")
-    weights[position] = 1 - np.delete(weights, position).sum()
     named = dict(zip(predictions.names, map(float, weights), strict=True))
+    named = {"mean": 1 - sum(named.values()), **named}
     return Chosen(best, named, errors, unseen[best])
 
 

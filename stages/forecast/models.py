@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
-BASELINES = ("zero", "mean")
-
 
 @dataclass(frozen=True)
 class Fitted:
@@ -41,16 +39,6 @@ class Fitted:
     predict: Callable[[Matrix], Vector]
     to_onnx: Callable[[], "ModelProto"]
     importance: Vector
-
-
-def zero(x: Matrix, y: Vector, seed: int) -> Fitted:
-    """Baseline: the price stays where it is."""
-    return _linear(np.zeros(x.shape[1]), 0.0)
-
-
-def mean(x: Matrix, y: Vector, seed: int) -> Fitted:
-    """Baseline: the historical mean return of the training rows (Welch and Goyal, 2008)."""
-    return _linear(np.zeros(x.shape[1]), float(y.mean()))
 
 
 def ridge(x: Matrix, y: Vector, seed: int, *, alpha: PositiveFloat = 1.0) -> Fitted:
@@ -213,8 +201,7 @@ def lightgbm(
 
 
 _KINDS: dict[str, Callable[..., Fitted]] = {
-    function.__name__: function
-    for function in (zero, mean, ridge, random_forest, xgboost, lightgbm)
+    function.__name__: function for function in (ridge, random_forest, xgboost, lightgbm)
 }
 
 

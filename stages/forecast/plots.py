@@ -5,7 +5,6 @@ import polars as pl
 
 from stages.forecast.combine import Chosen
 from stages.forecast.graphs import SMALLEST_SCALE
-from stages.forecast.models import BASELINES
 
 BINS = 10
 RESIDUAL_EDGE, RESIDUAL_STEP = 4.0, 0.25
@@ -79,7 +78,7 @@ def calibration(stack: pl.DataFrame) -> pl.DataFrame:
 
 def weighted_importance(importance: pl.DataFrame, chosen: Chosen) -> pl.DataFrame:
     """Importance of each feature, candidates weighted as in the stack or equally."""
-    models = [name for name in importance.columns if name not in ("feature", *BASELINES)]
+    models = [name for name in importance.columns if name != "feature"]
     weights = {name: chosen.weights[name] for name in models}
     if not any(weights.values()):
         weights = dict.fromkeys(models, 1.0)

@@ -5,12 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from stages.common.errors import ParamsError, few
+from stages.common.errors import ParamsError
 from stages.common.mistakes import NestedError, each, options
 from stages.common.options import Options, Share, Slug
 from stages.common.text import unknown
 from stages.forecast import models
 from stages.forecast.models import Fitted
+
+BASELINES = ("zero", "mean")
+"""What every forecast must beat; they are never candidates (`baselines.py`)."""
 
 TAKEN = (
     *("stack", "feature", "prediction"),
@@ -37,12 +40,14 @@ class EvaluateParams(Options):
 
 
 def _models(sections: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    missing = [name for name in models.BASELINES if name not in sections]
-    if missing:
-        raise ValueError(f"the baselines are part of every table; add {few(missing)}")
-    if len(sections) == len(models.BASELINES):
-        raise ValueError("name at least one model besides the baselines")
+    if not sections:
+        raise ValueError("name at least one model, for example `ridge: {}`")
     taken = [f"{name}: the name is taken; choose another" for name in TAKEN if name in sections]
+    taken += [
+        f"{name}: is a baseline, which evaluate computes in every run; take it out of models"
+        for name in BASELINES
+        if name in sections
+    ]
     if taken:
         raise NestedError(taken)
     return each(sections, _options)
@@ -54,8 +59,6 @@ def _options(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
     if kind not in models.names():
         remedy = "" if "kind" in section else "; name one of them as its kind"
         raise ValueError(unknown("kind of model", kind, models.names()) + remedy)
-    if name in models.BASELINES and kind != name:
-        raise NestedError([f"kind: {name} is a baseline and stays one; name the model otherwise"])
     chosen = {key: value for key, value in section.items() if key != "kind"}
     return {"kind": kind, **options(models.load(kind), chosen)}
 

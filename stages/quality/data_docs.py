@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from stages.quality.expectations import ROOT, Suites
 from stages.quality.score import Checked, Outcome
+from stages.quality.suites import ROOT, Suites
 
 INDEX = ROOT / "uncommitted" / "data_docs" / "index.html"
 

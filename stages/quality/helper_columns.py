@@ -1,7 +1,7 @@
-"""Columns that validation adds, for what no expectation can say of the columns that are there.
+"""Columns that validation adds, for what no expectation can say about the stored columns.
 
-Each is made from one slice of whole symbols. Their names read as what they say, stand so in
-suites, messages and data docs, and have blanks, which no column of a table has.
+Each is computed from one slice of whole symbols. Suites, messages and data docs show their names,
+which therefore read as a statement; they contain spaces, as no stored column does.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ Helper = Callable[[pl.DataFrame], pl.Series]
 
 
 def in_order(clock: str) -> Helper:
-    """Whether each row's (symbol, time) lies after the row before, from slice to slice as well."""
+    """Whether (symbol, time) of each row is later than in the row before, across slices too."""
     last: list[Any] = []
 
     def helper(frame: pl.DataFrame) -> pl.Series:
@@ -52,17 +52,21 @@ def every_number_finite(frame: pl.DataFrame) -> pl.Series:
 
 
 def stay_known(features: Sequence[str]) -> Helper:
-    """Whether no feature of the row is null that an earlier row of the symbol had."""
+    """Whether no feature of the row is null that an earlier row of its symbol has a value of."""
 
     def helper(frame: pl.DataFrame) -> pl.Series:
+        present = [name for name in features if name in frame.columns]
         first = (pl.col("symbol") != pl.col("symbol").shift(1)).fill_null(value=True)
+        column, former = pl.col(present), pl.col(present).shift(1)
+        lost = frame.select((column.is_null() & former.is_not_null() & ~first).any())
         kept = []
-        for name in features:
-            if name in frame.columns:
-                there = pl.col(name).is_not_null()
-                so_far = there.cum_sum()
-                before_symbol = pl.when(first).then(so_far - there).forward_fill()
-                kept.append(there | (so_far == before_symbol))
+        # Hardly any feature is ever lost: only such a one is followed row by row.
+        for name in present:
+            if lost[name].item():
+                known = pl.col(name).is_not_null()
+                so_far = known.cum_sum()
+                before_symbol = pl.when(first).then(so_far - known).forward_fill()
+                kept.append(known | (so_far == before_symbol))
         if not kept:
             return pl.repeat(value=True, n=frame.height, eager=True)
         return frame.select(pl.all_horizontal(kept)).to_series()

@@ -156,10 +156,10 @@ def test_an_export_that_fails_leaves_the_former(
     [
         (["export", "--to", "/proc/none/log.parquet"], r"--to /proc/none/log.parquet: cannot be w"),
         (["export", "--to", "/proc"], "--to /proc: is a folder; name a file"),
-        (["export", "--to", "x", "--from", "soon"], "--from: 'soon' is no date or moment"),
-        (["prune", "--keep-days", "0"], "--keep-days: '0' is no number of days"),
+        (["export", "--to", "x", "--from", "soon"], "--from: 'soon' is not a date or moment"),
+        (["prune", "--keep-days", "0"], "--keep-days: '0' is not a number of days"),
         (["prune", "--keep-days", "-1"], "--keep-days"),
-        (["prune", "--keep-days", "1.5"], "--keep-days: '1.5' is no number of days"),
+        (["prune", "--keep-days", "1.5"], "--keep-days: '1.5' is not a number of days"),
     ],
 )
 def test_a_mistake_is_said(

@@ -1,7 +1,9 @@
 """`POST /labels`, `GET /predictions` and `GET /predictions/{id}`, on both databases."""
 
+import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,22 +15,44 @@ from fastapi.testclient import TestClient
 
 from predictions import migrate
 from predictions.engine import connect
+from predictions.schema import prediction_logs
 from serve.app import create
+from serve.service import Service
 from serve.settings import Settings
 
 BEYOND = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
 """Moments that no calendar of UTC has, while those of their own zones have."""
 
 
-@pytest.fixture
-def logged(url: str, reproduced: Path, tmp_path: Path) -> Iterator[TestClient]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(
+    request: pytest.FixtureRequest, reproduced: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TestClient]:
     """A server whose log is in either database."""
-    engine = connect(url)
-    migrate.upgrade(engine)
-    engine.dispose()
-    settings = Settings(root=reproduced, var=tmp_path / "var", database_url=url)
-    with TestClient(create(settings)) as client:
+    url = ""
+    if request.param == "postgresql":
+        postgres = request.getfixturevalue("_postgres")
+        postgres.start()
+        url = postgres.new_database()
+        engine = connect(url)
+        migrate.upgrade(engine)
+        engine.dispose()
+    var = tmp_path_factory.mktemp("var")
+    with TestClient(create(Settings(root=reproduced, var=var, database_url=url))) as client:
         yield client
+
+
+@pytest.fixture
+def logged(server: TestClient) -> TestClient:
+    """The server, with an empty log."""
+    with service(server).engine.begin() as connection:
+        connection.execute(sa.delete(prediction_logs))
+    return server
+
+
+def service(client: TestClient) -> Service:
+    running: Service = client.app.state.service  # type: ignore[attr-defined]
+    return running
 
 
 def ask(client: TestClient, symbol: str = "AAPL", horizon: str = "short") -> dict[str, Any]:
@@ -135,8 +159,6 @@ def test_a_return_that_is_sent_stands(logged: TestClient) -> None:
 
 
 def test_of_many_labels_at_once_one_stays(logged: TestClient) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     made = ask(logged)
     with ThreadPoolExecutor(8) as threads:
         found = threads.map(lambda change: send(logged, made["id"], actual_return=change), range(8))
@@ -180,9 +202,9 @@ def test_a_close_needs_one_to_start_from(logged: TestClient) -> None:
     ],
 )
 def test_a_label_that_is_none_is_refused(
-    client: TestClient, body: dict[str, Any], says: str
+    logged: TestClient, body: dict[str, Any], says: str
 ) -> None:
-    answer = client.post("/labels", json=body)
+    answer = logged.post("/labels", json=body)
     assert answer.status_code == 422
     assert says in answer.json()["detail"]
 
@@ -195,26 +217,24 @@ def test_the_first_and_the_last_moment_are_kept(logged: TestClient, moment: str)
     assert kept == moment
 
 
-def test_a_return_that_is_no_number_is_refused(client: TestClient) -> None:
-    card = client.get("/model/info").json()["short"]
+def test_a_return_that_is_no_number_is_refused(logged: TestClient) -> None:
+    card = logged.get("/model/info").json()["short"]
     row = {"features": dict.fromkeys(card["features"], 0.1), "last_close": 1e-300}
-    batch = client.post("/batch-predict", json={"horizon": "short", "rows": [row]}).json()
+    batch = logged.post("/batch-predict", json={"horizon": "short", "rows": [row]}).json()
     (made,) = batch["predictions"]
-    answer = send(client, made["id"], actual_close=1e15)
+    answer = send(logged, made["id"], actual_close=1e15)
     assert answer.status_code == 422
-    assert answer.json()["detail"] == (
-        "actual_close: 1000000000000000.0 after a last_close of 1e-300 is no finite return; "
-        "send actual_return"
-    )
-    assert client.get(f"/predictions/{made['id']}").json()["label"] is None
-    assert send(client, made["id"], actual_close=1e-300).json()["actual_return"] == 0
+    for fact in ("actual_close", "1000000000000000.0", "1e-300", "finite", "send actual_return"):
+        assert fact in answer.json()["detail"]
+    assert logged.get(f"/predictions/{made['id']}").json()["label"] is None
+    assert send(logged, made["id"], actual_close=1e-300).json()["actual_return"] == 0
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
-def test_what_is_no_number_is_refused(client: TestClient, number: str) -> None:
+def test_what_is_no_number_is_refused(logged: TestClient, number: str) -> None:
     for name in ("actual_return", "actual_close"):
         body = f'{{"prediction_id": "{uuid4()}", "{name}": {number}}}'
-        assert client.post("/labels", content=body).status_code == 422
+        assert logged.post("/labels", content=body).status_code == 422
 
 
 def test_an_unknown_id_is_not_found(logged: TestClient) -> None:
@@ -240,8 +260,8 @@ def test_an_unknown_id_is_not_found(logged: TestClient) -> None:
         {"horizon": "x" * 65},
     ],
 )
-def test_a_query_that_is_none_is_refused(client: TestClient, query: dict[str, Any]) -> None:
-    answer = client.get("/predictions", params=query)
+def test_a_query_that_is_none_is_refused(logged: TestClient, query: dict[str, Any]) -> None:
+    answer = logged.get("/predictions", params=query)
     assert answer.status_code == 422
     assert next(iter(query)) in answer.json()["detail"]
 
@@ -253,44 +273,102 @@ def test_the_ends_of_time_are_moments(logged: TestClient, moment: str) -> None:
     assert sorted(counts) == [0, 1]
 
 
-def test_readers_do_not_wait_for_a_writer(client: TestClient) -> None:
-    made = ask(client)
-    engine = client.app.state.service.engine  # type: ignore[attr-defined]
+def test_readers_do_not_wait_for_a_writer(logged: TestClient) -> None:
+    made = ask(logged)
+    engine = service(logged).engine
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE prediction_logs SET symbol = 'OTHER'"))
         began = time.monotonic()
-        assert client.get(f"/predictions/{made['id']}").json()["symbol"] == "AAPL"
-        assert [row["symbol"] for row in listed(client)] == ["AAPL"]
-        assert client.get("/plot/AAPL").json()["logged"]["id"] == [made["id"]]
+        assert logged.get(f"/predictions/{made['id']}").json()["symbol"] == "AAPL"
+        assert [row["symbol"] for row in listed(logged)] == ["AAPL"]
+        assert logged.get("/plot/AAPL").json()["logged"]["id"] == [made["id"]]
         assert time.monotonic() - began < 2
         connection.rollback()
 
 
-def test_a_writer_does_not_wait_for_readers(client: TestClient) -> None:
-    ask(client)
-    reads = client.app.state.service.reads.engine  # type: ignore[attr-defined]
+def test_a_writer_does_not_wait_for_readers(logged: TestClient) -> None:
+    ask(logged)
+    reads = service(logged).reads.engine
     with reads.begin() as connection:
         connection.execute(sa.text("SELECT count(*) FROM prediction_logs")).scalar_one()
-        ask(client)
-        assert send(client, ask(client)["id"], actual_return=0.1).status_code == 201
+        ask(logged)
+        assert send(logged, ask(logged)["id"], actual_return=0.1).status_code == 201
 
 
 def test_nothing_is_written_through_a_reading_connection(logged: TestClient) -> None:
-    reads = logged.app.state.service.reads.engine  # type: ignore[attr-defined]
+    reads = service(logged).reads.engine
     for statement in ("DELETE FROM label_store", "CREATE TABLE more (id INTEGER)"):
         with pytest.raises(sa.exc.DBAPIError), reads.begin() as connection:
             connection.execute(sa.text(statement))
 
 
-def test_a_locked_log_is_away_for_labels(client: TestClient) -> None:
-    made = ask(client)
-    service = client.app.state.service  # type: ignore[attr-defined]
-    settings = service.settings.model_copy(update={"log_timeout": 0.3})
-    with TestClient(create(settings)) as hasty, service.engine.begin():
-        began = time.monotonic()
-        answer = send(hasty, made["id"], actual_return=0.1)
-        assert time.monotonic() - began < 2
-        assert answer.status_code == 503
-        assert answer.headers["retry-after"] == "1"
-        assert "the prediction log is away: " in answer.json()["detail"]
-    assert send(client, made["id"], actual_return=0.1).status_code in {201, 409}
+def test_a_locked_log_is_away_for_labels(logged: TestClient) -> None:
+    made = ask(logged)
+    settings = service(logged).settings.model_copy(update={"log_timeout": 0.3})
+    with TestClient(create(settings)) as hasty:
+        with service(logged).engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.text("LOCK TABLE label_store"))
+            began = time.monotonic()
+            answer = send(hasty, made["id"], actual_return=0.1)
+            assert time.monotonic() - began < 2
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "1"
+            assert "the prediction log is away: " in answer.json()["detail"]
+        time.sleep(0.3)
+        assert send(hasty, made["id"], actual_return=0.1).status_code in {201, 409}
+
+
+NUL, SURROGATE, LONG = r"A\u0000", r"A\ud800", "A" * 65
+
+
+def test_the_schema_refuses_what_a_database_would(logged: TestClient) -> None:
+    """So that no row of a caller makes the commit fail that it shares with rows of others."""
+    card = logged.get("/model/info").json()["short"]
+    values = json.dumps(dict.fromkeys(card["features"], 0.1))
+    columns = ("date", "open", "high", "low", "close", "volume")
+    bar = json.dumps(dict.fromkeys(columns, 1.0) | {"date": "2012-12-31"})
+
+    def row(**given: str) -> tuple[str, str]:
+        fields = {"symbol": '"A"', "features": values, **given}
+        body = ", ".join(f'"{name}": {value}' for name, value in fields.items())
+        return "/batch-predict", f'{{"horizon": "short", "rows": [{{{body}}}]}}'
+
+    bad = [
+        *(row(symbol=f'"{symbol}"') for symbol in (NUL, SURROGATE, LONG, "")),
+        *(row(last_close=number) for number in ("Infinity", "NaN", "1e999", "1e16", "0")),
+        *(row(scale=number) for number in ("Infinity", "1e39", "-1")),
+        *(row(features=values.replace("0.1", number)) for number in ("Infinity", "-1e39")),
+        *(row(as_of=f'"{day}"') for day in ("0000-01-01", "9999-12-31", "10000-01-01")),
+        *(
+            ("/predict", f'{{"symbol": "{symbol}", "bars": [{bar}]}}')
+            for symbol in (NUL, SURROGATE, LONG, "")
+        ),
+        ("/predict", f'{{"bars": [{bar.replace("1.0", "1e999")}]}}'),
+        ("/predict/short", f'{{"symbol": "{NUL}"}}'),
+    ]
+    with ThreadPoolExecutor(8) as threads:
+        good = [threads.submit(ask, logged) for _ in bad]
+        answers = [
+            threads.submit(
+                logged.post, path, content=body, headers={"Content-Type": "application/json"}
+            )
+            for path, body in bad
+        ]
+    for (path, body), answer in zip(bad, answers, strict=True):
+        assert answer.result().status_code == 422, (path, body, answer.result().text)
+        assert "prediction log" not in answer.result().text
+    made = {future.result()["id"] for future in good}
+    assert {found["id"] for found in listed(logged)} == made
+    # The first day that there is can be stored, and the longest name.
+    path, body = row(symbol=f'"{"é" * 64}"', as_of='"0001-01-01"')
+    (first,) = logged.post(path, content=body).json()["predictions"]
+    found = logged.get(f"/predictions/{first['id']}").json()
+    assert (found["symbol"], found["as_of"]) == ("é" * 64, "0001-01-01")
+
+
+@pytest.mark.parametrize("given", ["A" * 65, "A" * 5000, "a\tb", "é"])
+def test_a_request_id_that_cannot_be_stored_is_replaced(logged: TestClient, given: str) -> None:
+    answer = logged.post("/predict/short", headers=[(b"X-Request-Id", given.encode())])
+    assert answer.status_code == 200
+    assert listed(logged)[0]["request_id"] == answer.headers["x-request-id"] != given

@@ -91,7 +91,7 @@ def test_the_command_says_what_it_did(
     [
         ("postgresql://nobody:secret@127.0.0.1:1/none", "127.0.0.1:1/none: connection"),
         ("mysql://host/log", "DATABASE_URL names mysql; the log can be SQLite or PostgreSQL"),
-        ("nonsense", "DATABASE_URL is no URL of a database"),
+        ("nonsense", "DATABASE_URL is not the URL of a database"),
         ("sqlite:////proc/none/log.db", "/proc/none"),
     ],
 )
@@ -150,7 +150,7 @@ def test_alembic_is_not_imported_where_the_tables_are_current(tmp_path: Path) ->
     migrate.upgrade(engine)
     engine.dispose()
     code = (
-        "import sys; from serve.log import engine, migrate; "
+        "import sys; from predictions import engine, migrate; "
         f"migrate.ensure(engine.connect({url!r})); print('alembic' in sys.modules)"
     )
     found = subprocess.run(

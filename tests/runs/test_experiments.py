@@ -1,4 +1,7 @@
-"""Every command of docs/experiments.md, in its order, on the real sample."""
+"""Every command of docs/experiments.md, in its order, with stages that take no time.
+
+That real stages make the same bytes two at a time as alone is tested in test_readme.
+"""
 
 import json
 import os
@@ -12,14 +15,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.light import lighten
 from tests.projects import ROOT, Project
 
 pytestmark = pytest.mark.slow
 
 TEXT = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
-
-KEPT = ("zero", "mean", "ridge")
-"""Models of the walk: it is of experiments, not of models."""
 
 
 def blocks(title: str) -> list[str]:
@@ -50,53 +51,15 @@ def params(data: dict[str, Any]) -> Any:
     return data["params"]["params.yaml"]["data"]
 
 
-# What a horizon takes, in one process: most of the time of a stage is that of its imports.
-FORECAST = """
-import sys
-from stages import dataset, evaluate, params, train
-
-horizon = sys.argv[1]
-for stage, *of in (dataset,), *((train, name) for name in params.load().models), (evaluate,):
-    sys.argv[1:] = [horizon, *of]
-    stage.main()
-"""
-
-
-def shorten(folder: Path) -> None:
-    """Let one stage do all that follows the features, and validation keep its former verdict."""
-    path = folder / "dvc.yaml"
-    pipeline = yaml.safe_load(path.read_text(encoding="utf-8"))
-    stages = pipeline["stages"]
-    for name in ("validate", "dataset", "validate_datasets", "train"):
-        del stages[name]
-    stages["evaluate"] |= {
-        "cmd": "python forecast.py ${item.horizon}",
-        "deps": ["data/features", "models/sessions.json"],
-        "params": ["dataset", "evaluate", "features", "horizons.${item.horizon}", "models"],
-    }
-    stages["evaluate"]["outs"] += [
-        {made: {"persist": True}}
-        for made in (
-            "data/datasets/${item.horizon}",
-            *(f"models/candidates/${{item.horizon}}/{name}" for name in KEPT),
-        )
-    ]
-    path.write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
-    (folder / "forecast.py").write_text(FORECAST, encoding="utf-8")
-
-
 @pytest.fixture
-def few(project: Project, tmp_path: Path) -> Iterator[Project]:
-    """The project with few models and few stages, a small space, and remotes for git and DVC."""
-    shorten(project.folder)
+def few(fresh: Project, tmp_path: Path) -> Iterator[Project]:
+    """The project with stages that take no time, a small space, and remotes for git and DVC."""
+    project = fresh
     path = project.folder / "params.yaml"
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    settings["models"] = {name: settings["models"][name] for name in KEPT}
     settings["search"] = {"models.ridge.alpha": {"low": 0.01, "high": 100, "log": True}}
     path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-    project.dvc("repro", "--quiet")
-    project.git("add", "--all")
-    project.git("commit", "--quiet", "--no-verify", "--message=Few models")
+    lighten(project)
     project.run("git", "init", "--quiet", "--bare", "--initial-branch=main", f"{tmp_path}/team.git")
     project.git("remote", "add", "origin", f"{tmp_path}/team.git")
     project.git("push", "--quiet", "origin", "main")
@@ -162,11 +125,9 @@ def many(few: Project) -> None:
         for horizon in ("short", "long"):
             assert "fold_oos_r2" in data["metrics"][f"metrics/{horizon}.json"]["data"]
     assert few.git("status", "--porcelain") == ""
-    # What was made in a folder of its own, two at a time, is what the workspace makes alone.
     few.dvc("exp", "apply", "grid-4")
     assert "up to date" in few.dvc("status")
-    few.dvc("repro", "--force", "--single-item", "evaluate@short")
-    assert few.git("diff", "--name-only", found_at(few, "grid-4")) == ""
+    assert few.git("diff", "--name-only", few.experiment("grid-4")) == ""
     few.git("checkout", "--quiet", ".")
     few.dvc("checkout", "--quiet")
 
@@ -208,7 +169,7 @@ def share(few: Project, folder: Path) -> None:
     assert "month" in other.run("bash", "-euc", pull)
     assert "up to date" in other.dvc("status")
     assert other.git("show", ":dvc.lock") != (other.folder / "dvc.lock").read_text(encoding="utf-8")
-    assert other.git("diff", "--name-only", found_at(other, "month")) == ""
+    assert other.git("diff", "--name-only", other.experiment("month")) == ""
 
 
 def clean_up(few: Project) -> None:
@@ -234,17 +195,8 @@ def search(few: Project) -> None:
         assert re.search(rf"^{name} +{re.escape(format(score, '+.5f'))} ", printed, re.MULTILINE)
 
 
-def found_at(project: Project, name: str) -> str:
-    """The commit of an experiment."""
-    listed = project.git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
-    (commit,) = [line.split()[0] for line in listed.splitlines() if line.endswith(f"/{name}")]
-    return commit
-
-
 def test_no_stage_depends_on_what_may_be_searched(project: Project) -> None:
     project.set("  models.ridge.alpha:\n    low: 0.01", "  models.ridge.alpha:\n    low: 0.02")
     assert "up to date" in project.dvc("status")
     pipeline = (project.folder / "dvc.yaml").read_text(encoding="utf-8")
-    assert not re.search(
-        r"^ *- (search\b|stages/(search|tuning|experiments))", pipeline, re.MULTILINE
-    )
+    assert not re.search(r"^ *- (search\b|versions/)", pipeline, re.MULTILINE)

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,8 +35,12 @@ def test_the_first_command_prints_what_the_readme_shows(project: Project, tmp_pa
     command = START.replace("<this repository>", str(project.folder)).replace(
         "make run", f"make run VENV={sys.prefix}"
     )
+    # That a fresh checkout makes these bytes itself is tested in test_repro; here the cache of
+    # this machine has them, as after a first run.
+    (tmp_path / "config").write_text(f"[cache]\ndir = {project.folder}/.dvc/cache\n", "utf-8")
     clone = Project(tmp_path)
-    printed = clone.run("bash", "-euc", command.strip(), COLUMNS="110")
+    surroundings: Any = {"COLUMNS": "110", "DVC_GLOBAL_CONFIG_DIR": str(tmp_path)}
+    printed = clone.run("bash", "-euc", command.strip(), **surroundings)
     shown = re.search(r"^```text\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     assert shown is not None
     plain = [line.rstrip() for line in printed.splitlines()]
@@ -52,12 +57,27 @@ def test_everyday_commands_work(quick: Project, block: str) -> None:
             printed = project.run("bash", "-euc", block.replace(":8000", f":{port}"))
         assert printed.count('"predicted_return"') == block.count("curl")
         return
+    if block.startswith("make refresh"):
+        # The same command with all that it prints is in tests/runs/test_refresh.py.
+        assert block in (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+        return
     try:
         # make takes the environment that runs this test.
         project.run("bash", "-euc", block, MAKEFLAGS=f"VENV={sys.prefix}")
+        if "--run-all -j 2" in block:
+            two_at_a_time_make_the_same_bytes_as_alone(project)
     finally:
         project.run("python", "-m", "versions.s3", "stop", check=False)
         project.dvc("queue", "stop", "--kill", check=False)
+
+
+def two_at_a_time_make_the_same_bytes_as_alone(project: Project) -> None:
+    project.dvc("exp", "apply", "alpha-2")
+    assert "up to date" in project.dvc("status")
+    stages = ("train@short-ridge", "evaluate@short")
+    log = project.dvc("repro", "--force", "--single-item", *stages)
+    assert all(f"Running stage '{name}'" in log for name in stages)
+    assert project.git("diff", "--name-only", project.experiment("alpha-2")) == ""
 
 
 @contextmanager
@@ -73,7 +93,7 @@ def served(project: Project) -> Iterator[int]:
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while True:
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready").close()
@@ -102,8 +122,9 @@ def test_commands_of_the_tables_work(project: Project, command: str) -> None:
 
 def test_every_make_target_that_is_named_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"`make ([a-z0-9-]+)", TEXT)) | {"run", "test"}
-    assert named
+    named = set(re.findall(r"\bmake ([a-z0-9-]+)", "".join(BLOCKS)))
+    named |= set(re.findall(r"`make ([a-z0-9-]+)", TEXT))
+    assert named >= {"run", "test"}
     for target in named:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 

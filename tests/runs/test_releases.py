@@ -85,10 +85,11 @@ def predictions(project: Project) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def team(project: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> Project:
+def team(quick: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The project with a git remote, and a bucket in which nothing is yet."""
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
+    project = quick
     project.run("git", "init", "--quiet", "--bare", "--initial-branch=main", f"{tmp_path}/team.git")
     project.git("remote", "add", "origin", f"{tmp_path}/team.git")
     block(project, f"make remote URL=s3://stocks/cache ENDPOINT={s3.url}")
@@ -157,7 +158,7 @@ def release(team: Project, s3: S3) -> dict[str, str]:
     assert int(count[1]) - there <= int(count[2]) <= int(count[1])
     assert len([name for name in s3.objects() if "/files/md5/" in name]) >= int(count[1])
     # The hook finds all data there.
-    assert "push: the bucket has all" in block(team, push_release)
+    assert "push: the remote has all" in block(team, push_release)
     block(team, push, hooks=False)
     return state(team, "data", "models")
 

@@ -5,7 +5,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,8 @@ import pytest
 from tests.narrow import SMALL, Narrow
 from tests.projects import ROOT, Project
 from tests.s3 import S3
+from versions import s3 as local
 from versions.repository import lock, workspace
-from versions.storage import endpoint
-from versions.storage.endpoint import Server
 
 pytestmark = pytest.mark.slow
 
@@ -41,14 +39,14 @@ def test_two_people_work_on_one_history(
     project.git("remote", "add", "origin", str(tmp_path / "origin"))
     project.git("push", "--quiet", "--set-upstream", "origin", "main")
     assert f"remote: {s3.url} answers" in block(project, AWS)
-    assert "push: the bucket has all" in block(project, ADA)
+    assert "push: the remote has all" in block(project, ADA)
     # With the cache wiped, Ada has nothing that Ben could get but through the bucket.
     project.run("rm", "-r", ".dvc/cache")
 
     elsewhere = Project(tmp_path / "another path")
     elsewhere.folder.mkdir()
     printed = block(elsewhere, BEN.replace("<this repository>", str(tmp_path / "origin")))
-    assert "objects of this revision are here" in printed
+    assert "objects are here" in printed
     # `dvc status`, and `dvc repro` at the end.
     assert printed.count("Data and pipelines are up to date.") == 2
     assert "Running stage" not in printed
@@ -61,18 +59,20 @@ def test_two_people_work_on_one_history(
     # A folder of outputs alone, which DVC itself takes for none.
     (models,) = re.findall(r"`(make pull ARGS=\w+)`", TEXT)
     ben.run("rm", "-r", ".dvc/cache", "data/raw", "models/short/model.onnx")
-    assert "objects of this revision are here" in block(ben, models)
+    assert "objects are here" in block(ben, models)
     assert workspace.state(before.outs["models/short/model.onnx"], ben.folder) == "same"
     assert not (ben.folder / "data" / "raw").exists()
 
     # Ada has her cache no more; her working tree is a whole copy.
-    assert "all whole" in block(project, HEAL)
+    assert "objects, 0 of them sent now" in block(project, HEAL)
     s3.stop()
     broken = s3.objects()[_key(before.outs["models/short/model.onnx"].md5)]
     broken.write_bytes(broken.read_bytes()[:-1])
     s3.start()
-    assert "heal: models/short/model.onnx: written anew" in block(project, HEAL)
-    assert "all whole" in block(ben, HEAL)
+    healed = block(project, HEAL)
+    assert "heal: models/short/model.onnx: corrupt in the remote" in healed
+    assert "objects, 1 of them sent now" in healed
+    assert "objects, 0 of them sent now" in block(ben, HEAL)
 
 
 def _key(md5: str) -> str:
@@ -96,16 +96,16 @@ def alone(fresh: Project) -> Iterator[Project]:
     """A checkout with a port of its own, whose server, if one was started, ends with the test."""
     # One for each worker, below those that the system gives to connections: the server is to find
     # it free again after it was stopped.
-    server = Server(20_000 + os.getpid() % 10_000, "key-of-a-test", "secret-of-a-test")
-    state = fresh.folder / endpoint.STATE
+    server = local.Server(20_000 + os.getpid() % 10_000, "key-of-a-test", "secret-of-a-test")
+    state = fresh.folder / local.STATE
     state.parent.mkdir(parents=True)
-    state.write_text(json.dumps(asdict(server)), encoding="utf-8")
+    state.write_text(json.dumps(server._asdict()), encoding="utf-8")
     yield fresh
     block(fresh, "make s3-stop")
 
 
 def test_no_cloud_at_all(alone: Project, tmp_path: Path) -> None:
-    assert "started, data in var/s3/data; the remote of this clone" in block(alone, LOCAL)
+    assert "started, data in var/s3/data; the remote points at it" in block(alone, LOCAL)
     state = alone.folder / "var" / "s3" / "server.json"
     server = json.loads(state.read_text(encoding="utf-8"))
     assert "runs already" in block(alone, LOCAL)

@@ -46,7 +46,7 @@ class Server:
         if self.certificate is not None:
             url = url.replace("http:", "https:")
             trust = ssl.create_default_context(cafile=str(self.certificate))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, urllib.error.URLError):
                 urllib.request.urlopen(url, timeout=1, context=trust).close()
@@ -76,6 +76,6 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill()

@@ -85,9 +85,8 @@ def test_help_and_mistakes_end_the_command_in_one_line() -> None:
     assert (torn.returncode, torn.stderr.count("\n")) == (1, 1)
     assert torn.stderr.startswith("error: SERVE_TLS_CERTIFICATE=README.md: ")
     lonely = run(SERVE_TLS_KEY="README.md")
-    assert (
-        lonely.stderr == "error: SERVE_TLS_KEY: there is no SERVE_TLS_CERTIFICATE that it is of\n"
-    )
+    assert lonely.stderr.startswith("error: SERVE_TLS_KEY: ")
+    assert "SERVE_TLS_CERTIFICATE" in lonely.stderr
 
 
 def test_a_port_that_is_taken_ends_the_start(models: Path, tmp_path: Path) -> None:

@@ -20,11 +20,12 @@ from stages.common import tables
 from stages.common.errors import InputError, ParamsError
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.evaluate import STACK
-from stages.forecast import combine, models, scores
+from stages.forecast import combine, scores
 from stages.forecast.arrays import Dataset
 from stages.forecast.card import rounded
 from stages.forecast.contract import FORECAST_OUTPUTS
 from stages.forecast.session import Session
+from stages.forecast.train_params import BASELINES
 from tests import datasets
 
 NAMES = list(datasets.SMALL_MODELS)
@@ -61,9 +62,9 @@ evaluate.main()
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(trained: Path) -> Path:
     """The real sample, trained and evaluated, which no test changes."""
-    return datasets.trained(tmp_path_factory.getbasetemp())
+    return trained
 
 
 @pytest.fixture
@@ -156,9 +157,13 @@ def test_the_forecasts_are_those_of_the_graph_to_the_bit(project: Path, horizon:
 
 @HORIZONS
 def test_the_graph_is_the_weighted_sum_of_the_candidates(project: Path, horizon: str) -> None:
-    weights = {name: part["weight"] for name, part in card(project, horizon)["candidates"].items()}
+    made = card(project, horizon)
+    weights = {name: part["weight"] for name, part in made["candidates"].items()}
+    weights["mean"] = made["baselines"]["mean"]["weight"]
     data = Dataset(project / DATASETS / horizon / "test.parquet")
-    parts = [
+    mean = tables.read(project / DATASETS / horizon / "train.parquet")["target"].mean()
+    assert isinstance(mean, float)
+    parts = [np.full(len(data.y), weights["mean"] * mean)] + [
         weights[name]
         * Session(project / CANDIDATES / horizon / name / "model.onnx")(data.x)["return"]
         for name in NAMES
@@ -226,7 +231,7 @@ def test_the_table_has_all_models_pooled_and_per_symbol(project: Path, horizon: 
     assert found.select("symbol", "model").rows() == [
         (symbol, model)
         for symbol in ("all", "AAPL", "GOOG", "IBM", "MSFT")
-        for model in (STACK, *NAMES)
+        for model in (STACK, *BASELINES, *NAMES)
     ]
     pooled = found.filter(symbol="all")
     assert pooled["rows"].n_unique() == 1
@@ -252,7 +257,7 @@ def test_the_plots_are_sane(project: Path, horizon: str) -> None:
     assert made["importance"]["importance"].sum() == pytest.approx(1, abs=1e-3)
     folds = made["folds"]
     assert folds.filter(model=STACK)["fold"].to_list() == [2, 3, 4, 5]
-    for name in NAMES:
+    for name in (*BASELINES, *NAMES):
         assert folds.filter(model=name)["fold"].to_list() == [1, 2, 3, 4, 5]
 
 
@@ -276,21 +281,21 @@ def test_the_card_says_what_the_model_is(project: Path, horizon: str) -> None:
         "last_target": str(rows["target_date"].max()),
         "data_md5": hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest(),
     }
-    assert set(models.BASELINES) < set(found["candidates"])
     assert list(found["candidates"]) == NAMES
-    assert sum(part["weight"] for part in found["candidates"].values()) == pytest.approx(
-        1, abs=1e-5
-    )
-    assert min(part["weight"] for part in found["candidates"].values()) >= 0
+    assert list(found["baselines"]) == list(BASELINES)
+    mean = found["baselines"]["mean"]
+    weights = [part["weight"] for part in (mean, *found["candidates"].values())]
+    assert sum(weights) == pytest.approx(1, abs=1e-5)
+    assert min(weights) >= 0
     for name, part in found["candidates"].items():
         folds = tables.read(project / CANDIDATES / horizon / name / "folds.parquet")
         error = float(np.square(folds["prediction"].to_numpy() - folds["target"].to_numpy()).mean())
         assert part["fold_rmse"] == pytest.approx(math.sqrt(error), rel=1e-5)
-    ridge, mean = (found["candidates"][name]["fold_rmse"] for name in ("ridge", "mean"))
-    assert found["candidates"]["ridge"]["fold_oos_r2"] == pytest.approx(
-        1 - (ridge / mean) ** 2, abs=1e-4
+    ridge = found["candidates"]["ridge"]
+    assert ridge["fold_oos_r2"] == pytest.approx(
+        1 - (ridge["fold_rmse"] / mean["fold_rmse"]) ** 2, abs=1e-4
     )
-    assert found["candidates"]["mean"]["fold_oos_r2"] == 0
+    assert mean["fold_oos_r2"] == 0
     assert len(found["residual_quantiles"]) == 21
     assert found["residual_quantiles"] == sorted(found["residual_quantiles"])
     interval = found["interval"]
@@ -303,7 +308,7 @@ def test_the_card_says_what_the_model_is(project: Path, horizon: str) -> None:
     assert found["fold_oos_r2"] == pytest.approx(
         1 - (errors[found["method"]] / errors["mean"]) ** 2, abs=1e-4
     )
-    served_mean = found["candidates"]["mean"]["weight"] == 1
+    served_mean = mean["weight"] == 1
     assert served_mean == ("the mean is served" in found["verdict"])
     # Nothing of the hold-out is in it.
     assert not {"test", "rows_held_out", "oos_r2"} & set(found)
@@ -412,7 +417,7 @@ def test_shuffled_training_targets_leave_no_skill(own: Path) -> None:
     found = read_json(own / METRICS / "short.json")
     assert found["oos_r2"] < 0.002
     assert found["fold_oos_r2"] < 0.002
-    learned = all_scores(own).filter(pl.col("model").is_in(NAMES[2:]), symbol="all")
+    learned = all_scores(own).filter(pl.col("model").is_in(NAMES), symbol="all")
     assert (learned["oos_r2"] < 0.002).all()
     assert learned["auc"].is_between(0.45, 0.55).all()
 
@@ -423,7 +428,7 @@ def test_noise_has_no_skill_and_the_card_says_so(tmp_path: Path) -> None:
     found = read_json(tmp_path / METRICS / "short.json")
     assert found["oos_r2"] < 0.005
     assert found["p_value"] is None or found["p_value"] > 0.05
-    assert card(tmp_path)["candidates"]["mean"]["weight"] > 0.5
+    assert card(tmp_path)["baselines"]["mean"]["weight"] > 0.5
     # The interval holds what it says: 339 outcomes at 90 percent, four standard deviations.
     assert abs(found["coverage"] - 0.9) < 4 * math.sqrt(0.09 / found["rows"])
     assert abs(found["brier"] - 0.25) < 0.01

@@ -22,9 +22,9 @@ MARKET = ["nasdaq", "sp500"]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(prepared: Path) -> Path:
     """The real sample, which no test changes."""
-    return datasets.prepared(tmp_path_factory.getbasetemp())
+    return prepared
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from stages import params, sources
 from stages.common.errors import ParamsError
+from stages.common.sections import SECTIONS
 from stages.forecast import models, train_params
+from stages.forecast.train_params import BASELINES
 
 BASE = """
 data:
@@ -45,8 +47,6 @@ dataset: {test_share: 0.2, features: [return_lag*, mom_7], scale: vol_14}
 horizons: {short: 1, long: 63}
 train: {scope: pooled, folds: 5, first_fold: 0.4, embargo: 0, seed: 0}
 models:
-  zero: {}
-  mean: {}
   ridge: {alpha: 1.0}
   xgboost: {max_depth: 3}
 evaluate: {level: 0.9, shrinkage: 0.5}
@@ -80,8 +80,13 @@ def refusal(given: object) -> str:
 
 def test_the_params_of_the_repository_are_valid(repo_root: Path) -> None:
     loaded = params.load(repo_root / "params.yaml")
-    assert set(models.BASELINES) < set(loaded.models)
+    assert not set(BASELINES) & set(loaded.models)
     assert loaded.selected_features
+
+
+def test_every_section_is_known_to_every_stage() -> None:
+    fields = {info.alias or name for name, info in params.Params.model_fields.items()}
+    assert fields == set(SECTIONS)
 
 
 def test_sections_are_typed() -> None:
@@ -109,10 +114,6 @@ def test_sections_are_typed() -> None:
         (
             {"models__xgboost__max_dept": 3},
             "models.xgboost.max_dept: unknown key (did you mean max_depth?)",
-        ),
-        (
-            {"models__zero__alpha": 3},
-            "models.zero.alpha: unknown key; there are none",
         ),
         (
             {"data__sources__yahoo__retires": 3},
@@ -207,26 +208,20 @@ def test_sections_are_typed() -> None:
             "horizons.clean: the name is taken; choose another",
         ),
         (
-            {"models__zero": ABSENT, "models__mean": ABSENT},
-            "models: the baselines are part of every table; add zero, mean",
+            {"models__zero": {}},
+            "models.zero: is a baseline, which evaluate computes in every run; take it out of "
+            "models",
         ),
-        (
-            {"models": {"zero": {}, "mean": {}}},
-            "models: name at least one model besides the baselines",
-        ),
+        ({"models": {}}, "models: name at least one model, for example `ridge: {}`"),
         (
             {"models__ridgr": {}},
-            "models.ridgr: unknown kind of model 'ridgr' (did you mean ridge?); there are zero, "
-            "mean, ridge, random_forest, xgboost, lightgbm; name one of them as its kind",
+            "models.ridgr: unknown kind of model 'ridgr' (did you mean ridge?); there are "
+            "ridge, random_forest, xgboost, lightgbm; name one of them as its kind",
         ),
         (
             {"models__deep": {"kind": "xgbost"}},
-            "models.deep: unknown kind of model 'xgbost' (did you mean xgboost?); there are zero, "
-            "mean, ridge, random_forest, xgboost, lightgbm",
-        ),
-        (
-            {"models__zero": {"kind": "ridge"}},
-            "models.zero.kind: zero is a baseline and stays one; name the model otherwise",
+            "models.deep: unknown kind of model 'xgbost' (did you mean xgboost?); there are "
+            "ridge, random_forest, xgboost, lightgbm",
         ),
         # contradictions
         (
@@ -305,7 +300,7 @@ def test_invalid_yaml_names_file_and_line(tmp_path: Path) -> None:
         params.load(path)
     message = str(error.value)
     assert message == (
-        f"{path}:3: is no valid YAML (while parsing a flow sequence: "
+        f"{path}:3: is not valid YAML (while parsing a flow sequence: "
         "expected ',' or ']', but got ':')"
     )
 
@@ -315,7 +310,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"data: \xff\xfe")
     with pytest.raises(ParamsError) as error:
         params.load(path)
-    assert str(error.value) == f"{path}: is no valid YAML (not UTF-8 text)"
+    assert str(error.value) == f"{path}: is not valid YAML (not UTF-8 text)"
 
 
 def test_a_number_that_yaml_reads_as_text_becomes_a_number() -> None:
@@ -347,7 +342,7 @@ def test_a_model_that_no_entry_names() -> None:
     with pytest.raises(ParamsError) as error:
         train_params.model(params.parse(content()).models, "rigde")
     assert str(error.value) == (
-        "models: unknown model 'rigde' (did you mean ridge?); there are zero, mean, ridge, xgboost"
+        "models: unknown model 'rigde' (did you mean ridge?); there are ridge, xgboost"
     )
 
 

@@ -7,13 +7,23 @@ import pytest
 
 from tests.projects import ROOT
 
-PRINTS = "; import os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+WATCH = """
+import os, sys
+
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "onnxruntime":
+            print(os.environ.get("ORT_DISABLE_TELEMETRY"))
+
+sys.meta_path.insert(0, Watch())
+import {module}
+"""
 
 
-@pytest.mark.parametrize("module", ["stages.common.errors", "serve.settings"])
-def test_telemetry_is_off_before_anything_is_imported(module: str) -> None:
+@pytest.mark.parametrize("module", ["stages.train", "stages.evaluate", "serve.app"])
+def test_telemetry_is_off_before_onnxruntime_is_imported(module: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", f"import {module}{PRINTS}"],
+        [sys.executable, "-c", WATCH.replace("{module}", module)],
         cwd=ROOT,
         env={},
         capture_output=True,

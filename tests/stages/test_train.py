@@ -42,9 +42,9 @@ train.main()
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(trained: Path) -> Path:
     """The real sample with all its candidates, which no test changes."""
-    return datasets.trained(tmp_path_factory.getbasetemp())
+    return trained
 
 
 @pytest.fixture
@@ -61,7 +61,12 @@ def linear(alpha: float = 1.0) -> train.Fit:
 
 
 def mean(x: Matrix, y: Vector) -> Fitted:
-    return models.mean(x, y, 0)
+    """The mean of the training rows: a model whose fold predictions can be worked out by hand."""
+    level = float(y.mean())
+    slope = np.zeros(x.shape[1])
+    return Fitted(
+        lambda rows: np.full(len(rows), level), lambda: graphs.linear(slope, level), slope
+    )
 
 
 def folds_of(data: Dataset, count: int = 5, first: float = 0.4, embargo: int = 0) -> list[Fold]:
@@ -229,14 +234,14 @@ def test_training_never_opens_the_hold_out(own: Path, project: Path) -> None:
 
 def test_a_stage_says_what_it_did(own: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="stages")
-    datasets.stage(own, "train", "short", "zero")
+    datasets.stage(own, "train", "short", "ridge")
     assert len(caplog.messages) == 1
     rows = tables.read(own / DATASETS / "short" / "train.parquet", ["target"])
-    folds = tables.read(own / CANDIDATES / "short" / "zero" / "folds.parquet")
-    error = float(np.sqrt((folds["target"].to_numpy() ** 2).mean()))
+    folds = tables.read(own / CANDIDATES / "short" / "ridge" / "folds.parquet")
+    error = float(np.sqrt(((folds["target"] - folds["prediction"]).to_numpy() ** 2).mean()))
     assert caplog.messages[0] == (
-        f"train short zero: {rows.height:,} rows, 28 features, 5 purged folds, "
-        f"fold RMSE {error:.6f} -> models/candidates/short/zero"
+        f"train short ridge: {rows.height:,} rows, 28 features, 5 purged folds, "
+        f"fold RMSE {error:.6f} -> models/candidates/short/ridge"
     )
 
 
@@ -306,7 +311,7 @@ def test_a_wrong_graph_does_not_leave_the_stage(
     former = datasets.outputs(own, CANDIDATES)
     rows = tables.read(own / DATASETS / "short" / "train.parquet", ["target"]).height
     with pytest.raises(DataError) as caught:
-        datasets.stage(own, "train", "short", "mean")
+        datasets.stage(own, "train", "short", "ridge")
     assert str(caught.value) == (
         f"models.mean: {rows} of {rows} predictions of the ONNX graph differ from the model's by "
         "up to 0.001; this is a fault of the conversion: report it, or take the model out of "
@@ -325,7 +330,7 @@ def test_without_a_fold_there_is_no_candidate(tmp_path: Path) -> None:
     rows = datasets.made_up(["A", "B"], 300, lambda x, _: 0.01 * x[:, 0], horizon=290)
     write(tmp_path, rows, {"slow": 290})
     with pytest.raises(DataError) as caught:
-        datasets.stage(tmp_path, "train", "slow", "mean")
+        datasets.stage(tmp_path, "train", "slow", "ridge")
     assert str(caught.value) == (
         "horizons.slow: no walk-forward fold has a training row after the purge of 290 sessions; "
         "shorten the horizon, raise train.first_fold or bring more history"
@@ -338,7 +343,7 @@ def test_a_symbol_with_too_few_rows_for_its_own_model_is_named(tmp_path: Path) -
     rows = datasets.made_up(counts, 400, lambda x, _: 0.01 * x[:, 0])
     write(tmp_path, rows, {"short": 1}, scope="per_symbol")
     with pytest.raises(DataError) as caught:
-        datasets.stage(tmp_path, "train", "short", "mean")
+        datasets.stage(tmp_path, "train", "short", "ridge")
     assert str(caught.value) == (
         "train.scope per_symbol: B, D: fewer than 100 training rows; take them out of data.symbols "
         "or set train.scope to pooled"
@@ -355,7 +360,7 @@ def test_one_model_per_symbol_needs_one_fold_with_enough_rows(tmp_path: Path) ->
     ]
     write(tmp_path, pl.concat(parts), {"short": 1}, scope="per_symbol", folds=2, first_fold=0.2)
     with pytest.raises(DataError) as caught:
-        datasets.stage(tmp_path, "train", "short", "mean")
+        datasets.stage(tmp_path, "train", "short", "ridge")
     assert str(caught.value) == (
         "train.scope per_symbol: in no fold has a symbol 100 training rows; raise "
         "train.first_fold, bring more history or set train.scope to pooled"

@@ -32,9 +32,10 @@ from stages.common.paths import (
 from stages.indicators.feature_table import features
 from stages.params import Params
 from stages.quality import helper_columns
-from stages.quality.expectations import Check, Meaning, Suites
+from stages.quality.checking import Check
 from stages.quality.helper_columns import BARS, FINITE, HOLD_OUT, IN_ORDER, KNOWN
 from stages.quality.score import Checked, Outcome, Rule, enforce
+from stages.quality.suites import Meaning, Suites
 from stages.validate import Part
 from tests.panels import examples, write_params
 
@@ -372,7 +373,7 @@ def test_a_leak_from_the_hold_out_stops(suites: Suites, asked: Params) -> None:
     train = DATASETS / "long" / "train.parquet"
     change(train, target_date=pl.when(at(2)).then(pl.lit(start)).otherwise("target_date"))
     rows = tables.read(train)
-    assert stop(validate.dataset_parts("long", asked)[0], suites) == (
+    assert stop(validate.dataset_parts("long", asked.selected_features)[0], suites) == (
         "validation failed: datasets/long/train: first date of the hold-out > target_date fails "
         f"in 1 of {rows.height:,} rows (critical: AAA 1 row from {rows['date'][2]}); look at docs"
     )
@@ -383,7 +384,9 @@ def test_a_leak_from_the_hold_out_stops(suites: Suites, asked: Params) -> None:
 def test_an_empty_half_stops(suites: Suites, asked: Params, half: str) -> None:
     path = DATASETS / "short" / f"{half}.parquet"
     tables.write(tables.read(path).head(0), path)
-    (part,) = (p for p in validate.dataset_parts("short", asked) if p.name.endswith(half))
+    (part,) = (
+        p for p in validate.dataset_parts("short", asked.selected_features) if p.name.endswith(half)
+    )
     assert stop(part, suites) == (
         f"validation failed: datasets/short/{half}: rows >= 1 fails (critical: found 0); shorten "
         "the horizon or bring more history; look at docs"
@@ -396,7 +399,7 @@ def test_a_truncated_table_is_named(asked: Params) -> None:
     with pytest.raises(
         InputError, match=r"^data/features/daily.parquet: cannot be read as Parquet"
     ):
-        list(validate.slices(validate.feature_parts(asked)[0]))
+        list(validate.slices(validate.feature_parts(asked.feature_names)[0]))
 
 
 @pytest.mark.parametrize(
@@ -431,20 +434,20 @@ def test_hourly_and_market_tables_may_be_missing() -> None:
 def test_a_new_window_is_asked_for_without_a_change_of_suite(project: Path, suites: Suites) -> None:
     write_params(project, features=FEATURES | {"rsi": [14, 21]})
     settings = params.load()
-    checked = check(validate.feature_parts(settings)[0], suites, clean_rows=3 * COUNT)
+    checked = check(validate.feature_parts(settings.feature_names)[0], suites, clean_rows=3 * COUNT)
     failed = {str(outcome.rule): outcome for outcome in checked.outcomes if not outcome.met}
     assert failed["the set of columns"].broken == "rsi_21 missing"
     assert failed["0 <= rsi_21 <= 100"].broken == "cannot be checked without rsi_21"
     assert "0 <= rsi_14 <= 100" not in failed
     write_features(settings)
-    checked = check(validate.feature_parts(settings)[0], suites, clean_rows=3 * COUNT)
+    checked = check(validate.feature_parts(settings.feature_names)[0], suites, clean_rows=3 * COUNT)
     assert all(outcome.met for outcome in checked.outcomes)
 
 
 @pytest.mark.usefixtures("project")
 def test_a_column_that_no_params_ask_for_stops(suites: Suites) -> None:
     change(FEATURES_DAILY, sma_999=pl.lit(1.0, pl.Float32))
-    (part,) = validate.feature_parts(params.load())
+    (part,) = validate.feature_parts(params.load().feature_names)
     checked = check(part, suites, clean_rows=3 * COUNT)
     assert [outcome.clause(part.name) for outcome in checked.outcomes if not outcome.met] == [
         "features/daily: the set of columns fails (critical: sma_999 not asked for)"
@@ -504,8 +507,12 @@ def every_part(settings: Params) -> list[Part]:
     return [
         *validate.raw_parts(),
         *validate.clean_parts(),
-        *validate.feature_parts(settings),
-        *(part for name in settings.horizons for part in validate.dataset_parts(name, settings)),
+        *validate.feature_parts(settings.feature_names),
+        *(
+            part
+            for name in settings.horizons
+            for part in validate.dataset_parts(name, settings.selected_features)
+        ),
     ]
 
 

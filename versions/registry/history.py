@@ -1,6 +1,6 @@
-"""What the tags of a horizon say: its versions, and what was in each stage in turn."""
+"""The history of a horizon: its versions, and the versions in each stage over time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from versions.registry import tags
 from versions.registry.tags import Tag
 
 BACK = "Rolled-back:"
-"""Opens the line of an annotation by which a roll back differs from a promotion."""
+"""Starts the line of an annotation that marks a roll back."""
 
 
 @dataclass
 class History:
-    """The record of one horizon.
+    """The history of one horizon.
 
     Attributes:
-        versions: the tag that registered each, oldest first; those taken back are left out.
-        assignments: per stage, each tag that assigned it or took it back, oldest first.
+        versions: the tag that registered each version, oldest first, without those taken back.
+        assignments: the tags that assigned each stage or took it back, oldest first.
         counter: the highest number of an assignment.
     """
 
@@ -26,20 +26,20 @@ class History:
     counter: int = 0
 
     def newest_first(self) -> list[str]:
-        """The versions in the order of semantic versioning, the highest first."""
+        """The versions in the order of semantic versioning, highest first."""
         from gto.versions import SemVer
 
         return sorted(self.versions, key=SemVer, reverse=True)
 
     def version(self, tag: Tag) -> str:
-        """The version of an assignment's commit; its short hash where it was never registered."""
+        """The version of an assignment's commit; its short hash if it was never registered."""
         for name, registered in self.versions.items():
             if registered.commit == tag.commit:
                 return name
         return tag.commit[:7]
 
     def current(self, stage: str) -> str | None:
-        """The version in a stage: the newest assignment that was not taken back, as in GTO."""
+        """The version in a stage: that of the newest assignment that was not taken back."""
         taken_back: set[str] = set()
         for tag in reversed(self.assignments.get(stage, [])):
             if tag.cancels:
@@ -51,9 +51,8 @@ class History:
     def path(self, stage: str) -> list[str]:
         """The versions that lead to the present one, oldest first.
 
-        A promotion adds its version. A roll back takes the newest ones off, down to the version
-        that it put back: rolling back twice goes two versions back, and never to and fro between
-        one that is bad and another.
+        A promotion adds its version. A roll back removes the newest versions, down to the one that
+        it puts back. So two roll backs go two versions back, and not to and fro between two.
         """
         path: list[str] = []
         for tag in self.assignments.get(stage, []):
@@ -71,7 +70,7 @@ class History:
         return path
 
     def former(self, stage: str) -> str | None:
-        """The version that a roll back puts back: the one before the present, still registered."""
+        """The version that a roll back puts back: the last registered one before the present."""
         before = reversed(self.path(stage)[:-1])
         return next((name for name in before if name in self.versions), None)
 
@@ -81,15 +80,10 @@ def _is_back(tag: Tag) -> bool:
 
 
 def read(folder: Path | None = None) -> dict[str, History]:
-    """The record of every horizon that has one, by name."""
-    return of(tags.read(folder))
-
-
-def of(record: Iterable[Tag]) -> dict[str, History]:
-    """Sort tags, oldest first, by what they speak of."""
-    found: dict[str, History] = {}
-    for tag in record:
-        history = found.setdefault(tag.artifact, History())
+    """The history of each horizon with tags, by name."""
+    horizons: dict[str, History] = {}
+    for tag in tags.read(folder):
+        history = horizons.setdefault(tag.artifact, History())
         if tag.stage is not None:
             history.assignments.setdefault(tag.stage, []).append(tag)
             history.counter = max(history.counter, tag.counter)
@@ -98,10 +92,10 @@ def of(record: Iterable[Tag]) -> dict[str, History]:
                 history.versions.pop(tag.version, None)
             else:
                 history.versions[tag.version] = tag
-    return found
+    return horizons
 
 
 def stages(history: History) -> Mapping[str, str]:
-    """The version that is in each stage."""
-    found = {name: history.current(name) for name in sorted(history.assignments)}
-    return {name: version for name, version in found.items() if version is not None}
+    """The version in each stage that has one."""
+    current = {name: history.current(name) for name in sorted(history.assignments)}
+    return {name: version for name, version in current.items() if version is not None}

@@ -1,7 +1,7 @@
-"""Release, promote, roll back: what each must refuse, and in which order it is done.
+"""Release, promote and roll back.
 
-The tag comes last in each. What is stopped before has at most pushed objects, which hurts nobody
-and which the next try finds there.
+Each makes its tag last. If it is stopped before, it has at most pushed objects, and the next try
+finds them in the remote.
 """
 
 import json
@@ -20,8 +20,8 @@ from stages.common.sections import PARAMS_FILE
 from versions.registry import history, tags
 from versions.registry.history import BACK, History
 from versions.repository import git, revision
-from versions.storage import completeness
-from versions.storage.completeness import Sent
+from versions.storage import transfers
+from versions.storage.transfers import Sent
 
 Bump = Literal["major", "minor", "patch"]
 
@@ -34,12 +34,12 @@ HEADLINE: Mapping[str, str] = {
     "auc": "AUC",
     "fold_oos_r2": "fold OOS R2",
 }
-"""What the annotation of a release says of `metrics/<horizon>.json`: key and title."""
+"""The metrics of `metrics/<horizon>.json` in the annotation of a release: key and title."""
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a promotion or a roll back did."""
+    """The tag, the version, the one before it, and what was pushed."""
 
     tag: str
     version: str
@@ -52,10 +52,13 @@ class Row:
     """One version of a horizon.
 
     Attributes:
-        stages: that it is in now.
-        when: it was registered.
-        who: registered it.
-        metrics: of `HEADLINE`, as the tagged commit has them; None where it has not.
+        horizon: the name of the horizon.
+        version: the version, such as `v1.0.0`.
+        stages: the stages that it is in now.
+        commit: the full hash of its commit.
+        when: the time of its registration.
+        who: the name of the person who registered it.
+        metrics: the metrics of `HEADLINE` at its commit; None for those that are not there.
     """
 
     horizon: str
@@ -72,8 +75,8 @@ def register(horizon: str, bump: Bump = "minor", folder: Path | None = None) -> 
 
     Raises:
         ParamsError: `params.yaml` has no such horizon.
-        VersionError: the tree is dirty, the commit has a version already, `artifacts:` does not
-            name the horizon, the lock does not match, or there are no metrics.
+        VersionError: the tree is not clean, the commit has a version already, `artifacts:` does not
+            list the horizon, `dvc.lock` does not match, or there are no metrics.
     """
     _known(horizon, folder)
     _clean(folder)
@@ -93,12 +96,12 @@ def register(horizon: str, bump: Bump = "minor", folder: Path | None = None) -> 
 def promote(
     horizon: str, version: str, stage: str = "production", folder: Path | None = None
 ) -> Promotion:
-    """Put a version into a stage, once the remote holds every object of it.
+    """Put a version into a stage, once the remote has every object of it.
 
     Raises:
         ParamsError: there is no such horizon.
-        VersionError: the tree is dirty, the version is not registered or in that stage already,
-            its lock does not match, or the remote lacks an object that is not here to be pushed.
+        VersionError: the tree is not clean, the version is not registered or in that stage already,
+            its `dvc.lock` does not match, or the remote lacks an object that is not here either.
     """
     record = _record(horizon, folder)
     _clean(folder)
@@ -130,20 +133,20 @@ def rollback(horizon: str, stage: str = "production", folder: Path | None = None
     current, version = record.current(stage), record.former(stage)
     if current is None:
         raise VersionError(
-            f"no version of {horizon} is in {stage}, so there is none to go back from; "
+            f"no version of {horizon} is in {stage}, so a roll back has nothing to replace; "
             f"`make promote HORIZON={horizon} VERSION=...` puts one there"
         )
     if version is None:
         raise VersionError(
-            f"{horizon} {current} is the first in {stage}: there is none to go back to; "
-            f"`make promote HORIZON={horizon} VERSION=...` takes any version"
+            f"{horizon} {current} is the first in {stage}: no version to go back to; "
+            f"`make promote HORIZON={horizon} VERSION=...` puts any version there"
         )
     title = f"{horizon} back to {version} in {stage}\n\n{BACK} {current}"
     return _assign(_Move(horizon, version, stage, record), title, folder)
 
 
 def versions(folder: Path | None = None) -> list[Row]:
-    """Every registered version, by horizon, the newest first."""
+    """Every registered version, by horizon, newest first."""
     rows = []
     for horizon, record in sorted(history.read(folder).items()):
         now = history.stages(record)
@@ -164,7 +167,7 @@ def versions(folder: Path | None = None) -> list[Row]:
 
 
 class _Move(NamedTuple):
-    """A version that is to be put into a stage."""
+    """A version, and the stage to put it into."""
 
     horizon: str
     version: str
@@ -175,13 +178,13 @@ class _Move(NamedTuple):
 def _assign(move: _Move, message: str, folder: Path | None) -> Promotion:
     if not tags.is_name(move.stage):
         raise VersionError(
-            f"STAGE={move.stage}: letters, digits, - and _ make the name of a stage, "
-            "such as production"
+            f"STAGE={move.stage}: the name of a stage has letters, digits, - and _ only, such as "
+            "production"
         )
     registered = move.record.versions[move.version]
     _artifact(move.horizon, registered.commit, folder)
     revision.check(registered.name, folder)
-    sent = completeness.ensure(registered.name, folder)
+    sent = transfers.push_revision(registered.name, folder)
     name = f"{move.horizon}#{move.stage}#{move.record.counter + 1}"
     tags.write(name, registered.commit, message, folder)
     return Promotion(name, move.version, move.record.current(move.stage), sent)
@@ -193,11 +196,11 @@ def _known(horizon: str, folder: Path | None) -> None:
         raise VersionError(f"HORIZON is missing; name one of {few(settings.horizons, 20)}")
     settings.sessions(horizon)
     if not tags.is_name(horizon):
-        raise VersionError(f"{horizon}: GTO takes no name that ends with _; rename the horizon")
+        raise VersionError(f"{horizon}: GTO accepts no name that ends with _; rename the horizon")
 
 
 def _record(horizon: str, folder: Path | None) -> History:
-    """The tags of a horizon; one that is no longer in params keeps its record."""
+    """The history of a horizon, even if it is no longer in `params.yaml`."""
     record = history.read(folder).get(horizon)
     if record is None or not record.versions:
         _known(horizon, folder)
@@ -219,9 +222,9 @@ def _clean(folder: Path | None) -> None:
 def _artifact(horizon: str, commit: str, folder: Path | None) -> None:
     text = git.content(commit, "dvc.yaml", folder) or b""
     content = yaml.safe_load(text) or {}
-    found = (content.get("artifacts") or {}).get(horizon) or {}
+    artifact = (content.get("artifacts") or {}).get(horizon) or {}
     path = f"models/{horizon}"
-    if found.get("path") != path:
+    if artifact.get("path") != path:
         raise VersionError(
             f"dvc.yaml of {commit[:7]} does not list {horizon} as an artifact; add below "
             f"`artifacts:`, indented, `{horizon}: {{path: {path}, type: model}}` and commit"
@@ -232,7 +235,7 @@ def _next(record: History, bump: Bump) -> str:
     newest = next(iter(record.newest_first()), None)
     if newest is None:
         return FIRST
-    # What follows a release candidate is counted from its three numbers.
+    # The version after a release candidate is counted from its three numbers.
     major, minor, patch = map(int, re.findall(r"\d+", newest)[:3])
     following = {
         "major": (major + 1, 0, 0),
@@ -263,5 +266,5 @@ def _metrics(horizon: str, commit: str, folder: Path | None) -> dict[str, float 
     text = git.content(commit, f"metrics/{horizon}.json", folder)
     if text is None:
         return None
-    found = json.loads(text)
-    return {key: found.get(key) for key in HEADLINE}
+    metrics = json.loads(text)
+    return {key: metrics.get(key) for key in HEADLINE}

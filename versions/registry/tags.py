@@ -1,24 +1,18 @@
-"""Releases and promotions, as GTO keeps them: annotated tags of git.
+"""Releases and promotions, kept by GTO as annotated tags of git.
 
 `short@v1.0.0` registers the commit as a version of the artifact `short`; `short#production#3` puts
-the version of its commit into a stage, and the newest by time counts. Names are read by GTO's own
-grammar, so `gto show` and `dvc artifacts get` see the same. The tags are written by git itself:
-that is atomic, signs where the user's settings say so, and can set the time, which matters because
-GTO and DVC tell assignments of one second apart by nothing.
+the version of its commit into a stage, and the newest by time counts. GTO reads the tags; git
+writes them, because only git can sign them and set their time: GTO and DVC put two assignments of
+one second in the order of the alphabet, and GTO refuses to go back to a version without `--force`.
 """
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from stages.common.errors import VersionError
 from versions.repository import git
-
-_FIELDS = (
-    *("refname:strip=2", "objecttype", "*objecttype", "*objectname"),
-    *("taggerdate:unix", "taggername", "contents"),
-)
 
 
 @dataclass(frozen=True)
@@ -26,14 +20,14 @@ class Tag:
     """One entry of the record.
 
     Attributes:
-        name: of the tag.
-        artifact: what it speaks of, which is a horizon here.
-        version: that it registers, such as `v1.0.0`.
-        stage: that it assigns, such as `production`; a tag has either a version or a stage.
+        name: the name of the tag.
+        artifact: the artifact, which is a horizon here.
+        version: the version that the tag registers, such as `v1.0.0`.
+        stage: the stage that it assigns, such as `production`; None if it registers a version.
         cancels: whether it takes back (`short@v1.0.0!`, `short#production!#4`).
-        counter: of assignments of the artifact.
+        counter: the number of the assignment among those of the artifact, from 1; else 0.
         commit: the full hash.
-        when: by the clock of the tagger, to the second.
+        when: the time by the clock of the tagger, to the second.
         who: the tagger's name.
         message: the annotation.
     """
@@ -51,40 +45,33 @@ class Tag:
 
 
 def read(folder: Path | None = None) -> list[Tag]:
-    """Every tag of GTO's that points to a commit, oldest first.
+    """Every registration and assignment, oldest first.
 
     Raises:
         VersionError: the folder is not in a git repository.
     """
-    form = "".join(f"%({field})%00" for field in _FIELDS)
-    cells = git.git("for-each-ref", "refs/tags", f"--format={form}", folder=folder).split("\0")
-    width = len(_FIELDS)
-    rows = (cells[start : start + width] for start in range(0, len(cells) - 1, width))
-    # The line end after each entry opens the next one.
-    found = [_tag(row[0].removeprefix("\n"), row) for row in rows if row[1:3] == ["tag", "commit"]]
-    return sorted((tag for tag in found if tag), key=lambda tag: (tag.when, tag.counter))
+    import gto.api
 
-
-def _tag(name: str, row: list[str]) -> Tag | None:
-    from gto.constants import Action
-    from gto.tag import parse_name
-
-    parts: dict[str, object] = parse_name(name, raise_on_fail=False)
-    version, stage = parts.get("version"), parts.get("stage")
-    if version is None and stage is None:
-        return None
-    return Tag(
-        name=name,
-        artifact=str(parts["name"]),
-        version=None if version is None else str(version),
-        stage=None if stage is None else str(stage),
-        cancels=parts["action"] in {Action.UNASSIGN, Action.DEREGISTER},
-        counter=int(str(parts.get("counter", 0))),
-        commit=row[3],
-        when=datetime.fromtimestamp(int(row[4]), UTC),
-        who=row[5],
-        message=row[6].strip(),
-    )
+    root = git.git("rev-parse", "--show-toplevel", folder=folder)
+    record = []
+    for event in gto.api.history(root, ascending=True):
+        kind = event["event"].removeprefix("un").removeprefix("de")
+        if kind in {"registration", "assignment"}:
+            assigns = kind == "assignment"
+            tag = Tag(
+                name=event["ref"],
+                artifact=event["artifact"],
+                version=None if assigns else event["version"],
+                stage=event["stage"],
+                cancels=kind != event["event"],
+                counter=int(event["ref"].rpartition("#")[2]) if assigns else 0,
+                commit=event["commit"],
+                when=event["timestamp"],
+                who=event["author"],
+                message=event["message"],
+            )
+            record.append(tag)
+    return sorted(record, key=lambda tag: (tag.when, tag.counter))
 
 
 def is_name(text: str) -> bool:
@@ -95,15 +82,15 @@ def is_name(text: str) -> bool:
 
 
 def write(name: str, commit: str, message: str, folder: Path | None = None) -> None:
-    """Make a tag, newer by its time than every other of its artifact.
+    """Make a tag with a later time than every other tag of its artifact.
 
-    Where the clock of another machine ran ahead, or where the newest tag is of this second, the
-    tag is dated one second after the newest: what was done last must count.
+    Where the newest tag is of this second, or of a machine whose clock is ahead, the new one is
+    dated one second after it.
 
     Raises:
-        VersionError: there is such a tag, or git knows no name and e-mail address of the user.
+        VersionError: the tag exists, or git knows no name and e-mail address of the user.
     """
-    artifact = _artifact(name)
+    artifact = name.replace("#", "@").partition("@")[0]
     newest = max((tag.when for tag in read(folder) if tag.artifact == artifact), default=None)
     seconds = int(time.time())
     if newest is not None:
@@ -118,15 +105,11 @@ def write(name: str, commit: str, message: str, folder: Path | None = None) -> N
     except VersionError as error:
         if "already exists" in str(error):
             raise VersionError(
-                f"{name} was made meanwhile by someone else here; look at `make versions`"
+                f"{name} exists already, made by someone else meanwhile; look at `make versions`"
             ) from None
         if "identity" in str(error):
             raise VersionError(
-                "git does not know who you are, and a release names who made it; "
-                "`git config user.name` and `git config user.email` say so"
+                "git does not know who you are, and a release names who made it; set "
+                "`git config user.name` and `git config user.email`"
             ) from None
         raise
-
-
-def _artifact(name: str) -> str:
-    return name.replace("#", "@").partition("@")[0]

@@ -9,8 +9,8 @@ from rich.text import Text
 from stages.common.errors import few
 from stages.common.paths import REJECTED
 from versions import console
-from versions.results import comparison
-from versions.results.comparison import Pair, Results, Rows
+from versions.results import changes
+from versions.results.changes import Pair, Results, Rows
 from versions.results.formats import COLUMNS, FOLDS, change, number
 
 SYMBOLS = 20
@@ -21,13 +21,13 @@ SHOWN = {column.name: column for column in (*COLUMNS, FOLDS)}
 
 def show(screen: Console, before: Results, after: Results) -> None:
     """Print what differs between the results of the commit and those of the working tree."""
-    screen.print(rows_table(comparison.rows(before, after)))
-    for reason, pair in comparison.reasons(before, after).items():
+    screen.print(rows_table(changes.rows(before, after)))
+    for reason, pair in changes.reasons(before, after).items():
         screen.print(f"rejected, {reason}: {_count(pair)}; see {REJECTED}")
     screen.print()
-    screen.print(scores_table(comparison.scores(before, after)))
+    screen.print(scores_table(changes.scores(before, after)))
     screen.print()
-    screen.print(quality_table(comparison.quality(before, after)))
+    screen.print(quality_table(changes.quality(before, after)))
 
 
 def rows_table(rows: Sequence[Rows]) -> Table:

@@ -1,7 +1,6 @@
-"""The S3 remote of the DVC cache: what it is set to, and where.
+"""The default DVC remote: where it is, and which file says so.
 
-Settings are DVC's own: `.dvc/config` names the remote, `.dvc/config.local` of each clone says
-where it is.
+`.dvc/config` names the remote, and `.dvc/config.local` of each clone says where it is.
 """
 
 import os
@@ -19,135 +18,116 @@ LOCAL = Path(".dvc/config.local")
 SHARED = Path(".dvc/config")
 
 UNSET = "(unset - run make remote)"
-"""The bucket in `.dvc/config`: no bucket can have this name, so nothing is sent to a stranger's."""
+"""The bucket in `.dvc/config`. No bucket can have this name, so nothing goes to a stranger's."""
 
 KEYS = ("access_key_id", "secret_access_key")
-"""The credentials in DVC's settings of a remote; without them those of the environment hold."""
+"""The credentials among DVC's settings; without them those of the environment apply."""
 
-ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-"""Variables that say where the server is, if no setting does."""
-
-_URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<path>[^?#]*))?")
+_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?")
 _ENDPOINT = re.compile(r"https?://[^/?#\s]+/?")
 
 
 @dataclass(frozen=True)
 class Remote:
-    """The default remote as DVC sees it; made by `opened`.
+    """The default remote of an open project.
 
     Attributes:
-        name: in DVC's settings.
-        settings: of it, `config.local` before `config`.
-        local: those of `config.local` alone.
-        repo: DVC's view of the project.
+        repo: the `dvc.repo.Repo`.
+        settings: the settings of the remote, those of `config.local` above those of `config`.
+        local: the settings of `config.local` alone.
     """
 
-    name: str
+    repo: Any
     settings: Mapping[str, Any]
     local: Mapping[str, Any]
-    repo: Any
 
     @property
-    def bucket(self) -> str:
-        """The bucket of the url."""
-        return str(self.settings["url"]).removeprefix("s3://").partition("/")[0]
+    def url(self) -> str:
+        """Its URL, such as `s3://bucket/path`."""
+        return str(self.settings["url"])
 
     @property
-    def endpoint(self) -> str | None:
-        """The address of the server; None for AWS."""
-        found = self.settings.get("endpointurl") or os.environ.get(self._endpoint_variable or "")
-        return None if found is None else str(found)
+    def is_s3(self) -> bool:
+        """Whether it is an S3 bucket."""
+        return self.url.startswith("s3://")
+
+    @property
+    def server(self) -> str:
+        """The URL of the S3 server, found as boto finds it."""
+        name = self._endpoint_variable
+        return self.settings.get("endpointurl") or (os.environ[name] if name else "AWS S3")
 
     @property
     def _endpoint_variable(self) -> str | None:
-        """The variable that says where the server is, as boto chooses it."""
-        return next((name for name in ENDPOINTS if os.environ.get(name)), None)
+        names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+        return next((name for name in names if os.environ.get(name)), None)
 
     @cached_property
     def objects(self) -> Any:
-        """DVC's object store in the bucket."""
-        store = self.repo.cloud.get_remote(self.name).odb
-        # Below it botocore tries five times; five times that would be minutes of silence.
-        store.fs.fs.retries = 1
-        return store
+        """DVC's object store in the remote, a `dvc_data.hashfile.db.HashFileDB`."""
+        return self.repo.cloud.get_remote_odb()
+
+    @cached_property
+    def probe(self) -> Any:
+        """A second S3 client, with connections of its own, which asks only once."""
+        filesystem = self.objects.fs
+        once = filesystem.fs_args["config_kwargs"] | {"retries": {"max_attempts": 0}}
+        client = type(filesystem.fs)(**filesystem.fs_args | {"config_kwargs": once})
+        client.retries = 1
+        return client
 
     def place(self, setting: str) -> str:
-        """A setting with its value and the place to change it."""
+        """A setting and the file or variable to change it in, with its value unless it is a key."""
         value = self.settings.get(setting)
-        if value is None and setting == "endpointurl" and self._endpoint_variable:
-            return f"{self._endpoint_variable} ({self.endpoint})"
+        if value is None and setting in KEYS:
+            return f"AWS_{setting.upper()}"
         if value is None:
-            return setting
-        return f"{setting} ({value}) in {LOCAL if setting in self.local else SHARED}"
-
-    def credential(self, setting: str) -> str:
-        """A credential by the name and place that it has here; never its value."""
-        if self.settings.get(setting) is not None:
-            return f"{setting} in {LOCAL if setting in self.local else SHARED}"
-        return f"AWS_{setting.upper()}"
+            name = self._endpoint_variable if setting == "endpointurl" else None
+            return f"{name} ({self.server})" if name else setting
+        shown = "" if setting in KEYS else f" ({value})"
+        return f"{setting}{shown} in {LOCAL if setting in self.local else SHARED}"
 
 
 @contextmanager
-def opened() -> Iterator[Remote]:
-    """The default remote of the project in the working folder.
+def opened(folder: Path | None = None) -> Iterator[Remote]:
+    """The default remote of the project in a folder, by default the working folder.
 
     Raises:
-        VersionError: there is no project or no default remote here, DVC cannot read its settings,
-            or no bucket is set.
+        VersionError: there is no project or no default remote, DVC cannot read its settings, or no
+            bucket is set.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
-        with Repo(os.curdir) as repo:
-            yield of(repo)
+        with Repo(str(folder or os.curdir)) as repo:
+            name = repo.config["core"].get("remote")
+            settings = repo.config["remote"].get(name)
+            if settings is None:
+                raise VersionError(
+                    "no default remote is set: `dvc remote add --default NAME URL` sets one, "
+                    f"`git checkout {SHARED}` restores that of the project"
+                )
+            if UNSET in settings["url"]:
+                raise VersionError(
+                    "no bucket is set: `make remote URL=s3://bucket/path` (with ENDPOINT=https://..."
+                    " if it is not AWS), or `make s3` for a server on this machine"
+                )
+            yield Remote(repo, settings, repo.config.load_one("local")["remote"].get(name, {}))
     except DvcException as error:
         raise VersionError(f"DVC: {error}") from None
 
 
-def of(repo: Any) -> Remote:
-    """The default remote of a project that is open already.
-
-    Raises:
-        VersionError: it has none, it is no S3, or no bucket is set.
-    """
-    name = repo.config["core"].get("remote")
-    settings = repo.config["remote"].get(name)
-    if settings is None:
-        raise VersionError(
-            f"{SHARED} names no default remote; restore `remote` below [core] from git"
-        )
-    if UNSET in settings["url"]:
-        raise VersionError(
-            "no bucket is set: `make remote URL=s3://bucket/path` (with ENDPOINT=https://..."
-            " if it is not AWS), or `make s3` for a server on this machine"
-        )
-    if not is_s3(settings["url"]):
-        raise VersionError(
-            f"url ({settings['url']}) of the remote is no s3://bucket/path: `make remote`"
-            " and its company speak S3 only, use `dvc push` and `dvc pull`"
-        )
-    local = repo.config.load_one("local")["remote"].get(name, {})
-    return Remote(name, settings, local, repo)
-
-
-def is_s3(url: object) -> bool:
-    """Whether a url of DVC's settings is one of S3."""
-    return str(url).startswith("s3://")
-
-
 def assign(url: str, endpoint: str | None, key: tuple[str, str] | None = None) -> None:
-    """Write where the remote is into `.dvc/config.local`, which git ignores.
-
-    What is not given is removed, so that no setting of a former server stays.
+    """Write the place of the remote to `.dvc/config.local`, in place of the former one.
 
     Args:
         url: `s3://bucket/path`.
-        endpoint: `https://host:port` of a server that is not AWS.
-        key: id and secret, for a server whose credentials live with the clone.
+        endpoint: `https://host:port` of a server other than AWS.
+        key: key id and secret, for a server whose credentials belong to this clone.
 
     Raises:
-        VersionError: url or endpoint are none.
+        VersionError: the URL or the endpoint is malformed.
     """
     from dvc.config import Config
 
@@ -155,18 +135,12 @@ def assign(url: str, endpoint: str | None, key: tuple[str, str] | None = None) -
         raise VersionError(f"URL must be s3://bucket/path, got {url!r}")
     if endpoint is not None and _ENDPOINT.fullmatch(endpoint) is None:
         raise VersionError(f"ENDPOINT must be http(s)://host[:port], got {endpoint!r}")
+    values = (url, endpoint, *(key or (None, None)))
     config = Config(str(SHARED.parent))
     with config.edit("local") as content:
         section = content["remote"].setdefault(config["core"].get("remote") or "storage", {})
-        kept = {
-            name: value
-            for name, value in section.items()
-            if name not in {"url", "endpointurl", *KEYS}
-        }
-        section.clear()
-        section.update(kept, url=url)
-        if endpoint is not None:
-            section["endpointurl"] = endpoint
-        if key is not None:
-            section.update(zip(KEYS, key, strict=True))
+        for name, value in zip(("url", "endpointurl", *KEYS), values, strict=True):
+            section.pop(name, None)
+            if value is not None:
+                section[name] = value
     LOCAL.chmod(0o600)

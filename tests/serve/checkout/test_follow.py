@@ -1,5 +1,8 @@
 """The server follows the checkout: `git checkout` alone changes its answers, and loses none."""
 
+import asyncio
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -9,12 +12,15 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import httpx2
+import pyarrow as pa
 import pytest
 
-from serve.checkout import follow
+from serve.checkout import follow, loading
+from serve.checkout.bundle import Bundle
 from tests.narrow import wait_for
 from tests.projects import Project
 from tests.serve.checkout.test_loading import relock
+from tests.serve.forecasts.streams import HEADERS, table, written
 from tests.serve.servers import Server
 from versions.repository import lock
 
@@ -131,7 +137,7 @@ def test_twenty_switches_under_load_lose_no_request(two: Project, tmp_path: Path
     # On a machine that is busy with other things one switch may take longer.
     *others, _ = sorted(seconds for _, seconds, _ in switches)
     assert others[-1] < GRACE
-    # Who asks after the first answer, and before the next switch begins, gets the new one.
+    # Callers that ask after the first answer and before the next switch get the new one.
     for first, _, until in switches:
         later = [answer for answer in load.answers if first.came < answer.asked < until]
         assert {answer.revision for answer in later} == {first.revision}
@@ -148,11 +154,25 @@ def wait(server: Server, text: str, seconds: float = 30) -> dict[str, object]:
         time.sleep(0.05)
 
 
+@pytest.fixture(scope="module")
+def shared(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Server]]:
+    """A folder of models that tests break and mend, and its server."""
+    folder = tmp_path_factory.mktemp("served") / "container"
+    shutil.copytree(models, folder)
+    with Server(folder, tmp_path_factory.mktemp("var"), REVISION="image-7") as server:
+        yield folder, server
+
+
 @pytest.fixture
-def server(container: Path, tmp_path: Path) -> Iterator[Server]:
-    """A server of a folder that a test may break."""
-    with Server(container, tmp_path / "var", REVISION="image-7") as found:
-        yield found
+def folder(shared: tuple[Path, Server]) -> Path:
+    return shared[0]
+
+
+@pytest.fixture
+def server(shared: tuple[Path, Server]) -> Server:
+    """The server, once it serves what is in the folder."""
+    assert wait(shared[1], "serves image-7")["status"] == "ok"
+    return shared[1]
 
 
 def ask(server: Server) -> dict[str, object]:
@@ -162,74 +182,153 @@ def ask(server: Server) -> dict[str, object]:
     return {name: found[name] for name in ("model", "predicted_return", "as_of")}
 
 
-def test_what_is_broken_is_told_and_changes_nothing_else(container: Path, server: Server) -> None:
+def everything(server: Server, bundle: Bundle) -> list[object]:
+    """An answer of each kind: of old and new bars, the caller's rows, charts, cards and scores."""
+    model = bundle.models["short"]
+    rows = [{"symbol": "IBM", "as_of": "2012-01-04"}, {"symbol": "MSFT"}]
+    bars = bundle.bars.filter(symbol="GOOG").tail(300).drop("symbol", "filled")
+    given = [{**bar, "date": str(bar["date"])} for bar in bars.iter_rows(named=True)]
+    with httpx2.Client(base_url=server.url, timeout=60) as client:
+        answers = [
+            *client.post("/predict/AAPL").json()["predictions"],
+            *client.post("/batch-predict", json={"horizon": "long", "rows": rows}).json()[
+                "predictions"
+            ],
+            *client.post("/predict", json={"bars": given}).json()["predictions"],
+            client.get("/plot/AAPL?last=5000").json(),
+        ]
+        for answer in answers:
+            for changing in ("id", "created_at", "logged"):
+                answer.pop(changing, None)
+        stream = client.post(
+            "/batch-predict?horizon=short", content=written(table(model, 10)), headers=HEADERS
+        )
+        return [
+            *answers,
+            *(client.get(path).json() for path in ("/model/info", "/symbols", "/metrics/IBM")),
+            pa.ipc.open_stream(stream.content).read_all().to_pydict(),
+        ]
+
+
+def loaded_at(server: Server) -> str:
+    return str(httpx2.get(f"{server.url}/version").json()["loaded_at"])
+
+
+def test_a_broken_file_is_named_and_the_server_goes_on(folder: Path, server: Server) -> None:
     before = ask(server)
     assert before["model"]["revision"] == "image-7"  # type: ignore[index]
-    assert wait(server, "serves image-7")["status"] == "ok"
 
-    graph = container / "models/short/model.onnx"
+    graph = folder / "models/short/model.onnx"
     whole = graph.read_bytes()
     flipped = bytearray(whole)
     flipped[1000] ^= 4
     graph.write_bytes(flipped)
-    told = wait(server, "models/short/model.onnx: md5 is ")
-    assert told["status"] == "degraded"
-    assert str(told["detail"]).endswith("; image-7 goes on serving")
-    assert ask(server) == before
-
-    graph.unlink()
-    wait(server, "models/short/model.onnx: no such file or directory; run `dvc checkout`")
+    check = wait(server, "models/short/model.onnx: md5 is ")
+    assert check["status"] == "degraded"
+    assert str(check["detail"]).endswith("; image-7 goes on serving")
     assert ask(server) == before
 
     graph.write_bytes(whole)
     assert wait(server, "serves image-7")["status"] == "ok"
 
-    text = (container / "dvc.lock").read_text(encoding="utf-8")
-    (container / "dvc.lock").write_text(text.replace("models/sessions.json", "x"), "utf-8")
+    text = (folder / "dvc.lock").read_text(encoding="utf-8")
+    (folder / "dvc.lock").write_text(text.replace("models/sessions.json", "x"), "utf-8")
     wait(server, "dvc.lock: has no entry for models/sessions.json; run `dvc repro`")
     assert ask(server) == before
 
-    (container / "dvc.lock").unlink()
+    (folder / "dvc.lock").unlink()
     wait(server, "dvc.lock: no such file or directory")
     assert ask(server) == before
 
-    (container / "dvc.lock").write_text(text, encoding="utf-8")
+    (folder / "dvc.lock").write_text(text, encoding="utf-8")
     assert wait(server, "serves image-7")["status"] == "ok"
     assert ask(server) == before
 
 
-def test_a_revision_of_another_form_is_told_and_the_next_one_is_seen(
-    container: Path, server: Server
+def test_a_revision_of_another_form_is_named_and_the_next_one_is_loaded(
+    folder: Path, server: Server
 ) -> None:
     before = ask(server)
-    lock_file, sessions = container / "dvc.lock", container / "models/sessions.json"
+    lock_file, sessions = folder / "dvc.lock", folder / "models/sessions.json"
     text, whole = lock_file.read_bytes(), sessions.read_bytes()
     sessions.write_text('{"days": []}', encoding="utf-8")
-    relock(container, "models/sessions.json")
-    told = wait(
+    relock(folder, "models/sessions.json")
+    check = wait(
         server, "models/ is of a form that this server does not know (KeyError: 'sessions')"
     )
-    assert told["status"] == "degraded"
+    assert check["status"] == "degraded"
     assert ask(server) == before
     sessions.write_bytes(whole)
     lock_file.write_bytes(text)
     assert wait(server, "serves image-7")["status"] == "ok"
 
 
-def test_models_that_go_and_come_again_are_seen(container: Path, server: Server) -> None:
-    before = ask(server)
-    (container / "models").rename(container / "away")
-    wait(server, "no such file or directory")
+@pytest.mark.parametrize("path", ["models", "models/short", "models/latest.parquet"])
+def test_every_answer_is_the_same_while_models_are_away(
+    folder: Path, server: Server, bundle: Bundle, tmp_path: Path, path: str
+) -> None:
+    """As while `dvc repro` runs: DVC removes the outputs of a stage before it starts it."""
+    before, loaded = everything(server, bundle), loaded_at(server)
+    away = tmp_path / "away"
+    if (folder / path).is_dir():
+        shutil.copytree(folder / path, away)
+        shutil.rmtree(folder / path)
+    else:
+        shutil.copy(folder / path, away)
+        (folder / path).unlink()
+    check = wait(server, "no such file or directory; run `dvc checkout`, `dvc pull` or `dvc repro`")
+    assert check["status"] == "degraded"
+    assert re.match(rf"{path}\S*: no such file", str(check["detail"]))
+    assert "image-7 goes on serving" in str(check["detail"])
+    assert everything(server, bundle) == before
+    shutil.move(away, folder / path)
+    assert wait(server, "serves image-7")["status"] == "ok"
+    assert everything(server, bundle) == before
+    # They are the files of the same bundle: it needs no loading.
+    assert loaded_at(server) == loaded
+
+
+def test_new_outputs_are_loaded_once_the_lock_has_them(folder: Path, server: Server) -> None:
+    """`dvc repro` removes an output, the stage writes it, and then DVC writes dvc.lock."""
+    before, loaded = ask(server), loaded_at(server)
+    card = folder / "models/short/card.json"
+    text = card.read_text(encoding="utf-8")
+    card.unlink()
+    wait(server, "models/short/card.json: no such file")
+    card.write_text(text + "\n", encoding="utf-8")
+    wait(server, "models/short/card.json: md5 is ")
+    assert (ask(server), loaded_at(server)) == (before, loaded)
+    relock(folder, "models/short/card.json")
+    assert wait(server, "serves image-7")["status"] == "ok"
+    assert loaded_at(server) > loaded
     assert ask(server) == before
-    (container / "away").rename(container / "models")
+    # Changes within the folder are seen after it came back as well.
+    card.write_text(text, encoding="utf-8")
+    wait(server, "models/short/card.json: md5 is ")
+    relock(folder, "models/short/card.json")
     assert wait(server, "serves image-7")["status"] == "ok"
-    # Changes within the folder that came back are seen as well.
-    path = container / "models/latest.parquet"
-    whole = path.read_bytes()
-    path.write_bytes(b"torn")
-    wait(server, "models/latest.parquet: md5 is ")
-    path.write_bytes(whole)
-    assert wait(server, "serves image-7")["status"] == "ok"
+
+
+def test_files_that_go_are_noticed_where_the_system_reports_no_changes(
+    container: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_watch(*_: object) -> None:
+        return
+
+    async def scenario() -> None:
+        follower = follow.Follower(container)
+        assert follower.look()
+        follower.start()
+        (container / "models/latest.parquet").rename(container / "away")
+        problem = f"models/latest.parquet: no such file or directory; {loading.REMEDY}"
+        await asyncio.to_thread(wait_for, lambda: follower.problem == problem, 30)
+        assert follower.current is not None
+        (container / "away").rename(container / "models/latest.parquet")
+        await asyncio.to_thread(wait_for, lambda: follower.problem is None, 30)
+        await follower.stop()
+
+    monkeypatch.setattr(follow, "_watch", no_watch)
+    asyncio.run(scenario())
 
 
 def test_a_server_without_models_says_so_until_they_come(container: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A server without keys answers to its own machine, however it is started."""
+"""A server without keys answers to its own machine alone, however it is started."""
 
 import os
 import subprocess
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
 
@@ -19,23 +18,21 @@ from serve.settings import Settings
 from tests.projects import ROOT
 from tests.serve.servers import Server
 
-UVICORN = ("-m", "uvicorn", "serve.app:app", "--port", "0", "--host", "0.0.0.0")  # noqa: S104
-MESSAGE = (
-    "error: refusing to listen on 0.0.0.0 without API keys; make a key with "
-    "`python -m serve keys add`, or set SERVE_ALLOW_OPEN=true\n"
-)
+UVICORN = ("-m", "uvicorn", "serve.app:app", "--port", "0")
+REMEDIES = ("without API keys", "`python -m serve keys add`", "SERVE_ALLOW_OPEN=true")
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", ""])  # noqa: S104
-def test_other_addresses_need_keys(host: str) -> None:
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "", None])  # noqa: S104
+def test_other_addresses_need_keys(host: str | None) -> None:
     none = Keyring()
-    with pytest.raises(ExposedError, match="refusing to listen on"):
+    with pytest.raises(ExposedError, match="refusing") as raised:
         exposure.check(Settings(), none, host)
+    assert (host or "") in str(raised.value)
     exposure.check(Settings(allow_open=True), none, host)
     exposure.check(Settings(), Keyring(str(make("desk", ["predict"])[1])), host)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3", "/run/serve.sock"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])
 def test_this_machine_needs_none(host: str) -> None:
     exposure.check(Settings(), Keyring(), host)
 
@@ -55,36 +52,32 @@ def test_it_does_not_even_start(command: tuple[str, ...], models: Path, tmp_path
         timeout=60,
     )
     assert done.returncode != 0
-    assert done.stderr.endswith(MESSAGE)
-    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: refusing to ")
+    assert done.stderr.count("\n") == 1
+    assert all(remedy in done.stderr for remedy in REMEDIES)
 
 
-def test_uvicorn_alone_serves_this_machine(models: Path, tmp_path: Path) -> None:
-    server = Server(models, tmp_path)
+def test_uvicorn_serves_if_a_setting_says_so(models: Path, tmp_path: Path) -> None:
+    server = Server(models, tmp_path, ALLOW_OPEN="true")
     server.command = ("-m", "uvicorn", "serve.app:app", "--port", str(server.port))
     with server:
         assert httpx2.post(f"{server.url}/predict/short").status_code == 200
 
 
-def test_where_the_address_is_not_known_others_are_refused_one_by_one(
+def test_what_comes_from_elsewhere_through_this_machine_is_refused(
     models: Path, tmp_path: Path
 ) -> None:
-    def app() -> FastAPI:
-        return create(Settings(root=models, var=tmp_path))
-
-    with TestClient(app(), base_url="http://192.0.2.1:8000") as client:
-        refused = client.get("/predict/short")
-        assert refused.status_code == 403
-        assert refused.json()["detail"].startswith("this server has no API keys; make a key with")
-    with TestClient(app(), base_url="http://127.0.0.1:8000") as client:
+    app = create(Settings(root=models, var=tmp_path))
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
         assert client.get("/predict/short").status_code == 200
         # A proxy on this machine speaks for somebody else.
         proxied = client.get("/predict/short", headers={"X-Forwarded-For": "192.0.2.1"})
         assert proxied.status_code == 403
+        assert all(remedy in proxied.json()["detail"] for remedy in REMEDIES[1:])
         # A page whose name was made to point to this machine.
         rebound = client.get("/predict/short", headers={"Host": "evil.example"})
         assert rebound.json()["type"] == "/problems/host"
-        # What is kept of past names must not grow with them.
+        # Names are cached, so they must be short.
         for length, status in ((255, 403), (256, 400), (1_000_000, 400)):
             long = client.get("/predict/short", headers={"Host": "a" * length})
             assert long.status_code == status

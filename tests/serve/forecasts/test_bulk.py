@@ -15,10 +15,10 @@ import pytest
 from uuid_utils import uuid7
 
 from serve.checkout.bundle import Bundle, Model
-from serve.edge.problems import ProblemError
 from serve.forecasts import batch_files, stream
 from serve.forecasts import bulk as engine
 from serve.forecasts.batch_files import Meta, Store
+from serve.forecasts.forecast_errors import InvalidInputError, UnavailableError
 from stages.forecast.contract import FORECAST_OUTPUTS
 from tests.projects import ROOT
 from tests.serve.forecasts.streams import features, table, written
@@ -46,8 +46,8 @@ def answer(var: Path, body: bytes, model: Model) -> tuple[Meta, pa.Table]:
     bulk = engine.Bulk(var, 1.0)
     try:
         given = stream.read(body, model)
-        meta = described(model, given.rows)
-        found = asyncio.run(bulk.forecast(given, model, meta))
+        meta = described(model, given.table.num_rows)
+        found = bulk.forecast(given, model, meta)
     finally:
         bulk.stop()
     return meta, pa.ipc.open_stream(found).read_all()
@@ -98,7 +98,7 @@ def test_nothing_is_kept_of_a_batch_with_a_wrong_row(bundle: Bundle, tmp_path: P
     values = content["return_lag5"].to_numpy().copy()
     values[150_000] = np.nan
     content = content.set_column(4, "return_lag5", pa.array(values))
-    with pytest.raises(ProblemError, match=r"row 150,000: return_lag5 is nan"):
+    with pytest.raises(InvalidInputError, match=r"row 150,000: return_lag5 is nan"):
         answer(tmp_path, written(content, 10_000), model)
     assert list((tmp_path / "batches").iterdir()) == []
 
@@ -109,18 +109,16 @@ def test_a_forecast_that_is_no_number_is_refused(bundle: Bundle, tmp_path: Path)
     scale = content["scale"].to_numpy().copy()
     scale[7_654] = 3e38
     content = content.set_column(content.num_columns - 1, "scale", pa.array(scale))
-    with pytest.raises(ProblemError, match=r"row 7,654: the forecast is beyond") as caught:
+    with pytest.raises(InvalidInputError, match=r"row 7,654: the forecast is beyond"):
         answer(tmp_path, written(content, 3_000), model)
-    assert caught.value.status == 422
     assert list((tmp_path / "batches").iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_a_503(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_named(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "batches").write_text("no folder", encoding="utf-8")
     model = bundle.models["long"]
-    with pytest.raises(ProblemError, match=r"cannot be stored in .*batches: .*exists") as caught:
+    with pytest.raises(UnavailableError, match=r"cannot be stored in .*batches: .*exists"):
         answer(tmp_path, written(table(model, 10)), model)
-    assert caught.value.status == 503
 
 
 def test_a_damaged_page_is_noticed(bundle: Bundle, tmp_path: Path) -> None:
@@ -145,22 +143,21 @@ def test_what_was_left_unfinished_is_removed_in_time(tmp_path: Path) -> None:
     assert list(batches.folder.iterdir()) == [new]
 
 
-def test_old_batches_can_be_pruned(bundle: Bundle, tmp_path: Path) -> None:
+def test_old_batches_are_found_by_their_ids(bundle: Bundle, tmp_path: Path) -> None:
     model = bundle.models["long"]
     meta, _ = answer(tmp_path, written(table(model, 10)), model)
-    # What somebody else has put there is none of ours.
+    # A file whose name is not an id is not a batch.
     (tmp_path / "batches" / "notes.parquet").touch()
-    assert Store(tmp_path).prune(datetime(2024, 1, 1, tzinfo=UTC)) == 0
-    assert Store(tmp_path).path(meta.id).exists()
-    assert Store(tmp_path).prune(datetime(2100, 1, 1, tzinfo=UTC)) == 1
-    assert not Store(tmp_path).path(meta.id).exists()
+    store = Store(tmp_path)
+    assert store.older(datetime(2024, 1, 1, tzinfo=UTC)) == []
+    assert store.older(datetime(2100, 1, 1, tzinfo=UTC)) == [store.path(meta.id)]
 
 
 def test_a_third_stream_waits_its_turn(tmp_path: Path) -> None:
     async def crowd() -> None:
         bulk = engine.Bulk(tmp_path, 0.2)
         async with bulk.turn(), bulk.turn():
-            with pytest.raises(ProblemError, match="2 other streams"):
+            with pytest.raises(UnavailableError, match="2 other streams"):
                 async with bulk.turn():
                     pass
         async with bulk.turn():
@@ -194,9 +191,9 @@ MEASURE = """
 import asyncio, sys
 from pathlib import Path
 from uuid_utils import uuid7
-from serve.bulk import engine, stream
-from serve.bulk.store import Meta
-from serve.loading import load
+from serve.checkout.loading import load
+from serve.forecasts import bulk as engine, stream
+from serve.forecasts.batch_files import Meta
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 // 2**20
@@ -205,8 +202,10 @@ async def forecast(rows):
     body = Path(sys.argv[3], str(rows)).read_bytes()
     before = resident()
     seen = [before]
-    meta = Meta(str(uuid7()), "", "long", 63, 0.9, rows, "", "", "", "", "")
-    task = asyncio.create_task(bulk.forecast(stream.read(body, model), model, meta))
+    text = dict.fromkeys(Meta.model_fields, "") | dict(sessions="63", level="0.9", rows=str(rows))
+    meta = Meta.model_validate_strings(text | dict(id=str(uuid7())))
+    given = stream.read(body, model)
+    task = asyncio.create_task(asyncio.to_thread(bulk.forecast, given, model, meta))
     while not task.done():
         seen.append(resident())
         await asyncio.sleep(0.005)

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from serve.checkout.bundle import Bundle, Model
-from serve.edge.problems import ProblemError
-from serve.forecasts.forecaster import Forecaster
+from serve.forecasts.forecast_errors import InvalidInputError
+from serve.forecasts.forecaster import Forecaster, Row
+from serve.forecasts.prediction import day
 
 BARS = 40
 
@@ -31,14 +32,18 @@ class Calls:
         monkeypatch.setattr(forecaster, "many", counted)
 
 
+def newest(forecaster: Forecaster, model: Model, count: int) -> list[Row]:
+    """The newest bars of a symbol."""
+    days = forecaster.bundle.rows["IBM"].days[-count:]
+    return [forecaster.row(model, "IBM", day(int(each))) for each in days]
+
+
 @pytest.mark.parametrize("horizon", ["short", "long"])
 def test_what_is_asked_for_at_once_is_computed_at_once_and_bit_for_bit_the_same(
     forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch, horizon: str
 ) -> None:
     model = forecaster.model(horizon)
-    newest = forecaster.row("IBM", None)
-    asked = range(newest - BARS + 1, newest + 1)
-    rows = [forecaster.kept(model, "IBM", row) for row in asked]
+    rows = newest(forecaster, model, BARS)
     alone = [forecaster.many(model, [row])[0] for row in rows]
     calls = Calls(forecaster, monkeypatch)
 
@@ -49,10 +54,11 @@ def test_what_is_asked_for_at_once_is_computed_at_once_and_bit_for_bit_the_same(
     assert calls.rows == [BARS]
 
 
-def test_who_has_gone_is_left_out(forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_request_is_left_out(
+    forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = forecaster.model("short")
-    newest = forecaster.row("IBM", None)
-    rows = [forecaster.kept(model, "IBM", row) for row in (newest, newest - 1)]
+    rows = newest(forecaster, model, 2)
     calls = Calls(forecaster, monkeypatch)
 
     async def scenario() -> None:
@@ -75,8 +81,7 @@ def test_a_model_that_fails_fails_all_who_wait_and_not_the_next(
     forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = forecaster.model("short")
-    newest = forecaster.row("IBM", None)
-    rows = [forecaster.kept(model, "IBM", row) for row in (newest, newest - 1)]
+    rows = newest(forecaster, model, 2)
 
     def broken(*_: object) -> list[Any]:
         raise MemoryError("no room")
@@ -98,14 +103,14 @@ def test_a_row_that_is_not_complete_keeps_no_other_from_its_forecast(
     forecaster: Forecaster,
 ) -> None:
     model = forecaster.model("short")
-    row = forecaster.kept(model, "IBM", forecaster.row("IBM", None))
+    row = forecaster.row(model, "IBM", None)
 
     async def scenario() -> None:
         broken = row._replace(scale=float("nan"))
         refused, made = await asyncio.gather(
             forecaster.soon(model, broken), forecaster.soon(model, row), return_exceptions=True
         )
-        assert isinstance(refused, ProblemError)
+        assert isinstance(refused, InvalidInputError)
         assert [made] == forecaster.many(model, [row])
 
     asyncio.run(scenario())

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -87,14 +88,14 @@ def test_above_info_only_failures_of_the_server_are_logged(level: str, statuses:
     file = io.BytesIO()
     access = AccessLog(level, file)
     for status in (200, 404, 500):
-        access.line(status, {"request_id": "r"})
+        access.line({"request_id": "r", "status": status}, failed=status >= 500)
     found = [json.loads(line) for line in file.getvalue().splitlines()]
     assert [line["status"] for line in found] == statuses
 
 
 def test_a_log_that_is_not_read_harms_no_answer() -> None:
     class Gone(io.BytesIO):
-        def flush(self) -> None:
+        def write(self, _: Any) -> int:
             raise BrokenPipeError
 
-    AccessLog("info", Gone()).line(200, {})
+    AccessLog("info", Gone()).line({}, failed=False)

@@ -1,4 +1,4 @@
-"""The live feed, over real sockets between real workers."""
+"""The live feed, of real servers with real workers, and of a log of its own."""
 
 import asyncio
 import json
@@ -7,7 +7,9 @@ import signal
 import socket
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +17,34 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from serve.observe import listeners as live
-from serve.observe.listeners import CrowdedError, Live
+from predictions import migrate
+from predictions.access import Access
+from predictions.database import Database
+from predictions.engine import connect as connect_log
+from serve.checkout.loading import load
+from serve.forecasts.batch_files import Store
+from serve.observe import listeners
+from serve.observe.listeners import CrowdedError, Live, Reader
+from tests.predictions.rows import row
 from tests.projects import Project
+from tests.serve.forecasts.streams import HEADERS, table, written
 from tests.serve.servers import Server
 
 
-@pytest.fixture
-def server(reproduced: Path, tmp_path: Path) -> Iterator[Server]:
-    with Server(reproduced, tmp_path / "var") as found:
+@pytest.fixture(scope="module")
+def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(models, tmp_path_factory.mktemp("live")) as found:
         yield found
 
 
+def ask(server: Server, path: str, body: bytes, headers: Mapping[str, str]) -> HTTPResponse:
+    request = urllib.request.Request(f"{server.url}{path}", data=body, headers=dict(headers))
+    found: HTTPResponse = urllib.request.urlopen(request, timeout=30)
+    return found
+
+
 def predict(server: Server, path: str = "/predict/short", body: bytes = b"{}") -> Any:
-    request = urllib.request.Request(
-        f"{server.url}{path}", data=body, headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with ask(server, path, body, {"Content-Type": "application/json"}) as answer:
         return json.load(answer)
 
 
@@ -48,32 +61,39 @@ async def heard(listener: ClientConnection, count: int) -> list[dict[str, Any]]:
         return [json.loads(await listener.recv()) for _ in range(count)]
 
 
-def test_every_listener_hears_every_worker(reproduced: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "var" / "live"
+def test_every_listener_hears_every_worker(models: Path, tmp_path: Path) -> None:
+    arrow = written(table(load(models).models["short"], 500))
 
     async def scenario(server: Server) -> None:
-        listeners = [await listen(server) for _ in range(4)]
-        assert 1 <= len(list(folder.iterdir())) <= 2
+        feeds = [await listen(server) for _ in range(4)]
         said = [await asyncio.to_thread(predict, server) for _ in range(40)]
-        for listener in listeners:
-            messages = await heard(listener, 40)
+        for feed in feeds:
+            messages = await heard(feed, 40)
             assert {message["type"] for message in messages} == {"prediction"}
-            found = {message["data"]["id"]: message["data"] for message in messages}
-            assert found == {answer["id"]: answer for answer in said}
+            assert [message["data"] for message in messages] == said
         many = json.dumps({"horizon": "short", "rows": [{}] * 1000}).encode()
         answers = (await asyncio.to_thread(predict, server, "/batch-predict", many))["predictions"]
-        for listener in listeners:
-            ids = [message["data"]["id"] for message in await heard(listener, 1000)]
+        for feed in feeds:
+            ids = [message["data"]["id"] for message in await heard(feed, 1000)]
             assert ids == [answer["id"] for answer in answers]
-            await listener.close()
+        path = "/batch-predict?horizon=short"
+        answer = await asyncio.to_thread(ask, server, path, arrow, HEADERS)
+        for feed in feeds:
+            (message,) = await heard(feed, 1)
+            assert message["type"] == "batch"
+            assert message["data"]["id"] == answer.headers["Batch-Id"]
+            assert message["data"]["rows"] == 500
+        answer.close()
+        await asyncio.to_thread(predict, server)
+        started = time.monotonic()
+        for feed in feeds:
+            await heard(feed, 1)
+        assert time.monotonic() - started < 1
+        for feed in feeds:
+            await feed.close()
 
-    with Server(reproduced, tmp_path / "var", WORKERS="2") as server:
+    with Server(models, tmp_path / "var", WORKERS="2") as server:
         asyncio.run(scenario(server))
-        deadline = time.monotonic() + 30
-        while list(folder.iterdir()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        # Where nobody listens, nothing is left to send to.
-        assert list(folder.iterdir()) == []
         assert "Traceback" not in server.said()
 
 
@@ -150,7 +170,7 @@ def test_pages_of_other_origins_may_not_listen(server: Server) -> None:
 
 @pytest.mark.parametrize("level", ["info", "debug"])
 def test_neither_query_nor_headers_of_a_listener_are_logged(
-    reproduced: Path, tmp_path: Path, level: str
+    models: Path, tmp_path: Path, level: str
 ) -> None:
     async def scenario(server: Server) -> None:
         url = f"{server.url.replace('http', 'ws')}/live"
@@ -159,7 +179,7 @@ def test_neither_query_nor_headers_of_a_listener_are_logged(
         async with connect(url + query, additional_headers=headers, proxy=None) as found:
             await found.recv()
 
-    with Server(reproduced, tmp_path / "var", LOG_LEVEL=level) as server:
+    with Server(models, tmp_path / "var", LOG_LEVEL=level) as server:
         asyncio.run(scenario(server))
         deadline = time.monotonic() + 5
         while '"method":"WS"' not in server.said() and time.monotonic() < deadline:
@@ -168,108 +188,103 @@ def test_neither_query_nor_headers_of_a_listener_are_logged(
     assert "hidden" not in server.said()
 
 
-def test_readers_are_told_when_the_server_stops(server: Server) -> None:
-    async def scenario() -> None:
+def test_readers_are_told_when_the_server_stops(models: Path, tmp_path: Path) -> None:
+    async def scenario(server: Server) -> None:
         listener = await listen(server)
         os.kill(server.process.pid, signal.SIGTERM)
         with pytest.raises(ConnectionClosed):
             await asyncio.wait_for(listener.recv(), 10)
 
+    with Server(models, tmp_path / "var") as server:
+        asyncio.run(scenario(server))
+
+
+@asynccontextmanager
+async def feed(var: Path) -> AsyncIterator[tuple[Live, Database]]:
+    """A feed of a log of its own, and a way to write to that."""
+    url = f"sqlite:///{var / 'predictions.db'}"
+    engine = connect_log(url)
+    migrate.ensure(engine)
+    reads = Access(connect_log(url, read_only=True), 1, 5.0)
+    database = Database(engine)
+    yield Live(reads, Store(var).folder, log_timeout=1.0), database
+    reads.close()
+    database.close()
+    engine.dispose()
+
+
+async def told(reader: Reader, number: int) -> list[str]:
+    """The ids that a reader has been told, once there are as many; and no more come."""
+    async with asyncio.timeout(30):
+        found = [json.loads(await reader.messages.get()) for _ in range(number)]
+    await asyncio.sleep(3 * listeners.PERIOD)
+    assert reader.messages.empty()
+    return [message["data"]["id"] for message in found]
+
+
+def test_a_row_that_is_durable_later_than_those_after_it_is_told_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with feed(tmp_path) as (live, log):
+            log.write([[row(), row()]])
+            with live.reader() as reader:
+                late, early = row(), row()
+                log.write([[early]])
+                assert await told(reader, 1) == [early["id"]]
+                log.write([[late]])
+                assert await told(reader, 1) == [late["id"]]
+                # Rows so late are not answered any more: looks go back no further.
+                await asyncio.sleep(2.5)
+                last = row()
+                log.write([[last]])
+                assert await told(reader, 1) == [last["id"]]
+
     asyncio.run(scenario())
 
 
-async def settled() -> None:
-    await asyncio.sleep(2 * live.REFRESH)
-
-
-async def told(reader: live.Reader, number: int) -> list[Any]:
-    """What a reader has been told, once there is as much of it."""
-    async with asyncio.timeout(30):
-        found = [json.loads(await reader.messages.get()) for _ in range(number)]
-    await settled()
-    assert reader.messages.empty()
-    return found
-
-
-def test_one_feed_hears_another_and_says_what_was_lost(
+def test_more_than_one_look_takes_is_told_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "BACKLOG", 5000)
+    monkeypatch.setattr(listeners, "TOGETHER", 10)
 
-    async def scenario(var: Path) -> None:
-        one, other = Live(var), Live(var)
-        one.start()
-        other.start()
-        assert not one.heard
-        with other.reader() as reader:
-            await settled()
-            assert one.heard
-            assert other.heard
-            one.publish("prediction", {"id": "a"}, {"id": "b"})
-            assert [message["data"]["id"] for message in await told(reader, 2)] == ["a", "b"]
-            # More than the kernel holds at a time.
-            one.publish("prediction", *({"id": f"{place:0>1000}"} for place in range(4000)))
-            heard = await told(reader, 4000)
-            assert [int(message["data"]["id"]) for message in heard] == list(range(4000))
-            # More than may wait.
-            one.publish("prediction", *({"id": "x"} for _ in range(5001)))
-            await settled()
-            one.publish("prediction", {"id": "c"})
-            lost, last = await told(reader, 2)
-            assert lost == {"type": "lost", "data": {"count": 5001}}
-            assert last["data"]["id"] == "c"
-        await settled()
-        assert not one.heard
-        one.stop()
-        other.stop()
-
-    asyncio.run(scenario(tmp_path / "var"))
-    # A path that is too long for the address of a socket works as well.
-    asyncio.run(scenario(tmp_path / ("x" * 120)))
-
-
-def test_the_socket_of_a_worker_that_was_killed_is_removed(tmp_path: Path) -> None:
     async def scenario() -> None:
-        folder = tmp_path / live.FOLDER
-        folder.mkdir()
-        dead = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        path = folder / "1-dead.sock"
-        here = Path.cwd()
-        os.chdir(folder)
-        dead.bind(path.name)
-        os.chdir(here)
-        dead.close()
-        feed = Live(tmp_path)
-        feed.start()
-        assert feed.heard
-        feed.publish("prediction", {"id": "a"})
-        await settled()
-        assert not path.exists()
-        assert not feed.heard
-        feed.stop()
+        async with feed(tmp_path) as (live, log):
+            with live.reader() as reader, live.reader() as other:
+                rows = [row() for _ in range(35)]
+                log.write([rows])
+                expected = [each["id"] for each in rows]
+                assert await told(reader, 35) == expected
+                assert await told(other, 35) == expected
+            # A reader that comes later hears nothing of the past.
+            with live.reader() as reader:
+                assert await told(reader, 0) == []
+
+    asyncio.run(scenario())
+
+
+def test_a_log_that_was_away_is_followed_on(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with feed(tmp_path) as (live, log):
+            away, path = tmp_path / "away", tmp_path / "predictions.db"
+            with live.reader() as reader:
+                log.close()
+                path.rename(away)
+                path.mkdir()
+                await asyncio.sleep(3 * listeners.PERIOD)
+                path.rmdir()
+                away.rename(path)
+                after = row()
+                log.write([[after]])
+                assert await told(reader, 1) == [after["id"]]
 
     asyncio.run(scenario())
 
 
 def test_a_worker_takes_so_many_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "READERS", 1)
+    monkeypatch.setattr(listeners, "READERS", 1)
 
     async def scenario() -> None:
-        feed = Live(tmp_path)
-        feed.start()
-        with feed.reader(), pytest.raises(CrowdedError), feed.reader():
-            pass
-        feed.stop()
+        async with feed(tmp_path) as (live, _):
+            with live.reader(), pytest.raises(CrowdedError), live.reader():
+                pass
 
     asyncio.run(scenario())
-
-
-def test_listening_costs_nothing_where_nobody_listens(tmp_path: Path) -> None:
-    feed = Live(tmp_path)
-    count = 20_000
-    # Of this thread alone: the machine may be busy.
-    start = time.thread_time()
-    for _ in range(count):
-        assert not feed.heard
-    # Microseconds a request; a request takes hundreds.
-    assert (time.thread_time() - start) / count * 1e6 < 5

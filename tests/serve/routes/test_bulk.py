@@ -27,7 +27,7 @@ from tests.serve.servers import Server
 PATH = "/batch-predict?horizon=short"
 
 
-def test_an_answer_is_kept_under_its_id(client: TestClient, bundle: Bundle, tmp_path: Path) -> None:
+def test_an_answer_is_kept_under_its_id(client: TestClient, bundle: Bundle, var: Path) -> None:
     model = bundle.models["short"]
     body = written(table(model, 500, {"symbol": ["X"] * 500}), 120)
     answer = client.post(PATH, content=body, headers=HEADERS)
@@ -43,7 +43,7 @@ def test_an_answer_is_kept_under_its_id(client: TestClient, bundle: Bundle, tmp_
     )
 
     described = client.get(f"/batches/{identifier}").json()
-    path = tmp_path / "var" / "batches" / f"{identifier}.parquet"
+    path = var / "batches" / f"{identifier}.parquet"
     assert described["size"] == path.stat().st_size
     assert described["rows"] == 500
     assert described["horizon"] == "short"
@@ -74,7 +74,7 @@ def test_polars_can_send_and_read(client: TestClient, bundle: Bundle) -> None:
     ("path", "body", "status", "says"),
     [
         (PATH, b"", 422, "the body is empty"),
-        (PATH, b"hello, this is no stream", 422, "no Arrow IPC stream"),
+        (PATH, b"hello, this is no stream", 422, "not an Arrow IPC stream"),
         ("/batch-predict", b"", 422, "no horizon; an Arrow stream goes to /batch-predict?horizon="),
         ("/batch-predict?horizon=shrt", b"", 404, "did you mean short?"),
     ],
@@ -96,9 +96,9 @@ def test_a_batch_that_is_not_there(client: TestClient) -> None:
     assert client.get("/batches/x").status_code == 422
 
 
-def test_a_damaged_file_is_a_503(client: TestClient, tmp_path: Path) -> None:
-    folder = tmp_path / "var" / "batches"
-    folder.mkdir(parents=True)
+def test_a_damaged_file_is_a_503(client: TestClient, var: Path) -> None:
+    folder = var / "batches"
+    folder.mkdir(exist_ok=True)
     name = "01a21191-483f-7684-a1d6-25a5d09f5cef"
     (folder / f"{name}.parquet").write_bytes(b"PAR1 no more PAR1")
     answer = client.get(f"/batches/{name}")

@@ -12,12 +12,13 @@ from stages.forecast.combine import Chosen, FoldPredictions, Problem
 from stages.forecast.contract import Vector
 from tests import panels
 
-NAMES = ["zero", "mean", "a", "b", "c"]
+NAMES = ["a", "b", "c"]
 METHODS = ("mean", "average", "learned")
 
 
 def fold_rows(
     values: dict[str, Vector],
+    mean: Vector,
     target: Vector,
     *,
     folds: int = 5,
@@ -39,6 +40,7 @@ def fold_rows(
     return FoldPredictions(
         list(values),
         np.column_stack(list(values.values())),
+        mean,
         target,
         fold,
         dates,
@@ -54,10 +56,11 @@ def random_rows(
     truth = rng.normal(0, 0.01, rows)
     target = 0.001 + signal * truth + rng.normal(0, 0.02, rows)
     level = np.repeat(rng.normal(0.001, 0.0002, 5), rows // 5)
-    values = {"zero": np.zeros(rows), "mean": level}
-    for name in "abc":
-        values[name] = level + signal * truth + rng.normal(0, rng.uniform(0.001, 0.02), rows)
-    return fold_rows(values, target, horizon=horizon)
+    values = {
+        name: level + signal * truth + rng.normal(0, rng.uniform(0.001, 0.02), rows)
+        for name in NAMES
+    }
+    return fold_rows(values, level, target, horizon=horizon)
 
 
 def problem(predictions: FoldPredictions, shrinkage: float = 0.5) -> Problem:
@@ -85,7 +88,7 @@ def others(chosen: Chosen) -> float:
 def test_weights_are_shares(seed: int, signal: float, shrinkage: float, horizon: int) -> None:
     predictions = random_rows(seed, signal=signal, horizon=horizon)
     chosen = combine.combine(predictions, shrinkage)
-    assert list(chosen.weights) == NAMES
+    assert list(chosen.weights) == ["mean", *NAMES]
     assert all(weight >= 0 for weight in chosen.weights.values())
     assert others(chosen) <= 1 + 1e-12
     assert sum(chosen.weights.values()) == pytest.approx(1)
@@ -94,7 +97,7 @@ def test_weights_are_shares(seed: int, signal: float, shrinkage: float, horizon:
     # Weights of a sum are what the graph multiplies.
     column = np.array([chosen.weights[name] for name in NAMES])
     assert combine.combined(predictions, chosen.weights) == pytest.approx(
-        predictions.values @ column, abs=1e-12
+        predictions.values @ column + predictions.mean * chosen.weights["mean"], abs=1e-12
     )
 
 
@@ -106,7 +109,7 @@ def test_each_method_gives_shares(seed: int, method: str, shrinkage: float) -> N
     assert weights.sum() <= 1 + 1e-12
 
 
-@given(st.integers(0, 2**32), st.permutations(range(5)))
+@given(st.integers(0, 2**32), st.permutations(range(3)))
 @panels.examples(20)
 def test_the_order_of_candidates_does_not_matter(seed: int, order: Sequence[int]) -> None:
     predictions = random_rows(seed, signal=0.5)
@@ -129,15 +132,13 @@ def test_noise_leaves_little_but_the_mean() -> None:
         served = combine.combined(predictions, choice.weights)
         # What is served strays from the mean by less than a tenth of what its candidates do.
         strayed = np.std(served - predictions.mean)
-        assert strayed < 0.1 * np.std(predictions.values[:, 2:] - predictions.mean[:, None])
+        assert strayed < 0.1 * np.std(predictions.values - predictions.mean[:, None])
 
 
 def test_candidates_that_are_wrong_way_round_are_not_used() -> None:
     predictions = random_rows(0, rows=2000, signal=1.0)
-    upside_down = 2 * predictions.mean[:, None] - predictions.values[:, 2:]
-    wrong = replace(predictions, values=np.hstack([predictions.values[:, :2], upside_down]))
+    wrong = replace(predictions, values=2 * predictions.mean[:, None] - predictions.values)
     chosen = combine.combine(wrong, 0.5)
-    # Whatever is not left to the mean says that nothing moves.
     assert [chosen.weights[name] for name in "abc"] == [0, 0, 0]
 
 
@@ -147,10 +148,9 @@ def test_the_truth_gets_most_weight(truth: str, shrinkage: float, least: float) 
     rng = np.random.default_rng(0)
     rows = 2000
     known = rng.normal(0, 0.01, rows)
-    values = {"zero": np.zeros(rows), "mean": np.full(rows, 0.001)}
-    for name in "abc":
-        values[name] = known if name == truth else rng.normal(0, 0.01, rows)
-    chosen = combine.combine(fold_rows(values, known + rng.normal(0, 0.005, rows)), shrinkage)
+    values = {name: known if name == truth else rng.normal(0, 0.01, rows) for name in NAMES}
+    target = known + rng.normal(0, 0.005, rows)
+    chosen = combine.combine(fold_rows(values, np.full(rows, 0.001), target), shrinkage)
     assert chosen.method == "learned"
     assert chosen.weights[truth] > least
     assert max(chosen.weights.values()) == chosen.weights[truth]
@@ -160,9 +160,9 @@ def test_candidates_that_are_equally_right_are_averaged() -> None:
     rng = np.random.default_rng(0)
     rows = 4000
     known = rng.normal(0, 0.01, rows)
-    values = {"zero": np.zeros(rows), "mean": np.zeros(rows)}
-    values |= {name: known + rng.normal(0, 0.01, rows) for name in "abc"}
-    chosen = combine.combine(fold_rows(values, known + rng.normal(0, 0.02, rows)), 0.5)
+    values = {name: known + rng.normal(0, 0.01, rows) for name in NAMES}
+    target = known + rng.normal(0, 0.02, rows)
+    chosen = combine.combine(fold_rows(values, np.zeros(rows), target), 0.5)
     given_ = [chosen.weights[name] for name in "abc"]
     # Three views whose errors are as large as the truth: three quarters of their mean.
     assert given_ == pytest.approx([0.25] * 3, abs=0.05)
@@ -171,13 +171,13 @@ def test_candidates_that_are_equally_right_are_averaged() -> None:
 def test_the_slope_of_the_average_is_that_of_least_squares() -> None:
     made = problem(random_rows(3, signal=1.0))
     weights = combine.average(made)
-    views = made.excess[:, 2:].mean(axis=1)
+    views = made.excess.mean(axis=1)
     slope = np.polynomial.polynomial.polyfit(views, made.target, [1])[1]
     assert 0 < slope < 1
-    assert weights == pytest.approx([0, 0, *[slope / 3] * 3])
+    assert weights == pytest.approx([slope / 3] * 3)
     # Never more than the whole, never against it.
-    assert combine.average(replace(made, target=made.target * 50))[2] == pytest.approx(1 / 3)
-    assert combine.average(replace(made, target=-made.target)).tolist() == [0] * 5
+    assert combine.average(replace(made, target=made.target * 50))[0] == pytest.approx(1 / 3)
+    assert combine.average(replace(made, target=-made.target)).tolist() == [0] * 3
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -186,16 +186,13 @@ def test_learned_weights_are_those_of_a_general_optimiser(seed: int) -> None:
     excess, target = made.excess * 100, made.target * 100
     found = minimize(
         lambda w: ((target - excess @ w) ** 2).sum(),
-        np.full(5, 0.1),
+        np.full(3, 0.1),
         jac=lambda w: -2 * excess.T @ (target - excess @ w),
-        bounds=[(0, None)] * 5,
+        bounds=[(0, None)] * 3,
         options={"ftol": 1e-15, "gtol": 1e-12},
     ).x
-    # The mean's own column says nothing; it gets what the others leave.
-    expected = np.where(np.arange(5) == 1, 0, found / max(1, np.delete(found, 1).sum()))
-    weights = combine.learned(made)
-    weights[1] = 0
-    assert weights == pytest.approx(expected, abs=1e-4)
+    expected = found / max(1, found.sum())
+    assert combine.learned(made) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -208,13 +205,6 @@ def test_shrunk_wholly_the_learned_weights_are_the_plain_average(seed: int) -> N
     assert half == pytest.approx(both / 2)
     # A tie goes to the simpler.
     assert combine.combine(predictions, 1.0).method == "average"
-
-
-def test_baselines_are_no_part_of_the_average() -> None:
-    made = problem(random_rows(0, signal=1.0))
-    with_more_zeros = combine.average(made)
-    assert with_more_zeros[0] == with_more_zeros[1] == 0
-    assert with_more_zeros[2] == with_more_zeros[3] == with_more_zeros[4] > 0
 
 
 # --- what it learns from
@@ -236,7 +226,7 @@ def test_a_fold_is_forecast_by_weights_of_the_folds_before_it() -> None:
             if predictions.fold[i] < number and predictions.target_dates[i] < begin
         ]
         assert 0 < len(known) < (predictions.fold < number).sum()
-        excess = predictions.values[:, 2:].mean(axis=1) - predictions.mean
+        excess = predictions.values.mean(axis=1) - predictions.mean
         actual = predictions.target - predictions.mean
         slope = (excess[known] @ actual[known]) / (excess[known] @ excess[known])
         expected = predictions.mean + np.clip(slope, 0, 1) * excess
@@ -269,15 +259,15 @@ def test_a_target_that_is_not_known_yet_changes_nothing(method: str, number: int
 def test_with_nothing_to_learn_from_the_mean_is_served() -> None:
     rng = np.random.default_rng(0)
     target = rng.normal(0, 0.01, 40)
-    values = {"zero": np.zeros(40), "mean": np.full(40, 0.001), "a": target}
+    values, mean = {"a": target}, np.full(40, 0.001)
     for predictions in (
-        fold_rows(values, target, folds=1),
+        fold_rows(values, mean, target, folds=1),
         # No target is known before the last fold begins.
-        fold_rows(values, target, folds=4, horizon=1000),
+        fold_rows(values, mean, target, folds=4, horizon=1000),
     ):
         chosen = combine.combine(predictions, 0.5)
         assert chosen.method == "mean"
-        assert chosen.weights == {"zero": 0, "mean": 1, "a": 0}
+        assert chosen.weights == {"mean": 1, "a": 0}
         assert set(chosen.errors.values()) == {np.inf}
         assert np.isnan(chosen.unseen).all()
 

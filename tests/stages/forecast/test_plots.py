@@ -96,17 +96,15 @@ def test_importances_are_weighted_as_the_stack_is() -> None:
     importance = pl.DataFrame(
         {
             "feature": ["x", "y", "z"],
-            "zero": [0.0, 0.0, 0.0],
-            "mean": [0.0, 0.0, 0.0],
             "a": [0.7, 0.2, 0.1],
             "b": [0.0, 0.5, 0.5],
         }
     )
-    found = plots.weighted_importance(importance, chosen(zero=0.1, mean=0.5, a=0.1, b=0.3))
+    found = plots.weighted_importance(importance, chosen(mean=0.6, a=0.1, b=0.3))
     assert found["feature"].to_list() == ["y", "z", "x"]
     assert found["importance"].to_list() == pytest.approx([0.425, 0.4, 0.175])
     # Where the mean alone is served, each candidate counts alike.
-    equal = plots.weighted_importance(importance, chosen(zero=0, mean=1, a=0, b=0))
+    equal = plots.weighted_importance(importance, chosen(mean=1, a=0, b=0))
     assert equal["feature"].to_list() == ["x", "y", "z"]
     assert equal["importance"].to_list() == pytest.approx([0.35, 0.35, 0.3])
 
@@ -136,7 +134,7 @@ def test_skill_per_fold_leaves_out_what_was_not_forecast() -> None:
 def test_plots_are_small_whatever_the_panel(symbols: int) -> None:
     rows = stack(0, dates=50, symbols=symbols)
     folds = rows.select("target", fold=pl.int_range(pl.len()) % 5, mean=0.0, a="forecast")
-    importance = pl.DataFrame({"feature": ["x", "y"], "mean": [0.0, 0.0], "a": [0.4, 0.6]})
+    importance = pl.DataFrame({"feature": ["x", "y"], "a": [0.4, 0.6]})
     made = plots.of(rows, folds, ["mean", "a"], importance, chosen(mean=0.5, a=0.5))
     assert {name: frame.height for name, frame in made.items()} == {
         "forecast": 50,

@@ -74,7 +74,7 @@ def test_gto_reads_what_is_written_here_also_within_a_second_and_beside_a_fast_c
 
 def test_a_tag_is_never_moved(repository: Project) -> None:
     tags.write("short@v1.0.0", "HEAD", "one", repository.folder)
-    with pytest.raises(VersionError, match=r"^short@v1\.0\.0 was made meanwhile"):
+    with pytest.raises(VersionError, match=r"^short@v1\.0\.0 exists already"):
         tags.write("short@v1.0.0", "HEAD~1", "two", repository.folder)
     assert git.commit("short@v1.0.0", repository.folder) == git.commit("HEAD", repository.folder)
 

@@ -181,7 +181,7 @@ def test_a_promotion_is_refused(work: Project) -> None:
     refused("VERSION is missing; short has v1.1.0, v1.0.0", lambda: promote(""), work)
     refused("horizons: no 'x'", lambda: promote("v1.0.0", horizon="x"), work)
     refused("long has no version yet", lambda: promote("v1.0.0", horizon="long"), work)
-    refused("STAGE=a b: letters", lambda: promote("v1.0.0", "a b"), work)
+    refused("STAGE=a b: the name of a stage has letters", lambda: promote("v1.0.0", "a b"), work)
     promote("v1.0.0")
     refused("short v1.0.0 is in production already", lambda: promote("v1.0.0"), work)
     (folder / "new").touch()
@@ -193,7 +193,7 @@ def test_a_clone_without_data_promotes_what_the_remote_has_and_nothing_else(work
     cached = list((clone.folder / ".dvc").glob("cache/*"))
     assert cached == []
     refused(
-        "data/raw/, models/short/model.onnx of short@v1.0.0 is neither in",
+        "the list of the files of data/raw/ is whole neither in the remote nor here",
         lambda: promotion.promote("short", "v1.0.0", folder=clone.folder),
         clone,
     )
@@ -201,7 +201,7 @@ def test_a_clone_without_data_promotes_what_the_remote_has_and_nothing_else(work
     done = promotion.promote("short", "v1.0.0", folder=clone.folder)
     assert (done.sent.objects, done.sent.pushed) == (4, 0)
     refused(
-        "of short@v1.1.0 is neither in",
+        "the list of the files of data/raw/ is whole neither in the remote nor here",
         lambda: promotion.promote("short", "v1.1.0", folder=clone.folder),
         clone,
     )
@@ -214,18 +214,18 @@ def test_an_object_that_is_nowhere_or_broken_is_named(work: Project) -> None:
     path = cache / model[:2] / model[2:]
     path.chmod(0o644)
     path.write_text("flipped", encoding="utf-8")
-    refused(
-        "models/short/model.onnx of short@v1.0.0 is neither in",
-        lambda: promotion.promote("short", "v1.0.0", folder=work.folder),
-        work,
-    )
+    message = r"^models/short/model\.onnx of short@v1\.0\.0 is neither in .* nor here"
+    for _ in range(2):
+        with pytest.raises(StageError, match=message):
+            promotion.promote("short", "v1.0.0", folder=work.folder)
+    assert [name for name in tag_names(work) if "#" in name] == []
 
 
 def test_no_remote_is_named_as_such(work: Project) -> None:
     work.dvc("remote", "remove", "storage")
     commit(work, "No remote")
     refused(
-        "no default remote is set, and what is promoted must lie in one",
+        "no default remote is set: `dvc remote add --default NAME URL`",
         lambda: promotion.promote("short", "v1.0.0", folder=work.folder),
         work,
     )
@@ -271,7 +271,7 @@ def test_rolling_back_goes_back_one_version_each_time(work: Project) -> None:
     assert (done.version, done.former, done.tag) == ("v1.1.0", "v1.2.0", "short#production#4")
     assert back(work).version == "v1.0.0"
     refused(
-        "short v1.0.0 is the first in production: there is none to go back to",
+        "short v1.0.0 is the first in production: no version to go back to",
         lambda: back(work),
         work,
     )

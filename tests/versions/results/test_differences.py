@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from versions.results import differences
-from versions.results.comparison import SCORES, Pair, Results, Rows
+from versions.results.changes import SCORES, Pair, Results, Rows
 
 
 def printed(before: Results, after: Results) -> str:

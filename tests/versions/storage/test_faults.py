@@ -27,8 +27,13 @@ def here(tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
 
 
 def fault() -> str | None:
-    with remote_config.opened() as there:
-        return faults.fault(there)
+    """The line of `check`; None where the server answers."""
+    try:
+        with remote_config.opened() as remote:
+            faults.check(remote)
+    except VersionError as error:
+        return str(error)
+    return None
 
 
 def test_every_fault_is_one_line_with_the_setting(
@@ -46,34 +51,33 @@ def test_every_fault_is_one_line_with_the_setting(
         patch.delenv("AWS_ACCESS_KEY_ID")
         patch.delenv("AWS_SECRET_ACCESS_KEY")
         assert fault() == (
-            f"no credentials for {url}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            f"{url} needs credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     with monkeypatch.context() as patch:
         patch.setenv("AWS_PROFILE", "nobody")
-        assert fault() == (
-            "The config profile (nobody) could not be found: look at AWS_PROFILE, and at profile"
-        )
+        line = str(fault())
+        assert "(nobody) could not be found: look at AWS_PROFILE and at profile" in line
     with monkeypatch.context() as patch:
         patch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-        assert str(fault()).endswith(" and at HTTP_PROXY and NO_PROXY")
+        assert str(fault()).endswith("HTTP(S)_PROXY")
         patch.setenv("NO_PROXY", "127.0.0.1")
         assert fault() is None
     remote_config.assign("s3://stocks/cache", url, ("tests", "wrong"))
     assert fault() == f"{url} refuses the signature: look at secret_access_key in {local}"
     remote_config.assign("s3://elsewhere/cache", url)
     assert fault() == (
-        f"{url} has no bucket elsewhere: create it, or look at url (s3://elsewhere/cache) in"
-        f" {local}"
+        f"{url} has no bucket elsewhere: create it or look at url (s3://elsewhere/cache) in {local}"
     )
     tls = url.replace("http:", "https:")
     remote_config.assign("s3://stocks/cache", tls)
-    assert fault() == (
-        f"no TLS with {tls}: look at https or http in endpointurl ({tls}) in {local}, and at"
-        " ssl_verify"
+    line = str(fault())
+    assert line.startswith(
+        f"{tls} does not speak TLS: look at https or http in endpointurl ({tls})"
     )
     remote_config.assign("s3://stocks/cache", url)
     here.stop()
-    assert fault() == f"{url} {GONE}{url.removeprefix('http')}) in {local} and at the network"
+    line = str(fault())
+    assert line.startswith(f"{url} {GONE}{url.removeprefix('http')}) in {local}")
 
 
 class Page(BaseHTTPRequestHandler):
@@ -92,14 +96,14 @@ class Page(BaseHTTPRequestHandler):
 
 
 @pytest.mark.usefixtures("here")
-def test_a_server_of_something_else_is_told() -> None:
+def test_a_server_of_something_else_is_named() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Page) as other:
         Thread(target=other.serve_forever).start()
         url = f"http://127.0.0.1:{other.server_port}"
         remote_config.assign("s3://stocks/cache", url)
         try:
             assert fault() == (
-                f"{url} is no S3 server: look at endpointurl ({url}) in .dvc/config.local"
+                f"{url} is not an S3 server: look at endpointurl ({url}) in .dvc/config.local"
             )
         finally:
             other.shutdown()
@@ -154,7 +158,7 @@ def test_settings_are_the_clone_s_own_and_nothing_of_a_former_server_stays(here:
         ("s3://bucket", "host:9000", "ENDPOINT must be http(s)://host[:port], got 'host:9000'"),
     ],
 )
-def test_what_is_no_address_is_refused(url: str, endpoint: str | None, message: str) -> None:
+def test_a_malformed_address_is_refused(url: str, endpoint: str | None, message: str) -> None:
     with pytest.raises(VersionError) as raised:
         remote_config.assign(url, endpoint)
     assert str(raised.value) == message

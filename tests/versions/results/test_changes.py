@@ -9,8 +9,8 @@ import pytest
 
 from stages.common.errors import InputError
 from tests.histories import Repository
-from versions.results import comparison
-from versions.results.comparison import Pair, Results
+from versions.results import changes
+from versions.results.changes import Pair, Results
 
 
 def symbol(name: str, read: int, kind: str = "daily", **rejected: int) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def test_rows_by_symbol_with_those_that_came_and_went() -> None:
         *(symbol("A", 12, no_trade=1), symbol("NEW", 3), symbol("I", 8, "market")),
         newest="2020-01-06",
     )
-    rows = {row.symbol: row for row in comparison.rows(before, after)}
+    rows = {row.symbol: row for row in changes.rows(before, after)}
     assert list(rows) == ["A", "NEW", "I", "GONE"]
     assert rows["A"].read == (10, 12)
     assert rows["A"].kept == (10, 11)
@@ -49,7 +49,7 @@ def test_rows_by_symbol_with_those_that_came_and_went() -> None:
 def test_reasons_are_counted_over_all_kinds() -> None:
     before = results(symbol("A", 9, no_trade=2, stale=1))
     after = results(symbol("A", 9, no_trade=1), symbol("I", 9, "market", no_trade=3))
-    assert comparison.reasons(before, after) == {"no_trade": Pair(2, 4), "stale": Pair(1, 0)}
+    assert changes.reasons(before, after) == {"no_trade": Pair(2, 4), "stale": Pair(1, 0)}
 
 
 def write(folder: Path, mae: float, quality: float) -> None:
@@ -80,24 +80,24 @@ def test_results_are_read_from_the_commit_and_from_what_is_at_hand(
     monkeypatch.chdir(tmp_path)
     repository.commit("stages: {}\n", "No results yet")
     with pytest.raises(InputError, match=r"no such file; run `dvc repro` first$"):
-        comparison.present(["short"])
+        changes.present(["short"])
     write(tmp_path, 0.5, 100.0)
-    after = comparison.present(["short"])
-    nothing = comparison.committed(["short"])
-    assert comparison.scores(nothing, after)["short", "mae"] == (None, 0.5)
-    assert comparison.rows(nothing, after)[0].read == (None, 9)
+    after = changes.present(["short"])
+    nothing = changes.committed(["short"])
+    assert changes.scores(nothing, after)["short", "mae"] == (None, 0.5)
+    assert changes.rows(nothing, after)[0].read == (None, 9)
 
     repository.commit(None)
     write(tmp_path, 0.25, 99.5)
-    before, after = comparison.committed(["short"]), comparison.present(["short"])
-    assert comparison.scores(before, after) == {
+    before, after = changes.committed(["short"]), changes.present(["short"])
+    assert changes.scores(before, after) == {
         ("short", name): pair
         for name, pair in {
             "mae": Pair(0.5, 0.25),
-            **dict.fromkeys(comparison.SCORES[1:], Pair(None, None)),
+            **dict.fromkeys(changes.SCORES[1:], Pair(None, None)),
         }.items()
     }
-    assert list(comparison.quality(before, after)) == [
+    assert list(changes.quality(before, after)) == [
         ("raw", Pair(100.0, 99.5), ("expect_x of low",)),
         ("dataset short", Pair(100.0, 100.0), ()),
     ]

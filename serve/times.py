@@ -1,4 +1,4 @@
-"""Days and moments as callers write them: texts of ISO 8601, where pydantic takes numbers too."""
+"""Days and moments of callers: texts of ISO 8601 only, where pydantic would take numbers too."""
 
 import re
 from datetime import UTC, date, datetime
@@ -18,7 +18,7 @@ def _is_day(given: object) -> object:
 
 
 def _is_moment(given: object) -> object:
-    # A number would be taken for seconds since 1970, or for milliseconds, whichever it looks like.
+    # pydantic would read a number as seconds or milliseconds since 1970, by its size.
     if isinstance(given, datetime) or (isinstance(given, str) and not _NUMBER.fullmatch(given)):
         return given
     raise PydanticCustomError(
@@ -43,7 +43,7 @@ Day = Annotated[date, BeforeValidator(_is_day)]
 """A day, `YYYY-MM-DD`."""
 
 Moment = Annotated[datetime, BeforeValidator(_is_moment), AfterValidator(_with_zone)]
-"""A moment; without a zone it is of UTC."""
+"""A moment; without a zone it is in UTC."""
 
 ZonedMoment = Annotated[AwareDatetime, BeforeValidator(_is_moment), AfterValidator(_in_utc)]
-"""A moment that tells its zone; what comes of it is of UTC."""
+"""A moment with a zone, converted to UTC."""

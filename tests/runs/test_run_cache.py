@@ -1,0 +1,58 @@
+"""Every stage can use DVC's run cache, and the first stage checks the whole of params.yaml."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.projects import Project
+
+pytestmark = pytest.mark.slow
+
+
+def test_every_stage_is_in_the_run_cache(reproduced: Path) -> None:
+    locked = yaml.safe_load((reproduced / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    cached = [
+        yaml.safe_load(path.read_text(encoding="utf-8"))["cmd"]
+        for path in (reproduced / ".dvc/cache/runs").glob("*/*/*")
+    ]
+    assert sorted(cached) == sorted(stage["cmd"] for stage in locked.values())
+
+
+def test_no_output_persists(repo_root: Path) -> None:
+    assert "persist: true" not in (repo_root / "dvc.yaml").read_text(encoding="utf-8")
+
+
+def test_what_an_earlier_run_made_is_not_made_again(quick: Project) -> None:
+    quick.set("    alpha: 1.0", "    alpha: 2.0")
+    assert "Running stage 'train@short-ridge'" in quick.dvc("repro", "train@short-ridge")
+    graph = quick.folder / "models/candidates/short/ridge/model.onnx"
+    other = graph.read_bytes()
+    quick.set("    alpha: 2.0", "    alpha: 1.0")
+    log = quick.dvc("repro", "train@short-ridge")
+    assert "Stage 'train@short-ridge' is cached - skipping run" in log
+    assert graph.read_bytes() != other
+    assert "up to date" in quick.dvc("status", "train@short-ridge")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistake"),
+    [
+        ("    alpha: 1.0", "    alhpa: 1.0", "models.ridge.alhpa: unknown key (did you mean al"),
+        ("evaluate:\n", "evaluat: {}\nevaluate:\n", "evaluat: unknown key (did you mean eval"),
+        (
+            "  scale: vol_14",
+            "  scale: vol_15",
+            "dataset.scale: no section of features makes vol_15",
+        ),
+    ],
+)
+def test_a_mistake_anywhere_stops_at_the_first_stage(
+    quick: Project, old: str, new: str, mistake: str
+) -> None:
+    quick.set(old, new)
+    log = quick.dvc("repro", check=False)
+    assert re.findall(r"^Running stage '([^']+)'", log, re.MULTILINE) == ["params"]
+    assert f"error: {mistake}" in log
+    assert "failed to reproduce 'params'" in log
