@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.messages import facts
 from tests.projects import ROOT, Project
 from tests.small import again, commit, small
 
@@ -73,7 +74,7 @@ def test_hooks_are_installed_once_and_never_over_those_of_the_user(work: Project
     (hooks / "post-checkout").unlink()
     refused = install(work)
     assert refused.returncode == 1
-    assert refused.stderr == (
+    assert facts(refused.stderr) == facts(
         "error: .git/hooks/pre-push is a hook of your own; move it away, then call it at the end "
         "of ours\n"
     )

@@ -16,6 +16,8 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.messages import facts
+
 TOP_LEVEL = {
     *("dvc.yaml", "params.yaml", "dvc.lock", "data", "models", "metrics"),
     *("stages", "versions", "predictions", "serve"),
@@ -86,10 +88,11 @@ def test_no_file_speaks_of_a_machine_or_of_work_left_undone(repo_root: Path) -> 
 
 def test_pages_name_files_that_are_there(repo_root: Path) -> None:
     """Links lead somewhere, and modules in backticks have not moved."""
-    missing = []
+    missing, pages = [], 0
     for name, text in texts(repo_root):
         if not name.endswith(".md"):
             continue
+        pages += 1
         folder = (repo_root / name).parent
         links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
         modules = re.findall(
@@ -98,6 +101,20 @@ def test_pages_name_files_that_are_there(repo_root: Path) -> None:
         missing += [f"{name}: {link}" for link in links if not (folder / link).exists()]
         missing += [f"{name}: {path}" for path in modules if not (repo_root / path).exists()]
     assert missing == []
+    assert pages > 20
+
+
+def test_pages_name_commands_of_make_that_are_there(repo_root: Path) -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):(?!=)", makefile(repo_root), re.MULTILINE))
+    named = {
+        (name, target)
+        for name, text in texts(repo_root)
+        if name.endswith(".md")
+        for target in re.findall(r"(?:`|^|&& )make ([a-z0-9-]+)", text, re.MULTILINE)
+    }
+    assert {(name, target) for name, target in named if target not in targets} == set()
+    assert {target for name, target in named if name == "README.md"} >= {"run", "test"}
+    assert len({name for name, _ in named}) > 8
 
 
 def test_text_ends_its_lines_alike(repo_root: Path) -> None:
@@ -331,7 +348,7 @@ def test_a_python_that_is_too_old_is_refused_in_one_line(repo_root: Path, tmp_pa
     old.chmod(0o755)
     refused = install(repo_root, tmp_path, str(old))
     assert refused.returncode == 1
-    assert refused.stderr == (
+    assert facts(refused.stderr) == facts(
         f"error: {old} is Python 3.9, not 3.11 or newer; "
         "name one that is, for example: make PYTHON=python3.12 run\n"
     )
@@ -342,7 +359,7 @@ def test_a_python_that_is_not_there_is_refused_in_one_line(repo_root: Path, tmp_
     (tmp_path / "lock.txt").write_text("# none\n", encoding="utf-8")
     refused = install(repo_root, tmp_path, "python-of-nobody")
     assert refused.returncode == 1
-    assert refused.stderr == (
+    assert facts(refused.stderr) == facts(
         "error: python-of-nobody is no Python 3.11 or newer; "
         "name one that is, for example: make PYTHON=python3.12 run\n"
     )

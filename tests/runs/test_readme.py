@@ -118,17 +118,3 @@ def served(project: Project) -> Iterator[int]:
 )
 def test_commands_of_the_tables_work(project: Project, command: str) -> None:
     project.run("bash", "-euc", command, MAKEFLAGS=f"VENV={sys.prefix}")
-
-
-def test_every_make_target_that_is_named_exists() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"\bmake ([a-z0-9-]+)", "".join(BLOCKS)))
-    named |= set(re.findall(r"`make ([a-z0-9-]+)", TEXT))
-    assert named >= {"run", "test"}
-    for target in named:
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-
-
-def test_every_path_that_is_linked_exists() -> None:
-    for path in re.findall(r"\]\((?!https?:)([^)]+)\)", TEXT):
-        assert (ROOT / path).exists(), path

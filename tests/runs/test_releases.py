@@ -304,11 +304,3 @@ def elsewhere(team: Project, folder: Path) -> None:
             for path, entry in outs.items()
             if path.startswith("models/short/")
         }
-
-
-def test_every_path_that_is_linked_and_every_target_that_is_named_exists() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"`make ([a-z0-9-]+)", TEXT)):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for path in re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT):
-        assert (ROOT / "docs" / path).exists(), path

@@ -141,9 +141,3 @@ def test_no_cloud_at_all(alone: Project, tmp_path: Path) -> None:
     assert not half.exists()
     second.remote("pull")
     assert second.files()["data/00.bin"] == SMALL["data/00.bin"]
-
-
-def test_every_make_target_that_is_named_exists() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"`make ([a-z0-9-]+)", TEXT)):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -23,6 +23,7 @@ from stages.common.errors import DataError, InputError
 from stages.common.paths import DATASETS, FEATURES_DAILY
 from stages.dataset import newest, split, test_start, usable, with_target
 from stages.forecast.folds import walk_forward
+from tests.messages import facts
 from tests.panels import START, Bars, bits, examples, panels, random_bars, write_params
 
 first_session_held_out = test_start
@@ -298,7 +299,7 @@ def test_a_horizon_beyond_the_history_says_so(
     write(project, {"short": 60})
     with pytest.raises(DataError) as error:
         run(monkeypatch, "short")
-    assert str(error.value) == (
+    assert facts(str(error.value)) == facts(
         "horizons.short: 60 sessions are longer than the history: the longest symbol has 60 bars; "
         "shorten the horizon or bring more history"
     )
@@ -313,7 +314,7 @@ def test_a_horizon_that_leaves_no_row_says_so(
     write(project, {"short": horizon}, share)
     with pytest.raises(DataError) as error:
         run(monkeypatch, "short")
-    assert str(error.value) == (
+    assert facts(str(error.value)) == facts(
         f"horizons.short: no row left for {empty}: {horizon} sessions, dataset.test_share {share} "
         "and the features' warm-up need more than the longest symbol's 60 bars; "
         "shorten the horizon or bring more history"
@@ -336,7 +337,7 @@ def test_features_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) 
     FEATURES_DAILY.unlink()
     with pytest.raises(InputError) as error:
         run(monkeypatch, "short")
-    assert str(error.value) == (
+    assert facts(str(error.value)) == facts(
         "data/features/daily.parquet: no such file; run `dvc repro` or `dvc pull`"
     )
 

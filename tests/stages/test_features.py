@@ -24,6 +24,7 @@ from stages.common.paths import CLEAN_DAILY, CLEAN_HOURLY, CLEAN_MARKET, FEATURE
 from stages.indicators.definitions import definitions
 from stages.indicators.feature_params import FeatureParams
 from stages.indicators.feature_table import features, market_bars, realised_volatility
+from tests.messages import facts
 from tests.panels import (
     SMALL,
     Bars,
@@ -390,7 +391,7 @@ def test_a_market_series_without_a_bar_is_named(tmp_path: Path) -> None:
     tables.write(daily("sp500", [1.0]), path)
     with pytest.raises(DataError) as error:
         market_bars(["vix", "sp500"], path)
-    assert str(error.value) == (
+    assert facts(str(error.value)) == facts(
         f"{path}: no bar of vix, it has sp500; take it out of data.market, or bring its bars"
     )
     with pytest.raises(InputError, match="no such file; run `dvc repro`"):

@@ -13,6 +13,7 @@ from stages.common.errors import ParamsError
 from stages.common.sections import SECTIONS
 from stages.forecast import models, train_params
 from stages.forecast.train_params import BASELINES
+from tests.messages import facts
 
 BASE = """
 data:
@@ -290,7 +291,9 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     with pytest.raises(ParamsError) as error:
         params.load(path)
-    assert str(error.value) == f"{path}: no such file; run this in the root of the project"
+    assert facts(str(error.value)) == facts(
+        f"{path}: no such file; run this in the root of the project"
+    )
 
 
 def test_invalid_yaml_names_file_and_line(tmp_path: Path) -> None:
@@ -310,7 +313,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"data: \xff\xfe")
     with pytest.raises(ParamsError) as error:
         params.load(path)
-    assert str(error.value) == f"{path}: is not valid YAML (not UTF-8 text)"
+    assert facts(str(error.value)) == facts(f"{path}: is not valid YAML (not UTF-8 text)")
 
 
 def test_a_number_that_yaml_reads_as_text_becomes_a_number() -> None:
@@ -341,7 +344,7 @@ def test_two_variants_of_one_kind_stand_side_by_side() -> None:
 def test_a_model_that_no_entry_names() -> None:
     with pytest.raises(ParamsError) as error:
         train_params.model(params.parse(content()).models, "rigde")
-    assert str(error.value) == (
+    assert facts(str(error.value)) == facts(
         "models: unknown model 'rigde' (did you mean ridge?); there are ridge, xgboost"
     )
 

@@ -25,6 +25,7 @@ from stages.forecast.models import Fitted
 from stages.forecast.session import Session
 from stages.train import FOLDS_CONTRACT, check_parity, out_of_fold
 from tests import datasets
+from tests.messages import facts
 
 KINDS = tuple(models.names())
 
@@ -120,7 +121,7 @@ def test_a_dataset_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "train.parquet"
     with pytest.raises(InputError) as caught:
         Dataset(path)
-    assert str(caught.value) == f"{path}: no such file; run `dvc repro` or `dvc pull`"
+    assert facts(str(caught.value)) == facts(f"{path}: no such file; run `dvc repro` or `dvc pull`")
 
 
 # --- out of fold
@@ -293,7 +294,7 @@ def test_a_graph_unlike_its_model_is_refused() -> None:
     check_parity(native, native + 0.9e-5, "ridge")
     with pytest.raises(DataError) as caught:
         check_parity(native, native + np.array([0, 0.25, -2e-5, 0]), "ridge")
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         "models.ridge: 2 of 4 predictions of the ONNX graph differ from the model's by up to 0.25; "
         "this is a fault of the conversion: report it, or take the model out of params.yaml"
     )
@@ -312,7 +313,7 @@ def test_a_wrong_graph_does_not_leave_the_stage(
     rows = tables.read(own / DATASETS / "short" / "train.parquet", ["target"]).height
     with pytest.raises(DataError) as caught:
         datasets.stage(own, "train", "short", "ridge")
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         f"models.mean: {rows} of {rows} predictions of the ONNX graph differ from the model's by "
         "up to 0.001; this is a fault of the conversion: report it, or take the model out of "
         "params.yaml"
@@ -331,7 +332,7 @@ def test_without_a_fold_there_is_no_candidate(tmp_path: Path) -> None:
     write(tmp_path, rows, {"slow": 290})
     with pytest.raises(DataError) as caught:
         datasets.stage(tmp_path, "train", "slow", "ridge")
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         "horizons.slow: no walk-forward fold has a training row after the purge of 290 sessions; "
         "shorten the horizon, raise train.first_fold or bring more history"
     )
@@ -344,7 +345,7 @@ def test_a_symbol_with_too_few_rows_for_its_own_model_is_named(tmp_path: Path) -
     write(tmp_path, rows, {"short": 1}, scope="per_symbol")
     with pytest.raises(DataError) as caught:
         datasets.stage(tmp_path, "train", "short", "ridge")
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         "train.scope per_symbol: B, D: fewer than 100 training rows; take them out of data.symbols "
         "or set train.scope to pooled"
     )
@@ -361,7 +362,7 @@ def test_one_model_per_symbol_needs_one_fold_with_enough_rows(tmp_path: Path) ->
     write(tmp_path, pl.concat(parts), {"short": 1}, scope="per_symbol", folds=2, first_fold=0.2)
     with pytest.raises(DataError) as caught:
         datasets.stage(tmp_path, "train", "short", "ridge")
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         "train.scope per_symbol: in no fold has a symbol 100 training rows; raise "
         "train.first_fold, bring more history or set train.scope to pooled"
     )

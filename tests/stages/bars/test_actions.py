@@ -21,6 +21,7 @@ from stages.bars.adjust import MOVE
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from tests.exchange import ex_dates
+from tests.messages import facts
 from tests.panels import examples
 
 DAY = date(2017, 9, 7)
@@ -84,14 +85,16 @@ def test_a_bad_line_is_named_by_its_number(tmp_path: Path, entry: str, problem: 
     path = written(tmp_path, f"symbol,date,ratio\n\n# a remark\n{entry}\n")
     with pytest.raises(InputError) as caught:
         read_hand_kept(path)
-    assert str(caught.value) == f"{path}: line 4: {problem}; write it as ACME,2017-09-07,2"
+    assert facts(str(caught.value)) == facts(
+        f"{path}: line 4: {problem}; write it as ACME,2017-09-07,2"
+    )
 
 
 def test_a_bad_dividend(tmp_path: Path) -> None:
     path = written(tmp_path, "symbol,date,ratio,dividend\nACME,2017-09-07,1,-2\n")
     with pytest.raises(InputError) as caught:
         read_hand_kept(path)
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         f"{path}: line 2: a dividend must be a number not below 0, not '-2'; "
         "write it as ACME,2017-09-07,2"
     )
@@ -102,7 +105,7 @@ def test_a_missing_header(tmp_path: Path, header: str) -> None:
     path = written(tmp_path, header)
     with pytest.raises(InputError) as caught:
         read_hand_kept(path)
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         f"{path}: line 1: should be the header symbol,date,ratio or symbol,date,ratio,dividend, "
         f"not {header.strip()!r}"
     )
@@ -112,7 +115,7 @@ def test_two_lines_that_contradict_each_other(tmp_path: Path) -> None:
     path = written(tmp_path, "symbol,date,ratio\nACME,2017-09-07,2\n\nACME,2017-09-07,3\n")
     with pytest.raises(InputError) as caught:
         read_hand_kept(path)
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         f"{path}: line 4: says of ACME what line 2 says already, or contradicts it; "
         "keep one of the two"
     )
@@ -128,7 +131,7 @@ def test_text_in_another_encoding(tmp_path: Path) -> None:
     path.write_bytes("symbol,date,ratio\nMÜNCH,2017-09-07,2\n".encode("latin-1"))
     with pytest.raises(InputError) as caught:
         read_hand_kept(path)
-    assert str(caught.value) == f"{path}: is no text in UTF-8; save it as UTF-8"
+    assert facts(str(caught.value)) == facts(f"{path}: is no text in UTF-8; save it as UTF-8")
 
 
 def test_a_hand_kept_line_adds_and_takes_the_place_of_the_sources() -> None:
@@ -146,7 +149,7 @@ def test_a_hand_kept_line_adds_and_takes_the_place_of_the_sources() -> None:
 def test_an_impossible_action_of_the_source() -> None:
     with pytest.raises(DataError) as caught:
         ex_dates(source=[("ACME", DAY, 0.0, 0.0), ("BOLT", DAY, 1.0, -2.0)])
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         "data/raw/actions.parquet: a ratio must be above 0, a dividend not below: ACME 2017-09-07 "
         "(ratio 0, dividend 0), BOLT 2017-09-07 (ratio 1, dividend -2); have the source mended"
     )

@@ -9,6 +9,7 @@ import pytest
 
 from stages.bars.calendars import Days, Instants, Sessions, coming_sessions, sessions
 from stages.common.errors import DataError, ParamsError
+from tests.messages import facts
 
 EPOCH = date(1970, 1, 1)
 
@@ -111,7 +112,7 @@ def test_extra_sessions_outside_the_span_are_left_out() -> None:
 def test_an_unknown_calendar() -> None:
     with pytest.raises(ParamsError) as caught:
         sessions("NSE", date(2012, 1, 1), date(2012, 12, 31))
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         "data.calendar: exchange_calendars has no 'NSE'; XNYS is New York, XBOM Mumbai (NSE and "
         "BSE), 24/5 currencies"
     )
@@ -120,7 +121,7 @@ def test_an_unknown_calendar() -> None:
 def test_a_calendar_that_begins_too_late() -> None:
     with pytest.raises(DataError) as caught:
         sessions("XBOM", date(1996, 1, 1), date(2012, 12, 31))
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         "data.calendar: exchange_calendars knows the sessions of XBOM only from 1997-01-01, but "
         "bars begin on 1996-01-01; take later bars, or name another calendar"
     )
@@ -129,7 +130,7 @@ def test_a_calendar_that_begins_too_late() -> None:
 def test_a_calendar_that_ends_too_early() -> None:
     with pytest.raises(DataError) as caught:
         sessions("XHKG", date(2012, 1, 1), date(2050, 12, 31))
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         "data.calendar: exchange_calendars knows the sessions of XHKG only up to 2049-12-31, but "
         "they are needed up to 2050-12-31; move data.as_of back, install a newer "
         "exchange-calendars, or name another calendar"

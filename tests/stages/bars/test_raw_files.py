@@ -13,6 +13,7 @@ from stages.bars.raw_files import RawFile
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from tests.exchange import days, raw, raw_hourly, write_raw
+from tests.messages import facts
 from tests.panels import examples
 
 
@@ -75,7 +76,7 @@ def test_a_file_without_a_column(tmp_path: Path) -> None:
     files = raw_files.catalogue(tmp_path / "daily", "date")
     with pytest.raises(DataError) as caught:
         raw_files.read(files, tables.RAW_DAILY)
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         f"{tmp_path}/daily/99.parquet: no column volume; it has symbol, date, open, high, low, "
         "close, adj_close"
     )
@@ -85,7 +86,7 @@ def test_a_file_without_a_symbol(tmp_path: Path) -> None:
     write_raw(tmp_path, daily=[raw("ACME", [1.0]).select("date", "close")])
     with pytest.raises(DataError) as caught:
         raw_files.catalogue(tmp_path / "daily", "date")
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         f"{tmp_path}/daily/99.parquet: no column symbol; it has date, close"
     )
 
@@ -94,7 +95,7 @@ def test_a_file_of_no_bars(tmp_path: Path) -> None:
     write_raw(tmp_path, daily=[raw("ACME", [])])
     with pytest.raises(DataError) as caught:
         raw_files.catalogue(tmp_path / "daily", "date")
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         f"{tmp_path}/daily/99.parquet: holds no bars; remove the file, or run ingest again"
     )
 
@@ -103,7 +104,7 @@ def test_a_file_of_two_symbols(tmp_path: Path) -> None:
     write_raw(tmp_path, daily=[pl.concat([raw("ACME", [1.0]), raw("BOLT", [1.0])])])
     with pytest.raises(DataError) as caught:
         raw_files.catalogue(tmp_path / "daily", "date")
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         f"{tmp_path}/daily/99.parquet: holds bars of ACME and of BOLT; a raw file is of one "
         "symbol, run ingest again"
     )
@@ -113,7 +114,7 @@ def test_two_files_of_one_symbol(tmp_path: Path) -> None:
     write_raw(tmp_path, daily=[raw("ACME", [1.0]), raw("ACME", [1.0])])
     with pytest.raises(DataError) as caught:
         raw_files.catalogue(tmp_path / "daily", "date")
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         f"{tmp_path}/daily/98.parquet and 99.parquet both hold ACME; remove one of them, or run "
         "ingest again"
     )

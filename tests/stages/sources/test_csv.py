@@ -23,6 +23,7 @@ from stages.sources import _files as files
 from stages.sources import csv as source
 from stages.sources._bars import numbers
 from stages.sources._dates import DAYS, STAMPS, _walls, days, stamps
+from tests.messages import facts
 
 HEADER = "date,open,high,low,close,volume\n"
 ROW = "2020-01-02,10,12,9,11,1000\n"
@@ -121,7 +122,7 @@ def test_a_single_file_may_be_one_symbol(tmp_path: Path) -> None:
 
 def test_lines_with_nothing_on_them_are_no_rows(tmp_path: Path) -> None:
     (tmp_path / "A.csv").write_text(HEADER + "\n" + ROW + "\n,,,,,\n" + "2020-01-03,x,1,1,1,1\n")
-    assert failure(tmp_path) == (
+    assert facts(failure(tmp_path)) == facts(
         f"{tmp_path}/A.csv: column open, row 6: 'x' is not a number; "
         "correct the file (an empty cell stands for no value)"
     )
@@ -158,7 +159,7 @@ def test_a_symbol_column_gathers_each_symbol_from_every_file(
 
 def test_a_row_without_its_symbol_is_refused(tmp_path: Path) -> None:
     write_many(tmp_path / "all.csv", [("A", "2020-01-02", 1), (" ", "2020-01-03", 1)])
-    assert failure(tmp_path, columns={"symbol": "Ticker"}) == (
+    assert facts(failure(tmp_path, columns={"symbol": "Ticker"})) == facts(
         f"{tmp_path}/all.csv: column Ticker, row 3: is empty; a bar needs its symbol"
     )
 
@@ -242,14 +243,14 @@ def test_the_shipped_hourly_bars_all_come_in() -> None:
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    assert failure(tmp_path) == (
+    assert facts(failure(tmp_path)) == facts(
         f"{tmp_path}: holds no .csv file; put one file per symbol there, such as TCS.csv, "
         "or set data.path to the folder or file that holds your bars"
     )
 
 
 def test_a_path_that_is_missing(tmp_path: Path) -> None:
-    assert failure(tmp_path / "bars") == (
+    assert facts(failure(tmp_path / "bars")) == facts(
         f"{tmp_path}/bars: no such file or folder; set data.path to the one that holds your bars"
     )
 
@@ -257,17 +258,17 @@ def test_a_path_that_is_missing(tmp_path: Path) -> None:
 def test_a_symbol_that_is_not_there(tmp_path: Path) -> None:
     for name in ("INFY", "TCS", "WIPRO"):
         (tmp_path / f"{name}.csv").write_text(HEADER + ROW)
-    assert failure(tmp_path, symbols=["INFY", "tcs.ns", "X"]) == (
+    assert facts(failure(tmp_path, symbols=["INFY", "tcs.ns", "X"])) == facts(
         f"{tmp_path}: no tcs.ns, X (data.symbols); did you mean TCS? it has INFY, TCS, WIPRO"
     )
-    assert failure(tmp_path, market=["NIFTY"]) == (
+    assert facts(failure(tmp_path, market=["NIFTY"])) == facts(
         f"{tmp_path}: no NIFTY (data.market); did you mean INFY? it has INFY, TCS, WIPRO"
     )
 
 
 def test_a_folder_of_market_series_alone(tmp_path: Path) -> None:
     (tmp_path / "NIFTY.csv").write_text(HEADER + ROW)
-    assert failure(tmp_path, market=["NIFTY"]) == (
+    assert facts(failure(tmp_path, market=["NIFTY"])) == facts(
         f"{tmp_path}: holds market series only; add the bars of each symbol"
     )
 
@@ -275,14 +276,14 @@ def test_a_folder_of_market_series_alone(tmp_path: Path) -> None:
 def test_two_files_of_one_symbol(tmp_path: Path) -> None:
     (tmp_path / "A.csv").write_text(HEADER + ROW)
     (tmp_path / "A.csv.gz").write_bytes(gzip.compress((HEADER + ROW).encode()))
-    assert failure(tmp_path) == (
+    assert facts(failure(tmp_path)) == facts(
         f"{tmp_path}/A.csv, {tmp_path}/A.csv.gz: both hold A; keep one of them"
     )
 
 
 def test_a_missing_column(tmp_path: Path) -> None:
     (tmp_path / "A.csv").write_text("date,open,high,low,Close,qty\n2020-01-02,1,1,1,1,1\n")
-    assert failure(tmp_path) == (
+    assert facts(failure(tmp_path)) == facts(
         f"{tmp_path}/A.csv: no column 'close', 'volume'; did you mean Close? it has date, open, "
         "high, low, Close, qty; name it in data.sources.csv.columns.close"
     )
@@ -291,7 +292,7 @@ def test_a_missing_column(tmp_path: Path) -> None:
 def test_hourly_files_without_a_timestamp_column(tmp_path: Path) -> None:
     (tmp_path / "hourly").mkdir()
     (tmp_path / "hourly" / "A.csv").write_text(HEADER + ROW)
-    assert failure(tmp_path) == (
+    assert facts(failure(tmp_path)) == facts(
         f"{tmp_path}/hourly/A.csv: is a hourly file, and data.sources.csv.columns.timestamp "
         "names no column"
     )
@@ -314,7 +315,7 @@ def test_hourly_files_without_a_timestamp_column(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_no_csv(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "A.csv").write_bytes(content)
-    assert failure(tmp_path) == (
+    assert facts(failure(tmp_path)) == facts(
         f"{tmp_path}/A.csv: cannot be read as CSV ({reason}); export it again as CSV in UTF-8"
     )
 
@@ -322,7 +323,7 @@ def test_a_file_that_is_no_csv(tmp_path: Path, content: bytes, reason: str) -> N
 def test_a_truncated_archive(tmp_path: Path) -> None:
     whole = gzip.compress((HEADER + ROW * 1000).encode())
     (tmp_path / "A.csv.gz").write_bytes(whole[: len(whole) // 2])
-    assert failure(tmp_path) == (
+    assert facts(failure(tmp_path)) == facts(
         f"{tmp_path}/A.csv.gz: cannot be read as CSV (unexpected end of file); "
         "export it again as CSV in UTF-8"
     )
@@ -330,7 +331,9 @@ def test_a_truncated_archive(tmp_path: Path) -> None:
 
 def test_a_file_without_rows(tmp_path: Path) -> None:
     (tmp_path / "A.csv").write_text(HEADER)
-    assert failure(tmp_path) == f"{tmp_path}/A.csv: holds no bars; export it again or remove it"
+    assert facts(failure(tmp_path)) == facts(
+        f"{tmp_path}/A.csv: holds no bars; export it again or remove it"
+    )
 
 
 def test_text_in_a_price(tmp_path: Path) -> None:
@@ -338,7 +341,7 @@ def test_text_in_a_price(tmp_path: Path) -> None:
         f"2020-01-{day:02},10,12,9,{'halted' if day % 2 else 11},1\n" for day in range(2, 9)
     )
     (tmp_path / "A.csv").write_text(HEADER + rows)
-    assert failure(tmp_path) == (
+    assert facts(failure(tmp_path)) == facts(
         f"{tmp_path}/A.csv: column close, row 3: 'halted' is not a number; "
         "correct the file (an empty cell stands for no value) (2 more rows like it)"
     )
@@ -370,13 +373,13 @@ def test_a_number_that_would_have_to_be_guessed(
 ) -> None:
     (tmp_path / "A.csv").write_text(HEADER + f"2020-01-02,1,1,1,{cell},1\n")
     text = cell.strip('"')
-    assert failure(tmp_path, **options) == (
+    assert facts(failure(tmp_path, **options)) == facts(
         f"{tmp_path}/A.csv: column close, row 2: {text!r} is not a number; {remedy}"
     )
 
 
 def test_one_mark_with_two_meanings(tmp_path: Path) -> None:
-    assert failure(tmp_path, thousands=",", decimal=",") == (
+    assert facts(failure(tmp_path, thousands=",", decimal=",")) == facts(
         "data.sources.csv.thousands and data.sources.csv.decimal are both ','; "
         "a mark can only have one meaning"
     )
@@ -384,8 +387,8 @@ def test_one_mark_with_two_meanings(tmp_path: Path) -> None:
 
 def test_a_bar_without_its_date(tmp_path: Path) -> None:
     (tmp_path / "A.csv").write_text(HEADER + ROW + ",1,1,1,1,1\n")
-    assert (
-        failure(tmp_path) == f"{tmp_path}/A.csv: column date, row 3: is empty; a bar needs its date"
+    assert facts(failure(tmp_path)) == facts(
+        f"{tmp_path}/A.csv: column date, row 3: is empty; a bar needs its date"
     )
 
 
@@ -447,7 +450,7 @@ def test_several_formats_in_one_file(tmp_path: Path) -> None:
 def test_an_hour_that_the_clocks_show_twice(tmp_path: Path) -> None:
     (tmp_path / "A.csv").write_text("time,open,high,low,close\n2017-10-29 01:30:00,1,1,1,1\n")
     columns = {"timestamp": "time", "volume": None}
-    assert failure(tmp_path, columns=columns, timezone="Europe/London") == (
+    assert facts(failure(tmp_path, columns=columns, timezone="Europe/London")) == facts(
         f"{tmp_path}/A.csv: column time, row 2: 2017-10-29 01:30:00 is shown twice or never by the "
         "clocks of Europe/London; give the stamps in UTC or with their offset"
     )

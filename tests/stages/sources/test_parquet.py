@@ -13,6 +13,7 @@ from stages.common import tables
 from stages.common.errors import InputError, SourceError
 from stages.common.options import validated
 from stages.sources import Request, Series, parquet
+from tests.messages import facts
 
 BARS = pl.DataFrame(
     {
@@ -112,7 +113,7 @@ def test_a_truncated_file(tmp_path: Path) -> None:
     BARS.write_parquet(tmp_path / "A.parquet")
     whole = (tmp_path / "A.parquet").read_bytes()
     (tmp_path / "A.parquet").write_bytes(whole[: len(whole) // 2])
-    assert failure(tmp_path) == (
+    assert facts(failure(tmp_path)) == facts(
         f"{tmp_path}/A.parquet: cannot be read as Parquet (parquet: File out of specification: "
         "The file must end with PAR1 or PARE); fetch or export the file again"
     )
@@ -120,7 +121,7 @@ def test_a_truncated_file(tmp_path: Path) -> None:
 
 def test_a_missing_column(tmp_path: Path) -> None:
     BARS.drop("low").write_parquet(tmp_path / "A.parquet")
-    assert failure(tmp_path) == (
+    assert facts(failure(tmp_path)) == facts(
         f"{tmp_path}/A.parquet: no column 'low'; it has date, open, high, close, volume; "
         "name it in data.sources.parquet.columns.low"
     )
@@ -148,7 +149,7 @@ def test_a_cell_that_cannot_be_read(
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    assert failure(tmp_path) == (
+    assert facts(failure(tmp_path)) == facts(
         f"{tmp_path}: holds no .parquet file; put one file per symbol there, such as TCS.parquet, "
         "or set data.path to the folder or file that holds your bars"
     )

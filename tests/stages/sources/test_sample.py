@@ -13,6 +13,7 @@ import pytest
 from stages.common import tables
 from stages.common.errors import SourceError
 from stages.sources import Request, sample
+from tests.messages import facts
 
 
 def request(symbols: tuple[str, ...], market: tuple[str, ...] = ()) -> Request:
@@ -71,7 +72,7 @@ def test_a_name_that_is_not_there(
 ) -> None:
     with pytest.raises(SourceError) as caught:
         list(sample.fetch(request(symbols, market)))
-    assert str(caught.value) == message
+    assert facts(str(caught.value)) == facts(message)
 
 
 def test_the_packages_themselves_are_not_imported(repo_root: Path) -> None:

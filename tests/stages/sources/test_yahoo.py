@@ -32,6 +32,7 @@ from stages.common import tables
 from stages.common.errors import SourceError
 from stages.ingest import ingest
 from stages.sources import Request, Series, SourceParams, yahoo
+from tests.messages import facts
 
 INDIA = ZoneInfo("Asia/Kolkata")
 LIMIT = 730 * 24 * 60 * 60
@@ -472,7 +473,7 @@ def test_an_unanswered_question_is_asked_again(exchange: Exchange) -> None:
 def test_a_ticker_that_yahoo_does_not_know() -> None:
     with pytest.raises(SourceError) as caught:
         fetch("NOPE.NS", retries=9)
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         "yahoo: NOPE.NS: Yahoo has no such bars (HTTP Error 404: Not Found); correct the ticker "
         "(those of the NSE end in .NS, of the BSE in .BO) or take it out of params.yaml"
     )
@@ -488,7 +489,7 @@ def test_no_network_is_one_clear_line_and_touches_nothing(
     for retries, tries in ((1, "1 try"), (2, "2 tries")):
         with pytest.raises(SourceError) as caught:
             ingest(data(exchange.days[-1], retries=retries), raw)
-        assert str(caught.value) == (
+        assert facts(str(caught.value)) == facts(
             f"yahoo: TCS.NS: no answer after {tries} (failed to connect to "
             "query2.finance.yahoo.com:443 over proxy 127.0.0.1: Could not connect to server); "
             "check the network, or set data.source to sample"
@@ -547,6 +548,6 @@ def test_the_reason_is_told_without_advice(error: Exception, reason: str) -> Non
 def test_tickers_must_be_named() -> None:
     with pytest.raises(SourceError) as caught:
         fetch()
-    assert str(caught.value) == (
+    assert facts(str(caught.value)) == facts(
         "yahoo: data.symbols is empty; name the tickers, for example TCS.NS or AAPL"
     )
