@@ -117,10 +117,11 @@ rollback: install ## Put the former version of a stage back; HORIZON= [STAGE=pro
 versions: install ## List the versions with their stages and metrics; ARGS=--json for programs
 	@$(PY) -m versions.release versions $(ARGS)
 
-lock: install ## Compile the locks anew from requirements.in and requirements-dev.in
+lock: install ## Compile the locks anew from their requirements*.in
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
 	@$(PY) -m $(COMPILE) requirements.in -o $(LOCK)
 	@$(PY) -m $(COMPILE) requirements-dev.in -o $(LOCK_DEV)
+	@$(PY) -m $(COMPILE) benchmarks/peers/requirements.in -o benchmarks/peers/requirements.txt
 
 benchmarks: install-dev ## Measure stages and server against their peers; ARGS go to the benchmarks
 	@$(PY) -m benchmarks $(ARGS)

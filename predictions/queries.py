@@ -89,7 +89,7 @@ def one(connection: Connection, identifier: str) -> RowMapping:
     query = Selection().select().where(prediction_logs.c.id == identifier)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
-        raise UnknownPredictionError(f"there is no prediction {identifier} in the log")
+        raise UnknownPredictionError(f"no prediction {identifier}")
     return row
 
 

@@ -11,9 +11,9 @@ from stages.common.errors import StageError
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Run the server, or one of its commands; an error is one line and exit status 1."""
-    arguments = parser().parse_args(given)
-    # Workers are processes of their own, and read their settings from the environment too.
+    """Run the server or one of its commands; an error is one line and exit status 1."""
+    arguments = command_line().parse_args(given)
+    # Workers are other processes, and read their settings from the environment.
     for name in ("host", "port", "workers"):
         if getattr(arguments, name, None) is not None:
             os.environ[f"SERVE_{name.upper()}"] = getattr(arguments, name)
@@ -24,20 +24,20 @@ def main(given: Sequence[str] | None = None) -> None:
         raise SystemExit(1) from None
 
 
-def parser() -> argparse.ArgumentParser:
-    """What can be asked on the command line."""
-    found = argparse.ArgumentParser(
+def command_line() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
         prog="python -m serve",
         description="Serve forecasts of whatever model revision is checked out.",
         epilog="Settings are environment variables; docs/security.md lists them.",
     )
-    found.set_defaults(run=server.run)
+    parser.set_defaults(run=server.run)
     for name in ("host", "port", "workers"):
-        found.add_argument(f"--{name}", help=f"as SERVE_{name.upper()}")
-    commands = found.add_subparsers(title="commands", metavar="COMMAND")
+        parser.add_argument(f"--{name}", help=f"as SERVE_{name.upper()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for register in registered():
         register(commands)
-    return found
+    return parser
 
 
 if __name__ == "__main__":

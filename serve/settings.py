@@ -1,4 +1,4 @@
-"""What the server can be told, by environment variables: `SERVE_PORT=9000 python -m serve`."""
+"""Settings of the server, as environment variables: `SERVE_PORT=9000 python -m serve`."""
 
 import difflib
 import os
@@ -15,13 +15,13 @@ from serve.schemas import MOST_ROWS
 from stages.common.errors import StageError
 
 ALIKE = 0.85
-"""How alike a misspelt name is. Kubernetes sets names of its own where a service is named serve."""
+"""How alike a misspelt name is. Kubernetes sets its own `SERVE_...` if a service is named serve."""
 
 _ORIGIN = re.compile(r"https?://[^/\s,*]+")
 
 
 class SettingsError(StageError):
-    """A setting is wrong; one clause per mistake, each opening with the variable."""
+    """Settings are wrong; the message has a clause for each, which begins with its variable."""
 
 
 Several = Annotated[tuple[str, ...], NoDecode]
@@ -47,15 +47,15 @@ class Settings(BaseSettings):
         trusted_proxies: addresses whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
         keys: API keys, as `python -m serve keys add` prints them, with spaces between them.
         keys_file: file of API keys, one a line; read again whenever it changes.
-        allow_open: serve other machines without keys.
+        allow_open: serve without keys at any address, also where uvicorn was started directly.
         cors_origins: origins whose pages may call the API, such as `https://desk.example.org`.
-        rate_limit: requests a minute of one key, or of one address without a key; 0 is no limit.
-        max_body: bytes of bars or a JSON batch; nothing else needs as many.
+        rate_limit: requests a minute of one key, or of one address without a key; 0: any number.
+        max_body: bytes of bars or a JSON batch.
         max_arrow_body: bytes of an Arrow stream.
         max_batch: rows of a JSON batch.
         request_timeout: seconds until the answer to a request has to begin.
         keep_alive: seconds that a connection may be idle between requests.
-        log_level: the least that is logged: `debug`, `info` (each request), `warning` or `error`.
+        log_level: the lowest level that is logged: `debug`, `info` (each request), `warning` or `error`.
     """
 
     model_config = SettingsConfigDict(
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise PydanticCustomError(
                     "origin",
-                    "{origin} is no origin, such as https://desk.example.org",
+                    "{origin} is not an origin, such as https://desk.example.org",
                     {"origin": origin},
                 )
         return given
@@ -110,13 +110,13 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _are_addresses(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        """Uvicorn takes whatever is no address for a name that never comes."""
+        """Uvicorn would take anything else for a name, which no proxy has."""
         for address in given:
             try:
                 ip_network(address, strict=False)
             except ValueError:
                 raise PydanticCustomError(
-                    "address", "{address} is no address or network", {"address": address}
+                    "address", "{address} is not an address or a network", {"address": address}
                 ) from None
         return given
 
@@ -135,18 +135,18 @@ def load() -> Settings:
     """The settings of the environment.
 
     Raises:
-        SettingsError: one or more are wrong, or almost have the name of one.
+        SettingsError: a setting is wrong, or a variable almost has the name of one.
     """
     known = [variable(field) for field in Settings.model_fields]
     for name in sorted(os.environ):
-        # One that is misspelt must not pass for one that is not set: it may be that of the keys.
+        # A misspelt setting must not count as unset: it may be that of the keys.
         if name.startswith("SERVE_") and name not in known:
             for near in difflib.get_close_matches(name, known, n=1, cutoff=ALIKE):
                 raise SettingsError(f"{name}: no such setting; did you mean {near}?")
     try:
         return Settings()
     except ValidationError as error:
-        raise SettingsError("; ".join(_mistake(found) for found in error.errors())) from None
+        raise SettingsError("; ".join(_message(mistake) for mistake in error.errors())) from None
 
 
 def variable(field: str) -> str:
@@ -155,9 +155,9 @@ def variable(field: str) -> str:
     return alias if isinstance(alias, str) else f"SERVE_{field.upper()}"
 
 
-def _mistake(found: ErrorDetails) -> str:
-    """Of the variables, only those that hold no secret have a form that can be wrong."""
-    field = str(found["loc"][0])
+def _message(mistake: ErrorDetails) -> str:
+    """A mistake with the value: variables with secrets are plain text, which cannot be wrong."""
+    field, value, text = str(mistake["loc"][0]), mistake["input"], mistake["msg"]
     name = variable(field) if field in Settings.model_fields else field
-    message = found["msg"][0].lower() + found["msg"][1:]
-    return f"{name}={found['input']}: {message}" if isinstance(found["input"], str) else message
+    message = text[0].lower() + text[1:]
+    return f"{name}={value}: {message}" if isinstance(value, str) else message

@@ -1,7 +1,7 @@
 """Combine the candidates of one horizon, and report once on the hold-out.
 
 Reads the datasets and candidates of the horizon; writes models/<horizon>/ (`model.onnx`, the whole
-forecast as one graph; `card.json`, what it is and how it was made; `scores.json`, what it is worth;
+forecast as one graph; `card.json`, how it was made; `scores.json`, its scores;
 `forecasts.parquet`, its forecasts for every held-out and newest bar) and metrics/<horizon>.json
 beside metrics/<horizon>/ (the table of all models, the newest forecasts, the data of the plots).
 Everything is chosen on folds; the hold-out is read after the choice is made.
@@ -27,7 +27,7 @@ from stages.common.sections import DataParams, Sections, load
 from stages.forecast import baselines, combine, graphs, plots
 from stages.forecast.arrays import Dataset
 from stages.forecast.calibrate import spread
-from stages.forecast.card import DIGITS, Made, Stack, Training, card, rounded
+from stages.forecast.card import DIGITS, Recipe, Stack, Training, card, rounded
 from stages.forecast.dataset_params import DatasetParams, Horizons, sessions
 from stages.forecast.folds import walk_forward
 from stages.forecast.scores import COLUMNS, table
@@ -66,7 +66,7 @@ class Candidates:
 
 
 def load_candidates(horizon: str, names: Sequence[str]) -> Candidates:
-    """Read the candidates; only rows that every one of them predicted are compared."""
+    """Read the candidates, and the fold rows that all of them predicted."""
     folders = {name: CANDIDATES / horizon / name for name in names}
     first, *others = names
     folds = tables.read(folders[first] / "folds.parquet").rename({"prediction": first})
@@ -125,10 +125,10 @@ def forecast(graph: onnx.ModelProto, data: Dataset) -> pl.DataFrame:
     Returns:
         `symbol, date, target_date, close, target, forecast, lower, upper, probability`.
     """
-    found = Session(graph)(data.x, data.scale.reshape(-1, 1), data.symbol.reshape(-1, 1))
+    outputs = Session(graph)(data.x, data.scale.reshape(-1, 1), data.symbol.reshape(-1, 1))
     return data.rows.select("symbol", "date", "target_date", "close", "target").with_columns(
-        pl.Series("forecast", found["return"]),
-        *(pl.Series(name, found[name]) for name in ("lower", "upper", "probability")),
+        pl.Series("forecast", outputs["return"]),
+        *(pl.Series(name, outputs[name]) for name in ("lower", "upper", "probability")),
     )
 
 
@@ -141,10 +141,10 @@ def served_scores(scores: pl.DataFrame) -> dict[str, dict[str, float | int | Non
 
 
 def coming_sessions() -> list[str]:
-    """The sessions that latest has named.
+    """The sessions that latest wrote.
 
     Raises:
-        InputError: they are not there.
+        InputError: the file is missing.
     """
     try:
         content = SESSIONS.read_text(encoding="utf-8")
@@ -170,12 +170,13 @@ def newest_forecasts(rows: pl.DataFrame, horizon: int, sessions: list[str]) -> p
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of a horizon.
+    """The results of a horizon.
 
     Attributes:
         graph: the served forecast.
         card: its model card.
-        forecasts: its forecasts of every held-out bar, then `target` null, of the newest bars.
+        forecasts: its forecasts of every held-out bar, and of the newest bars, whose `target` is
+            null.
         scores: of every model, pooled and per symbol (`scores.table`).
         upcoming: forecasts of the newest bars with the session that each is for.
         plots: their data, by name.
@@ -232,19 +233,19 @@ def evaluate(
     forecasters = {
         model: graphs.forecast(every, weights[model], residuals[model]) for model in weights
     }
-    found = {
+    held_out = {
         model: forecast(forecasters[model], data.held_out)
         for model in progress(weights, f"evaluate {horizon}")
     }
-    mean = found["mean"]["forecast"]
-    found = {model: rows.with_columns(mean=mean) for model, rows in found.items()}
+    mean = held_out["mean"]["forecast"]
+    held_out = {model: rows.with_columns(mean=mean) for model, rows in held_out.items()}
     ahead = forecast(forecasters[STACK], data.newest)
     length = settings.horizons[horizon]
-    scores = table(found, length)
+    scores = table(held_out, length)
     return Evaluation(
         graph=forecasters[STACK],
         card=card(
-            Made(
+            Recipe(
                 horizon=horizon,
                 sessions=length,
                 as_of=settings.data.as_of,
@@ -255,11 +256,11 @@ def evaluate(
             Stack(chosen, folds, residuals[STACK]),
             data.train,
         ),
-        forecasts=pl.concat([found[STACK].drop("mean"), ahead]).sort("symbol", "date"),
+        forecasts=pl.concat([held_out[STACK].drop("mean"), ahead]).sort("symbol", "date"),
         scores=scores,
         upcoming=newest_forecasts(ahead, length, coming_sessions()),
         plots=plots.of(
-            found[STACK].with_columns(scale=data.held_out.rows["scale"]),
+            held_out[STACK].with_columns(scale=data.held_out.rows["scale"]),
             folds.with_columns(pl.Series(STACK, chosen.unseen)),
             [STACK, *names],
             candidates.importance,

@@ -1,10 +1,10 @@
 """Bring the bars that `data:` names to `data/raw/`, one Parquet file per symbol.
 
 `daily/` and `market/` hold `tables.RAW_DAILY`, `hourly/` holds `tables.RAW_HOURLY`, and
-`actions.parquet` holds `tables.ACTIONS`: rows as the source has them, up to `data.as_of`. What is
-wrong with a bar is for clean to say; what cannot be read as bars stops here. `source.json` tells
-what made the folder, so that bars of another source are never continued. With `--all` it asks the
-source for the whole past again.
+`actions.parquet` holds `tables.ACTIONS`: rows as the source has them, up to `data.as_of`. Clean
+judges the bars; only what cannot be read as bars stops here. `source.json` says which source made
+the folder, so that bars of another source are never continued. With `--all` it asks the source for
+the whole history again.
 """
 
 import json
@@ -79,16 +79,16 @@ def ingest(
         DataError: the source breaks the contract of its bars.
     """
     origin = _origin(data)
-    with tables.replacing(raw) as partial, last_bars(raw) as held:
-        comparable = _made_by(held) == origin
-        done = _fill(partial, data, RawFolder(held) if comparable and not whole else None)
+    with tables.replacing(raw) as partial, last_bars(raw) as former:
+        comparable = _made_by(former) == origin
+        done = _fill(partial, data, RawFolder(former) if comparable and not whole else None)
         (partial / "source.json").write_text(origin, encoding="utf-8")
         if tell is not None:
-            tell(_revised(data, held if comparable else partial, partial))
+            tell(_revised(data, former if comparable else partial, partial))
     return done
 
 
-def _revised(data: SourceParams, held: Path, given: Path) -> pl.DataFrame:
+def _revised(data: SourceParams, former: Path, given: Path) -> pl.DataFrame:
     def asked(kind: Kind, symbol: str) -> bool:
         if kind == "market":
             return symbol in data.market
@@ -97,17 +97,17 @@ def _revised(data: SourceParams, held: Path, given: Path) -> pl.DataFrame:
     def sessions_of(bars: pl.DataFrame, kind: Kind) -> pl.Series:
         return sessions(bars, kind, data.calendar)
 
-    return revisions.between(held, given, data.as_of, sessions_of, asked)
+    return revisions.between(former, given, data.as_of, sessions_of, asked)
 
 
-def _fill(folder: Path, data: SourceParams, held: RawFolder | None) -> Ingested:
+def _fill(folder: Path, data: SourceParams, former: RawFolder | None) -> Ingested:
     """Write every bar and action that `data` asks for into a new folder."""
     request = Request(
         symbols=tuple(data.symbols),
         market=tuple(data.market),
         as_of=data.as_of,
         path=data.path,
-        known={} if held is None else held,
+        known={} if former is None else former,
     )
     done = Ingested()
     actions = [tables.empty(tables.ACTIONS)]
@@ -118,7 +118,7 @@ def _fill(folder: Path, data: SourceParams, held: RawFolder | None) -> Ingested:
         kind, symbol = series.kind, series.symbol
         if symbol in done.symbols[kind]:
             raise SourceError(f"{data.source}: {symbol}: came twice as {kind}")
-        bars, known_actions = _whole(series, held, data.source)
+        bars, known_actions = _whole(series, former, data.source)
         days = sessions(bars, kind, data.calendar)
         known = days <= data.as_of
         if not known.any():
@@ -135,9 +135,9 @@ def _fill(folder: Path, data: SourceParams, held: RawFolder | None) -> Ingested:
 
 
 def _whole(
-    series: Series, held: RawFolder | None, source: str
+    series: Series, former: RawFolder | None, source: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The bars and actions of a series, checked, and continued from what is held."""
+    """The bars and actions of a series, checked; a partial series continues the former bars."""
     kind, symbol, column = series.kind, series.symbol, clock(series.kind)
     bars = tables.conform(series.bars, RAW_BARS[kind], f"{source}: {symbol}")
     if bars[column].null_count():
@@ -145,12 +145,12 @@ def _whole(
     actions = tables.empty(tables.ACTIONS)
     if series.actions is not None:
         actions = tables.conform(series.actions, tables.ACTIONS, f"{source}: {symbol}: actions")
-    if not series.partial or held is None:
+    if not series.partial or former is None:
         return bars, actions
     first = bars[column].min()
     if kind != "hourly":
-        actions = continued(held.actions(symbol), actions, "date", first)
-    return continued(held.bars(kind, symbol), bars, column, first), actions
+        actions = continued(former.actions(symbol), actions, "date", first)
+    return continued(former.bars(kind, symbol), bars, column, first), actions
 
 
 def continued(former: pl.DataFrame, new: pl.DataFrame, column: str, first: Any) -> pl.DataFrame:
@@ -230,19 +230,19 @@ def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def warn(source: str, found: pl.DataFrame) -> None:
-    """Say which bars are other ones than those held, and leave the whole list."""
-    revisions.write(found, REVISIONS)
-    past, newest = found.filter(~pl.col("newest")), found.filter("newest")
-    if past.height:
+def warn(source: str, revised: pl.DataFrame) -> None:
+    """Log which bars have changed since the last run, and write the whole list."""
+    revisions.write(revised, REVISIONS)
+    older, newest = revised.filter(~pl.col("newest")), revised.filter("newest")
+    if older.height:
         log.warning(
-            "ingest: %s: the past is not what it was: %s; the new numbers are taken. All: %s; "
-            "the former, if committed: dvc get . %s --rev HEAD -o var/former",
-            *(source, revisions.summary(past), REVISIONS, RAW),
+            "ingest: %s: bars of earlier sessions have changed: %s; the new numbers are used. "
+            "All changes: %s; the former bars, if committed: dvc get . %s --rev HEAD -o var/former",
+            *(source, revisions.summary(older), REVISIONS, RAW),
         )
     if newest.height:
         log.info(
-            "ingest: %s: %s, the newest session held, was not final: %s",
+            "ingest: %s: %s, the newest session of the last run, was not final: %s",
             *(source, newest["date"][0], revisions.summary(newest)),
         )
 
@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", dest="whole")
     whole = parser.parse_args().whole
     data = load(Settings).data
-    done = ingest(data, RAW, lambda found: warn(data.source, found), whole=whole)
+    done = ingest(data, RAW, lambda revised: warn(data.source, revised), whole=whole)
     log.info(summary(data, done))
 
 

@@ -46,8 +46,8 @@ def main() -> None:
     groups = zip(tables.row_groups(CLEAN_DAILY), tables.row_groups(FEATURES_DAILY), strict=True)
     for bars, features in groups:
         # `volume` is a feature too, and the same number.
-        held = set(bars.columns) - {"symbol", "date"}
-        extra = features.select(name for name in features.columns if name not in held)
+        known = set(bars.columns) - {"symbol", "date"}
+        extra = features.select(name for name in features.columns if name not in known)
         parts.append(
             newest(bars, count).join(
                 extra, on=["symbol", "date"], how="left", maintain_order="left"
@@ -63,10 +63,10 @@ def main() -> None:
     data = settings.data
     dates = rows.filter(~pl.col("market"))["date"]
     first, last = cast("date", dates.min()), cast("date", dates.max())
-    past = calendars.sessions(data.calendar, first, last, data.extra_sessions)
+    until_now = calendars.sessions(data.calendar, first, last, data.extra_sessions)
     ahead = max(settings.horizons.values()) + YEAR
     days = calendars.coming_sessions(
-        data.calendar, first - timedelta(days=1), len(past.days) + ahead, data.extra_sessions
+        data.calendar, first - timedelta(days=1), len(until_now.days) + ahead, data.extra_sessions
     )
     with tables.replacing(SESSIONS) as partial:
         content = {
@@ -78,7 +78,7 @@ def main() -> None:
         "latest: the newest %s bars of %s series, %s sessions to come -> %s, %s",
         count,
         rows["symbol"].n_unique(),
-        len(days) - len(past.days),
+        len(days) - len(until_now.days),
         LATEST,
         SESSIONS,
     )

@@ -170,6 +170,16 @@ def test_every_stage_has_its_time_and_peak(monkeypatch: pytest.MonkeyPatch) -> N
     assert made.findings[1].endswith("at most 4 required: met.")
 
 
+def test_the_way_to_datasets_has_its_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "TO_DATASETS", (("ingest",), ("clean",)))
+    made = memory.to_datasets(TINY)
+    one, two, whole = seconds(made, "seconds")
+    assert whole == pytest.approx(one + two, abs=0.11)
+    assert float(made.rows[-1][2]) == max(seconds(made, "peak, GB"))
+    assert made.findings[1].endswith("at most 1 required: met.")
+    assert made.findings[2].startswith("`validate tables`: 0.00 of the time")
+
+
 @pytest.mark.parametrize("megabytes", [100, 300])
 def test_a_peak_is_that_of_the_process_alone(tmp_path: Path, megabytes: int) -> None:
     own = bytes(500_000_000)
@@ -326,6 +336,30 @@ def test_doing_nothing_is_timed_against_an_empty_pipeline() -> None:
         assert all(value > 0 for value in seconds(made, column))
     assert ordered(made)
     assert made.findings[0] == "Both pipelines have 2 stages, all up to date; medians of 1 rounds."
+
+
+@pytest.mark.slow
+def test_runs_in_clones_are_timed_against_each_other(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revisions = []
+
+    def copied(folder: Path, *, lock: bool, revision: str = "HEAD") -> Path:
+        revisions.append((revision, lock))
+        copy = Path(shutil.copytree(small, folder, symlinks=True))
+        if not lock:
+            (copy / "dvc.lock").unlink()
+        return copy
+
+    monkeypatch.setattr(cold, "clone", copied)
+    monkeypatch.setattr(cold, "EXPERIMENTS", (cold.AVERAGES, ("--set-param", "features.sma=[3]")))
+    former, experiments = cold.against_former(), cold.second_experiment()
+    current, then = ("HEAD", False), (cold.FORMER, False)
+    assert revisions == [current, then, then, current, ("HEAD", True)]
+    assert [row[0] for row in former.rows] == ["this commit", f"commit {cold.FORMER}"]
+    assert seconds(former, "times the former")[1] == seconds(experiments, "times the first")[0] == 1
+    assert all(value > 0 for value in seconds(former, "seconds") + seconds(experiments, "seconds"))
+    assert f"at most {cold.TIMES_FORMER} required" in former.findings[0]
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """Experiments side by side: `python -m versions.experiments [options of dvc exp show]`.
 
 One row per experiment on the checked-out commit (`--num 3` for the last three, `--all-commits` for
-all): its state, a few scores of each horizon, and the params in which the rows differ. Choose by
-`fold R2`, fold_oos_r2 in metrics/: every other score is of the hold-out.
+all): its state, a few scores of each horizon, and the params that differ. Choose by `fold R2`
+(fold_oos_r2 in metrics/): every other score is of the hold-out.
 """
 
 import json
@@ -28,7 +28,7 @@ SCORES = (
     ("mae", "MAE %", "%.4f"),
     ("auc", "AUC", ".3f"),
 )
-"""What is shown of each horizon: key of its metrics, heading, format (`%` for percent)."""
+"""The scores shown of each horizon: key of its metrics, heading, format (`%` for percent)."""
 
 WIDTH = 160
 """Characters in a line of a pipe or a file."""
@@ -40,9 +40,9 @@ class Row:
 
     Attributes:
         name: as `dvc exp apply` takes it.
-        state: empty for what has come to its end.
+        state: empty if it has ended well.
         scores: of each horizon, by (horizon, key of its metrics).
-        params: by dotted key; what a search may try is none of them.
+        params: by dotted key, without the `search` section.
     """
 
     name: str
@@ -52,18 +52,18 @@ class Row:
 
 
 def rows(shown: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """The rows of `dvc exp show --json`, experiments after the commit that they stand on."""
-    found = []
+    """The rows of `dvc exp show --json`, experiments after the commit that they began from."""
+    table_rows = []
     for commit in shown:
         revision = commit["rev"]
         short = revision if revision == "workspace" else revision[:7]
-        found.append(_row(commit["name"] or short, "", commit))
+        table_rows.append(_row(commit["name"] or short, "", commit))
         for experiment in commit["experiments"] or ():
             last = experiment["revs"][-1]
             state = (experiment["executor"] or {}).get("state", "")
             name = experiment["name"] or last["rev"][:7]
-            found.append(_row(f"  {name}", "" if state == "success" else state, last))
-    return found
+            table_rows.append(_row(f"  {name}", "" if state == "success" else state, last))
+    return table_rows
 
 
 def _row(name: str, state: str, entry: Mapping[str, Any]) -> Row:
@@ -85,36 +85,36 @@ def _row(name: str, state: str, entry: Mapping[str, Any]) -> Row:
     return Row(name, "error" if entry["error"] else state, scores, varied)
 
 
-def changed(found: Sequence[Row]) -> list[str]:
+def changed(rows: Sequence[Row]) -> list[str]:
     """The params that are not the same in all rows."""
-    keys = dict.fromkeys(key for row in found for key in row.params)
-    return [key for key in keys if len({_text(row.params, key) for row in found}) > 1]
+    keys = dict.fromkeys(key for row in rows for key in row.params)
+    return [key for key in keys if len({_text(row.params, key) for row in rows}) > 1]
 
 
-def table(found: Sequence[Row], width: int) -> Table:
+def table(rows: Sequence[Row], width: int) -> Table:
     """The rows, with as many scores of each horizon as fit into the width, and one at least."""
     for count in range(len(SCORES), 1, -1):
-        shown = _table(found, SCORES[:count])
+        shown = _table(rows, SCORES[:count])
         if Console(width=10 * width).measure(shown).maximum <= width:
             return shown
-    return _table(found, SCORES[:1])
+    return _table(rows, SCORES[:1])
 
 
-def _table(found: Sequence[Row], scores: Sequence[tuple[str, str, str]]) -> Table:
+def _table(rows: Sequence[Row], scores: Sequence[tuple[str, str, str]]) -> Table:
     shown = console.table("")
     shown.add_column("experiment", no_wrap=True)
-    states = any(row.state for row in found)
+    states = any(row.state for row in rows)
     if states:
         shown.add_column("state", no_wrap=True)
-    horizons = dict.fromkeys(horizon for row in found for horizon, _ in row.scores)
+    horizons = dict.fromkeys(horizon for row in rows for horizon, _ in row.scores)
     for horizon in horizons:
         for _, title, _ in scores:
             shown.add_column(f"{horizon}\n{title}", justify="right", no_wrap=True)
-    keys = changed(found)
+    keys = changed(rows)
     for key in keys:
         # A long key breaks where its section ends.
         shown.add_column(key.replace(".", ".\n"), justify="right", no_wrap=True)
-    for row in found:
+    for row in rows:
         cells = [
             number(row.scores.get((horizon, key)), form)
             for horizon in horizons
@@ -150,10 +150,10 @@ def read(options: Sequence[str]) -> list[Row]:
 
 def main() -> None:
     """Print the table."""
-    found = read(sys.argv[1:])
+    experiments = read(sys.argv[1:])
 
     def show(screen: Console) -> None:
-        screen.print(table(found, screen.width))
+        screen.print(table(experiments, screen.width))
         screen.print("Choose by fold R2: every other score is of the hold-out.")
 
     console.page(show, WIDTH)

@@ -1,12 +1,12 @@
 """Where a file comes from: each stage from it back to the raw bars, with params and md5s.
 
-    python -m versions.lineage models/short/model.onnx            what is at hand
-    python -m versions.lineage models/short/model.onnx --rev v1   as another revision had it
-    python -m versions.lineage --md5 1a2b3c4d                     the commits that made it
+    python -m versions.lineage models/short/model.onnx            the one of the working tree
+    python -m versions.lineage models/short/model.onnx --rev v1   the one of another revision
+    python -m versions.lineage --md5 1a2b3c4d                     the commits that have it
 
-PATH is any file or folder under data, models or metrics. The md5 is that of a card or of a
-prediction; its first eight digits will do. --json gives the same as JSON; docs/provenance.md says
-what is in it. Only git and dvc.lock are read: no data need be at hand.
+The path is any file or folder under data, models or metrics. The md5 is that of a card or of a
+prediction; its first eight digits are enough. --json prints the same as JSON, in the form that
+docs/provenance.md describes. Only git and dvc.lock are read; the data may be missing.
 """
 
 import json
@@ -27,29 +27,29 @@ from stages.common.paths import METRICS
 from stages.common.running import Parser, run
 from versions import console
 from versions.repository import commits
-from versions.repository.commits import Commit, Found
+from versions.repository.commits import Commit, Matches
 from versions.repository.lock import Entry
 from versions.repository.trace import Lineage, Raw, Step
 from versions.repository.workspace import State, Workspace, at, here
 from versions.values import compact
 
 SIGHTINGS = 20
-"""Commits that are shown of those that have an md5; JSON has all."""
+"""Commits shown of those that have an md5; JSON has all."""
 
 _SHORT = 8
-"""Digits shown of the md5 of code."""
+"""Digits shown of the md5 of a module."""
 
 
 def as_json(
     commit: Commit,
-    found: Lineage,
+    lineage: Lineage,
     workspace: Workspace | None = None,
-    sightings: Found | None = None,
+    matches: Matches | None = None,
 ) -> str:
     """Everything, in the form that docs/provenance.md describes."""
     content: dict[str, Any] = {
-        "path": found.path,
-        "outputs": [asdict(entry) for entry in found.entries],
+        "path": lineage.path,
+        "outputs": [asdict(entry) for entry in lineage.entries],
         "commit": asdict(commit),
         "workspace": None if workspace is None else asdict(workspace),
         "stages": [
@@ -61,38 +61,38 @@ def as_json(
                 "deps": [{**asdict(read.entry), "made_by": read.made_by} for read in step.reads],
                 "outs": [asdict(entry) for entry in step.makes],
             }
-            for step in found.steps
+            for step in lineage.steps
         ],
-        "inputs": [asdict(entry) for entry in found.inputs],
-        "readers": found.readers,
-        "raw": None if found.raw is None else asdict(found.raw),
+        "inputs": [asdict(entry) for entry in lineage.inputs],
+        "readers": lineage.readers,
+        "raw": None if lineage.raw is None else asdict(lineage.raw),
     }
-    if sightings is not None:
-        content["md5"] = sightings.md5
-        content["sightings"] = [asdict(sighting) for sighting in sightings.sightings]
+    if matches is not None:
+        content["md5"] = matches.md5
+        content["sightings"] = [asdict(sighting) for sighting in matches.sightings]
     return json.dumps(content, indent=2, ensure_ascii=False, default=str)
 
 
 def show(
-    screen: Console, commit: Commit, found: Lineage, workspace: Workspace | None = None
+    screen: Console, commit: Commit, lineage: Lineage, workspace: Workspace | None = None
 ) -> None:
-    """Print the lineage: what it is, then stage after stage, then the raw bars."""
-    head = _block(found.path)
-    for entry in found.entries:
+    """Print a lineage: the file, then stage after stage, then the raw bars."""
+    head = _block(lineage.path)
+    for entry in lineage.entries:
         head.add_row("md5", _entry(entry))
     head.add_row("commit", _commit(commit))
     if workspace is not None:
         for label, text in _compared(workspace):
             head.add_row(label, text)
-    if found.readers:
-        head.add_row("input", f"made by no stage; read by {few(found.readers)}")
+    if lineage.readers:
+        head.add_row("input", f"no stage writes it; read by {few(lineage.readers)}")
     screen.print(head)
-    for step in found.steps:
+    for step in lineage.steps:
         screen.print()
         screen.print(_step(step))
-    if found.raw is not None:
+    if lineage.raw is not None:
         screen.print()
-        screen.print(_origin(found.raw, found.inputs))
+        screen.print(_origin(lineage.raw, lineage.inputs))
 
 
 def _block(title: str) -> Table:
@@ -176,12 +176,12 @@ def _value(value: Any) -> str:
     return value if plain else compact(value)
 
 
-def show_sightings(screen: Console, found: Found) -> None:
+def show_matches(screen: Console, matches: Matches) -> None:
     """Print the commits that have an md5, the newest first."""
-    table = console.table(f"md5 {found.md5}")
+    table = console.table(f"md5 {matches.md5}")
     for title in ("commit", "date", "subject", "names", "path"):
         table.add_column(title, no_wrap=title in {"commit", "date"}, overflow="fold")
-    for sighting in found.sightings[:SIGHTINGS]:
+    for sighting in matches.sightings[:SIGHTINGS]:
         commit = sighting.commit
         table.add_row(
             commit.id[:10],
@@ -190,14 +190,14 @@ def show_sightings(screen: Console, found: Found) -> None:
             Text(", ".join(commit.names)),
             Text(", ".join(sighting.paths)),
         )
-    if len(found.sightings) > SIGHTINGS:
-        first = found.sightings[-1].commit
+    if len(matches.sightings) > SIGHTINGS:
+        first = matches.sightings[-1].commit
         table.caption = (
-            f"and {len(found.sightings) - SIGHTINGS:,} more; the last of them is "
+            f"and {len(matches.sightings) - SIGHTINGS:,} more; the last of them is "
             f"{first.id[:10]} of {first.date[:10]}"
         )
     screen.print(table)
-    if all(sighting.commit.experiment for sighting in found.sightings):
+    if all(sighting.commit.experiment for sighting in matches.sightings):
         screen.print("Only experiments have it: no branch or tag leads to these commits.")
     screen.print()
 
@@ -222,23 +222,23 @@ def main() -> None:
     given = parser.parse_args()
     if (given.path is None) == (given.md5 is None) or (given.md5 is not None and given.rev):
         raise StageError("name a path (and --rev), or an --md5 alone; see --help")
-    sightings, workspace = None, None
+    matches, workspace = None, None
     if given.md5 is not None:
-        sightings = commits.search(given.md5)
-        newest = sightings.sightings[0]
-        commit, found = at(newest.paths[0], newest.commit.id)
+        matches = commits.search(given.md5)
+        newest = matches.sightings[0]
+        commit, lineage = at(newest.paths[0], newest.commit.id)
     elif given.rev is not None:
-        commit, found = at(_relative(given.path), given.rev)
+        commit, lineage = at(_relative(given.path), given.rev)
     else:
-        commit, found, workspace = here(_relative(given.path))
+        commit, lineage, workspace = here(_relative(given.path))
     if given.json:
-        sys.stdout.write(f"{as_json(commit, found, workspace, sightings)}\n")
+        sys.stdout.write(f"{as_json(commit, lineage, workspace, matches)}\n")
         return
 
     def print_all(screen: Console) -> None:
-        if sightings is not None:
-            show_sightings(screen, sightings)
-        show(screen, commit, found, workspace)
+        if matches is not None:
+            show_matches(screen, matches)
+        show(screen, commit, lineage, workspace)
 
     console.page(print_all)
 

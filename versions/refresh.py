@@ -1,11 +1,11 @@
-"""Move data.as_of, reproduce, and show what became of rows, scores and forecasts.
+"""Move data.as_of, reproduce, and show how rows, scores and forecasts changed.
 
     python -m versions.refresh 2013-02-28         make refresh AS_OF=2013-02-28
-    python -m versions.refresh 2013-02-28 --all   also ask for the whole past again, and say what
+    python -m versions.refresh 2013-02-28 --all   ask for the whole past again, and report what
                                                   the source has revised (ARGS=--all)
 
-Of params.yaml only that date is changed. Nothing is committed: the last lines say how to keep the
-new state, and how to go back. docs/data.md says more.
+It changes that date in params.yaml and no other byte, and commits nothing: the last lines say how
+to keep the new state, and how to go back. See docs/data.md.
 """
 
 import json
@@ -25,32 +25,32 @@ from stages.common.paths import METRICS, RAW, REVISIONS, REVISIONS_SUMMARY, SESS
 from stages.common.running import Parser, run
 from stages.common.sections import PARAMS_FILE
 from stages.params import Params
-from versions import console, report
+from versions import as_of, console, report
 from versions.repository import git, lock
 from versions.repository.lock import LOCK_FILE
-from versions.results import as_of, changes, differences
+from versions.results import changes, differences
 
 BACK = f"git checkout HEAD -- {PARAMS_FILE} {LOCK_FILE} {METRICS} && dvc checkout"
-"""What brings the state of the last commit back."""
+"""The command that restores the state of the last commit."""
 
 _PARTS = (str(PARAMS_FILE), str(LOCK_FILE), str(METRICS), "data", "models")
-"""What a refresh may touch, or a user to mend what stopped it."""
+"""What a refresh changes, or a user may change after it stopped."""
 
 
 def move(day: str) -> bool:
-    """Write the date into `params.yaml`; returns whether it was another one.
+    """Write the date into `params.yaml`; returns whether that changed it.
 
     Raises:
-        ParamsError: it is no date, or `params.yaml` is wrong.
-        VersionError: other changes of `params.yaml` wait for a commit of their own.
+        ParamsError: it is not a date, or `params.yaml` is wrong.
+        VersionError: `params.yaml` has other changes that are not committed.
     """
-    # What is wrong with the file is said before its text is taken apart.
+    # First, so that a mistake in the file gets its own message.
     params.load()
-    # Line ends are bytes too.
+    # Not read as text, to keep the line ends.
     text = PARAMS_FILE.read_bytes().decode("utf-8")
     new = as_of.moved(text, day)
     committed = (git.content("HEAD", PARAMS_FILE) or b"").decode("utf-8")
-    # Once the date has moved, other changes may be what a stopped pipeline asked for.
+    # Once the date has moved, other changes may be corrections after the pipeline stopped.
     if text != committed and as_of.read(text) == as_of.read(committed):
         raise VersionError(
             f"{PARAMS_FILE} has changes that are not committed; commit them first, or put them "
@@ -64,7 +64,7 @@ def move(day: str) -> bool:
 
 
 def reproduce(*, whole: bool = False) -> bool:
-    """Run `dvc repro` with its output visible; returns whether anything came out otherwise.
+    """Run `dvc repro` with its output visible; returns whether any output changed.
 
     Args:
         whole: first ask the source for the whole past again.
@@ -83,7 +83,7 @@ def reproduce(*, whole: bool = False) -> bool:
 def _run(module: str, *arguments: str) -> None:
     sys.stdout.flush()
     process = subprocess.Popen([sys.executable, "-m", module, *arguments])  # noqa: S603  # no shell
-    # The command gets Ctrl-C as well, and ends in order: it alone is to answer.
+    # The command gets Ctrl-C as well and ends in order; this process waits for it.
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         failed = process.wait()

@@ -1,8 +1,8 @@
 """The results on the terminal: `python -m versions.report`.
 
-Reads what evaluate left in metrics/; writes nothing. One table per horizon (the served forecast,
-the candidates, the baselines), a verdict, the newest forecasts, and where to look next. A number
-is marked only where it means something: see `marked`.
+Reads what evaluate wrote to metrics/. For each horizon it prints a table (the served forecast, the
+candidates, the baselines), a verdict and the newest forecasts; then where to look next. `marked`
+says which numbers get a mark.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,13 +29,13 @@ BASELINES = ("zero", "mean")
 """The rows of scores.csv that a forecast must beat."""
 
 SIGNIFICANT = 0.05
-"""A p-value below this is more than chance; the usual level, and as arbitrary as ever."""
+"""A p-value below this is more than chance, by the usual, arbitrary level."""
 
 TOO_GOOD = 0.02
 """A daily out-of-sample R2 above this is a leak until proven otherwise."""
 
 FORECASTS = 20
-"""Symbols whose newest forecast is shown; the file has all."""
+"""Symbols whose newest forecast is shown."""
 
 
 Scores = Mapping[str, Mapping[str, float | None]]
@@ -44,7 +44,7 @@ Scores = Mapping[str, Mapping[str, float | None]]
 
 @dataclass(frozen=True)
 class Result:
-    """What evaluate left for one horizon.
+    """The results of one horizon.
 
     Attributes:
         scores: pooled over symbols, the served forecast first.
@@ -64,10 +64,10 @@ def load(horizon: str) -> Result:
     folder = METRICS / horizon
     table = _read(folder / "scores.csv").filter(pl.col("symbol") == "all")
     numbers = table.select(pl.col(column.name).cast(pl.Float64) for column in COLUMNS)
-    found = dict(zip(table["model"], numbers.iter_rows(named=True), strict=True))
-    # Served, then candidates, then what they must beat.
-    order = sorted(found, key=lambda name: (name != SERVED, name in BASELINES))
-    return Result({name: found[name] for name in order}, _read(folder / "forecasts.csv"))
+    scores = dict(zip(table["model"], numbers.iter_rows(named=True), strict=True))
+    # Served, then candidates, then the baselines.
+    order = sorted(scores, key=lambda name: (name != SERVED, name in BASELINES))
+    return Result({name: scores[name] for name in order}, _read(folder / "forecasts.csv"))
 
 
 def _read(path: Path) -> pl.DataFrame:
@@ -78,10 +78,10 @@ def _read(path: Path) -> pl.DataFrame:
 
 
 def marked(scores: Scores) -> set[tuple[str, str]]:
-    """The (model, column) that deserve a mark.
+    """The (model, column) pairs that get a mark.
 
-    The best of a column, if it is better there than both baselines and its model saves squared
-    error against the historical mean, by more than chance. Where no model does, nothing is marked.
+    The best of a column gets one if it is better than both baselines, and if its model has less
+    squared error than the historical mean, by more than chance.
     """
     skilled = [
         name
@@ -110,7 +110,7 @@ def _significant(p_value: float | None) -> bool:
 
 
 def verdict(row: Mapping[str, float | None], sessions: int) -> str:
-    """Whether the served forecast beats the historical mean, in one honest line."""
+    """Whether the served forecast beats the historical mean, in one line."""
     skill, p_value = row["oos_r2"], row["p_value"]
     if skill is None:
         return "The held-out targets do not vary: nothing can be said of the forecast."
@@ -133,7 +133,7 @@ def _claim(skill: float, p_value: float | None, sessions: int) -> str:
 
 
 def scores_table(scores: Scores, title: str, width: int) -> Table:
-    """One horizon's table, of as many columns as fit into the width."""
+    """The table of one horizon, with as many columns as fit into the width."""
     marks = marked(scores)
     table = console.table(title)
     table.add_column("model")
@@ -211,7 +211,7 @@ def _mark(text: str, best: bool) -> Text:
 
 
 def _wide(title: str, texts: "Sequence[str] | Mapping[str, object] | map[str]") -> int:
-    """Characters that a column takes, with the space after it."""
+    """The width of a column, with the space after it."""
     return max(len(text) for text in (title, *texts)) + 2
 
 

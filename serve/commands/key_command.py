@@ -1,4 +1,4 @@
-"""`python -m serve keys`: make, list and remove the keys of the API."""
+"""`python -m serve keys`: make, list and remove keys of the API."""
 
 import argparse
 import sys
@@ -21,15 +21,15 @@ def register(commands: "Commands") -> None:
         description="Keys of the API, in the file of SERVE_KEYS_FILE. A running server follows it.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    add = actions.add_parser("add", help="make a key, and print it this once")
-    add.add_argument("name", help="who shall hold it")
+    add = actions.add_parser("add", help="make a key and print it once")
+    add.add_argument("name", help="of its holder")
     add.add_argument(
         "--role", action="append", choices=keyring.ROLES, required=True, help="may be repeated"
     )
     add.set_defaults(run=_add)
     actions.add_parser("list", help="list names and roles").set_defaults(run=_list)
     remove = actions.add_parser("remove", help="remove a key")
-    remove.add_argument("name", help="whose")
+    remove.add_argument("name", help="of its holder")
     remove.set_defaults(run=_remove)
 
 
@@ -40,7 +40,7 @@ def _add(settings: Settings, arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{secret}\n{key}\n")
         sys.stderr.write(
             "The first line is the key, shown this once. The second is what the server needs: "
-            "put it into SERVE_KEYS, or into a file that SERVE_KEYS_FILE names.\n"
+            "put it into SERVE_KEYS, or into the file that SERVE_KEYS_FILE names.\n"
         )
         return
     known = keyring.read(path) if path.exists() else {}
@@ -68,5 +68,5 @@ def _remove(settings: Settings, arguments: argparse.Namespace) -> None:
 
 def _file(settings: Settings) -> Path:
     if settings.keys_file is None:
-        raise KeysError("SERVE_KEYS_FILE is not set; keys of SERVE_KEYS are removed there")
+        raise KeysError("SERVE_KEYS_FILE is not set; remove keys of SERVE_KEYS from that variable")
     return settings.keys_file

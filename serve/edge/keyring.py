@@ -1,9 +1,8 @@
-"""Keys of the API: how one is made, what is kept of it, and whether a request's is one of ours.
+"""Keys of the API: how they are made, stored and checked.
 
-A key is `NAME.SECRET`; the secret is 256 random bits, far beyond guessing. So what is kept is a
-salted hash of it (keyed BLAKE2b, RFC 7693): the slow hashes that passwords need (scrypt, argon2)
-defend against the guessing of secrets that people choose, and here would only slow down every
-request. This one takes 1 us, so that nothing needs to be remembered between requests either.
+A key is `NAME.SECRET`. The secret is 256 random bits, far beyond guessing, so a salted hash of the
+key (keyed BLAKE2b, RFC 7693) is enough. The slow hashes of passwords (scrypt, argon2) defend secrets
+that people choose, and would slow down every request. This one takes 1 us.
 """
 
 import hashlib
@@ -28,16 +27,16 @@ _LINE = re.compile(
 
 
 class KeysError(StageError):
-    """What should be keys is none."""
+    """Keys cannot be read, written or made."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """What is kept of a key.
+    """A key as it is stored.
 
     Attributes:
-        name: of whoever holds it; stands in the logs.
-        roles: what it is good for; `admin` is good for everything.
+        name: of its holder; the logs have it.
+        roles: what it allows; `admin` allows everything.
         salt: 16 random bytes.
         digest: BLAKE2b of the whole key under the salt.
     """
@@ -48,35 +47,37 @@ class Key:
     digest: bytes
 
     def allows(self, role: str) -> bool:
-        """Whether it is good for a role."""
+        """Whether it has a role."""
         return role in self.roles or "admin" in self.roles
 
     def __str__(self) -> str:
-        """The line to keep."""
+        """The line of a key file."""
         roles = ",".join(role for role in ROLES if role in self.roles)
         return f"{self.name}:{roles}:{_SCHEME}:{self.salt.hex()}:{self.digest.hex()}"
 
 
 def make(name: str, roles: Iterable[str]) -> tuple[str, Key]:
-    """A new key, and what to keep of it.
+    """A new key, as its holder and as the server needs it.
 
     Raises:
         KeysError: the name has other characters than letters, digits, `_` and `-`.
     """
     if not _NAME.fullmatch(name):
-        raise KeysError(f"{name!r} is no name of a key: use up to 64 letters, digits, _ and -")
+        raise KeysError(
+            f"{name!r} cannot be the name of a key: use up to 64 letters, digits, _ and -"
+        )
     secret = f"{name}.{secrets.token_urlsafe(32)}"
     salt = secrets.token_bytes(16)
     return secret, Key(name, frozenset(roles), salt, _digest(salt, secret.encode()))
 
 
 def parse(lines: Iterable[str], source: str) -> dict[str, Key]:
-    """Keys by name, from lines as `Key.__str__` writes them; blank lines and comments are none.
+    """Keys by name, from lines as `Key.__str__` writes them, blank lines and comments.
 
     Raises:
-        KeysError: a line is none of these, or a name comes twice. The line is not repeated.
+        KeysError: a line is none of these, or a name comes twice. The message does not repeat it.
     """
-    found: dict[str, Key] = {}
+    keys: dict[str, Key] = {}
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#"):
@@ -85,25 +86,25 @@ def parse(lines: Iterable[str], source: str) -> dict[str, Key]:
         roles = frozenset(match["roles"].split(",")) if match else frozenset()
         if match is None or not roles <= set(ROLES):
             raise KeysError(
-                f"{source}: entry {number} is no key; make one with `python -m serve keys add`"
+                f"{source}: entry {number} is not a key; make one with `python -m serve keys add`"
             )
-        if match["name"] in found:
+        if match["name"] in keys:
             raise KeysError(f"{source}: has two keys named {match['name']}")
         salt, digest = bytes.fromhex(match["salt"]), bytes.fromhex(match["digest"])
-        found[match["name"]] = Key(match["name"], roles, salt, digest)
-    return found
+        keys[match["name"]] = Key(match["name"], roles, salt, digest)
+    return keys
 
 
 def read(path: Path) -> dict[str, Key]:
     """The keys of a file.
 
     Raises:
-        KeysError: it cannot be read, or is no file of keys.
+        KeysError: it cannot be read, or is not a key file.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is no text"
+        reason = getattr(error, "strerror", None) or "is not text"
         raise KeysError(f"SERVE_KEYS_FILE={path}: {reason.lower()}") from None
     return parse(text.splitlines(), str(path))
 
@@ -135,17 +136,17 @@ class Keyring:
         return iter(self._keys.values())
 
     def find(self, secret: bytes) -> Key | None:
-        """The key that a request carries; None if it is none of ours."""
+        """The key that a request carries; None if the server does not know it."""
         name = secret.partition(b".")[0].decode("latin-1")
         key = self._keys.get(name, _NOBODY)
         right = hmac.compare_digest(_digest(key.salt, secret), key.digest)
         return key if right and key is not _NOBODY else None
 
     def refresh(self) -> bool:
-        """Read the file again if it has changed; whether it has.
+        """Read the file again if it has changed; returns whether it has.
 
         Raises:
-            KeysError: it is wrong now; the keys stay as they were, until it changes again.
+            KeysError: it is wrong; the keys stay as they were until it changes again.
         """
         if self._path is None or (stamp := _stamp(self._path)) == self._stamp:
             return False
@@ -164,14 +165,14 @@ _NOBODY = Key("", frozenset(), bytes(16), bytes(32))
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def write(path: Path, keys: Sequence[Key]) -> None:
-    """Replace a file of keys, readable by its owner only; comments in it are kept.
+    """Replace a key file, readable by its owner only, and keep its comments.
 
     Raises:
         KeysError: it cannot be written.

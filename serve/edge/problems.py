@@ -22,11 +22,11 @@ LONGEST = 2_000
 """Characters of a detail."""
 
 SHOWN = 5
-"""Mistakes that a problem names; the others are counted."""
+"""Mistakes that a problem names; it counts the others."""
 
 
 class Problem(BaseModel):
-    """The body of every answer that is no success."""
+    """The body of every answer that is not a success."""
 
     type: str = Field("about:blank", description="A name of the kind of problem.")
     title: str = Field(examples=["Unprocessable Content"])
@@ -76,12 +76,12 @@ def response(
 
 
 def _shown(detail: str) -> str:
-    """A detail, without the rest of one that quotes what was far too long."""
+    """A detail, cut where it quotes too much of a request."""
     return detail if len(detail) <= LONGEST else f"{detail[:LONGEST]}..."
 
 
 def refusal(scope: MutableMapping[str, Any], error: ProblemError) -> Response:
-    """The answer for a problem of the request in an ASGI scope; the log is told its kind."""
+    """The answer for a problem; its kind goes into the scope, for the log."""
     scope["problem"] = error.kind
     return response(error.status, error.detail, error.kind, error.headers, scope.get("request_id"))
 
@@ -97,10 +97,10 @@ async def on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
     kind, detail, headers = "", error.detail, error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        # The framework tells those of the first route that fits.
+        # The framework names the methods of the first route that fits.
         methods = ", ".join(_methods(request)) or "GET"
         headers, kind = {"Allow": methods}, "method"
-        detail = f"{request.method} is not for this path; {methods} would do"
+        detail = f"{request.method} is not allowed for this path; use {methods}"
     elif error.status_code == HTTPStatus.NOT_FOUND:
         detail, kind = "there is no such path; GET /openapi.json lists them", "unknown-path"
     elif error.status_code == HTTPStatus.BAD_REQUEST and error.__cause__ is not None:
@@ -109,14 +109,14 @@ async def on_http(request: Request, error: Exception) -> Response:
 
 
 def _unreadable(cause: BaseException) -> str:
-    """Tell of a body at which Python's JSON gave up; FastAPI says no more than that it did."""
+    """What is wrong with a body that Python's JSON cannot read; FastAPI does not say."""
     match cause:
         case ClientDisconnect():
             return "the body was cut off"
         case RecursionError():
             return "the body is nested too deeply to be read; send what GET /openapi.json shows"
         case UnicodeDecodeError():
-            return f"the body is no UTF-8 at byte {cause.start}; encode it as UTF-8"
+            return f"the body is not UTF-8 at byte {cause.start}; encode it as UTF-8"
         case ValueError() if "digits" in str(cause):
             digits = sys.get_int_max_str_digits()
             return f"the body has a number of more than {digits:,} digits; send fewer"
@@ -137,30 +137,30 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:
-    """Answer for a request that does not fit its schema: where, what, and what was given."""
+    """Answer for a request that does not fit its schema."""
     assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for it alone
     given = request.headers.get("content-type", JSON).partition(";")[0].strip()
     if given != JSON and error.errors()[0]["loc"] == ("body",):
-        # FastAPI did not even try to read it; curl sends forms unless it is told otherwise.
+        # FastAPI did not try to read it; by default curl sends forms.
         detail = f"the body is {given}; send it with Content-Type: {JSON}"
         return refusal(request.scope, ProblemError(415, detail, "media-type"))
     mistakes = []
-    for found in error.errors()[:SHOWN]:
-        if found["type"] == "json_invalid":
-            mistakes.append(_no_json(found))
+    for mistake in error.errors()[:SHOWN]:
+        if mistake["type"] == "json_invalid":
+            mistakes.append(_not_json(mistake))
             continue
-        where = ".".join(str(part) for part in found["loc"] if part != "body")
-        mistakes.append(f"{where}: {found['msg']}" if where else found["msg"])
+        where = ".".join(str(part) for part in mistake["loc"] if part != "body")
+        mistakes.append(f"{where}: {mistake['msg']}" if where else mistake["msg"])
     rest = len(error.errors()) - len(mistakes)
     more = f"; and {rest} more" if rest > 0 else ""
     return refusal(request.scope, ProblemError(422, "; ".join(mistakes) + more, "invalid-request"))
 
 
-def _no_json(found: Mapping[str, Any]) -> str:
-    """Tell of a body that is no JSON; FastAPI says where, and pydantic in its own words."""
-    place = found["loc"][-1] if found["loc"] else None
+def _not_json(mistake: Mapping[str, Any]) -> str:
+    """What is wrong with a body that is not JSON; FastAPI says where, pydantic does not."""
+    place = mistake["loc"][-1] if mistake["loc"] else None
     where = f" at character {place}" if isinstance(place, int) else ""
-    return f"the body is no JSON: {str(found.get('ctx', {}).get('error', '')).lower()}{where}"
+    return f"the body is not JSON: {str(mistake.get('ctx', {}).get('error', '')).lower()}{where}"
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, object]]:

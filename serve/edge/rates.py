@@ -1,8 +1,9 @@
 """Rate limits that the workers of one machine share: GCRA in a file that they all map.
 
 The generic cell rate algorithm (ITU-T I.371, 1993) keeps one number for each caller: the moment at
-which what was asked so far would have been asked at the even rate. So a limit of 60 a minute lets
-60 through at once, and then one a second.
+which its requests so far would be over if they had come evenly. So a limit of 60 a minute lets 60
+through at once, and then one a second. The library `limits` counts in one process, or in a server
+such as Redis; workers without one could not share its counts.
 """
 
 import fcntl
@@ -20,30 +21,27 @@ from typing import Final
 MINUTE: Final = 60.0
 
 ROUNDING: Final = 1e-6
-"""A minute has room for exactly the limit, which sums of floats may miss by a hair."""
+"""Seconds by which sums of floats may miss the limit."""
 
 _SLOT: Final = struct.Struct("=Qd")
-"""Who, as a hash, and the moment above, on the clock that all processes of a machine share."""
+"""The hash of a caller, and its moment by the clock that all processes of a machine share."""
 
 _WAYS: Final = 8
-"""Slots that a caller may take: the one that is free the longest is taken over."""
+"""Slots that a caller may take; a new caller takes over the one with the earliest moment."""
 
 _SLOTS: Final = struct.Struct("=" + _WAYS * "Qd")
 
 _SETS: Final = 8192
-"""Times `_WAYS`, callers that can be known at one time: a file of 1 MiB."""
-
-_TRIES: Final = 1000
-"""Of the lock. It is held for a microsecond; if its holder is stopped, we count without it."""
+"""Sets of slots; the file has 1 MiB."""
 
 
 class RateLimit:
-    """So many requests a minute for each caller.
+    """A number of requests a minute for each caller.
 
     Args:
         limit: requests a minute.
         path: the file that the workers share.
-        clock: seconds, the same in every process.
+        clock: gives seconds, the same in every process.
     """
 
     def __init__(self, limit: int, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -57,14 +55,15 @@ class RateLimit:
         self._table = mmap.mmap(self._file, size)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._table.close()
         os.close(self._file)
 
     def ask(self, caller: str) -> float:
-        """Seconds that a caller has to wait; 0 if it may ask now, which is then counted."""
+        """Count a request; returns the seconds that its caller has to wait, 0 if none."""
         tag, start = _place(caller)
-        locked = self._lock()
+        # Held for a microsecond. The system releases it when a process ends, however it ends.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             now = self._clock()
             offset, due = self._find(tag, start, now)
@@ -74,35 +73,24 @@ class RateLimit:
                 return wait
             _SLOT.pack_into(self._table, offset, tag, due)
         finally:
-            if locked:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+            fcntl.flock(self._file, fcntl.LOCK_UN)
         return 0.0
 
     def _find(self, tag: int, start: int, now: float) -> tuple[int, float]:
-        """The slot of a caller, and its moment; a moment that has passed, or never was, is now."""
+        """The slot of a caller, and its moment, which is at least now."""
         oldest, least = start, float("inf")
         slots = _SLOTS.unpack_from(self._table, start)
         for place in range(_WAYS):
-            found, due = slots[2 * place : 2 * place + 2]
+            owner, due = slots[2 * place : 2 * place + 2]
             offset = start + place * _SLOT.size
-            # The clock starts anew with the machine: what lies beyond a minute is of before.
+            # The clock starts anew with the machine: a moment beyond a minute is older than that.
             if not now < due <= now + MINUTE + 1:
                 due = now
-            if found == tag:
+            if owner == tag:
                 return offset, due
             if due < least:
                 oldest, least = offset, due
         return oldest, now
-
-    def _lock(self) -> bool:
-        # The system lets go of it when a process ends, however it ends.
-        for _ in range(_TRIES):
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            return True
-        return False
 
 
 @lru_cache(maxsize=8192)
@@ -114,7 +102,7 @@ def _place(caller: str) -> tuple[int, int]:
 
 @lru_cache(maxsize=8192)
 def of_address(address: str) -> str:
-    """The caller that an address is counted as: in IPv6 a subscriber has 2^64 of them."""
+    """The caller of an address. In IPv6 that is a network of 2^64 addresses, one subscriber's."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,16 +1,16 @@
-"""Which role a request needs: a table of paths, in which what is not listed needs `predict`."""
+"""Which role a request needs, by its path."""
 
 from typing import Final
 
 PROBES: Final = frozenset({"/health", "/health/live", "/health/ready"})
-"""Whether it is well."""
+"""Paths of probes, which ask whether the server is well."""
 
 OPEN: Final = PROBES | {"/", "/version", "/openapi.json"}
-"""What runs, whether it is well, and how to ask: for probes, and for those without a key yet."""
+"""Paths that need no key: for probes, and for callers who do not have a key yet."""
 
 
 def role(path: str) -> str | None:
-    """The role that a request needs; None if it needs none. Paths may be templates."""
+    """The role that a request for a path, or for its template, needs; None if it needs none."""
     if path in OPEN:
         return None
     if path == "/labels" or path.startswith("/labels/"):

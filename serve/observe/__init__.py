@@ -1,1 +1,1 @@
-"""What the server tells about itself: access log, metrics, live listeners."""
+"""What the server says about itself: logs, metrics, the live feed."""

@@ -1,7 +1,6 @@
-"""Logs as JSON, one object a line, on stderr: requests, and whatever libraries have to say.
+"""Logs as JSON, one object a line, on stderr: requests, and the messages of every logger.
 
-Neither headers nor query strings nor bodies are logged, and what looks like a secret in the words
-of a library is blotted out.
+Headers, query strings and bodies are not logged, and secrets in messages of libraries are masked.
 """
 
 import logging
@@ -10,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import orjson
@@ -19,8 +19,7 @@ REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
 """The id of the request that is being answered."""
 
 _SECRETS = (
-    # The query of a WebSocket, which uvicorn tells of in its own words; the user and password of a
-    # URL, a header, and a key of the API.
+    # A WebSocket's query, in uvicorn's own line; the user and password of a URL; a header; a key.
     (re.compile(r'("WebSocket [^\s?]*)\?\S*(?=")'), r"\1"),
     (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]*@"), "***@"),
     (re.compile(r"(?i)\b(bearer|basic)\s+\S+"), r"\1 ***"),
@@ -29,7 +28,7 @@ _SECRETS = (
 
 
 def configure(level: str) -> None:
-    """Send the records of every logger through one handler, and uvicorn's own with them."""
+    """Send the records of every logger, uvicorn's too, through one handler."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -39,7 +38,7 @@ def configure(level: str) -> None:
                 structlog.stdlib.add_log_level,
                 _add_request,
                 structlog.processors.format_exc_info,
-                _blot_out,
+                _mask,
                 structlog.processors.JSONRenderer(_dumps),
             ],
             foreign_pre_chain=[structlog.stdlib.add_logger_name],
@@ -51,14 +50,14 @@ def configure(level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    # At `debug` it writes down every header, and whatever listeners are told.
+    # At `debug` it logs every header, and every message to listeners.
     logging.getLogger("uvicorn.error").setLevel(max(logging.INFO, root.level))
-    # `AccessLog` has its line, with more in it.
+    # `AccessLog` logs more.
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False
     # numpy warns of absurd prices.
     logging.captureWarnings(capture=True)
-    # watchfiles tells of every change that it has seen.
+    # watchfiles logs every change.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 
@@ -66,24 +65,22 @@ class AccessLog:
     """One line a request.
 
     Args:
-        level: of the logs; above `info` there are no lines, but of what failed.
+        level: of the logs; above `info` only failed requests have a line.
         file: where lines go.
     """
 
     def __init__(self, level: str, file: BinaryIO | None = None) -> None:
-        # Its lines need none of the processors, nor a buffer: one call of the system each.
+        # One system call a line: they need neither the processors above nor a buffer.
         buffer = file or sys.stderr.buffer
         self._write = getattr(buffer, "raw", buffer).write
         self._everything = level in {"debug", "info"}
-        self._second = 0
-        self._text = ""
 
     def line(self, fields: Mapping[str, Any], *, failed: bool) -> None:
         """Log a request by the fields of its line; a failed one at any level."""
         if not (self._everything or failed):
             return
         line = {
-            "time": self._now(),
+            "time": _time(time.time()),
             "level": "error" if failed else "info",
             "logger": "serve.access",
             "event": "request",
@@ -92,16 +89,18 @@ class AccessLog:
         try:
             self._write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         except OSError:
-            # Whoever read the log has gone; callers shall have their answers all the same.
+            # The reader of the log has gone; callers still get their answers.
             return
 
-    def _now(self) -> str:
-        now = time.time()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._text}.{int((now - second) * 1000):03d}Z"
+
+def _time(moment: float) -> str:
+    """ISO 8601 in UTC, to the millisecond."""
+    return f"{_second(int(moment))}.{int(moment % 1 * 1000):03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 Event = MutableMapping[str, Any]
@@ -110,28 +109,22 @@ Event = MutableMapping[str, Any]
 def _add_time(_: Any, __: str, event: Event) -> Event:
     record: logging.LogRecord | None = event.get("_record")
     moment = record.created if record is not None else time.time()
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
-    return {"time": f"{text}.{int(moment % 1 * 1000):03d}Z", **event}
+    return {"time": _time(moment), **event}
 
 
 def _add_request(_: Any, __: str, event: Event) -> Event:
-    if (found := REQUEST.get()) is not None:
-        event.setdefault("request_id", found)
+    if (request := REQUEST.get()) is not None:
+        event.setdefault("request_id", request)
     return event
 
 
-def _blot_out(_: Any, __: str, event: Event) -> Event:
+def _mask(_: Any, __: str, event: Event) -> Event:
     for name, value in event.items():
         if isinstance(value, str):
-            event[name] = blotted(value)
+            for pattern, instead in _SECRETS:
+                value = pattern.sub(instead, value)  # noqa: PLW2901  # by each pattern in turn
+            event[name] = value
     return event
-
-
-def blotted(text: str) -> str:
-    """A text without what looks like a secret."""
-    for pattern, instead in _SECRETS:
-        text = pattern.sub(instead, text)
-    return text
 
 
 def _dumps(event: Event, **_: Any) -> str:

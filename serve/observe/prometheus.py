@@ -1,7 +1,7 @@
-"""What Prometheus is told: requests, latencies, errors, predictions, the log's queue, the bundle.
+"""Metrics for Prometheus: requests, latencies, errors, predictions, the log's queue, the bundle.
 
-Label sets are bounded: routes are templates, whatever matches none is `other`, and of models only
-the newest are counted by their md5.
+The number of labels is bounded: routes are templates, paths without a route are `other`, and only
+the newest models are counted by their md5.
 """
 
 import os
@@ -38,14 +38,14 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
 
 
 class Metrics:
-    """What one process counts; with several workers, files hold what all have counted.
+    """The counts of one process; with several workers, files hold the counts of all.
 
     Args:
-        bundle: gives the bundle that serves now.
+        bundle: gives the bundle that serves.
     """
 
     def __init__(self, bundle: Callable[[], "Bundle | None"]) -> None:
-        # Moments of creation would double the page, and say what nobody asks.
+        # The moments at which counters were created would double the page.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # ships no types of it
         self._registry = registry = CollectorRegistry()
         self._shared = os.environ.get(FOLDER)
@@ -112,19 +112,19 @@ class Metrics:
     def _model(self, horizon: str, md5: str) -> Counter:
         if len(self._models) >= MODELS:
             if self._shared:
-                # Files of several workers can forget no label.
+                # The files of several workers cannot forget a label.
                 return self._predictions.labels(horizon, "other")
             former, _ = self._models.popitem(last=False)
             self._predictions.remove(*former)
-        found = self._models[horizon, md5] = self._predictions.labels(horizon, md5)
-        return found
+        counter = self._models[horizon, md5] = self._predictions.labels(horizon, md5)
+        return counter
 
     def waiting(self, rows: int) -> None:
         """Note how many rows wait for the prediction log."""
         self._queue.set(rows)
 
     def page(self, accept: str) -> tuple[bytes, str]:
-        """The page that Prometheus reads, in the form that it asks for, and its media type."""
+        """The page for Prometheus, in the format that it accepts, and its media type."""
         encode, media_type = choose_encoder(accept)
         registry = self._registry
         if self._shared:
@@ -136,7 +136,7 @@ class Metrics:
 
 
 class _BundleCollector(Collector):
-    """The bundle of the worker that is asked."""
+    """The bundle of the worker that answers."""
 
     def __init__(self, bundle: Callable[[], "Bundle | None"]) -> None:
         self._bundle_now = bundle
@@ -162,7 +162,7 @@ class _BundleCollector(Collector):
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """Gauges of workers that are no more, killed ones too; what they have counted stays."""
+    """Remove the gauges of workers that have ended, killed ones too; their counters stay."""
     for path in folder.glob("gauge_live*_*.db"):
         pid = int(path.stem.rpartition("_")[2])
         try:

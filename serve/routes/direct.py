@@ -1,9 +1,8 @@
-"""Routes for the busiest endpoints: documented as any other, answered without the machinery.
+"""Routes for the busiest endpoints: documented like any other, answered without FastAPI.
 
-For every request FastAPI passes five layers, resolves dependencies and wraps what the endpoint
-gives: most of the time of an endpoint that needs none of it, a JSON body in and JSON out. Such a
-one is answered here. Whatever is not plain (another media type, a body that does not fit) goes
-FastAPI's way, so that it is refused as everywhere else.
+FastAPI passes every request through five layers, resolves dependencies and wraps the result. Where
+JSON comes in and JSON goes out, that is most of the time. Such requests are answered here. FastAPI
+gets all others (another media type, a body that does not fit), and refuses them as everywhere else.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -26,9 +25,9 @@ class DirectRoute(APIRoute):
 
     Args:
         path: without parameters.
-        endpoint: has the signature that is documented, and answers what is not plain.
+        endpoint: has the signature that is documented, and answers all other requests.
         direct: gives the JSON of the same answer; may raise what an endpoint may.
-        body: what the body must be; no body counts as `{}`.
+        body: the schema of the body; no body counts as `{}`.
         options: of `APIRoute`.
     """
 
@@ -47,11 +46,11 @@ class DirectRoute(APIRoute):
 
 
 class Direct:
-    """Middleware that answers the plain requests of direct routes itself.
+    """Middleware that answers requests for direct routes.
 
     Args:
-        app: that all others go to.
-        routes: those of the app; only direct ones count.
+        app: that answers all others.
+        routes: of the app; only direct ones count.
     """
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
@@ -71,22 +70,22 @@ class Direct:
         if route is None or not _is_json(scope):
             await self.app(scope, receive, send)
             return
-        # As the router does: by it requests are counted, also those whose body never comes.
+        # As the router does: requests are counted by it, also those whose body never comes.
         scope["route"] = route
         content = await _read(receive)
         try:
-            asked = route.body.model_validate_json(content or b"{}")
+            body = route.body.model_validate_json(content or b"{}")
         except ValidationError:
             await self.app(scope, _again(content, receive), send)
             return
-        await _answer(await route.direct(scope, asked), send)
+        await _answer(await route.direct(scope, body), send)
 
 
 def _is_json(scope: Scope) -> bool:
     for name, value in scope["headers"]:
         if name == b"content-type":
             return bool(value == _JSON)
-    # Without a body there is no type of it; a body without a type is for FastAPI to judge.
+    # Without a body there is no type of it; FastAPI judges a body without a type.
     return all(
         name != b"transfer-encoding" and (name != b"content-length" or value == b"0")
         for name, value in scope["headers"]

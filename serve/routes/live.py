@@ -74,7 +74,7 @@ async def _send(websocket: WebSocket, reader: Reader, hello: str) -> None:
 
 
 async def _until_gone(websocket: WebSocket) -> None:
-    """Take what the reader sends for nothing, until it leaves."""
+    """Ignore what the reader sends, until it leaves."""
     try:
         while True:
             await websocket.receive()
@@ -83,7 +83,7 @@ async def _until_gone(websocket: WebSocket) -> None:
 
 
 def _allowed(websocket: WebSocket, origins: Collection[str]) -> bool:
-    """Whether a page may listen: a browser asks nobody before it opens a socket to any server."""
+    """Whether a page may listen. Browsers let any page open a WebSocket to any server."""
     origin = websocket.headers.get("origin")
     if origin is None or origin in origins or "*" in origins:
         return True

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what every endpoint shares is written into it here, once."""
+"""The OpenAPI document, with what all endpoints share."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,17 +15,17 @@ SCHEME = {
 }
 
 ALWAYS = (400, 403, 429, 500)
-"""What serve.edge.guard may answer instead of any endpoint; 500 is a mistake of ours."""
+"""Statuses that serve.edge may answer with instead of any endpoint; 500 is a mistake of ours."""
 
 WITH_BODY = (408, 413, 415)
 
 
 def describe(app: FastAPI, *, keys: bool) -> None:
-    """Make the app's document say which role each endpoint needs, and all that it may answer.
+    """Add to the app's document the role that each endpoint needs, and all that it may answer.
 
     Args:
         app: with all its routes.
-        keys: whether the server asks for any.
+        keys: whether the server has any.
     """
 
     def openapi() -> dict[str, Any]:
@@ -50,12 +50,12 @@ def _document(app: FastAPI, *, keys: bool) -> dict[str, Any]:
         needed = roles.role(path) if keys else None
         if needed is not None:
             operation["security"] = [{"key": []}]
-            told = operation.get("description", "")
-            operation["description"] = f"{told}\n\nNeeds a key of role `{needed}`.".lstrip()
+            text = operation.get("description", "")
+            operation["description"] = f"{text}\n\nNeeds a key of role `{needed}`.".lstrip()
         for status in (*ALWAYS, *([401, 503] if needed else []), *_of_body(operation)):
             responses.setdefault(str(status), problems.described(status))
         for response in responses.values():
-            # FastAPI adds what it would have answered with, had it the say.
+            # FastAPI adds the media type of its own errors.
             if problems.MEDIA_TYPE in response.get("content", {}):
                 response["content"].pop("application/json", None)
         operation["responses"] = dict(sorted(responses.items()))

@@ -1,1 +1,1 @@
-"""Bars made fit to be used: rules, sessions, corporate actions, and the record of it all."""
+"""Clean bars: rules, sessions, corporate actions, and a report of what was rejected."""

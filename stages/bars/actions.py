@@ -42,7 +42,7 @@ def read_hand_kept(path: Path) -> pl.DataFrame:
     (`^VIX,,1`) it declares every move of the symbol genuine.
 
     Returns:
-        The columns of `tables.ACTIONS`, in the order of the file; no rows if there is no file.
+        The columns of `tables.ACTIONS`, in the order of the file; empty without a file.
 
     Raises:
         InputError: a line cannot be read; the message gives its number.
@@ -52,7 +52,7 @@ def read_hand_kept(path: Path) -> pl.DataFrame:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise InputError(f"{path}: is no text in UTF-8; save it as UTF-8") from None
+        raise InputError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
     entries = _entries(lines)
     number, header = next(entries, (1, []))
     if tuple(header) not in _HEADERS:
@@ -87,7 +87,7 @@ def combine(source: pl.DataFrame, hand: pl.DataFrame) -> pl.DataFrame:
     and date.
 
     Args:
-        source: columns of `tables.ACTIONS`; a null is no split, or no dividend.
+        source: columns of `tables.ACTIONS`; null where there is no split, or no dividend.
         hand: the same, as `read_hand_kept` gives it.
 
     Returns:
@@ -165,14 +165,14 @@ def unexplained(moves: pl.DataFrame, ledger: Path, suggestions: Path) -> DataErr
         ledger: the hand-kept file.
         suggestions: the file that holds `suggested(moves)`.
     """
-    told = [_told(move, ledger) for move in moves.head(_IN_FULL).iter_rows(named=True)]
-    if len(told) == 1:
-        return DataError(told[0])
-    rest = moves.height - len(told)
+    reasons = [_reason(move, ledger) for move in moves.head(_IN_FULL).iter_rows(named=True)]
+    if len(reasons) == 1:
+        return DataError(reasons[0])
+    rest = moves.height - len(reasons)
     counts = moves.group_by("symbol").len().filter(pl.col("len") >= _WILD).sort("len", "symbol")
     wild = counts["symbol"].to_list()[-1:]
     return DataError(
-        f"{moves.height} jumps have no explanation: {'; '.join(told)}"
+        f"{moves.height} jumps have no explanation: {'; '.join(reasons)}"
         + (f"; and {rest} more" if rest else "")
         + f"; {suggestions} holds a line for each as a split: check them one by one, then add "
         f"them to {ledger}"
@@ -180,7 +180,7 @@ def unexplained(moves: pl.DataFrame, ledger: Path, suggestions: Path) -> DataErr
     )
 
 
-def _told(move: Mapping[str, Any], ledger: Path) -> str:
+def _reason(move: Mapping[str, Any], ledger: Path) -> str:
     symbol, day, step = move["symbol"], move["date"], move["step"]
     change = move["open"] * step / move["previous_close"] - 1
     split, genuine = line(symbol, day, _suggested_ratio(move)), line(symbol, day, 1)
@@ -224,7 +224,7 @@ def _action(entry: Sequence[str], header: Sequence[str]) -> tuple[str, date | No
     try:
         when = date.fromisoformat(day) if day else None
     except ValueError:
-        raise ValueError(f"{day!r} is no date such as 2017-09-07") from None
+        raise ValueError(f"{day!r} is not a date such as 2017-09-07") from None
     ratio = _number(numbers[0])
     dividend = _number(numbers[1]) if len(numbers) > 1 and numbers[1] else 0.0
     if ratio is None or ratio <= 0:

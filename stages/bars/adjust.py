@@ -57,7 +57,7 @@ class Adjusted:
 
 @dataclass(frozen=True)
 class _Steps:
-    """Per row: the step, how many actions made it, and who stands for it."""
+    """Per row: the step, how many actions it is made of, and where it comes from."""
 
     step: Array
     applied: npt.NDArray[np.int64]
@@ -88,20 +88,20 @@ def adjust(bars: pl.DataFrame, actions: pl.DataFrame, mode: Mode, max_gap: float
     first = _changes(bars["symbol"])
     close, opened = (bars[name].to_numpy() for name in ("close", "open"))
     previous = np.roll(close, 1)
-    found = _find_steps(bars, first, previous, actions, mode)
+    steps = _find_steps(bars, first, previous, actions, mode)
     overnight = ~first & _changes(bars["date"])
     # A first row compares with another symbol's last; nothing is read from it.
     raw = np.where(overnight, opened / previous, 1.0)
-    rest = raw * found.step
-    answerable = ~found.by_source
+    rest = raw * steps.step
+    answerable = ~steps.by_source
     large = _beyond(raw, max_gap) | (_beyond(rest, max_gap) & answerable)
     rows = np.flatnonzero(large)
     explained = np.select(
         [
             np.full(rows.size, mode == "none"),
-            found.by_source[rows],
-            found.declared[rows],
-            found.by_action[rows] & ~_beyond(rest[rows], max_gap),
+            steps.by_source[rows],
+            steps.declared[rows],
+            steps.by_action[rows] & ~_beyond(rest[rows], max_gap),
         ],
         ["not_adjusted", "adj_close", "declared", "actions"],
         default="",
@@ -110,12 +110,12 @@ def adjust(bars: pl.DataFrame, actions: pl.DataFrame, mode: Mode, max_gap: float
         bars.select("symbol", "date", "open")[rows]
         .with_columns(
             previous_close=pl.Series(previous[rows]),
-            step=pl.Series(found.step[rows]),
+            step=pl.Series(steps.step[rows]),
             explained=pl.Series(explained, dtype=pl.String).replace("", None),
         )
         .select(list(MOVE))
     )
-    return Adjusted(_carried(found.step, first), found.applied, moves)
+    return Adjusted(_carried(steps.step, first), steps.applied, moves)
 
 
 def _find_steps(

@@ -39,7 +39,7 @@ class Sessions:
         zone: the time zone of the exchange.
         days: the date of each session.
         opens: when it opens.
-        closes: when it closes, always after it opens; breaks are not told apart.
+        closes: when it closes, always after it opens; breaks within a session are ignored.
     """
 
     calendar: str
@@ -49,7 +49,7 @@ class Sessions:
     closes: Instants
 
     def position(self, days: Days) -> Days:
-        """Number each day's session, counted from the first of the span; -1 where none is held."""
+        """Number each day's session, from 0 at the first of the span; -1 without one."""
         span = int(self.days[-1] - self.days[0]) + 1
         table = np.full(span + 1, -1, dtype=np.int32)
         table[self.days - self.days[0]] = np.arange(self.days.size, dtype=np.int32)
@@ -113,26 +113,26 @@ def coming_sessions(name: str, after: date, count: int, extra: Sequence[date] = 
         ParamsError: there is no such calendar.
     """
     _, end = _bounds(name)
-    found: list[date] = []
+    dates: list[date] = []
     # Two days a session nearly always suffice, so that one calendar is built.
     span = timedelta(days=count) + _CLOSURE / 2
-    while len(found) < count:
+    while len(dates) < count:
         span *= 2
         last = after + span if end is None else min(after + span, end)
         if last > after:
             days = sessions(name, after, last, extra).days
-            found = [
+            dates = [
                 day for number in days if (day := _EPOCH + timedelta(days=int(number))) > after
             ]
         if last == end or last <= after:
             break
-    if len(found) < count:
+    if len(dates) < count:
         log.warning(
             "data.calendar: exchange_calendars knows the sessions of %s only up to %s: %s of the "
             "%s after %s can be named; install a newer exchange-calendars",
-            *(name, end, len(found), count, after),
+            *(name, end, len(dates), count, after),
         )
-    return found[:count]
+    return dates[:count]
 
 
 def _calendar(name: str, first: date, last: date) -> Any:

@@ -150,9 +150,9 @@ def _reasons(rejected: pl.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def _moves(moves: pl.DataFrame) -> dict[str, list[Record]]:
-    found: dict[str, list[Record]] = defaultdict(list)
+    by_symbol: dict[str, list[Record]] = defaultdict(list)
     for move in moves.sort("symbol", "date").iter_rows(named=True):
-        found[move["symbol"]].append(
+        by_symbol[move["symbol"]].append(
             {
                 "date": str(move["date"]),
                 "gap": round(move["open"] / move["previous_close"] - 1, 4),
@@ -160,7 +160,7 @@ def _moves(moves: pl.DataFrame) -> dict[str, list[Record]]:
                 "explained": move["explained"],
             }
         )
-    return found
+    return by_symbol
 
 
 def _order_line(kind: Kind, symbol: str, rows: int) -> str:

@@ -55,8 +55,8 @@ def clean(
 ) -> Cleaned:
     """Clean the daily bars of whole symbols.
 
-    A market series may trade on another exchange: its days are not held against the calendar,
-    and none is filled, since it is joined by date as-of.
+    A market series may trade on another exchange: its days are not checked against the
+    calendar, and none is filled, since it is joined by date as-of.
 
     Args:
         bars: columns of `tables.RAW_DAILY`, in any order.
@@ -158,14 +158,14 @@ def filled(bars: pl.DataFrame, sessions: Sessions, limit: int) -> pl.DataFrame:
     step = np.arange(row.size) - np.repeat(np.cumsum(lengths) - lengths, lengths) + 1
     session = number[row] + step
     close = pl.col("close")
-    made = bars[row].with_columns(
+    fills = bars[row].with_columns(
         pl.Series("session", session.astype(np.int32)),
         pl.Series("date", sessions.days[session]).cast(pl.Date),
         **dict.fromkeys(tables.PRICES, close),
         volume=pl.lit(0.0),
         filled=pl.lit(value=True),
     )
-    return pl.concat([bars, made]).sort("symbol", "date")
+    return pl.concat([bars, fills]).sort("symbol", "date")
 
 
 def _record(judged: Judged, kind: Kind) -> pl.DataFrame:

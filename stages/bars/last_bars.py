@@ -11,8 +11,8 @@ def last_bars(raw: Path) -> Iterator[Path]:
     """Give `raw`, or the same folder out of the DVC cache, by the md5 that `dvc.lock` has.
 
     DVC deletes an output before it runs its stage, but a source may send only the bars that follow
-    those of the last run, and past bars are compared. In a project without DVC, and where the
-    cache lacks the bars (a fresh clone), the folder that is given is empty.
+    those of the last run, and ingest compares old bars with new ones. In a project without DVC,
+    and in a fresh clone, whose cache lacks the bars, the folder is empty.
     """
     if raw.exists():
         yield raw

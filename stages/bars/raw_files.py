@@ -15,7 +15,7 @@ from stages.common import tables
 from stages.common.errors import DataError, StageError, few
 
 GROUP_ROWS = 250_000
-"""Rows of a group of symbols: what is held in memory at a time, and one row group of the clean
+"""Rows of a group of symbols: as many as are in memory at a time, and one row group of the clean
 tables."""
 
 
@@ -39,7 +39,7 @@ class RawFile:
 
 
 def catalogue(folder: Path, clock: str) -> list[RawFile]:
-    """The files of a folder, sorted by symbol; none if there is no such folder.
+    """The files of a folder, sorted by symbol; none without the folder.
 
     Args:
         folder: such as data/raw/daily.
@@ -62,16 +62,16 @@ def catalogue(folder: Path, clock: str) -> list[RawFile]:
 
 def groups(files: Sequence[RawFile], rows: int = GROUP_ROWS) -> list[list[RawFile]]:
     """Put neighbours together up to a number of rows; a longer symbol is alone."""
-    made: list[list[RawFile]] = []
+    packed: list[list[RawFile]] = []
     room = 0
     for file in files:
-        if made and file.rows <= room:
-            made[-1].append(file)
+        if packed and file.rows <= room:
+            packed[-1].append(file)
             room -= file.rows
         else:
-            made.append([file])
+            packed.append([file])
             room = rows - file.rows
-    return made
+    return packed
 
 
 def read(files: Sequence[RawFile], contract: tables.Contract) -> pl.DataFrame:

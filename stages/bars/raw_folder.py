@@ -27,7 +27,7 @@ def file_name(symbol: str) -> str:
 
 
 class RawFolder(Mapping[tuple[Kind, str], date]):
-    """The newest day held per kind and symbol, and the bars themselves.
+    """The newest day of each kind and symbol in data/raw/, and the bars themselves.
 
     A file is read only when a source asks for it, so that a local source does not pay for it.
     """
@@ -50,12 +50,12 @@ class RawFolder(Mapping[tuple[Kind, str], date]):
         return sum(1 for _ in self)
 
     def bars(self, kind: Kind, symbol: str) -> pl.DataFrame:
-        """The bars held, or none."""
+        """The bars of a series; empty if it is not there."""
         file = self._file(kind, symbol)
         return tables.read(file) if file.is_file() else tables.empty(RAW_BARS[kind])
 
     def actions(self, symbol: str) -> pl.DataFrame:
-        """The corporate actions held of one symbol."""
+        """The corporate actions of one symbol."""
         return self._actions.filter(pl.col("symbol") == symbol)
 
     @cached_property

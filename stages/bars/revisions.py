@@ -1,4 +1,4 @@
-"""Revisions: where a source gives other numbers for past bars than it gave last time.
+"""Revisions: where a source now gives other numbers for bars that it gave before.
 
 Two folders as ingest leaves them are compared, the one that is held and the one that is to replace
 it, over the span that both know: up to the newest session held, and not beyond `data.as_of`. The
@@ -33,7 +33,7 @@ REVISION: tables.Contract = {
 come (`appeared`) within the past; these two have no column and no numbers. `kind` is that of a
 series, or `actions`; `date` is the session, `timestamp` is null if daily. A null among the numbers
 of a change is a value that is not there. `newest` marks the newest session held: a bar of it may
-have been fetched before the session closed, and that it is another now is no revision."""
+have been fetched before the session closed, so that a change of it is not a revision."""
 
 SessionsOf = Callable[[pl.DataFrame, Kind], pl.Series]
 """Gives the session of each bar of a series."""

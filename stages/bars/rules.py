@@ -67,13 +67,13 @@ class Rules:
 
 @dataclass(frozen=True)
 class Judged:
-    """The bars of a group of symbols, told apart.
+    """The bars of a group of symbols, kept or rejected.
 
     Attributes:
-        kept: the given columns, `date` and `session` (its number, -1 outside the calendar);
+        kept: the columns of the bars, `date` and `session` (its number, -1 outside the calendar);
             sorted by symbol and time, one per time, low <= open, close <= high.
-        rejected: the given columns, `date` and `reason`; prices and volumes as they came, sorted
-            by all columns.
+        rejected: the columns of the bars, `date` and `reason`; prices and volumes as they came,
+            sorted by all columns.
         disordered: `symbol` and `rows`: how many of its bars were earlier than the one above.
     """
 

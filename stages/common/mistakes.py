@@ -69,12 +69,12 @@ def below(key: str, error: ValueError) -> list[str]:
 
 
 def listed(error: ValidationError, root: type[BaseModel]) -> list[str]:
-    """One clause for each mistake that pydantic found in a section of type `root`."""
+    """One clause for each mistake that pydantic reports of a section of type `root`."""
     return [line for detail in error.errors() for line in _lines(detail, root)]
 
 
 def _lines(detail: ErrorDetails, root: type[BaseModel]) -> list[str]:
-    kind, given = detail["type"], detail.get("input")
+    kind, value = detail["type"], detail.get("input")
     path = [str(part) for part in detail["loc"]]
     where = ".".join(path)
     if kind == "value_error":
@@ -84,11 +84,11 @@ def _lines(detail: ErrorDetails, root: type[BaseModel]) -> list[str]:
     if kind == "missing":
         return [f"{where}: is missing"]
     if kind == "too_long":
-        return [f"{where}: must have {detail['ctx']['max_length']} entries, got {given!r}"]
+        return [f"{where}: must have {detail['ctx']['max_length']} entries, got {value!r}"]
     if kind == "string_pattern_mismatch":
         name = where.removesuffix(".[key]")
         return [f"{name}: a name is made of a-z, 0-9 and _, and begins with a letter"]
-    return [f"{where or EVERYTHING}: must be {_expected(detail)}, got {given!r}"]
+    return [f"{where or EVERYTHING}: must be {_expected(detail)}, got {value!r}"]
 
 
 def _expected(detail: ErrorDetails) -> str:

@@ -1,8 +1,8 @@
 """Types of the sections of `params.yaml`.
 
 A section is a class with `Options` as its base, beside the code that it configures. A data source
-or a model is one function; its section is made from its own signature, so that there is no second
-place to keep in step.
+or a model is one function; its section follows from its signature, so that the two cannot
+disagree.
 """
 
 import inspect

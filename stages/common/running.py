@@ -52,15 +52,15 @@ def arguments(*names: str) -> list[str]:
     Raises:
         StageError: there are more or fewer.
     """
-    given = sys.argv[1:]
-    if len(given) != len(names):
+    words = sys.argv[1:]
+    if len(words) != len(names):
         asked = " ".join(f"<{name}>" for name in names)
-        raise StageError(f"expected {asked}, got {' '.join(given) or 'nothing'}; see --help")
-    return given
+        raise StageError(f"expected {asked}, got {' '.join(words) or 'nothing'}; see --help")
+    return words
 
 
 class Parser(argparse.ArgumentParser):
-    """A command line whose mistakes are told in one line; `run` answers `--help`."""
+    """A command line that reports a mistake in one line; `run` answers `--help`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(add_help=False, allow_abbrev=False, **options)

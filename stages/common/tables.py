@@ -35,7 +35,7 @@ _OHLCV: Contract = {
 }
 
 RAW_DAILY: Contract = {"symbol": pl.String, "date": pl.Date, **_OHLCV}
-"""One session of one symbol as the source gave it; `adj_close` is null where it has none."""
+"""One session of one symbol, as the source gave it; `adj_close` may be null."""
 
 RAW_HOURLY: Contract = {"symbol": pl.String, "timestamp": UTC, **_OHLCV}
 """One hour of one symbol as the source gave it."""

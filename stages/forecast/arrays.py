@@ -24,7 +24,7 @@ class Dataset:
         only_named: leave out the rows of other symbols.
 
     Attributes:
-        rows: the columns that are no features.
+        rows: the columns that are not features.
         x, y, scale: features (rows, features), targets (rows,), volatility (rows,).
         symbol: index of each row's symbol in `names`, (rows,); -1 for another symbol.
         left_out: the other symbols, where only the named ones are kept.

@@ -1,4 +1,4 @@
-"""The model card: what a served forecast is and how it was made, beside its graph."""
+"""The model card, beside the graph: what a served forecast is, and how it was made."""
 
 import hashlib
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ def rounded(value: float | None) -> float | None:
 
 
 @dataclass(frozen=True)
-class Made:
+class Recipe:
     """How a forecast was made.
 
     Attributes:
@@ -45,7 +45,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Training:
-    """What the models learned from: its file, and the columns of it that are no features."""
+    """The training rows: their file, and the columns that are not features."""
 
     path: Path
     features: list[str]
@@ -87,7 +87,7 @@ def fold_skill(chosen: Chosen) -> float:
     return 1 - chosen.errors[chosen.method] / chosen.errors["mean"]
 
 
-def card(made: Made, stack: Stack, train: Training) -> dict[str, Any]:
+def card(recipe: Recipe, stack: Stack, train: Training) -> dict[str, Any]:
     """The model card: all that a server or a reader must know beside the graph."""
     chosen, folds, residuals = stack.chosen, stack.folds, stack.residuals
     base = float(((folds["target"] - folds["mean"]) ** 2).mean())  # type: ignore[arg-type]
@@ -101,12 +101,12 @@ def card(made: Made, stack: Stack, train: Training) -> dict[str, Any]:
     }
     mean_only = chosen.method == "mean" or chosen.weights["mean"] == 1
     return {
-        "horizon": made.horizon,
-        "sessions": made.sessions,
-        "as_of": str(made.as_of),
+        "horizon": recipe.horizon,
+        "sessions": recipe.sessions,
+        "as_of": str(recipe.as_of),
         "features": train.features,
-        "scale": made.scale,
-        "scope": made.scope,
+        "scale": recipe.scale,
+        "scope": recipe.scope,
         "symbols": train.symbols,
         "method": chosen.method,
         "verdict": (
@@ -126,7 +126,7 @@ def card(made: Made, stack: Stack, train: Training) -> dict[str, Any]:
             "mean": {"weight": rounded(chosen.weights["mean"]), **skill["mean"]},
         },
         "interval": {
-            "level": made.level,
+            "level": recipe.level,
             "lower_quantile": rounded(residuals.lower),
             "upper_quantile": rounded(residuals.upper),
         },

@@ -16,7 +16,7 @@ TAKEN = ("candidates", "clean", "validation", "validation_datasets")
 
 
 class DatasetParams(Options):
-    """What a model sees, and which part of time is held out (`dataset:`)."""
+    """What a model sees, and which part of the history is held out (`dataset:`)."""
 
     test_share: Share
     features: Names

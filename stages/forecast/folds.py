@@ -37,7 +37,7 @@ def walk_forward(
 
     Yields:
         Folds in which every training target is known before the validation span, less the
-        embargo, begins. A fold without training rows is not given.
+        embargo, begins. A fold without training rows is left out.
     """
     sessions = np.unique(dates)
     start = int(len(sessions) * first)

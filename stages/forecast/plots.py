@@ -58,7 +58,7 @@ def residuals(stack: pl.DataFrame) -> pl.DataFrame:
 
 
 def calibration(stack: pl.DataFrame) -> pl.DataFrame:
-    """How often the price rose where a rise was given about this probability.
+    """How often the price rose where the forecast gave a rise about this probability.
 
     Equal probabilities share a bin, so a forecast that never varies has one.
     """

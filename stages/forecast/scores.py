@@ -167,7 +167,7 @@ def table(
         for model, rows in forecasts.items()
     }
     symbols = sorted(next(iter(parts.values())))
-    found = [
+    scored = [
         {"symbol": "all", "model": model} | scores(rows, horizon)
         for model, rows in forecasts.items()
     ] + [
@@ -178,4 +178,4 @@ def table(
     schema = {"symbol": pl.String, "model": pl.String, "rows": pl.Int64} | dict.fromkeys(
         COLUMNS[1:], pl.Float64
     )
-    return pl.DataFrame(found, schema=schema)
+    return pl.DataFrame(scored, schema=schema)

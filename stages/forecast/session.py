@@ -38,10 +38,10 @@ class Session:
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        given = {entry.name: entry.shape for entry in self._session.get_inputs()}
-        self.inputs = tuple(given)
+        arrays = {entry.name: entry.shape for entry in self._session.get_inputs()}
+        self.inputs = tuple(arrays)
         self._outputs = [entry.name for entry in self._session.get_outputs()]
-        self.width: int = given[INPUT][1]
+        self.width: int = arrays[INPUT][1]
 
     def __call__(
         self,
@@ -50,8 +50,8 @@ class Session:
         symbol: npt.NDArray[np.int64] | None = None,
     ) -> dict[str, npt.NDArray[np.float32]]:
         """Run the graph on rows, a block at a time; returns its outputs, (rows,) each."""
-        given: dict[str, Any] = {INPUT: features, SCALE: scale, SYMBOL: symbol}
-        inputs = {name: given[name] for name in self.inputs}
+        arrays: dict[str, Any] = {INPUT: features, SCALE: scale, SYMBOL: symbol}
+        inputs = {name: arrays[name] for name in self.inputs}
         if len(features) <= BLOCK:
             columns = self._session.run(self._outputs, inputs)
         else:

@@ -46,8 +46,8 @@ class Days:
     def _at(self, dates: Dates, key: Hashable, compute: Callable[[], Array]) -> Array:
         if key not in self._tables:
             self._tables[key] = compute()
-        found: Array = self._tables[key][dates - self._first]
-        return found
+        values: Array = self._tables[key][dates - self._first]
+        return values
 
     def _calendar(self, field: str) -> Array:
         day = pl.col("day").dt

@@ -21,7 +21,7 @@ from stages.indicators.feature_params import FeatureParams
 from stages.indicators.panel import Array, Panel
 
 SEED_WEIGHT = 0.0025
-"""An exponential average is given once its first bar weighs less than this."""
+"""An exponential average is null until its first bar weighs less than this."""
 
 NEGLIGIBLE = 1e-12
 """Bars that weigh less than this in every exponential average may be cut off (`lookback`), so that
@@ -51,73 +51,73 @@ def definitions(params: FeatureParams, market: Sequence[str]) -> dict[str, Featu
 
 
 def _returns(params: FeatureParams) -> dict[str, Feature]:
-    made = {f"return_lag{k}": Feature(partial(_return_lag, lag=k), k) for k in params.lags}
+    columns = {f"return_lag{k}": Feature(partial(_return_lag, lag=k), k) for k in params.lags}
     for w in params.momentum:
-        made[f"mom_{w}"] = Feature(partial(_momentum, window=w), w)
+        columns[f"mom_{w}"] = Feature(partial(_momentum, window=w), w)
     for w in params.volatility:
-        made[f"vol_{w}"] = Feature(partial(_volatility, window=w), w)
+        columns[f"vol_{w}"] = Feature(partial(_volatility, window=w), w)
     for w in params.relative_volume:
-        made[f"relative_volume_{w}"] = Feature(partial(_relative_volume, window=w), w - 1)
-    return made
+        columns[f"relative_volume_{w}"] = Feature(partial(_relative_volume, window=w), w - 1)
+    return columns
 
 
 def _averages(params: FeatureParams) -> dict[str, Feature]:
-    made = {}
+    columns = {}
     for kind, average, spans, memory in (
         ("sma", _sma, params.sma, lambda window: window - 1),
         ("ema", _ema, params.ema, _tail),
     ):
         for w in spans:
             values = partial(average, window=w)
-            made[f"{kind}_{w}"] = Feature(partial(_level, compute=values), memory(w))
-            made[f"dist_{kind}_{w}"] = Feature(partial(_distance, compute=values), memory(w))
-    return made
+            columns[f"{kind}_{w}"] = Feature(partial(_level, compute=values), memory(w))
+            columns[f"dist_{kind}_{w}"] = Feature(partial(_distance, compute=values), memory(w))
+    return columns
 
 
 def _oscillators(params: FeatureParams) -> dict[str, Feature]:
-    made = {}
+    columns = {}
     for w in params.rsi:
-        made[f"rsi_{w}"] = Feature(partial(_rsi, window=w), 1 + _tail(_wilder(w)))
+        columns[f"rsi_{w}"] = Feature(partial(_rsi, window=w), 1 + _tail(_wilder(w)))
     for fast, slow, signal in params.macd:
         spans = f"{fast}_{slow}_{signal}"
         line = partial(_macd, fast=fast, slow=slow)
         trigger = partial(_macd_signal, fast=fast, slow=slow, signal=signal)
         histogram = partial(_macd_histogram, fast=fast, slow=slow, signal=signal)
         memory = _tail(max(slow, signal)) + _warm_up(min(slow, signal))
-        made[f"macd_{spans}"] = Feature(partial(_level, compute=line), memory)
-        made[f"macd_signal_{spans}"] = Feature(partial(_level, compute=trigger), memory)
-        made[f"rel_macd_{spans}"] = Feature(partial(_relative, compute=line), memory)
-        made[f"rel_macd_hist_{spans}"] = Feature(partial(_relative, compute=histogram), memory)
-    return made
+        columns[f"macd_{spans}"] = Feature(partial(_level, compute=line), memory)
+        columns[f"macd_signal_{spans}"] = Feature(partial(_level, compute=trigger), memory)
+        columns[f"rel_macd_{spans}"] = Feature(partial(_relative, compute=line), memory)
+        columns[f"rel_macd_hist_{spans}"] = Feature(partial(_relative, compute=histogram), memory)
+    return columns
 
 
 def _ranges(params: FeatureParams) -> dict[str, Feature]:
-    made = {}
+    columns = {}
     for w in params.bollinger:
         band = partial(_band, window=w, width=params.bollinger_width)
-        made[f"bb_upper_{w}"] = Feature(partial(_level, compute=partial(band, side=1)), w - 1)
-        made[f"bb_lower_{w}"] = Feature(partial(_level, compute=partial(band, side=-1)), w - 1)
-        made[f"bb_position_{w}"] = Feature(partial(_band_position, band=band), w - 1)
-        made[f"bb_width_{w}"] = Feature(partial(_band_width, band=band, window=w), w - 1)
+        columns[f"bb_upper_{w}"] = Feature(partial(_level, compute=partial(band, side=1)), w - 1)
+        columns[f"bb_lower_{w}"] = Feature(partial(_level, compute=partial(band, side=-1)), w - 1)
+        columns[f"bb_position_{w}"] = Feature(partial(_band_position, band=band), w - 1)
+        columns[f"bb_width_{w}"] = Feature(partial(_band_width, band=band, window=w), w - 1)
     for w in params.atr:
         values, memory = partial(_atr, window=w), 1 + _tail(_wilder(w))
-        made[f"atr_{w}"] = Feature(partial(_level, compute=values), memory)
-        made[f"rel_atr_{w}"] = Feature(partial(_relative, compute=values), memory)
-    return made
+        columns[f"atr_{w}"] = Feature(partial(_level, compute=values), memory)
+        columns[f"rel_atr_{w}"] = Feature(partial(_relative, compute=values), memory)
+    return columns
 
 
 def _context(params: FeatureParams, market: Sequence[str]) -> dict[str, Feature]:
     # A market series may be ahead of the symbol by bars that say nothing of today yet.
-    made = {
+    columns = {
         f"{name}_return_lag{k}": Feature(partial(_market_lag, name=name, lag=k), k + STALE_DAYS)
         for name in market
         for k in params.market_lags
     }
     for field in params.calendar:
-        made[field] = Feature(partial(_calendar, field=field), 0)
+        columns[field] = Feature(partial(_calendar, field=field), 0)
     if params.hourly_volatility:
-        made["hourly_volatility"] = Feature(Panel.hourly_volatility, 0)
-    return made
+        columns["hourly_volatility"] = Feature(Panel.hourly_volatility, 0)
+    return columns
 
 
 def lookback(params: FeatureParams, market: Sequence[str]) -> int:

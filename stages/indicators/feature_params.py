@@ -22,9 +22,9 @@ def _spreads(values: list[int]) -> list[int]:
 def _macd(values: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     for fast, slow, signal in values:
         if not 1 <= fast < slow or signal < 1:
-            given = [list(value) for value in values]
+            entries = [list(value) for value in values]
             raise ValueError(
-                f"each entry is [fast, slow, signal] with fast below slow, got {given}"
+                f"each entry is [fast, slow, signal] with fast below slow, got {entries}"
             )
     return distinct(values)
 

@@ -55,17 +55,17 @@ def features(  # noqa: PLR0913  # what a feature depends on, and which are wante
         for name, feature in definitions(params, list(market)).items()
         if only is None or name in only
     }
-    made = {name: np.empty(bars.height, np.float32) for name in wanted}
+    arrays = {name: np.empty(bars.height, np.float32) for name in wanted}
 
     def compute(block: tuple[slice, Panel]) -> None:
         rows, part = block
         for name, feature in wanted.items():
-            made[name][rows] = feature.compute(part)
+            arrays[name][rows] = feature.compute(part)
 
     blocks = panel.blocks(max(BLOCK_ROWS, math.ceil(bars.height / threads)))
     with ThreadPoolExecutor(threads) as pool:
         deque(pool.map(compute, blocks), maxlen=0)
-    columns = [pl.Series(name, values, nan_to_null=True) for name, values in made.items()]
+    columns = [pl.Series(name, values, nan_to_null=True) for name, values in arrays.items()]
     return bars.select("symbol", "date", "close", "adj_close", "filled").with_columns(columns)
 
 

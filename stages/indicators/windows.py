@@ -21,19 +21,19 @@ _T = TypeVar("_T")
 
 def mean(values: Array, window: int) -> Array:
     """Mean of each row and the `window - 1` rows before it; NaN where there are fewer."""
-    made = np.full(values.size, np.nan)
+    result = np.full(values.size, np.nan)
     if window <= values.size:
-        np.divide(_joined(values, window, _sum), window, out=made[window - 1 :])
-    return made
+        np.divide(_joined(values, window, _sum), window, out=result[window - 1 :])
+    return result
 
 
 def std(values: Array, window: int) -> Array:
     """Standard deviation of the same rows with `window - 1` in the denominator."""
-    made = np.full(values.size, np.nan)
+    result = np.full(values.size, np.nan)
     if window <= values.size:
         _, squares = _joined((values, np.zeros_like(values)), window, _moments)
-        np.sqrt(squares / (window - 1), out=made[window - 1 :])
-    return made
+        np.sqrt(squares / (window - 1), out=result[window - 1 :])
+    return result
 
 
 def _joined(single: _T, window: int, join: Callable[[_T, int, _T, int], _T]) -> _T:
@@ -44,12 +44,12 @@ def _joined(single: _T, window: int, join: Callable[[_T, int, _T, int], _T]) -> 
     power, size = single, 1
     while not window & size:
         power, size = join(power, size, power, size), 2 * size
-    made, rows = power, size
+    result, rows = power, size
     while rows < window:
         power, size = join(power, size, power, size), 2 * size
         if window & size:
-            made, rows = join(made, rows, power, size), rows + size
-    return made
+            result, rows = join(result, rows, power, size), rows + size
+    return result
 
 
 def _sum(first: Array, rows: int, second: Array, _: int) -> Array:

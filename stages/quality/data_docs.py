@@ -1,7 +1,7 @@
-"""The data docs: what every expectation found, as HTML that Great Expectations renders.
+"""The data docs: the outcome of every expectation, as HTML that Great Expectations renders.
 
-They show the counts over whole tables, lie under great_expectations/uncommitted/, which git
-ignores, and hold the time of the run: no stage depends on them.
+They show the counts over whole tables. Git ignores their folder great_expectations/uncommitted/,
+and no stage depends on them, since they hold the time of the run.
 """
 
 import shutil
@@ -15,15 +15,15 @@ from stages.quality.suites import ROOT, Suites
 INDEX = ROOT / "uncommitted" / "data_docs" / "index.html"
 
 RUN = "dvc"
-"""The name under which the pages of a run stand."""
+"""The name of the run in the paths of the pages."""
 
 
 def publish(suites: Suites, parts: Mapping[str, Sequence[Checked]]) -> None:
-    """Build the pages of these suites anew; those of other suites stay.
+    """Rebuild the pages of these suites; those of other suites stay.
 
     Args:
         suites: the committed context.
-        parts: what was checked, by suite.
+        parts: the checked parts of tables, by suite.
     """
     from great_expectations.core import RunIdentifier
     from great_expectations.data_context.types.resource_identifiers import (
@@ -102,7 +102,7 @@ def _result(outcome: Outcome) -> Any:
 
 
 def _shown(outcome: Outcome) -> list[str]:
-    """The first few unexpected rows: the key of each, then what the rule looks at."""
+    """The first few unexpected rows: the key of each, then the columns of the rule."""
     shown = []
     for row in outcome.examples:
         values = [f"{name} {row[name]}" for name in outcome.rule.columns]

@@ -1,6 +1,6 @@
-"""How good a table is: what its expectations found, a score in percent, and one line of failure.
+"""The quality of a table: the outcomes of its expectations, a score in percent, an error line.
 
-Nothing here knows Great Expectations; see `stages.quality.expectations` for that side.
+Nothing here depends on Great Expectations; see `stages.quality.checking`.
 """
 
 import math
@@ -12,10 +12,10 @@ from typing import Any
 from stages.common.errors import QualityError, few
 
 SCALE = 10_000
-"""Scores have four places, rounded down, so that 100 means that nothing failed."""
+"""Scores have four decimal places, rounded down, so that 100 means that nothing failed."""
 
 NAMED = 5
-"""Symbols that an outcome remembers by name."""
+"""Symbols that an outcome names."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Rule:
     Attributes:
         type: as Great Expectations calls it, such as `expect_column_values_to_be_between`.
         kwargs: its arguments.
-        critical: it must hold, whatever the score.
-        remedy: what to do if it does not.
+        critical: whether it must hold, whatever the score.
+        remedy: what to do if it does not hold.
     """
 
     type: str
@@ -36,9 +36,9 @@ class Rule:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that it looks at; none if it is about the table."""
-        named = (self.kwargs.get(key) for key in ("column", "column_A", "column_B"))
-        return (*(name for name in named if name), *self.kwargs.get("column_list", ()))
+        """The columns that it is about; none if it is about the table."""
+        single = (self.kwargs.get(key) for key in ("column", "column_A", "column_B"))
+        return (*(name for name in single if name), *self.kwargs.get("column_list", ()))
 
     @property
     def mostly(self) -> float:
@@ -47,7 +47,7 @@ class Rule:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """Its arguments as JSON has them."""
+        """Its arguments as JSON can hold them."""
         return {
             key: value.isoformat() if isinstance(value, date) else value
             for key, value in self.kwargs.items()
@@ -69,14 +69,14 @@ class Place:
 
 @dataclass
 class Outcome:
-    """What came of a rule, added up over all slices of its table.
+    """The result of a rule, added up over all slices of its table.
 
     Attributes:
-        rows: rows that it was asked of; 0 for a rule about the table as a whole.
-        unexpected: those that do not meet it.
-        broken: why a rule about the whole table does not hold, or why it could not be checked.
+        rows: that the rule applies to; 0 for a rule about the table as a whole.
+        unexpected: those rows that do not meet it.
+        broken: why a rule about the whole table does not hold, or why a rule cannot be checked.
         places: the unexpected rows of the first few symbols.
-        examples: the first few of them, column by column.
+        examples: the first few unexpected rows, each as a mapping of column to value.
     """
 
     rule: Rule
@@ -94,9 +94,9 @@ class Outcome:
 
     @property
     def score(self) -> float:
-        """100 if it holds; else the share of rows that meet it over the share that was asked.
+        """100 if it holds; else the percentage of rows that meet it, divided by `mostly`.
 
-        A rule about the whole table, or one that could not be checked, counts 0.
+        A rule about the whole table, or one that cannot be checked, then scores 0.
         """
         if self.met:
             return 100.0
@@ -117,13 +117,12 @@ class Outcome:
             return [self.broken]
         if not self.places:
             return []
-        named = [
+        symbols = [
             f"{symbol} {place.rows:,} row{'s' if place.rows > 1 else ''} from {place.first}"
             for symbol, place in self.places.items()
         ]
         rest = self.unexpected - sum(place.rows for place in self.places.values())
-        shown = ", ".join(named[:3]) + " and others" if rest else few(named, 3)
-        return [shown]
+        return [", ".join(symbols[:3]) + " and others" if rest else few(symbols, 3)]
 
 
 @dataclass
@@ -136,7 +135,7 @@ class Checked:
 
 
 Report = Mapping[str, Sequence[Checked]]
-"""What was checked, by table (`raw`, `clean`, ...): each of its parts in turn."""
+"""The checked parts of each table (`raw`, `clean`, ...)."""
 
 
 def quality(parts: Sequence[Checked]) -> float:
@@ -146,17 +145,17 @@ def quality(parts: Sequence[Checked]) -> float:
 
 
 def overall(report: Report) -> float:
-    """The score of all tables in percent: the mean of theirs."""
+    """The score of all tables in percent: the mean of their scores."""
     return math.fsum(quality(parts) for parts in report.values()) / len(report)
 
 
 def percent(score: float) -> float:
-    """A score as it is shown: rounded down, so that 100 means that nothing failed."""
+    """A score as reports show it: rounded down, so that 100 means that nothing failed."""
     return int(score * SCALE) / SCALE
 
 
 def metrics(report: Report) -> dict[str, Any]:
-    """What goes to `metrics/`: scores, counts, and every expectation that does not hold."""
+    """The content of `metrics/`: scores, counts, and every expectation that does not hold."""
     return {
         "quality": percent(overall(report)),
         "tables": {
@@ -184,17 +183,17 @@ def metrics(report: Report) -> dict[str, Any]:
 
 def failures(parts: Iterable[Checked]) -> list[tuple[Checked, Outcome]]:
     """The outcomes that do not hold, critical ones first."""
-    found = [(part, outcome) for part in parts for outcome in part.outcomes if not outcome.met]
-    return sorted(found, key=lambda pair: not pair[1].rule.critical)
+    failed = [(part, outcome) for part in parts for outcome in part.outcomes if not outcome.met]
+    return sorted(failed, key=lambda pair: not pair[1].rule.critical)
 
 
 def enforce(report: Report, min_quality: float, docs: str) -> None:
     """Stop the pipeline if a critical expectation fails or a table scores too low.
 
     Args:
-        report: what was checked.
+        report: of all tables.
         min_quality: in percent, for each table.
-        docs: where the reader finds all results.
+        docs: the page that shows all results.
 
     Raises:
         QualityError: naming the expectations, the rows and symbols, and the remedy.
@@ -217,16 +216,16 @@ def enforce(report: Report, min_quality: float, docs: str) -> None:
         )
 
 
-_SAID = ("mostly", "row_condition")
-"""Arguments that every rule may have, and `Rule` itself puts into words."""
+_COMMON = ("mostly", "row_condition")
+"""Arguments that every rule may have; `Rule` itself puts them into words."""
 
 
 def _phrase(kind: str, kwargs: Mapping[str, Any]) -> str:
     """A rule in the words of a formula, such as `0 <= rsi_14 <= 100`."""
     if kind in _PHRASES:
         return _PHRASES[kind](kwargs)
-    told = ", ".join(f"{key}={value}" for key, value in kwargs.items() if key not in _SAID)
-    return f"{kind}({told})"
+    own = ", ".join(f"{key}={value}" for key, value in kwargs.items() if key not in _COMMON)
+    return f"{kind}({own})"
 
 
 def _pair(kwargs: Mapping[str, Any]) -> str:
@@ -235,7 +234,7 @@ def _pair(kwargs: Mapping[str, Any]) -> str:
 
 
 def _member(kwargs: Mapping[str, Any]) -> str:
-    # The name of a column that is true or false says what holds.
+    # The name of a boolean column is itself a statement.
     values = list(kwargs["value_set"])
     return str(kwargs["column"]) if values == [True] else f"{kwargs['column']} in {few(values)}"
 
@@ -252,18 +251,20 @@ def _range(name: str, kwargs: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A bound as one writes it: 0 and not 0.0."""
+    """A bound without needless decimals: 0 instead of 0.0."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 _PHRASES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "expect_column_values_to_be_between": lambda told: _range(told["column"], told),
-    "expect_column_values_to_not_be_null": lambda told: f"{told['column']} not null",
+    "expect_column_values_to_be_between": lambda kwargs: _range(kwargs["column"], kwargs),
+    "expect_column_values_to_not_be_null": lambda kwargs: f"{kwargs['column']} not null",
     "expect_column_values_to_be_in_set": _member,
-    "expect_column_type_to_be": lambda told: f"{told['column']} of type {told['type_']}",
+    "expect_column_type_to_be": lambda kwargs: f"{kwargs['column']} of type {kwargs['type_']}",
     "expect_column_pair_values_a_to_be_greater_than_b": _pair,
-    "expect_compound_columns_to_be_unique": lambda t: f"({', '.join(t['column_list'])}) unique",
+    "expect_compound_columns_to_be_unique": lambda kwargs: (
+        f"({', '.join(kwargs['column_list'])}) unique"
+    ),
     "expect_table_columns_to_match_set": lambda _: "the set of columns",
-    "expect_table_row_count_to_be_between": lambda told: _range("rows", told),
-    "expect_table_row_count_to_equal": lambda told: f"rows = {told['value']:,}",
+    "expect_table_row_count_to_be_between": lambda kwargs: _range("rows", kwargs),
+    "expect_table_row_count_to_equal": lambda kwargs: f"rows = {kwargs['value']:,}",
 }

@@ -1,7 +1,7 @@
 """Where bars come from: one module per source, each with one function `fetch`.
 
 `data.source` in `params.yaml` names the module; `data.sources.<name>` holds the keyword-only
-arguments of its `fetch`. To add a source, add a module: there is no list to extend.
+arguments of its `fetch`. To add a source, add a module; nothing else lists the sources.
 """
 
 import importlib
@@ -32,7 +32,7 @@ class Request:
         market: the market series wanted (an index, VIX), by name.
         as_of: newest session wanted; ingest cuts the bars and actions that come after it.
         path: `data.path`, the folder or file that file sources read.
-        known: newest session already held, per (kind, symbol); a network source fetches
+        known: newest session of the former bars, per (kind, symbol); a network source fetches
             only what follows it, a local one may ignore it.
     """
 
@@ -51,7 +51,7 @@ class Series:
         bars: in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`.
         actions: corporate actions in the columns of `tables.ACTIONS`, or None where the source
             knows none.
-        partial: the bars only continue what `Request.known` says is held; where they overlap it,
+        partial: the bars only continue the former ones (`Request.known`); where they overlap it,
             they replace it.
     """
 

@@ -47,8 +47,8 @@ class Columns(Options):
         symbol: null where each file holds one symbol and is named after it.
         date: the session of daily bars and of market series.
         timestamp: the opening time of hourly bars.
-        adj_close: null where the file has none.
-        volume: null where the file has none.
+        adj_close: null where the file lacks it.
+        volume: null where the file lacks it.
     """
 
     symbol: str | None = None
@@ -63,10 +63,10 @@ class Columns(Options):
 
     @model_validator(mode="before")
     @classmethod
-    def _default_to_daily(cls, given: object) -> object:
-        if isinstance(given, dict) and not given.get("date") and not given.get("timestamp"):
-            return {**given, "date": "date"}
-        return given
+    def _default_to_daily(cls, section: object) -> object:
+        if isinstance(section, dict) and not section.get("date") and not section.get("timestamp"):
+            return {**section, "date": "date"}
+        return section
 
     @model_validator(mode="after")
     def _check_once(self) -> Self:
@@ -110,10 +110,10 @@ def actual(header: Sequence[str], file: Path, rules: Rules, *, hourly: bool) -> 
         InputError: a mapped column is not there.
     """
     there = {name.strip(): name for name in header}
-    found, missing = {}, []
+    columns, missing = {}, []
     for ours, theirs in mapped(rules.columns, hourly=hourly).items():
         if theirs.strip() in there:
-            found[ours] = there[theirs.strip()]
+            columns[ours] = there[theirs.strip()]
         else:
             missing.append((ours, theirs))
     if missing:
@@ -123,11 +123,11 @@ def actual(header: Sequence[str], file: Path, rules: Rules, *, hourly: bool) -> 
             f"{nearest(theirs, there)}it has {few(there, 20)}; "
             f"name it in {rules.option('columns')}.{ours}"
         )
-    return found
+    return columns
 
 
 def bars(
-    raw: pl.DataFrame, found: dict[str, str], file: Path, rules: Rules, symbol: str | None
+    raw: pl.DataFrame, columns: dict[str, str], file: Path, rules: Rules, symbol: str | None
 ) -> pl.DataFrame:
     """Bars in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`, in the file's order.
 
@@ -141,33 +141,33 @@ def bars(
     Raises:
         InputError: a cell cannot be read; the message names file, column, row and text.
     """
-    contract = tables.RAW_HOURLY if "timestamp" in found else tables.RAW_DAILY
+    contract = tables.RAW_HOURLY if "timestamp" in columns else tables.RAW_DAILY
 
     def column(ours: str, read: Callable[[pl.Series], pl.Series]) -> pl.Series:
-        values = raw[found[ours]]
+        values = raw[columns[ours]]
         try:
             return read(values).alias(ours)
         except BadCells as error:
-            raise located(error, file, found[ours].strip(), raw[ROW]) from None
+            raise located(error, file, columns[ours].strip(), raw[ROW]) from None
 
     readers: dict[str, Callable[[pl.Series], pl.Series]] = {
         "symbol": _symbols,
         "date": lambda values: _dates(values, rules),
         "timestamp": lambda values: _timestamps(values, rules),
     }
-    made = pl.DataFrame(
+    table = pl.DataFrame(
         [
             column(ours, readers.get(ours, lambda values: _numbers(values, rules)))
             for ours in contract
-            if ours in found
+            if ours in columns
         ]
     )
     absent = [
         pl.lit(symbol if ours == "symbol" else None, dtype=dtype).alias(ours)
         for ours, dtype in contract.items()
-        if ours not in found
+        if ours not in columns
     ]
-    return made.with_columns(absent).select(list(contract))
+    return table.with_columns(absent).select(list(contract))
 
 
 def _symbols(values: pl.Series) -> pl.Series:
@@ -225,7 +225,7 @@ def numbers(text: pl.Series, *, thousands: str, decimal: str, option: str) -> pl
     is never taken for one between thousands.
 
     Raises:
-        BadCells: a text is no number.
+        BadCells: a text is not a number.
     """
     plain = text
     wrong = pl.Series([False]).new_from_index(0, len(text))

@@ -1,4 +1,4 @@
-"""Cells of a table that cannot be read, told by place and text."""
+"""Cells of a table that cannot be read, named by place and text."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -122,16 +122,16 @@ def localised(wall: pl.Series, zone: str) -> pl.Series:
 
 def _read(
     text: pl.Series,
-    given: Sequence[str],
+    asked: Sequence[str],
     default: Sequence[str],
     option: str,
     parse: Callable[[pl.Series, str], pl.Series],
 ) -> pl.Series:
-    first, *others = given or default
+    first, *others = asked or default
     values = parse(text, first)
     for other in others:
         # Formats of the user may contradict each other; the default ones cannot.
-        if not given and values.null_count() == text.null_count():
+        if not asked and values.null_count() == text.null_count():
             break
         also = parse(text, other)
         clash = (values != also).fill_null(value=False).arg_true().to_list()
@@ -139,15 +139,15 @@ def _read(
             raise BadCells(
                 clash,
                 f"{text[clash[0]]!r} fits more than one format of {option} "
-                f"({few(map(repr, given))}), and they disagree; keep the exporter's own",
+                f"({few(map(repr, asked))}), and they disagree; keep the exporter's own",
             )
         values = values.zip_with(values.is_not_null(), also)
     unread = (values.is_null() & text.is_not_null()).arg_true().to_list()
     if unread:
         sample = text[unread[0]]
         why = (
-            f"does not fit {few(map(repr, given))}"
-            if given
+            f"does not fit {few(map(repr, asked))}"
+            if asked
             else "is in no format that is safe to guess"
         )
         raise BadCells(unread, f"{sample!r} {why}; {_remedy(text, sample, option)}")

@@ -154,13 +154,13 @@ class _Shelf:
         for file in self._files:
             with _opened(file, self._form):
                 scan = self._form.scan(file)
-                found = self._columns(scan, file)
-                by_name = scan.group_by(_name(found["symbol"]).alias("symbol"))
+                columns = self._columns(scan, file)
+                by_name = scan.group_by(_name(columns["symbol"]).alias("symbol"))
                 table = by_name.agg(pl.len(), pl.col(ROW).min()).collect()
             for name, rows, first in table.sort("symbol").iter_rows():
                 if not name:
                     raise InputError(
-                        f"{file}: column {found['symbol'].strip()}, row {first:,}: is empty; "
+                        f"{file}: column {columns['symbol'].strip()}, row {first:,}: is empty; "
                         "a bar needs its symbol"
                     )
                 counts[name] += rows
@@ -181,16 +181,16 @@ class _Shelf:
         """The bars in one file: of the symbol that it is named after, or of some of its symbols."""
         with _opened(file, self._form):
             scan = self._form.scan(file)
-            found = self._columns(scan, file)
-            scan = scan.select(ROW, *dict.fromkeys(found.values()))
+            columns = self._columns(scan, file)
+            scan = scan.select(ROW, *dict.fromkeys(columns.values()))
             if isinstance(wanted, list):
-                scan = scan.filter(_name(found["symbol"]).is_in(wanted))
+                scan = scan.filter(_name(columns["symbol"]).is_in(wanted))
             raw = scan.collect()
         if isinstance(wanted, list):
-            return bars(raw, found, file, self._rules, symbol=None)
+            return bars(raw, columns, file, self._rules, symbol=None)
         if raw.is_empty():
             raise InputError(f"{file}: holds no bars; export it again or remove it")
-        return bars(raw, found, file, self._rules, symbol=wanted)
+        return bars(raw, columns, file, self._rules, symbol=wanted)
 
 
 def _name(column: str) -> pl.Expr:
@@ -200,13 +200,13 @@ def _name(column: str) -> pl.Expr:
 def _groups(names: Sequence[str], rows: Counter[str]) -> Iterator[list[str]]:
     """Cut the names into groups of about `GROUP_ROWS` rows."""
     group: list[str] = []
-    held = 0
+    waiting = 0
     for name in names:
-        if group and held + rows[name] > GROUP_ROWS:
+        if group and waiting + rows[name] > GROUP_ROWS:
             yield group
-            group, held = [], 0
+            group, waiting = [], 0
         group.append(name)
-        held += rows[name]
+        waiting += rows[name]
     if group:
         yield group
 

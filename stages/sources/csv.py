@@ -68,5 +68,5 @@ def _scan(file: Path, delimiter: str) -> pl.LazyFrame:
     )
     if any("\0" in name for name in scan.collect_schema()):
         raise OSError("it is text in UTF-16")
-    # A line with nothing on it is no row.
+    # An empty line is not a row.
     return scan.filter(~pl.all_horizontal(pl.exclude(ROW).is_null()))

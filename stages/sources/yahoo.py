@@ -2,7 +2,7 @@
 
 Yahoo divides every price, and every dividend, by the splits that have followed since: the whole
 history changes with each split. Here they are multiplied back, so that a bar is what was traded
-that day, whenever it is fetched, and new bars continue those that are held.
+that day, whenever it is fetched, and new bars continue the former ones.
 """
 
 import atexit
@@ -60,7 +60,7 @@ def fetch(
     retries: PositiveInt = 4,
     backoff: NonNegativeFloat = 1.0,
 ) -> Iterator[Series]:
-    """Fetch every bar up to now, or from the newest held one on; `ingest` cuts at `as_of`.
+    """Fetch every bar up to now, or from the newest known bar on; `ingest` cuts at `as_of`.
 
     Bars are fetched up to now because the splits since then are needed to undo them.
 
@@ -126,7 +126,7 @@ def traded(history: pl.DataFrame, symbol: str) -> tuple[pl.DataFrame, pl.DataFra
         pl.lit(None, dtype=pl.Float64).alias("adj_close"),
         pl.col("volume").truediv(factor).round(),
     )
-    # Yahoo's own gap is no bar, and yfinance adds a row for an ex-date without one.
+    # A gap of Yahoo is not a bar, and yfinance adds a row for an ex-date without one.
     bars = whole.filter(pl.any_horizontal(pl.col(*tables.PRICES).is_not_null()))
     actions = whole.filter((pl.col("ratio") > 0) | (pl.col("dividend") > 0)).with_columns(
         pl.when(pl.col("ratio") > 0).then("ratio").otherwise(1.0).alias("ratio")
@@ -187,7 +187,7 @@ class _Client:
         )
         try:
             answer = again(_hourly if hourly else _daily, symbol, start)
-        except Exception as error:  # noqa: BLE001  # whatever came in the way of an answer
+        except Exception as error:  # noqa: BLE001  # any failure is retried
             if _is_unknown(error):
                 raise SourceError(
                     f"yahoo: {symbol}: Yahoo has no such bars ({_reason(error)}); correct the "
@@ -214,7 +214,7 @@ def _hourly(symbol: str, start: date | None) -> "pd.DataFrame":
     except YFPricesMissingError as error:
         if start is None or _HOURLY_LIMIT not in str(error):
             raise
-        # What is held ends before what Yahoo still has: take all of that.
+        # The former bars end before those that Yahoo still has: take all of these.
         return _ask(symbol, "1h", None)
 
 
@@ -235,7 +235,7 @@ def _ask(symbol: str, interval: str, start: date | None) -> "pd.DataFrame":
 
 
 def _is_unknown(error: BaseException) -> bool:
-    """Whether Yahoo itself said that it has no such ticker or bars: to ask again is no use."""
+    """Whether Yahoo itself said that it has no such ticker or bars: asking again would not help."""
     from yfinance.exceptions import YFPricesMissingError, YFTzMissingError
 
     if isinstance(error, YFPricesMissingError):

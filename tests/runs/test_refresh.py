@@ -36,7 +36,7 @@ def content(project: Project) -> dict[str, bytes]:
 
 
 def another_volume(file: Path) -> None:
-    """Make one bar held another one than the source has."""
+    """Make one bar differ from that of the source."""
     bars = tables.read(file)
     other = pl.when(pl.col("date") == date(2003, 5, 6)).then(1.0).otherwise("volume")
     tables.write(bars.with_columns(other.alias("volume")), file)
@@ -69,12 +69,14 @@ def test_a_refresh_from_the_first_try_to_the_commit(quick: Project) -> None:
     assert content(project) == before
     project.set("as_of: '2012-12-31'", "as_of: '1999-01-04'")
 
-    # Mended by another date; the bars held are not those of the source.
+    # Mended by another date; the former bars are not those of the source.
+    project.dvc("checkout", "data/raw")
     another_volume(project.folder / "data" / "raw" / "daily" / "AAPL.parquet")
+    project.dvc("commit", "--quiet", "--force", "ingest")
     printed = type_in(project, REFRESH)
     revision = "1 changed (volume 1): AAPL 2003-05-06 volume 1 -> 27044500"
-    assert f"ingest: sample: the past is not what it was: {revision}; the new numbers" in printed
-    assert printed.index("the past is not what it was") < printed.index("daily bars to 2013-02-28")
+    changed = f"ingest: sample: bars of earlier sessions have changed: {revision};"
+    assert printed.index(changed) < printed.index("daily bars to 2013-02-28")
     mae = json.loads((project.folder / "metrics" / "short.json").read_text(encoding="utf-8"))["mae"]
     lines = [re.sub(" +", " ", line.strip()) for line in printed.splitlines()]
     for line in (
@@ -102,7 +104,7 @@ def test_a_refresh_from_the_first_try_to_the_commit(quick: Project) -> None:
     assert project.git("status", "--porcelain") == ""
     another_volume(project.folder / "data" / "raw" / "daily" / "AAPL.parquet")
     whole = type_in(project, WHOLE)
-    assert "the past is not what it was" in whole
+    assert "bars of earlier sessions have changed" in whole
     assert whole.endswith("Nothing to do: data.as_of is 2013-02-28, and all of it is reproduced.\n")
     assert content(project) == after
     assert "Data and pipelines are up to date" in project.dvc("status")
@@ -178,7 +180,7 @@ def test_the_former_bars_come_back_after_a_revision(fresh: Project) -> None:
     fresh.set("2020-01-03,10,11,9,3,", "2020-01-03,10,11,9,3.5,", "data/inbox/ACME.csv")
     fresh.set("as_of: '2020-01-06'", "as_of: '2020-01-07'")
     log = fresh.dvc("repro")
-    told = re.search(r"ingest: csv: the past is not what it was: .*", log)
+    told = re.search(r"ingest: csv: bars of earlier sessions have changed: .*", log)
     assert told is not None
     assert "1 changed (close 1): ACME 2020-01-03 close 3 -> 3.5;" in told[0]
     back = told[0].rpartition(": ")[2]

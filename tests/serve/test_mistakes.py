@@ -27,8 +27,8 @@ LARGER = "the body is larger than 65,536 bytes (more than this path takes)"
 LARGE = "the body is larger than 2,000,000 bytes (SERVE_MAX_BODY)"
 DEEP = "the body is nested too deeply to be read; send what GET /openapi.json shows"
 LONG = "the body has a number of more than 4,300 digits; send fewer"
-NO_UTF8 = "the body is no UTF-8 at byte 12; encode it as UTF-8"
-METHOD = "{} is not for this path; {} would do"
+NO_UTF8 = "the body is not UTF-8 at byte 12; encode it as UTF-8"
+METHOD = "{} is not allowed for this path; use {}"
 ID = "0199d4a0-7c00-7000-8000-000000000000"
 
 
@@ -121,13 +121,13 @@ def bars(models: Path) -> list[dict[str, Any]]:
             "/predict/short",
             '{"symbol": "AAPL"',
             422,
-            "the body is no JSON: expecting ',' delimiter at character 17",
+            "the body is not JSON: expecting ',' delimiter at character 17",
         ),
         (
             "/predict/short",
             b"\xff\xfe",
             422,
-            "the body is no JSON: expecting value at character 0",
+            "the body is not JSON: expecting value at character 0",
         ),
         (
             "/predict/short",
@@ -249,7 +249,7 @@ def test_a_mistake_in_the_address_is_named(
     assert answer.status_code == status
     assert detail in answer.json()["detail"]
     if status == 405:
-        assert f"{answer.headers['allow']} would do" in answer.json()["detail"]
+        assert f"use {answer.headers['allow']}" in answer.json()["detail"]
 
 
 def check(asked: TestClient, path: str, body: object, status: int, detail: str) -> None:

@@ -23,7 +23,7 @@ PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
         ("SERVE_WORKERS", "0", "SERVE_WORKERS=0: input should be greater than 0"),
         ("SERVE_LOG_LEVEL", "loud", "SERVE_LOG_LEVEL=loud: input should be 'debug', 'info'"),
         ("SERVE_CORS_ORIGINS", "https://a.org/x", "SERVE_CORS_ORIGINS=https://a.org/x: https://"),
-        ("SERVE_TRUSTED_PROXIES", "proxy", "SERVE_TRUSTED_PROXIES=proxy: proxy is no address"),
+        ("SERVE_TRUSTED_PROXIES", "proxy", "SERVE_TRUSTED_PROXIES=proxy: proxy is not an"),
         ("SERVE_ALLOW_OPEN", "perhaps", "SERVE_ALLOW_OPEN=perhaps: input should be a valid bool"),
         ("SERVE_KEY", "x", "SERVE_KEY: no such setting; did you mean SERVE_KEYS?"),
         ("SERVE_KEYFILE", "x", "SERVE_KEYFILE: no such setting; did you mean SERVE_KEYS_FILE?"),

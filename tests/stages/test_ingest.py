@@ -475,14 +475,13 @@ def test_the_command_says_what_changed_in_the_past(
     Path("inbox/A.csv").write_text(text.replace("2020-01-10,10", "2020-01-10,11"))
     with caplog.at_level("INFO", "stages"):
         stage.main()
-    assert [record.message for record in caplog.records] == [
-        "ingest: csv: the past is not what it was: 1 changed (volume 1): A 2020-01-03 volume 5 -> "
-        "6; the new numbers are taken. All: var/revisions.csv; the former, if committed: "
-        "dvc get . data/raw --rev HEAD -o var/former",
-        "ingest: csv: 2020-01-10, the newest session held, was not final: 1 changed (open 1): "
-        "A 2020-01-10 open 10 -> 11",
-        "ingest: csv: 1 symbol, 10 daily bars to 2020-01-10 -> data/raw",
-    ]
+    older, newest, summary = (record.message for record in caplog.records)
+    assert "1 changed (volume 1): A 2020-01-03 volume 5 -> 6;" in older
+    assert "var/revisions.csv" in older
+    assert older.endswith(": dvc get . data/raw --rev HEAD -o var/former")
+    assert "2020-01-10" in newest
+    assert newest.endswith("1 changed (open 1): A 2020-01-10 open 10 -> 11")
+    assert summary == "ingest: csv: 1 symbol, 10 daily bars to 2020-01-10 -> data/raw"
     assert Path("var/revisions.csv").read_text() == (
         "kind,symbol,date,timestamp,change,column,held,given,newest\n"
         "daily,A,2020-01-03,,changed,volume,5.0,6.0,false\n"

@@ -218,7 +218,7 @@ def test_what_differs_from_the_commit_is_told(repository: Repository, repo_root:
 
 def test_an_input_has_readers(repository: Repository, repo_root: Path) -> None:
     printed = command(repository, repo_root, "data/inbox/AAPL.csv", "--rev", "v1")
-    assert printed.splitlines()[-1] == "input    made by no stage; read by ingest"
+    assert printed.splitlines()[-1] == "input    no stage writes it; read by ingest"
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What git, dvc.lock and dvc.yaml say about a revision; only read, never changed."""
+"""What git, dvc.lock and dvc.yaml say about a revision. Nothing here changes them."""

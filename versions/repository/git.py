@@ -1,4 +1,4 @@
-"""Questions to git, and the few things it is told to do."""
+"""Commands of git, and the files of its revisions."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from stages.common.errors import VersionError
 def git(
     *arguments: str,
     folder: Path | None = None,
-    given: str = "",
+    stdin: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> str:
     """What a git command prints, without the last line end.
@@ -19,13 +19,13 @@ def git(
     Args:
         arguments: of the command line.
         folder: where to run it; the working folder by default.
-        given: what it reads from its standard input.
+        stdin: its standard input.
         environment: variables beside those of this process.
 
     Raises:
-        VersionError: git is missing, or refused; the message is its first line of error.
+        VersionError: git is missing or failed; the message is the first line of its error.
     """
-    answer = _run(arguments, folder, given.encode(), environment)
+    answer = _run(arguments, folder, stdin.encode(), environment)
     return answer.decode("utf-8").removesuffix("\n")
 
 
@@ -64,9 +64,9 @@ def changes(folder: Path | None = None) -> list[str]:
 
 
 def identify(names: Sequence[str], folder: Path | None = None) -> list[str | None]:
-    """The hash of what each name stands for, such as `v1:dvc.lock`; None where there is no such.
+    """The hash of each object by its name, such as `v1:dvc.lock`; None where there is none.
 
-    One question to git, however many names.
+    One process of git answers for all names.
     """
     asked = ("cat-file", "--batch-check=%(objectname)")
     lines = _run(asked, folder, "".join(f"{name}\n" for name in names).encode()).splitlines()
@@ -74,7 +74,7 @@ def identify(names: Sequence[str], folder: Path | None = None) -> list[str | Non
 
 
 def blobs(hashes: Sequence[str], folder: Path | None = None) -> Iterator[bytes]:
-    """The bytes of files by their hashes, in one question to git."""
+    """The bytes of files by their hashes, from one process of git."""
     asked = "".join(f"{name}\n" for name in hashes).encode()
     answer = _run(("cat-file", "--batch=%(objectsize)"), folder, asked)
     at = 0
@@ -88,14 +88,14 @@ def blobs(hashes: Sequence[str], folder: Path | None = None) -> Iterator[bytes]:
 def _run(
     arguments: tuple[str, ...],
     folder: Path | None,
-    given: bytes = b"",
+    stdin: bytes = b"",
     environment: Mapping[str, str] | None = None,
 ) -> bytes:
     try:
         done = subprocess.run(  # noqa: S603  # no shell
             ["git", *arguments],  # noqa: S607  # found by PATH, as users have it
             cwd=folder,
-            input=given,
+            input=stdin,
             env=None if environment is None else {**os.environ, **environment},
             capture_output=True,
             check=False,

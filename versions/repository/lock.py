@@ -1,4 +1,4 @@
-"""`dvc.lock` as typed objects: what each stage read, obeyed and made, with the md5 of every file.
+"""`dvc.lock` as typed objects: the command, params and files of each stage, with their md5s.
 
 Reads the YAML alone, without DVC, so that a server can afford it.
 """
@@ -24,13 +24,13 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or folder that a stage reads or makes.
+    """A file or folder that a stage reads or writes.
 
     Attributes:
         path: relative to the root of the project.
         md5: of its bytes; of the list of its files, with `.dir` at the end, for a folder.
         size: bytes.
-        files: how many are in it, for a folder.
+        files: their number, for a folder.
     """
 
     path: str
@@ -67,7 +67,7 @@ class Lock:
 
     @cached_property
     def outs(self) -> Mapping[str, Entry]:
-        """Everything that stages made, by path."""
+        """All outputs, by path."""
         return {entry.path: entry for stage in self.stages.values() for entry in stage.outs}
 
     @cached_property
@@ -75,7 +75,7 @@ class Lock:
         return {entry.path: stage for stage in self.stages.values() for entry in stage.outs}
 
     def maker(self, path: str) -> Stage | None:
-        """The stage that made a file: the file itself, or a folder that it lies in."""
+        """The stage that wrote a file, or a folder that holds it."""
         here = PurePosixPath(path)
         for place in (here, *here.parents):
             if (stage := self._makers.get(str(place))) is not None:
@@ -91,12 +91,12 @@ def parse(text: str | bytes, name: str = str(LOCK_FILE)) -> Lock:
         name: of the file, for messages.
 
     Raises:
-        VersionError: it is no `dvc.lock`, for example because it holds the marks of a merge.
+        VersionError: it is not a `dvc.lock`, for example because it holds conflict marks.
     """
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506  # both loaders are safe
-        found = (content or {}).get("stages") or {}
-        return Lock({stage: _stage(stage, section) for stage, section in found.items()})
+        stages = (content or {}).get("stages") or {}
+        return Lock({name: _stage(name, section) for name, section in stages.items()})
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
         raise VersionError(
             f"{name} cannot be read as a dvc.lock; after a merge take one side "
@@ -105,21 +105,21 @@ def parse(text: str | bytes, name: str = str(LOCK_FILE)) -> Lock:
 
 
 def read(path: Path = LOCK_FILE) -> Lock:
-    """Read a `dvc.lock` of the working tree, without what its pipeline no longer has.
+    """Read a `dvc.lock` of the working tree, without stages that its pipeline no longer has.
 
     Raises:
-        VersionError: the file is missing or no `dvc.lock`.
+        VersionError: the file is missing or not a `dvc.lock`.
     """
     try:
-        found = parse(path.read_bytes(), str(path))
+        lock = parse(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise VersionError(f"{path}: no such file; run `dvc repro` first") from None
     beside = (path.with_name(str(name)) for name in _PIPELINE)
-    return _present(found, *(file.read_bytes() if file.exists() else None for file in beside))
+    return _present(lock, *(file.read_bytes() if file.exists() else None for file in beside))
 
 
 def at(revision: str, folder: Path | None = None) -> Lock:
-    """Read the `dvc.lock` of a revision, without what its pipeline no longer has.
+    """Read the `dvc.lock` of a revision, without stages that its pipeline no longer has.
 
     Raises:
         VersionError: there is no such revision, or it has no `dvc.lock`.
@@ -127,8 +127,8 @@ def at(revision: str, folder: Path | None = None) -> Lock:
     text = git.content(revision, LOCK_FILE, folder)
     if text is None:
         raise VersionError(f"{revision} has no {LOCK_FILE}: nothing was reproduced there")
-    found = parse(text, f"{LOCK_FILE} of {revision}")
-    return _present(found, *(git.content(revision, name, folder) for name in _PIPELINE))
+    lock = parse(text, f"{LOCK_FILE} of {revision}")
+    return _present(lock, *(git.content(revision, name, folder) for name in _PIPELINE))
 
 
 def _present(lock: Lock, *texts: bytes | None) -> Lock:

@@ -1,7 +1,7 @@
 """The stages of a `dvc.yaml` by the names that `dvc.lock` has for them.
 
-DVC never takes an entry out of `dvc.lock`: that of a model or a horizon that has left `params.yaml`
-stays, and says nothing any more about how a file was made. Reads the YAML alone, without DVC.
+DVC never removes an entry from `dvc.lock`: that of a model or a horizon that has left `params.yaml`
+stays, and no longer says how a file was made. This module reads the YAML alone, without DVC.
 """
 
 import re
@@ -24,7 +24,7 @@ _PARAM = re.compile(r"\$\{([\w.]+)\}")
 
 
 def parse(text: bytes | None) -> Mapping[str, Any]:
-    """A YAML file of the project; empty where there is none that can be read."""
+    """The content of a YAML file; empty if it is missing or cannot be read."""
     try:
         content = yaml.load(text or b"", Loader=_Loader)  # noqa: S506  # both loaders are safe
     except yaml.YAMLError:
@@ -33,22 +33,22 @@ def parse(text: bytes | None) -> Mapping[str, Any]:
 
 
 def names(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Has:
-    """Tell the stages of a pipeline, those of a `matrix` or `foreach` one by one.
+    """Whether a pipeline has a stage, by its name; a `matrix` or `foreach` has one for each item.
 
-    What cannot be told from these two files counts as there: all stages if `dvc.yaml` has none, all
-    of a matrix over anything but params and plain lists.
+    Where these files do not tell, the answer is yes: for every stage if `dvc.yaml` has none, and
+    for all of a matrix over anything but params and plain lists.
     """
     stages = pipeline.get("stages")
     if not isinstance(stages, Mapping):
         return lambda _: True
-    found: set[str] = set()
+    known: set[str] = set()
     families: set[str] = set()
     for stage, section in stages.items():
         try:
-            found.update(_named(str(stage), section, params))
+            known.update(_named(str(stage), section, params))
         except (KeyError, TypeError):
             families.add(str(stage))
-    return lambda name: name in found or name.partition("@")[0] in families
+    return lambda name: name in known or name.partition("@")[0] in families
 
 
 def _named(stage: str, section: Any, params: Mapping[str, Any]) -> Iterator[str]:
@@ -64,10 +64,10 @@ def _named(stage: str, section: Any, params: Mapping[str, Any]) -> Iterator[str]
 
 
 def _words(axis: Any, params: Mapping[str, Any]) -> list[str]:
-    """What a matrix goes over: the keys of a mapping, or the items of a list.
+    """The items of one axis of a matrix: the keys of a mapping, or the items of a list.
 
     Raises:
-        KeyError, TypeError: it is neither, or an item has no plain name.
+        KeyError, TypeError: it is neither, or an item is not a plain value.
     """
     if isinstance(axis, str):
         axis = _param(axis, params)
@@ -82,7 +82,7 @@ def _param(text: str, params: Mapping[str, Any]) -> Any:
     match = _PARAM.fullmatch(text)
     if match is None:
         raise TypeError
-    found: Any = params
+    value: Any = params
     for key in match[1].split("."):
-        found = found[key]
-    return found
+        value = value[key]
+    return value

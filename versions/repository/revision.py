@@ -1,6 +1,6 @@
-"""One revision as DVC sees it: what it made, and whether its lock is that of its code and params.
+"""One revision as DVC reads it, and whether its lock matches its code and params.
 
-All of it is read from git, so that it also works where no data is at hand.
+Everything comes from git, so that it also works without the data.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,41 +34,41 @@ def opened(revision: str, folder: Path | None = None) -> Iterator[Any]:
 def check(revision: str, folder: Path | None = None) -> None:
     """Refuse a revision that `dvc repro` would change.
 
-    `dvc repro --dry --allow-missing` does not serve: without the data it takes folders that hold
-    nothing but what git tracks (`models/candidates/short/.gitignore`) for changed.
+    `dvc repro --dry --allow-missing` does not serve: without the data, it reports folders as
+    changed that hold only files of git (`models/candidates/short/.gitignore`).
 
     Raises:
         VersionError: naming the stages, and what of them does not match.
     """
-    found = mismatches(revision, folder)
-    if found:
+    reasons = mismatches(revision, folder)
+    if reasons:
         raise VersionError(
-            f"{LOCK_FILE} of {revision} does not match: {few(found, 3)}; `dvc repro` and commit"
+            f"{LOCK_FILE} of {revision} does not match: {few(reasons, 3)}; `dvc repro` and commit"
         )
 
 
 def mismatches(revision: str, folder: Path | None = None) -> list[str]:
-    """What `dvc repro` would find changed, each as stage, kind and name."""
+    """What `dvc repro` would report as changed: stages, each with the name of what changed."""
     with opened(revision, folder) as repo:
         outs = {place(out): out for stage in repo.index.stages for out in stage.outs}
         seen: dict[tuple[str, str], bool] = {}
-        found = []
+        reasons = []
         for stage in repo.index.stages:
             if stage.changed_stage():
-                found.append(f"{_name(stage)} (command)")
+                reasons.append(f"{_name(stage)} (command)")
                 continue
             for dep in () if stage.frozen else stage.deps:
-                found += [f"{_name(stage)} ({what})" for what in _dep(repo, dep, outs, seen)]
+                reasons += [f"{_name(stage)} ({what})" for what in _dep(repo, dep, outs, seen)]
             for out in stage.outs:
                 if not out.hash_info or (not out.use_cache and out.status()):
-                    found.append(f"{_name(stage)} ({place(out)})")
-        return found
+                    reasons.append(f"{_name(stage)} ({place(out)})")
+        return reasons
 
 
 def _dep(
     repo: Any, dep: Any, outs: Mapping[str, Any], seen: dict[tuple[str, str], bool]
 ) -> Sequence[str]:
-    """What of a dependency is not as the lock has it."""
+    """The parts of a dependency that differ from the lock."""
     from dvc.dependency.param import ParamsDependency
 
     if isinstance(dep, ParamsDependency):
@@ -96,9 +96,9 @@ def _is_keys(keys: object) -> bool:
 
 
 def _holds(repo: Any, path: str, dep: Any, outs: Sequence[Any]) -> bool:
-    """Whether a folder has as many files and bytes as what stages and git put into it.
+    """Whether a folder has as many files and bytes as its outputs and its files in git together.
 
-    Its md5 cannot be told without the data.
+    Without the data its md5 is unknown.
     """
     root = repo.fs.join(repo.root_dir, *PurePosixPath(path).parts)
     here = [repo.fs.info(name)["size"] for name in repo.dvcignore.find(repo.fs, root)]

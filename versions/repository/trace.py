@@ -1,4 +1,4 @@
-"""Where a file comes from: every stage from it back to the raw bars, read from a `dvc.lock`."""
+"""The lineage of a file: every stage from it back to the raw bars, read from a `dvc.lock`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from versions.repository.lock import Entry, Lock, Stage
 from versions.values import flat
 
 CODE = "stages"
-"""The folder whose files are code: what they say matters, what made them is git."""
+"""The folder whose files are code; git has their history."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Read:
     """Something that a stage read.
 
     Attributes:
-        entry: what, as it then was.
-        made_by: the stages that made it or what lies in it; none for an input of the pipeline.
+        entry: the file or folder, with the md5 that it had.
+        made_by: the stages that wrote it or a part of it; empty for an input of the pipeline.
     """
 
     entry: Entry
@@ -30,12 +30,12 @@ class Read:
 
 @dataclass(frozen=True)
 class Step:
-    """One stage on the way.
+    """One stage of a lineage.
 
     Attributes:
         params: by dotted key, each a leaf of `params.yaml`.
-        code: the modules that it depends on.
-        reads: everything else that it depends on.
+        code: the modules among its deps.
+        reads: its other deps.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Raw:
-    """Where the raw bars came from: `data.source`, what it was told, and `data.as_of`."""
+    """Where the raw bars came from: `data.source`, its options, and `data.as_of`."""
 
     source: str
     options: Mapping[str, Any]
@@ -60,12 +60,12 @@ class Lineage:
     """Where a file or folder comes from.
 
     Attributes:
-        path: what was asked for, from the root of the project.
-        entries: the outputs that it is, lies in, or holds; an input stands for itself.
-        steps: each stage before those that it took from, down to the raw bars.
-        inputs: what no stage made, such as `data/actions.csv`.
-        readers: the stages that read it, where it is an input itself.
-        raw: where the bars came from; None where no step brought any.
+        path: from the root of the project.
+        entries: the outputs that the path is, lies in, or holds; the input, if it is one.
+        steps: from the stage that wrote it back to the one that fetched the raw bars.
+        inputs: what no stage writes, such as `data/actions.csv`.
+        readers: the stages that read it, if it is an input.
+        raw: where the bars came from; None if no step fetched any.
     """
 
     path: str
@@ -80,12 +80,12 @@ def trace(lock: Lock, path: str, name: str = "dvc.lock") -> Lineage:
     """Follow a file back to the raw bars.
 
     Args:
-        lock: what each stage read and made.
+        lock: what each stage read and wrote.
         path: an output, a file in one, a folder of several, or an input of the pipeline.
         name: of the lock, for messages.
 
     Raises:
-        VersionError: no stage makes or reads such a path, or the lock goes round in circles.
+        VersionError: no stage writes or reads such a path, or the stages of the lock form a cycle.
     """
     makers = list(_makers(lock, path))
     if not makers:
@@ -104,7 +104,7 @@ def trace(lock: Lock, path: str, name: str = "dvc.lock") -> Lineage:
     try:
         order = list(TopologicalSorter(graph).static_order())
     except CycleError as error:
-        raise VersionError(f"{name}: goes round in circles: {few(error.args[1])}") from None
+        raise VersionError(f"{name}: its stages form a cycle: {few(error.args[1])}") from None
     steps = tuple(_step(lock, lock.stages[stage]) for stage in reversed(order))
     inputs = {
         read.entry.path: read.entry
@@ -127,12 +127,12 @@ def _input(lock: Lock, path: str, name: str) -> Lineage:
         known = list(lock.outs)
         hint = nearest(path, known) or f"; there are {few(known)}"
         raise VersionError(f"{name}: no stage makes or reads {path}{hint}")
-    found = tuple(entries.values())
-    return Lineage(path, found, (), found, tuple(readers), None)
+    inputs = tuple(entries.values())
+    return Lineage(path, inputs, (), inputs, tuple(readers), None)
 
 
 def _makers(lock: Lock, path: str) -> Iterator[Stage]:
-    """The stage that made a path, or those that made what lies in it."""
+    """The stage that wrote a path, or those that wrote parts of it."""
     whole = lock.maker(path)
     if whole is not None:
         yield whole

@@ -1,1 +1,1 @@
-"""The results in metrics/, and what a run changed of them."""
+"""The results in metrics/, how they are shown, and what a run changed."""

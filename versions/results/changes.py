@@ -1,6 +1,6 @@
 """What a run changed: rows, scores and quality, against those of the last commit.
 
-Everything is read from the results in git, `metrics/`: the data of the commit need not be at hand.
+Everything is read from `metrics/`, which is in git, so the data of the commit may be missing.
 """
 
 import csv
@@ -16,11 +16,11 @@ from stages.common.paths import METRICS
 from versions.repository import git
 
 SCORES = ("mae", "rmse", "oos_r2", "fold_oos_r2", "auc", "coverage")
-"""The scores that are compared, of all that a horizon has."""
+"""The scores of a horizon that are compared."""
 
 
 class Pair(NamedTuple):
-    """A value at the commit and now; None where there is none."""
+    """A value at the commit and now; None where it is missing."""
 
     before: Any
     after: Any
@@ -31,9 +31,9 @@ class Rows:
     """One symbol's table of bars.
 
     Attributes:
-        read: raw bars.
-        kept: bars that clean let through.
-        rejected: bars that it did not.
+        read: number of raw bars.
+        kept: number of bars that clean kept.
+        rejected: number of bars that clean rejected.
         newest: the newest session with a forecast; None for a market series.
     """
 
@@ -63,7 +63,7 @@ class Results:
 
 
 def committed(horizons: Sequence[str], revision: str = "HEAD") -> Results:
-    """The results at a revision; empty where it has none."""
+    """The results at a revision; empty if it has none."""
 
     def read(path: Path) -> str:
         return (git.content(revision, path) or b"").decode("utf-8")
@@ -120,7 +120,7 @@ def _failure(failed: Mapping[str, Any]) -> str:
 
 
 def rows(before: Results, after: Results) -> list[Rows]:
-    """The bars of every symbol that is or was there, in the order of `metrics/clean.json`."""
+    """The bars of every symbol, now or at the commit, in the order of `metrics/clean.json`."""
     former, new = _by_symbol(before), _by_symbol(after)
     return [
         Rows(
@@ -160,11 +160,11 @@ def reasons(before: Results, after: Results) -> dict[str, Pair]:
 
 
 def _reasons(results: Results) -> dict[str, int]:
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for total in results.clean.get("totals", {}).values():
         for reason, count in total["rejected"].items():
-            found[reason] = found.get(reason, 0) + count
-    return found
+            counts[reason] = counts.get(reason, 0) + count
+    return counts
 
 
 def scores(before: Results, after: Results) -> dict[tuple[str, str], Pair]:
@@ -177,6 +177,6 @@ def scores(before: Results, after: Results) -> dict[tuple[str, str], Pair]:
 
 
 def quality(before: Results, after: Results) -> Iterable[tuple[str, Pair, tuple[str, ...]]]:
-    """Each table, the percent of its expectations that hold, and those that now fail."""
+    """Each table, the percent of its expectations that are met, and those that now fail."""
     for name, (percent, failed) in after.quality.items():
         yield name, Pair(before.quality.get(name, (None, ()))[0], percent), failed

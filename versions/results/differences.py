@@ -1,4 +1,4 @@
-"""What a run changed since the last commit, as tables on the terminal."""
+"""What a run changed since the last commit, as tables for the terminal."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,7 +14,7 @@ from versions.results.changes import Pair, Results, Rows
 from versions.results.formats import COLUMNS, FOLDS, change, number
 
 SYMBOLS = 20
-"""Series whose rows are shown; the totals hold all."""
+"""Series that are shown; the totals count all."""
 
 SHOWN = {column.name: column for column in (*COLUMNS, FOLDS)}
 
@@ -89,7 +89,7 @@ def scores_table(scores: dict[tuple[str, str], Pair]) -> Table:
 
 
 def quality_table(quality: Iterable[tuple[str, Pair, tuple[str, ...]]]) -> Table:
-    """How much of what is expected of each table holds."""
+    """The share of expectations that each table meets."""
     table = console.table("Validation, % that holds")
     table.add_column("table")
     for title in ("was", "is"):

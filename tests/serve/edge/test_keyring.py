@@ -38,8 +38,8 @@ def test_admin_may_do_everything_others_only_their_own() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("sesame", "SERVE_KEYS: entry 1 is no key; make one with `python -m serve keys add`"),
-        ("a:root:blake2b:" + 32 * "0" + ":" + 64 * "0", "entry 1 is no key"),
+        ("sesame", "SERVE_KEYS: entry 1 is not a key; make one with `python -m serve keys add`"),
+        ("a:root:blake2b:" + 32 * "0" + ":" + 64 * "0", "entry 1 is not a key"),
     ],
 )
 def test_what_is_no_key_is_refused_and_not_repeated(text: str, expected: str) -> None:
@@ -53,7 +53,7 @@ def test_a_name_comes_once() -> None:
     first, second = (keyring.make("desk", ["predict"])[1] for _ in range(2))
     with pytest.raises(KeysError, match="SERVE_KEYS: has two keys named desk"):
         Keyring(f"{first} {second}")
-    with pytest.raises(KeysError, match=r"'a\.b' is no name of a key"):
+    with pytest.raises(KeysError, match=r"'a\.b' cannot be the name"):
         keyring.make("a.b", ["predict"])
 
 
@@ -70,7 +70,7 @@ def test_the_file_is_followed_and_a_broken_one_changes_nothing(tmp_path: Path) -
     assert ring.refresh()
     assert ring.find(second[0].encode()) == second[1]
     path.write_text("nonsense\n", encoding="utf-8")
-    with pytest.raises(KeysError, match="entry 1 is no key"):
+    with pytest.raises(KeysError, match="entry 1 is not a key"):
         ring.refresh()
     assert not ring.refresh()
     assert ring.find(first[0].encode()) == first[1]

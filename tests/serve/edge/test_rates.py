@@ -14,8 +14,6 @@ ASKS = """
 import sys
 from pathlib import Path
 from serve.edge import rates
-# With the lock, however long the other process is off the processor while it holds it.
-rates._TRIES = 10**9
 limit = rates.RateLimit(1000, Path(sys.argv[1]), lambda: 100.0)
 print(sum(limit.ask("desk") == 0 for _ in range(900)))
 """

@@ -56,7 +56,7 @@ def test_a_stack_is_one_line(configured: io.StringIO) -> None:
     assert line["exception"].endswith("ValueError: invalid literal for int() with base 10: 'wrong'")
 
 
-def test_secrets_are_blotted_out(configured: io.StringIO) -> None:
+def test_secrets_are_masked(configured: io.StringIO) -> None:
     secret, _ = keyring.make("desk", ["predict"])
     log = logging.getLogger("sqlalchemy")
     log.error("postgresql://desk:sesame@db/log is away")

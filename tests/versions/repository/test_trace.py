@@ -99,7 +99,7 @@ def test_what_no_stage_knows() -> None:
 
 def test_a_lock_that_goes_round_in_circles() -> None:
     circle = built(stage("a", "two", "one"), stage("b", "one", "two"))
-    with pytest.raises(VersionError, match=r"^dvc\.lock: goes round in circles: "):
+    with pytest.raises(VersionError, match=r"^dvc\.lock: its stages form a cycle: "):
         trace(circle, "one")
 
 

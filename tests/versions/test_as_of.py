@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.common.errors import ParamsError
-from versions.results.as_of import moved, read
+from versions.as_of import moved, read
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_every_other_byte_stays(text: str, expected: str) -> None:
 @settings(max_examples=10)
 @given(st.dates(), st.dates())
 def test_there_and_back_in_the_params_of_the_project(one: date, other: date) -> None:
-    text = (Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
     first = moved(text, str(one))
     second = moved(first, str(other))
     assert moved(second, str(one)) == first
