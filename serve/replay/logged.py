@@ -106,7 +106,7 @@ def find(settings: Settings, identifier: str) -> Logged:
         name = str(UUID(identifier))
     except ValueError:
         raise ReplayError(
-            f"{identifier!r} is no id; an answer carries one, GET /predictions lists them"
+            f"{identifier!r} is not an id; an answer carries one, GET /predictions lists them"
         ) from None
     path = Store(settings.working_folder).path(name)
     return _batch(path) if path.exists() else _prediction(settings, name)
