@@ -18,7 +18,7 @@ def moved(text: str, day: str) -> str:
         day: such as 2012-12-31.
 
     Raises:
-        ParamsError: it is not such a date, or the text lacks `data.as_of` or shares it by an anchor.
+        ParamsError: it is not such a date, or the text lacks `data.as_of` or shares it by anchor.
     """
     try:
         # `fromisoformat` also takes forms of ISO 8601 that few people read, such as 2012W011.
