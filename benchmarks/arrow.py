@@ -65,7 +65,7 @@ def measure(project: Path = ROOT, rows: int = ROWS, rounds: int = ROUNDS) -> Rep
 
 
 def race(horizon: str, served: Path, given: pl.DataFrame, port: int, rounds: int) -> Race:
-    """Send rows as a stream and call the session in turn; what they say must be the same."""
+    """Send rows as a stream and call the session in turn; both must give the same values."""
     card = json.loads((served / MODELS / horizon / "card.json").read_text(encoding="utf-8"))
     features = np.ascontiguousarray(given.select(card["features"]).to_numpy(), np.float32)
     scale = given.select(scale=pl.col(card["scale"]).cast(pl.Float32))
@@ -104,11 +104,11 @@ def ask(port: int, horizon: str, content: bytes) -> bytes:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", f"/batch-predict?horizon={horizon}", content, HEADERS)
     answer = connection.getresponse()
-    found = answer.read()
+    rows = answer.read()
     connection.close()
     if answer.status != http.HTTPStatus.OK:
-        raise SystemExit(f"the stream was refused: {found.decode(errors='replace')}")
-    return found
+        raise SystemExit(f"the stream was refused: {rows.decode(errors='replace')}")
+    return rows
 
 
 def check(answer: pl.DataFrame, outputs: Mapping[str, npt.NDArray[np.float32]]) -> None:
@@ -123,7 +123,7 @@ def check(answer: pl.DataFrame, outputs: Mapping[str, npt.NDArray[np.float32]]) 
 
 
 def report(races: list[Race], rows: int) -> Report:
-    """The table, and what is required."""
+    """The table and the bounds."""
     lines = [
         (
             race.horizon,

@@ -1,4 +1,4 @@
-"""Commands that are timed as a user types them, in projects made for it."""
+"""Commands as a user types them, timed in projects made for this."""
 
 import os
 import subprocess
@@ -16,13 +16,13 @@ IDENTITY = ("-c", "user.name=Benchmarks", "-c", "user.email=benchmarks@example.o
 
 
 def seconds(command: Sequence[str], folder: Path, **extra: str) -> float:
-    """Wall time of a command in a folder, with what `extra` adds to the environment.
+    """Wall time of a command in a folder; `extra` adds to its environment.
 
-    What earlier commands wrote is on the disk before it starts, so that each pays for its own.
-    What DVC keeps for the machine is kept for the folder.
+    All earlier writes are flushed to the disk first, so that a command pays for its own writes
+    only. The folder has a site cache of DVC of its own.
 
     Raises:
-        SystemExit: the command failed; what it printed follows.
+        SystemExit: the command failed; its output follows.
     """
     os.sync()
     site = {"DVC_SITE_CACHE_DIR": str(folder.with_name(f"{folder.name}.site"))}
@@ -49,7 +49,7 @@ def dvc(folder: Path, *arguments: str, **extra: str) -> float:
 
 
 def git(folder: Path, *arguments: str) -> float:
-    """Wall time of a git command; what it commits has an author."""
+    """Wall time of a git command; its commits have an author."""
     return seconds(("git", *IDENTITY, *arguments), folder)
 
 
@@ -60,7 +60,7 @@ def reproduced(folder: Path) -> Path:
 
 
 def empty(folder: Path) -> Path:
-    """A folder in which git and DVC are at home, and nothing else."""
+    """A folder in which git and DVC are initialised, otherwise empty."""
     folder.mkdir(parents=True)
     git(folder, "init", "--quiet")
     dvc(folder, "init", "--quiet")
@@ -68,6 +68,6 @@ def empty(folder: Path) -> Path:
 
 
 def commit(folder: Path, message: str) -> None:
-    """Commit all that git does not ignore, if anything."""
+    """Commit all that git does not ignore, or an empty commit."""
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)

@@ -1,7 +1,7 @@
 """Model servers that answer with the same booster: this one, an empty handler, mlflow, MLServer.
 
-Each is a process of its own with one worker. The peers live in an environment of their own, made
-once in `var/benchmarks/peers`.
+Each is a process of its own with one worker. The peers have an environment of their own, which is
+installed once in `var/benchmarks/peers`.
 """
 
 import contextlib
@@ -34,8 +34,11 @@ BOOSTER = "xgboost"
 PEERS = Path("var/benchmarks/peers")
 REQUIREMENTS = Path(__file__).parent / "peers" / "requirements.txt"
 
+START = 300
+"""Seconds within which a server must take connections: a busy machine imports slowly."""
+
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-"""For every contestant: on one row a second thread only waits for the first."""
+"""For every contestant: with one row a second thread only waits for the first."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Model:
     """One booster in each server's form.
 
     Attributes:
-        folder: what this project serves: `models/` and `dvc.lock`.
+        folder: with the `models/` and `dvc.lock` that this project serves.
         native: the booster as xgboost saves it.
         row: features, (features,), for a request.
         expected: its prediction.
@@ -91,7 +94,7 @@ def build(project: Path, work: Path) -> Model:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A server, and what it is asked.
+    """A server, and the request that it gets.
 
     Attributes:
         name: in the table.
@@ -213,7 +216,7 @@ def running(
 
 
 def _wait(contestant: Contestant, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + START
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", contestant.port), 1).close()
@@ -223,7 +226,7 @@ def _wait(contestant: Contestant, process: "subprocess.Popen[bytes]", log: Path)
 
 
 def peers() -> Path:
-    """The environment of the peers, made where it is missing (minutes, about 1 GB)."""
+    """The environment of the peers, installed where it is missing (minutes, about 1 GB)."""
     folder = ROOT / PEERS
     wanted = REQUIREMENTS.read_text(encoding="utf-8")
     done = folder / "installed.txt"
@@ -237,7 +240,7 @@ def peers() -> Path:
 
     pip = [python, "-m", "pip", "install", "--quiet", "--quiet", "--no-input"]
     _quietly([*pip, "-r", str(REQUIREMENTS), f"xgboost-cpu=={xgboost.__version__}"], ROOT)
-    # It asks for xgboost with CUDA, which is the same on a CPU and 480 MB larger.
+    # It requires xgboost with CUDA, which does the same on a CPU and is 480 MB larger.
     _quietly([*pip, "--no-deps", "mlserver-xgboost==1.7.1"], ROOT)
     done.write_text(wanted, encoding="utf-8")
     return folder

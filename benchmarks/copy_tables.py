@@ -1,8 +1,8 @@
-"""The peer of clean and features: read and write the same tables as Parquet, and nothing else.
+"""The peer of clean and features: only reads and writes the same tables as Parquet.
 
-`python -m benchmarks.copy_tables clean features` runs in a project that has been through both
-stages. What a step writes must come from somewhere: that read is not the stage's, and the seconds
-that it took are printed, to be taken off.
+`python -m benchmarks.copy_tables clean features` runs in a project in which both stages have run. A
+step must first read the table that it writes, which the stage need not: the seconds of this read
+are printed, so that they can be subtracted.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""FastAPI at its emptiest, with the schema of `POST /predict/short`: what any handler costs."""
+"""An empty FastAPI handler with the schema of `POST /predict/short`: the cost of any handler."""
 
 from datetime import UTC, date, datetime
 

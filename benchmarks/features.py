@@ -1,8 +1,8 @@
 """Features against pandas and mlforecast, on the columns that all three can make.
 
-Everyone starts from the same closes of whole symbols in memory, sorted by (symbol, date), and
-leaves a table in memory. mlforecast knows the target of row t only through rows before it: its
-value in row t + 1 is ours in row t.
+All start from the same closes of whole symbols in memory, sorted by (symbol, date), and leave a
+table in memory. mlforecast computes features of row t from the rows before it: its value in row
+t + 1 is ours in row t.
 """
 
 import gc
@@ -58,8 +58,8 @@ class Contestant:
     """One way to make the columns.
 
     Attributes:
-        make: what is timed.
-        columns: turns what was made into a table with a row for each bar, to compare values.
+        make: is timed.
+        columns: turns its result into a table with a row for each bar, to compare values.
     """
 
     name: str
@@ -87,7 +87,7 @@ def ours(
         groups = bars.iter_slices(rows)
         return pl.concat(features(group, {}, None, PARAMS, THREADS, only=only) for group in groups)
 
-    return Contestant(name, make, lambda made: made.select(COLUMNS))
+    return Contestant(name, make, lambda result: result.select(COLUMNS))
 
 
 def by_pandas(bars: pl.DataFrame) -> Contestant:
@@ -101,17 +101,17 @@ def by_pandas(bars: pl.DataFrame) -> Contestant:
 
         close = grouped(frame["close"])
         returns = close.pct_change()
-        made = frame[["symbol", "date"]].copy()
+        table = frame[["symbol", "date"]].copy()
         for lag in LAGS:
-            made[f"return_lag{lag}"] = grouped(returns).shift(lag - 1)
+            table[f"return_lag{lag}"] = grouped(returns).shift(lag - 1)
         for window in SMA:
-            made[f"sma_{window}"] = close.rolling(window).mean().droplevel(0)
+            table[f"sma_{window}"] = close.rolling(window).mean().droplevel(0)
         for span in EMA:
-            made[f"ema_{span}"] = close.ewm(span=span, adjust=False).mean().droplevel(0)
-        made[f"vol_{STD}"] = grouped(returns).rolling(STD).std().droplevel(0)
-        return made
+            table[f"ema_{span}"] = close.ewm(span=span, adjust=False).mean().droplevel(0)
+        table[f"vol_{STD}"] = grouped(returns).rolling(STD).std().droplevel(0)
+        return table
 
-    return Contestant("pandas groupby", make, lambda made: pl.from_pandas(made[list(COLUMNS)]))
+    return Contestant("pandas groupby", make, lambda result: pl.from_pandas(result[list(COLUMNS)]))
 
 
 def by_mlforecast(bars: pl.DataFrame) -> list[Contestant]:
@@ -141,9 +141,9 @@ def by_mlforecast(bars: pl.DataFrame) -> list[Contestant]:
             lag_transforms={1: transforms},
             num_threads=THREADS,
         )
-        made = forecast.preprocess(frame, dropna=False, validate_data=False, static_features=[])
-        assert isinstance(made, pl.DataFrame)  # noqa: S101  # as it was given
-        return made
+        table = forecast.preprocess(frame, dropna=False, validate_data=False, static_features=[])
+        assert isinstance(table, pl.DataFrame)  # noqa: S101  # as it was given
+        return table
 
     def twice() -> tuple[pl.DataFrame, pl.DataFrame]:
         returns = prices.with_columns(y=pl.when(same).then(growth).otherwise(0.0))
@@ -152,18 +152,18 @@ def by_mlforecast(bars: pl.DataFrame) -> list[Contestant]:
     def once(frame: pl.DataFrame) -> pl.DataFrame:
         return preprocess(frame, LAGS, [*averages, RollingStd(STD)])
 
-    def named(made: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-        values = made.drop("unique_id", "ds", "y").shift(-1)
+    def named(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+        values = table.drop("unique_id", "ds", "y").shift(-1)
         values.columns = list(names)
         return values
 
-    def both(made: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
-        parts = [named(made[0], AVERAGES), named(made[1], RETURNS)]
+    def both(table: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
+        parts = [named(table[0], AVERAGES), named(table[1], RETURNS)]
         return pl.concat(parts, how="horizontal")
 
-    def price(made: pl.DataFrame) -> pl.DataFrame:
+    def price(table: pl.DataFrame) -> pl.DataFrame:
         lags = [f"price_lag{lag}" for lag in LAGS]
-        return named(made, [*lags, *AVERAGES, "price_std"]).select(AVERAGES)
+        return named(table, [*lags, *AVERAGES, "price_std"]).select(AVERAGES)
 
     return [
         Contestant("mlforecast", twice, both),
@@ -173,7 +173,7 @@ def by_mlforecast(bars: pl.DataFrame) -> list[Contestant]:
 
 
 def check(ours: pl.DataFrame, theirs: pl.DataFrame, inner: pl.Series, name: str) -> None:
-    """The race counts only if everybody made the same values wherever we give one.
+    """The race counts only if all contestants give the same value wherever ours has one.
 
     Args:
         ours: `COLUMNS`, null in the warm-up.
@@ -196,16 +196,16 @@ def check(ours: pl.DataFrame, theirs: pl.DataFrame, inner: pl.Series, name: str)
 def race(contestants: Sequence[Contestant], rounds: int) -> list[tuple[float, float]]:
     """The best wall time and CPU time of each, in seconds.
 
-    They take turns, so that whatever else the machine does hits all alike.
+    They take turns, so that other work on the machine affects all of them alike.
     """
     times: list[list[tuple[float, float]]] = [[] for _ in contestants]
     for _ in range(rounds):
         for contestant, taken in zip(contestants, times, strict=True):
             gc.collect()
             start, busy = time.perf_counter(), time.process_time()
-            made = contestant.make()
+            result = contestant.make()
             taken.append((time.perf_counter() - start, time.process_time() - busy))
-            del made
+            del result
     return [(min(wall for wall, _ in taken), min(busy for _, busy in taken)) for taken in times]
 
 

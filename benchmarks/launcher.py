@@ -1,7 +1,7 @@
 """Runs a command and prints, as JSON, its wall time in seconds and its peak memory in bytes.
 
-The peak that the system tells is never less than the parent's at the moment of the fork: this
-launcher is small so that it does not show. It imports nothing of the project.
+The peak that the system reports is never less than the memory of the parent at the fork. This
+launcher is therefore small, and imports nothing of the project.
 """
 
 import json
@@ -13,7 +13,7 @@ STDOUT, STDERR = 1, 2
 
 
 def main() -> None:
-    """Run the command line; what it prints goes to stderr, and its exit status becomes ours."""
+    """Run the command line; its output goes to stderr, and its exit status becomes ours."""
     command = sys.argv[1:]
     start = time.perf_counter()
     process = os.posix_spawn(

@@ -61,8 +61,8 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        head, found, body = self._buffer.partition(b"\r\n\r\n")
-        if not found or len(body) < _length(head):
+        head, separator, body = self._buffer.partition(b"\r\n\r\n")
+        if not separator or len(body) < _length(head):
             return
         self._buffer = b""
         now = time.perf_counter()
@@ -86,15 +86,15 @@ def _length(head: bytes) -> int:
 async def _run(port: int, request: bytes, clients: int, warm_up: float, seconds: float) -> Load:
     times: list[tuple[float, float]] = []
     loop = asyncio.get_running_loop()
-    made = [
+    connections = [
         await loop.create_connection(lambda: _Client(request, times), "127.0.0.1", port)
         for _ in range(clients)
     ]
     start = time.perf_counter() + warm_up
     await asyncio.sleep(warm_up + seconds)
     end = time.perf_counter()
-    lost = sum(client.closed for _, client in made)
-    for transport, _ in made:
+    lost = sum(client.closed for _, client in connections)
+    for transport, _ in connections:
         transport.abort()
     if lost:
         raise SystemExit(f"{lost} of {clients} connections were closed by the server")
@@ -103,7 +103,7 @@ async def _run(port: int, request: bytes, clients: int, warm_up: float, seconds:
     return Load(
         seconds=end - start,
         requests=len(taken),
-        failures=sum(client.failures for _, client in made),
+        failures=sum(client.failures for _, client in connections),
         p50=1e3 * quantiles[49],
         p99=1e3 * quantiles[98],
     )
@@ -118,7 +118,7 @@ def request(path: str, body: object, method: str = "POST") -> bytes:
     ).encode() + content
 
 
-def measure(  # noqa: PLR0913  # what a load is
+def measure(  # noqa: PLR0913  # the parameters of a load
     port: int,
     path: str,
     body: object,
@@ -142,12 +142,12 @@ def measure(  # noqa: PLR0913  # what a load is
 
 
 def main() -> None:
-    """Run one load, as `measure` asks, and print what was seen as JSON."""
+    """Run one load, as `measure` asks, and print its figures as JSON."""
     port, path, body, clients, warm_up, seconds = json.loads(sys.argv[1])
     # That of uvicorn: uvloop, where there is one.
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        found = runner.run(_run(port, request(path, body), clients, warm_up, seconds))
-    sys.stdout.write(json.dumps(asdict(found)))
+        figures = runner.run(_run(port, request(path, body), clients, warm_up, seconds))
+    sys.stdout.write(json.dumps(asdict(figures)))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ LIGHT: Mapping[str, Mapping[str, Any]] = {
     "xgboost": {"n_estimators": 10},
     "lightgbm": {"n_estimators": 10},
 }
-"""Fewer trees, so that it takes minutes: what a tree holds is small beside what it learns from."""
+"""Fewer trees, so that it takes minutes: a tree is small beside the rows that it is fitted to."""
 
 SECTIONS: Mapping[str, Mapping[str, Any]] = {"horizons": {"short": 1}, "models": LIGHT}
 

@@ -73,7 +73,7 @@ def measure(panels: Sequence[Panel]) -> Report:
             for stage in ("ingest", *STAGES):
                 python(["-m", f"stages.{stage}"], folder)
             best = race(folder)
-            clean, made = ((folder / path).stat().st_size / 1e6 for path in TABLES)
+            clean, features = ((folder / path).stat().st_size / 1e6 for path in TABLES)
         first, second = (best[name] for name in STAGES)
         best["clean, then features"] = (first[0] + second[0], first[1] + second[1])
         for name in (*STAGES, *BOUND):
@@ -85,7 +85,7 @@ def measure(panels: Sequence[Panel]) -> Report:
             for name in BOUND
         ]
         findings.append(
-            f"{panel.bars:,} bars make {clean:,.0f} MB of clean and {made:,.0f} MB of features."
+            f"{panel.bars:,} bars make {clean:,.0f} MB of clean and {features:,.0f} MB of features."
         )
     return Report(
         ("bars", "processes", "stages, s", "Parquet only, s", "times"),

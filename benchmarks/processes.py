@@ -1,4 +1,4 @@
-"""Run a command in a process of its own, and say how long it took and how much memory it held."""
+"""Runs a command in a process of its own, and measures its time and its memory."""
 
 import json
 import os
@@ -15,12 +15,12 @@ LAUNCHER = Path(__file__).with_name("launcher.py")
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process used.
+    """The time and memory of a process.
 
     Attributes:
         seconds: wall time, start of the interpreter included.
         peak: largest resident set, in bytes.
-        output: what it printed, on both streams.
+        output: of both streams.
     """
 
     seconds: float
@@ -39,7 +39,7 @@ def python(arguments: Sequence[str], folder: Path) -> Usage:
     """Run Python with the project's modules, in a project's folder.
 
     Raises:
-        SystemExit: the command failed; what it printed follows.
+        SystemExit: the command failed; its output follows.
     """
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(LAUNCHER), sys.executable, *arguments],

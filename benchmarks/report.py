@@ -15,13 +15,13 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class Report:
-    """What a benchmark found.
+    """The results of a benchmark.
 
     Attributes:
         header: of the table; the first `texts` columns are text, the others figures.
         rows: as long as the header.
         findings: sentences below the table: each bound, and whether it is met.
-        packages: whose versions count.
+        packages: whose versions the report names.
     """
 
     header: Sequence[str]
@@ -53,7 +53,7 @@ class Report:
 
 
 def machine(packages: Sequence[str]) -> str:
-    """Cores, memory, processor, system and versions, and nothing that names the machine."""
+    """Cores, memory, processor, system and versions; never the name of the machine."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / _GIB
     versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     parts = [
@@ -70,28 +70,28 @@ def machine(packages: Sequence[str]) -> str:
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found[1] if found else platform.machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return match[1] if match else platform.machine()
 
 
 def required(value: float, bound: float, *, at_least: bool = False) -> str:
-    """The bound of a figure, and whether it is kept."""
-    kept = value >= bound if at_least else value <= bound
+    """The bound of a figure, and whether it is met."""
+    met = value >= bound if at_least else value <= bound
     return (
-        f"{'at least' if at_least else 'at most'} {bound:g} required: {'met' if kept else 'MISSED'}"
+        f"{'at least' if at_least else 'at most'} {bound:g} required: {'met' if met else 'MISSED'}"
     )
 
 
 def insert(text: str, name: str, content: str) -> str:
-    """Replace what stands between the markers of a benchmark.
+    """Replace the text between the markers of a benchmark.
 
     Raises:
         ValueError: the text has no such markers.
     """
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    head, found, rest = text.partition(begin)
+    head, opened, rest = text.partition(begin)
     _, closed, tail = rest.partition(end)
-    if not found or not closed:
+    if not opened or not closed:
         raise ValueError(f"{README.name} has no markers {begin.strip()} and {end}")
     return f"{head}{begin}\n{content}\n\n{end}{tail}"
 

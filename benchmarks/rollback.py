@@ -1,6 +1,6 @@
-"""How long a roll back takes until every byte is right, against git and plain copies.
+"""The time of a roll back until every byte is right, against git and plain copies.
 
-Two revisions of the sample, trained with other moving averages, and back and forth between them.
+It goes back and forth between two revisions of the sample, with different moving averages.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ def outputs(folder: Path) -> dict[str, str]:
     Raises:
         SystemExit: an output is not there.
     """
-    found: dict[str, str] = {}
+    md5s: dict[str, str] = {}
     for path in lock.read(folder / lock.LOCK_FILE).outs:
         if path.startswith("metrics"):  # in git
             continue
@@ -56,8 +56,8 @@ def outputs(folder: Path) -> dict[str, str]:
             if not file.exists():
                 raise SystemExit(f"{path} is not there")
             digest = hashlib.md5(file.read_bytes(), usedforsecurity=False)
-            found[str(file.relative_to(folder))] = digest.hexdigest()
-    return found
+            md5s[str(file.relative_to(folder))] = digest.hexdigest()
+    return md5s
 
 
 def state(folder: Path, copy: Path) -> State:
@@ -106,9 +106,9 @@ def models_only(folder: Path, to: str, states: Mapping[str, State]) -> float:
         if any(out.path.startswith("models/") for out in stage.outs)
     ]
     taken += commands.dvc(folder, "checkout", "--quiet", *makers)
-    found = outputs(folder)
+    present = outputs(folder)
     for name, md5 in states[to].md5.items():
-        if name.startswith("models/") and found.get(name) != md5:
+        if name.startswith("models/") and present.get(name) != md5:
             raise SystemExit(f"{name} is not that of {to}")
     commands.git(folder, "reset", "--quiet", "--hard")
     by_hand(folder, to, states)
@@ -143,7 +143,7 @@ def race(folder: Path, states: Mapping[str, State]) -> dict[str, list[float]]:
     Raises:
         SystemExit: a way left other bytes than those of its revision.
     """
-    found: dict[str, list[float]] = {name: [] for name in WAYS}
+    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
     for number in range(-WARM_UP, ROUNDS):
         for name, way in WAYS.items():
             for to in (NEWER, FORMER):
@@ -151,8 +151,8 @@ def race(folder: Path, states: Mapping[str, State]) -> dict[str, list[float]]:
                 if outputs(folder) != states[to].md5:
                     raise SystemExit(f"{name} left other outputs than those of {to}")
                 if number >= 0:
-                    found[name].append(taken)
-    return found
+                    seconds[name].append(taken)
+    return seconds
 
 
 def measure() -> Report:
@@ -160,7 +160,7 @@ def measure() -> Report:
     with tempfile.TemporaryDirectory() as work:
         folder = commands.reproduced(Path(work) / "project")
         states = prepare(folder, Path(work) / "copies")
-        found = race(folder, states)
+        seconds = race(folder, states)
         start = median(commands.dvc(folder, "checkout", "--quiet") for _ in range(ROUNDS))
         changed = [
             states[NEWER].copy / name
@@ -169,10 +169,10 @@ def measure() -> Report:
         ]
         size = sum(path.stat().st_size for path in changed) / 1e6
         total = len(states[NEWER].md5)
-    *_, plain = (median(taken) for taken in found.values())
+    *_, plain = (median(taken) for taken in seconds.values())
     rows = [
         (name, f"{median(taken):.3f}", f"{max(taken):.3f}", f"{median(taken) / plain:.1f}")
-        for name, taken in found.items()
+        for name, taken in seconds.items()
     ]
     findings = [
         (

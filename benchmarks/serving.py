@@ -27,7 +27,7 @@ SECONDS = 4.0
 CLIENTS = 32
 WARM = 20_000
 HOUR = 360_000
-"""Requests, at least, after which memory must be what it was: an hour's worth at a hundred a
+"""Requests, at least, after which the memory must be the same: an hour's worth at a hundred a
 second."""
 
 FLAT = 1.05
@@ -39,7 +39,7 @@ BOUNDS = {"an empty FastAPI handler": 0.75, "mlflow models serve": 5.0, "MLServe
 
 
 Rounds = Sequence[Sequence[Load]]
-"""Of each contestant, what the clients saw in each round."""
+"""The figures of each contestant in each round, as the clients see them."""
 
 
 def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> Report:
@@ -85,12 +85,12 @@ def ask(contestant: Contestant, clients: int, seconds: float) -> Load:
     Raises:
         SystemExit: an answer was none.
     """
-    found = load.measure(
+    figures = load.measure(
         contestant.port, contestant.path, contestant.body, clients=clients, seconds=seconds
     )
-    if found.failures:
-        raise SystemExit(f"{contestant.name}: {found.failures} of {found.requests} failed")
-    return found
+    if figures.failures:
+        raise SystemExit(f"{contestant.name}: {figures.failures} of {figures.requests} failed")
+    return figures
 
 
 def _median(loads: Sequence[Load]) -> Load:
@@ -127,18 +127,18 @@ class Memory(NamedTuple):
 
 
 def memory(model: contestants.Model, work: Path) -> list[Memory]:
-    """What is held after a warm-up, and after an hour's worth of requests more."""
+    """The memory after a warm-up, and after as many requests as an hour brings."""
     folder = work / "memory"
     folder.mkdir()
     contestant = contestants.ours(model, folder)
     with contestants.running(contestant, work) as process:
-        found = []
+        memory = []
         for wanted in (WARM, HOUR):
             asked, start = 0, time.monotonic()
             while asked < wanted and time.monotonic() - start < 1200:  # noqa: PLR2004  # a bound
                 asked += ask(contestant, CLIENTS, 20.0).requests
-            found.append(Memory(asked, _resident(process)))
-        return found
+            memory.append(Memory(asked, _resident(process)))
+        return memory
 
 
 def _resident(process: "subprocess.Popen[bytes]") -> float:
@@ -152,19 +152,19 @@ def report(
     many: Rounds,
     one: Rounds,
     two: float,
-    held: Sequence[Memory],
+    memory: Sequence[Memory],
 ) -> Report:
-    """The table, and what is required.
+    """The table and the bounds.
 
     Args:
         field: ours, and those that it is compared with.
         many: of 32 clients.
         one: of one client.
         two: requests a second of two workers over those of one.
-        held: memory after a warm-up and at the end.
+        memory: memory after a warm-up and at the end.
     """
     ratios = [_ratios(many[0], loads) for loads in many]
-    times = [statistics.median(found) for found in ratios]
+    times = [statistics.median(values) for values in ratios]
     rows = [
         (
             contestant.name,
@@ -179,13 +179,13 @@ def report(
             field, times, map(_median, many), map(_median, one), strict=True
         )
     ]
-    first, last = held
+    first, last = memory
     grown = last.resident / first.resident
     findings = [
-        f"{contestant.name}: ours answers {ratio:.2f} times as many ({min(found):.2f} to "
-        f"{max(found):.2f} in single rounds); "
+        f"{contestant.name}: ours answers {ratio:.2f} times as many ({min(values):.2f} to "
+        f"{max(values):.2f} in single rounds); "
         f"{required(ratio, BOUNDS[contestant.name], at_least=True)}."
-        for contestant, found, ratio in zip(field, ratios, times, strict=True)
+        for contestant, values, ratio in zip(field, ratios, times, strict=True)
         if contestant.name in BOUNDS
     ]
     findings += [

@@ -25,7 +25,7 @@ PANEL = Panel.of(6_000_000)
 
 ROUNDS = 3
 JOBS = 4 * (os.cpu_count() or 1)
-"""How many files DVC moves at once by default; rclone is told to do the same."""
+"""How many files DVC moves at once by default; rclone is set to the same number."""
 
 CACHE = Path(".dvc/cache/files/md5")
 TABLES = ("data/raw", "data/clean", "data/features")
@@ -52,7 +52,7 @@ class Volume:
 
     @classmethod
     def of(cls, folder: Path) -> "Volume":
-        """Count what is in the cache of a project."""
+        """Count the objects in the cache of a project."""
         sizes = [p.stat().st_size for p in (folder / CACHE).rglob("*") if p.is_file()]
         return cls(folder, len(sizes), sum(sizes))
 
@@ -127,7 +127,7 @@ def ours(way: str, folder: Path, server: s3.Server, at: str) -> float:
         encoding="utf-8",
     )
     program, verb = command.split()
-    if program == "make":  # what it runs, without its look at the environment
+    if program == "make":  # its command, without its check of the environment
         return commands.seconds((sys.executable, "-m", "versions.remote", verb), folder, **MODULES)
     return commands.dvc(folder, verb, "--quiet")
 
@@ -166,7 +166,7 @@ def race(volume: Volume) -> tuple[dict[str, list[float]], dict[str, list[float]]
     pulls: dict[str, list[float]] = {way: [] for way in PULLS}
     with served(volume.folder) as server:
         for number in range(ROUNDS):
-            # Who is first in one round is last in the next.
+            # The one that is first in one round is last in the next.
             turn = 1 if number % 2 else -1
             for way in PUSHES[::turn]:
                 pushes[way].append(push(way, volume, server, number))

@@ -13,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from predictions.engine import LogDownError, reason
 
 _T = TypeVar("_T")
-_Job = tuple["asyncio.Future[Any]", Callable[[], Any]]
 
 
 class Threads:
@@ -25,7 +24,8 @@ class Threads:
     """
 
     def __init__(self, name: str, count: int = 1) -> None:
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        # Pairs of a future and its function; None ends the threads.
+        self._jobs: SimpleQueue[Any] = SimpleQueue()
         for _ in range(count):
             threading.Thread(target=self._work, name=name, daemon=True).start()
 

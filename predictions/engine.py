@@ -18,7 +18,6 @@ CONNECTIONS = 4
 """Connections that one engine opens at most."""
 
 _AUTOCOMMIT = "AUTOCOMMIT"
-_FILE = "file"
 _PAUSE = 0.01
 _OPERATIONS = 10_000
 
@@ -146,7 +145,7 @@ def _sqlite(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:
         connection.execute("PRAGMA foreign_keys = ON")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
-        record.info[_FILE] = (url.database, _identity(url.database))
+        record.info["file"] = (url.database, _identity(url.database))
 
     def check_out(_: Any, record: Any, __: Any) -> None:
         if was_replaced(record.info):
@@ -177,7 +176,7 @@ def was_replaced(info: Mapping[str, Any]) -> bool:
     Args:
         info: of the connection, as the pool keeps it.
     """
-    path, identity = info.get(_FILE, (None, None))
+    path, identity = info.get("file", (None, None))
     return bool(_identity(path) != identity)
 
 

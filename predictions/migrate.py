@@ -58,12 +58,11 @@ def ensure_at_start(engine: Engine) -> str | None:
         ensure(engine)
     except OperationalError as error:
         return reason(error)
-    except DatabaseError as error:
+    except (DatabaseError, LogError) as error:
         engine.dispose()
+        if isinstance(error, LogError):
+            raise
         raise LogError(f"the prediction log {place(engine)}: {reason(error)}") from None
-    except LogError:
-        engine.dispose()
-        raise
     return None
 
 

@@ -105,7 +105,7 @@ def since(
     """
     identifier = prediction_logs.c.id
     every = select(identifier).where(identifier >= first).order_by(identifier)
-    new = [found for found in connection.scalars(every) if found not in known][:limit]
+    new = [each for each in connection.scalars(every) if each not in known][:limit]
     if not new:
         return []
     columns = (column for column in prediction_logs.columns if column.name != "inputs")

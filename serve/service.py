@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("serve")
 
 TICK = 1.0
-"""Seconds between looks at the file of keys, and at how many answers wait."""
-
-RETRY_AFTER = {"Retry-After": "1"}
+"""Seconds between looks at the key file, and at how many rows wait for the log."""
 
 
 class Service:
@@ -50,7 +48,7 @@ class Service:
         engine: of the prediction log.
         writer: makes its rows durable.
         writes: stores its labels, one at a time.
-        reads: reads from it, and keeps no writer waiting.
+        reads: reads from it, without keeping a writer waiting.
         live: tells those who listen.
         bulk: answers Arrow streams, and keeps them.
         keyring: the keys that callers may have.

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         max_batch: rows of a JSON batch.
         request_timeout: seconds until the answer to a request has to begin.
         keep_alive: seconds that a connection may be idle between requests.
-        log_level: the lowest level that is logged: `debug`, `info` (each request), `warning` or `error`.
+        log_level: the lowest that is logged: `debug`, `info` (each request), `warning` or `error`.
     """
 
     model_config = SettingsConfigDict(

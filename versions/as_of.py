@@ -1,4 +1,4 @@
-"""Moving `data.as_of` in the text of `params.yaml`, and nothing else of it."""
+"""Change `data.as_of` in the text of `params.yaml`, and no other byte."""
 
 import re
 from datetime import date
@@ -18,10 +18,10 @@ def moved(text: str, day: str) -> str:
         day: such as 2012-12-31.
 
     Raises:
-        ParamsError: it is no such date, or the text has no place of its own for it.
+        ParamsError: it is not such a date, or the text lacks `data.as_of` or shares it by anchor.
     """
     try:
-        # Other forms of ISO 8601 are dates too, but not the one that everybody reads alike.
+        # `fromisoformat` also takes forms of ISO 8601 that few people read, such as 2012W011.
         date.fromisoformat(day if _DAY.fullmatch(day) else "")
     except ValueError:
         raise ParamsError([f"data.as_of: must be a date such as 2012-12-31, got {day!r}"]) from None

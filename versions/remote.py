@@ -10,14 +10,17 @@ Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)
 from .dvc/config.local. Plain `dvc push` and `dvc pull` use the same remote; see docs/sharing.md.
 """
 
-from argparse import Namespace
-
 from stages.common.errors import VersionError
 from stages.common.running import Parser, log, run
 from versions.storage import faults, remote_config, transfers
 
 
-def _arguments() -> Namespace:
+def main() -> None:
+    """Run the command of the command line.
+
+    Raises:
+        VersionError: it failed, or was interrupted.
+    """
     parser = Parser()
     commands = parser.add_subparsers(dest="command", required=True)
     assign = commands.add_parser("set")
@@ -29,16 +32,7 @@ def _arguments() -> Namespace:
         command = commands.add_parser(name)
         command.add_argument("paths", nargs="*")
         command.add_argument("--jobs", "-j", type=int)
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Run the command of the command line.
-
-    Raises:
-        VersionError: it failed, or was interrupted.
-    """
-    given = _arguments()
+    given = parser.parse_args()
     if given.command == "set":
         remote_config.assign(given.url, given.endpoint or None)
         log.info("remote: %s is written to %s", given.url, remote_config.LOCAL)

@@ -1,8 +1,8 @@
 """Keys of the API: how they are made, stored and checked.
 
 A key is `NAME.SECRET`. The secret is 256 random bits, far beyond guessing, so a salted hash of the
-key (keyed BLAKE2b, RFC 7693) is enough. The slow hashes of passwords (scrypt, argon2) defend secrets
-that people choose, and would slow down every request. This one takes 1 us.
+key (keyed BLAKE2b, RFC 7693) is enough. The slow hashes of passwords (scrypt, argon2) defend what
+people choose, and would slow down every request. This one takes 1 us.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What was logged under an id: a row of the prediction log, or the file of a batch."""
+"""A logged answer by its id: a row of the prediction log, or the file of a batch."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -31,19 +31,19 @@ COLUMNS = {
 
 
 class ReplayError(StageError):
-    """A prediction cannot be replayed, or is not the same again."""
+    """A prediction cannot be replayed, or a value differs."""
 
 
 @dataclass(frozen=True)
 class Logged:
-    """What is known of an answer.
+    """A logged answer.
 
     Attributes:
         kind: one row of the prediction log, or a batch.
-        subject: what it is of, for people.
-        revision: the commit that answered, as its server called it.
+        subject: its symbol and session, or its number of rows, for people.
+        revision: the commit that answered, with `-dirty` if it had uncommitted changes.
         model_md5: of its `model.onnx`.
-        model_version: its release, if it had one.
+        model_version: the release of the model, if it has one.
         row: of the prediction log, by column; empty for a batch.
         path: of a batch's file.
     """
@@ -60,7 +60,7 @@ class Logged:
     path: Path | None = None
 
     def blocks(self, features: list[str], symbols: list[str]) -> Iterator[pa.RecordBatch]:
-        """Its rows as a model takes them, with what the model then said.
+        """Its rows as a model takes them, with the outputs of that time.
 
         Args:
             features: in the order of the model card.
@@ -99,14 +99,14 @@ def find(settings: Settings, identifier: str) -> Logged:
     """Look an id up among the batches and in the prediction log.
 
     Raises:
-        ReplayError: it is no id, or nothing was logged under it.
+        ReplayError: it is not an id, or nothing was logged under it.
         LogError: the log is away.
     """
     try:
         name = str(UUID(identifier))
     except ValueError:
         raise ReplayError(
-            f"{identifier!r} is no id; an answer carries one, GET /predictions lists them"
+            f"{identifier!r} is not an id; an answer carries one, GET /predictions lists them"
         ) from None
     path = Store(settings.working_folder).path(name)
     return _batch(path) if path.exists() else _prediction(settings, name)
@@ -137,20 +137,20 @@ def _prediction(settings: Settings, name: str) -> Logged:
         engine.connect() as connection,
     ):
         query = select(prediction_logs).where(prediction_logs.c.id == name)
-        found = connection.execute(query).mappings().one_or_none()
-    if found is None:
+        row = connection.execute(query).mappings().one_or_none()
+    if row is None:
         raise ReplayError(f"nothing was logged under {name}; GET /predictions lists what was")
-    as_of = f", as of {found['as_of']}" if found["as_of"] else ""
+    as_of = f", as of {row['as_of']}" if row["as_of"] else ""
     return Logged(
         id=name,
         kind="prediction",
-        subject=f"{found['symbol']}{as_of}",
-        horizon=found["horizon"],
-        created_at=found["created_at"].isoformat(timespec="milliseconds"),
-        revision=found["revision"],
-        model_md5=found["model_md5"],
-        model_version=found["model_version"],
-        row=dict(found),
+        subject=f"{row['symbol']}{as_of}",
+        horizon=row["horizon"],
+        created_at=row["created_at"].isoformat(timespec="milliseconds"),
+        revision=row["revision"],
+        model_md5=row["model_md5"],
+        model_version=row["model_version"],
+        row=dict(row),
     )
 
 

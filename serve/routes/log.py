@@ -18,8 +18,9 @@ from predictions.schema import written
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts.prediction import Forecast, answer
+from serve.routes.failures import RETRY_AFTER
 from serve.schemas import Label, LabelRequest, LoggedPredictions, PredictionInputs, Symbol
-from serve.service import RETRY_AFTER, Service, ServiceDep
+from serve.service import Service, ServiceDep
 from serve.times import Moment
 from stages.common.errors import StageError
 

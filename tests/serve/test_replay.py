@@ -177,7 +177,7 @@ def test_what_is_not_in_the_cache_comes_from_the_remote(served: Served, tmp_path
 
 def test_what_cannot_be_replayed_is_said_in_a_line(served: Served, tmp_path: Path) -> None:
     assert served.replay("x") == (
-        "error: 'x' is no id; an answer carries one, GET /predictions lists them\n"
+        "error: 'x' is not an id; an answer carries one, GET /predictions lists them\n"
     )
     unknown = "01a21191-483f-7684-a1d6-25a5d09f5cef"
     printed = served.replay(unknown)

@@ -59,7 +59,7 @@ FEATURES = {
 """Every family, with fewer windows than the project's own."""
 
 DOCS = Path("great_expectations/uncommitted/data_docs")
-LOOK = "look at great_expectations/uncommitted/data_docs/index.html"
+LOOK = "great_expectations/uncommitted/data_docs/index.html"
 
 # Great Expectations imports what Python deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
@@ -166,7 +166,7 @@ def suites(pristine: Path) -> Suites:
 
 
 @pytest.fixture(scope="module")
-def asked(pristine: Path) -> Params:
+def settings(pristine: Path) -> Params:
     return params.load(pristine / "params.yaml")
 
 
@@ -190,7 +190,7 @@ def at(*rows: int) -> pl.Expr:
     return pl.int_range(pl.len()).is_in(rows)
 
 
-def found(name: str) -> Any:
+def results_in(name: str) -> Any:
     return json.loads((METRICS / name).read_text(encoding="utf-8"))
 
 
@@ -301,12 +301,12 @@ def test_a_symbol_with_20_rows_stops(run: Callable[[str], None]) -> None:
     write_features(params.load())
     with pytest.raises(QualityError) as caught:
         run("tables")
-    assert str(caught.value) == (
-        "validation failed: clean/daily: bars of the symbol >= 252 fails in 20 of 1,940 rows "
-        f"(critical: TINY 20 rows from {DAYS[-20]}); leave the symbol out of data.symbols or "
-        f"lower validate.min_bars; {LOOK}"
-    )
-    (failed,) = found("validation.json")["tables"]["clean"]["failed"]
+    for fact in (
+        *("clean/daily", "bars of the symbol >= 252", "20 of 1,940 rows", "critical"),
+        *(f"TINY 20 rows from {DAYS[-20]}", "data.symbols", "validate.min_bars", LOOK),
+    ):
+        assert fact in str(caught.value)
+    (failed,) = results_in("validation.json")["tables"]["clean"]["failed"]
     assert failed == {
         "table": "clean/daily",
         "type": "expect_column_values_to_be_between",
@@ -325,19 +325,18 @@ def test_a_symbol_with_20_rows_stops(run: Callable[[str], None]) -> None:
 def test_a_price_below_zero_stops_and_names_the_rows(suites: Suites) -> None:
     rows = (5, 6, COUNT + 7)
     change(CLEAN_DAILY, low=pl.when(at(*rows)).then(-1.0).otherwise("low"))
-    assert stop(validate.clean_parts()[0], suites) == (
-        "validation failed: clean/daily: low > 0 fails in 3 of 1,920 rows (critical: AAA 2 rows "
-        f"from {DAYS[5]}, BBB 1 row from {DAYS[7]}); look at docs"
-    )
+    message = stop(validate.clean_parts()[0], suites)
+    for fact in ("clean/daily", "low > 0", "3 of 1,920 rows", "critical"):
+        assert fact in message
+    assert f"AAA 2 rows from {DAYS[5]}, BBB 1 row from {DAYS[7]}" in message
 
 
 @pytest.mark.usefixtures("project")
 def test_text_in_a_price_stops(suites: Suites) -> None:
     change(RAW / "daily" / "BBB.parquet", close=pl.col("close").cast(pl.String))
-    assert stop(validate.raw_parts()[0], suites) == (
-        "validation failed: raw/daily: close of type float64 fails (critical: found object); "
-        "look at docs"
-    )
+    message = stop(validate.raw_parts()[0], suites)
+    for fact in ("raw/daily", "close of type float64", "critical", "object"):
+        assert fact in message
     outcomes = check(validate.raw_parts()[0], suites).outcomes
     (priced,) = (outcome for outcome in outcomes if str(outcome.rule) == "close > 0")
     assert priced.broken.startswith("cannot be checked: ")
@@ -359,47 +358,48 @@ def test_low_quality_stops_though_nothing_is_critical(
     write_params(project, features=FEATURES, validate={"min_quality": 100})
     with pytest.raises(QualityError) as caught:
         run("tables")
-    score = found("validation.json")["tables"]["raw"]["quality"]
+    score = results_in("validation.json")["tables"]["raw"]["quality"]
     assert 99 < score < 100
-    assert str(caught.value) == (
-        f"validation failed: raw: quality {score} is below validate.min_quality 100, raw/daily: "
-        f"close not null fails in 1 of 1,920 rows (BBB 1 row from {DAYS[3]}); {LOOK}"
-    )
+    for fact in (
+        *(f"raw: quality {score}", "validate.min_quality 100", "raw/daily: close not null"),
+        *("1 of 1,920 rows", f"BBB 1 row from {DAYS[3]}", LOOK),
+    ):
+        assert fact in str(caught.value)
 
 
 @pytest.mark.usefixtures("project")
-def test_a_leak_from_the_hold_out_stops(suites: Suites, asked: Params) -> None:
+def test_a_leak_from_the_hold_out_stops(suites: Suites, settings: Params) -> None:
     start = tables.read(DATASETS / "long" / "test.parquet")["date"].min()
     train = DATASETS / "long" / "train.parquet"
     change(train, target_date=pl.when(at(2)).then(pl.lit(start)).otherwise("target_date"))
     rows = tables.read(train)
-    assert stop(validate.dataset_parts("long", asked.selected_features)[0], suites) == (
-        "validation failed: datasets/long/train: first date of the hold-out > target_date fails "
-        f"in 1 of {rows.height:,} rows (critical: AAA 1 row from {rows['date'][2]}); look at docs"
-    )
+    message = stop(validate.dataset_parts("long", settings.selected_features)[0], suites)
+    for fact in (
+        "datasets/long/train: first date of the hold-out > target_date",
+        f"1 of {rows.height:,} rows (critical: AAA 1 row from {rows['date'][2]})",
+    ):
+        assert fact in message
 
 
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("half", ["train", "test"])
-def test_an_empty_half_stops(suites: Suites, asked: Params, half: str) -> None:
+def test_an_empty_half_stops(suites: Suites, settings: Params, half: str) -> None:
     path = DATASETS / "short" / f"{half}.parquet"
     tables.write(tables.read(path).head(0), path)
-    (part,) = (
-        p for p in validate.dataset_parts("short", asked.selected_features) if p.name.endswith(half)
-    )
-    assert stop(part, suites) == (
-        f"validation failed: datasets/short/{half}: rows >= 1 fails (critical: found 0); shorten "
-        "the horizon or bring more history; look at docs"
-    )
+    parts = validate.dataset_parts("short", settings.selected_features)
+    (part,) = (part for part in parts if part.name.endswith(half))
+    message = stop(part, suites)
+    for fact in (f"datasets/short/{half}: rows >= 1", "found 0", "horizon", "more history"):
+        assert fact in message
 
 
 @pytest.mark.usefixtures("project")
-def test_a_truncated_table_is_named(asked: Params) -> None:
+def test_a_truncated_table_is_named(settings: Params) -> None:
     FEATURES_DAILY.write_bytes(FEATURES_DAILY.read_bytes()[:-100])
     with pytest.raises(
         InputError, match=r"^data/features/daily.parquet: cannot be read as Parquet"
     ):
-        list(validate.slices(validate.feature_parts(asked.feature_names)[0]))
+        list(validate.slices(validate.feature_parts(settings.feature_names)[0]))
 
 
 @pytest.mark.parametrize(
@@ -455,8 +455,8 @@ def test_a_column_that_no_params_ask_for_stops(suites: Suites) -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_every_committed_expectation_speaks_of_some_table(asked: Params) -> None:
-    parts = every_part(asked)
+def test_every_committed_expectation_speaks_of_some_table(settings: Params) -> None:
+    parts = every_part(settings)
     for suite in ("raw", "clean", "features", "datasets"):
         file = Path("great_expectations/expectations") / f"{suite}.json"
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -548,7 +548,7 @@ def ask(
 
 def spoilt(frame: pl.DataFrame, rule: Rule, clock: str) -> pl.DataFrame:
     """The table with as few cells changed as break the rule."""
-    told = rule.kwargs
+    args = rule.kwargs
     count = 1 if rule.mostly == 1 else int((1 - rule.mostly) * frame.height) + 1
 
     def put(column: str, value: Any, first: int = 1) -> pl.DataFrame:
@@ -560,36 +560,36 @@ def spoilt(frame: pl.DataFrame, rule: Rule, clock: str) -> pl.DataFrame:
         IN_ORDER: lambda: put(clock, pl.col(clock).shift(1)),
         FINITE: lambda: put("scale" if "scale" in frame.columns else "rsi_14", float("nan")),
         KNOWN: lambda: put("mom_252", None, COUNT - 1),
-        BARS: lambda: frame.head(told["min_value"] - 1),
+        BARS: lambda: frame.head(args["min_value"] - 1),
         HOLD_OUT: lambda: put("target_date", AS_OF),
     }
     kinds: dict[str, Callable[[], pl.DataFrame]] = {
         "table_columns_to_match_set": lambda: frame.drop(frame.columns[-1]),
-        "column_type_to_be": lambda: frame.with_columns(pl.lit(1, pl.Int32).alias(told["column"])),
+        "column_type_to_be": lambda: frame.with_columns(pl.lit(1, pl.Int32).alias(args["column"])),
         "table_row_count_to_be_between": lambda: frame.head(0),
         "table_row_count_to_equal": lambda: frame.head(-1),
         "compound_columns_to_be_unique": lambda: put(clock, pl.col(clock).shift(1)),
-        "column_values_to_not_be_null": lambda: put(told["column"], None),
+        "column_values_to_not_be_null": lambda: put(args["column"], None),
         "column_pair_values_a_to_be_greater_than_b": lambda: put(
-            told["column_A"],
-            pl.col(told["column_B"]) - 0.5 if "or_equal" in told else pl.col(told["column_B"]),
+            args["column_A"],
+            pl.col(args["column_B"]) - 0.5 if "or_equal" in args else pl.col(args["column_B"]),
         ),
-        "column_values_to_be_in_set": lambda: put(told["column"], not told["value_set"][0]),
-        "column_values_to_be_between": lambda: put(told["column"], outside(told)),
+        "column_values_to_be_in_set": lambda: put(args["column"], not args["value_set"][0]),
+        "column_values_to_be_between": lambda: put(args["column"], outside(args)),
     }
     by_helper = [helpers[name] for name in rule.columns if name in helpers]
     (breaks, *_) = [*by_helper, kinds[rule.type.removeprefix("expect_")]]
     return breaks()
 
 
-def outside(told: Mapping[str, Any]) -> Any:
+def outside(kwargs: Mapping[str, Any]) -> Any:
     """A value beyond the bounds of a rule, or on one that is strict."""
-    highest = told.get("max_value")
+    highest = kwargs.get("max_value")
     if isinstance(highest, date):
         return highest + timedelta(days=1)
     if highest is not None:
         return highest * 1.001 + 0.001
-    return told["min_value"] - (0 if told.get("strict_min") else 0.001)
+    return kwargs["min_value"] - (0 if kwargs.get("strict_min") else 0.001)
 
 
 PARTS = [
@@ -602,13 +602,13 @@ PARTS = [
 
 @pytest.mark.parametrize("name", PARTS)
 def test_every_rule_fails_for_one_wrong_cell(
-    name: str, pristine: Path, suites: Suites, asked: Params, monkeypatch: pytest.MonkeyPatch
+    name: str, pristine: Path, suites: Suites, settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(pristine)
 
     def fresh() -> Part:
         # A helper remembers the slice before: each table needs its own.
-        return next(part for part in every_part(asked) if part.name == name)
+        return next(part for part in every_part(settings) if part.name == name)
 
     frame = pl.concat(validate.slices(fresh()))
     for rule in rules(fresh(), suites):
@@ -711,9 +711,8 @@ def test_a_date_that_pandas_cannot_hold_is_counted(suites: Suites) -> None:
     )
     (rule,) = (rule for rule in rules(part, suites) if str(rule) == "date <= 2012-12-31")
     (outcome,) = ask([rule], [frame], part, suites)
-    assert outcome.clause("t") == (
-        "t: date <= 2012-12-31 fails in 1 of 640 rows (critical: AAA 1 row from 9999-01-01)"
-    )
+    for fact in ("date <= 2012-12-31", "1 of 640 rows", "AAA 1 row from 9999-01-01"):
+        assert fact in outcome.clause("t")
 
 
 IS_BBB = {

@@ -20,7 +20,7 @@ from stages.common.sections import PARAMS_FILE
 from versions.registry import history, tags
 from versions.registry.history import BACK, History
 from versions.repository import git, revision
-from versions.storage import transfers
+from versions.storage import remote_config, transfers
 from versions.storage.transfers import Sent
 
 Bump = Literal["major", "minor", "patch"]
@@ -184,7 +184,8 @@ def _assign(move: _Move, message: str, folder: Path | None) -> Promotion:
     registered = move.record.versions[move.version]
     _artifact(move.horizon, registered.commit, folder)
     revision.check(registered.name, folder)
-    sent = transfers.push_revision(registered.name, folder)
+    with remote_config.opened(folder) as remote:
+        sent = transfers.push(remote, revision=registered.name)
     name = f"{move.horizon}#{move.stage}#{move.record.counter + 1}"
     tags.write(name, registered.commit, message, folder)
     return Promotion(name, move.version, move.record.current(move.stage), sent)

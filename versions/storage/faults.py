@@ -55,8 +55,6 @@ def checked(remote: Remote, action: Callable[[], _T]) -> _T:
         check(remote)
     try:
         return future.result()
-    except VersionError:
-        raise
     except Exception as error:
         raise VersionError(explain(remote, error)) from error
 
@@ -64,6 +62,8 @@ def checked(remote: Remote, action: Callable[[], _T]) -> _T:
 def explain(remote: Remote, error: BaseException) -> str:
     """One line for an error of the remote's client, with the setting to look at."""
     message = f"({type(error).__name__}: {error})"
+    if isinstance(error, VersionError):
+        return str(error)
     if not remote.is_s3:
         return f"{remote.url} cannot be used {message}: look at `dvc config --list`"
     server, bucket = remote.server, remote.url.split("/")[2]

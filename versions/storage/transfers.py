@@ -4,7 +4,7 @@ DVC's file systems move every byte. `dvc push` and `dvc fetch` are not used: the
 what the remote had, never replace a corrupt object, and wait for a lost server file by file.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from stages.common.errors import VersionError, few
 from stages.common.running import log, progress
 from versions.repository import revision as revisions
-from versions.storage import faults, object_store, remote_config
+from versions.storage import faults, object_store
 from versions.storage.object_store import Object
 from versions.storage.remote_config import Remote
 
@@ -28,27 +28,22 @@ class Sent(NamedTuple):
     pushed: int
 
 
-def push(remote: Remote, targets: Sequence[str] = (), jobs: int | None = None) -> Sent:
-    """Make the remote hold every object of the checked-out revision.
+def push(
+    remote: Remote,
+    targets: Sequence[str] = (),
+    jobs: int | None = None,
+    revision: str | None = None,
+) -> Sent:
+    """Make the remote hold every object of a revision, by default of the checked-out one.
 
     Raises:
         VersionError: the remote cannot be used, or an object is neither in it nor here.
     """
-    outs = object_store.outputs(remote.repo, targets)
-    return _push(remote, _objects(remote, outs, targets), "this revision", jobs)
-
-
-def push_revision(revision: str, folder: Path | None = None) -> Sent:
-    """Make the default remote hold every object of a revision, data included.
-
-    Raises:
-        VersionError: as `push`, or no remote is set.
-    """
-    with revisions.opened(revision, folder) as then, remote_config.opened(folder) as remote:
-        return _push(remote, _objects(remote, object_store.outputs(then)), revision)
-
-
-def _push(remote: Remote, items: list[Object], revision: str, jobs: int | None = None) -> Sent:
+    if revision is None:
+        items = _objects(remote, remote.repo, targets)
+    else:
+        with revisions.opened(revision, Path(remote.repo.root_dir)) as repo:
+            items = _objects(remote, repo, targets)
     oids = [item.oid for item in items]
     present = set(faults.checked(remote, lambda: remote.objects.oids_exist(oids)))
     absent = [item for item in items if item.oid not in present]
@@ -56,8 +51,8 @@ def _push(remote: Remote, items: list[Object], revision: str, jobs: int | None =
     url = remote.objects.fs.unstrip_protocol(remote.objects.path)
     if lost:
         raise VersionError(
-            f"{_names(lost)} of {revision} is neither in {url} nor here: `make push` in the clone "
-            "that made it, or `dvc repro` at that revision and `make push`"
+            f"{_names(lost)} of {revision or 'this revision'} is neither in {url} nor here: `make "
+            "push` in the clone that made it, or `dvc repro` at that revision and `make push`"
         )
     return Sent(url, len(items), len(absent))
 
@@ -72,8 +67,7 @@ def pull(remote: Remote, targets: Sequence[str] = (), jobs: int | None = None) -
     from dvc.exceptions import DvcException
 
     repo = remote.repo
-    outs = object_store.outputs(repo, targets)
-    items = _objects(remote, outs, targets)
+    items = _objects(remote, repo, targets)
     absent = [item for item in items if not object_store.cached(repo, item).exists()]
     corrupt, missing = object_store.download(remote, absent, repo.cache.local, jobs)
     if corrupt:
@@ -90,7 +84,7 @@ def pull(remote: Remote, targets: Sequence[str] = (), jobs: int | None = None) -
         if not targets:
             repo.checkout()
         # `dvc checkout` refuses a folder above outputs, and takes a second to look up each target.
-        for out in outs if targets else ():
+        for out in object_store.outputs(repo, targets) if targets else ():
             inside = [repo.fs.abspath(target) for target in targets]
             with repo.lock:
                 for path in [path for path in inside if repo.fs.isin(path, out.fs_path)] or [None]:
@@ -115,7 +109,7 @@ def heal(remote: Remote) -> Sent:
     from dvc_data.hashfile.db import get_odb
     from dvc_objects.fs.local import localfs
 
-    items = _objects(remote, object_store.outputs(remote.repo))
+    items = _objects(remote, remote.repo)
     doomed: list[str] = []
     for start in progress(range(0, len(items), READ_TOGETHER), "Reading the remote"):
         with TemporaryDirectory(dir=remote.repo.tmp_dir) as folder:
@@ -134,16 +128,15 @@ def heal(remote: Remote) -> Sent:
             log.info("heal: %s: corrupt in the cache here, deleted", item.paths[0])
     objects = remote.objects
     faults.checked(remote, lambda: [objects.delete(oid) for oid in doomed if objects.exists(oid)])
-    return _push(remote, items, "this revision")
+    return push(remote)
 
 
-def _objects(remote: Remote, outs: Iterable[Any], targets: Sequence[str] = ()) -> list[Object]:
-    """The objects of outputs, with their lists read from the cache or else the remote."""
+def _objects(remote: Remote, repo: Any, targets: Sequence[str] = ()) -> list[Object]:
+    """The objects of a revision, with the lists of files from the cache or else the remote."""
+    outs = object_store.outputs(repo, targets)
     faults.check(remote)
-    cache = remote.repo.cache.local
-    return faults.checked(
-        remote, lambda: object_store.objects(outs, (cache, remote.objects), targets)
-    )
+    stores = (remote.repo.cache.local, remote.objects)
+    return faults.checked(remote, lambda: object_store.objects(outs, stores, targets))
 
 
 def _names(items: Sequence[Object]) -> str:

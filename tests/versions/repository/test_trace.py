@@ -132,7 +132,7 @@ def test_the_model_of_a_horizon_has_nothing_of_the_other(repo_root: Path) -> Non
     names = [step.name for step in found.steps]
     assert names[0] == "evaluate@short"
     assert names[-1] == "ingest"
-    assert {"train@short-ridge", "train@short-zero", "features", "latest", "clean"} <= set(names)
+    assert {"train@short-ridge", "features", "latest", "clean"} <= set(names)
     assert not [name for name in names if name.startswith(("train@long", "evaluate@long"))]
     assert found.raw == Raw("sample", {}, "2012-12-31")
     assert {"data/inbox", "data/actions.csv"} <= {entry.path for entry in found.inputs}

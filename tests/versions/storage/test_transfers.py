@@ -21,33 +21,38 @@ def _signed(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+def push(project: Narrow, revision: str) -> Sent:
+    with remote_config.opened(project.folder) as remote:
+        return transfers.push(remote, revision=revision)
+
+
 def test_a_revision_is_completed_in_the_remote(
     tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Narrow.make(tmp_path / "first", SMALL)
     first.point(s3)
     where = "s3://stocks/cache/files/md5"
-    assert transfers.push_revision("HEAD", first.folder) == Sent(where, 6, 6)
+    assert push(first, "HEAD") == Sent(where, 6, 6)
     # A clone without data sees the same, from the bucket alone.
     second = first.clone(tmp_path / "second")
     second.point(s3)
-    assert transfers.push_revision("HEAD", second.folder) == Sent(where, 6, 0)
+    assert push(second, "HEAD") == Sent(where, 6, 0)
 
     (lost,) = (path for path in s3.objects().values() if path.read_bytes() == SMALL["data/01.bin"])
     s3.stop()
     lost.unlink()
     s3.start()
     with pytest.raises(VersionError, match=r"^data/01.bin of HEAD is neither in s3://stocks/cache"):
-        transfers.push_revision("HEAD", second.folder)
+        push(second, "HEAD")
     assert not second.cached()
-    assert transfers.push_revision("HEAD", first.folder) == Sent(where, 6, 1)
+    assert push(first, "HEAD") == Sent(where, 6, 1)
 
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(VersionError, match="refuses the signature: look at AWS_SECRET_ACCESS_KEY"):
-        transfers.push_revision("HEAD", first.folder)
+        push(first, "HEAD")
     s3.stop()
     with pytest.raises(VersionError) as raised:
-        transfers.push_revision("HEAD", first.folder)
+        push(first, "HEAD")
     assert str(raised.value).startswith(f"{s3.url} {GONE}")
 
 
@@ -110,6 +115,6 @@ def test_a_server_that_goes_silent_is_given_up(
     ):
         started = time.monotonic()
         getattr(transfers, direction)(remote)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60
     # What is stopped does not end in order.
     s3.kill()
