@@ -40,12 +40,12 @@ def test_what_an_earlier_run_made_is_not_made_again(quick: Project) -> None:
     ("old", "new", "mistake"),
     [
         ("    alpha: 1.0", "    alhpa: 1.0", "models.ridge.alhpa: unknown key (did you mean al"),
-        ("evaluate:\n", "evaluat: {}\nevaluate:\n", "evaluat: unknown key (did you mean eval"),
         (
-            "  scale: vol_14",
-            "  scale: vol_15",
-            "dataset.scale: no section of features makes vol_15",
+            "  shrinkage: 0.5\n",
+            "  shrinkage: 0.4\nevaluat: {}\n",
+            "evaluat: unknown key (did you mean eva",
         ),
+        ("  scale: vol_14", "  scale: vol_15", "dataset.scale: no section of features makes vol_"),
     ],
 )
 def test_a_mistake_anywhere_stops_at_the_first_stage(
