@@ -26,7 +26,8 @@ from benchmarks.panel import ROOT
 from benchmarks.processes import environment
 from stages import params
 from stages.common.paths import DATASETS, MODELS
-from stages.forecast import calibrate, graphs, models, train_params
+from stages.forecast import calibrate
+from stages.forecast.training import graphs, models, train_params
 from versions.repository import lock
 
 HORIZON = "short"

@@ -24,15 +24,16 @@ from stages.common.errors import InputError, few
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import DataParams, Sections, load
-from stages.forecast import baselines, combine, graphs, plots
-from stages.forecast.arrays import Dataset
+from stages.forecast import baselines, combine, plots
 from stages.forecast.calibrate import spread
 from stages.forecast.card import DIGITS, Recipe, Stack, Training, card, rounded
 from stages.forecast.dataset_params import DatasetParams, Horizons, sessions
-from stages.forecast.folds import walk_forward
 from stages.forecast.scores import COLUMNS, table
 from stages.forecast.session import Session
-from stages.forecast.train_params import BASELINES, EvaluateParams, Models, TrainParams
+from stages.forecast.training import graphs
+from stages.forecast.training.arrays import Dataset
+from stages.forecast.training.folds import walk_forward
+from stages.forecast.training.train_params import BASELINES, EvaluateParams, Models, TrainParams
 
 STACK = "stack"
 """The name of the served forecast in every table."""

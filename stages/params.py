@@ -22,7 +22,7 @@ from stages.common.sections import PARAMS_FILE
 from stages.common.text import nearest
 from stages.forecast import dataset_params
 from stages.forecast.dataset_params import DatasetParams, Horizons, matches
-from stages.forecast.train_params import EvaluateParams, Models, TrainParams
+from stages.forecast.training.train_params import EvaluateParams, Models, TrainParams
 from stages.indicators import feature_table
 from stages.indicators.definitions import definitions
 from stages.indicators.feature_params import FeatureParams

@@ -17,14 +17,14 @@ from stages.common.errors import DataError, few
 from stages.common.paths import CANDIDATES, DATASETS
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import Sections, load
-from stages.forecast import graphs, train_params
-from stages.forecast.arrays import Dataset
 from stages.forecast.contract import Matrix, Vector
 from stages.forecast.dataset_params import Horizons
-from stages.forecast.folds import Fold, walk_forward
-from stages.forecast.models import Fitted, shares
 from stages.forecast.session import Session
-from stages.forecast.train_params import Models, TrainParams
+from stages.forecast.training import graphs, train_params
+from stages.forecast.training.arrays import Dataset
+from stages.forecast.training.folds import Fold, walk_forward
+from stages.forecast.training.models import Fitted, shares
+from stages.forecast.training.train_params import Models, TrainParams
 
 MIN_ROWS = 100
 """One model per symbol: a symbol with fewer training rows gets no model in that fold."""

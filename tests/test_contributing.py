@@ -17,8 +17,8 @@ from serve.service import service_of
 from stages import sources
 from stages.common import tables
 from stages.common.options import validated
-from stages.forecast import models
 from stages.forecast.session import Session
+from stages.forecast.training import models
 from stages.indicators import definitions
 from stages.indicators.panel import Panel
 from tests.panels import sample

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from onnx import ModelProto
 
-from stages.forecast import graphs
-from stages.forecast.folds import Fold
+from stages.forecast.training import graphs
+from stages.forecast.training.folds import Fold
 
 
 def in_folds(rows: pl.DataFrame, folds: Sequence[Fold], scope: str) -> pl.DataFrame:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from stages.forecast.contract import Vector
-from stages.forecast.graphs import SMALLEST_SCALE, Spread
+from stages.forecast.training.graphs import SMALLEST_SCALE, Spread
 
 GRID = 201
 """Points of the residual distribution from which the probability is read, half a percent apart."""

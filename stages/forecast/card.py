@@ -11,8 +11,8 @@ import polars as pl
 
 from stages.common import tables
 from stages.forecast.combine import Chosen
-from stages.forecast.graphs import Spread
-from stages.forecast.train_params import BASELINES
+from stages.forecast.training.graphs import Spread
+from stages.forecast.training.train_params import BASELINES
 
 DIGITS = 6
 """Significant digits of a number that goes to git: below them CPUs may differ."""

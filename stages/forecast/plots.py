@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from stages.forecast.combine import Chosen
-from stages.forecast.graphs import SMALLEST_SCALE
+from stages.forecast.training.graphs import SMALLEST_SCALE
 
 BINS = 10
 RESIDUAL_EDGE, RESIDUAL_STEP = 4.0, 0.25

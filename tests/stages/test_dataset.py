@@ -22,7 +22,7 @@ from stages.common import tables
 from stages.common.errors import DataError, InputError
 from stages.common.paths import DATASETS, FEATURES_DAILY
 from stages.dataset import newest, split, test_start, usable, with_target
-from stages.forecast.folds import walk_forward
+from stages.forecast.training.folds import walk_forward
 from tests.messages import facts
 from tests.panels import START, Bars, bits, examples, panels, random_bars, write_params
 

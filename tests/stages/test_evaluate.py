@@ -21,11 +21,11 @@ from stages.common.errors import InputError, ParamsError
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.evaluate import STACK
 from stages.forecast import combine, scores
-from stages.forecast.arrays import Dataset
 from stages.forecast.card import rounded
 from stages.forecast.contract import FORECAST_OUTPUTS
 from stages.forecast.session import Session
-from stages.forecast.train_params import BASELINES
+from stages.forecast.training.arrays import Dataset
+from stages.forecast.training.train_params import BASELINES
 from tests import datasets
 from tests.messages import facts
 

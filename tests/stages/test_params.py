@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from stages import params, sources
 from stages.common.errors import ParamsError
 from stages.common.sections import SECTIONS
-from stages.forecast import models, train_params
-from stages.forecast.train_params import BASELINES
+from stages.forecast.training import models, train_params
+from stages.forecast.training.train_params import BASELINES
 from tests.messages import facts
 
 BASE = """

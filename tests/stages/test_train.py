@@ -17,12 +17,12 @@ from stages import params, train
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from stages.common.paths import CANDIDATES, DATASETS
-from stages.forecast import graphs, models, train_params
-from stages.forecast.arrays import Dataset
 from stages.forecast.contract import Matrix, Vector
-from stages.forecast.folds import Fold, walk_forward
-from stages.forecast.models import Fitted
 from stages.forecast.session import Session
+from stages.forecast.training import graphs, models, train_params
+from stages.forecast.training.arrays import Dataset
+from stages.forecast.training.folds import Fold, walk_forward
+from stages.forecast.training.models import Fitted
 from stages.train import FOLDS_CONTRACT, check_parity, out_of_fold
 from tests import datasets
 from tests.messages import facts
@@ -32,7 +32,7 @@ KINDS = tuple(models.names())
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 from stages import train
-from stages.forecast import graphs
+from stages.forecast.training import graphs
 save = graphs.save
 def save_and_die(*given):
     save(*given)

@@ -15,8 +15,8 @@ from serve.checkout.bundle import Bundle, Model
 from serve.forecasts import stream
 from serve.forecasts.forecast_errors import InvalidInputError
 from serve.forecasts.messages import MOST_BATCHES
-from stages.forecast.graphs import Spread, by_symbol, forecast
 from stages.forecast.session import Session
+from stages.forecast.training.graphs import Spread, by_symbol, forecast
 from tests.serve.forecasts.streams import features, table, written
 
 
@@ -261,7 +261,7 @@ def per_symbol(model: Model) -> Model:
     """A forecast with one model per symbol, by the functions that training uses."""
     import onnx
 
-    from stages.forecast.graphs import linear
+    from stages.forecast.training.graphs import linear
 
     values, _ = features(model, 64)
     parts = [linear(np.zeros(values.shape[1]), 0.01 * place) for place in (1, 2)]

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from stages.forecast import baselines
-from stages.forecast.folds import Fold
 from stages.forecast.session import Session
-from stages.forecast.train_params import BASELINES
+from stages.forecast.training.folds import Fold
+from stages.forecast.training.train_params import BASELINES
 
 ROWS = pl.DataFrame(
     {

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from stages.forecast.calibrate import GRID, spread
-from stages.forecast.graphs import SMALLEST_SCALE
+from stages.forecast.training.graphs import SMALLEST_SCALE
 from tests import panels
 
 

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from stages.forecast import contract, graphs, models, session
+from stages.forecast import contract, session
 from stages.forecast.contract import FORECAST_OUTPUTS, Matrix, Vector
-from stages.forecast.graphs import SMALLEST_SCALE, Spread
 from stages.forecast.session import Session
+from stages.forecast.training import graphs, models
+from stages.forecast.training.graphs import SMALLEST_SCALE, Spread
 from tests import panels
 
 LEVELS = np.linspace(0, 1, 21)

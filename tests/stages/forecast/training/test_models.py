@@ -21,11 +21,12 @@ from threadpoolctl import threadpool_limits
 from stages import params
 from stages.common import options
 from stages.common.paths import DATASETS
-from stages.forecast import calibrate, contract, graphs, models, train_params
-from stages.forecast.arrays import Dataset
+from stages.forecast import calibrate, contract
 from stages.forecast.contract import FORECAST_OUTPUTS, Matrix, Vector
-from stages.forecast.models import Fitted
 from stages.forecast.session import Session
+from stages.forecast.training import graphs, models, train_params
+from stages.forecast.training.arrays import Dataset
+from stages.forecast.training.models import Fitted
 from tests import datasets
 
 LEARNERS = ("ridge", "random_forest", "xgboost", "lightgbm")
@@ -43,7 +44,7 @@ if hasattr(os, "sched_setaffinity"):  # Linux
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import numpy as np
 from threadpoolctl import threadpool_limits
-from stages.forecast import models
+from stages.forecast.training import models
 given = np.load(sys.argv[1])
 found = {}
 with threadpool_limits(limits=1):
@@ -389,7 +390,7 @@ def test_importing_the_models_loads_no_library_of_models() -> None:
     code = """
 import sys
 import numpy as np
-from stages.forecast import models
+from stages.forecast.training import models
 model = models.ridge(np.eye(3, dtype=np.float32), np.arange(3.0), 0)
 model.predict(np.eye(3, dtype=np.float32))
 model.to_onnx()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.forecast.folds import Days, Fold, walk_forward
+from stages.forecast.training.folds import Days, Fold, walk_forward
 from tests.panels import examples
 
 

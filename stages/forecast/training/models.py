@@ -229,7 +229,7 @@ def _linear(slope: Vector, intercept: float, weight: Vector | None = None) -> Fi
         return rows.astype(np.float64) @ slope + intercept
 
     def to_onnx() -> "ModelProto":
-        from stages.forecast.graphs import linear
+        from stages.forecast.training.graphs import linear
 
         return linear(slope, intercept)
 
@@ -264,6 +264,6 @@ def _rounded_down(threshold: str) -> str:
 
 
 def _named(model: "ModelProto") -> "ModelProto":
-    from stages.forecast.graphs import standardise
+    from stages.forecast.training.graphs import standardise
 
     return standardise(model)

@@ -9,8 +9,8 @@ from stages.common.errors import ParamsError
 from stages.common.mistakes import NestedError, each, options
 from stages.common.options import Options, Share, Slug
 from stages.common.text import unknown
-from stages.forecast import models
-from stages.forecast.models import Fitted
+from stages.forecast.training import models
+from stages.forecast.training.models import Fitted
 
 BASELINES = ("zero", "mean")
 """What every forecast must beat; they are never candidates (`baselines.py`)."""

@@ -1,0 +1,1 @@
+"""Train a candidate: rows as arrays, folds, models, and their graphs."""
