@@ -49,8 +49,8 @@ def here(path: str) -> tuple[Commit, Lineage, Workspace]:
         # Params and pipeline of the working tree may be ahead of those that made the lock.
         current = lock.at(head)
     lineage = trace(current, path)
-    states = {entry.path: state(entry) for entry in lineage.entries}
-    inside = [entry for entry in lineage.entries if path.startswith(f"{entry.path}/")]
+    states = {entry.path: state(entry) for entry in lineage.outputs}
+    inside = [entry for entry in lineage.outputs if path.startswith(f"{entry.path}/")]
     if inside and states[inside[0].path] == "same" and not Path(path).exists():
         raise VersionError(f"{inside[0].path} has no {path}, with the bytes that dvc.lock has")
     changes = tuple(name for name in git.changes() if name != str(LOCK_FILE))
