@@ -25,6 +25,21 @@ def table(title: str) -> Table:
     )
 
 
+def fitting(build: Callable[[int], Table], most: int, width: int) -> Table:
+    """The table with as many of its columns as fit into a width, and one at least.
+
+    Args:
+        build: makes the table with some number of columns.
+        most: how many there are.
+        width: of the screen, in characters.
+    """
+    for count in range(most, 1, -1):
+        shown = build(count)
+        if Console(width=10 * width).measure(shown).maximum <= width:
+            return shown
+    return build(1)
+
+
 def page(show: Callable[[Console], None], width: int = PIPED_WIDTH) -> None:
     """Print what `show` prints; to a pipe or a file without colours and trailing blanks.
 

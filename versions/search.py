@@ -15,7 +15,7 @@ it, and the same command goes on where it stopped.
 import fcntl
 import signal
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, NoReturn
@@ -89,16 +89,10 @@ def verdict(experiments: Experiments, done: Sequence[Trial], now: float | None) 
 def _arguments() -> Namespace:
     parser = Parser(prog="python -m versions.search")
     parser.add_argument("horizon")
-    parser.add_argument("--trials", type=_count, default=20)
-    parser.add_argument("-j", "--jobs", type=_count, default=1)
-    parser.add_argument("--seed", type=_count, default=0)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("-j", "--jobs", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise ArgumentTypeError(f"must be a whole number, got {text!r}")
-    return int(text)
 
 
 def main() -> None:
@@ -113,9 +107,13 @@ def main() -> None:
     # SIGINT, too: polars replaces its handler, and then Ctrl-C does not end a wait for a process.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    with _alone(experiments) as lock:
-        study = Study(experiments.journal, entries, given.seed)
-        done = _with_progress(experiments, study, given, lock)
+    try:
+        with _alone(experiments) as lock:
+            study = Study(experiments.journal, entries, given.seed)
+            done = _with_progress(experiments, study, given, lock)
+    except KeyboardInterrupt:
+        log.info("search: stopped; the same command goes on")
+        raise SystemExit(130) from None
     if not done:
         return
     if not best(done):
@@ -145,7 +143,7 @@ def _interrupt(*_: object) -> NoReturn:
 def _with_progress(
     experiments: Experiments, study: Study, given: Namespace, lock: IO[str]
 ) -> list[Trial]:
-    """Search with a bar that shows the best value so far."""
+    """Search with a progress bar."""
     ended = study.finished()
     name, total = experiments.study, given.trials
     log.info("search: %s: %d of %d trials so far", name, len(ended), total)
@@ -160,22 +158,9 @@ def _with_progress(
 
         def say(line: str) -> None:
             tqdm.write(f"search: {line}", file=sys.stderr)
-            show_best()
             bar.update()
 
-        def show_best() -> None:
-            for trial in best(study.finished())[:1]:
-                bar.set_postfix_str(f"best {trial.value:+.5f}", refresh=False)
-
-        show_best()
-        try:
-            return search(
-                study, total, lambda new: experiments.run(new, lock), say, max(given.jobs, 1)
-            )
-        except KeyboardInterrupt:
-            bar.close()
-            log.info("search: stopped; the same command goes on")
-            raise SystemExit(130) from None
+        return search(study, total, lambda new: experiments.run(new, lock), say, max(given.jobs, 1))
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def load(content: Mapping[str, Any], horizon: str) -> tuple[Space, dict[str, Any
     settings.sessions(horizon)
     sections = dict(settings)
     # A section whose keys are all commented out is None.
-    written = {} if settings.search is None else settings.search
+    written = settings.search or {}
     if not isinstance(written, Mapping):
         raise ParamsError([f"search: must be a mapping of keys to values, got {written!r}"])
     known = flat({name: section for name, section in content.items() if name != "search"})

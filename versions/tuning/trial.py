@@ -88,7 +88,7 @@ class Experiments:
     def run(self, trials: Sequence[Trial], lock: IO[str]) -> list[Trial]:
         """Run trials at the same time, except those whose experiments exist.
 
-        Ctrl-C ends them in order, a second one at once.
+        Ctrl-C ends them in order; a second one no longer waits for them.
 
         Args:
             trials: to run.
@@ -166,16 +166,10 @@ def score(revision: str, horizon: str) -> float:
 
 def _end(processes: Iterable["subprocess.Popen[bytes]"]) -> None:
     running = [process for process in processes if process.poll() is None]
-    try:
-        for process in running:
-            os.killpg(process.pid, signal.SIGINT)
-        for process in running:
-            process.wait()
-    except KeyboardInterrupt:
-        for process in running:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    for process in running:
+        os.killpg(process.pid, signal.SIGINT)
+    for process in running:
+        process.wait()
 
 
 def reason(printed: str) -> str:
