@@ -40,21 +40,6 @@ _SHORT = 8
 """Digits shown of the md5 of a module."""
 
 
-def as_json(
-    commit: Commit,
-    lineage: Lineage,
-    workspace: Workspace | None = None,
-    matches: Matches | None = None,
-) -> str:
-    """Everything, in the form that docs/provenance.md describes."""
-    return json.dumps(
-        as_dict(commit, lineage, workspace) | ({} if matches is None else asdict(matches)),
-        indent=2,
-        ensure_ascii=False,
-        default=str,
-    )
-
-
 def as_dict(commit: Commit, lineage: Lineage, workspace: Workspace | None = None) -> dict[str, Any]:
     """A lineage by the keys that docs/provenance.md describes."""
     return {
@@ -223,7 +208,11 @@ def main() -> None:
     else:
         commit, lineage, workspace = here(_relative(given.path))
     if given.json:
-        sys.stdout.write(f"{as_json(commit, lineage, workspace, matches)}\n")
+        content = as_dict(commit, lineage, workspace)
+        content |= {} if matches is None else asdict(matches)
+        # A param may be a date.
+        printed = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+        sys.stdout.write(f"{printed}\n")
         return
 
     def print_all(screen: Console) -> None:

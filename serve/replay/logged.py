@@ -16,18 +16,11 @@ from predictions.engine import opened
 from predictions.schema import prediction_logs
 from serve.forecasts import batch_files, stream
 from serve.forecasts.batch_files import Meta, Store
+from serve.forecasts.forecaster import VALUES
 from serve.settings import Settings
 from stages.common.errors import StageError
 from stages.common.text import first_line
 from stages.forecast.contract import FORECAST_OUTPUTS
-
-COLUMNS = {
-    "return": "predicted_return",
-    "lower": "lower",
-    "upper": "upper",
-    "probability": "probability",
-}
-"""Outputs of a model, and the columns of the prediction log that keep them."""
 
 
 class ReplayError(StageError):
@@ -90,7 +83,10 @@ class Logged:
             "symbol": pa.array([symbol]),
             **{name: _float32(given[name]) for name in features},
             stream.SCALE: _float32(self.row["scale"]),
-            **{name: _float32(self.row[column]) for name, column in COLUMNS.items()},
+            **{
+                name: _float32(self.row[column])
+                for name, column in zip(FORECAST_OUTPUTS, VALUES, strict=True)
+            },
         }
         return pa.RecordBatch.from_pydict(values)
 
