@@ -10,6 +10,9 @@ from rich.table import Table
 PIPED_WIDTH = 120
 """Characters in a line of a pipe or a file."""
 
+WIDE = 160
+"""The same where a table has a column for each param."""
+
 
 def table(title: str) -> Table:
     """A table in the style of every page."""

@@ -22,6 +22,7 @@ from stages.common.running import run
 from stages.common.sections import PARAMS_FILE
 from versions import console
 from versions.results.formats import Column, number
+from versions.tuning.trial import reason
 from versions.values import compact, flat
 
 SCORES = (
@@ -30,9 +31,6 @@ SCORES = (
     Column("auc", "AUC", ".3f"),
 )
 """The scores shown of each horizon."""
-
-WIDTH = 160
-"""Characters in a line of a pipe or a file."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Row:
 
     name: str
     state: str
-    scores: Mapping[tuple[str, str], float]
+    scores: Mapping[tuple[str, str], float | None]
     params: Mapping[str, Any]
 
 
@@ -92,10 +90,11 @@ def changed(rows: Sequence[Row]) -> list[str]:
 
 def table(rows: Sequence[Row], width: int) -> Table:
     """The rows, with as many scores of each horizon as fit into the width, and one at least."""
-    return console.fitting(lambda count: _table(rows, SCORES[:count]), len(SCORES), width)
+    return console.fitting(lambda count: scored(rows, SCORES[:count]), len(SCORES), width)
 
 
-def _table(rows: Sequence[Row], scores: Sequence[Column]) -> Table:
+def scored(rows: Sequence[Row], scores: Sequence[Column]) -> Table:
+    """The rows with some scores of each horizon, and the params that differ."""
     shown = console.table("")
     shown.add_column("experiment", no_wrap=True)
     states = any(row.state for row in rows)
@@ -138,8 +137,7 @@ def read(options: Sequence[str]) -> list[Row]:
         check=False,
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["failed"]
-        raise VersionError(f"dvc exp show: {said[0].removeprefix('ERROR: ')}")
+        raise VersionError(f"dvc exp show: {reason(done.stderr)}")
     return rows(json.loads(done.stdout))
 
 
@@ -151,7 +149,7 @@ def main() -> None:
         screen.print(table(experiments, screen.width))
         screen.print("Choose by fold R2: every other score is of the hold-out.")
 
-    console.page(show, WIDTH)
+    console.page(show, console.WIDE)
 
 
 if __name__ == "__main__":

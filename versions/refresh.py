@@ -161,14 +161,9 @@ def show(screen: Console, settings: Params) -> None:
 def main() -> None:
     """Move, reproduce, show."""
     parser = Parser(prog="python -m versions.refresh")
-    parser.add_argument("day", nargs="?")
+    parser.add_argument("day", metavar="AS_OF")
     parser.add_argument("--all", action="store_true", dest="whole")
     given = parser.parse_args()
-    if given.day is None:
-        raise StageError(
-            "name the newest session: make refresh AS_OF=2013-02-28, or "
-            "python -m versions.refresh 2013-02-28"
-        )
     has_moved = move(given.day)
     has_changed = reproduce(whole=given.whole)
     if not has_moved and not has_changed:

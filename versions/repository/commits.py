@@ -1,12 +1,12 @@
 """The commits that have a file, from its md5 alone.
 
 Each distinct `dvc.lock` is searched once, as text, and only stages that name the md5 are parsed: to
-parse thousands of locks would take minutes. `git log -S` does not serve: it lists only
-the commits at which an md5 comes or goes, and so omits a later commit that has the release tag.
+parse thousands of locks would take minutes. `git log -S` does not serve: it lists only the commits
+at which an md5 comes or goes, and so omits a later commit that has the release tag.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,7 +83,7 @@ def search(digits: str, folder: Path | None = None) -> Matches:
         )
     if len(md5s) > 1:
         raise VersionError(f"{len(md5s)} md5s begin with {digits}: {few(md5s)}; give more digits")
-    described = describe(list(outs_at), folder, experiments=experiments)
+    described = describe(list(outs_at), folder, experiments=set(experiments))
     return Matches(
         md5s[0],
         tuple(
@@ -94,7 +94,7 @@ def search(digits: str, folder: Path | None = None) -> Matches:
 
 
 def describe(
-    commits: Sequence[str], folder: Path | None = None, *, experiments: Sequence[str] = ()
+    commits: Sequence[str], folder: Path | None = None, *, experiments: Collection[str] = ()
 ) -> dict[str, Commit]:
     """Date, subject and names of commits."""
     listed = git.git(

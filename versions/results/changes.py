@@ -44,13 +44,9 @@ class Results:
     quality: Mapping[str, tuple[float, tuple[str, ...]]]
 
 
-def committed(horizons: Sequence[str], revision: str = "HEAD") -> Results:
-    """The results at a revision; empty if it has none."""
-
-    def read(path: Path) -> str:
-        return (git.content(revision, path) or b"").decode("utf-8")
-
-    return _results(horizons, read)
+def committed(horizons: Sequence[str]) -> Results:
+    """The results of the last commit; empty if it has none."""
+    return _results(horizons, lambda path: (git.content("HEAD", path) or b"").decode("utf-8"))
 
 
 def present(horizons: Sequence[str]) -> Results:

@@ -179,4 +179,4 @@ def reason(printed: str) -> str:
         marked = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
         if marked:
             return marked[-1]
-    return lines[-1] if lines else "dvc exp run printed nothing"
+    return lines[-1] if lines else "dvc printed nothing"
