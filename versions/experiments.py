@@ -82,12 +82,6 @@ def _row(name: str, state: str, entry: Mapping[str, Any]) -> Row:
     return Row(name, "error" if entry["error"] else state, scores, varied)
 
 
-def changed(rows: Sequence[Row]) -> list[str]:
-    """The params that are not the same in all rows."""
-    keys = dict.fromkeys(key for row in rows for key in row.params)
-    return [key for key in keys if len({_text(row.params, key) for row in rows}) > 1]
-
-
 def table(rows: Sequence[Row], width: int) -> Table:
     """The rows, with as many scores of each horizon as fit into the width, and one at least."""
     return console.fitting(lambda count: scored(rows, SCORES[:count]), len(SCORES), width)
@@ -104,7 +98,8 @@ def scored(rows: Sequence[Row], scores: Sequence[Column]) -> Table:
     for horizon in horizons:
         for column in scores:
             shown.add_column(f"{horizon}\n{column.title}", justify="right", no_wrap=True)
-    keys = changed(rows)
+    known = dict.fromkeys(key for row in rows for key in row.params)
+    keys = [key for key in known if len({_text(row.params, key) for row in rows}) > 1]
     for key in keys:
         # A long key breaks where its section ends.
         shown.add_column(key.replace(".", ".\n"), justify="right", no_wrap=True)

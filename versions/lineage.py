@@ -167,11 +167,7 @@ def show_matches(screen: Console, matches: Matches) -> None:
             Text(", ".join(sighting.paths)),
         )
     if len(matches.sightings) > SIGHTINGS:
-        first = matches.sightings[-1].commit
-        table.caption = (
-            f"and {len(matches.sightings) - SIGHTINGS:,} more; the last of them is "
-            f"{first.id[:10]} of {first.date[:10]}"
-        )
+        table.caption = f"and {len(matches.sightings) - SIGHTINGS:,} more; --json has all"
     screen.print(table)
     if all(sighting.commit.experiment for sighting in matches.sightings):
         screen.print("Only experiments have it: no branch or tag leads to these commits.")

@@ -116,20 +116,18 @@ def verdict(row: Mapping[str, float | None], sessions: int) -> str:
         return "The held-out targets do not vary: nothing can be said of the forecast."
     if p_value is None and skill == 0:
         return "The served forecast is the historical mean: no candidate earned a weight."
-    numbers = f"out-of-sample R2 {skill:+.4f}, p {number(p_value, '.3f')}"
-    return f"The served forecast {_claim(skill, p_value, sessions)} ({numbers})."
-
-
-def _claim(skill: float, p_value: float | None, sessions: int) -> str:
     if skill <= 0:
-        return "does not beat the historical mean"
-    if p_value is None:
-        return "cannot be tested on so few sessions"
-    if not _significant(p_value):
-        return "beats the historical mean by no more than chance"
-    if sessions == 1 and skill > TOO_GOOD:
-        return "is too good to be true: look for a leak"
-    return "beats the historical mean"
+        claim = "does not beat the historical mean"
+    elif p_value is None:
+        claim = "cannot be tested on so few sessions"
+    elif not _significant(p_value):
+        claim = "beats the historical mean by no more than chance"
+    elif sessions == 1 and skill > TOO_GOOD:
+        claim = "is too good to be true: look for a leak"
+    else:
+        claim = "beats the historical mean"
+    numbers = f"out-of-sample R2 {skill:+.4f}, p {number(p_value, '.3f')}"
+    return f"The served forecast {claim} ({numbers})."
 
 
 def scores_table(scores: Scores, title: str, width: int) -> Table:

@@ -38,10 +38,9 @@ SHOWN = 5
 
 def verdict(experiments: Experiments, done: Sequence[Trial], now: float | None) -> list[str]:
     """What the result is worth, and how to keep it."""
-    lines = []
     failed = sum(trial.value is None for trial in done)
-    if failed:
-        lines.append(f"{failed} of {len(done)} trials failed; {experiments.logs} has their logs.")
+    logs = f"{failed} of {len(done)} trials failed; {experiments.logs} has their logs."
+    lines = [logs] if failed else []
     first = best(done)[0]
     if now is not None and (first.value or 0.0) <= now:
         return [*lines, "No trial beats params.yaml as it is: there is nothing to keep."]

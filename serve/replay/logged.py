@@ -22,7 +22,6 @@ from stages.common.errors import StageError
 from stages.common.text import first_line
 from stages.forecast.contract import FORECAST_OUTPUTS
 
-
 _SHARED = ("horizon", "revision", "model_md5")
 """What a batch and a row of the log name in the same way."""
 
