@@ -10,6 +10,9 @@ from rich.table import Table
 PIPED_WIDTH = 120
 """Characters in a line of a pipe or a file."""
 
+WIDE = 160
+"""The same where a table has a column for each param."""
+
 
 def table(title: str) -> Table:
     """A table in the style of every page."""
@@ -23,6 +26,21 @@ def table(title: str) -> Table:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
+
+
+def fitting(build: Callable[[int], Table], most: int, width: int) -> Table:
+    """The table with as many of its columns as fit into a width, and one at least.
+
+    Args:
+        build: makes the table with some number of columns.
+        most: how many there are.
+        width: of the screen, in characters.
+    """
+    for count in range(most, 1, -1):
+        shown = build(count)
+        if Console(width=10 * width).measure(shown).maximum <= width:
+            return shown
+    return build(1)
 
 
 def page(show: Callable[[Console], None], width: int = PIPED_WIDTH) -> None:

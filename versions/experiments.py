@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -20,18 +21,16 @@ from stages.common.paths import METRICS
 from stages.common.running import run
 from stages.common.sections import PARAMS_FILE
 from versions import console
-from versions.results.formats import number
+from versions.results.formats import Column, number
+from versions.tuning.trial import reason
 from versions.values import compact, flat
 
 SCORES = (
-    ("fold_oos_r2", "fold R2", "+.5f"),
-    ("mae", "MAE %", "%.4f"),
-    ("auc", "AUC", ".3f"),
+    Column("fold_oos_r2", "fold R2", "+.5f"),
+    Column("mae", "MAE %", "%.4f"),
+    Column("auc", "AUC", ".3f"),
 )
-"""The scores shown of each horizon: key of its metrics, heading, format (`%` for percent)."""
-
-WIDTH = 160
-"""Characters in a line of a pipe or a file."""
+"""The scores shown of each horizon."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Row:
 
     name: str
     state: str
-    scores: Mapping[tuple[str, str], float]
+    scores: Mapping[tuple[str, str], float | None]
     params: Mapping[str, Any]
 
 
@@ -68,39 +67,28 @@ def rows(shown: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 def _row(name: str, state: str, entry: Mapping[str, Any]) -> Row:
     data = entry["data"] or {}
-    params = ((data.get("params") or {}).get(str(PARAMS_FILE)) or {}).get("data") or {}
-    metrics = data.get("metrics") or {}
+
+    def content(kind: str, path: Path) -> Mapping[str, Any]:
+        return ((data.get(kind) or {}).get(str(path)) or {}).get("data") or {}
+
+    params = content("params", PARAMS_FILE)
     scores = {
-        (horizon, key): value
+        (horizon, column.name): value
         for horizon in params.get("horizons") or ()
-        for key, _, _ in SCORES
-        if isinstance(
-            value := ((metrics.get(str(METRICS / f"{horizon}.json")) or {}).get("data") or {}).get(
-                key
-            ),
-            int | float,
-        )
+        for column in SCORES
+        if (value := content("metrics", METRICS / f"{horizon}.json").get(column.name)) is not None
     }
     varied = flat({key: section for key, section in params.items() if key != "search"})
     return Row(name, "error" if entry["error"] else state, scores, varied)
 
 
-def changed(rows: Sequence[Row]) -> list[str]:
-    """The params that are not the same in all rows."""
-    keys = dict.fromkeys(key for row in rows for key in row.params)
-    return [key for key in keys if len({_text(row.params, key) for row in rows}) > 1]
-
-
 def table(rows: Sequence[Row], width: int) -> Table:
     """The rows, with as many scores of each horizon as fit into the width, and one at least."""
-    for count in range(len(SCORES), 1, -1):
-        shown = _table(rows, SCORES[:count])
-        if Console(width=10 * width).measure(shown).maximum <= width:
-            return shown
-    return _table(rows, SCORES[:1])
+    return console.fitting(lambda count: scored(rows, SCORES[:count]), len(SCORES), width)
 
 
-def _table(rows: Sequence[Row], scores: Sequence[tuple[str, str, str]]) -> Table:
+def scored(rows: Sequence[Row], scores: Sequence[Column]) -> Table:
+    """The rows with some scores of each horizon, and the params that differ."""
     shown = console.table("")
     shown.add_column("experiment", no_wrap=True)
     states = any(row.state for row in rows)
@@ -108,17 +96,18 @@ def _table(rows: Sequence[Row], scores: Sequence[tuple[str, str, str]]) -> Table
         shown.add_column("state", no_wrap=True)
     horizons = dict.fromkeys(horizon for row in rows for horizon, _ in row.scores)
     for horizon in horizons:
-        for _, title, _ in scores:
-            shown.add_column(f"{horizon}\n{title}", justify="right", no_wrap=True)
-    keys = changed(rows)
+        for column in scores:
+            shown.add_column(f"{horizon}\n{column.title}", justify="right", no_wrap=True)
+    known = dict.fromkeys(key for row in rows for key in row.params)
+    keys = [key for key in known if len({_text(row.params, key) for row in rows}) > 1]
     for key in keys:
         # A long key breaks where its section ends.
         shown.add_column(key.replace(".", ".\n"), justify="right", no_wrap=True)
     for row in rows:
         cells = [
-            number(row.scores.get((horizon, key)), form)
+            number(row.scores.get((horizon, column.name)), column.format)
             for horizon in horizons
-            for key, _, form in scores
+            for column in scores
         ]
         state = [row.state] if states else []
         shown.add_row(row.name, *state, *cells, *(_text(row.params, key) for key in keys))
@@ -143,8 +132,7 @@ def read(options: Sequence[str]) -> list[Row]:
         check=False,
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["failed"]
-        raise VersionError(f"dvc exp show: {said[0].removeprefix('ERROR: ')}")
+        raise VersionError(f"dvc exp show: {reason(done.stderr)}")
     return rows(json.loads(done.stdout))
 
 
@@ -156,7 +144,7 @@ def main() -> None:
         screen.print(table(experiments, screen.width))
         screen.print("Choose by fold R2: every other score is of the hold-out.")
 
-    console.page(show, WIDTH)
+    console.page(show, console.WIDE)
 
 
 if __name__ == "__main__":

@@ -40,37 +40,13 @@ _SHORT = 8
 """Digits shown of the md5 of a module."""
 
 
-def as_json(
-    commit: Commit,
-    lineage: Lineage,
-    workspace: Workspace | None = None,
-    matches: Matches | None = None,
-) -> str:
-    """Everything, in the form that docs/provenance.md describes."""
-    content: dict[str, Any] = {
-        "path": lineage.path,
-        "outputs": [asdict(entry) for entry in lineage.entries],
+def as_dict(commit: Commit, lineage: Lineage, workspace: Workspace | None = None) -> dict[str, Any]:
+    """A lineage by the keys that docs/provenance.md describes."""
+    return {
+        **asdict(lineage),
         "commit": asdict(commit),
         "workspace": None if workspace is None else asdict(workspace),
-        "stages": [
-            {
-                "name": step.name,
-                "cmd": step.cmd,
-                "params": step.params,
-                "code": [asdict(entry) for entry in step.code],
-                "deps": [{**asdict(read.entry), "made_by": read.made_by} for read in step.reads],
-                "outs": [asdict(entry) for entry in step.makes],
-            }
-            for step in lineage.steps
-        ],
-        "inputs": [asdict(entry) for entry in lineage.inputs],
-        "readers": lineage.readers,
-        "raw": None if lineage.raw is None else asdict(lineage.raw),
     }
-    if matches is not None:
-        content["md5"] = matches.md5
-        content["sightings"] = [asdict(sighting) for sighting in matches.sightings]
-    return json.dumps(content, indent=2, ensure_ascii=False, default=str)
 
 
 def show(
@@ -78,7 +54,7 @@ def show(
 ) -> None:
     """Print a lineage: the file, then stage after stage, then the raw bars."""
     head = _block(lineage.path)
-    for entry in lineage.entries:
+    for entry in lineage.outputs:
         head.add_row("md5", _entry(entry))
     head.add_row("commit", _commit(commit))
     if workspace is not None:
@@ -87,7 +63,7 @@ def show(
     if lineage.readers:
         head.add_row("input", f"no stage writes it; read by {few(lineage.readers)}")
     screen.print(head)
-    for step in lineage.steps:
+    for step in lineage.stages:
         screen.print()
         screen.print(_step(step))
     if lineage.raw is not None:
@@ -143,12 +119,12 @@ def _step(step: Step) -> Table:
     block.add_row("command", step.cmd)
     if step.params:
         block.add_row("params", _params(step.params))
-    for read in step.reads:
-        block.add_row("in", _entry(read.entry))
+    for dep in step.deps:
+        block.add_row("in", _entry(dep))
     if step.code:
         code = (f"{entry.path} {entry.md5[:_SHORT]}" for entry in step.code)
         block.add_row("code", ", ".join(code))
-    for entry in step.makes:
+    for entry in step.outs:
         block.add_row("out", _entry(entry))
     return block
 
@@ -191,11 +167,7 @@ def show_matches(screen: Console, matches: Matches) -> None:
             Text(", ".join(sighting.paths)),
         )
     if len(matches.sightings) > SIGHTINGS:
-        first = matches.sightings[-1].commit
-        table.caption = (
-            f"and {len(matches.sightings) - SIGHTINGS:,} more; the last of them is "
-            f"{first.id[:10]} of {first.date[:10]}"
-        )
+        table.caption = f"and {len(matches.sightings) - SIGHTINGS:,} more; --json has all"
     screen.print(table)
     if all(sighting.commit.experiment for sighting in matches.sightings):
         screen.print("Only experiments have it: no branch or tag leads to these commits.")
@@ -232,7 +204,11 @@ def main() -> None:
     else:
         commit, lineage, workspace = here(_relative(given.path))
     if given.json:
-        sys.stdout.write(f"{as_json(commit, lineage, workspace, matches)}\n")
+        content = as_dict(commit, lineage, workspace)
+        content |= {} if matches is None else asdict(matches)
+        # A param may be a date.
+        printed = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+        sys.stdout.write(f"{printed}\n")
         return
 
     def print_all(screen: Console) -> None:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -100,9 +101,8 @@ def revised() -> str | None:
     """What the last ingest said of revised bars, unless the bars are those of the commit."""
     committed = git.content("HEAD", LOCK_FILE)
     bars = lock.read().outs.get(str(RAW))
-    if committed is not None and lock.parse(committed).outs.get(str(RAW)) == bars:
-        return None
-    if not REVISIONS_SUMMARY.exists():
+    same = committed is not None and lock.parse(committed).outs.get(str(RAW)) == bars
+    if same or not REVISIONS_SUMMARY.exists():
         return None
     return REVISIONS_SUMMARY.read_text(encoding="utf-8").strip()
 
@@ -147,7 +147,7 @@ def show(screen: Console, settings: Params) -> None:
         screen.print()
         screen.print(report.forecasts_table(report.load(horizon).forecasts, horizon))
     touched = git.changes()
-    parts = [part for part in _PARTS if any(f"{name}/".startswith(f"{part}/") for name in touched)]
+    parts = [part for part in _PARTS if any(Path(name).is_relative_to(part) for name in touched)]
     screen.print()
     screen.print("Keep it")
     screen.print(
@@ -161,21 +161,16 @@ def show(screen: Console, settings: Params) -> None:
 def main() -> None:
     """Move, reproduce, show."""
     parser = Parser(prog="python -m versions.refresh")
-    parser.add_argument("day", nargs="?")
+    parser.add_argument("day", metavar="AS_OF")
     parser.add_argument("--all", action="store_true", dest="whole")
     given = parser.parse_args()
-    if given.day is None:
-        raise StageError(
-            "name the newest session: make refresh AS_OF=2013-02-28, or "
-            "python -m versions.refresh 2013-02-28"
-        )
     has_moved = move(given.day)
     has_changed = reproduce(whole=given.whole)
     if not has_moved and not has_changed:
         sys.stdout.write(
             f"Nothing to do: data.as_of is {given.day}, and all of it is reproduced.\n"
         )
-    if any(f"{name}/".startswith((f"{PARAMS_FILE}/", f"{LOCK_FILE}/")) for name in git.changes()):
+    if {str(PARAMS_FILE), str(LOCK_FILE)} & set(git.changes()):
         settings = params.load()
         console.page(lambda screen: show(screen, settings))
 

@@ -7,6 +7,7 @@ says which numbers get a mark.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import polars as pl
@@ -20,7 +21,7 @@ from stages.common.paths import DATA_DOCS, METRICS, MODELS
 from stages.common.running import run
 from stages.params import Params
 from versions import console
-from versions.results.formats import COLUMNS, number
+from versions.results.formats import COLUMNS, Column, number
 
 SERVED = "stack"
 """The row of scores.csv that is the served forecast."""
@@ -90,17 +91,16 @@ def marked(scores: Scores) -> set[tuple[str, str]]:
     ]
     marks = set()
     for column in COLUMNS:
-        sign = {"high": 1, "low": -1}.get(column.better)
-        if sign is None:
+        if not column.better:
             continue
+        sign = 1 if column.better == "high" else -1
         values = {
             name: sign * value
             for name, row in scores.items()
             if (value := row[column.name]) is not None
         }
-        best = max(values.values(), default=None)
-        baseline = max((values[name] for name in BASELINES if name in values), default=None)
-        if best is not None and (baseline is None or best > baseline):
+        best = max(values.values(), default=-inf)
+        if best > max((values[name] for name in BASELINES if name in values), default=-inf):
             marks |= {(name, column.name) for name in skilled if values.get(name) == best}
     return marks
 
@@ -116,51 +116,50 @@ def verdict(row: Mapping[str, float | None], sessions: int) -> str:
         return "The held-out targets do not vary: nothing can be said of the forecast."
     if p_value is None and skill == 0:
         return "The served forecast is the historical mean: no candidate earned a weight."
-    numbers = f"out-of-sample R2 {skill:+.4f}, p {number(p_value, '.3f')}"
-    return f"The served forecast {_claim(skill, p_value, sessions)} ({numbers})."
-
-
-def _claim(skill: float, p_value: float | None, sessions: int) -> str:
     if skill <= 0:
-        return "does not beat the historical mean"
-    if p_value is None:
-        return "cannot be tested on so few sessions"
-    if not _significant(p_value):
-        return "beats the historical mean by no more than chance"
-    if sessions == 1 and skill > TOO_GOOD:
-        return "is too good to be true: look for a leak"
-    return "beats the historical mean"
+        claim = "does not beat the historical mean"
+    elif p_value is None:
+        claim = "cannot be tested on so few sessions"
+    elif not _significant(p_value):
+        claim = "beats the historical mean by no more than chance"
+    elif sessions == 1 and skill > TOO_GOOD:
+        claim = "is too good to be true: look for a leak"
+    else:
+        claim = "beats the historical mean"
+    numbers = f"out-of-sample R2 {skill:+.4f}, p {number(p_value, '.3f')}"
+    return f"The served forecast {claim} ({numbers})."
 
 
 def scores_table(scores: Scores, title: str, width: int) -> Table:
     """The table of one horizon, with as many columns as fit into the width."""
+    return console.fitting(
+        lambda count: _scores_table(scores, title, COLUMNS[:count]), len(COLUMNS), width
+    )
+
+
+def _scores_table(scores: Scores, title: str, columns: Sequence[Column]) -> Table:
     marks = marked(scores)
     table = console.table(title)
     table.add_column("model")
-    cells = {
-        column: [
-            _mark(number(row[column.name], column.format), (name, column.name) in marks)
-            for name, row in scores.items()
-        ]
-        for column in COLUMNS
-    }
-    room = width - _wide("model", scores)
-    shown = []
-    for column, texts in cells.items():
-        room -= _wide(column.title, map(str, texts))
-        if room < 0:
-            break
-        shown.append(texts)
+    for column in columns:
         table.add_column(column.title, justify="right", no_wrap=True)
-    for index, name in enumerate(scores):
-        note = {SERVED: "bold"}.get(name, "dim" if name in BASELINES else "")
-        table.add_row(name, *(texts[index] for texts in shown), style=note)
+    for name, row in scores.items():
+        cells = (
+            _mark(number(row[column.name], column.format), (name, column.name) in marks)
+            for column in columns
+        )
+        style = "bold" if name == SERVED else "dim" if name in BASELINES else ""
+        table.add_row(name, *cells, style=style)
     if marks:
         table.caption = (
             f"* best of its column, better than both baselines, and p < {SIGNIFICANT} "
             "against the historical mean"
         )
     return table
+
+
+def _mark(text: str, best: bool) -> Text:
+    return Text(f"{text}*", style="green") if best else Text(f"{text} ")
 
 
 def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
@@ -170,15 +169,17 @@ def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
     for title in ("bar", "close", "for", "return %", "interval %", "P(rise) %"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows.head(FORECASTS).iter_rows(named=True):
-        values = {name: float(row[name]) for name in ("close", *_SHOWN)}
+        forecast, lower, upper = (
+            number(float(row[name]), "%+.2f") for name in ("forecast", "lower", "upper")
+        )
         table.add_row(
             row["symbol"],
             row["date"],
-            f"{values['close']:,.2f}",
+            f"{float(row['close']):,.2f}",
             row["target_date"],
-            number(values["forecast"], "%+.2f"),
-            f"{number(values['lower'], '%+.2f')} .. {number(values['upper'], '%+.2f')}",
-            number(values["probability"], "%.1f"),
+            forecast,
+            f"{lower} .. {upper}",
+            number(float(row["probability"]), "%.1f"),
         )
     if rows.height > FORECASTS:
         path = METRICS / horizon / "forecasts.csv"
@@ -186,33 +187,17 @@ def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
     return table
 
 
-_SHOWN = ("forecast", "lower", "upper", "probability")
-
-
 def next_steps(horizons: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What to look at next, and the path or command for it."""
-    yield (
-        "all scores, by symbol",
-        ", ".join(str(METRICS / name / "scores.csv") for name in horizons),
-    )
-    yield (
-        "how the forecasts were made",
-        ", ".join(str(MODELS / name / "card.json") for name in horizons),
-    )
+    scores = (str(METRICS / name / "scores.csv") for name in horizons)
+    yield "all scores, by symbol", ", ".join(scores)
+    cards = (str(MODELS / name / "card.json") for name in horizons)
+    yield "how the forecasts were made", ", ".join(cards)
     if DATA_DOCS.exists():
         yield "quality of the data", str(DATA_DOCS)
     yield "plots", "dvc plots show"
     yield "what changed", "dvc metrics diff, dvc params diff"
     yield "an experiment", "dvc exp run -S 'features.sma=[5,20]', dvc exp show"
-
-
-def _mark(text: str, best: bool) -> Text:
-    return Text(f"{text}*", style="green") if best else Text(f"{text} ")
-
-
-def _wide(title: str, texts: "Sequence[str] | Mapping[str, object] | map[str]") -> int:
-    """The width of a column, with the space after it."""
-    return max(len(text) for text in (title, *texts)) + 2
 
 
 def show(screen: Console, settings: Params, results: Mapping[str, Result]) -> None:

@@ -15,63 +15,32 @@ it, and the same command goes on where it stopped.
 import fcntl
 import signal
 import sys
-from argparse import ArgumentTypeError, Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, Any, NoReturn
+from typing import IO
 
 from rich.console import Console
-from rich.table import Table
 from tqdm import tqdm
 
 from stages.common import sections
 from stages.common.errors import ParamsError, StageError, VersionError
 from stages.common.running import Parser, log, run
 from versions import console
+from versions.experiments import SCORES, Row, scored
 from versions.repository import git
 from versions.tuning import space
 from versions.tuning.study import Study, best, search
 from versions.tuning.trial import OBJECTIVE, Experiments, Trial, score
-from versions.values import compact
 
 SHOWN = 5
 """Trials in the last table."""
 
-WIDTH = 160
-"""Characters in a line of a pipe or a file."""
-
-
-def table(
-    experiments: Experiments, done: Sequence[Trial], now: float | None, current: Mapping[str, Any]
-) -> Table:
-    """The best trials, and the params of the commit.
-
-    Args:
-        experiments: of the study.
-        done: all its trials, at least one.
-        now: the objective at the commit, if it has one.
-        current: the values of the searched params there.
-    """
-    page = console.table("")
-    page.add_column("experiment", no_wrap=True)
-    page.add_column(OBJECTIVE, justify="right", no_wrap=True)
-    for key in current:
-        # A long key breaks where its section ends.
-        page.add_column(key.replace(".", ".\n"), justify="right", no_wrap=True)
-    for trial in best(done)[:SHOWN]:
-        cells = (compact(trial.values[key]) for key in current)
-        page.add_row(experiments.name(trial.number), f"{trial.value:+.5f}", *cells)
-    if now is not None:
-        page.add_row("params.yaml as it is", f"{now:+.5f}", *map(compact, current.values()))
-    return page
-
 
 def verdict(experiments: Experiments, done: Sequence[Trial], now: float | None) -> list[str]:
     """What the result is worth, and how to keep it."""
-    lines = []
     failed = sum(trial.value is None for trial in done)
-    if failed:
-        lines.append(f"{failed} of {len(done)} trials failed; {experiments.logs} has their logs.")
+    logs = f"{failed} of {len(done)} trials failed; {experiments.logs} has their logs."
+    lines = [logs] if failed else []
     first = best(done)[0]
     if now is not None and (first.value or 0.0) <= now:
         return [*lines, "No trial beats params.yaml as it is: there is nothing to keep."]
@@ -86,24 +55,14 @@ def verdict(experiments: Experiments, done: Sequence[Trial], now: float | None) 
     ]
 
 
-def _arguments() -> Namespace:
-    parser = Parser(prog="python -m versions.search")
-    parser.add_argument("horizon")
-    parser.add_argument("--trials", type=_count, default=20)
-    parser.add_argument("-j", "--jobs", type=_count, default=1)
-    parser.add_argument("--seed", type=_count, default=0)
-    return parser.parse_args()
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise ArgumentTypeError(f"must be a whole number, got {text!r}")
-    return int(text)
-
-
 def main() -> None:
     """Search, then show the best trials."""
-    given = _arguments()
+    parser = Parser(prog="python -m versions.search")
+    parser.add_argument("horizon")
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("-j", "--jobs", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
     entries, current = space.load(sections.read(), given.horizon)
     if not entries:
         raise ParamsError(["search: is empty; name a key and what to try (docs/experiments.md)"])
@@ -112,10 +71,14 @@ def main() -> None:
     experiments.logs.mkdir(parents=True, exist_ok=True)
     # SIGINT, too: polars replaces its handler, and then Ctrl-C does not end a wait for a process.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    with _alone(experiments) as lock:
-        study = Study(experiments.journal, entries, given.seed)
-        done = _with_progress(experiments, study, given, lock)
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with _alone(experiments) as lock:
+            study = Study(experiments.journal, entries, given.seed)
+            done = _search(experiments, study, given.trials, max(given.jobs, 1), lock)
+    except KeyboardInterrupt:
+        log.info("search: stopped; the same command goes on")
+        raise SystemExit(130) from None
     if not done:
         return
     if not best(done):
@@ -124,58 +87,46 @@ def main() -> None:
             f"search: all {len(done)} trials failed, the last with: {reason}; mend `search:` in "
             "params.yaml and commit it"
         )
+    shown = [(experiments.name(trial.number), trial.value, trial.values) for trial in best(done)]
+    del shown[SHOWN:]
     try:
-        now = score(experiments.head, experiments.horizon)
+        now = score(experiments.head, given.horizon)
+        shown.append(("params.yaml as it is", now, current))
     except VersionError:
         now = None
+    rows = [
+        Row(name, "", {(given.horizon, OBJECTIVE): value}, values) for name, value, values in shown
+    ]
 
     def show(screen: Console) -> None:
-        screen.print(table(experiments, done, now, current))
+        screen.print(scored(rows, SCORES[:1]))
         screen.print()
         for line in verdict(experiments, done, now):
             screen.print(line, soft_wrap=True)
 
-    console.page(show, WIDTH)
+    console.page(show, console.WIDE)
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _with_progress(
-    experiments: Experiments, study: Study, given: Namespace, lock: IO[str]
+def _search(
+    experiments: Experiments, study: Study, trials: int, jobs: int, lock: IO[str]
 ) -> list[Trial]:
-    """Search with a bar that shows the best value so far."""
-    ended = study.finished()
-    name, total = experiments.study, given.trials
-    log.info("search: %s: %d of %d trials so far", name, len(ended), total)
-    with tqdm(
-        desc=f"search {name}",
-        initial=min(len(ended), total),
-        total=total,
-        unit="trial",
+    """Search with a progress bar."""
+    ended = len(study.finished())
+    log.info("search: %s: %d of %d trials so far", experiments.study, ended, trials)
+    bar = tqdm(
+        desc=f"search {experiments.study}",
+        initial=min(ended, trials),
+        total=trials,
         disable=not sys.stderr.isatty(),
         leave=False,
-    ) as bar:
+    )
 
-        def say(line: str) -> None:
-            tqdm.write(f"search: {line}", file=sys.stderr)
-            show_best()
-            bar.update()
+    def say(line: str) -> None:
+        bar.write(f"search: {line}", file=sys.stderr)
+        bar.update()
 
-        def show_best() -> None:
-            for trial in best(study.finished())[:1]:
-                bar.set_postfix_str(f"best {trial.value:+.5f}", refresh=False)
-
-        show_best()
-        try:
-            return search(
-                study, total, lambda new: experiments.run(new, lock), say, max(given.jobs, 1)
-            )
-        except KeyboardInterrupt:
-            bar.close()
-            log.info("search: stopped; the same command goes on")
-            raise SystemExit(130) from None
+    with bar:
+        return search(study, trials, lambda new: experiments.run(new, lock), say, jobs)
 
 
 @contextmanager

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from serve.commands import Commands
     from serve.replay.comparison import Comparison
     from serve.replay.logged import Logged
-    from serve.replay.origin import Origin
+    from versions.repository.commits import Commit
     from versions.repository.trace import Lineage
+
+
+_LOGGED = ("id", "kind", "horizon", "created_at", "revision", "model_md5", "model_version")
 
 
 def register(commands: "Commands") -> None:
@@ -38,47 +41,40 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
     Raises:
         ReplayError: it cannot be replayed, or a value differs.
     """
-    from serve.replay import comparison, logged
-    from serve.replay import origin as origins
+    from serve.replay import comparison, logged, origin
     from versions.repository import lock, trace
 
     root = settings.root.resolve()
     answer = logged.find(settings, arguments.id)
-    origin = origins.find(root, answer)
-    compared = comparison.replay(answer, origins.fetch(root, origin.commit.id, answer))
-    traced = trace.trace(lock.at(origin.commit.id, root), origins.graph_path(answer.horizon))
+    commit, note = origin.find(root, answer)
+    compared = comparison.compare(answer, origin.fetch(root, commit.id, answer))
+    traced = trace.trace(lock.at(commit.id, root), origin.graph_path(answer.horizon))
     show = _print_json if arguments.json else _print
-    show(answer, origin, compared, traced)
+    show(answer, compared, note, commit, traced)
     if not compared.same:
         count = sum(compared.different.values())
         raise logged.ReplayError(f"{count:,} values are not those that were logged")
 
 
 def _print_json(
-    answer: "Logged", origin: "Origin", compared: "Comparison", traced: "Lineage"
+    answer: "Logged", compared: "Comparison", note: str, commit: "Commit", traced: "Lineage"
 ) -> None:
     from versions import lineage
 
     content = {
-        "id": answer.id,
-        "kind": answer.kind,
-        "horizon": answer.horizon,
-        "created_at": answer.created_at,
-        "revision": answer.revision,
-        "model_md5": answer.model_md5,
-        "model_version": answer.model_version,
-        "commit": asdict(origin.commit),
-        "note": origin.note,
+        **{name: getattr(answer, name) for name in _LOGGED},
+        "commit": asdict(commit),
+        "note": note,
         "same": compared.same,
-        "rows": compared.rows,
-        "different": compared.different,
-        "values": [{**asdict(value), "same": value.same} for value in compared.values],
-        "lineage": json.loads(lineage.as_json(origin.commit, traced)),
+        **asdict(compared),
+        "lineage": lineage.as_dict(commit, traced),
     }
-    sys.stdout.write(f"{json.dumps(content, indent=2, ensure_ascii=False)}\n")
+    sys.stdout.write(f"{json.dumps(content, indent=2, ensure_ascii=False, default=str)}\n")
 
 
-def _print(answer: "Logged", origin: "Origin", compared: "Comparison", traced: "Lineage") -> None:
+def _print(
+    answer: "Logged", compared: "Comparison", note: str, commit: "Commit", traced: "Lineage"
+) -> None:
     from versions import console, lineage
 
     def show(screen: "Console") -> None:
@@ -97,14 +93,14 @@ def _print(answer: "Logged", origin: "Origin", compared: "Comparison", traced: "
         screen.print(table)
         version = f" {answer.model_version}" if answer.model_version else ""
         screen.print(f"answered {answer.created_at} by {answer.revision}{version}")
-        if origin.note:
-            screen.print(f"note: {origin.note}")
+        if note:
+            screen.print(f"note: {note}")
         if compared.same:
             screen.print(f"{compared.rows:,} rows computed again: every bit is the same")
         else:
             counts = ", ".join(f"{name} {count:,}" for name, count in compared.different.items())
             screen.print(f"{compared.rows:,} rows computed again; not the same: {counts}")
         screen.print()
-        lineage.show(screen, origin.commit, traced)
+        lineage.show(screen, commit, traced)
 
     console.page(show)

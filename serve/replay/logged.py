@@ -16,18 +16,14 @@ from predictions.engine import opened
 from predictions.schema import prediction_logs
 from serve.forecasts import batch_files, stream
 from serve.forecasts.batch_files import Meta, Store
+from serve.forecasts.forecaster import VALUES
 from serve.settings import Settings
 from stages.common.errors import StageError
 from stages.common.text import first_line
 from stages.forecast.contract import FORECAST_OUTPUTS
 
-COLUMNS = {
-    "return": "predicted_return",
-    "lower": "lower",
-    "upper": "upper",
-    "probability": "probability",
-}
-"""Outputs of a model, and the columns of the prediction log that keep them."""
+_SHARED = ("horizon", "revision", "model_md5")
+"""What a batch and a row of the log name in the same way."""
 
 
 class ReplayError(StageError):
@@ -90,7 +86,9 @@ class Logged:
             "symbol": pa.array([symbol]),
             **{name: _float32(given[name]) for name in features},
             stream.SCALE: _float32(self.row["scale"]),
-            **{name: _float32(self.row[column]) for name, column in COLUMNS.items()},
+            **dict(
+                zip(FORECAST_OUTPUTS, (_float32(self.row[name]) for name in VALUES), strict=True)
+            ),
         }
         return pa.RecordBatch.from_pydict(values)
 
@@ -118,13 +116,9 @@ def _batch(path: Path) -> Logged:
     except (OSError, pa.ArrowException, ValueError) as error:
         raise ReplayError(f"{path}: cannot be read as a batch ({first_line(error)})") from None
     return Logged(
-        id=meta.id,
+        **meta.model_dump(include={"id", "created_at", *_SHARED}),
         kind="batch",
         subject=f"{meta.rows:,} rows",
-        horizon=meta.horizon,
-        created_at=meta.created_at,
-        revision=meta.revision,
-        model_md5=meta.model_md5,
         model_version=meta.model_version or None,
         row={},
         path=path,
@@ -145,11 +139,8 @@ def _prediction(settings: Settings, name: str) -> Logged:
         id=name,
         kind="prediction",
         subject=f"{row['symbol']}{as_of}",
-        horizon=row["horizon"],
         created_at=row["created_at"].isoformat(timespec="milliseconds"),
-        revision=row["revision"],
-        model_md5=row["model_md5"],
-        model_version=row["model_version"],
+        **{name: row[name] for name in ("model_version", *_SHARED)},
         row=dict(row),
     )
 

@@ -203,8 +203,8 @@ def test_what_is_printed_keeps_the_best_and_begins_a_new_study(small: Search) ->
 
 
 def test_what_was_asked_wrongly_is_told_in_one_line(small: Search) -> None:
-    assert small.search("--trials", "-1", check=False) == (
-        "error: argument --trials: must be a whole number, got '-1'; see --help\n"
+    assert small.search("--trials", "few", check=False) == (
+        "error: argument --trials: invalid int value: 'few'; see --help\n"
     )
     small.set("low: 0.1", "lowest: 0.1")
     assert small.search(check=False).startswith("error: search.models.ridge.alpha.low: is missing")

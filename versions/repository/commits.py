@@ -1,28 +1,25 @@
 """The commits that have a file, from its md5 alone.
 
-Each distinct `dvc.lock` is searched once, as text: to parse thousands of them would take minutes.
-`git log -S` does not serve: it lists only the commits at which an md5 comes or goes, and so omits a
-later commit that has the release tag.
+Each distinct `dvc.lock` is searched once, as text, and only stages that name the md5 are parsed: to
+parse thousands of locks would take minutes. `git log -S` does not serve: it lists only the commits
+at which an md5 comes or goes, and so omits a later commit that has the release tag.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import yaml
+from typing import Any
 
 from stages.common.errors import VersionError, few
-from versions.repository import git, pipeline
-from versions.repository.lock import LOCK_FILE
+from versions.repository import git, lock, pipeline
+from versions.repository.lock import LOCK_FILE, Entry, Stage
 
 EXPERIMENTS = "refs/exps/"
 """Where DVC keeps its experiments, commits outside all branches."""
 
-_DIGITS = re.compile(r"[0-9a-f]{8,32}(\.dir)?")
-_SECTIONS = (b"\n    outs:\n", b"\n    deps:\n", b"\n    params:\n")
-_AT_A_TIME = 256
+_BRANCHES = (f"--exclude={EXPERIMENTS}*", "--all", "HEAD")
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,6 @@ class Matches:
     sightings: tuple[Sighting, ...]
 
 
-class Out(NamedTuple):
-    """An output in a `dvc.lock`, and its stage."""
-
-    stage: str
-    path: str
-    md5: str
-
-
 def search(digits: str, folder: Path | None = None) -> Matches:
     """Find the commits whose `dvc.lock` has an output of this md5.
 
@@ -77,25 +66,21 @@ def search(digits: str, folder: Path | None = None) -> Matches:
         VersionError: it is not an md5, no commit has it, or several md5s begin with it.
     """
     asked = digits.lower()
-    if not _DIGITS.fullmatch(asked):
+    if not re.fullmatch(r"[0-9a-f]{8,32}(\.dir)?", asked):
         raise VersionError(
             f"an md5 is 32 digits of 0-9 and a-f, at least 8 of them; got {digits!r}"
         )
-    ordinary, experiments = _commits(folder)
-    commits = [*ordinary, *experiments]
-    locks = git.identify([f"{commit}:{LOCK_FILE}" for commit in commits], folder)
-    outs_of = _search(list(dict.fromkeys(filter(None, locks))), asked.encode(), folder)
-    outs_at = _present(
-        {
-            commit: outs_of[lock]
-            for commit, lock in zip(commits, locks, strict=True)
-            if lock is not None and lock in outs_of
-        },
-        folder,
-    )
+    ordinary = git.git("rev-list", *_BRANCHES, folder=folder).split()
+    experiments = git.git("rev-list", "--all", "--not", *_BRANCHES, folder=folder).split()
+    outs_at = dict(_outs([*ordinary, *experiments], asked, folder))
     md5s = sorted({out.md5 for outs in outs_at.values() for out in outs})
     if not md5s:
-        raise VersionError(_unknown(digits, len(commits), folder))
+        shallow = git.git("rev-parse", "--is-shallow-repository", folder=folder) == "true"
+        raise VersionError(
+            f"none of the {len(ordinary) + len(experiments):,} commits here has a {LOCK_FILE} with "
+            f"an output of md5 {digits}; `git fetch {'--unshallow ' * shallow}--tags` brings those "
+            "of others"
+        )
     if len(md5s) > 1:
         raise VersionError(f"{len(md5s)} md5s begin with {digits}: {few(md5s)}; give more digits")
     described = describe(list(outs_at), folder, experiments=set(experiments))
@@ -109,7 +94,7 @@ def search(digits: str, folder: Path | None = None) -> Matches:
 
 
 def describe(
-    commits: Sequence[str], folder: Path | None = None, *, experiments: set[str] | None = None
+    commits: Sequence[str], folder: Path | None = None, *, experiments: Collection[str] = ()
 ) -> dict[str, Commit]:
     """Date, subject and names of commits."""
     listed = git.git(
@@ -125,7 +110,7 @@ def describe(
     for line in filter(None, listed.split("\n")):
         commit, day, subject, refs = line.split("\0")
         names = tuple(_name(ref) for ref in refs.split(", ") if ref and not ref.endswith("/HEAD"))
-        described[commit] = Commit(commit, day, subject, names, commit in (experiments or ()))
+        described[commit] = Commit(commit, day, subject, names, commit in experiments)
     return described
 
 
@@ -136,73 +121,47 @@ def _name(ref: str) -> str:
     return re.sub(r"^refs/(heads|tags|remotes)/", "", short)
 
 
-def _commits(folder: Path | None) -> tuple[list[str], list[str]]:
-    """The commits of branches, tags and HEAD, and those of experiments alone; newest first."""
-    ordinary = git.git(
-        "rev-list", f"--exclude={EXPERIMENTS}*", "--all", "HEAD", folder=folder
-    ).split()
-    known = set(ordinary)
-    every = git.git("rev-list", "--all", folder=folder).split()
-    return ordinary, [commit for commit in every if commit not in known]
+def _outs(
+    commits: Sequence[str], digits: str, folder: Path | None
+) -> Iterator[tuple[str, list[Entry]]]:
+    """The commits that have outputs whose md5 begins with some digits, each with those outputs.
 
+    A stage that the pipeline of a commit no longer has does not count: DVC never shortens a lock.
+    """
 
-def _search(locks: Sequence[str], digits: bytes, folder: Path | None) -> dict[str, list[Out]]:
-    """The outputs of this md5 in each lock that has any."""
-    outs_of = {}
-    for start in range(0, len(locks), _AT_A_TIME):
-        some = locks[start : start + _AT_A_TIME]
-        for lock, text in zip(some, git.blobs(some, folder), strict=True):
-            outs = outputs(text, digits)
-            if outs:
-                outs_of[lock] = outs
-    return outs_of
+    def ids(path: Path, commits: Sequence[str]) -> list[str | None]:
+        return git.identify([f"{commit}:{path}" for commit in commits], folder)
 
+    def texts(files: Sequence[str | None]) -> Iterator[tuple[str, bytes]]:
+        return git.blobs(list(dict.fromkeys(filter(None, files))), folder)
 
-def _present(outs_at: Mapping[str, list[Out]], folder: Path | None) -> dict[str, list[Out]]:
-    """Leave out what the pipeline of a commit no longer has: DVC never shortens a lock."""
-    names = (pipeline.PIPELINE_FILE, pipeline.PARAMS_FILE)
-    files = git.identify([f"{commit}:{name}" for commit in outs_at for name in names], folder)
-    known = list(dict.fromkeys(filter(None, files)))
+    locks = dict(zip(commits, ids(LOCK_FILE, commits), strict=True))
+    stages_of: dict[str | None, list[Stage]] = {
+        file: _stages(text, digits.encode())
+        for file, text in texts(list(locks.values()))
+        if digits.encode() in text
+    }
+    having = [commit for commit, file in locks.items() if file in stages_of]
+    files = [ids(path, having) for path in (pipeline.PIPELINE_FILE, pipeline.PARAMS_FILE)]
     parsed: dict[str | None, Mapping[str, Any]] = {None: {}}
-    parsed |= zip(known, map(pipeline.parse, git.blobs(known, folder)), strict=True)
-    present = {}
-    for commit, *both in zip(outs_at, files[::2], files[1::2], strict=True):
+    parsed |= {file: pipeline.parse(text) for file, text in texts([*files[0], *files[1]])}
+    for commit, *both in zip(having, *files, strict=True):
         has = pipeline.names(*(parsed[file] for file in both))
-        outs = [out for out in outs_at[commit] if has(out.stage)]
+        stages = [stage for stage in stages_of[locks[commit]] if has(stage.name)]
+        outs = [out for stage in stages for out in stage.outs if out.md5.startswith(digits)]
         if outs:
-            present[commit] = outs
-    return present
+            yield commit, outs
 
 
-def outputs(text: bytes, digits: bytes) -> list[Out]:
-    """The outputs whose md5 begins with some digits, in the text of a `dvc.lock` by DVC."""
-    outs = []
-    digits = re.escape(digits)
-    for match in re.finditer(rb"\n      md5: '?(" + digits + rb"[0-9a-f]*(?:\.dir)?)'?\n", text):
-        section = max(_SECTIONS, key=lambda mark: text.rfind(mark, 0, match.start()))
-        if section == _SECTIONS[0]:
-            begin = text.rfind(b"- path: ", 0, match.start())
-            line = text[begin : text.index(b"\n", begin)]
-            path = yaml.safe_load(line)[0]["path"]
-            outs.append(Out(_stage(text, begin), path, match[1].decode()))
-    return outs
+def _stages(text: bytes, digits: bytes) -> list[Stage]:
+    """The stages in the text of a `dvc.lock` that may have an output of this md5."""
+    blocks = re.split(rb"\n(?=  \S)", text)
+    return [stage for block in blocks if digits in block for stage in _parsed(block)]
 
 
-def _stage(text: bytes, at: int) -> str:
-    """The stage whose entry holds a position of the text."""
-    begin = at
-    while (begin := text.rfind(b"\n  ", 0, begin)) >= 0:
-        line = text[begin + 3 : text.index(b"\n", begin + 1)]
-        if not line.startswith(b" "):
-            (name,) = yaml.safe_load(line)
-            return str(name)
-    return ""
-
-
-def _unknown(digits: str, commits: int, folder: Path | None) -> str:
-    shallow = git.git("rev-parse", "--is-shallow-repository", folder=folder) == "true"
-    more = "git fetch --unshallow --tags" if shallow else "git fetch --tags"
-    return (
-        f"none of the {commits:,} commits here has a dvc.lock with an output of md5 {digits}; "
-        f"`{more}` brings those of others"
-    )
+@cache
+def _parsed(block: bytes) -> Sequence[Stage]:
+    try:
+        return list(lock.parse(b"stages:\n" + block).stages.values())
+    except VersionError:
+        return ()

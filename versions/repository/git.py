@@ -7,6 +7,9 @@ from pathlib import Path
 
 from stages.common.errors import VersionError
 
+_AT_A_TIME = 256
+"""Files that are read by one process, so that a long history does not fill the memory."""
+
 
 def git(
     *arguments: str,
@@ -35,12 +38,8 @@ def content(revision: str, path: Path | str, folder: Path | None = None) -> byte
     Raises:
         VersionError: there is no such revision.
     """
-    commit(revision, folder)
-    name = f"{revision}^{{commit}}"
-    listed = _run(("ls-tree", "-z", "--full-tree", name, "--", str(path)), folder)
-    if not listed:
-        return None
-    return _run(("cat-file", "blob", listed.split(b"\t")[0].split()[2].decode()), folder)
+    (file,) = identify([f"{commit(revision, folder)}:{path}"], folder)
+    return None if file is None else dict(blobs([file], folder))[file]
 
 
 def commit(revision: str = "HEAD", folder: Path | None = None) -> str:
@@ -73,16 +72,18 @@ def identify(names: Sequence[str], folder: Path | None = None) -> list[str | Non
     return [None if line.endswith(b" missing") else line.decode() for line in lines]
 
 
-def blobs(hashes: Sequence[str], folder: Path | None = None) -> Iterator[bytes]:
-    """The bytes of files by their hashes, from one process of git."""
-    asked = "".join(f"{name}\n" for name in hashes).encode()
-    answer = _run(("cat-file", "--batch=%(objectsize)"), folder, asked)
-    at = 0
-    for _ in hashes:
-        begin = answer.index(b"\n", at) + 1
-        size = int(answer[at:begin])
-        yield answer[begin : begin + size]
-        at = begin + size + 1
+def blobs(hashes: Sequence[str], folder: Path | None = None) -> Iterator[tuple[str, bytes]]:
+    """Files by their hashes, each with its bytes; one process of git answers for many."""
+    for start in range(0, len(hashes), _AT_A_TIME):
+        some = hashes[start : start + _AT_A_TIME]
+        asked = "".join(f"{name}\n" for name in some).encode()
+        answer = _run(("cat-file", "--batch=%(objectsize)"), folder, asked)
+        at = 0
+        for name in some:
+            begin = answer.index(b"\n", at) + 1
+            size = int(answer[at:begin])
+            yield name, answer[begin : begin + size]
+            at = begin + size + 1
 
 
 def _run(

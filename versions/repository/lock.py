@@ -6,7 +6,7 @@ Reads the YAML alone, without DVC, so that a server can afford it.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,9 +17,6 @@ from versions.repository import git, pipeline
 LOCK_FILE = Path("dvc.lock")
 
 _PIPELINE = (pipeline.PIPELINE_FILE, pipeline.PARAMS_FILE)
-
-# libyaml's loader is ten times as fast; a PyYAML built without it has only the other.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -70,18 +67,6 @@ class Lock:
         """All outputs, by path."""
         return {entry.path: entry for stage in self.stages.values() for entry in stage.outs}
 
-    @cached_property
-    def _makers(self) -> Mapping[str, Stage]:
-        return {entry.path: stage for stage in self.stages.values() for entry in stage.outs}
-
-    def maker(self, path: str) -> Stage | None:
-        """The stage that wrote a file, or a folder that holds it."""
-        here = PurePosixPath(path)
-        for place in (here, *here.parents):
-            if (stage := self._makers.get(str(place))) is not None:
-                return stage
-        return None
-
 
 def parse(text: str | bytes, name: str = str(LOCK_FILE)) -> Lock:
     """Read the text of a `dvc.lock`.
@@ -94,8 +79,7 @@ def parse(text: str | bytes, name: str = str(LOCK_FILE)) -> Lock:
         VersionError: it is not a `dvc.lock`, for example because it holds conflict marks.
     """
     try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506  # both loaders are safe
-        stages = (content or {}).get("stages") or {}
+        stages = (yaml.load(text, Loader=yaml.CSafeLoader) or {}).get("stages") or {}
         return Lock({name: _stage(name, section) for name, section in stages.items()})
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
         raise VersionError(
@@ -140,17 +124,14 @@ def _stage(name: str, section: Mapping[str, Any]) -> Stage:
     params: dict[str, Any] = {}
     for values in (section.get("params") or {}).values():
         params.update(values)
+    cmd = section["cmd"]
     return Stage(
         name=name,
-        cmd=_command(section["cmd"]),
+        cmd=cmd if isinstance(cmd, str) else " && ".join(cmd),
         deps=_entries(section.get("deps") or ()),
         params=params,
         outs=_entries(section.get("outs") or ()),
     )
-
-
-def _command(cmd: str | list[str]) -> str:
-    return cmd if isinstance(cmd, str) else " && ".join(cmd)
 
 
 def _entries(section: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:

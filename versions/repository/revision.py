@@ -40,29 +40,27 @@ def check(revision: str, folder: Path | None = None) -> None:
     Raises:
         VersionError: naming the stages, and what of them does not match.
     """
-    reasons = mismatches(revision, folder)
+    seen: dict[tuple[str, str], bool] = {}
+    reasons = []
+    with opened(revision, folder) as repo:
+        outs = {place(out): out for stage in repo.index.stages for out in stage.outs}
+        for stage in repo.index.stages:
+            if stage.changed_stage():
+                changed = ["command"]
+            else:
+                deps = () if stage.frozen else stage.deps
+                changed = [what for dep in deps for what in _dep(repo, dep, outs, seen)]
+                changed += [
+                    place(out)
+                    for out in stage.outs
+                    if not out.hash_info or (not out.use_cache and out.status())
+                ]
+            name = str(stage.addressing).rpartition(":")[2]
+            reasons += [f"{name} ({what})" for what in changed]
     if reasons:
         raise VersionError(
             f"{LOCK_FILE} of {revision} does not match: {few(reasons, 3)}; `dvc repro` and commit"
         )
-
-
-def mismatches(revision: str, folder: Path | None = None) -> list[str]:
-    """What `dvc repro` would report as changed: stages, each with the name of what changed."""
-    with opened(revision, folder) as repo:
-        outs = {place(out): out for stage in repo.index.stages for out in stage.outs}
-        seen: dict[tuple[str, str], bool] = {}
-        reasons = []
-        for stage in repo.index.stages:
-            if stage.changed_stage():
-                reasons.append(f"{_name(stage)} (command)")
-                continue
-            for dep in () if stage.frozen else stage.deps:
-                reasons += [f"{_name(stage)} ({what})" for what in _dep(repo, dep, outs, seen)]
-            for out in stage.outs:
-                if not out.hash_info or (not out.use_cache and out.status()):
-                    reasons.append(f"{_name(stage)} ({place(out)})")
-        return reasons
 
 
 def _dep(
@@ -73,7 +71,9 @@ def _dep(
 
     if isinstance(dep, ParamsDependency):
         status = dep.status()
-        return [key for keys in status.values() for key in (keys if _is_keys(keys) else status)]
+        # The value is a text, not keys, where the whole file is missing or new.
+        parts = (keys if isinstance(keys, Mapping) else status for keys in status.values())
+        return [key for keys in parts for key in keys]
     path = place(dep)
     made = outs.get(path)
     if made is not None:
@@ -91,10 +91,6 @@ def _dep(
     return [path] if seen[key] else ()
 
 
-def _is_keys(keys: object) -> bool:
-    return isinstance(keys, Mapping)
-
-
 def _holds(repo: Any, path: str, dep: Any, outs: Sequence[Any]) -> bool:
     """Whether a folder has as many files and bytes as its outputs and its files in git together.
 
@@ -110,7 +106,3 @@ def _holds(repo: Any, path: str, dep: Any, outs: Sequence[Any]) -> bool:
 def place(entry: Any) -> str:
     """Relative to the root of the project."""
     return str(PurePosixPath(*entry.fs.relparts(entry.fs_path, entry.repo.root_dir)))
-
-
-def _name(stage: Any) -> str:
-    return str(stage.addressing).rpartition(":")[2]

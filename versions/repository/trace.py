@@ -1,9 +1,8 @@
 """The lineage of a file: every stage from it back to the raw bars, read from a `dvc.lock`."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
-from pathlib import PurePosixPath
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 
 from stages.common.errors import VersionError, few
@@ -16,16 +15,14 @@ CODE = "stages"
 
 
 @dataclass(frozen=True)
-class Read:
-    """Something that a stage read.
+class Dep(Entry):
+    """Something that a stage read, with the md5 that it had.
 
     Attributes:
-        entry: the file or folder, with the md5 that it had.
         made_by: the stages that wrote it or a part of it; empty for an input of the pipeline.
     """
 
-    entry: Entry
-    made_by: tuple[str, ...]
+    made_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,15 @@ class Step:
     Attributes:
         params: by dotted key, each a leaf of `params.yaml`.
         code: the modules among its deps.
-        reads: its other deps.
+        deps: the others.
     """
 
     name: str
     cmd: str
     params: Mapping[str, Any]
     code: tuple[Entry, ...]
-    reads: tuple[Read, ...]
-    makes: tuple[Entry, ...]
+    deps: tuple[Dep, ...]
+    outs: tuple[Entry, ...]
 
 
 @dataclass(frozen=True)
@@ -61,16 +58,16 @@ class Lineage:
 
     Attributes:
         path: from the root of the project.
-        entries: the outputs that the path is, lies in, or holds; the input, if it is one.
-        steps: from the stage that wrote it back to the one that fetched the raw bars.
+        outputs: the outputs that the path is, lies in, or holds; the input, if it is one.
+        stages: from the one that wrote it back to the one that fetched the raw bars.
         inputs: what no stage writes, such as `data/actions.csv`.
         readers: the stages that read it, if it is an input.
-        raw: where the bars came from; None if no step fetched any.
+        raw: where the bars came from; None if no stage fetched any.
     """
 
     path: str
-    entries: tuple[Entry, ...]
-    steps: tuple[Step, ...]
+    outputs: tuple[Entry, ...]
+    stages: tuple[Step, ...]
     inputs: tuple[Entry, ...]
     readers: tuple[str, ...]
     raw: Raw | None
@@ -85,88 +82,68 @@ def trace(lock: Lock, path: str, name: str = "dvc.lock") -> Lineage:
         name: of the lock, for messages.
 
     Raises:
-        VersionError: no stage writes or reads such a path, or the stages of the lock form a cycle.
+        VersionError: no stage writes or reads such a path.
     """
-    makers = list(_makers(lock, path))
+    makers = _makers(lock, path)
     if not makers:
         return _input(lock, path, name)
-    entries = tuple(entry for stage in makers for entry in stage.outs if _touch(entry.path, path))
     wanted: dict[str, list[str]] = {}
-    waiting = [stage.name for stage in makers]
+    waiting = list(makers)
     while waiting:
         stage = waiting.pop()
         if stage not in wanted:
             deps = lock.stages[stage].deps
-            wanted[stage] = [maker.name for dep in deps for maker in _makers(lock, dep.path)]
+            wanted[stage] = [maker for dep in deps for maker in _makers(lock, dep.path)]
             waiting += wanted[stage]
     # In the order of the lock, whatever the order of the walk.
     graph = {stage: wanted[stage] for stage in lock.stages if stage in wanted}
-    try:
-        order = list(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        raise VersionError(f"{name}: its stages form a cycle: {few(error.args[1])}") from None
+    order = list(TopologicalSorter(graph).static_order())
     steps = tuple(_step(lock, lock.stages[stage]) for stage in reversed(order))
-    inputs = {
-        read.entry.path: read.entry
-        for step in reversed(steps)
-        for read in step.reads
-        if not read.made_by
-    }
-    return Lineage(path, entries, steps, tuple(inputs.values()), (), _raw(steps))
+    outputs = tuple(out for stage in makers for out in lock.stages[stage].outs if _touch(out, path))
+    raw = {dep.path for step in steps for dep in step.deps if not dep.made_by}
+    read = (dep for stage in order for dep in lock.stages[stage].deps)
+    inputs = {dep.path: dep for dep in read if dep.path in raw}
+    return Lineage(path, outputs, steps, tuple(inputs.values()), (), _raw(steps))
 
 
 def _input(lock: Lock, path: str, name: str) -> Lineage:
-    readers: list[str] = []
-    entries: dict[str, Entry] = {}
-    for stage in lock.stages.values():
-        read = [dep for dep in stage.deps if _touch(dep.path, path)]
-        if read:
-            readers.append(stage.name)
-            entries |= {dep.path: dep for dep in read}
-    if not readers:
+    stages = lock.stages.values()
+    read = [(stage.name, dep) for stage in stages for dep in stage.deps if _touch(dep, path)]
+    if not read:
         known = list(lock.outs)
         hint = nearest(path, known) or f"; there are {few(known)}"
         raise VersionError(f"{name}: no stage makes or reads {path}{hint}")
-    inputs = tuple(entries.values())
-    return Lineage(path, inputs, (), inputs, tuple(readers), None)
+    inputs = tuple({dep.path: dep for _, dep in read}.values())
+    return Lineage(path, inputs, (), inputs, tuple(dict(read)), None)
 
 
-def _makers(lock: Lock, path: str) -> Iterator[Stage]:
+def _makers(lock: Lock, path: str) -> tuple[str, ...]:
     """The stage that wrote a path, or those that wrote parts of it."""
-    whole = lock.maker(path)
-    if whole is not None:
-        yield whole
-        return
-    for stage in lock.stages.values():
-        if any(_touch(entry.path, path) for entry in stage.outs):
-            yield stage
+    return tuple(
+        stage.name for stage in lock.stages.values() if any(_touch(out, path) for out in stage.outs)
+    )
 
 
-def _touch(one: str, other: str) -> bool:
-    """Whether two paths are the same, or one lies in the other."""
-    a, b = PurePosixPath(one), PurePosixPath(other)
-    return a.is_relative_to(b) or b.is_relative_to(a)
+def _touch(entry: Entry, path: str) -> bool:
+    """Whether an entry is a path, lies in it or holds it."""
+    one, other = f"{entry.path}/", f"{path}/"
+    return one.startswith(other) or other.startswith(one)
 
 
 def _step(lock: Lock, stage: Stage) -> Step:
-    code = tuple(dep for dep in stage.deps if PurePosixPath(dep.path).parts[0] == CODE)
-    reads = tuple(
-        Read(dep, tuple(maker.name for maker in _makers(lock, dep.path)))
-        for dep in stage.deps
-        if dep not in code
+    code = tuple(dep for dep in stage.deps if _touch(dep, CODE))
+    deps = tuple(
+        Dep(**asdict(dep), made_by=_makers(lock, dep.path)) for dep in stage.deps if dep not in code
     )
-    return Step(stage.name, stage.cmd, flat(stage.params), code, reads, stage.outs)
+    return Step(stage.name, stage.cmd, flat(stage.params), code, deps, stage.outs)
 
 
 def _raw(steps: tuple[Step, ...]) -> Raw | None:
-    for step in steps:
-        source = step.params.get("data.source")
-        if source is not None:
-            below = f"data.sources.{source}."
-            options = {
-                key.removeprefix(below): value
-                for key, value in step.params.items()
-                if key.startswith(below)
-            }
-            return Raw(source, options, str(step.params["data.as_of"]))
+    for params in (step.params for step in steps if "data.source" in step.params):
+        source = params["data.source"]
+        below = f"data.sources.{source}."
+        options = {
+            key.removeprefix(below): value for key, value in params.items() if key.startswith(below)
+        }
+        return Raw(source, options, str(params["data.as_of"]))
     return None

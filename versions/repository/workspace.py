@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,8 @@ from versions.repository.lock import LOCK_FILE, Entry
 from versions.repository.trace import Lineage, trace
 
 State = Literal["same", "different", "missing"]
+
+_md5 = partial(hashlib.md5, usedforsecurity=False)
 
 IGNORE_FILE = Path(".dvcignore")
 
@@ -49,8 +52,8 @@ def here(path: str) -> tuple[Commit, Lineage, Workspace]:
         # Params and pipeline of the working tree may be ahead of those that made the lock.
         current = lock.at(head)
     lineage = trace(current, path)
-    states = {entry.path: state(entry) for entry in lineage.entries}
-    inside = [entry for entry in lineage.entries if path.startswith(f"{entry.path}/")]
+    states = {entry.path: state(entry) for entry in lineage.outputs}
+    inside = [entry for entry in lineage.outputs if path.startswith(f"{entry.path}/")]
     if inside and states[inside[0].path] == "same" and not Path(path).exists():
         raise VersionError(f"{inside[0].path} has no {path}, with the bytes that dvc.lock has")
     changes = tuple(name for name in git.changes() if name != str(LOCK_FILE))
@@ -87,12 +90,14 @@ def state(entry: Entry, root: Path = Path()) -> State:
     path = root / entry.path
     if not path.exists():
         return "missing"
-    if path.is_dir() != entry.is_folder:
-        return "different"
-    return "same" if digest(path, _ignored(root)) == entry.md5 else "different"
+    file = root / IGNORE_FILE
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    # Only names: patterns of whole paths are DVC's own to read.
+    ignored = [line.rstrip("/") for line in lines if line and not line.startswith("#")]
+    return "same" if digest(path, ignored) == entry.md5 else "different"
 
 
-def digest(path: Path, ignored: tuple[str, ...] = ()) -> str:
+def digest(path: Path, ignored: Sequence[str] = ()) -> str:
     """The md5 of a file; for a folder, as in DVC, that of the list of its files, with `.dir`.
 
     Args:
@@ -114,14 +119,3 @@ def digest(path: Path, ignored: tuple[str, ...] = ()) -> str:
     ]
     listed = json.dumps(sorted(files, key=lambda entry: entry["relpath"]), sort_keys=True)
     return f"{_md5(listed.encode()).hexdigest()}.dir"
-
-
-def _ignored(root: Path) -> tuple[str, ...]:
-    """The names in `.dvcignore`; patterns of whole paths are DVC's own to read."""
-    file = root / IGNORE_FILE
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return tuple(line.rstrip("/") for line in lines if line and not line.startswith("#"))
-
-
-def _md5(data: bytes = b"") -> "hashlib._Hash":
-    return hashlib.md5(data, usedforsecurity=False)

@@ -6,6 +6,7 @@ Everything is read from `metrics/`, which is in git, so the data of the commit m
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,25 +28,6 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rows:
-    """One symbol's table of bars.
-
-    Attributes:
-        read: number of raw bars.
-        kept: number of bars that clean kept.
-        rejected: number of bars that clean rejected.
-        newest: the newest session with a forecast; None for a market series.
-    """
-
-    kind: str
-    symbol: str
-    read: Pair
-    kept: Pair
-    rejected: Pair
-    newest: Pair
-
-
-@dataclass(frozen=True)
 class Results:
     """The results of one revision.
 
@@ -62,13 +44,9 @@ class Results:
     quality: Mapping[str, tuple[float, tuple[str, ...]]]
 
 
-def committed(horizons: Sequence[str], revision: str = "HEAD") -> Results:
-    """The results at a revision; empty if it has none."""
-
-    def read(path: Path) -> str:
-        return (git.content(revision, path) or b"").decode("utf-8")
-
-    return _results(horizons, read)
+def committed(horizons: Sequence[str]) -> Results:
+    """The results of the last commit; empty if it has none."""
+    return _results(horizons, lambda path: (git.content("HEAD", path) or b"").decode("utf-8"))
 
 
 def present(horizons: Sequence[str]) -> Results:
@@ -119,52 +97,42 @@ def _failure(failed: Mapping[str, Any]) -> str:
     return f"{failed['type']} of {column or failed['table']}"
 
 
-def rows(before: Results, after: Results) -> list[Rows]:
-    """The bars of every symbol, now or at the commit, in the order of `metrics/clean.json`."""
-    former, new = _by_symbol(before), _by_symbol(after)
-    return [
-        Rows(
-            *key,
-            read=_pair(former.get(key), new.get(key), "read"),
-            kept=_pair(former.get(key), new.get(key), "kept"),
-            rejected=Pair(_rejected(former.get(key)), _rejected(new.get(key))),
-            newest=Pair(*(_newest(results, *key) for results in (before, after))),
-        )
+def rows(before: Results, after: Results) -> dict[tuple[str, str], dict[str, Pair]]:
+    """The bars of every kind and symbol, now or at the commit, in the order of `clean.json`.
+
+    `read`, `kept` and `rejected` are numbers of bars; `newest` is the newest session with a
+    forecast, None for a market series.
+    """
+    former, new = _rows(before), _rows(after)
+    return {
+        key: {
+            name: Pair(former.get(key, {}).get(name), new.get(key, {}).get(name))
+            for name in ("read", "kept", "rejected", "newest")
+        }
         for key in dict.fromkeys([*new, *former])
-    ]
+    }
 
 
-def _by_symbol(results: Results) -> dict[tuple[str, str], Mapping[str, Any]]:
-    return {(row["kind"], row["symbol"]): row for row in results.clean.get("symbols", ())}
-
-
-def _pair(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, name: str) -> Pair:
-    return Pair(*(None if row is None else row[name] for row in (before, after)))
-
-
-def _rejected(row: Mapping[str, Any] | None) -> int | None:
-    return None if row is None else sum(row["rejected"].values())
-
-
-def _newest(results: Results, kind: str, symbol: str) -> str | None:
-    return None if kind == "market" else results.newest.get(symbol)
+def _rows(results: Results) -> dict[tuple[str, str], dict[str, Any]]:
+    return {
+        (row["kind"], row["symbol"]): {
+            **row,
+            "rejected": sum(row["rejected"].values()),
+            "newest": None if row["kind"] == "market" else results.newest.get(row["symbol"]),
+        }
+        for row in results.clean.get("symbols", ())
+    }
 
 
 def reasons(before: Results, after: Results) -> dict[str, Pair]:
     """How many bars were rejected, by reason, over all kinds."""
-    counts = [_reasons(results) for results in (before, after)]
-    return {
-        reason: Pair(*(count.get(reason, 0) for count in counts))
-        for reason in sorted({*counts[0], *counts[1]})
-    }
+    former, new = _reasons(before), _reasons(after)
+    return {reason: Pair(former[reason], new[reason]) for reason in sorted({*former, *new})}
 
 
-def _reasons(results: Results) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for total in results.clean.get("totals", {}).values():
-        for reason, count in total["rejected"].items():
-            counts[reason] = counts.get(reason, 0) + count
-    return counts
+def _reasons(results: Results) -> Counter[str]:
+    totals = results.clean.get("totals", {}).values()
+    return sum((Counter(total["rejected"]) for total in totals), Counter())
 
 
 def scores(before: Results, after: Results) -> dict[tuple[str, str], Pair]:

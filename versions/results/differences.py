@@ -1,6 +1,6 @@
 """What a run changed since the last commit, as tables for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -10,11 +10,13 @@ from stages.common.errors import few
 from stages.common.paths import REJECTED
 from versions import console
 from versions.results import changes
-from versions.results.changes import Pair, Results, Rows
+from versions.results.changes import Pair, Results
 from versions.results.formats import COLUMNS, FOLDS, change, number
 
 SYMBOLS = 20
 """Series that are shown; the totals count all."""
+
+COUNTS = ("read", "kept", "rejected")
 
 SHOWN = {column.name: column for column in (*COLUMNS, FOLDS)}
 
@@ -30,33 +32,25 @@ def show(screen: Console, before: Results, after: Results) -> None:
     screen.print(quality_table(changes.quality(before, after)))
 
 
-def rows_table(rows: Sequence[Rows]) -> Table:
+def rows_table(rows: Mapping[tuple[str, str], Mapping[str, Pair]]) -> Table:
     """The rows of every series, each with the difference."""
     table = console.table("Rows, and how many more than in the last commit")
     for title in ("kind", "symbol"):
         table.add_column(title)
     for title in ("raw", "clean", "rejected", "newest", "was"):
         table.add_column(title, justify="right", no_wrap=True)
-    for row in rows[:SYMBOLS]:
-        newest = (value or "-" for value in reversed(row.newest))
-        table.add_row(row.kind, row.symbol, *map(_count, _counts(row)), *newest)
-    for kind in dict.fromkeys(row.kind for row in rows):
-        own = [_counts(row) for row in rows if row.kind == kind]
-        table.add_row(
-            kind, "all", *(_count(_sum(pairs)) for pairs in zip(*own, strict=True)), style="bold"
+    for key, row in list(rows.items())[:SYMBOLS]:
+        newest = (value or "-" for value in reversed(row["newest"]))
+        table.add_row(*key, *(_count(row[name]) for name in COUNTS), *newest)
+    for kind in dict.fromkeys(kind for kind, _ in rows):
+        own = [row for key, row in rows.items() if key[0] == kind]
+        sums = (
+            Pair(*(sum(row[name][side] or 0 for row in own) for side in (0, 1))) for name in COUNTS
         )
+        table.add_row(kind, "all", *map(_count, sums), style="bold")
     if len(rows) > SYMBOLS:
         table.caption = f"and {len(rows) - SYMBOLS:,} more series"
     return table
-
-
-def _counts(row: Rows) -> tuple[Pair, Pair, Pair]:
-    return row.read, row.kept, row.rejected
-
-
-def _sum(pairs: Iterable[Pair]) -> Pair:
-    before, after = zip(*pairs, strict=True)
-    return Pair(sum(filter(None, before)), sum(filter(None, after)))
 
 
 def _count(pair: Pair) -> str:

@@ -56,9 +56,10 @@ def load(content: Mapping[str, Any], horizon: str) -> tuple[Space, dict[str, Any
     """
     settings = params.parse(content)
     settings.sessions(horizon)
-    sections = dict(settings)
+    # Validated: where a number is wanted, the 10 of the file is 10.0.
+    validated = flat(settings.model_dump(by_alias=True, exclude={"search"}))
     # A section whose keys are all commented out is None.
-    written = {} if settings.search is None else settings.search
+    written = settings.search or {}
     if not isinstance(written, Mapping):
         raise ParamsError([f"search: must be a mapping of keys to values, got {written!r}"])
     known = flat({name: section for name, section in content.items() if name != "search"})
@@ -70,7 +71,7 @@ def load(content: Mapping[str, Any], horizon: str) -> tuple[Space, dict[str, Any
                 f"must be a mapping with low and high, or choices, got {section!r}"
             )
         _check_key(key, known)
-        current[key] = _value(key, sections)
+        current[key] = validated[key]
         kind = _kind(section, current[key])
         return kind(**mistakes.options(kind, section))
 
@@ -87,15 +88,6 @@ def _check_key(key: str, known: Mapping[str, Any]) -> None:
         raise ValueError("is a whole section; name the keys in it")
     hint = nearest(key, known) or " (name keys like models.ridge.alpha)"
     raise ValueError(f"params.yaml has no such key{hint}")
-
-
-def _value(key: str, sections: Mapping[str, Any]) -> Any:
-    """The validated value of a key: where a number is wanted, the 10 of the file is 10.0."""
-    first, *rest = key.split(".")
-    value = sections[{"validate": "validate_"}.get(first, first)]
-    for part in rest:
-        value = value[part] if isinstance(value, Mapping) else getattr(value, part)
-    return value
 
 
 def _kind(section: Mapping[str, Any], value: object) -> Callable[..., BaseDistribution]:

@@ -16,8 +16,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from stages.common.errors import VersionError
-from stages.common.text import first_line
 from versions.tuning import space
 from versions.tuning.trial import OBJECTIVE, Trial
 from versions.values import compact
@@ -39,25 +37,18 @@ class Study:
         journal: its file, made where there is none.
         entries: what may be tried.
         seed: of the sampler.
-
-    Raises:
-        VersionError: the file cannot be read as a journal.
     """
 
     def __init__(self, journal: Path, entries: space.Space, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space, self._seed = dict(entries), seed
         journal.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            storage = JournalStorage(JournalFileBackend(str(journal)))
-            self._study = optuna.create_study(
-                storage=storage, study_name="search", direction="maximize", load_if_exists=True
-            )
-        except (ValueError, KeyError, TypeError, AssertionError) as error:
-            raise VersionError(
-                f"{journal}: cannot be read as a journal of Optuna ({first_line(error)}); remove "
-                "it: experiments that exist are found again by their names"
-            ) from None
+        self._study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            study_name="search",
+            direction="maximize",
+            load_if_exists=True,
+        )
 
     def finished(self) -> list[Trial]:
         """The trials that have ended, in order, good and failed."""

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -88,7 +88,7 @@ class Experiments:
     def run(self, trials: Sequence[Trial], lock: IO[str]) -> list[Trial]:
         """Run trials at the same time, except those whose experiments exist.
 
-        Ctrl-C ends them in order, a second one at once.
+        Ctrl-C ends them in order; a second one no longer waits for them.
 
         Args:
             trials: to run.
@@ -100,7 +100,7 @@ class Experiments:
         Raises:
             VersionError: the workspace is not what the study began with.
         """
-        new = [trial for trial in trials if self._revision(trial.number) is None]
+        new = [trial for trial in trials if not git.git("for-each-ref", self._ref(trial.number))]
         if new:
             self.check_workspace()
         processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -110,7 +110,11 @@ class Experiments:
             for process in processes.values():
                 process.wait()
         except BaseException:
-            _end(processes.values())
+            running = [process for process in processes.values() if process.poll() is None]
+            for process in running:
+                os.killpg(process.pid, signal.SIGINT)
+            for process in running:
+                process.wait()
             raise
         return [self._ended(trial, processes.get(trial.number)) for trial in trials]
 
@@ -131,19 +135,15 @@ class Experiments:
     def _log(self, number: int) -> Path:
         return self.logs / f"{number:03d}.log"
 
-    def _revision(self, number: int) -> str | None:
-        ref = f"refs/exps/{self.head[:2]}/{self.head[2:]}/{self.name(number)}"
-        return git.git("for-each-ref", "--format=%(objectname)", ref) or None
+    def _ref(self, number: int) -> str:
+        return f"refs/exps/{self.head[:2]}/{self.head[2:]}/{self.name(number)}"
 
     def _ended(self, trial: Trial, process: "subprocess.Popen[bytes] | None") -> Trial:
-        log = self._log(trial.number)
         if process is not None and process.returncode:
-            return replace(trial, reason=reason(log.read_text(encoding="utf-8")))
-        revision = self._revision(trial.number)
-        if revision is None:
-            return replace(trial, reason=f"dvc made no {self.name(trial.number)}; see {log}")
+            printed = self._log(trial.number).read_text(encoding="utf-8")
+            return replace(trial, reason=reason(printed))
         try:
-            return replace(trial, value=score(revision, self.horizon))
+            return replace(trial, value=score(self._ref(trial.number), self.horizon))
         except VersionError as error:
             return replace(trial, reason=str(error))
 
@@ -155,27 +155,10 @@ def score(revision: str, horizon: str) -> float:
         VersionError: the revision has no such number.
     """
     path = METRICS / f"{horizon}.json"
-    try:
-        value = json.loads(git.content(revision, path) or "{}").get(OBJECTIVE)
-    except ValueError:
-        value = None
+    value = json.loads(git.content(revision, path) or "{}").get(OBJECTIVE)
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise VersionError(f"{path} of {revision[:7]}: {OBJECTIVE} is {value!r}, not a number")
+        raise VersionError(f"{path} of {revision}: {OBJECTIVE} is {value!r}, not a number")
     return float(value)
-
-
-def _end(processes: Iterable["subprocess.Popen[bytes]"]) -> None:
-    running = [process for process in processes if process.poll() is None]
-    try:
-        for process in running:
-            os.killpg(process.pid, signal.SIGINT)
-        for process in running:
-            process.wait()
-    except KeyboardInterrupt:
-        for process in running:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
 
 
 def reason(printed: str) -> str:
@@ -185,4 +168,4 @@ def reason(printed: str) -> str:
         marked = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
         if marked:
             return marked[-1]
-    return lines[-1] if lines else "dvc exp run printed nothing"
+    return lines[-1] if lines else "dvc printed nothing"

@@ -100,27 +100,28 @@ def test_an_md5_that_no_commit_has(repository: Repository, tmp_path: Path) -> No
         commits.search(A, shallow)
 
 
-def test_the_text_is_read_as_the_parser_reads_it(repo_root: Path) -> None:
-    text = (repo_root / "dvc.lock").read_bytes()
-    held = lock.parse(text)
-    assert len(held.outs) > 20
-    for path, entry in held.outs.items():
-        maker = held.maker(path)
-        assert maker is not None
-        assert (maker.name, path, entry.md5) in commits.outputs(text, entry.md5[:8].encode())
-    deps = {dep.md5 for stage in held.stages.values() for dep in stage.deps}
-    for md5 in deps - {entry.md5 for entry in held.outs.values()}:
-        assert commits.outputs(text, md5.encode()) == []
+def test_every_output_of_the_project_is_found_and_no_dep(
+    repository: Repository, repo_root: Path
+) -> None:
+    text = (repo_root / "dvc.lock").read_text(encoding="utf-8")
+    repository.commit(text)
+    outs = lock.parse(text).outs
+    assert len(outs) > 20
+    for path, entry in outs.items():
+        assert path in commits.search(entry.md5[:8], repository.folder).sightings[0].paths
+    with pytest.raises(VersionError, match="none of the 1 commits here"):
+        commits.search(lock.parse(text).stages["ingest"].deps[0].md5, repository.folder)
 
 
-def test_paths_and_md5s_that_yaml_quotes() -> None:
+def test_paths_and_md5s_that_yaml_quotes(repository: Repository) -> None:
     digits = "12345678901234567890123456789012"
     name = "a: b, 'c' #d"
     entry = {"path": name, "hash": "md5", "md5": digits, "size": 1}
     content = {"stages": {"1": {"cmd": "s", "outs": [entry]}}}
     text = yaml.safe_dump(content, sort_keys=False)
     assert "md5: '123" in text
-    assert commits.outputs(text.encode(), b"12345678") == [("1", name, digits)]
+    repository.commit(text)
+    assert commits.search(digits, repository.folder).sightings[0].paths == (name,)
 
 
 def test_thousands_of_commits_are_a_handful_of_questions_to_git(
@@ -144,6 +145,5 @@ def test_thousands_of_commits_are_a_handful_of_questions_to_git(
         return run(*arguments)
 
     monkeypatch.setattr(git, "_run", counted)
-    monkeypatch.setattr(lock, "parse", None)
     assert len(commits.search(A, repository.folder).sightings) == 3
     assert len(asked) < 10

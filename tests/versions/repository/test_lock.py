@@ -41,14 +41,6 @@ def test_a_lock_is_read_by_hand() -> None:
     assert not found.outs["metrics/clean.json"].is_folder
 
 
-def test_the_maker_of_a_file_is_that_of_its_folder() -> None:
-    found = lock.parse(TEXT)
-    for path in ("data/clean", "data/clean/daily.parquet"):
-        assert found.maker(path) is found.stages["clean"]
-    assert found.maker("data/cleaner") is None
-    assert found.maker("data") is None
-
-
 def test_the_lock_of_the_project_is_read_whole(repo_root: Path) -> None:
     path = repo_root / "dvc.lock"
     found = lock.read(path)

@@ -81,7 +81,7 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def steps(held: lock.Lock) -> set[str]:
-    return {step.name for step in trace.trace(held, "models/model").steps}
+    return {step.name for step in trace.trace(held, "models/model").stages}
 
 
 @pytest.mark.usefixtures("_repository")
@@ -96,7 +96,7 @@ def test_what_has_left_the_pipeline_is_no_part_of_a_lineage() -> None:
 def test_params_that_are_ahead_of_the_lock_change_no_lineage() -> None:
     Path("params.yaml").write_text("models: {}\n")
     _, found, workspace = here("models/model")
-    assert {step.name for step in found.steps} == {"evaluate", "train@new"}
+    assert {step.name for step in found.stages} == {"evaluate", "train@new"}
     assert (workspace.lock_changed, workspace.changes) == (False, ("params.yaml",))
 
 

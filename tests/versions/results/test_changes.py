@@ -34,16 +34,18 @@ def test_rows_by_symbol_with_those_that_came_and_went() -> None:
         *(symbol("A", 12, no_trade=1), symbol("NEW", 3), symbol("I", 8, "market")),
         newest="2020-01-06",
     )
-    rows = {row.symbol: row for row in changes.rows(before, after)}
+    rows = {symbol: row for (_, symbol), row in changes.rows(before, after).items()}
     assert list(rows) == ["A", "NEW", "I", "GONE"]
-    assert rows["A"].read == (10, 12)
-    assert rows["A"].kept == (10, 11)
-    assert rows["A"].rejected == (0, 1)
-    assert rows["A"].newest == ("2020-01-02", "2020-01-06")
-    assert rows["NEW"].read == (None, 3)
-    assert rows["NEW"].rejected == (None, 0)
-    assert rows["GONE"].kept == (5, None)
-    assert rows["I"].newest == (None, None)
+    assert rows["A"] == {
+        "read": (10, 12),
+        "kept": (10, 11),
+        "rejected": (0, 1),
+        "newest": ("2020-01-02", "2020-01-06"),
+    }
+    assert rows["NEW"]["read"] == (None, 3)
+    assert rows["NEW"]["rejected"] == (None, 0)
+    assert rows["GONE"]["kept"] == (5, None)
+    assert rows["I"]["newest"] == (None, None)
 
 
 def test_reasons_are_counted_over_all_kinds() -> None:
@@ -85,7 +87,7 @@ def test_results_are_read_from_the_commit_and_from_what_is_at_hand(
     after = changes.present(["short"])
     nothing = changes.committed(["short"])
     assert changes.scores(nothing, after)["short", "mae"] == (None, 0.5)
-    assert changes.rows(nothing, after)[0].read == (None, 9)
+    assert changes.rows(nothing, after)["daily", "A"]["read"] == (None, 9)
 
     repository.commit(None)
     write(tmp_path, 0.25, 99.5)

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from versions.results import differences
-from versions.results.changes import SCORES, Pair, Results, Rows
+from versions.results.changes import SCORES, Pair, Results
 
 
 def printed(before: Results, after: Results) -> str:
@@ -70,7 +70,8 @@ clean       -  100.00"""
 
 def test_many_symbols_are_counted() -> None:
     one = Pair(1, 2)
-    rows = [Rows("daily", f"S{at}", one, one, one, Pair(None, None)) for at in range(30)]
+    row = {**dict.fromkeys(differences.COUNTS, one), "newest": Pair(None, None)}
+    rows = {("daily", f"S{at}"): row for at in range(30)}
     table = differences.rows_table(rows)
     assert table.row_count == differences.SYMBOLS + 1
     assert str(table.caption) == "and 10 more series"

@@ -136,4 +136,4 @@ def test_mistakes_are_named_in_one_line(search: object, key: str, fact: str) -> 
 
 
 def test_a_space_is_a_mapping() -> None:
-    assert refusal([]) == "search: must be a mapping of keys to values, got []"
+    assert refusal([1]) == "search: must be a mapping of keys to values, got [1]"

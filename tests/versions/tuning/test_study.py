@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from stages.common.errors import VersionError
 from tests.projects import ROOT
 from versions.tuning import space
 from versions.tuning.study import Study, best, search
@@ -188,19 +187,6 @@ def test_a_search_of_failures_ends_early(tmp_path: Path) -> None:
     assert ran == [0, 1, 2]
     assert [trial.reason for trial in done] == ["models.ridge.alpha: is wrong"] * 3
     assert best(done) == []
-
-
-@pytest.mark.parametrize("content", [b"what\n", b'{"op_code":4}\n', b"[1]\n"])
-def test_a_file_that_is_not_a_journal_is_refused_in_one_line(
-    tmp_path: Path, content: bytes
-) -> None:
-    path = tmp_path / "study.journal"
-    path.write_bytes(content)
-    with pytest.raises(VersionError) as error:
-        study(tmp_path)
-    assert str(path) in str(error.value)
-    assert "remove it" in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def test_what_a_power_failure_tore_does_not_lose_the_trials_before(tmp_path: Path) -> None:
