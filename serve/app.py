@@ -13,7 +13,6 @@ from serve.edge.admission import Admission
 from serve.edge.guard import Guard
 from serve.edge.keyring import Keyring
 from serve.edge.request_log import RequestLog
-from serve.forecasts.forecast_errors import ForecastError
 from serve.observe import access_log
 from serve.observe.access_log import AccessLog
 from serve.routes import batch, failures, info, live, log, metrics, openapi, plot, predict
@@ -49,8 +48,7 @@ def create(settings: Settings) -> FastAPI:
         # Looking for tracers, which are not installed, takes 7 us a request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         exception_handlers={
-            problems.ProblemError: problems.on_problem,
-            ForecastError: failures.on_forecast_error,
+            StageError: failures.on_error,
             HTTPException: problems.on_http,
             RequestValidationError: problems.on_invalid,
         },

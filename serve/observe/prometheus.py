@@ -9,7 +9,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,10 +22,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from serve.observe.workers import FOLDER
-
-if TYPE_CHECKING:
-    from serve.checkout.bundle import Bundle
+from serve.checkout.bundle import Bundle
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds; an answer takes one to three milliseconds when the server is not pressed."""
@@ -44,11 +40,11 @@ class Metrics:
         bundle: gives the bundle that serves.
     """
 
-    def __init__(self, bundle: Callable[[], "Bundle | None"]) -> None:
+    def __init__(self, bundle: Callable[[], Bundle | None]) -> None:
         # The moments at which counters were created would double the page.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # ships no types of it
         self._registry = registry = CollectorRegistry()
-        self._shared = os.environ.get(FOLDER)
+        self._shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         self._requests = Counter(
             "serve_requests",
             "Requests by route, method and status.",
@@ -138,7 +134,7 @@ class Metrics:
 class _BundleCollector(Collector):
     """The bundle of the worker that answers."""
 
-    def __init__(self, bundle: Callable[[], "Bundle | None"]) -> None:
+    def __init__(self, bundle: Callable[[], Bundle | None]) -> None:
         self._bundle_now = bundle
 
     def collect(self) -> Iterator[Metric]:

@@ -24,7 +24,6 @@ from serve.forecasts import batch_files, stream
 from serve.forecasts import rows as batch
 from serve.forecasts.batch_files import Meta
 from serve.forecasts.forecast_errors import TooManyRowsError
-from serve.routes.log import record
 from serve.schemas import MOST_ROWS, Batch, BatchRequest, ModelReference, Predictions
 from serve.service import Service, ServiceDep
 
@@ -109,7 +108,7 @@ async def batch_predict(
     forecasts = await asyncio.to_thread(
         batch.forecasts, forecaster, asked, service.settings.max_batch
     )
-    answers = await record(service, forecasts, request.scope)
+    answers = await service.record(forecasts, request.scope)
     return Response(orjson.dumps({"predictions": answers}), media_type=JSON)
 
 
