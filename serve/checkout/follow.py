@@ -11,17 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from serve.checkout import provenance
+from serve.checkout import loading, provenance
 from serve.checkout.bundle import Bundle
-from serve.checkout.loading import (
-    BundleError,
-    check_lock,
-    checked,
-    load,
-    md5_of,
-    read_lock,
-    reason,
-)
+from serve.checkout.loading import BundleError
 from stages.common.errors import StageError
 from stages.common.paths import MODELS
 from versions.repository import git
@@ -54,7 +46,6 @@ class Follower:
         self._swapped = swapped
         self.current: Bundle | None = None
         self.problem: str | None = None
-        self._task: asyncio.Task[None] | None = None
         self._seen: tuple[object, ...] = ()
         self._of_git = _of_git(root)
 
@@ -65,13 +56,13 @@ class Follower:
             if self.current is not None and self._same(self.current):
                 self.problem = None
             else:
-                self._swap(load(self._root, self._named))
+                self._swap(loading.load(self._root, self._named))
         except BundleError as error:
             self._refuse(str(error))
         except Exception as error:  # noqa: BLE001  # of a later version of the project, perhaps
             self._refuse(
-                "models/ is of a form that this server does not know "
-                f"({type(error).__name__}: {reason(error)}); run the server of that revision"
+                f"models/ is of a form that this server does not know ({type(error).__name__}: "
+                f"{loading.reason(error)}); run the server of that revision"
             )
 
     def _refuse(self, problem: str) -> None:
@@ -93,14 +84,14 @@ class Follower:
         Raises:
             BundleError: dvc.lock or a file of the bundle is missing, or a file has changed.
         """
-        text = read_lock(self._root)
-        if md5_of(text) != bundle.lock_md5:
+        text = loading.read_lock(self._root)
+        if loading.md5_of(text) != bundle.lock_md5:
             return False
         for path, md5 in bundle.files.items():
-            checked(self._root, path, md5)
+            loading.checked(self._root, path, md5)
         md5s = {name: model.md5 for name, model in bundle.models.items()}
         revision = provenance.of(self._root, text, md5s, self._named)
-        check_lock(self._root, text)
+        loading.check_lock(self._root, text)
         if revision != bundle.revision:
             self._swap(replace(bundle, revision=revision))
         return True
@@ -118,9 +109,8 @@ class Follower:
 
     async def stop(self) -> None:
         """Stop following."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        self._task.cancel()
+        await asyncio.wait([self._task])
 
     async def _follow(self) -> None:
         again = False

@@ -119,11 +119,7 @@ def check_lock(root: Path, text: bytes) -> None:
     Raises:
         BundleError: it has changed.
     """
-    try:
-        same = (root / LOCK_FILE).read_bytes() == text
-    except OSError:
-        same = False
-    if not same:
+    if read_lock(root) != text:
         raise BundleError(f"{LOCK_FILE}: has changed while it was read")
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.edge import rates, roles
+from serve.edge import rates
 from serve.edge.exposure import REMEDY, is_local
-from serve.edge.keyring import Key, Keyring
+from serve.edge.keyring import PROBES, Key, Keyring, role_for
 from serve.edge.problems import ProblemError
 from serve.edge.rates import RateLimit
 from serve.settings import Settings
@@ -88,10 +88,10 @@ class Admission:
         scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
         key = self.keyring.find(secret.strip()) if scheme.lower() == b"bearer" else None
         # Probes get their answer, however much is asked.
-        if self._rates is not None and path not in roles.PROBES:
+        if self._rates is not None and path not in PROBES:
             _count(self._rates, scope, key)
         if self.keyring.required:
-            _check_role(key, roles.role(path), headers)
+            _check_role(key, role_for(path), headers)
         return key
 
     def _bounded(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:

@@ -56,33 +56,19 @@ class ProblemError(HTTPException):
         self.kind = kind
 
 
-def response(
-    status: int,
-    detail: str,
-    kind: str = "",
-    headers: Mapping[str, str] | None = None,
-    request_id: str | None = None,
-) -> Response:
-    """The answer that carries a problem."""
-    body = {
-        "type": f"/problems/{kind}" if kind else "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": _shown(" ".join(detail.split())),
-        "request_id": request_id,
-    }
-    return Response(orjson.dumps(body), status, dict(headers or {}), MEDIA_TYPE)
-
-
-def _shown(detail: str) -> str:
-    """A detail, cut where it quotes too much of a request."""
-    return detail if len(detail) <= LONGEST else f"{detail[:LONGEST]}..."
-
-
 def refusal(scope: MutableMapping[str, Any], error: ProblemError) -> Response:
     """The answer for a problem; its kind goes into the scope, for the log."""
     scope["problem"] = error.kind
-    return response(error.status, error.detail, error.kind, error.headers, scope.get("request_id"))
+    detail = " ".join(error.detail.split())
+    body = {
+        "type": f"/problems/{error.kind}" if error.kind else "about:blank",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        # It may quote much of a request.
+        "detail": detail if len(detail) <= LONGEST else f"{detail[:LONGEST]}...",
+        "request_id": scope.get("request_id"),
+    }
+    return Response(orjson.dumps(body), error.status, error.headers, MEDIA_TYPE)
 
 
 async def on_http(request: Request, error: Exception) -> Response:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from functools import lru_cache
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import orjson
@@ -97,12 +97,8 @@ class AccessLog:
 
 def _time(moment: float) -> str:
     """ISO 8601 in UTC, to the millisecond."""
-    return f"{_second(int(moment))}.{int(moment % 1 * 1000):03d}Z"
-
-
-@lru_cache(maxsize=8)
-def _second(second: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def _masked(text: str) -> str:

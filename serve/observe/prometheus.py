@@ -79,18 +79,13 @@ class Metrics:
         self._bundle = _BundleCollector(bundle)
         if not self._shared:
             registry.register(self._bundle)
-        self._seen: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[..., None]]] = {}
-        self._models: OrderedDict[tuple[str, str], Counter] = OrderedDict()
+        self._models: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request."""
         method = method if method in METHODS else "other"
-        seen = self._seen.get((route, method, status))
-        if seen is None:
-            count = self._requests.labels(route, method, str(status)).inc
-            seen = self._seen[route, method, status] = (count, self._seconds.labels(route).observe)
-        seen[0]()
-        seen[1](seconds)
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
 
     def failed(self, route: str, kind: str) -> None:
         """Count a problem."""
@@ -98,22 +93,16 @@ class Metrics:
 
     def predicted(self, horizon: str, md5: str, forecasts: int = 1) -> None:
         """Count forecasts that were answered."""
-        counter = self._models.get((horizon, md5))
-        if counter is None:
-            counter = self._model(horizon, md5)
-        elif not self._shared:
-            self._models.move_to_end((horizon, md5))
-        counter.inc(forecasts)
-
-    def _model(self, horizon: str, md5: str) -> Counter:
-        if len(self._models) >= MODELS:
+        if (horizon, md5) not in self._models and len(self._models) >= MODELS:
             if self._shared:
                 # The files of several workers cannot forget a label.
-                return self._predictions.labels(horizon, "other")
-            former, _ = self._models.popitem(last=False)
-            self._predictions.remove(*former)
-        counter = self._models[horizon, md5] = self._predictions.labels(horizon, md5)
-        return counter
+                md5 = "other"
+            else:
+                former, _ = self._models.popitem(last=False)
+                self._predictions.remove(*former)
+        self._models[horizon, md5] = None
+        self._models.move_to_end((horizon, md5))
+        self._predictions.labels(horizon, md5).inc(forecasts)
 
     def waiting(self, rows: int) -> None:
         """Note how many rows wait for the prediction log."""

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from uuid_utils import uuid7
 
+from predictions.schema import written
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import batch_files, stream
@@ -132,7 +133,7 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         given = await asyncio.to_thread(stream.read, body, model)
         meta = Meta(
             id=str(uuid7()),
-            created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            created_at=written(datetime.now(UTC)),
             horizon=horizon,
             sessions=model.card.sessions,
             level=model.card.interval.level,
