@@ -1,5 +1,6 @@
 """Whether a request may come in: from where, with which key, how often, how large."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from math import ceil
@@ -150,15 +151,11 @@ class Admission:
 
 
 def _check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    seen = set()
-    for name, _ in headers:
-        if name in seen and name in _ONCE:
-            raise ProblemError(
-                400,
-                f"{name.decode('ascii')}: this header came more than once; send it once",
-                "repeated-header",
-            )
-        seen.add(name)
+    counts = Counter(name for name, _ in headers)
+    for name in _ONCE:
+        if counts[name] > 1:
+            detail = f"{name.decode()}: this header came more than once; send it once"
+            raise ProblemError(400, detail, "repeated-header")
 
 
 def _check_role(key: Key | None, role: str | None, headers: Headers) -> None:

@@ -1,12 +1,10 @@
 """Metrics for Prometheus: requests, latencies, errors, predictions, the log's queue, the bundle.
 
-The number of labels is bounded: routes are templates, paths without a route are `other`, and only
-the newest models are counted by their md5.
+No caller can add labels without bound: routes are templates, and paths without a route are `other`.
 """
 
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,9 +24,6 @@ from serve.checkout.bundle import Bundle
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds; an answer takes one to three milliseconds when the server is not pressed."""
-
-MODELS = 64
-"""Pairs of horizon and model that are counted apart."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WS"})
 
@@ -66,7 +61,7 @@ class Metrics:
         )
         self._predictions = Counter(
             "serve_predictions",
-            "Forecasts answered, by horizon and md5 of the model; older models are `other`.",
+            "Forecasts answered, by horizon and md5 of the model.",
             ("horizon", "md5"),
             registry=registry,
         )
@@ -79,7 +74,6 @@ class Metrics:
         self._bundle = _BundleCollector(bundle)
         if not self._shared:
             registry.register(self._bundle)
-        self._models: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request."""
@@ -93,15 +87,6 @@ class Metrics:
 
     def predicted(self, horizon: str, md5: str, forecasts: int = 1) -> None:
         """Count forecasts that were answered."""
-        if (horizon, md5) not in self._models and len(self._models) >= MODELS:
-            if self._shared:
-                # The files of several workers cannot forget a label.
-                md5 = "other"
-            else:
-                former, _ = self._models.popitem(last=False)
-                self._predictions.remove(*former)
-        self._models[horizon, md5] = None
-        self._models.move_to_end((horizon, md5))
         self._predictions.labels(horizon, md5).inc(forecasts)
 
     def waiting(self, rows: int) -> None:

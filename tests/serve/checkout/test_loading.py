@@ -194,7 +194,7 @@ def test_a_checkout_in_the_middle_of_a_look_is_seen(
 def test_a_file_that_is_not_a_graph_is_refused(container: Path) -> None:
     (container / "models/short/model.onnx").write_bytes(b"no graph")
     relock(container, "models/short/model.onnx")
-    with pytest.raises(BundleError, match=r"^models/short/model.onnx: cannot be loaded \("):
+    with pytest.raises(BundleError, match=r"^models/short/model.onnx: cannot be read \("):
         load(container)
 
 
