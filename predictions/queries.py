@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
@@ -91,6 +91,31 @@ def one(connection: Connection, identifier: str) -> RowMapping:
     if row is None:
         raise UnknownPredictionError(f"no prediction {identifier}")
     return row
+
+
+def for_sessions(
+    connection: Connection, selection: Selection, first: date, until: date, limit: int
+) -> dict[str, list[Any]]:
+    """Predictions for the sessions of a span, by column, oldest first, with their outcomes.
+
+    Args:
+        first, until: target dates, both included.
+        limit: most predictions; the newest stay.
+    """
+    names = (
+        *("id", "created_at", "as_of", "target_date", "last_close", "predicted_return", "lower"),
+        *("upper", "probability", "revision", "model_md5", "model_version"),
+    )
+    outcome = (label_store.c.actual_return, label_store.c.actual_close)
+    columns = [*(prediction_logs.c[name] for name in names), *outcome]
+    query = (
+        selection.select(*columns)
+        .where(prediction_logs.c.target_date.between(first, until))
+        .order_by(selection.id.desc())
+        .limit(limit)
+    )
+    rows = connection.execute(query).all()[::-1]
+    return {str(column.name): [row[place] for row in rows] for place, column in enumerate(columns)}
 
 
 def since(

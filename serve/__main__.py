@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from serve import settings
-from serve.commands import registered, server
+from serve.commands import key_command, log_commands, replay_command, server
 from stages.common.errors import StageError
 
 
@@ -35,8 +35,8 @@ def command_line() -> argparse.ArgumentParser:
     for name in ("host", "port", "workers"):
         parser.add_argument(f"--{name}", help=f"as SERVE_{name.upper()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for register in registered():
-        register(commands)
+    for module in (key_command, replay_command, log_commands):
+        module.register(commands)
     return parser
 
 

@@ -1,11 +1,12 @@
 """The app: `make serve`, or `uvicorn serve.app:app`."""
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
 from serve.edge import exposure, problems
@@ -13,7 +14,6 @@ from serve.edge.admission import Admission
 from serve.edge.guard import Guard
 from serve.edge.keyring import Keyring
 from serve.edge.request_log import RequestLog
-from serve.forecasts.forecast_errors import ForecastError
 from serve.observe import access_log
 from serve.observe.access_log import AccessLog
 from serve.routes import batch, failures, info, live, log, metrics, openapi, plot, predict
@@ -49,8 +49,7 @@ def create(settings: Settings) -> FastAPI:
         # Looking for tracers, which are not installed, takes 7 us a request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         exception_handlers={
-            problems.ProblemError: problems.on_problem,
-            ForecastError: failures.on_forecast_error,
+            StageError: failures.on_error,
             HTTPException: problems.on_http,
             RequestValidationError: problems.on_invalid,
         },
@@ -75,20 +74,14 @@ def create(settings: Settings) -> FastAPI:
         secure=settings.tls_certificate is not None,
     )
     if settings.cors_origins:
-        _allow_origins(app, settings.cors_origins)
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+            expose_headers=["Batch-Id", "Location", "Retry-After", "X-Request-Id"],
+        )
     return app
-
-
-def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
-    from fastapi.middleware.cors import CORSMiddleware
-
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
-        expose_headers=["Batch-Id", "Location", "Retry-After", "X-Request-Id"],
-    )
 
 
 def serve() -> FastAPI:

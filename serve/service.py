@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from starlette.types import Scope
@@ -24,11 +24,8 @@ from serve.forecasts.forecast_errors import UnavailableError
 from serve.forecasts.forecaster import Forecaster
 from serve.forecasts.prediction import Forecast, answer
 from serve.observe.listeners import Live
-from serve.observe.workers import share_metrics
+from serve.observe.prometheus import Metrics
 from serve.settings import Settings
-
-if TYPE_CHECKING:
-    from serve.observe.prometheus import Metrics
 
 log = logging.getLogger("serve")
 
@@ -61,7 +58,7 @@ class Service:
         self.engine = connect(settings.log_url, settings.log_timeout)
         self._log_problem = migrate.ensure_at_start(self.engine)
         self.keyring = Keyring(settings.keys, settings.keys_file)
-        self.metrics = _metrics(settings, self)
+        self.metrics = Metrics(lambda: self.follower.current)
         self._forecaster: Forecaster | None = None
         self.follower = Follower(settings.root, settings.revision, self._swapped)
         self.writer = GroupCommit(
@@ -145,14 +142,6 @@ class Service:
         self._forecaster = Forecaster(bundle)
         # Every worker follows the same checkout, and tells its own readers.
         self.live.tell("revision", bundle.described())
-
-
-def _metrics(settings: Settings, service: Service) -> "Metrics":
-    # prometheus_client looks for the workers' folder when it is imported.
-    share_metrics(settings.working_folder)
-    from serve.observe.prometheus import Metrics
-
-    return Metrics(lambda: service.follower.current)
 
 
 async def service_of(request: Request) -> Service:

@@ -9,10 +9,10 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,8 @@ from stages.forecast.session import Session
 from stages.indicators.feature_params import FeatureParams
 from versions.repository import lock as locks
 from versions.repository.lock import LOCK_FILE, Lock
+
+_T = TypeVar("_T")
 
 REMEDY = "run `dvc checkout`, `dvc pull` or `dvc repro`, unless one is running"
 
@@ -119,11 +121,7 @@ def check_lock(root: Path, text: bytes) -> None:
     Raises:
         BundleError: it has changed.
     """
-    try:
-        same = (root / LOCK_FILE).read_bytes() == text
-    except OSError:
-        same = False
-    if not same:
+    if read_lock(root) != text:
         raise BundleError(f"{LOCK_FILE}: has changed while it was read")
 
 
@@ -179,24 +177,19 @@ class _Files:
             raise BundleError(f"{LOCK_FILE}: has no entry for {path}; run `dvc repro`")
         return entry.md5
 
-    def bytes(self, path: Path) -> bytes:
+    def parsed(self, path: Path, parse: Callable[[bytes], _T]) -> _T:
         self.read[path] = self.md5(path)
-        return checked(self._root, path, self.read[path])
+        content = checked(self._root, path, self.read[path])
+        try:
+            return parse(content)
+        except Exception as error:  # noqa: BLE001  # parsers raise classes of their own
+            raise BundleError(f"{path}: cannot be read ({reason(error)})") from None
 
     def json(self, path: Path) -> dict[str, Any]:
-        content = self.bytes(path)
-        try:
-            document: dict[str, Any] = json.loads(content)
-        except ValueError as error:
-            raise BundleError(f"{path}: is not JSON ({error})") from None
-        return document
+        return self.parsed(path, json.loads)
 
     def table(self, path: Path) -> pl.DataFrame:
-        content = self.bytes(path)
-        try:
-            return pl.read_parquet(io.BytesIO(content))
-        except pl.exceptions.PolarsError as error:
-            raise BundleError(f"{path}: is not Parquet ({reason(error)})") from None
+        return self.parsed(path, lambda content: pl.read_parquet(io.BytesIO(content)))
 
 
 def _model(name: str, sessions: int, files: _Files) -> Model:
@@ -213,11 +206,7 @@ def _model(name: str, sessions: int, files: _Files) -> Model:
             f"{LOCK_FILE} has {name} over {sessions}"
         )
     graph = folder / "model.onnx"
-    content = files.bytes(graph)
-    try:
-        session = Session(content)
-    except Exception as error:  # noqa: BLE001  # onnxruntime raises classes of its own
-        raise BundleError(f"{graph}: cannot be loaded ({reason(error)})") from None
+    session = files.parsed(graph, Session)
     if session.width != len(card.features):
         raise BundleError(
             f"{graph}: takes {session.width} features, {path} names {len(card.features)}"

@@ -35,21 +35,12 @@ def of(root: Path, lock: bytes, models: dict[str, str], named: str = "") -> Revi
         models: md5 of each horizon's model.
         named: its name where there is no git.
     """
-    if not _is_repository(root):
-        return Revision(named or "unknown")
     try:
         commit = git.commit("HEAD", root)
         same = git.content(commit, _lock_path(root), root) == lock
         return Revision(commit if same else f"{commit}-dirty", _versions(root, models))
     except VersionError:
         return Revision(named or "unknown")
-
-
-def _is_repository(root: Path) -> bool:
-    try:
-        return git.git("rev-parse", "--is-inside-work-tree", folder=root) == "true"
-    except VersionError:
-        return False
 
 
 def _lock_path(root: Path) -> str:

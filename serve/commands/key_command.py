@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serve.edge import keyring
@@ -59,14 +58,10 @@ def _list(settings: Settings, _: argparse.Namespace) -> None:
 
 
 def _remove(settings: Settings, arguments: argparse.Namespace) -> None:
-    path = _file(settings)
+    path = settings.keys_file
+    if path is None:
+        raise KeysError("SERVE_KEYS_FILE is not set; remove keys of SERVE_KEYS from that variable")
     known = keyring.read(path)
     if arguments.name not in known:
         raise KeysError(f"{path}: has no key named {arguments.name}")
     keyring.write(path, [key for name, key in known.items() if name != arguments.name])
-
-
-def _file(settings: Settings) -> Path:
-    if settings.keys_file is None:
-        raise KeysError("SERVE_KEYS_FILE is not set; remove keys of SERVE_KEYS from that variable")
-    return settings.keys_file

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 MOST_DAYS = 365 * 1000
 
 
-def register_migrate(commands: "Commands") -> None:
-    """Add `migrate`."""
+def register(commands: "Commands") -> None:
+    """Add the commands."""
     parser = commands.add_parser(
         "migrate",
         help="bring the tables of the prediction log up to date",
@@ -24,9 +24,6 @@ def register_migrate(commands: "Commands") -> None:
     )
     parser.set_defaults(run=migrate)
 
-
-def register_export(commands: "Commands") -> None:
-    """Add `export`."""
     parser = commands.add_parser(
         "export",
         help="write the prediction log to a Parquet file",
@@ -43,9 +40,6 @@ def register_export(commands: "Commands") -> None:
         )
     parser.set_defaults(run=export)
 
-
-def register_prune(commands: "Commands") -> None:
-    """Add `prune`."""
     parser = commands.add_parser(
         "prune",
         help="remove old predictions and batches",

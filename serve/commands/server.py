@@ -2,6 +2,8 @@
 
 import argparse
 import math
+import os
+import shutil
 
 from serve.edge import exposure
 from serve.edge.keyring import Keyring
@@ -25,6 +27,8 @@ def run(settings: Settings, _: argparse.Namespace) -> None:
 
     # uvicorn's own lines become JSON too; each worker does the same.
     access_log.configure(settings.log_level)
+    if settings.workers > 1:
+        _share_metrics(settings)
     uvicorn.run(
         "serve.app:serve",
         factory=True,
@@ -42,6 +46,14 @@ def run(settings: Settings, _: argparse.Namespace) -> None:
         timeout_graceful_shutdown=math.ceil(settings.request_timeout),
         server_header=False,
     )
+
+
+def _share_metrics(settings: Settings) -> None:
+    """Name the folder in which workers count together, as prometheus_client asks for it."""
+    folder = settings.working_folder / f"metrics-{settings.port}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 def _check_certificate(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """Whether a request may come in: from where, with which key, how often, how large."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from math import ceil
@@ -7,9 +8,9 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.edge import rates, roles
+from serve.edge import rates
 from serve.edge.exposure import REMEDY, is_local
-from serve.edge.keyring import Key, Keyring
+from serve.edge.keyring import PROBES, Key, Keyring, role_for
 from serve.edge.problems import ProblemError
 from serve.edge.rates import RateLimit
 from serve.settings import Settings
@@ -88,10 +89,10 @@ class Admission:
         scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
         key = self.keyring.find(secret.strip()) if scheme.lower() == b"bearer" else None
         # Probes get their answer, however much is asked.
-        if self._rates is not None and path not in roles.PROBES:
+        if self._rates is not None and path not in PROBES:
             _count(self._rates, scope, key)
         if self.keyring.required:
-            _check_role(key, roles.role(path), headers)
+            _check_role(key, role_for(path), headers)
         return key
 
     def _bounded(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
@@ -150,15 +151,11 @@ class Admission:
 
 
 def _check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    seen = set()
-    for name, _ in headers:
-        if name in seen and name in _ONCE:
-            raise ProblemError(
-                400,
-                f"{name.decode('ascii')}: this header came more than once; send it once",
-                "repeated-header",
-            )
-        seen.add(name)
+    counts = Counter(name for name, _ in headers)
+    for name in _ONCE:
+        if counts[name] > 1:
+            detail = f"{name.decode()}: this header came more than once; send it once"
+            raise ProblemError(400, detail, "repeated-header")
 
 
 def _check_role(key: Key | None, role: str | None, headers: Headers) -> None:

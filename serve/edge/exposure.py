@@ -27,14 +27,10 @@ def check(settings: Settings, keyring: Keyring, host: str | None) -> None:
     """
     if keyring.required or settings.allow_open or (host is not None and is_local(host)):
         return
+    where, remedy = host or "every address", REMEDY
     if host is None:
-        raise ExposedError(
-            "refusing to serve without API keys at an address that uvicorn knows alone; start it "
-            f"by `python -m serve`, {REMEDY}"
-        )
-    raise ExposedError(
-        f"refusing to listen on {host or 'every address'} without API keys; {REMEDY}"
-    )
+        where, remedy = "an address that only uvicorn knows", f"use `python -m serve`, {REMEDY}"
+    raise ExposedError(f"refusing to listen on {where} without API keys; {remedy}")
 
 
 @lru_cache(maxsize=1024)

@@ -1,4 +1,4 @@
-"""Keys of the API: how they are made, stored and checked.
+"""Keys of the API: how they are made, stored and checked, and what they are needed for.
 
 A key is `NAME.SECRET`. The secret is 256 random bits, far beyond guessing, so a salted hash of the
 key (keyed BLAKE2b, RFC 7693) is enough. The slow hashes of passwords (scrypt, argon2) defend what
@@ -17,6 +17,12 @@ from typing import Final
 from stages.common.errors import StageError
 
 ROLES: Final = ("predict", "label", "admin")
+
+PROBES: Final = frozenset({"/health", "/health/live", "/health/ready"})
+"""Paths of probes, which ask whether the server is well."""
+
+OPEN: Final = PROBES | {"/", "/version", "/openapi.json"}
+"""Paths that need no key: for probes, and for callers who do not have a key yet."""
 
 _SCHEME = "blake2b"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -54,6 +60,15 @@ class Key:
         """The line of a key file."""
         roles = ",".join(role for role in ROLES if role in self.roles)
         return f"{self.name}:{roles}:{_SCHEME}:{self.salt.hex()}:{self.digest.hex()}"
+
+
+def role_for(path: str) -> str | None:
+    """The role that a request for a path, or for its template, needs; None if it needs none."""
+    if path in OPEN:
+        return None
+    if path == "/labels" or path.startswith("/labels/"):
+        return "label"
+    return "admin" if path == "/metrics" else "predict"
 
 
 def make(name: str, roles: Iterable[str]) -> tuple[str, Key]:
@@ -123,13 +138,11 @@ class Keyring:
     def __init__(self, given: str = "", path: Path | None = None) -> None:
         self._given = parse(given.split(), "SERVE_KEYS")
         self._path = path
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: object = self
         self._keys: Mapping[str, Key] = self._given
         self.required = bool(self._given) or path is not None
         """Whether requests need a key. A file without keys lets nobody in."""
-        if path is not None:
-            self._stamp = _stamp(path)
-            self._keys = {**read(path), **self._given}
+        self.refresh()
 
     def __iter__(self) -> Iterator[Key]:
         """Every key."""

@@ -1,9 +1,6 @@
 """Errors as problem+json (RFC 9457): one line that says what is wrong and what to do about it."""
 
-import re
-import sys
 from collections.abc import Mapping, MutableMapping
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +11,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
+
+from stages.common.text import first_line
 
 MEDIA_TYPE = "application/problem+json"
 JSON = "application/json"
@@ -57,44 +56,26 @@ class ProblemError(HTTPException):
         self.kind = kind
 
 
-def response(
-    status: int,
-    detail: str,
-    kind: str = "",
-    headers: Mapping[str, str] | None = None,
-    request_id: str | None = None,
-) -> Response:
-    """The answer that carries a problem."""
-    body = {
-        "type": f"/problems/{kind}" if kind else "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": _shown(" ".join(detail.split())),
-        "request_id": request_id,
-    }
-    return Response(orjson.dumps(body), status, dict(headers or {}), MEDIA_TYPE)
-
-
-def _shown(detail: str) -> str:
-    """A detail, cut where it quotes too much of a request."""
-    return detail if len(detail) <= LONGEST else f"{detail[:LONGEST]}..."
-
-
 def refusal(scope: MutableMapping[str, Any], error: ProblemError) -> Response:
     """The answer for a problem; its kind goes into the scope, for the log."""
     scope["problem"] = error.kind
-    return response(error.status, error.detail, error.kind, error.headers, scope.get("request_id"))
-
-
-async def on_problem(request: Request, error: Exception) -> Response:
-    """Answer for a `ProblemError`."""
-    assert isinstance(error, ProblemError)  # noqa: S101  # registered for it alone
-    return refusal(request.scope, error)
+    detail = " ".join(error.detail.split())
+    body = {
+        "type": f"/problems/{error.kind}" if error.kind else "about:blank",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        # It may quote much of a request.
+        "detail": detail if len(detail) <= LONGEST else f"{detail[:LONGEST]}...",
+        "request_id": scope.get("request_id"),
+    }
+    return Response(orjson.dumps(body), error.status, error.headers, MEDIA_TYPE)
 
 
 async def on_http(request: Request, error: Exception) -> Response:
-    """Answer for what the framework refuses: no such path, no such method, no JSON."""
+    """Answer for a `ProblemError`, or what the framework refuses: no such path, no JSON."""
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
+    if isinstance(error, ProblemError):
+        return refusal(request.scope, error)
     kind, detail, headers = "", error.detail, error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         # The framework names the methods of the first route that fits.
@@ -110,30 +91,18 @@ async def on_http(request: Request, error: Exception) -> Response:
 
 def _unreadable(cause: BaseException) -> str:
     """What is wrong with a body that Python's JSON cannot read; FastAPI does not say."""
-    match cause:
-        case ClientDisconnect():
-            return "the body was cut off"
-        case RecursionError():
-            return "the body is nested too deeply to be read; send what GET /openapi.json shows"
-        case UnicodeDecodeError():
-            return f"the body is not UTF-8 at byte {cause.start}; encode it as UTF-8"
-        case ValueError() if "digits" in str(cause):
-            digits = sys.get_int_max_str_digits()
-            return f"the body has a number of more than {digits:,} digits; send fewer"
-        case _:
-            return f"the body cannot be read; send it as {JSON}"
+    if isinstance(cause, ClientDisconnect):
+        return "the body was cut off"
+    return f"the body cannot be read: {first_line(cause)}; send what GET /openapi.json shows"
 
 
 def _methods(request: Request) -> list[str]:
     """The methods that are documented for the path of a request."""
     paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
-    fitting = (known for path, known in paths.items() if _pattern(path).match(request.url.path))
+    fitting = (
+        known for path, known in paths.items() if compile_path(path)[0].match(request.url.path)
+    )
     return sorted({method.upper() for known in fitting for method in known})
-
-
-@lru_cache
-def _pattern(path: str) -> re.Pattern[str]:
-    return compile_path(path)[0]
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:

@@ -54,11 +54,6 @@ class RateLimit:
         os.ftruncate(self._file, size)
         self._table = mmap.mmap(self._file, size)
 
-    def close(self) -> None:
-        """Close the file."""
-        self._table.close()
-        os.close(self._file)
-
     def ask(self, caller: str) -> float:
         """Count a request; returns the seconds that its caller has to wait, 0 if none."""
         tag, start = _place(caller)

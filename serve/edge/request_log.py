@@ -2,7 +2,6 @@
 
 import re
 import time
-from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,10 +10,7 @@ from uuid_utils import uuid7
 
 from serve.edge.admission import path_of
 from serve.observe.access_log import REQUEST, AccessLog
-
-if TYPE_CHECKING:
-    # The time of its import decides whether workers count together: serve.service imports it.
-    from serve.observe.prometheus import Metrics
+from serve.observe.prometheus import Metrics
 
 GONE = 499
 """The status that is logged for a caller who did not wait for the answer, as nginx does."""
@@ -49,9 +45,7 @@ class RequestLog:
         secure: whether the server speaks HTTPS.
     """
 
-    def __init__(
-        self, app: ASGIApp, metrics: "Metrics", access: AccessLog, *, secure: bool
-    ) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, access: AccessLog, *, secure: bool) -> None:
         self.app = app
         self.metrics = metrics
         self.access = access

@@ -1,22 +1,16 @@
-"""The chart of one symbol: closes, the forecast for each session, and logged predictions."""
+"""The chart of one symbol: closes, and the forecast for each session."""
 
 from datetime import date
-from typing import Any
 
 import numpy as np
 import polars as pl
-from sqlalchemy import Connection, select
 
-from predictions.schema import label_store, prediction_logs
 from serve.checkout.bundle import Bundle, Model
 from serve.forecasts.forecaster import symbol_index
 from stages.forecast.contract import FORECAST_OUTPUTS
 
 MOST = 5_000
 """Sessions of one chart."""
-
-MOST_LOGGED = 1_000
-"""Logged predictions of one chart, the newest."""
 
 RETURNS = {"predicted": "forecast", "lower": "lower", "upper": "upper"}
 """The values that a chart has both as returns and as closes: their prefix, and their column."""
@@ -99,36 +93,3 @@ def forecasts(bundle: Bundle, model: Model, symbol: str) -> pl.DataFrame:
         *(outputs[name] for name in FORECAST_OUTPUTS),
     ]
     return pl.concat([written, pl.DataFrame(dict(zip(columns, values, strict=True)))])
-
-
-LOGGED = (
-    *("id", "created_at", "as_of", "target_date", "last_close", "predicted_return", "lower"),
-    *("upper", "probability", "revision", "model_md5", "model_version"),
-)
-OUTCOMES = ("actual_return", "actual_close")
-
-NOTHING_LOGGED: dict[str, list[Any]] = {name: [] for name in (*LOGGED, *OUTCOMES)}
-
-
-def logged(
-    connection: Connection, symbol: str, horizon: str, first: date, until: date
-) -> dict[str, list[Any]]:
-    """Logged predictions for the sessions of a span, by column, oldest first, with outcomes."""
-    columns = [
-        *(prediction_logs.c[name] for name in LOGGED),
-        *(label_store.c[name] for name in OUTCOMES),
-    ]
-    query = (
-        select(*columns)
-        .select_from(prediction_logs.outerjoin(label_store))
-        .where(
-            prediction_logs.c.symbol == symbol,
-            prediction_logs.c.horizon == horizon,
-            prediction_logs.c.target_date.between(first, until),
-        )
-        .order_by(prediction_logs.c.id.desc())
-        .limit(MOST_LOGGED)
-    )
-    rows = connection.execute(query).all()[::-1]
-    names = enumerate([*LOGGED, *OUTCOMES])
-    return {name: [row[place] for row in rows] for place, name in names}

@@ -1,15 +1,12 @@
 """Metrics for Prometheus: requests, latencies, errors, predictions, the log's queue, the bundle.
 
-The number of labels is bounded: routes are templates, paths without a route are `other`, and only
-the newest models are counted by their md5.
+No caller can add labels without bound: routes are templates, and paths without a route are `other`.
 """
 
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,16 +20,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from serve.observe.workers import FOLDER
-
-if TYPE_CHECKING:
-    from serve.checkout.bundle import Bundle
+from serve.checkout.bundle import Bundle
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds; an answer takes one to three milliseconds when the server is not pressed."""
-
-MODELS = 64
-"""Pairs of horizon and model that are counted apart."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WS"})
 
@@ -44,11 +35,11 @@ class Metrics:
         bundle: gives the bundle that serves.
     """
 
-    def __init__(self, bundle: Callable[[], "Bundle | None"]) -> None:
+    def __init__(self, bundle: Callable[[], Bundle | None]) -> None:
         # The moments at which counters were created would double the page.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # ships no types of it
         self._registry = registry = CollectorRegistry()
-        self._shared = os.environ.get(FOLDER)
+        self._shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         self._requests = Counter(
             "serve_requests",
             "Requests by route, method and status.",
@@ -70,7 +61,7 @@ class Metrics:
         )
         self._predictions = Counter(
             "serve_predictions",
-            "Forecasts answered, by horizon and md5 of the model; older models are `other`.",
+            "Forecasts answered, by horizon and md5 of the model.",
             ("horizon", "md5"),
             registry=registry,
         )
@@ -83,18 +74,12 @@ class Metrics:
         self._bundle = _BundleCollector(bundle)
         if not self._shared:
             registry.register(self._bundle)
-        self._seen: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[..., None]]] = {}
-        self._models: OrderedDict[tuple[str, str], Counter] = OrderedDict()
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request."""
         method = method if method in METHODS else "other"
-        seen = self._seen.get((route, method, status))
-        if seen is None:
-            count = self._requests.labels(route, method, str(status)).inc
-            seen = self._seen[route, method, status] = (count, self._seconds.labels(route).observe)
-        seen[0]()
-        seen[1](seconds)
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
 
     def failed(self, route: str, kind: str) -> None:
         """Count a problem."""
@@ -102,22 +87,7 @@ class Metrics:
 
     def predicted(self, horizon: str, md5: str, forecasts: int = 1) -> None:
         """Count forecasts that were answered."""
-        counter = self._models.get((horizon, md5))
-        if counter is None:
-            counter = self._model(horizon, md5)
-        elif not self._shared:
-            self._models.move_to_end((horizon, md5))
-        counter.inc(forecasts)
-
-    def _model(self, horizon: str, md5: str) -> Counter:
-        if len(self._models) >= MODELS:
-            if self._shared:
-                # The files of several workers cannot forget a label.
-                return self._predictions.labels(horizon, "other")
-            former, _ = self._models.popitem(last=False)
-            self._predictions.remove(*former)
-        counter = self._models[horizon, md5] = self._predictions.labels(horizon, md5)
-        return counter
+        self._predictions.labels(horizon, md5).inc(forecasts)
 
     def waiting(self, rows: int) -> None:
         """Note how many rows wait for the prediction log."""
@@ -138,7 +108,7 @@ class Metrics:
 class _BundleCollector(Collector):
     """The bundle of the worker that answers."""
 
-    def __init__(self, bundle: Callable[[], "Bundle | None"]) -> None:
+    def __init__(self, bundle: Callable[[], Bundle | None]) -> None:
         self._bundle_now = bundle
 
     def collect(self) -> Iterator[Metric]:

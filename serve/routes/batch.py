@@ -18,13 +18,13 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from uuid_utils import uuid7
 
+from predictions.schema import written
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import batch_files, stream
 from serve.forecasts import rows as batch
 from serve.forecasts.batch_files import Meta
 from serve.forecasts.forecast_errors import TooManyRowsError
-from serve.routes.log import record
 from serve.schemas import MOST_ROWS, Batch, BatchRequest, ModelReference, Predictions
 from serve.service import Service, ServiceDep
 
@@ -109,7 +109,7 @@ async def batch_predict(
     forecasts = await asyncio.to_thread(
         batch.forecasts, forecaster, asked, service.settings.max_batch
     )
-    answers = await record(service, forecasts, request.scope)
+    answers = await service.record(forecasts, request.scope)
     return Response(orjson.dumps({"predictions": answers}), media_type=JSON)
 
 
@@ -133,7 +133,7 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         given = await asyncio.to_thread(stream.read, body, model)
         meta = Meta(
             id=str(uuid7()),
-            created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            created_at=written(datetime.now(UTC)),
             horizon=horizon,
             sessions=model.card.sessions,
             level=model.card.interval.level,

@@ -1,34 +1,44 @@
-"""The HTTP status of each error that a forecast may raise."""
+"""The HTTP status and the kind of each error that a forecast or the prediction log may raise."""
 
 from fastapi import Request, Response
 
+from predictions.engine import LogDownError, LogRefusedError
+from predictions.labels import LabelledError, NoReturnError
+from predictions.queries import UnknownPredictionError
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts.forecast_errors import (
-    ForecastError,
     InvalidInputError,
     TooManyRowsError,
     UnavailableError,
     UnknownNameError,
 )
+from stages.common.errors import StageError
 
-RETRY_AFTER = {"Retry-After": "1"}
-
-STATUSES: dict[type[ForecastError], int] = {
-    UnknownNameError: 404,
-    TooManyRowsError: 413,
-    InvalidInputError: 422,
-    UnavailableError: 503,
+PROBLEMS: dict[type[StageError], tuple[int, str, str]] = {
+    UnknownNameError: (404, "", "{}"),
+    TooManyRowsError: (413, "", "{}"),
+    InvalidInputError: (422, "", "{}"),
+    UnavailableError: (503, "", "{}"),
+    LogDownError: (503, "log-away", "the prediction log is away: {}"),
+    LogRefusedError: (422, "log-refused", "the prediction log refuses this: {}"),
+    UnknownPredictionError: (404, "unknown-prediction", "{}; GET /predictions lists them"),
+    LabelledError: (409, "labelled", "{}"),
+    NoReturnError: (422, "no-return", "{}"),
 }
+"""Status, kind and text; a `ForecastError` knows its kind itself."""
 
 
-def problem(error: ForecastError) -> ProblemError:
-    """The problem that tells a caller of an error."""
-    headers = RETRY_AFTER if isinstance(error, UnavailableError) else None
-    return ProblemError(STATUSES[type(error)], str(error), error.kind, headers)
+def problem(error: StageError) -> ProblemError:
+    """The problem that tells a caller of an error; others are mistakes of ours, and go on."""
+    if type(error) not in PROBLEMS:
+        raise error
+    status, kind, text = PROBLEMS[type(error)]
+    headers = {"Retry-After": "1"} if status == 503 else None  # noqa: PLR2004  # of HTTP
+    return ProblemError(status, text.format(error), kind or getattr(error, "kind", ""), headers)
 
 
-async def on_forecast_error(request: Request, error: Exception) -> Response:
-    """Answer for a `ForecastError`."""
-    assert isinstance(error, ForecastError)  # noqa: S101  # registered for this class alone
+async def on_error(request: Request, error: Exception) -> Response:
+    """Answer for a `StageError`."""
+    assert isinstance(error, StageError)  # noqa: S101  # registered for this class alone
     return problems.refusal(request.scope, problem(error))

@@ -1,6 +1,6 @@
 """The prediction log: forecasts that were answered, and ground truth for them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -8,21 +8,16 @@ from uuid import UUID
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection, RowMapping
-from starlette.types import Scope
 
 from predictions import labels, queries
 from predictions.access import Access
-from predictions.engine import LogDownError, LogRefusedError
 from predictions.queries import Selection
 from predictions.schema import written
 from serve.edge import problems
-from serve.edge.problems import ProblemError
-from serve.forecasts.prediction import Forecast, answer
-from serve.routes.failures import RETRY_AFTER
+from serve.forecasts.prediction import answer
 from serve.schemas import Label, LabelRequest, LoggedPredictions, PredictionInputs, Symbol
-from serve.service import Service, ServiceDep
+from serve.service import ServiceDep
 from serve.times import Moment
-from stages.common.errors import StageError
 
 MOST = 1_000
 """Predictions of one page."""
@@ -30,20 +25,6 @@ MOST = 1_000
 routes = APIRouter(tags=["log"])
 
 Name = Annotated[Symbol | None, Query(description="Only of it.")]
-
-
-async def record(
-    service: Service, forecasts: Sequence[Forecast], scope: Scope
-) -> list[dict[str, Any]]:
-    """Log forecasts; returns them as answers once they are durable.
-
-    Raises:
-        ProblemError: 503, the log is away; 422, it does not take a forecast.
-    """
-    try:
-        return await service.record(forecasts, scope)
-    except StageError as error:
-        raise _problem(error) from None
 
 
 @routes.post(
@@ -54,15 +35,13 @@ async def record(
 )
 async def label(service: ServiceDep, request: Request, given: LabelRequest) -> Response:
     """Ground truth for a past prediction: once, at any time; it is durable when this answers."""
-    new = labels.Label(
-        str(given.prediction_id),
-        given.actual_return,
-        given.actual_close,
-        given.observed_at,
-        request.scope.get("client_name"),
-    )
-    now = datetime.now(UTC)
-    return await _answer(service.writes, lambda connection: labels.add(connection, new, now), 201)
+    new = {
+        **given.model_dump(),
+        "prediction_id": str(given.prediction_id),
+        "created_at": datetime.now(UTC),
+        "client": request.scope.get("client_name"),
+    }
+    return await _answer(service.writes, lambda connection: labels.add(connection, new), 201)
 
 
 @routes.get(
@@ -122,28 +101,7 @@ async def _answer(
     access: Access, function: Callable[[Connection], Any], status: int = 200
 ) -> Response:
     # A thousand predictions take milliseconds to write as JSON: on the thread that read them.
-    try:
-        body = await access.run(
-            lambda connection: orjson.dumps(function(connection), option=orjson.OPT_UTC_Z)
-        )
-    except StageError as error:
-        raise _problem(error) from None
+    body = await access.run(
+        lambda connection: orjson.dumps(function(connection), option=orjson.OPT_UTC_Z)
+    )
     return Response(body, status, media_type="application/json")
-
-
-def _problem(error: StageError) -> ProblemError:
-    match error:
-        case LogDownError():
-            return ProblemError(
-                503, f"the prediction log is away: {error}", "log-away", RETRY_AFTER
-            )
-        case LogRefusedError():
-            return ProblemError(422, f"the prediction log refuses this: {error}", "log-refused")
-        case queries.UnknownPredictionError():
-            return ProblemError(404, f"{error}; GET /predictions lists them", "unknown-prediction")
-        case labels.LabelledError():
-            return ProblemError(409, str(error), "labelled")
-        case labels.NoReturnError():
-            return ProblemError(422, str(error), "no-return")
-        case _:
-            raise error

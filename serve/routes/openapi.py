@@ -1,12 +1,12 @@
 """The OpenAPI document, with what all endpoints share."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from serve.edge import problems, roles
+from serve.edge import problems
+from serve.edge.keyring import role_for
 
 SCHEME = {
     "type": "http",
@@ -45,28 +45,24 @@ def _document(app: FastAPI, *, keys: bool) -> dict[str, Any]:
         components["securitySchemes"] = {"key": SCHEME}
     problem = problems.Problem.model_json_schema()
     components.setdefault("schemas", {}).setdefault("Problem", problem)
-    for path, operation in _operations(document):
-        responses = operation["responses"]
-        needed = roles.role(path) if keys else None
-        if needed is not None:
-            operation["security"] = [{"key": []}]
-            text = operation.get("description", "")
-            operation["description"] = f"{text}\n\nNeeds a key of role `{needed}`.".lstrip()
-        for status in (*ALWAYS, *([401, 503] if needed else []), *_of_body(operation)):
-            responses.setdefault(str(status), problems.described(status))
-        for response in responses.values():
-            # FastAPI adds the media type of its own errors.
-            if problems.MEDIA_TYPE in response.get("content", {}):
-                response["content"].pop("application/json", None)
-        operation["responses"] = dict(sorted(responses.items()))
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            _complete(operation, role_for(path) if keys else None)
     return document
 
 
-def _of_body(operation: dict[str, Any]) -> tuple[int, ...]:
-    return WITH_BODY if "requestBody" in operation else ()
-
-
-def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path, methods in document["paths"].items():
-        for operation in methods.values():
-            yield path, operation
+def _complete(operation: dict[str, Any], needed: str | None) -> None:
+    """Add to an endpoint's document the role that it needs, and all that it may answer."""
+    responses = operation["responses"]
+    if needed is not None:
+        operation["security"] = [{"key": []}]
+        text = operation.get("description", "")
+        operation["description"] = f"{text}\n\nNeeds a key of role `{needed}`.".lstrip()
+    with_body = WITH_BODY if "requestBody" in operation else ()
+    for status in (*ALWAYS, *([401, 503] if needed else []), *with_body):
+        responses.setdefault(str(status), problems.described(status))
+    for response in responses.values():
+        # FastAPI adds the media type of its own errors.
+        if problems.MEDIA_TYPE in response.get("content", {}):
+            response["content"].pop("application/json", None)
+    operation["responses"] = dict(sorted(responses.items()))

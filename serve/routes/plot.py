@@ -9,7 +9,9 @@ import orjson
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from predictions import queries
 from predictions.engine import LogDownError
+from predictions.queries import Selection
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import chart
@@ -21,6 +23,9 @@ from serve.times import Day
 FAILURES = problems.documented(401, 403, 404, 422, 429, 503)
 
 routes = APIRouter(tags=["symbols"])
+
+MOST_LOGGED = 1_000
+"""Logged predictions of one chart, the newest."""
 
 Numbers = list[float | None]
 
@@ -104,12 +109,13 @@ async def _logged(
     service: Service, symbol: str, horizon: str, dates: Sequence[date]
 ) -> dict[str, list[Any]] | None:
     """The predictions of the log for these sessions; None while the log is away."""
-    if not dates:
-        return chart.NOTHING_LOGGED
-    first, until = dates[0], dates[-1]
+    # A span without a session in it has none.
+    first, until = (dates[0], dates[-1]) if dates else (date.max, date.min)
     try:
         return await service.reads.run(
-            lambda connection: chart.logged(connection, symbol, horizon, first, until)
+            lambda connection: queries.for_sessions(
+                connection, Selection(symbol, horizon), first, until, MOST_LOGGED
+            )
         )
     except LogDownError:
         return None

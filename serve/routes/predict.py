@@ -12,13 +12,12 @@ from starlette.types import Scope
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import next_bars
-from serve.forecasts.forecast_errors import ForecastError
 from serve.routes.direct import DirectRoute
 from serve.routes.failures import problem
-from serve.routes.log import record
 from serve.schemas import BarsRequest, Prediction, Predictions, PredictRequest, SymbolPredictions
 from serve.service import Service, ServiceDep
 from serve.times import Day
+from stages.common.errors import StageError
 
 SymbolQuery = Annotated[
     str | None, Query(min_length=1, max_length=64, description="By default the first.")
@@ -39,7 +38,7 @@ async def _one(
     model = forecaster.model(horizon)
     name = forecaster.symbol(symbol)
     forecast = await forecaster.soon(model, forecaster.row(model, name, as_of))
-    (answer,) = await record(service, [forecast], scope)
+    (answer,) = await service.record([forecast], scope)
     return orjson.dumps(answer)
 
 
@@ -66,7 +65,7 @@ async def predict_from_bars(service: ServiceDep, request: Request, asked: BarsRe
     """Forecast from the caller's own bars; the features are computed as in training."""
     forecaster = service.forecaster
     forecasts = await next_bars.forecasts(forecaster, asked)
-    answers = await record(service, forecasts, request.scope)
+    answers = await service.record(forecasts, request.scope)
     return _json(orjson.dumps({"predictions": answers}))
 
 
@@ -115,7 +114,7 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
         await forecaster.soon(model, forecaster.row(model, symbol, asked.as_of))
         for model in models.values()
     ]
-    answers = await record(service, forecasts, scope)
+    answers = await service.record(forecasts, scope)
     for answer in answers:
         answer["scores"] = models[answer["horizon"]].scores.get(symbol)
     return orjson.dumps({"symbol": symbol, "predictions": answers})
@@ -127,7 +126,7 @@ def _of_horizon(service: Service, horizon: str) -> list[APIRoute]:
     async def direct(scope: Scope, asked: PredictRequest) -> bytes:
         try:
             return await _one(service, scope, horizon, asked.symbol, asked.as_of)
-        except ForecastError as error:
+        except StageError as error:
             # A direct answer does not pass FastAPI's exception handlers.
             raise problem(error) from None
 

@@ -65,17 +65,6 @@ def test_a_migration_that_fails_leaves_nothing(url: str) -> None:
     engine.dispose()
 
 
-def test_downgrade_removes_what_upgrade_made(engine: sa.Engine) -> None:
-    from alembic import command
-
-    config = Config()
-    config.set_main_option("script_location", str(migrate.SCRIPTS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "base")
-    assert sa.inspect(engine).get_table_names() == ["alembic_version"]
-
-
 def test_the_command_says_what_it_did(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,9 +25,9 @@ FUTURE = (
 ORDER = "bars: {} comes after {}; send them oldest first, one a session"
 LARGER = "the body is larger than 65,536 bytes (more than this path takes)"
 LARGE = "the body is larger than 2,000,000 bytes (SERVE_MAX_BODY)"
-DEEP = "the body is nested too deeply to be read; send what GET /openapi.json shows"
-LONG = "the body has a number of more than 4,300 digits; send fewer"
-NO_UTF8 = "the body is not UTF-8 at byte 12; encode it as UTF-8"
+DEEP = "the body cannot be read: maximum recursion depth exceeded"
+LONG = "the body cannot be read: Exceeds the limit (4300 digits) for integer string conversion"
+NO_UTF8 = "the body cannot be read: 'utf-8' codec can't decode byte 0xc4 in position 12"
 METHOD = "{} is not allowed for this path; use {}"
 ID = "0199d4a0-7c00-7000-8000-000000000000"
 

@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -51,9 +49,3 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("client", sa.String(64)),
     )
-
-
-def downgrade() -> None:
-    """Drop the tables."""
-    op.drop_table("label_store")
-    op.drop_table("prediction_logs")

@@ -1,6 +1,5 @@
 """The server follows the checkout: `git checkout` alone changes its answers, and loses none."""
 
-import asyncio
 import re
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ import httpx2
 import pyarrow as pa
 import pytest
 
-from serve.checkout import follow, loading
+from serve.checkout import follow
 from serve.checkout.bundle import Bundle
 from tests.narrow import wait_for
 from tests.projects import Project
@@ -309,28 +308,6 @@ def test_new_outputs_are_loaded_once_the_lock_has_them(folder: Path, server: Ser
     assert wait(server, "serves image-7")["status"] == "ok"
 
 
-def test_files_that_go_are_noticed_where_the_system_reports_no_changes(
-    container: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def no_watch(*_: object) -> None:
-        return
-
-    async def scenario() -> None:
-        follower = follow.Follower(container)
-        assert follower.look()
-        follower.start()
-        (container / "models/latest.parquet").rename(container / "away")
-        problem = f"models/latest.parquet: no such file or directory; {loading.REMEDY}"
-        await asyncio.to_thread(wait_for, lambda: follower.problem == problem, 30)
-        assert follower.current is not None
-        (container / "away").rename(container / "models/latest.parquet")
-        await asyncio.to_thread(wait_for, lambda: follower.problem is None, 30)
-        await follower.stop()
-
-    monkeypatch.setattr(follow, "_watch", no_watch)
-    asyncio.run(scenario())
-
-
 def test_a_server_without_models_says_so_until_they_come(container: Path, tmp_path: Path) -> None:
     (container / "models").rename(container / "away")
     with Server(container, tmp_path / "var") as server:
@@ -378,7 +355,7 @@ def test_a_look_between_the_note_of_a_commit_and_the_commit_is_not_the_last(
         tree = project.git("rev-parse", "HEAD^{tree}").strip()
         commit = project.git("commit-tree", "-p", before, "-m", "Another", tree).strip()
         # What the start itself has to look at is over.
-        time.sleep(2 * follow.GLANCE)
+        time.sleep(3 * follow.PERIOD)
         with (project.folder / ".git/logs/HEAD").open("a", encoding="utf-8") as notes:
             notes.write(f"{before} {commit} Tests <tests@example.org> 0 +0000\tcommit: Another\n")
         time.sleep(0.3)

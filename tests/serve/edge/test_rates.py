@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,10 +31,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def limit(tmp_path: Path, clock: Clock) -> Iterator[RateLimit]:
-    found = RateLimit(60, tmp_path / "var" / "rates.bin", clock)
-    yield found
-    found.close()
+def limit(tmp_path: Path, clock: Clock) -> RateLimit:
+    return RateLimit(60, tmp_path / "var" / "rates.bin", clock)
 
 
 def test_sixty_at_once_then_one_a_second(limit: RateLimit, clock: Clock) -> None:

@@ -44,7 +44,7 @@ def app() -> FastAPI:
 
     made = FastAPI(
         exception_handlers={
-            ProblemError: problems.on_problem,
+            ProblemError: problems.on_http,
             RequestValidationError: problems.on_invalid,
         }
     )
@@ -68,7 +68,7 @@ class Problems:
         try:
             await self.app(scope, receive, send)
         except ProblemError as error:
-            answer = await problems.on_problem(Request(scope), error)
+            answer = await problems.on_http(Request(scope), error)
             await answer(scope, receive, send)
 
 
