@@ -25,6 +25,7 @@ LIGHT: Mapping[str, Mapping[str, Any]] = {
 SECTIONS: Mapping[str, Mapping[str, Any]] = {"horizons": {"short": 1}, "models": LIGHT}
 
 STAGES = (
+    ("params",),
     ("ingest",),
     ("clean",),
     ("features",),

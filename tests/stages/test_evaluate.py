@@ -358,7 +358,8 @@ def test_it_says_what_it_did(own: Path, caplog: pytest.LogCaptureFixture) -> Non
     datasets.stage(own, "evaluate", "short")
     found = read_json(own / METRICS / "short.json")
     assert caplog.messages == [
-        f"evaluate short: {card(own)['method']} of 6 candidates, {found['rows']:,} held-out rows, "
+        f"evaluate short: {card(own)['method']} of {len(NAMES)} candidates, "
+        f"{found['rows']:,} held-out rows, "
         f"out-of-sample R2 {found['oos_r2']:.4f} (p {found['p_value']:.4f}) -> models/short"
     ]
 

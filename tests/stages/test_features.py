@@ -21,6 +21,7 @@ from stages import features as stage
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from stages.common.paths import CLEAN_DAILY, CLEAN_HOURLY, CLEAN_MARKET, FEATURES_DAILY
+from stages.indicators import feature_table
 from stages.indicators.definitions import definitions
 from stages.indicators.feature_params import FeatureParams
 from stages.indicators.feature_table import features, market_bars, realised_volatility
@@ -126,7 +127,7 @@ def test_blocks_of_any_size_and_any_number_of_threads_give_the_same_bits(
 ) -> None:
     whole = bars.features(small())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "BLOCK_ROWS", rows)
+        patch.setattr(feature_table, "BLOCK_ROWS", rows)
         assert bits(bars.features(small(), threads)) == bits(whole)
 
 

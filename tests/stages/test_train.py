@@ -314,7 +314,7 @@ def test_a_wrong_graph_does_not_leave_the_stage(
     with pytest.raises(DataError) as caught:
         datasets.stage(own, "train", "short", "ridge")
     assert facts(str(caught.value)) == facts(
-        f"models.mean: {rows} of {rows} predictions of the ONNX graph differ from the model's by "
+        f"models.ridge: {rows} of {rows} predictions of the ONNX graph differ from the model's by "
         "up to 0.001; this is a fault of the conversion: report it, or take the model out of "
         "params.yaml"
     )

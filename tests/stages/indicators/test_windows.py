@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import features
 from stages.common import tables
-from stages.indicators import windows
+from stages.indicators import feature_table, windows
 from stages.indicators.panel import Panel
 from tests.panels import Bars, bits, examples, panels, small
 
@@ -94,7 +93,7 @@ def test_inputs_stay_as_they_are() -> None:
 def test_blocks_and_threads_move_no_bit(bars: Bars, rows: int, threads: int) -> None:
     whole = bars.features(small())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features, "BLOCK_ROWS", rows)
+        patch.setattr(feature_table, "BLOCK_ROWS", rows)
         assert bits(bars.features(small(), threads)) == bits(whole)
     blocks = [block for block, _ in Panel.of(bars.daily, {}).blocks(rows)]
     assert [block.start for block in blocks] == [0, *(block.stop for block in blocks[:-1])]
