@@ -14,13 +14,8 @@ _LOCK = 7_153_120_011_402_118
 """The advisory lock of PostgreSQL that a migration takes, so that one runs at a time."""
 
 
-def version(engine: Engine) -> str | None:
+def version(connection: Connection) -> str | None:
     """The newest migration that a log has; None if it has no tables."""
-    with engine.connect() as connection:
-        return _version(connection)
-
-
-def _version(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     newest: str | None = connection.scalar(text("SELECT max(version_num) FROM alembic_version"))
@@ -33,7 +28,8 @@ def ensure(engine: Engine) -> None:
     Raises:
         LogError: the tables of PostgreSQL are missing, or older than the code.
     """
-    present = version(engine)
+    with engine.connect() as connection:
+        present = version(connection)
     if present is not None and present >= VERSION:
         return
     if engine.dialect.name == "sqlite":
@@ -81,7 +77,7 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-        before = _version(connection)
+        before = version(connection)
         if (before or "") < VERSION:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

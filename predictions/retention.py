@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select
+from sqlalchemy import Engine, delete, func, select
 
 from predictions.schema import first_id, label_store, prediction_logs
 
@@ -12,31 +12,23 @@ CHUNK = 2_000
 
 def count(engine: Engine, before: datetime) -> tuple[int, int]:
     """How many predictions were made before a moment, and how many of them have a label."""
+    first = first_id(before)
+    predictions = select(func.count()).where(prediction_logs.c.id < first)
+    labels = select(func.count()).where(label_store.c.prediction_id < first)
     with engine.connect() as connection:
-        return (
-            connection.scalar(select(func.count()).where(_old(prediction_logs.c.id, before))) or 0,
-            connection.scalar(select(func.count()).where(_old(label_store.c.prediction_id, before)))
-            or 0,
-        )
+        return connection.scalar(predictions) or 0, connection.scalar(labels) or 0
 
 
 def prune(engine: Engine, before: datetime) -> int:
     """Remove predictions that were made before a moment, oldest first; returns how many."""
+    identifier = prediction_logs.c.id
+    old = select(identifier).where(identifier < first_id(before))
+    # Labels go with their predictions.
+    chunk = delete(prediction_logs).where(identifier.in_(old.order_by(identifier).limit(CHUNK)))
     removed = 0
     while True:
         with engine.begin() as connection:
-            chunk = _prune_some(connection, before)
-        removed += chunk
-        if chunk < CHUNK:
+            rows = connection.execute(chunk).rowcount
+        removed += rows
+        if rows < CHUNK:
             return removed
-
-
-def _prune_some(connection: Connection, before: datetime) -> int:
-    identifier = prediction_logs.c.id
-    oldest = select(identifier).where(_old(identifier, before)).order_by(identifier).limit(CHUNK)
-    # Labels go with their predictions.
-    return connection.execute(delete(prediction_logs).where(identifier.in_(oldest))).rowcount
-
-
-def _old(identifier: ColumnElement[str], before: datetime) -> ColumnElement[bool]:
-    return identifier < first_id(before)

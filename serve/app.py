@@ -9,10 +9,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
-from serve.edge import exposure, problems
+from serve.edge import problems
 from serve.edge.admission import Admission
 from serve.edge.guard import Guard
-from serve.edge.keyring import Keyring
+from serve.edge.keyring import Keyring, check_exposure
 from serve.edge.request_log import RequestLog
 from serve.observe import access_log
 from serve.observe.access_log import AccessLog
@@ -95,7 +95,7 @@ def _app_of_process(*, knows_host: bool) -> FastAPI:
         settings = load()
         access_log.configure(settings.log_level)
         keyring = Keyring(settings.keys, settings.keys_file)
-        exposure.check(settings, keyring, settings.host if knows_host else None)
+        check_exposure(settings, keyring, settings.host if knows_host else None)
         return create(settings)
     except StageError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -1,9 +1,9 @@
 """The revision that is checked out: git names it, or a setting where there is no git."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from stages.common.errors import VersionError
 from versions.repository import git
@@ -23,7 +23,7 @@ class Revision:
     """
 
     name: str
-    versions: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def of(root: Path, lock: bytes, models: dict[str, str], named: str = "") -> Revision:
@@ -48,7 +48,7 @@ def _lock_path(root: Path) -> str:
     return f"{prefix}{LOCK_FILE}"
 
 
-def _versions(root: Path, models: dict[str, str]) -> MappingProxyType[str, str]:
+def _versions(root: Path, models: dict[str, str]) -> dict[str, str]:
     """The newest release of each horizon, a tag such as `short@v1.2.0`, whose model is the same."""
     listed = git.git(
         *("for-each-ref", "--sort=-version:refname", "--format=%(refname:short)"),
@@ -64,4 +64,4 @@ def _versions(root: Path, models: dict[str, str]) -> MappingProxyType[str, str]:
             continue
         if models[horizon].encode() in (git.content(tag, path, root) or b""):
             versions[horizon] = match["version"]
-    return MappingProxyType(versions)
+    return versions

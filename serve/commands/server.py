@@ -5,8 +5,7 @@ import math
 import os
 import shutil
 
-from serve.edge import exposure
-from serve.edge.keyring import Keyring
+from serve.edge.keyring import Keyring, check_exposure
 from serve.settings import Settings, SettingsError
 
 
@@ -18,7 +17,7 @@ def run(settings: Settings, _: argparse.Namespace) -> None:
         KeysError: the keys cannot be read.
         ExposedError: other machines could ask without a key.
     """
-    exposure.check(settings, Keyring(settings.keys, settings.keys_file), settings.host)
+    check_exposure(settings, Keyring(settings.keys, settings.keys_file), settings.host)
     _check_certificate(settings)
     import uvicorn
 

@@ -9,8 +9,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.edge import rates
-from serve.edge.exposure import REMEDY, is_local
-from serve.edge.keyring import PROBES, Key, Keyring, role_for
+from serve.edge.keyring import PROBES, REMEDY, Key, Keyring, is_local, role_for
 from serve.edge.problems import ProblemError
 from serve.edge.rates import RateLimit
 from serve.settings import Settings

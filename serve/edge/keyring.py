@@ -1,4 +1,4 @@
-"""Keys of the API: how they are made, stored and checked, and what they are needed for.
+"""Keys of the API: how they are made, stored and checked, and what and where they are needed.
 
 A key is `NAME.SECRET`. The secret is 256 random bits, far beyond guessing, so a salted hash of the
 key (keyed BLAKE2b, RFC 7693) is enough. The slow hashes of passwords (scrypt, argon2) defend what
@@ -7,13 +7,16 @@ people choose, and would slow down every request. This one takes 1 us.
 
 import hashlib
 import hmac
+import ipaddress
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from serve.settings import Settings
 from stages.common.errors import StageError
 
 ROLES: Final = ("predict", "label", "admin")
@@ -32,8 +35,15 @@ _LINE = re.compile(
 )
 
 
+REMEDY = "make a key with `python -m serve keys add`, or set SERVE_ALLOW_OPEN=true"
+
+
 class KeysError(StageError):
     """Keys cannot be read, written or made."""
+
+
+class ExposedError(StageError):
+    """The server would answer other machines without asking for a key."""
 
 
 @dataclass(frozen=True)
@@ -203,3 +213,33 @@ def write(path: Path, keys: Sequence[Key]) -> None:
         partial.replace(path)
     except OSError as error:
         raise KeysError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def check_exposure(settings: Settings, keyring: Keyring, host: str | None) -> None:
+    """Refuse to listen to other machines without keys.
+
+    Args:
+        settings: of the server.
+        keyring: its keys.
+        host: the address that it will listen on; None where that is not known.
+
+    Raises:
+        ExposedError: other machines could ask without a key.
+    """
+    if keyring.required or settings.allow_open or (host is not None and is_local(host)):
+        return
+    where, remedy = host or "every address", REMEDY
+    if host is None:
+        where, remedy = "an address that only uvicorn knows", f"use `python -m serve`, {REMEDY}"
+    raise ExposedError(f"refusing to listen on {where} without API keys; {remedy}")
+
+
+@lru_cache(maxsize=1024)
+def is_local(host: str) -> bool:
+    """Whether an address is one that only this machine can reach."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

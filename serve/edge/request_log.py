@@ -115,10 +115,8 @@ class RequestLog:
 
 def _identifier(scope: Scope) -> str:
     """The id of a request: the caller's own if it is a plain one, else a UUIDv7."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            return value.decode() if _IDENTIFIER.fullmatch(value) else str(uuid7())
-    return str(uuid7())
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given.decode() if _IDENTIFIER.fullmatch(given) else str(uuid7())
 
 
 def route(scope: Scope) -> str:

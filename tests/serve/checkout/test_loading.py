@@ -62,7 +62,7 @@ def test_a_release_with_the_same_model_names_its_version(project: Project) -> No
     project.git("tag", "-a", "short@v1.2.0", "-m", "second")
     project.git("tag", "-a", "short#production#1", "-m", "no version")
     head = project.git("rev-parse", "HEAD").strip()
-    assert load(project.folder).revision == Revision(head, {"short": "v1.2.0"})  # type: ignore[arg-type]
+    assert load(project.folder).revision == Revision(head, {"short": "v1.2.0"})
 
 
 def test_the_session_of_a_forecast_is_that_of_the_calendar(models: Path) -> None:

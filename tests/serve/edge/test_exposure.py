@@ -11,9 +11,7 @@ from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
 
 from serve.app import create
-from serve.edge import exposure
-from serve.edge.exposure import ExposedError
-from serve.edge.keyring import Keyring, make
+from serve.edge.keyring import ExposedError, Keyring, check_exposure, make
 from serve.settings import Settings
 from tests.projects import ROOT
 from tests.serve.servers import Server
@@ -26,15 +24,15 @@ REMEDIES = ("without API keys", "`python -m serve keys add`", "SERVE_ALLOW_OPEN=
 def test_other_addresses_need_keys(host: str | None) -> None:
     none = Keyring()
     with pytest.raises(ExposedError, match="refusing") as raised:
-        exposure.check(Settings(), none, host)
+        check_exposure(Settings(), none, host)
     assert (host or "") in str(raised.value)
-    exposure.check(Settings(allow_open=True), none, host)
-    exposure.check(Settings(), Keyring(str(make("desk", ["predict"])[1])), host)
+    check_exposure(Settings(allow_open=True), none, host)
+    check_exposure(Settings(), Keyring(str(make("desk", ["predict"])[1])), host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])
 def test_this_machine_needs_none(host: str) -> None:
-    exposure.check(Settings(), Keyring(), host)
+    check_exposure(Settings(), Keyring(), host)
 
 
 @pytest.mark.parametrize(
