@@ -7,6 +7,7 @@ that runs), the former bundle keeps serving from memory, and the next change sta
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,9 @@ log = logging.getLogger("serve")
 
 PERIOD = 0.2
 """Seconds between glances at the names, sizes and times of the files; one takes 0.5 ms."""
+
+AGAIN = 1.0
+"""Seconds from the last change to one more look."""
 
 
 class Follower:
@@ -113,14 +117,15 @@ class Follower:
         await asyncio.wait([self._task])
 
     async def _follow(self) -> None:
-        again = False
+        again = math.inf
         while True:
             await asyncio.sleep(PERIOD)
+            now = asyncio.get_running_loop().time()
             changed = self._state() != self._seen
-            if changed or again:
+            if changed or now > again:
                 # git writes a commit into logs/HEAD before it moves the branch, which is not
                 # watched: a look between the two must be repeated.
-                again = changed
+                again = now + AGAIN if changed else math.inf
                 await asyncio.to_thread(self.look)
 
 
