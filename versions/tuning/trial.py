@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,12 @@ OBJECTIVE = "fold_oos_r2"
 """Of `metrics/<horizon>.json`: skill on folds that the weights had not seen, never the hold-out."""
 
 FOLDER = Path("var/search")
+
+TAKEN = b"Reproducing experiment"
+"""What `dvc exp run` prints once it has taken its entry out of the stash."""
+
+POLL = 0.1
+"""Seconds between looks at what a trial has printed."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,11 @@ class Experiments:
         processes: dict[int, subprocess.Popen[bytes]] = {}
         try:
             for trial in new:
-                processes[trial.number] = self._start(trial, lock)
+                processes[trial.number] = process = self._start(trial, lock)
+                # Runs share one stash of what is to be run: until a run has taken its own entry,
+                # another could take it.
+                while process.poll() is None and TAKEN not in self._log(trial.number).read_bytes():
+                    time.sleep(POLL)
             for process in processes.values():
                 process.wait()
         except BaseException:
@@ -139,13 +150,13 @@ class Experiments:
         return f"refs/exps/{self.head[:2]}/{self.head[2:]}/{self.name(number)}"
 
     def _ended(self, trial: Trial, process: "subprocess.Popen[bytes] | None") -> Trial:
-        if process is not None and process.returncode:
-            printed = self._log(trial.number).read_text(encoding="utf-8")
-            return replace(trial, reason=reason(printed))
         try:
             return replace(trial, value=score(self._ref(trial.number), self.horizon))
         except VersionError as error:
-            return replace(trial, reason=str(error))
+            if process is None or not process.returncode:
+                return replace(trial, reason=str(error))
+        printed = self._log(trial.number).read_text(encoding="utf-8")
+        return replace(trial, reason=reason(printed))
 
 
 def score(revision: str, horizon: str) -> float:
