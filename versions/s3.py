@@ -81,6 +81,7 @@ def start(server: Server, lock: int) -> Server:
         )
     server = server._replace(pid=process.pid)
     STATE.touch(mode=0o600)
+    STATE.chmod(0o600)
     STATE.write_text(json.dumps(server._asdict()) + "\n", encoding="utf-8")
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:

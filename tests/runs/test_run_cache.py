@@ -1,6 +1,7 @@
 """Every stage can use DVC's run cache, and the first stage checks the whole of params.yaml."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,16 @@ from tests.projects import Project
 pytestmark = pytest.mark.slow
 
 
-def test_every_stage_is_in_the_run_cache(reproduced: Path) -> None:
-    locked = yaml.safe_load((reproduced / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    cached = [
+def test_every_stage_is_in_the_run_cache(quick: Project) -> None:
+    # In a fresh clone DVC does not run a stage of which git has all that it makes.
+    shutil.rmtree(quick.folder / "metrics")
+    quick.dvc("repro")
+    lock = yaml.safe_load((quick.folder / "dvc.lock").read_text(encoding="utf-8"))
+    cached = {
         yaml.safe_load(path.read_text(encoding="utf-8"))["cmd"]
-        for path in (reproduced / ".dvc/cache/runs").glob("*/*/*")
-    ]
-    assert sorted(cached) == sorted(stage["cmd"] for stage in locked.values())
+        for path in (quick.folder / ".dvc/cache/runs").glob("*/*/*")
+    }
+    assert {stage["cmd"] for stage in lock["stages"].values()} <= cached
 
 
 def test_no_output_persists(repo_root: Path) -> None:

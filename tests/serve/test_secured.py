@@ -272,4 +272,5 @@ def test_workers_share_one_limit(models: Path, tmp_path: Path) -> None:
     assert statuses[:30] == [200] * 30
     assert 30 <= statuses.count(200) <= 31 + more
     assert statuses.count(200) + statuses.count(429) == 60
-    assert 1 <= int(answers[-1].headers["retry-after"]) <= 2
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert 1 <= int(refused[-1].headers["retry-after"]) <= 2
