@@ -274,8 +274,8 @@ def test_commits_and_ci_are_checked_alike(repo_root: Path) -> None:
 
 def test_one_variable_asks_for_the_long_checks(repo_root: Path) -> None:
     """`.ci/run` asks for them by `make test-all`, which sets it for the tests."""
-    assert "tests=test\n" in ci(repo_root)
-    assert re.search(r"\bCI_FULL\b.*\btests=test-all$", ci(repo_root), re.MULTILINE)
+    assert 'tests="test"\n' in ci(repo_root)
+    assert re.search(r'\bCI_FULL\b.*\btests="test-all"$', ci(repo_root), re.MULTILINE)
     shown = {name: make(repo_root, "--dry-run", name) for name in ("test", "test-all")}
     assert "CI_FULL=1" in shown["test-all"]
     assert "CI_FULL" not in shown["test"]
