@@ -14,10 +14,8 @@ from stages.common import tables
 from stages.common.errors import DataError
 from stages.common.paths import DATASETS, FEATURES_DAILY
 from stages.common.running import arguments, log, run
-from stages.common.sections import DataParams, Sections, load
-from stages.forecast.dataset_params import DatasetParams, Horizons, selected, sessions
-from stages.indicators import feature_table
-from stages.indicators.feature_params import FeatureParams
+from stages.common.sections import Horizons, Sections, checked, load, sessions
+from stages.forecast.dataset_params import DatasetParams, selected
 
 _SAME_SYMBOL = pl.col("symbol") == pl.col("symbol").shift(-1)
 
@@ -25,8 +23,6 @@ _SAME_SYMBOL = pl.col("symbol") == pl.col("symbol").shift(-1)
 class Settings(Sections):
     """What dataset obeys."""
 
-    data: DataParams
-    features: FeatureParams
     dataset: DatasetParams
     horizons: Horizons
 
@@ -99,7 +95,7 @@ def main() -> None:
     settings = load(Settings)
     (name,) = arguments("horizon")
     horizon = sessions(settings.horizons, name)
-    names = feature_table.columns(settings.features, settings.data.market)
+    names = checked().features
     features, scale = selected(settings.dataset, names), settings.dataset.scale
     dates: list[pl.Series] = []
     longest = 0

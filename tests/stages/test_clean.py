@@ -18,10 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import clean, ingest, params
-from stages.bars import calendars, cleaning, raw_files
-from stages.bars.adjust import Mode
-from stages.bars.clean_params import CleanParams
-from stages.bars.cleaning import FACTOR, Cleaned, clean_hourly
+from stages.bars import calendars
+from stages.bars.cleaning import clean_bars, raw_files
+from stages.bars.cleaning.adjust import Mode
+from stages.bars.cleaning.clean_bars import FACTOR, Cleaned, clean_hourly
+from stages.bars.cleaning.clean_params import CleanParams
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from tests.exchange import days, ex_dates, hours, new_york, raw, raw_hourly, rules, write_raw
@@ -33,7 +34,7 @@ SATURDAY = date(2012, 1, 7)
 
 
 def cleaned(bars: pl.DataFrame, actions: pl.DataFrame = NOTHING, **changes: Any) -> Cleaned:
-    return cleaning.clean(bars, actions, new_york(), rules(**changes))
+    return clean_bars.clean(bars, actions, new_york(), rules(**changes))
 
 
 def cleaned_hourly(
@@ -112,14 +113,14 @@ def test_the_session_of_a_rejected_bar_is_missing() -> None:
 
 def test_a_market_series_is_not_filled_and_keeps_its_own_days() -> None:
     bars = raw("nasdaq", [10.0, 10.0, 10.0], [days()[0], SATURDAY, days()[9]], volume=[0.0] * 3)
-    done = cleaning.clean(bars, NOTHING, new_york(), rules(fill_limit=9), "market")
+    done = clean_bars.clean(bars, NOTHING, new_york(), rules(fill_limit=9), "market")
     assert done.bars["date"].to_list() == [days()[0], SATURDAY, days()[9]]
     assert done.counts["missing_sessions"].to_list() == [8]
     assert done.rejected.is_empty()
 
 
 def test_a_market_series_must_explain_its_jumps_too() -> None:
-    done = cleaning.clean(raw("nasdaq", [10.0, 5.0]), NOTHING, new_york(), rules(), "market")
+    done = clean_bars.clean(raw("nasdaq", [10.0, 5.0]), NOTHING, new_york(), rules(), "market")
     assert done.moves["explained"].to_list() == [None]
 
 

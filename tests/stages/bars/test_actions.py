@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.bars.actions import (
+from stages.bars.cleaning.actions import (
     RATIOS,
     combine,
     line,
@@ -17,7 +17,7 @@ from stages.bars.actions import (
     suggested,
     unexplained,
 )
-from stages.bars.adjust import MOVE
+from stages.bars.cleaning.adjust import MOVE
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from tests.exchange import ex_dates

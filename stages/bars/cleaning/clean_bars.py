@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from stages.bars.adjust import Mode, adjust
 from stages.bars.calendars import Sessions
-from stages.bars.clean_params import CleanParams
-from stages.bars.rules import AdjClose, Judged, Rules, judge
+from stages.bars.cleaning.adjust import Mode, adjust
+from stages.bars.cleaning.clean_params import CleanParams
+from stages.bars.cleaning.rules import AdjClose, Judged, Rules, judge
 from stages.common import tables
 from stages.common.tables import Kind
 
