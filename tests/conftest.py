@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from tests.light import lighten
 from tests.projects import Project, checkout, copied
 from tests.s3 import S3
 
@@ -143,6 +144,17 @@ def quick(reproduced: Path, once: Once, tmp_path: Path) -> Project:
         project.git("commit", "--quiet", "--no-verify", "--all", "--message=Few models")
 
     return copied(once("quick", make), tmp_path / "project")
+
+
+@pytest.fixture
+def light(once: Once, tmp_path: Path) -> Project:
+    """The project with stages that take no time, for what is not about what they compute."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        lighten(checkout(folder))
+
+    return copied(once("light", make), tmp_path / "project")
 
 
 @pytest.fixture

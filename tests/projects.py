@@ -1,34 +1,14 @@
 """Checkouts of the project in which commands are run for real; their fixtures are in conftest."""
 
-import atexit
-import functools
-import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
+from tests import forks
+
 ROOT = Path(__file__).parents[1]
-
-
-@functools.cache
-def _forks() -> "subprocess.Popen[str]":
-    """The server that forks the DVC commands of this process."""
-    command = [sys.executable, "-P", str(ROOT / "tests" / "forks.py")]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
-    )
-    atexit.register(process.communicate)
-    return process
-
-
-def _environment(changes: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a command: that of the tests, where the commands are those of theirs."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "COLUMNS": "200", **changes}
 
 
 class Project:
@@ -39,10 +19,11 @@ class Project:
 
     def run(self, *command: str, check: bool = True, **environment: str) -> str:
         """Run a command as a user would; returns what it printed on both streams."""
+        folders = (str(forks.folder()), str(Path(sys.executable).parent), os.environ["PATH"])
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=_environment(environment),
+            env={**os.environ, "PATH": os.pathsep.join(folders), "COLUMNS": "200", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -54,24 +35,8 @@ class Project:
         return done.stdout
 
     def dvc(self, *arguments: str, check: bool = True, **environment: str) -> str:
-        """Run a DVC command; as `run`, without the time that it takes to import DVC."""
-        forks = _forks()
-        assert forks.stdin is not None
-        assert forks.stdout is not None
-        with tempfile.NamedTemporaryFile(mode="r", encoding="utf-8") as output:
-            asked = {
-                "arguments": arguments,
-                "folder": str(self.folder),
-                "environment": _environment(environment),
-                "output": output.name,
-            }
-            forks.stdin.write(f"{json.dumps(asked)}\n")
-            forks.stdin.flush()
-            status = int(forks.stdout.readline())
-            said = output.read()
-        if check and status:
-            raise AssertionError(f"dvc {' '.join(arguments)} exited {status}:\n{said}")
-        return said
+        """Run a DVC command."""
+        return self.run("dvc", *arguments, check=check, **environment)
 
     def git(self, *arguments: str) -> str:
         """Run a git command."""
