@@ -24,7 +24,7 @@ MODULES = (
     *("dvc.repo.artifacts", "dvc.repo.datasets", "dvc.repo.plots", "dvc.repo.stage"),
     *("dvc.repo.index", "dvc.repo.experiments.show", "dvc.stage.run", "dvc.utils.strictyaml"),
     *("dvc.repo.experiments.executor.local", "dvc.repo.experiments.queue.celery", "dvc_s3"),
-    *("dvc_data.hashfile.db.local", "networkx", "pyparsing", "ruamel.yaml"),
+    *("dvc_data.hashfile.db.local", "networkx", "pyparsing", "ruamel.yaml", "s3fs"),
 )
 
 CLIENT = """
