@@ -22,6 +22,7 @@ ELSEWHERE = ("database_url", "http_proxy", "https_proxy", "all_proxy", "no_proxy
 # The same examples on every run and machine, however slow; `explore` looks for new ones.
 settings.register_profile(
     "repeatable",
+    max_examples=100 if os.environ.get("CI_FULL") == "1" else 50,
     derandomize=True,
     database=None,
     deadline=None,
