@@ -127,6 +127,7 @@ def test_ours_are_groups_as_the_stage_makes_them(monkeypatch: pytest.MonkeyPatch
 # Parquet
 
 
+@pytest.mark.slow
 def test_stages_are_timed_against_their_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "ROUNDS", 1)
     made = parquet.measure([TINY])
