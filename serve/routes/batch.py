@@ -104,6 +104,13 @@ async def batch_predict(
         if mistakes[0]["type"] == "too_long":
             raise TooManyRowsError(f"more than {MOST_ROWS:,}", service.settings.max_batch) from None
         raise RequestValidationError(mistakes) from None
+    if horizon not in {None, asked.horizon}:
+        raise ProblemError(
+            422,
+            f"horizon: {horizon!r} in the address is not the {asked.horizon!r} of the body; leave "
+            "it out of the address",
+            "two-horizons",
+        )
     forecaster = service.forecaster
     # Other requests go on during these milliseconds of arithmetic.
     forecasts = await asyncio.to_thread(
