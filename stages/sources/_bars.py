@@ -12,12 +12,18 @@ from pydantic import AfterValidator, model_validator
 from stages.common import tables
 from stages.common.errors import InputError, few
 from stages.common.options import Options
+from stages.sources import INSTANT, STAMPS, WRITTEN
 from stages.sources._cells import BadCells, located
-from stages.sources._dates import days, localised, stamps
+from stages.sources._dates import MICROSECONDS, instants, localised, stamps, walls
 from stages.sources._names import nearest
 
 ROW = "__row__"
 """The row of the file that a row came from, as an editor or a spreadsheet counts it."""
+
+_UNSAID = "UTC"
+"""The zone of hourly stamps that name none, where the params name none either."""
+
+_MINUTE, _DAY = 60_000_000, 86_400_000_000
 
 _MISSING = ("", "-", "--", "na", "n/a", "nan", "null", "none")
 
@@ -86,7 +92,7 @@ class Rules:
     date_format: Sequence[str]
     thousands: str
     decimal: str
-    timezone: str
+    timezone: str | None
 
     def option(self, name: str) -> str:
         """The key in `params.yaml` that a message is to name."""
@@ -131,6 +137,8 @@ def bars(
 ) -> pl.DataFrame:
     """Bars in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`, in the file's order.
 
+    Where the dates are stamps with a time of day, the columns of `STAMPS` stand beside them.
+
     Args:
         raw: the columns `found.values()` and `ROW`.
         found: see `actual`.
@@ -143,60 +151,81 @@ def bars(
     """
     contract = tables.RAW_HOURLY if "timestamp" in columns else tables.RAW_DAILY
 
-    def column(ours: str, read: Callable[[pl.Series], pl.Series]) -> pl.Series:
-        values = raw[columns[ours]]
+    def column(ours: str, read: Callable[[pl.Series], pl.DataFrame | pl.Series]) -> pl.DataFrame:
         try:
-            return read(values).alias(ours)
+            values = read(raw[columns[ours]])
         except BadCells as error:
             raise located(error, file, columns[ours].strip(), raw[ROW]) from None
+        return values.to_frame(ours) if isinstance(values, pl.Series) else values
 
-    readers: dict[str, Callable[[pl.Series], pl.Series]] = {
+    readers: dict[str, Callable[[pl.Series], pl.DataFrame | pl.Series]] = {
         "symbol": _symbols,
         "date": lambda values: _dates(values, rules),
         "timestamp": lambda values: _timestamps(values, rules),
     }
-    table = pl.DataFrame(
+    table = pl.concat(
         [
             column(ours, readers.get(ours, lambda values: _numbers(values, rules)))
             for ours in contract
             if ours in columns
-        ]
+        ],
+        how="horizontal",
     )
     absent = [
         pl.lit(symbol if ours == "symbol" else None, dtype=dtype).alias(ours)
         for ours, dtype in contract.items()
         if ours not in columns
     ]
-    return table.with_columns(absent).select(list(contract))
+    beside = [name for name in STAMPS if name in table.columns]
+    return table.with_columns(absent).select(*contract, *beside)
 
 
 def _symbols(values: pl.Series) -> pl.Series:
     return values.cast(pl.String).str.strip_chars()
 
 
-def _dates(values: pl.Series, rules: Rules) -> pl.Series:
+def _dates(values: pl.Series, rules: Rules) -> pl.DataFrame:
+    """The column `date`, as written; and those of `STAMPS` where a time of day says more."""
     if values.dtype == pl.Date:
-        read = values
+        written = values.cast(MICROSECONDS)
     elif isinstance(values.dtype, pl.Datetime):
-        read = values.dt.date()
+        written = values.dt.cast_time_unit("us").dt.replace_time_zone(None)
     elif values.dtype == pl.String:
-        read = days(_stripped(values), rules.date_format, rules.option("date_format"))
+        values = _stripped(values)
+        written = walls(values, rules.date_format, rules.option("date_format"))
     else:
         raise BadCells([0], f"{values.dtype} is neither a date nor text; export it as one")
-    _refuse(read.is_null(), values, "is empty; a bar needs its date")
-    return read
+    _refuse(written.is_null(), values, "is empty; a bar needs its date")
+    dates = written.dt.date().to_frame("date")
+    # Midnight, or the last minute of a day, is how a whole day is written.
+    time = written.to_physical() % _DAY
+    if ((time == 0) | (time >= _DAY - _MINUTE)).all():
+        return dates
+    return dates.with_columns(
+        written.alias(WRITTEN), _instants(values, written, rules).alias(INSTANT)
+    )
+
+
+def _instants(values: pl.Series, written: pl.Series, rules: Rules) -> pl.Series:
+    if values.dtype == pl.String:
+        return instants(values, written, rules.date_format, rules.timezone)
+    if isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone is not None:
+        return values.dt.cast_time_unit("us").dt.convert_time_zone("UTC")
+    if rules.timezone is not None:
+        return localised(written, rules.timezone)
+    return pl.Series([None] * len(written), dtype=tables.UTC)
 
 
 def _timestamps(values: pl.Series, rules: Rules) -> pl.Series:
     if isinstance(values.dtype, pl.Datetime):
         exact = values.dt.cast_time_unit("us")
         if values.dtype.time_zone is None:
-            read = localised(exact, rules.timezone)
+            read = localised(exact, rules.timezone or _UNSAID)
         else:
             read = exact.dt.convert_time_zone("UTC")
     elif values.dtype == pl.String:
         option = rules.option("date_format")
-        read = stamps(_stripped(values), rules.date_format, option, rules.timezone)
+        read = stamps(_stripped(values), rules.date_format, option, rules.timezone or _UNSAID)
     else:
         raise BadCells([0], f"{values.dtype} is neither a timestamp nor text; export it as one")
     _refuse(read.is_null(), values, "is empty; a bar needs its timestamp")

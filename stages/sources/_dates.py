@@ -1,5 +1,6 @@
 """Text to dates and instants: by the strptime formats of `params.yaml`, never by a guess."""
 
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -17,10 +18,20 @@ MICROSECONDS = pl.Datetime("us")
 _TIMES = (" %H:%M:%S", " %H:%M", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f")
 _INSTANTS = (*_TIMES, *(f"{time}%z" for time in _TIMES))
 
-STAMPS = tuple(f"%Y-%m-%d{time}" for time in _INSTANTS)
+_ONE_MEANING = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
+    *(f"%d{mark}{month}{mark}%Y" for mark in "- " for month in ("%b", "%B")),
+    *("%b %d, %Y", "%B %d, %Y", "%Y-%b-%d"),
+)
+
+STAMPS = tuple(
+    f"{day}{time}"
+    for time in (*_INSTANTS, " %H%M%S")
+    for day in ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d-%b-%Y")
+)
 """Formats of hourly stamps that can be read in one way only."""
 
-DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", *STAMPS)
+DAYS = (*_ONE_MEANING, *STAMPS)
 """Formats of days that can be read in one way only: the year first, or the month by its name."""
 
 _DAY_FORMATS = (
@@ -31,11 +42,14 @@ _DAY_FORMATS = (
         for year in ("%Y", "%y")
         for first, second in (("%d", "%m"), ("%m", "%d"))
     ),
-    *("%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
+    *("%d-%b-%Y", "%d-%b-%y", "%d-%B-%Y", "%d-%B-%y", "%d %b %Y", "%d %B %Y"),
+    *("%b %d, %Y", "%B %d, %Y"),
 )
 _COMMON = tuple(f"{day}{time}" for time in ("", *_INSTANTS) for day in _DAY_FORMATS)
 
-_OFFSET = r"\s*(?:Z|UTC|[+-]\d{2}:?\d{2})$"
+_OFFSET = r"\s*(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
+
+_PACKED = re.compile(r"%[dmHMS]%[dmyYHMS]|%Y%[dm]")
 
 # Outside these years polars and strptime read some texts differently ('69' and '0020').
 _ALIKE = (date(1700, 1, 1), date(2068, 12, 31))
@@ -76,8 +90,8 @@ def _known_zone(name: str) -> str:
 Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
-def days(text: pl.Series, formats: Sequence[str], option: str) -> pl.Series:
-    """Read dates, as written: a time of day or an offset beside the date does not move it.
+def walls(text: pl.Series, formats: Sequence[str], option: str) -> pl.Series:
+    """Read dates with the time of day beside them, as written: an offset does not move them.
 
     Args:
         text: of dtype String, stripped.
@@ -87,7 +101,37 @@ def days(text: pl.Series, formats: Sequence[str], option: str) -> pl.Series:
     Raises:
         BadCells: a text fits no format, or two that say different days.
     """
-    return _read(text, formats, DAYS, option, _walls).dt.date()
+    return _read(text, formats, DAYS, option, _walls)
+
+
+def instants(
+    text: pl.Series, written: pl.Series, formats: Sequence[str], zone: str | None
+) -> pl.Series:
+    """The instants of dates that stand with a time of day.
+
+    Args:
+        text: as for `walls`.
+        written: what `walls` has read of it.
+        formats: see `Formats`.
+        zone: whose clocks the times without an offset are on, if that is known.
+
+    Returns:
+        In UTC; null where there is no offset and no zone.
+
+    Raises:
+        BadCells: a time that the clocks of `zone` show twice or never.
+    """
+    values = pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us", "UTC"))
+    # The default formats are many, and few columns have an offset.
+    possible = formats or (STAMPS if text.str.contains(rf":\d\d[.\d]*{_OFFSET}").any() else ())
+    for form in (form for form in possible if "%z" in form):
+        if not values.null_count():
+            break
+        values = values.zip_with(values.is_not_null(), _instants(text, form))
+    if zone is None or not values.null_count():
+        return values
+    bare = written.set(values.is_not_null(), None)
+    return values.zip_with(values.is_not_null(), localised(bare, zone))
 
 
 def stamps(text: pl.Series, formats: Sequence[str], option: str, zone: str) -> pl.Series:
@@ -127,12 +171,11 @@ def _read(
     option: str,
     parse: Callable[[pl.Series, str], pl.Series],
 ) -> pl.Series:
-    first, *others = asked or default
+    if not asked:
+        return _read_by_default(text, default, option, parse)
+    first, *others = asked
     values = parse(text, first)
     for other in others:
-        # Formats of the user may contradict each other; the default ones cannot.
-        if not asked and values.null_count() == text.null_count():
-            break
         also = parse(text, other)
         clash = (values != also).fill_null(value=False).arg_true().to_list()
         if clash:
@@ -145,12 +188,35 @@ def _read(
     unread = (values.is_null() & text.is_not_null()).arg_true().to_list()
     if unread:
         sample = text[unread[0]]
-        why = (
-            f"does not fit {few(map(repr, asked))}"
-            if asked
-            else "is in no format that is safe to guess"
-        )
+        why = f"does not fit {few(map(repr, asked))}"
         raise BadCells(unread, f"{sample!r} {why}; {_remedy(text, sample, option)}")
+    return values
+
+
+def _read_by_default(
+    text: pl.Series,
+    default: Sequence[str],
+    option: str,
+    parse: Callable[[pl.Series, str], pl.Series],
+) -> pl.Series:
+    """Read every text by the first default format that fits it; they never contradict each other.
+
+    A format is tried on the whole column only where it fits the first text that is not yet read.
+    """
+    values = parse(text, default[0])
+    left = list(default[1:])
+    while unread := (values.is_null() & text.is_not_null()).arg_true().to_list():
+        sample = text[unread[0]]
+        first = pl.Series([sample])
+        form = next((form for form in left if _walls(first, form).null_count() == 0), None)
+        if form is None:
+            raise BadCells(
+                unread,
+                f"{sample!r} is in no format that is safe to guess; "
+                f"{_remedy(text, sample, option)}",
+            )
+        left.remove(form)
+        values = values.zip_with(values.is_not_null(), parse(text, form))
     return values
 
 
@@ -186,6 +252,7 @@ def _walls(text: pl.Series, form: str) -> pl.Series:
 def _instants(text: pl.Series, form: str) -> pl.Series:
     """Times in UTC by the offset beside them; null where the text does not fit."""
     text = text.str.replace(r"\s*(?:Z|UTC)$", "+0000")
+    text = text.str.replace(r"\s*([+-]\d{2})$", "${1}00").str.replace(r"\s+([+-][\d:]+)$", "$1")
     return _slow(text, form, _fast(text, form, time_zone="UTC"), instant=True)
 
 
@@ -223,6 +290,9 @@ def _strptime(text: str, form: str) -> datetime | None:
         # Python 3.13 warns of formats without a year, which are refused here anyway.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            return datetime.strptime(text, form)  # noqa: DTZ007  # the zone comes later
+            read = datetime.strptime(text, form)  # noqa: DTZ007  # the zone comes later
         except ValueError:
             return None
+    # strptime lets a digit be missing, and then splits '2023111' in one of two ways.
+    packed = "%z" not in form and _PACKED.search(form)
+    return None if packed and len(text) != len(read.strftime(form)) else read

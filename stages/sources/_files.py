@@ -173,7 +173,7 @@ class _Shelf:
     def _from_columns(self, names: Sequence[str]) -> Iterator[tuple[str, pl.DataFrame]]:
         for group in _groups(names, self._rows):
             parts = [self._bars(file, group) for file in self._files]
-            by_symbol = pl.concat(parts).partition_by("symbol", as_dict=True)
+            by_symbol = pl.concat(parts, how="diagonal").partition_by("symbol", as_dict=True)
             for name in group:
                 yield name, by_symbol[name,]
 

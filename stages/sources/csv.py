@@ -25,7 +25,7 @@ def fetch(  # noqa: PLR0913  # its keyword arguments are what params.yaml may se
     thousands: Mark = "",
     decimal: Literal[".", ","] = ".",
     delimiter: Delimiter = ",",
-    timezone: Zone = "UTC",
+    timezone: Zone | None = None,
 ) -> Iterator[Series]:
     """Read the files at `data.path`; see `stages.sources._files` for how they may lie there.
 
@@ -36,7 +36,8 @@ def fetch(  # noqa: PLR0913  # its keyword arguments are what params.yaml may se
         thousands: the mark between thousands, or nothing.
         decimal: the mark before decimals.
         delimiter: the mark between columns.
-        timezone: of timestamps that are written without an offset.
+        timezone: of stamps that are written without an offset; UTC for hourly bars, and the
+            exchange's own for daily ones, unless given.
 
     Raises:
         InputError: a file is missing or cannot be read as bars.

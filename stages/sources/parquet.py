@@ -18,7 +18,7 @@ def fetch(
     columns: Columns = Columns(),  # noqa: B008  # frozen
     date_format: Formats = [],  # noqa: B006  # read only
     thousands: Mark = "",
-    timezone: Zone = "UTC",
+    timezone: Zone | None = None,
 ) -> Iterator[Series]:
     """Read the files at `data.path`; see `stages.sources._files` for how they may lie there.
 
@@ -27,7 +27,7 @@ def fetch(
         columns: our column names to the file's.
         date_format: of dates that are text; see `csv.fetch`.
         thousands: the mark between thousands in numbers that are text, or nothing.
-        timezone: of timestamps that have no zone of their own.
+        timezone: of stamps that have no zone of their own; see `csv.fetch`.
 
     Raises:
         InputError: a file is missing or cannot be read as bars.
