@@ -2,9 +2,9 @@
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, Protocol
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -34,6 +34,23 @@ STAMPS = tuple(
 DAYS = (*_ONE_MEANING, *STAMPS)
 """Formats of days that can be read in one way only: the year first, or the month by its name."""
 
+_EPOCHS = {
+    "epoch_s": (10**6, 100_000_000, 1_990_000_000),
+    "epoch_ms": (10**3, 220_000_000_000, 1_990_000_000_000),
+    "epoch_us": (1, 220_000_000_000_000, 1_990_000_000_000_000),
+    "epoch_ns": (10**-3, 220_000_000_000_000_000, 1_990_000_000_000_000_000),
+}
+"""Formats that count since 1970: microseconds in each step, and the span (up to 2033) in which a
+number can be nothing else, neither 20230306 nor 2023030610."""
+
+_SERIAL = "excel"
+_SERIALS = (30_000, 54_000)
+"""Excel counts days since 1899-12-30. From 1982 to 2047 they cannot be a year and the number of a
+day, such as 23065."""
+_SERIAL_DAYS = (date(1970, 1, 1) - date(1899, 12, 30)).days
+
+_COUNTED = (*_EPOCHS, _SERIAL)
+
 _DAY_FORMATS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
     *(
@@ -61,10 +78,10 @@ def _listed(value: object) -> object:
 
 def _complete(formats: list[str]) -> list[str]:
     for text in formats:
-        if not _names_a_day(text):
+        if text not in _COUNTED and not _names_a_day(text):
             raise ValueError(
                 f"{text!r} does not hold year, month and day; write it in the directives of "
-                "strptime, such as '%d/%m/%Y'"
+                f"strptime, such as '%d/%m/%Y', or as {few(_COUNTED, 9)}"
             )
     return formats
 
@@ -73,6 +90,15 @@ def _names_a_day(text: str) -> bool:
     probe = datetime(2021, 11, 23, 22, tzinfo=UTC)
     read = _strptime(probe.strftime(text), text)
     return read is not None and read.date() == probe.date()
+
+
+class Parse(Protocol):
+    """Reads texts by one format; null where it does not fit.
+
+    `anyhow` takes numbers that may have another meaning as well.
+    """
+
+    def __call__(self, text: pl.Series, form: str, *, anyhow: bool) -> pl.Series: ...
 
 
 Formats = Annotated[list[str], BeforeValidator(_listed), AfterValidator(_complete)]
@@ -101,7 +127,7 @@ def walls(text: pl.Series, formats: Sequence[str], option: str) -> pl.Series:
     Raises:
         BadCells: a text fits no format, or two that say different days.
     """
-    return _read(text, formats, DAYS, option, _walls)
+    return _read(text, formats, (*DAYS, *_COUNTED), option, _walls)
 
 
 def instants(
@@ -123,11 +149,13 @@ def instants(
     """
     values = pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us", "UTC"))
     # The default formats are many, and few columns have an offset.
-    possible = formats or (STAMPS if text.str.contains(rf":\d\d[.\d]*{_OFFSET}").any() else ())
-    for form in (form for form in possible if "%z" in form):
+    some = text.str.contains(rf":\d\d[.\d]*{_OFFSET}").any()
+    possible = formats or (*(STAMPS if some else ()), *_EPOCHS)
+    for form in (form for form in possible if "%z" in form or form in _EPOCHS):
         if not values.null_count():
             break
-        values = values.zip_with(values.is_not_null(), _instants(text, form))
+        read = _instants(text, form, anyhow=bool(formats))
+        values = values.zip_with(values.is_not_null(), read)
     if zone is None or not values.null_count():
         return values
     bare = written.set(values.is_not_null(), None)
@@ -141,10 +169,12 @@ def stamps(text: pl.Series, formats: Sequence[str], option: str, zone: str) -> p
         BadCells: as `days`, or a time that the clocks of `zone` show twice or never.
     """
 
-    def parse(text: pl.Series, form: str) -> pl.Series:
-        return _instants(text, form) if "%z" in form else localised(_walls(text, form), zone)
+    def parse(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
+        if "%z" in form or form in _EPOCHS:
+            return _instants(text, form, anyhow=anyhow)
+        return localised(_walls(text, form, anyhow=anyhow), zone)
 
-    return _read(text, formats, STAMPS, option, parse)
+    return _read(text, formats, (*STAMPS, *_COUNTED), option, parse)
 
 
 def localised(wall: pl.Series, zone: str) -> pl.Series:
@@ -169,14 +199,14 @@ def _read(
     asked: Sequence[str],
     default: Sequence[str],
     option: str,
-    parse: Callable[[pl.Series, str], pl.Series],
+    parse: Parse,
 ) -> pl.Series:
     if not asked:
         return _read_by_default(text, default, option, parse)
     first, *others = asked
-    values = parse(text, first)
+    values = parse(text, first, anyhow=True)
     for other in others:
-        also = parse(text, other)
+        also = parse(text, other, anyhow=True)
         clash = (values != also).fill_null(value=False).arg_true().to_list()
         if clash:
             raise BadCells(
@@ -197,13 +227,13 @@ def _read_by_default(
     text: pl.Series,
     default: Sequence[str],
     option: str,
-    parse: Callable[[pl.Series, str], pl.Series],
+    parse: Parse,
 ) -> pl.Series:
     """Read every text by the first default format that fits it; they never contradict each other.
 
     A format is tried on the whole column only where it fits the first text that is not yet read.
     """
-    values = parse(text, default[0])
+    values = parse(text, default[0], anyhow=False)
     left = list(default[1:])
     while unread := (values.is_null() & text.is_not_null()).arg_true().to_list():
         sample = text[unread[0]]
@@ -216,7 +246,7 @@ def _read_by_default(
                 f"{_remedy(text, sample, option)}",
             )
         left.remove(form)
-        values = values.zip_with(values.is_not_null(), parse(text, form))
+        values = values.zip_with(values.is_not_null(), parse(text, form, anyhow=False))
     return values
 
 
@@ -240,8 +270,35 @@ def _remedy(text: pl.Series, sample: str, option: str) -> str:
             )
 
 
-def _walls(text: pl.Series, form: str) -> pl.Series:
+def _counted(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
+    """Numbers that count from a day on as times without a zone, null where there is none.
+
+    Args:
+        text: of the cells.
+        form: one of `_COUNTED`.
+        anyhow: also numbers that may have another meaning.
+    """
+    number = text.str.extract(r"^(-?\d+(?:\.\d+)?)$").cast(pl.Float64)
+    if form == _SERIAL:
+        least, most = _SERIALS
+        # Seconds, since a fraction of a day in decimals is no exact time.
+        seconds = (number * 86_400).round().cast(pl.Int64, strict=False)
+        micros = (seconds - _SERIAL_DAYS * 86_400) * 10**6
+    else:
+        step, least, most = _EPOCHS[form]
+        whole = text.str.extract(r"^(-?\d+)(?:\.0*)?$").cast(pl.Int64, strict=False)
+        exact = whole * int(step) if step >= 1 else whole // 1000
+        rounded = (number * step).round().cast(pl.Int64, strict=False)
+        micros = exact.zip_with(exact.is_not_null(), rounded)
+    if not anyhow:
+        micros = micros.set(~number.is_between(least, most), None)
+    return micros.cast(MICROSECONDS)
+
+
+def _walls(text: pl.Series, form: str, *, anyhow: bool = False) -> pl.Series:
     """Times as written, without their offset; null where the text does not fit."""
+    if form in _COUNTED:
+        return _counted(text, form, anyhow=anyhow)
     if form.endswith("%z"):
         text = text.str.replace(_OFFSET, "")
         form = form.removesuffix("%z").rstrip()
@@ -249,8 +306,10 @@ def _walls(text: pl.Series, form: str) -> pl.Series:
     return _slow(text, form, values, instant=False)
 
 
-def _instants(text: pl.Series, form: str) -> pl.Series:
+def _instants(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
     """Times in UTC by the offset beside them; null where the text does not fit."""
+    if form in _EPOCHS:
+        return _counted(text, form, anyhow=anyhow).dt.replace_time_zone("UTC")
     text = text.str.replace(r"\s*(?:Z|UTC)$", "+0000")
     text = text.str.replace(r"\s*([+-]\d{2})$", "${1}00").str.replace(r"\s+([+-][\d:]+)$", "$1")
     return _slow(text, form, _fast(text, form, time_zone="UTC"), instant=True)

@@ -1,6 +1,6 @@
 """Bars from Parquet files of the user's own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -43,7 +43,7 @@ def fetch(
     return fetch_files(request, form, rules)
 
 
-def _scan(file: Path) -> pl.LazyFrame:
+def _scan(file: Path, wanted: Sequence[str]) -> pl.LazyFrame:
     return pl.scan_parquet(
         file,
         row_index_name=ROW,

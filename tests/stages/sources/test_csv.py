@@ -308,20 +308,21 @@ def test_hourly_files_without_a_timestamp_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "empty CSV"),
+        (b"", "cannot be read as CSV (empty CSV); export it again as CSV in UTF-8"),
         (
-            (HEADER + "2020-01-02,1,2,3,4,5,6,7\n").encode(),
-            "found more fields than defined in 'Schema'",
+            (HEADER + ROW + "2020-01-02,1,2,3,4,5,6,7\n").encode(),
+            "row 3 has more fields than the 6 columns",
         ),
-        ((HEADER + "Z\u00fcrich,1,2,3,4,5\n").encode("latin-1"), "invalid utf-8 sequence"),
-        ((HEADER + ROW).encode("utf-16"), "it is text in UTF-16"),
+        (
+            (HEADER + ROW + "Z\u00fcrich,1,2,3,4,5\n").encode("latin-1"),
+            "row 3 is not UTF-8; in cp1252 it reads 'Z\u00fcrich,1,2,3,4,5': "
+            "set data.sources.csv.encoding to cp1252",
+        ),
     ],
 )
 def test_a_file_that_is_no_csv(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "A.csv").write_bytes(content)
-    assert facts(failure(tmp_path)) == facts(
-        f"{tmp_path}/A.csv: cannot be read as CSV ({reason}); export it again as CSV in UTF-8"
-    )
+    assert facts(failure(tmp_path)) == facts(f"{tmp_path}/A.csv: {reason}")
 
 
 def test_a_truncated_archive(tmp_path: Path) -> None:
