@@ -8,10 +8,10 @@ the whole history again.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ import polars as pl
 from pydantic_core import to_jsonable_python
 
 from stages import sources
-from stages.bars import calendars, revisions
+from stages.bars import calendars, dating, revisions
 from stages.bars.last_bars import last_bars
 from stages.bars.raw_folder import RawFolder, file_name
 from stages.common import tables
@@ -28,7 +28,7 @@ from stages.common.paths import RAW, REVISIONS
 from stages.common.running import Parser, log, progress, run
 from stages.common.sections import Sections, load
 from stages.common.tables import RAW_BARS, Kind, clock
-from stages.sources import Request, Series, SourceParams
+from stages.sources import INSTANT, WRITTEN, Request, Series, SourceParams
 
 _HOW_TO_ASK = ("retries", "backoff")
 """Options of a source that do not change its bars."""
@@ -118,8 +118,11 @@ def _fill(folder: Path, data: SourceParams, former: RawFolder | None) -> Ingeste
         kind, symbol = series.kind, series.symbol
         if symbol in done.symbols[kind]:
             raise SourceError(f"{data.source}: {symbol}: came twice as {kind}")
-        bars, known_actions = _whole(series, former, data.source)
+        bars, known_actions = _whole(series, former, data)
         days = sessions(bars, kind, data.calendar)
+        if kind == "daily":
+            with _named(series, data):
+                dating.check(days, data.calendar, data.extra_sessions)
         known = days <= data.as_of
         if not known.any():
             first_days.setdefault(symbol, cast("date | None", days.min()))
@@ -135,11 +138,11 @@ def _fill(folder: Path, data: SourceParams, former: RawFolder | None) -> Ingeste
 
 
 def _whole(
-    series: Series, former: RawFolder | None, source: str
+    series: Series, former: RawFolder | None, data: SourceParams
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The bars and actions of a series, checked; a partial series continues the former bars."""
-    kind, symbol, column = series.kind, series.symbol, clock(series.kind)
-    bars = tables.conform(series.bars, RAW_BARS[kind], f"{source}: {symbol}")
+    kind, symbol, column, source = series.kind, series.symbol, clock(series.kind), data.source
+    bars = tables.conform(_dated(series, data), RAW_BARS[kind], f"{source}: {symbol}")
     if bars[column].null_count():
         raise DataError(f"{source}: {symbol}: {bars[column].null_count():,} bars have no {column}")
     actions = tables.empty(tables.ACTIONS)
@@ -151,6 +154,26 @@ def _whole(
     if kind != "hourly":
         actions = continued(former.actions(symbol), actions, "date", first)
     return continued(former.bars(kind, symbol), bars, column, first), actions
+
+
+def _dated(series: Series, data: SourceParams) -> pl.DataFrame:
+    """The bars of a series, each daily one on the date of its session."""
+    bars = series.bars
+    if INSTANT not in bars.columns:
+        return bars
+    stamped = bars[WRITTEN].is_not_null()
+    written, instants = (bars[name].filter(stamped) for name in (WRITTEN, INSTANT))
+    with _named(series, data):
+        dates = dating.dated(written, instants, data.calendar, data.extra_sessions)
+    return bars.with_columns(bars["date"].scatter(stamped.arg_true(), dates))
+
+
+@contextmanager
+def _named(series: Series, data: SourceParams) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{data.source}: {series.symbol}: {error}") from None
 
 
 def continued(former: pl.DataFrame, new: pl.DataFrame, column: str, first: Any) -> pl.DataFrame:
@@ -170,14 +193,8 @@ def sessions(bars: pl.DataFrame, kind: Kind, calendar: str) -> pl.Series:
     """
     times = bars[clock(kind)]
     if kind == "hourly" and not times.is_empty():
-        times = times.dt.convert_time_zone(_zone(calendar))
+        times = times.dt.convert_time_zone(calendars.zone(calendar))
     return times.dt.date()
-
-
-@cache
-def _zone(calendar: str) -> str:
-    # The zone is the same in every span; a month is quick to build.
-    return calendars.sessions(calendar, date(2024, 1, 1), date(2024, 1, 31)).zone
 
 
 def _check_complete(

@@ -22,6 +22,10 @@ from stages.common.sections import DataParams
 from stages.common.tables import Kind
 from stages.common.text import unknown
 
+WRITTEN, INSTANT = STAMPS = ("written", "instant")
+"""Of daily bars whose dates have a time of day: what is written, without a zone, and the instant
+in UTC that it is, null where it names no zone."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -48,7 +52,8 @@ class Series:
     """One symbol's bars as a source has them, in its own order, with nothing repaired.
 
     Attributes:
-        bars: in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`.
+        bars: in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`. Beside `date` there may
+            be the columns of `STAMPS`, from which ingest takes the session.
         actions: corporate actions in the columns of `tables.ACTIONS`, or None where the source
             knows none.
         partial: the bars only continue the former ones (`Request.known`); where they overlap it,

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -72,7 +73,7 @@ def failure(params: SourceParams, raw: Path) -> str:
     return str(caught.value)
 
 
-def write_csv(folder: Path, name: str, days: Sequence[date], price: float = 10) -> None:
+def write_csv(folder: Path, name: str, days: Sequence[date | str], price: float = 10) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = "".join(f"{day},{price},{price},{price},{price},5\n" for day in days)
     (folder / f"{name}.csv").write_text("date,open,high,low,close,volume\n" + rows)
@@ -156,6 +157,78 @@ def test_a_source_may_have_every_name_that_a_symbol_can_have(tmp_path: Path) -> 
         for file in (raw / "daily").iterdir()
     }
     assert found == {name: [name] for name in symbols}
+
+
+# Daily bars that are stamped with instants
+
+WEEK = [date(2024, 3, day) for day in (1, 4, 5, 6, 7, 11, 12)]
+"""In Mumbai Friday the 8th was a holiday; in New York clocks go forward on Sunday the 10th."""
+
+
+def stamped(day: date, zone: str, hour: int = 0, minute: int = 0, *, shown: str = "UTC") -> str:
+    """An instant of a day on the clocks of a zone, as text on other clocks."""
+    local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo(zone))
+    return str(local.astimezone(ZoneInfo(shown)))
+
+
+MUMBAI = [stamped(day, "Asia/Kolkata") for day in WEEK]
+
+
+@pytest.mark.parametrize(
+    ("calendar", "stamps", "options"),
+    [
+        ("XBOM", MUMBAI, {}),
+        ("XBOM", [text.replace(" ", "T").replace("+00:00", "Z") for text in MUMBAI], {}),
+        ("XBOM", [text.removesuffix("+00:00") for text in MUMBAI], {"timezone": "UTC"}),
+        ("XBOM", [stamped(day, "Asia/Kolkata", 15, 30) for day in WEEK], {}),
+        ("XBOM", [stamped(day, "Asia/Kolkata", shown="Asia/Kolkata") for day in WEEK], {}),
+        ("XNYS", [stamped(day, "America/New_York") for day in WEEK], {}),
+        ("XNYS", [stamped(day, "America/New_York", 16) for day in WEEK], {}),
+        ("XNYS", [stamped(day, "America/New_York", 18) for day in WEEK], {}),
+        ("XNYS", [f"{day} 16:00:00" for day in WEEK], {}),
+        ("XNYS", [f"{day}T00:00:00.000Z" for day in WEEK], {}),
+        ("XNYS", [f"{day} 23:59:59+00:00" for day in WEEK], {}),
+        ("XLON", [stamped(day, "Europe/London") for day in [*WEEK, date(2024, 4, 2)]], {}),
+    ],
+)
+@pytest.mark.parametrize("source", ["csv", "parquet"])
+def test_an_instant_is_dated_by_the_clocks_of_the_exchange(
+    tmp_path: Path, source: str, calendar: str, stamps: list[str], options: dict[str, Any]
+) -> None:
+    inbox, raw = tmp_path / "inbox", tmp_path / "raw"
+    write_csv(inbox, "A", stamps)
+    if source == "parquet":
+        texts = pl.read_csv(inbox / "A.csv")
+        texts.with_columns(
+            pl.Series("date", [datetime.fromisoformat(text) for text in stamps])
+        ).write_parquet(inbox / "A.parquet")
+    params = data(
+        date(2024, 12, 31), source, [], [], path=inbox, options=options, calendar=calendar
+    )
+    ingest(params, raw)
+    assert tables.read(raw / "daily" / "A.parquet")["date"].to_list() == [
+        *WEEK,
+        *([date(2024, 4, 2)] if calendar == "XLON" else []),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("calendar", "stamps"),
+    [
+        ("XBOM", [text.removesuffix("+00:00") for text in MUMBAI]),
+        ("XNYS", MUMBAI),
+        ("XBOM", [str(day - timedelta(1)) for day in WEEK]),
+    ],
+)
+def test_an_instant_of_another_zone_is_refused(
+    tmp_path: Path, calendar: str, stamps: list[str]
+) -> None:
+    write_csv(tmp_path / "inbox", "A", stamps)
+    params = data(date(2024, 12, 31), "csv", [], [], path=tmp_path / "inbox", calendar=calendar)
+    message = failure(params, tmp_path / "raw")
+    assert message.startswith("csv: A: ")
+    assert "another zone" in message
+    assert {calendar, "data.calendar"} <= facts(message)
 
 
 # A source of the user's own
