@@ -77,6 +77,8 @@ def show(
     if lineage.readers:
         head.add_row("input", f"no stage writes it; read by {few(lineage.readers)}")
     screen.print(head)
+    if not lineage.stages:
+        return
     screen.print()
     newest = {entry.path: entry.md5 for step in lineage.stages for entry in step.outs}
     if whole:
