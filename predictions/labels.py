@@ -1,6 +1,7 @@
 """Ground truth: what came of a prediction, kept once."""
 
 import math
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,6 +19,10 @@ class NoReturnError(StageError):
     """No return follows from the close of a label."""
 
 
+class ObservedTooSoonError(StageError):
+    """A label was observed before the bar that its prediction was made from."""
+
+
 def add(connection: Connection, label: Row) -> Row:
     """Keep a label; returns the row that was stored.
 
@@ -29,8 +34,10 @@ def add(connection: Connection, label: Row) -> Row:
         UnknownPredictionError: there is no such prediction.
         LabelledError: it has a label.
         NoReturnError: no return follows from the close.
+        ObservedTooSoonError: it was observed before the bar that the prediction was made from.
     """
     prediction = queries.one(connection, label["prediction_id"])
+    _check_observed(label["observed_at"], prediction["as_of"])
     if prediction["label_created_at"] is None:
         stored = {**label, "actual_return": _return(label, prediction["last_close"])}
         insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
@@ -51,6 +58,15 @@ def of(prediction: RowMapping) -> Row | None:
     if prediction["label_created_at"] is None:
         return None
     return {name: prediction[key] for name, key in queries.LABEL.items()}
+
+
+def _check_observed(observed: datetime | None, as_of: date | None) -> None:
+    # A day begins up to 14 hours earlier elsewhere than in UTC.
+    if observed is not None and as_of is not None and observed.date() < as_of - timedelta(days=1):
+        raise ObservedTooSoonError(
+            f"observed_at {observed.isoformat()} is before {as_of}, the session of the bar that "
+            "the prediction was made from"
+        )
 
 
 def _return(label: Row, last_close: float | None) -> float:

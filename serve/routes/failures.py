@@ -3,7 +3,7 @@
 from fastapi import Request, Response
 
 from predictions.engine import LogDownError, LogRefusedError
-from predictions.labels import LabelledError, NoReturnError
+from predictions.labels import LabelledError, NoReturnError, ObservedTooSoonError
 from predictions.queries import UnknownPredictionError
 from serve.edge import problems
 from serve.edge.problems import ProblemError
@@ -25,6 +25,7 @@ PROBLEMS: dict[type[StageError], tuple[int, str, str]] = {
     UnknownPredictionError: (404, "unknown-prediction", "{}; GET /predictions lists them"),
     LabelledError: (409, "labelled", "{}"),
     NoReturnError: (422, "no-return", "{}"),
+    ObservedTooSoonError: (422, "observed-too-soon", "{}"),
 }
 """Status, kind and text; a `ForecastError` knows its kind itself."""
 

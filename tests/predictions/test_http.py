@@ -209,12 +209,28 @@ def test_a_label_that_is_none_is_refused(
     assert says in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
-def test_the_first_and_the_last_moment_are_kept(logged: TestClient, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("moment", "says"),
+    [
+        ("1800-01-01T00:00:00Z", "1800-01-01 00:00:00+00:00 is before 1900-01-01"),
+        ("0001-01-01T00:00:00Z", "is before 1900-01-01"),
+        ("2012-12-29T23:59:59Z", "2012-12-29T23:59:59+00:00 is before 2012-12-31"),
+        ("9998-01-01T00:00:00Z", "9998-01-01 00:00:00+00:00 has not come yet"),
+        ("9999-12-31T23:59:59.999999Z", "has not come yet"),
+    ],
+)
+def test_a_label_is_observed_after_its_bar_and_not_in_the_future(
+    logged: TestClient, moment: str, says: str
+) -> None:
     made = ask(logged)
-    assert send(logged, made["id"], actual_return=0.1, observed_at=moment).status_code == 201
+    refused = send(logged, made["id"], actual_return=0.1, observed_at=moment)
+    assert refused.status_code == 422
+    assert "observed_at" in refused.json()["detail"]
+    assert says in refused.json()["detail"]
+    now = datetime.now(UTC)
+    assert send(logged, made["id"], actual_return=0.1, observed_at=str(now)).status_code == 201
     kept = logged.get(f"/predictions/{made['id']}").json()["label"]["observed_at"]
-    assert kept == moment
+    assert datetime.fromisoformat(kept) == now
 
 
 def test_a_return_that_is_no_number_is_refused(logged: TestClient) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -89,18 +90,49 @@ def test_help_and_mistakes_end_the_command_in_one_line() -> None:
     assert "SERVE_TLS_CERTIFICATE" in lonely.stderr
 
 
-def test_a_port_that_is_taken_ends_the_start(models: Path, tmp_path: Path) -> None:
+def start(**settings: object) -> subprocess.CompletedProcess[str]:
+    """A server that cannot start."""
+    return subprocess.run(
+        [sys.executable, "-m", "serve"],
+        cwd=ROOT,
+        env={**os.environ, **{f"SERVE_{name}": str(value) for name, value in settings.items()}},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_port_that_is_taken_is_named_before_anything_is_touched(
+    tmp_path: Path, host: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        given = {"ROOT": models, "VAR": tmp_path, "PORT": taken.getsockname()[1]}
-        done = subprocess.run(
-            [sys.executable, "-m", "serve"],
-            cwd=ROOT,
-            env={**os.environ, **{f"SERVE_{name}": str(value) for name, value in given.items()}},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-    assert done.returncode != 0
-    assert "address already in use" in done.stderr
-    assert "Traceback" not in done.stderr
+        port = taken.getsockname()[1]
+        metrics = tmp_path / "var" / f"metrics-{port}" / "counter_1.db"
+        metrics.parent.mkdir(parents=True)
+        metrics.touch()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = start(ROOT=tmp_path, PORT=port, HOST=host, WORKERS=2)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: SERVE_PORT={port}: address already in use; ")
+    assert done.stderr.count("\n") == 1
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [metrics]
+    # How long it takes on a machine that does nothing else.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+
+
+def test_an_address_of_another_machine_is_named(tmp_path: Path) -> None:
+    done = start(ROOT=tmp_path, HOST="192.0.2.1", ALLOW_OPEN="true", PORT=0)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("error: SERVE_HOST=192.0.2.1: ")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    for given in ({"RATE_LIMIT": 10}, {"WORKERS": 2}):
+        done = start(ROOT=tmp_path, PORT=0, **given)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.startswith("error: SERVE_VAR=var: ")
+        assert str(tmp_path / "var") in done.stderr
