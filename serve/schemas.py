@@ -9,6 +9,7 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
+    StrictBool,
     field_validator,
     model_validator,
 )
@@ -121,6 +122,11 @@ class LabelRequest(Strict):
         description="When it was known: not before the bar that the prediction was made from, and "
         "not in the future; null if the caller did not say.",
     )
+    correction: StrictBool = Field(
+        False,
+        description="Whether it takes the place of the label that the prediction has, which is "
+        "kept as a former one.",
+    )
 
     @field_validator("observed_at")
     @classmethod
@@ -155,6 +161,12 @@ class Label(BaseModel):
     client: str | None = Field(description="Name of the key that sent it.")
 
 
+class FormerLabel(Label):
+    """Ground truth that was corrected."""
+
+    replaced_at: datetime
+
+
 class LoggedPrediction(Prediction):
     """A forecast of the log, with its outcome."""
 
@@ -169,6 +181,7 @@ class LoggedPrediction(Prediction):
 class PredictionInputs(LoggedPrediction):
     """A forecast of the log, with its inputs."""
 
+    former_labels: list[FormerLabel] = Field(description="Those corrected, the oldest first.")
     inputs: dict[str, float] = Field(description="The features by name.")
     scale: float = Field(description="Recent volatility, by which the interval is scaled.")
 

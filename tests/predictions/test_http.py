@@ -81,7 +81,8 @@ def test_a_prediction_is_found_as_it_was_answered(logged: TestClient) -> None:
     assert list(found["inputs"]) == card["features"]
     assert found["scale"] == pytest.approx(found["inputs"]["vol_14"])
     (row,) = listed(logged)
-    assert row == {name: found[name] for name in found if name not in {"inputs", "scale"}}
+    details = {"former_labels", "inputs", "scale"}
+    assert row == {name: found[name] for name in found if name not in details}
 
 
 def test_pages_follow_one_another_while_others_are_made(logged: TestClient) -> None:
@@ -149,6 +150,44 @@ def test_a_label_is_kept_once(logged: TestClient) -> None:
         assert "a label is given once" in refused.json()["detail"]
         assert str(label["actual_return"]) in refused.json()["detail"]
     assert logged.get(f"/predictions/{made['id']}").json()["label"] == label
+
+
+def test_a_correction_keeps_the_former_label_with_its_time(logged: TestClient) -> None:
+    made = ask(logged)
+    refused = send(logged, made["id"], actual_return=0.1, correction=True)
+    assert refused.status_code == 409
+    assert refused.json()["type"] == "/problems/not-labelled"
+    first = send(logged, made["id"], actual_return=0.1, observed_at="2013-01-02T22:00Z").json()
+    assert send(logged, made["id"], actual_return=0.2).status_code == 409
+    assert send(logged, made["id"], actual_return=0.2, correction=False).status_code == 409
+    assert send(logged, made["id"], actual_return=0.2, correction="yes").status_code == 422
+    second = send(logged, made["id"], actual_close=made["last_close"] * 1.2, correction=True)
+    assert second.status_code == 201
+    assert second.json()["actual_return"] == pytest.approx(0.2)
+    third = send(logged, made["id"], actual_return=0.3, correction=True).json()
+    found = logged.get(f"/predictions/{made['id']}").json()
+    assert found["label"] == third
+    assert found["former_labels"] == [
+        {**first, "replaced_at": second.json()["created_at"]},
+        {**second.json(), "replaced_at": third["created_at"]},
+    ]
+    (row,) = listed(logged, labelled=True)
+    assert row["label"] == third
+
+
+def test_of_many_corrections_at_once_each_is_kept(logged: TestClient) -> None:
+    made = ask(logged)
+    send(logged, made["id"], actual_return=0)
+    with ThreadPoolExecutor(8) as threads:
+        answers = threads.map(
+            lambda change: send(logged, made["id"], actual_return=change, correction=True),
+            range(1, 8),
+        )
+        assert [answer.status_code for answer in answers] == [201] * 7
+    found = logged.get(f"/predictions/{made['id']}").json()
+    kept = [label["actual_return"] for label in (*found["former_labels"], found["label"])]
+    assert kept[0] == 0
+    assert sorted(kept) == list(range(8))
 
 
 def test_a_return_that_is_sent_stands(logged: TestClient) -> None:
