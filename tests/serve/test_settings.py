@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from serve.__main__ import main
+from serve.edge.keyring import make
 from serve.settings import Settings, SettingsError, load, variable
 from tests.projects import ROOT
 
@@ -60,6 +62,80 @@ def _shown(default: object) -> str:
     if default is None or default in ("", (), Path()):
         return ""
     return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def settings_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, list[str]]:
+    """The words after each variable."""
+    main([*arguments, "settings"])
+    return {name: rest for name, *rest in map(str.split, capsys.readouterr().out.splitlines())}
+
+
+def test_a_file_gives_settings_and_the_command_says_where_each_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = settings_command(capsys)
+    assert shown.keys() == {variable(field) for field in Settings.model_fields}
+    assert shown["SERVE_PORT"] == ["8000", "default"]
+    _, key = make("desk", ["predict"])
+    (tmp_path / ".env").write_text(
+        f"# ours\nSERVE_PORT=9000\nexport SERVE_WORKERS=2\nserve_max_batch=10\nSERVE_KEYS='{key}'\n"
+        "DATABASE_URL=postgresql://me:sesame@db/log?password=sesame\nOTHERS=1\n"
+        'SERVE_CORS_ORIGINS="https://a.org,https://b.org"\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("SERVE_WORKERS", "3")
+    # The command sets it for the workers.
+    monkeypatch.setenv("SERVE_HOST", "localhost")
+    shown = settings_command(capsys, "--host", "::1")
+    assert shown["SERVE_PORT"] == ["9000", ".env"]
+    assert shown["SERVE_WORKERS"] == ["3", "environment"]
+    assert shown["SERVE_HOST"] == ["::1", "command", "line"]
+    assert shown["SERVE_MAX_BATCH"] == ["10", ".env"]
+    assert shown["SERVE_CORS_ORIGINS"] == ["https://a.org,https://b.org", ".env"]
+    assert shown["SERVE_ALLOW_OPEN"] == ["false", "default"]
+    assert shown["SERVE_TLS_KEY"] == ["default"]
+    assert shown["SERVE_KEYS"] == ["***", ".env"]
+    assert shown["DATABASE_URL"] == ["postgresql://me:***@db/log?***", ".env"]
+    assert load().port == 9000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("SERVE_PORT=http", ".env: SERVE_PORT=http: input should be a valid integer"),
+        ("SERVE_KEY=x", ".env: SERVE_KEY: no such setting; did you mean SERVE_KEYS?"),
+        ("A=1\nSERVE_PORT 9000", ".env: line 2 is not NAME=VALUE"),
+        ("SERVE_PORT", ".env: line 1 is not NAME=VALUE"),
+        ("SERVE_PORT=1\nserve_port=2", ".env: line 2: SERVE_PORT is there twice"),
+        ("\xff", ".env: is not utf-8"),
+    ],
+)
+def test_a_wrong_line_of_the_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(text, encoding="latin-1")
+    with pytest.raises(SettingsError) as raised:
+        load()
+    assert str(raised.value).startswith(expected)
+
+
+def test_the_example_has_every_setting_with_its_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert all(line.startswith("#") for line in example.splitlines() if line)
+    listed = dict(re.findall(r"^#([A-Z_]+)=(.*)$", example, re.MULTILINE))
+    assert listed == {
+        variable(field): _shown(information.default)
+        for field, information in Settings.model_fields.items()
+    }
+    # With the # away from all that have a value, nothing changes.
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{name}={value}\n" for name, value in listed.items() if value]
+    (tmp_path / ".env").write_text("".join(lines), encoding="utf-8")
+    assert load() == Settings()
 
 
 def test_help_and_mistakes_end_the_command_in_one_line() -> None:
