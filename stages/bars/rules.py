@@ -19,20 +19,21 @@ zero_volume
 not_a_session
     A day on which the exchange was closed; never of a market series, which may trade elsewhere.
 outside_session
-    An hour in which the exchange was closed, on the day of a session.
+    A bar for all of which the exchange was closed, on the day of a session.
 duplicate
     Equal in every column to another bar of its time; one of them is kept.
 conflict
     Another bar of its time differs; none of them is kept.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from stages.bars.calendars import Sessions
+from stages.bars.calendars import BAR, Sessions
 from stages.common.tables import PRICES, Kind
 
 ROUNDING = 1e-6
@@ -52,12 +53,14 @@ class Rules:
         zero_volume: whether bars without a trade are kept.
         adj_close: whether a bar needs one: `ignored`, from a symbol's first one on
             (`once_begun`), or `always`.
+        lengths: of the bars of each symbol that has them shorter than an hour, in microseconds.
     """
 
     kind: Kind
     sessions: Sessions
     zero_volume: Literal["keep", "reject"] = "reject"
     adj_close: AdjClose = "once_begun"
+    lengths: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def clock(self) -> str:
@@ -142,7 +145,9 @@ def _with_sessions(bars: pl.DataFrame, rules: Rules) -> pl.DataFrame:
         days = bars["date"].to_physical().fill_null(-1).to_numpy()
         number = sessions.position(days)
         return bars.with_columns(session=pl.Series(number), _open_day=pl.Series(number >= 0))
-    number = sessions.holding(bars["timestamp"].to_physical().fill_null(-1).to_numpy())
+    opened = bars["timestamp"].to_physical().fill_null(-1).to_numpy()
+    length = bars["symbol"].replace_strict(rules.lengths, default=BAR, return_dtype=pl.Int64)
+    number = sessions.holding(opened, length.to_numpy())
     held = pl.Series(number >= 0)
     local = bars["timestamp"].dt.convert_time_zone(sessions.zone).dt.date()
     day = pl.Series(sessions.days[np.maximum(number, 0)]).cast(pl.Date)
