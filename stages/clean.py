@@ -107,6 +107,8 @@ def _source_actions(path: Path) -> pl.DataFrame:
 def _sessions(data: DataParams, files: Mapping[Kind, Sequence[RawFile]]) -> Sessions:
     # An hour belongs to a session that may have begun the day before in UTC.
     opened = [file.first - timedelta(days=1) for file in files["hourly"]]
+    if opened and (begin := calendars.begin(data.calendar)) is not None:
+        opened = [max(day, begin) for day in opened]
     first = min([*opened, *(file.first for file in files["daily"])])
     last = max([data.as_of, *(file.last for file in files["daily"])])
     return calendars.sessions(data.calendar, first, last, data.extra_sessions)
