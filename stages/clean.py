@@ -69,7 +69,7 @@ def clean_folder(
         for line in (*report.warnings(), *_idle_lines(hand, files, ledger)):
             log.warning(line)
         report.check()
-        _check_moves(report.unexplained(), ledger, suggestions)
+        _check_moves(report.unexplained(), ledger, suggestions, settings.data.market)
     return report
 
 
@@ -124,13 +124,15 @@ def _idle_lines(
     return [f"{ledger}: no bars of {few(unknown)}; what it says of them has no effect"]
 
 
-def _check_moves(moves: pl.DataFrame, ledger: Path, suggestions: Path) -> None:
+def _check_moves(
+    moves: pl.DataFrame, ledger: Path, suggestions: Path, market: Sequence[str]
+) -> None:
     if moves.is_empty():
         suggestions.unlink(missing_ok=True)
         return
     with tables.replacing(suggestions) as partial:
-        partial.write_text(actions.suggested(moves), encoding="utf-8")
-    raise actions.unexplained(moves, ledger, suggestions)
+        partial.write_text(actions.suggested(moves, market), encoding="utf-8")
+    raise actions.unexplained(moves, ledger, suggestions, market)
 
 
 def main() -> None:
