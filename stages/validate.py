@@ -23,7 +23,7 @@ import polars as pl
 from pydantic import Field
 
 from stages.common import tables
-from stages.common.errors import InputError, ParamsError
+from stages.common.errors import InputError, ParamsError, StageError
 from stages.common.paths import (
     CLEAN_DAILY,
     CLEAN_HOURLY,
@@ -39,6 +39,7 @@ from stages.forecast import dataset_params
 from stages.forecast.dataset_params import DatasetParams, Horizons
 from stages.indicators import feature_table
 from stages.indicators.feature_params import FeatureParams
+from stages.indicators.feature_table import without_volume
 from stages.quality.checking import Check
 from stages.quality.data_docs import INDEX, publish
 from stages.quality.helper_columns import (
@@ -171,6 +172,10 @@ def dataset_parts(horizon: str, names: Sequence[str]) -> list[Part]:
         "train": {**shared, IN_ORDER: in_order("date"), HOLD_OUT: first_date(files["test"])},
         "test": {**shared, IN_ORDER: in_order("date")},
     }
+    kept = pl.read_parquet_schema(files["train"]) if files["train"].exists() else names
+    # A dataset has no features of volume where a symbol has no volume.
+    unknown = [name for name in feature_table.of_volume(names) if name not in kept]
+    names = [name for name in names if name not in unknown]
     contract = tables.dataset_contract(names)
     return [
         Part(f"datasets/{horizon}/{name}", "datasets", [file], contract, names, helpers[name])
@@ -197,9 +202,10 @@ def slices(part: Part) -> Iterator[pl.DataFrame]:
 def check(part: Part, suites: Suites, parameters: Mapping[str, Any]) -> Checked:
     """Run the suite of a part over its rows."""
     columns = list(part.contract)
+    unknown = unknown_columns(part)
     meaning = Meaning(
-        columns,
-        part.features,
+        [name for name in columns if name not in unknown],
+        [name for name in part.features if name not in unknown],
         list(part.helpers),
         part.keys[1],
         {**parameters, "columns": columns},
@@ -210,6 +216,21 @@ def check(part: Part, suites: Suites, parameters: Mapping[str, Any]) -> Checked:
     for frame in progress(slices(part), part.name):
         checking.add(with_helpers(frame, part))
     return checking.finish()
+
+
+def unknown_columns(part: Part) -> list[str]:
+    """The columns of volume, where a symbol of a part has no volume on any bar.
+
+    Clean lets a bar without a volume through only where its symbol has none at all.
+    """
+    if part.suite not in ("clean", "features") or "volume" not in part.contract:
+        return []
+    try:
+        bars = pl.concat(tables.read(file, ["symbol", "volume"]) for file in part.files)
+    except StageError:
+        # Checking the part says what is wrong.
+        return []
+    return feature_table.of_volume(list(part.contract)) if without_volume(bars) else []
 
 
 def with_helpers(frame: pl.DataFrame, part: Part) -> pl.DataFrame:

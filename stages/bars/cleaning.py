@@ -164,7 +164,7 @@ def filled(bars: pl.DataFrame, sessions: Sessions, limit: int) -> pl.DataFrame:
         pl.Series("session", session.astype(np.int32)),
         pl.Series("date", sessions.days[session]).cast(pl.Date),
         **dict.fromkeys(tables.PRICES, close),
-        volume=pl.lit(0.0),
+        volume=pl.when(pl.col("volume").is_not_null()).then(0.0),
         filled=pl.lit(value=True),
     )
     return pl.concat([bars, fills]).sort("symbol", "date")

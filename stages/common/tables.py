@@ -55,8 +55,9 @@ bonus; 1 declares the move of that day genuine), `dividend` in currency per shar
 CLEAN_DAILY: Contract = {**RAW_DAILY, "filled": pl.Boolean}
 """One session of one symbol, sorted by (symbol, date), unique. `adj_close` is never null: the
 close in units of the symbol's first bar (splits and dividends carried FORWARD), so that a later
-action never rewrites an earlier row and nothing of the future is in it. `filled` marks a session
-without a bar, filled as `clean.fill_limit` allows."""
+action never rewrites an earlier row and nothing of the future is in it. `volume` is null on every
+bar of a symbol that has none. `filled` marks a session without a bar, filled as `clean.fill_limit`
+allows."""
 
 CLEAN_HOURLY: Contract = {**RAW_HOURLY, "date": pl.Date}
 """One hour of one symbol, sorted by (symbol, timestamp), with the session that it belongs to."""

@@ -261,6 +261,21 @@ def test_good_tables_score_100_and_leave_only_results(
     assert [path.name for path in tmp_path.iterdir()] == ["project"]
 
 
+def test_a_symbol_without_a_volume_is_valid(
+    run: Callable[[str], None], settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = pl.when(pl.col("symbol") != "BBB").then("volume")
+    change(CLEAN_DAILY, volume=quiet)
+    write_features(settings)
+    for horizon in settings.horizons:
+        monkeypatch.setattr(sys, "argv", ["dataset", horizon])
+        dataset.main()
+    run("tables")
+    run("datasets")
+    for path in METRICS.rglob("validation*/*.json"):
+        assert json.loads(path.read_text(encoding="utf-8"))["quality"] == 100
+
+
 def stored(table: str) -> int:
     files = (Path("data") / table).rglob("*.parquet")
     return sum(tables.read(file).height for file in files if file.stem != "newest")
