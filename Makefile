@@ -33,6 +33,7 @@ install-dev: ## Make .venv with what tests, checks and benchmarks need as well
 	@sh .ci/install "$(VENV)" "$(PYTHON)" $(LOCK) $(LOCK_DEV)
 
 run: install ## Run what has changed of the pipeline, then show the results
+	@$(PY) -m stages.common.sections
 	@$(PY) -m dvc repro
 	@$(PY) -m versions.report
 
