@@ -127,6 +127,9 @@ def _check_moves(moves: pl.DataFrame, ledger: Path, suggestions: Path) -> None:
     if moves.is_empty():
         suggestions.unlink(missing_ok=True)
         return
+    doubted = moves.filter(pl.col("doubt").is_not_null())
+    if doubted.height:
+        raise actions.doubtful(doubted, ledger)
     with tables.replacing(suggestions) as partial:
         partial.write_text(actions.suggested(moves), encoding="utf-8")
     raise actions.unexplained(moves, ledger, suggestions)
