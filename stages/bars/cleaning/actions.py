@@ -218,9 +218,9 @@ def _doubt(move: Mapping[str, Any]) -> str:
         "factor": f"{told}: {step:.4g} is neither a split nor a dividend",
         "returned": f"{told}: takes back the jump of {move['since']}, so the bars from that day "
         "until this one are in another unit, or wrong",
-        "quiet": f"{told}, with too little volume and range for such news: a change of "
-        "unit, or a split "
-        f'("{line(symbol, day, nearest_ratio(previous, price))}")',
+        "quiet": f"{told}, with too little volume and range for such news: a change of unit, or "
+        f'a split ("{line(symbol, day, nearest_ratio(previous, price))}", which '
+        "clean.adjustment: none ignores)",
     }[move["doubt"]]
 
 
