@@ -131,6 +131,9 @@ def _check_moves(
     if moves.is_empty():
         suggestions.unlink(missing_ok=True)
         return
+    doubted = moves.filter(pl.col("doubt").is_not_null())
+    if doubted.height:
+        raise actions.doubtful(doubted, ledger)
     with tables.replacing(suggestions) as partial:
         partial.write_text(actions.suggested(moves, market), encoding="utf-8")
     raise actions.unexplained(moves, ledger, suggestions, market)

@@ -176,6 +176,20 @@ def test_hours_of_a_symbol_without_daily_bars_are_adjusted_by_actions() -> None:
     assert done.counts["actions"].to_list() == [1, 0, 0]
 
 
+def test_a_session_of_hours_in_another_unit_than_the_daily_bars() -> None:
+    daily = raw("ACME", [500.0, 500.0, 250.0], adj_close=[250.0] * 3)
+    times = [time for day in days()[:3] for time in hours(day, 2)]
+    closes = [500.0] * 2 + [5.0] * 2 + [250.0] * 2
+    hourly = raw_hourly("ACME", list(zip(times, closes, strict=True)))
+    done = cleaned_hourly(hourly, daily=daily)
+    assert done.moves.select("date", "doubt", "explained").rows() == [
+        (days()[1], "unit", None),
+        (days()[2], "unit", None),
+    ]
+    genuine = ex_dates(hand=[("ACME", None, 1.0, 0.0)])
+    assert cleaned_hourly(hourly, genuine, daily=daily).moves.is_empty()
+
+
 def test_missing_sessions_of_hours() -> None:
     times = [time for at in (0, 3) for time in hours(days()[at], 2)]
     done = cleaned_hourly(raw_hourly("ACME", [(time, 10.0) for time in times]))
@@ -476,6 +490,28 @@ def test_the_suggested_lines_explain_every_jump(project: Project) -> None:
     report = project(daily=frames, market=[raw("index", [9.0, 3.0])], lines=lines)()
     assert report["totals"]["daily"]["large_moves"] == {"actions": 4}
     assert report["totals"]["market"]["large_moves"] == {"actions": 1}
+
+
+PENCE = [514.1, 509.9, 5.12, 511.2, 508.3]
+
+
+@pytest.mark.parametrize("params", [{}, {"adjustment": "none"}])
+def test_a_day_in_another_unit_stops_though_adj_close_shares_it(
+    project: Project, params: dict[str, Any]
+) -> None:
+    adjusted = [round(0.969 * close, 4) for close in PENCE]
+    bars = raw("ACME.L", PENCE, adj_close=adjusted)
+    run = project(daily=[bars], params=params)
+    with pytest.raises(DataError) as caught:
+        run()
+    there, back = days()[2], days()[3]
+    assert {f"{there}", f"{back}", "100", "data/actions.csv"} <= facts(str(caught.value))
+    assert not Path("data/clean").exists()
+    assert not Path("var/actions.suggested.csv").exists()
+
+    lines = f"ACME.L,{there},1\nACME.L,{back},1\n"
+    report = project(daily=[bars], params=params, lines=lines)()
+    assert report["totals"]["daily"]["large_moves"] == {"declared": 2}
 
 
 def test_rows_out_of_order_are_told(project: Project, caplog: pytest.LogCaptureFixture) -> None:
