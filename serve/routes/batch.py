@@ -3,7 +3,6 @@
 import asyncio
 import io
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -18,7 +17,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from uuid_utils import uuid7
 
-from predictions.schema import written
+from predictions.schema import moment, written
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import batch_files, stream
@@ -138,7 +137,7 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         given = await asyncio.to_thread(stream.read, body, model)
         meta = Meta(
             id=str(uuid7()),
-            created_at=written(datetime.now(UTC)),
+            created_at=written(moment()),
             horizon=horizon,
             sessions=model.card.sessions,
             level=model.card.interval.level,
