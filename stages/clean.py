@@ -10,12 +10,13 @@ from pathlib import Path
 
 import polars as pl
 
-from stages.bars import actions, calendars, raw_files
+from stages.bars import calendars
 from stages.bars.calendars import Sessions
-from stages.bars.clean_params import CleanParams
-from stages.bars.clean_report import CleanReport
-from stages.bars.cleaning import FACTOR, Cleaned, clean, clean_hourly
-from stages.bars.raw_files import RawFile
+from stages.bars.cleaning import actions, raw_files
+from stages.bars.cleaning.clean_bars import FACTOR, Cleaned, clean, clean_hourly
+from stages.bars.cleaning.clean_params import CleanParams
+from stages.bars.cleaning.clean_report import CleanReport
+from stages.bars.cleaning.raw_files import RawFile
 from stages.common import tables
 from stages.common.errors import InputError, few
 from stages.common.paths import ACTIONS, CLEAN, METRICS, RAW, REJECTED
@@ -69,7 +70,7 @@ def clean_folder(
         for line in (*report.warnings(), *_idle_lines(hand, files, ledger)):
             log.warning(line)
         report.check()
-        _check_moves(report.unexplained(), ledger, suggestions)
+        _check_moves(report.unexplained(), ledger, suggestions, settings.data.market)
     return report
 
 
@@ -107,6 +108,8 @@ def _source_actions(path: Path) -> pl.DataFrame:
 def _sessions(data: DataParams, files: Mapping[Kind, Sequence[RawFile]]) -> Sessions:
     # An hour belongs to a session that may have begun the day before in UTC.
     opened = [file.first - timedelta(days=1) for file in files["hourly"]]
+    if opened and (begin := calendars.begin(data.calendar)) is not None:
+        opened = [max(day, begin) for day in opened]
     first = min([*opened, *(file.first for file in files["daily"])])
     last = max([data.as_of, *(file.last for file in files["daily"])])
     return calendars.sessions(data.calendar, first, last, data.extra_sessions)
@@ -122,13 +125,18 @@ def _idle_lines(
     return [f"{ledger}: no bars of {few(unknown)}; what it says of them has no effect"]
 
 
-def _check_moves(moves: pl.DataFrame, ledger: Path, suggestions: Path) -> None:
+def _check_moves(
+    moves: pl.DataFrame, ledger: Path, suggestions: Path, market: Sequence[str]
+) -> None:
     if moves.is_empty():
         suggestions.unlink(missing_ok=True)
         return
+    doubted = moves.filter(pl.col("doubt").is_not_null())
+    if doubted.height:
+        raise actions.doubtful(doubted, ledger)
     with tables.replacing(suggestions) as partial:
-        partial.write_text(actions.suggested(moves), encoding="utf-8")
-    raise actions.unexplained(moves, ledger, suggestions)
+        partial.write_text(actions.suggested(moves, market), encoding="utf-8")
+    raise actions.unexplained(moves, ledger, suggestions, market)
 
 
 def main() -> None:

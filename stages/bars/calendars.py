@@ -7,10 +7,12 @@ with today's date.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from stages.common.errors import DataError, ParamsError
 from stages.common.running import log
@@ -28,6 +30,9 @@ _EPOCH = date(1970, 1, 1)
 
 _CLOSURE = timedelta(days=31)
 """No exchange of today has been shut for longer, so a span of this length holds a session."""
+
+_MONTH = (date(2024, 1, 1), date(2024, 2, 1))
+"""A span that every calendar holds, for what does not depend on the span."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,18 +62,22 @@ class Sessions:
         place = np.clip(days - self.days[0], -1, span)
         return table[np.where(place == -1, span, place)]
 
-    def holding(self, opened: Instants) -> Days:
-        """Number the session that an hourly bar belongs to, by the bar's opening time.
+    def holding(self, opened: Instants, length: Instants | int = BAR) -> Days:
+        """Number the session that a bar belongs to, by the bar's opening time.
 
         A bar belongs to the session in which it opens, or to the one that opens while it
         lasts: bars on the full hour hold the first trades of a session that opens at half
-        past. -1 where the exchange is closed for the whole hour.
+        past. -1 where the exchange is closed for the whole bar.
+
+        Args:
+            opened: when each bar opens.
+            length: how long it lasts, in microseconds.
         """
         last = self.days.size - 1
         before = np.searchsorted(self.opens, opened, side="right") - 1
         within = (before >= 0) & (opened < self.closes[np.maximum(before, 0)])
         after = np.minimum(before + 1, last)
-        reaches = (self.opens[after] > opened) & (self.opens[after] < opened + BAR)
+        reaches = (self.opens[after] > opened) & (self.opens[after] < opened + length)
         return np.where(within, before, np.where(reaches, after, -1)).astype(np.int32)
 
 
@@ -86,7 +95,10 @@ def sessions(name: str, first: date, last: date, extra: Sequence[date] = ()) -> 
         ParamsError: there is no such calendar.
         DataError: the calendar does not reach from `first` to `last`.
     """
-    calendar = _calendar(name, min(first, last - _CLOSURE), last)
+    start = min(first, last - _CLOSURE)
+    if start < first and (begin := _bounds(name)[0]) is not None:
+        start = min(first, max(start, begin))
+    calendar = _calendar(name, start, last)
     schedule = calendar.schedule
     days = (schedule.index - np.datetime64(_EPOCH)).days.to_numpy().astype(np.int32)
     opens, closes = (_instants(schedule[column]) for column in ("open", "close"))
@@ -101,6 +113,56 @@ def sessions(name: str, first: date, last: date, extra: Sequence[date] = ()) -> 
         order = np.argsort(days, kind="stable")
         days, opens, closes = days[order], opens[order], closes[order]
     return Sessions(name, str(calendar.tz), days, opens, closes)
+
+
+def zone(name: str) -> str:
+    """The time zone of an exchange.
+
+    Raises:
+        ParamsError: there is no such calendar.
+    """
+    return _month(name).zone
+
+
+def weekdays(name: str) -> frozenset[int]:
+    """The days of the week on which an exchange is usually open; Monday is 1.
+
+    Raises:
+        ParamsError: there is no such calendar.
+    """
+    return frozenset(pl.Series(_month(name).days).cast(pl.Date).dt.weekday().to_list())
+
+
+def begin(name: str) -> date | None:
+    """The first day from which the sessions of an exchange are known; None if always.
+
+    Raises:
+        ParamsError: there is no such calendar.
+    """
+    return _bounds(name)[0]
+
+
+def around(name: str, days: pl.Series, extra: Sequence[date] = ()) -> Sessions:
+    """The sessions of an exchange on these days and on those beside them, as far as it is known.
+
+    Raises:
+        ParamsError: there is no such calendar.
+    """
+    begin, end = _bounds(name)
+    beside = timedelta(days=2)
+    first = cast("date", days.min()) - beside
+    last = cast("date", days.max()) + beside
+    if begin is not None:
+        first, last = max(first, begin), max(last, begin + _CLOSURE)
+    if end is not None:
+        first, last = min(first, end - _CLOSURE), min(last, end)
+    return sessions(name, first, last, extra)
+
+
+@cache
+def _month(name: str) -> Sessions:
+    # Zone and weekdays are those of every span; a month is quick to build.
+    return sessions(name, *_MONTH)
 
 
 def coming_sessions(name: str, after: date, count: int, extra: Sequence[date] = ()) -> list[date]:
@@ -147,7 +209,7 @@ def _calendar(name: str, first: date, last: date) -> Any:
     except ValueError:
         begin, end = _bounds(name)
         if begin is not None and first < begin:
-            problem = f"only from {begin}, but bars begin on {first}; take later bars"
+            problem = f"only from {begin}, but bars begin on {first}; set data.start to {begin}"
         elif end is not None and last > end:
             problem = (
                 f"only up to {end}, but they are needed up to {last}; move data.as_of back, "
@@ -161,9 +223,10 @@ def _calendar(name: str, first: date, last: date) -> Any:
         ) from None
 
 
+@cache
 def _bounds(name: str) -> tuple[date | None, date | None]:
-    # The bounds do not depend on the span; every calendar holds this month.
-    calendar = _calendar(name, date(2024, 1, 1), date(2024, 1, 31))
+    # The bounds do not depend on the span.
+    calendar = _calendar(name, *_MONTH)
     begin, end = calendar.bound_min(), calendar.bound_max()
     return begin and begin.date(), end and end.date()
 

@@ -12,17 +12,20 @@ A stage declares them as a class, loads them, and knows nothing of the others:
 text, become numbers here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, ConfigDict, PositiveInt, ValidationError
 
 from stages.common import mistakes
-from stages.common.errors import ParamsError
-from stages.common.options import Names, Options, distinct
+from stages.common.errors import InputError, ParamsError, few
+from stages.common.mistakes import NestedError
+from stages.common.options import Names, Options, Slug, distinct
+from stages.common.paths import CHECKED_PARAMS
+from stages.common.running import run
 from stages.common.text import nearest
 
 PARAMS_FILE = Path("params.yaml")
@@ -47,6 +50,50 @@ class DataParams(Sections):
     calendar: str
     extra_sessions: Annotated[list[date], AfterValidator(distinct)]
     market: Names
+
+
+TAKEN = ("candidates", "clean", "params", "validation", "validation_datasets")
+"""What `models/` and `metrics/` hold beside the horizons."""
+
+
+def _free(horizons: dict[str, int]) -> dict[str, int]:
+    if not horizons:
+        raise ValueError("name at least one horizon, for example `short: 1`")
+    taken = [f"{name}: the name is taken; choose another" for name in TAKEN if name in horizons]
+    if taken:
+        raise NestedError(taken)
+    return horizons
+
+
+Horizons = Annotated[dict[Slug, PositiveInt], AfterValidator(_free)]
+"""The length of each horizon, in sessions (`horizons:`)."""
+
+
+def sessions(horizons: Mapping[str, int], name: str) -> int:
+    """The length of a horizon.
+
+    Raises:
+        ParamsError: `horizons` has no such entry.
+    """
+    if name not in horizons:
+        near = nearest(name, horizons)
+        raise ParamsError([f"horizons: no {name!r}{near}; there is {few(horizons, 20)}"])
+    return horizons[name]
+
+
+class Checked(Options):
+    """What the first stage worked out from the whole of `params.yaml`: metrics/params.json.
+
+    A stage that reads the names of the features there depends neither on the code that computes
+    them nor on every window of `features:`, and runs after the whole file is checked.
+
+    Attributes:
+        lookback: how many bars the newest row of features needs, itself included.
+        features: every column that the features stage makes, in order.
+    """
+
+    lookback: PositiveInt
+    features: Names
 
 
 _S = TypeVar("_S", bound=Options)
@@ -82,10 +129,10 @@ def read(path: Path = PARAMS_FILE) -> Any:
     """Read `params.yaml` without looking at its keys.
 
     Raises:
-        ParamsError: the file is missing or not YAML.
+        ParamsError: the file is missing or not YAML, or a date stands in it without quotes.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError([f"{path}: no such file; run this in the root of the project"]) from None
     except UnicodeDecodeError:
@@ -96,3 +143,45 @@ def read(path: Path = PARAMS_FILE) -> Any:
         raise ParamsError([f"{path}{line}: is not valid YAML ({reason})"]) from None
     except yaml.YAMLError as error:
         raise ParamsError([f"{path}: is not valid YAML ({error})"]) from None
+    bare = dict(_bare_dates(content))
+    if bare:
+        raise ParamsError(
+            [
+                f"{key}: {day} stands without quotes, which DVC cannot read; write '{day}'"
+                for key, day in bare.items()
+            ]
+        )
+    return content
+
+
+def _bare_dates(content: object, key: str = "") -> Iterator[tuple[str, date]]:
+    if isinstance(content, date):
+        yield key or str(PARAMS_FILE), content
+    elif isinstance(content, Mapping):
+        for name, value in content.items():
+            yield from _bare_dates(name, f"{key} (key)")
+            yield from _bare_dates(value, f"{key}.{name}".lstrip("."))
+    elif isinstance(content, list):
+        for number, value in enumerate(content):
+            yield from _bare_dates(value, f"{key}.{number}")
+
+
+def checked(path: Path = CHECKED_PARAMS) -> Checked:
+    """Read what the first stage worked out.
+
+    Raises:
+        InputError: the file is missing, or it is not what that stage writes.
+    """
+    try:
+        return Checked.model_validate_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValidationError):
+        raise InputError(f"{path}: missing or incomplete; run `dvc repro params`") from None
+
+
+def main() -> None:
+    """Check that `params.yaml` is YAML that DVC can read too, before DVC does."""
+    read()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -22,6 +22,10 @@ from stages.common.sections import DataParams
 from stages.common.tables import Kind
 from stages.common.text import unknown
 
+WRITTEN, INSTANT = STAMPS = ("written", "instant")
+"""Of daily bars whose dates have a time of day: what is written, without a zone, and the instant
+in UTC that it is, null where it names no zone."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -48,7 +52,8 @@ class Series:
     """One symbol's bars as a source has them, in its own order, with nothing repaired.
 
     Attributes:
-        bars: in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`.
+        bars: in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`. Beside `date` there may
+            be the columns of `STAMPS`, from which ingest takes the session.
         actions: corporate actions in the columns of `tables.ACTIONS`, or None where the source
             knows none.
         partial: the bars only continue the former ones (`Request.known`); where they overlap it,
@@ -85,6 +90,7 @@ class SourceParams(DataParams):
 
     source: str
     path: Path
+    start: date | None = None
     symbols: Names
     sources: dict[str, dict[str, Any]]
 
@@ -102,6 +108,8 @@ class SourceParams(DataParams):
                 self.sources.update(each({self.source: {}}, _options))
             except NestedError as error:
                 raise NestedError(below("sources", error)) from None
+        if self.start is not None and self.start > self.as_of:
+            raise NestedError([f"start: {self.start} is after data.as_of, {self.as_of}"])
         both = sorted(set(self.symbols) & set(self.market))
         if both:
             raise NestedError([f"market: {few(both)} cannot be in symbols as well"])

@@ -7,17 +7,43 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import polars as pl
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from stages.common import tables
 from stages.common.errors import InputError, few
 from stages.common.options import Options
+from stages.common.running import log
+from stages.sources import INSTANT, STAMPS, WRITTEN
 from stages.sources._cells import BadCells, located
-from stages.sources._dates import days, localised, stamps
+from stages.sources._dates import MICROSECONDS, instants, localised, stamps, walls
+from stages.sources._layout import refuse_twins
 from stages.sources._names import nearest
 
 ROW = "__row__"
 """The row of the file that a row came from, as an editor or a spreadsheet counts it."""
+
+_UNSAID = "UTC"
+"""The zone of hourly stamps that name none, where the params name none either."""
+
+_MINUTE, _DAY = 60_000_000, 86_400_000_000
+
+_TIME_OF_DAY = r"^\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?$"
+
+_SUMMARY = re.compile(
+    r"\s*(?:grand |sub)?(?:total|sum|summary|average|avg|mean|median|min|minimum|max|maximum|count"
+    r"|highest|lowest|change|difference|source|note|notes|disclaimer)\b",
+    re.IGNORECASE,
+)
+"""Words with which a row below the bars begins."""
+
+_LAST = 5
+"""How many such rows there may be."""
+
+_CURRENCY = r"\p{Sc}|[A-Z]{3}"
+"""The sign of a currency, or its code in ISO 4217."""
+
+_UNITS = {"K": "e3", "M": "e6", "B": "e9", "T": "e12"}
+"""Letters behind a number, as investing.com writes volumes."""
 
 _MISSING = ("", "-", "--", "na", "n/a", "nan", "null", "none")
 
@@ -40,6 +66,14 @@ Mark = Annotated[str, AfterValidator(_at_most_one)]
 Delimiter = Annotated[str, AfterValidator(_exactly_one)]
 
 
+def _by_position(name: object) -> object:
+    return str(name) if type(name) is int else name
+
+
+Column = Annotated[str, BeforeValidator(_by_position)]
+"""The name of a column, or its position from 1 where a file has no header row."""
+
+
 class Columns(Options):
     """What our columns are called in the file: ours to theirs.
 
@@ -47,19 +81,21 @@ class Columns(Options):
         symbol: null where each file holds one symbol and is named after it.
         date: the session of daily bars and of market series.
         timestamp: the opening time of hourly bars.
+        time: the time of day of hourly bars, where `date` holds their day.
         adj_close: null where the file lacks it.
         volume: null where the file lacks it.
     """
 
-    symbol: str | None = None
-    date: str | None = None
-    timestamp: str | None = None
-    open: str = "open"
-    high: str = "high"
-    low: str = "low"
-    close: str = "close"
-    adj_close: str | None = None
-    volume: str | None = "volume"
+    symbol: Column | None = None
+    date: Column | None = None
+    timestamp: Column | None = None
+    time: Column | None = None
+    open: Column = "open"
+    high: Column = "high"
+    low: Column = "low"
+    close: Column = "close"
+    adj_close: Column | None = None
+    volume: Column | None = "volume"
 
     @model_validator(mode="before")
     @classmethod
@@ -74,7 +110,14 @@ class Columns(Options):
         twice = sorted({name for name in theirs if theirs.count(name) > 1})
         if twice:
             raise ValueError(f"{few(twice)} cannot be two of our columns at once")
+        if self.time and (self.timestamp or not self.date):
+            raise ValueError("time stands beside date, and takes the place of timestamp")
         return self
+
+    @property
+    def hourly(self) -> bool:
+        """Whether files beside the folders of each kind hold hourly bars."""
+        return bool(self.time) or not self.date
 
 
 @dataclass(frozen=True)
@@ -86,7 +129,7 @@ class Rules:
     date_format: Sequence[str]
     thousands: str
     decimal: str
-    timezone: str
+    timezone: str | None
 
     def option(self, name: str) -> str:
         """The key in `params.yaml` that a message is to name."""
@@ -95,11 +138,11 @@ class Rules:
 
 def mapped(columns: Columns, *, hourly: bool) -> dict[str, str]:
     """Our names to theirs, for those columns that files of a kind must have."""
-    unused = "date" if hourly else "timestamp"
+    unused = ("timestamp", "time") if not hourly else () if columns.time else ("date",)
     return {
         ours: theirs
         for ours, theirs in columns.model_dump().items()
-        if theirs is not None and ours != unused
+        if theirs is not None and ours not in unused
     }
 
 
@@ -109,9 +152,11 @@ def actual(header: Sequence[str], file: Path, rules: Rules, *, hourly: bool) -> 
     Raises:
         InputError: a mapped column is not there.
     """
+    wanted = mapped(rules.columns, hourly=hourly)
+    refuse_twins(file, header, [name.strip() for name in wanted.values()])
     there = {name.strip(): name for name in header}
     columns, missing = {}, []
-    for ours, theirs in mapped(rules.columns, hourly=hourly).items():
+    for ours, theirs in wanted.items():
         if theirs.strip() in there:
             columns[ours] = there[theirs.strip()]
         else:
@@ -126,10 +171,33 @@ def actual(header: Sequence[str], file: Path, rules: Rules, *, hourly: bool) -> 
     return columns
 
 
+def without_summary(raw: pl.DataFrame, columns: dict[str, str], file: Path) -> pl.DataFrame:
+    """Leave out what stands below the bars: a total, an average, the name of the source.
+
+    The last rows are meant, whose date is a word of that kind, or is no date and has no price. Each
+    is named in the log.
+    """
+    dates = raw[columns.get("date") or columns["timestamp"]]
+    if dates.dtype != pl.String:
+        return raw
+    prices = raw.select(columns[name] for name in tables.PRICES)
+    priced = prices.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+    end = raw.height
+    while end > max(1, raw.height - _LAST) and (text := dates[end - 1]) is not None:
+        word = bool(_SUMMARY.match(text))
+        if not word and (priced[end - 1] or any(mark.isdigit() for mark in text)):
+            break
+        end -= 1
+        log.info("%s: row %s (%s) is not a bar, and is left out", file, raw[ROW][end], text)
+    return raw.head(end)
+
+
 def bars(
     raw: pl.DataFrame, columns: dict[str, str], file: Path, rules: Rules, symbol: str | None
 ) -> pl.DataFrame:
     """Bars in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`, in the file's order.
+
+    Where the dates are stamps with a time of day, the columns of `STAMPS` stand beside them.
 
     Args:
         raw: the columns `found.values()` and `ROW`.
@@ -141,66 +209,116 @@ def bars(
     Raises:
         InputError: a cell cannot be read; the message names file, column, row and text.
     """
-    contract = tables.RAW_HOURLY if "timestamp" in columns else tables.RAW_DAILY
+    contract = tables.RAW_HOURLY if {"timestamp", "time"} & {*columns} else tables.RAW_DAILY
+    if "time" in columns:
+        whole = pl.concat_str(columns["date"], columns["time"], separator=" ").alias("timestamp")
+        raw = raw.with_columns(whole)
+        columns = {**columns, "timestamp": "timestamp"}
 
-    def column(ours: str, read: Callable[[pl.Series], pl.Series]) -> pl.Series:
-        values = raw[columns[ours]]
+    def column(ours: str, read: Callable[[pl.Series], pl.DataFrame | pl.Series]) -> pl.DataFrame:
         try:
-            return read(values).alias(ours)
+            values = read(raw[columns[ours]])
         except BadCells as error:
             raise located(error, file, columns[ours].strip(), raw[ROW]) from None
+        return values.to_frame(ours) if isinstance(values, pl.Series) else values
 
-    readers: dict[str, Callable[[pl.Series], pl.Series]] = {
+    readers: dict[str, Callable[[pl.Series], pl.DataFrame | pl.Series]] = {
         "symbol": _symbols,
         "date": lambda values: _dates(values, rules),
         "timestamp": lambda values: _timestamps(values, rules),
     }
-    table = pl.DataFrame(
+    table = pl.concat(
         [
             column(ours, readers.get(ours, lambda values: _numbers(values, rules)))
             for ours in contract
             if ours in columns
-        ]
+        ],
+        how="horizontal",
     )
     absent = [
         pl.lit(symbol if ours == "symbol" else None, dtype=dtype).alias(ours)
         for ours, dtype in contract.items()
         if ours not in columns
     ]
-    return table.with_columns(absent).select(list(contract))
+    beside = [name for name in STAMPS if name in table.columns]
+    return table.with_columns(absent).select(*contract, *beside)
 
 
 def _symbols(values: pl.Series) -> pl.Series:
     return values.cast(pl.String).str.strip_chars()
 
 
-def _dates(values: pl.Series, rules: Rules) -> pl.Series:
+def _dates(values: pl.Series, rules: Rules) -> pl.DataFrame:
+    """The column `date`, as written; and those of `STAMPS` where a time of day says more."""
     if values.dtype == pl.Date:
-        read = values
+        written = values.cast(MICROSECONDS)
     elif isinstance(values.dtype, pl.Datetime):
-        read = values.dt.date()
-    elif values.dtype == pl.String:
-        read = days(_stripped(values), rules.date_format, rules.option("date_format"))
+        written = values.dt.cast_time_unit("us").dt.replace_time_zone(None)
     else:
-        raise BadCells([0], f"{values.dtype} is neither a date nor text; export it as one")
-    _refuse(read.is_null(), values, "is empty; a bar needs its date")
-    return read
+        values = _text(values, "date")
+        written = walls(values, rules.date_format, rules.option("date_format"))
+    _refuse(written.is_null(), values, "is empty; a bar needs its date")
+    dates = written.dt.date().to_frame("date")
+    # Midnight, or the last minute of a day, is how a whole day is written.
+    time = written.to_physical() % _DAY
+    if ((time == 0) | (time >= _DAY - _MINUTE)).all():
+        return dates
+    return dates.with_columns(
+        written.alias(WRITTEN), _instants(values, written, rules).alias(INSTANT)
+    )
+
+
+def _instants(values: pl.Series, written: pl.Series, rules: Rules) -> pl.Series:
+    if values.dtype == pl.String:
+        return instants(values, written, rules.date_format, rules.timezone)
+    if isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone is not None:
+        return values.dt.cast_time_unit("us").dt.convert_time_zone("UTC")
+    if rules.timezone is not None:
+        return localised(written, rules.timezone)
+    return pl.Series([None] * len(written), dtype=tables.UTC)
 
 
 def _timestamps(values: pl.Series, rules: Rules) -> pl.Series:
     if isinstance(values.dtype, pl.Datetime):
         exact = values.dt.cast_time_unit("us")
         if values.dtype.time_zone is None:
-            read = localised(exact, rules.timezone)
+            read = localised(exact, rules.timezone or _UNSAID)
         else:
             read = exact.dt.convert_time_zone("UTC")
-    elif values.dtype == pl.String:
-        option = rules.option("date_format")
-        read = stamps(_stripped(values), rules.date_format, option, rules.timezone)
     else:
-        raise BadCells([0], f"{values.dtype} is neither a timestamp nor text; export it as one")
+        text = _text(values, "timestamp")
+        _refuse(
+            text.str.contains(_TIME_OF_DAY).fill_null(value=False),
+            text,
+            f"is a time without a day; name the column of the day in {rules.option('columns')}.date"
+            f" and this one in {rules.option('columns')}.time",
+        )
+        formats = _with_time(rules.date_format) if rules.columns.time else rules.date_format
+        option = rules.option("date_format")
+        read = stamps(text, formats, option, rules.timezone or _UNSAID)
     _refuse(read.is_null(), values, "is empty; a bar needs its timestamp")
     return read
+
+
+def _text(values: pl.Series, what: str) -> pl.Series:
+    """Cells as stripped text; whole numbers without a decimal point."""
+    if values.dtype.is_numeric():
+        whole = values.cast(pl.Int64, strict=False)
+        values = (whole if (whole == values).all() else values).cast(pl.String)
+    if values.dtype == pl.Null:
+        values = values.cast(pl.String)
+    if values.dtype != pl.String:
+        raise BadCells([0], f"{values.dtype} is neither a {what} nor text; export it as one")
+    return _stripped(values)
+
+
+def _with_time(formats: Sequence[str]) -> list[str]:
+    """Formats of a day, and of the time that stands in a column of its own."""
+    return [
+        whole
+        for form in formats
+        for whole in ([form] if "%H" in form else [f"{form} %H:%M:%S", f"{form} %H:%M"])
+    ]
 
 
 def _numbers(values: pl.Series, rules: Rules) -> pl.Series:
@@ -222,22 +340,29 @@ def numbers(text: pl.Series, *, thousands: str, decimal: str, option: str) -> pl
     """Read numbers; an empty cell, NaN, NA, null, none or a dash is null.
 
     Digits must be grouped as thousands are, in threes and (India) twos, so that a decimal comma
-    is never taken for one between thousands.
+    is never taken for one between thousands. `$31.20` and `1.10M` are read too.
 
     Raises:
-        BadCells: a text is not a number.
+        BadCells: a text is not a number, or stands in another currency than the others.
     """
-    plain = text
+    text = text.str.replace_all(r"[\u{a0}\u{2009}\u{202f}]", " ")
+    plain = _without_currency(text)
+    grouping = _grouping(thousands, decimal) if thousands else ""
     wrong = pl.Series([False]).new_from_index(0, len(text))
     if thousands:
-        grouped = text.str.contains(thousands, literal=True)
+        grouped = plain.str.contains(thousands, literal=True)
         if grouped.any():
-            wrong = grouped & ~text.str.contains(_grouping(thousands, decimal))
+            wrong = grouped & ~plain.str.contains(grouping)
             plain = plain.str.replace_all(thousands, "", literal=True)
     if decimal != ".":
         wrong |= plain.str.contains(".", literal=True)
         plain = plain.str.replace(decimal, ".", literal=True)
     values = plain.cast(pl.Float64, strict=False)
+    if values.null_count() > text.null_count():
+        # 1.10e6 is read to the last bit, 1.10 times a million is not.
+        for unit, power in _UNITS.items():
+            plain = plain.str.replace(rf"(?i)^([+-]?[\d.]*\d) ?{unit}$", f"${{1}}{power}")
+        values = plain.cast(pl.Float64, strict=False)
     values = values.set(values.is_nan() | wrong, None)
     # Only what is not a number is looked at again.
     odd = values.is_null() | values.is_infinite()
@@ -249,9 +374,35 @@ def numbers(text: pl.Series, *, thousands: str, decimal: str, option: str) -> pl
     return values
 
 
+def _without_currency(text: pl.Series) -> pl.Series:
+    """Take the sign of the currency away, where every number of the column bears the same.
+
+    Raises:
+        BadCells: some bear another, or none: they may be pence among pounds.
+    """
+    number = r"[+-]?[\d.,' ]*\d\.?(?: ?[A-Za-z])?"
+    shape = rf"^([+-]?)\s*(?:({_CURRENCY})\s*)?({number})\s*({_CURRENCY})?$"
+    if not text.str.contains(rf"^[+-]?\s*(?:{_CURRENCY})|(?:{_CURRENCY})$").any():
+        return text
+    parts = text.str.extract_groups(shape).struct
+    before, behind = (parts.field(name).fill_null("") for name in ("2", "4"))
+    counts = parts.field("3").is_not_null()
+    marks = before + behind
+    usual = [*marks.filter(counts).mode().sort(), ""][0]
+    odd = (counts & (marks != usual)).arg_true().to_list()
+    if odd:
+        raise BadCells(
+            odd,
+            f"{text[odd[0]]!r} does not stand in {usual or 'no currency'} as the other numbers "
+            "of this column do; export one currency",
+        )
+    plain = parts.field("1").fill_null("") + parts.field("3").fill_null("")
+    return text.zip_with(~counts, plain)
+
+
 def _grouping(thousands: str, decimal: str) -> str:
     t, d = re.escape(thousands), re.escape(decimal)
-    return rf"^[+-]?\d{{1,3}}(?:{t}\d{{2,3}})*{t}\d{{3}}(?:{d}\d*)?$"
+    return rf"^[+-]?\d{{1,3}}(?:{t}\d{{2,3}})*{t}\d{{3}}(?:{d}\d*)?[A-Za-z]?$"
 
 
 def _number_remedy(sample: str, option: str) -> str:

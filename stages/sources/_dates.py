@@ -1,9 +1,10 @@
 """Text to dates and instants: by the strptime formats of `params.yaml`, never by a guess."""
 
+import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, Protocol
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -17,11 +18,38 @@ MICROSECONDS = pl.Datetime("us")
 _TIMES = (" %H:%M:%S", " %H:%M", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f")
 _INSTANTS = (*_TIMES, *(f"{time}%z" for time in _TIMES))
 
-STAMPS = tuple(f"%Y-%m-%d{time}" for time in _INSTANTS)
+_ONE_MEANING = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
+    *(f"%d{mark}{month}{mark}%Y" for mark in "- " for month in ("%b", "%B")),
+    *("%b %d, %Y", "%B %d, %Y", "%Y-%b-%d"),
+)
+
+STAMPS = tuple(
+    f"{day}{time}"
+    for time in (*_INSTANTS, " %H%M%S")
+    for day in ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d-%b-%Y")
+)
 """Formats of hourly stamps that can be read in one way only."""
 
-DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", *STAMPS)
+DAYS = (*_ONE_MEANING, *STAMPS)
 """Formats of days that can be read in one way only: the year first, or the month by its name."""
+
+_EPOCHS = {
+    "epoch_s": (10**6, 100_000_000, 1_990_000_000),
+    "epoch_ms": (10**3, 220_000_000_000, 1_990_000_000_000),
+    "epoch_us": (1, 220_000_000_000_000, 1_990_000_000_000_000),
+    "epoch_ns": (10**-3, 220_000_000_000_000_000, 1_990_000_000_000_000_000),
+}
+"""Formats that count since 1970: microseconds in each step, and the span (up to 2033) in which a
+number can be nothing else, neither 20230306 nor 2023030610."""
+
+_SERIAL = "excel"
+_SERIALS = (30_000, 54_000)
+"""Excel counts days since 1899-12-30. From 1982 to 2047 they cannot be a year and the number of a
+day, such as 23065."""
+_SERIAL_DAYS = (date(1970, 1, 1) - date(1899, 12, 30)).days
+
+_COUNTED = (*_EPOCHS, _SERIAL)
 
 _DAY_FORMATS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
@@ -31,11 +59,14 @@ _DAY_FORMATS = (
         for year in ("%Y", "%y")
         for first, second in (("%d", "%m"), ("%m", "%d"))
     ),
-    *("%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
+    *("%d-%b-%Y", "%d-%b-%y", "%d-%B-%Y", "%d-%B-%y", "%d %b %Y", "%d %B %Y"),
+    *("%b %d, %Y", "%B %d, %Y"),
 )
 _COMMON = tuple(f"{day}{time}" for time in ("", *_INSTANTS) for day in _DAY_FORMATS)
 
-_OFFSET = r"\s*(?:Z|UTC|[+-]\d{2}:?\d{2})$"
+_OFFSET = r"\s*(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
+
+_PACKED = re.compile(r"%[dmHMS]%[dmyYHMS]|%Y%[dm]")
 
 # Outside these years polars and strptime read some texts differently ('69' and '0020').
 _ALIKE = (date(1700, 1, 1), date(2068, 12, 31))
@@ -47,10 +78,10 @@ def _listed(value: object) -> object:
 
 def _complete(formats: list[str]) -> list[str]:
     for text in formats:
-        if not _names_a_day(text):
+        if text not in _COUNTED and not _names_a_day(text):
             raise ValueError(
                 f"{text!r} does not hold year, month and day; write it in the directives of "
-                "strptime, such as '%d/%m/%Y'"
+                f"strptime, such as '%d/%m/%Y', or as {few(_COUNTED, 9)}"
             )
     return formats
 
@@ -59,6 +90,15 @@ def _names_a_day(text: str) -> bool:
     probe = datetime(2021, 11, 23, 22, tzinfo=UTC)
     read = _strptime(probe.strftime(text), text)
     return read is not None and read.date() == probe.date()
+
+
+class Parse(Protocol):
+    """Reads texts by one format; null where it does not fit.
+
+    `anyhow` takes numbers that may have another meaning as well.
+    """
+
+    def __call__(self, text: pl.Series, form: str, *, anyhow: bool) -> pl.Series: ...
 
 
 Formats = Annotated[list[str], BeforeValidator(_listed), AfterValidator(_complete)]
@@ -76,8 +116,8 @@ def _known_zone(name: str) -> str:
 Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
-def days(text: pl.Series, formats: Sequence[str], option: str) -> pl.Series:
-    """Read dates, as written: a time of day or an offset beside the date does not move it.
+def walls(text: pl.Series, formats: Sequence[str], option: str) -> pl.Series:
+    """Read dates with the time of day beside them, as written: an offset does not move them.
 
     Args:
         text: of dtype String, stripped.
@@ -87,7 +127,39 @@ def days(text: pl.Series, formats: Sequence[str], option: str) -> pl.Series:
     Raises:
         BadCells: a text fits no format, or two that say different days.
     """
-    return _read(text, formats, DAYS, option, _walls).dt.date()
+    return _read(text, formats, (*DAYS, *_COUNTED), option, _walls)
+
+
+def instants(
+    text: pl.Series, written: pl.Series, formats: Sequence[str], zone: str | None
+) -> pl.Series:
+    """The instants of dates that stand with a time of day.
+
+    Args:
+        text: as for `walls`.
+        written: what `walls` has read of it.
+        formats: see `Formats`.
+        zone: whose clocks the times without an offset are on, if that is known.
+
+    Returns:
+        In UTC; null where there is no offset and no zone.
+
+    Raises:
+        BadCells: a time that the clocks of `zone` show twice or never.
+    """
+    values = pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us", "UTC"))
+    # The default formats are many, and few columns have an offset.
+    some = text.str.contains(rf":\d\d[.\d]*{_OFFSET}").any()
+    possible = formats or (*(STAMPS if some else ()), *_EPOCHS)
+    for form in (form for form in possible if "%z" in form or form in _EPOCHS):
+        if not values.null_count():
+            break
+        read = _instants(text, form, anyhow=bool(formats))
+        values = values.zip_with(values.is_not_null(), read)
+    if zone is None or not values.null_count():
+        return values
+    bare = written.set(values.is_not_null(), None)
+    return values.zip_with(values.is_not_null(), localised(bare, zone))
 
 
 def stamps(text: pl.Series, formats: Sequence[str], option: str, zone: str) -> pl.Series:
@@ -97,10 +169,12 @@ def stamps(text: pl.Series, formats: Sequence[str], option: str, zone: str) -> p
         BadCells: as `days`, or a time that the clocks of `zone` show twice or never.
     """
 
-    def parse(text: pl.Series, form: str) -> pl.Series:
-        return _instants(text, form) if "%z" in form else localised(_walls(text, form), zone)
+    def parse(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
+        if "%z" in form or form in _EPOCHS:
+            return _instants(text, form, anyhow=anyhow)
+        return localised(_walls(text, form, anyhow=anyhow), zone)
 
-    return _read(text, formats, STAMPS, option, parse)
+    return _read(text, formats, (*STAMPS, *_COUNTED), option, parse)
 
 
 def localised(wall: pl.Series, zone: str) -> pl.Series:
@@ -125,15 +199,14 @@ def _read(
     asked: Sequence[str],
     default: Sequence[str],
     option: str,
-    parse: Callable[[pl.Series, str], pl.Series],
+    parse: Parse,
 ) -> pl.Series:
-    first, *others = asked or default
-    values = parse(text, first)
+    if not asked:
+        return _read_by_default(text, default, option, parse)
+    first, *others = asked
+    values = parse(text, first, anyhow=True)
     for other in others:
-        # Formats of the user may contradict each other; the default ones cannot.
-        if not asked and values.null_count() == text.null_count():
-            break
-        also = parse(text, other)
+        also = parse(text, other, anyhow=True)
         clash = (values != also).fill_null(value=False).arg_true().to_list()
         if clash:
             raise BadCells(
@@ -145,12 +218,35 @@ def _read(
     unread = (values.is_null() & text.is_not_null()).arg_true().to_list()
     if unread:
         sample = text[unread[0]]
-        why = (
-            f"does not fit {few(map(repr, asked))}"
-            if asked
-            else "is in no format that is safe to guess"
-        )
+        why = f"does not fit {few(map(repr, asked))}"
         raise BadCells(unread, f"{sample!r} {why}; {_remedy(text, sample, option)}")
+    return values
+
+
+def _read_by_default(
+    text: pl.Series,
+    default: Sequence[str],
+    option: str,
+    parse: Parse,
+) -> pl.Series:
+    """Read every text by the first default format that fits it; they never contradict each other.
+
+    A format is tried on the whole column only where it fits the first text that is not yet read.
+    """
+    values = parse(text, default[0], anyhow=False)
+    left = list(default[1:])
+    while unread := (values.is_null() & text.is_not_null()).arg_true().to_list():
+        sample = text[unread[0]]
+        first = pl.Series([sample])
+        form = next((form for form in left if _walls(first, form).null_count() == 0), None)
+        if form is None:
+            raise BadCells(
+                unread,
+                f"{sample!r} is in no format that is safe to guess; "
+                f"{_remedy(text, sample, option)}",
+            )
+        left.remove(form)
+        values = values.zip_with(values.is_not_null(), parse(text, form, anyhow=False))
     return values
 
 
@@ -174,8 +270,35 @@ def _remedy(text: pl.Series, sample: str, option: str) -> str:
             )
 
 
-def _walls(text: pl.Series, form: str) -> pl.Series:
+def _counted(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
+    """Numbers that count from a day on as times without a zone, null where there is none.
+
+    Args:
+        text: of the cells.
+        form: one of `_COUNTED`.
+        anyhow: also numbers that may have another meaning.
+    """
+    number = text.str.extract(r"^(-?\d+(?:\.\d+)?)$").cast(pl.Float64)
+    if form == _SERIAL:
+        least, most = _SERIALS
+        # Seconds, since a fraction of a day in decimals is no exact time.
+        seconds = (number * 86_400).round().cast(pl.Int64, strict=False)
+        micros = (seconds - _SERIAL_DAYS * 86_400) * 10**6
+    else:
+        step, least, most = _EPOCHS[form]
+        whole = text.str.extract(r"^(-?\d+)(?:\.0*)?$").cast(pl.Int64, strict=False)
+        exact = whole * int(step) if step >= 1 else whole // 1000
+        rounded = (number * step).round().cast(pl.Int64, strict=False)
+        micros = exact.zip_with(exact.is_not_null(), rounded)
+    if not anyhow:
+        micros = micros.set(~number.is_between(least, most), None)
+    return micros.cast(MICROSECONDS)
+
+
+def _walls(text: pl.Series, form: str, *, anyhow: bool = False) -> pl.Series:
     """Times as written, without their offset; null where the text does not fit."""
+    if form in _COUNTED:
+        return _counted(text, form, anyhow=anyhow)
     if form.endswith("%z"):
         text = text.str.replace(_OFFSET, "")
         form = form.removesuffix("%z").rstrip()
@@ -183,9 +306,12 @@ def _walls(text: pl.Series, form: str) -> pl.Series:
     return _slow(text, form, values, instant=False)
 
 
-def _instants(text: pl.Series, form: str) -> pl.Series:
+def _instants(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
     """Times in UTC by the offset beside them; null where the text does not fit."""
+    if form in _EPOCHS:
+        return _counted(text, form, anyhow=anyhow).dt.replace_time_zone("UTC")
     text = text.str.replace(r"\s*(?:Z|UTC)$", "+0000")
+    text = text.str.replace(r"\s*([+-]\d{2})$", "${1}00").str.replace(r"\s+([+-][\d:]+)$", "$1")
     return _slow(text, form, _fast(text, form, time_zone="UTC"), instant=True)
 
 
@@ -223,6 +349,9 @@ def _strptime(text: str, form: str) -> datetime | None:
         # Python 3.13 warns of formats without a year, which are refused here anyway.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            return datetime.strptime(text, form)  # noqa: DTZ007  # the zone comes later
+            read = datetime.strptime(text, form)  # noqa: DTZ007  # the zone comes later
         except ValueError:
             return None
+    # strptime lets a digit be missing, and then splits '2023111' in one of two ways.
+    packed = "%z" not in form and _PACKED.search(form)
+    return None if packed and len(text) != len(read.strftime(form)) else read

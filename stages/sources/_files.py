@@ -4,7 +4,8 @@
 `market/`, where there are any, say what their files hold. Files beside them hold daily bars, or
 hourly ones where only a `timestamp` is mapped. A symbol's file bears its name, written as ingest
 writes names (`EUR%2FUSD.csv`), unless a column names the symbol: then a file may hold many
-symbols, and a symbol may lie in many files.
+symbols, and a symbol may lie in many files. Folders such as `symbol=TCS/` are columns of their
+files.
 """
 
 from collections import Counter
@@ -20,9 +21,14 @@ import polars as pl
 
 from stages.common.errors import InputError
 from stages.common.tables import Kind
+from stages.common.text import first_line
 from stages.sources import Request, Series
-from stages.sources._bars import ROW, Rules, actual, bars
+from stages.sources._bars import ROW, Rules, actual, bars, mapped, without_summary
+from stages.sources._layout import too_long
 from stages.sources._names import check
+
+EXTRA = "__extra"
+"""What the names of fields beyond the last column begin with."""
 
 GROUP_ROWS = 1_000_000
 """Rows of a file of many symbols that are held in memory at a time."""
@@ -35,14 +41,17 @@ class Format:
     Attributes:
         name: as a message calls it.
         suffixes: of file names, in lower case.
-        scan: lazily, every row with its number in the column `ROW`.
-        remedy: for a file that cannot be read.
+        scan: lazily, the table with these columns: every row with its number in the column `ROW`,
+            and what stands beyond the last column in `EXTRA...`, if the format allows that.
+        explain: why a file cannot be read as a table with these columns, if it can be told.
+        remedy: for a file that cannot be read for another reason.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    scan: Callable[[Path], pl.LazyFrame]
+    scan: Callable[[Path, Sequence[str]], pl.LazyFrame]
     remedy: str
+    explain: Callable[[Path, Sequence[str]], str | None] = lambda *_: None
 
     def suffix(self, file: Path) -> str | None:
         """The suffix by which a file is of this format, or None."""
@@ -86,7 +95,7 @@ def _shelves(path: Path, form: Format, rules: Rules) -> tuple["_Shelf", "_Shelf"
         for kind in get_args(Kind)
     }
     beside = _listed(path, form) if path.is_dir() else [path]
-    files["daily" if rules.columns.date else "hourly"] += beside
+    files["hourly" if rules.columns.hourly else "daily"] += beside
     if not any(files.values()):
         example = f"TCS{form.suffixes[0]}"
         raise InputError(
@@ -94,31 +103,43 @@ def _shelves(path: Path, form: Format, rules: Rules) -> tuple["_Shelf", "_Shelf"
             f"{example}, or set data.path to the folder or file that holds your bars"
         )
     for kind, there in files.items():
-        column = "timestamp" if kind == "hourly" else "date"
+        column = "timestamp" if kind == "hourly" and not rules.columns.time else "date"
         if there and not getattr(rules.columns, column):
             raise InputError(
                 f"{there[0]}: is a {kind} file, and {rules.option('columns')}.{column} "
                 "names no column"
             )
     return (
-        _Shelf(files["daily"], form, rules, hourly=False),
-        _Shelf(files["hourly"], form, rules, hourly=True),
-        _Shelf(files["market"], form, rules, hourly=False),
+        _Shelf(path, files["daily"], form, rules, hourly=False),
+        _Shelf(path, files["hourly"], form, rules, hourly=True),
+        _Shelf(path, files["market"], form, rules, hourly=False),
     )
 
 
 def _listed(folder: Path, form: Format) -> list[Path]:
+    partitions = (entry for entry in folder.iterdir() if "=" in entry.name and entry.is_dir())
+    files = [file for entry in partitions for file in entry.rglob("*")]
     return sorted(
         file
-        for file in folder.iterdir()
+        for file in (*folder.iterdir(), *files)
         if form.suffix(file) and not file.name.startswith(".") and file.is_file()
     )
+
+
+def _partition(file: Path, root: Path) -> dict[str, str]:
+    """What the folders of a file say of its rows, as Hive and Spark name them: `symbol=TCS`."""
+    folders = file.parent.relative_to(root).parts if root in file.parents else ()
+    pairs = (name.split("=", 1) for name in folders if "=" in name)
+    return {key: unquote(value) for key, value in pairs}
 
 
 class _Shelf:
     """Files of one kind of bars."""
 
-    def __init__(self, files: list[Path], form: Format, rules: Rules, *, hourly: bool) -> None:
+    def __init__(
+        self, root: Path, files: list[Path], form: Format, rules: Rules, *, hourly: bool
+    ) -> None:
+        self._root = root
         self._files = files
         self._form = form
         self._rules = rules
@@ -141,6 +162,14 @@ class _Shelf:
     def _by_name(self) -> dict[str, Path]:
         files: dict[str, Path] = {}
         for file in self._files:
+            partition = _partition(file, self._root)
+            if partition:
+                key = next(iter(partition))
+                raise InputError(
+                    f"{file}: lies in a folder that says {key}={partition[key]}; name the column, "
+                    f"or the key of the folders, that holds the symbol, such as {key!r}, in "
+                    f"{self._rules.option('columns')}.symbol"
+                )
             stem = file.name.removesuffix(file.name[-len(self._form.suffix(file) or "") :])
             other = files.setdefault(unquote(stem), file)
             if other != file:
@@ -152,9 +181,8 @@ class _Shelf:
         """The number of rows of each symbol, by the column that names it."""
         counts: Counter[str] = Counter()
         for file in self._files:
-            with _opened(file, self._form):
-                scan = self._form.scan(file)
-                columns = self._columns(scan, file)
+            with self._opened(file):
+                scan, columns = self._scan(file)
                 by_name = scan.group_by(_name(columns["symbol"]).alias("symbol"))
                 table = by_name.agg(pl.len(), pl.col(ROW).min()).collect()
             for name, rows, first in table.sort("symbol").iter_rows():
@@ -166,31 +194,68 @@ class _Shelf:
                 counts[name] += rows
         return counts
 
-    def _columns(self, scan: pl.LazyFrame, file: Path) -> dict[str, str]:
-        header = [name for name in scan.collect_schema() if name != ROW]
-        return actual(header, file, self._rules, hourly=self._hourly)
+    @cached_property
+    def _wanted(self) -> list[str]:
+        return [name.strip() for name in mapped(self._rules.columns, hourly=self._hourly).values()]
+
+    def _scan(self, file: Path) -> tuple[pl.LazyFrame, dict[str, str]]:
+        """A file as a table, and our names to its own."""
+        partition = _partition(file, self._root)
+        scan = self._form.scan(file, [name for name in self._wanted if name not in partition])
+        given = scan.collect_schema()
+        scan = scan.with_columns(
+            pl.lit(value).alias(key) for key, value in partition.items() if key not in given
+        )
+        header = [
+            name for name in scan.collect_schema() if name != ROW and not name.startswith(EXTRA)
+        ]
+        return scan, actual(header, file, self._rules, hourly=self._hourly)
 
     def _from_columns(self, names: Sequence[str]) -> Iterator[tuple[str, pl.DataFrame]]:
         for group in _groups(names, self._rows):
             parts = [self._bars(file, group) for file in self._files]
-            by_symbol = pl.concat(parts).partition_by("symbol", as_dict=True)
+            by_symbol = pl.concat(parts, how="diagonal").partition_by("symbol", as_dict=True)
             for name in group:
                 yield name, by_symbol[name,]
 
     def _bars(self, file: Path, wanted: str | list[str]) -> pl.DataFrame:
         """The bars in one file: of the symbol that it is named after, or of some of its symbols."""
-        with _opened(file, self._form):
-            scan = self._form.scan(file)
-            columns = self._columns(scan, file)
-            scan = scan.select(ROW, *dict.fromkeys(columns.values()))
+        with self._opened(file):
+            scan, columns = self._scan(file)
+            names = scan.collect_schema().names()
+            extra = [name for name in names if name.startswith(EXTRA)]
+            scan = scan.select(ROW, *extra, *dict.fromkeys(columns.values()))
             if isinstance(wanted, list):
                 scan = scan.filter(_name(columns["symbol"]).is_in(wanted))
             raw = scan.collect()
+        if extra:
+            beyond = raw.filter(pl.any_horizontal(pl.col(extra).is_not_null()))
+            if beyond.height:
+                width = len(names) - len(extra) - 1
+                raise InputError(too_long(file, beyond[ROW][0], width))
         if isinstance(wanted, list):
             return bars(raw, columns, file, self._rules, symbol=None)
         if raw.is_empty():
             raise InputError(f"{file}: holds no bars; export it again or remove it")
+        raw = without_summary(raw, columns, file)
         return bars(raw, columns, file, self._rules, symbol=wanted)
+
+    @contextmanager
+    def _opened(self, file: Path) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise InputError(f"{file}: no such file") from None
+        except (pl.exceptions.PolarsError, OSError) as error:
+            try:
+                known = self._form.explain(file, self._wanted)
+            except OSError:
+                known = None
+            raise InputError(
+                known
+                or f"{file}: cannot be read as {self._form.name} ({first_line(error)}); "
+                f"{self._form.remedy}"
+            ) from None
 
 
 def _name(column: str) -> pl.Expr:
@@ -209,16 +274,3 @@ def _groups(names: Sequence[str], rows: Counter[str]) -> Iterator[list[str]]:
         waiting += rows[name]
     if group:
         yield group
-
-
-@contextmanager
-def _opened(file: Path, form: Format) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{file}: cannot be read as {form.name} ({reason}); {form.remedy}"
-        ) from None

@@ -1,6 +1,6 @@
 """Bars from CSV files of the user's own, plain or compressed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -11,10 +11,15 @@ from stages.common.errors import InputError
 from stages.sources import Request, Series
 from stages.sources._bars import ROW, Columns, Delimiter, Mark, Rules
 from stages.sources._dates import Formats, Zone
-from stages.sources._files import Format
+from stages.sources._files import EXTRA, Format
 from stages.sources._files import fetch as fetch_files
-
-_HEADER_ROWS = 1
+from stages.sources._layout import (
+    Encoding,
+    content,
+    encoding_problem,
+    find,
+    length_problem,
+)
 
 
 def fetch(  # noqa: PLR0913  # its keyword arguments are what params.yaml may set
@@ -25,7 +30,9 @@ def fetch(  # noqa: PLR0913  # its keyword arguments are what params.yaml may se
     thousands: Mark = "",
     decimal: Literal[".", ","] = ".",
     delimiter: Delimiter = ",",
-    timezone: Zone = "UTC",
+    header: bool = True,
+    encoding: Encoding = "utf-8",
+    timezone: Zone | None = None,
 ) -> Iterator[Series]:
     """Read the files at `data.path`; see `stages.sources._files` for how they may lie there.
 
@@ -36,7 +43,10 @@ def fetch(  # noqa: PLR0913  # its keyword arguments are what params.yaml may se
         thousands: the mark between thousands, or nothing.
         decimal: the mark before decimals.
         delimiter: the mark between columns.
-        timezone: of timestamps that are written without an offset.
+        header: false where the files have no header row; `columns` then holds positions from 1.
+        encoding: of the text; UTF-16 is told by its first bytes.
+        timezone: of stamps that are written without an offset; UTC for hourly bars, and the
+            exchange's own for daily ones, unless given.
 
     Raises:
         InputError: a file is missing or cannot be read as bars.
@@ -51,22 +61,38 @@ def fetch(  # noqa: PLR0913  # its keyword arguments are what params.yaml may se
     form = Format(
         name="CSV",
         suffixes=(".csv", ".csv.gz"),
-        scan=partial(_scan, delimiter=delimiter),
+        scan=partial(_scan, delimiter=delimiter, header=header, encoding=encoding),
+        explain=partial(_explain, delimiter=delimiter, header=header, encoding=encoding),
         remedy="export it again as CSV in UTF-8",
     )
     return fetch_files(request, form, rules)
 
 
-def _scan(file: Path, delimiter: str) -> pl.LazyFrame:
+def _scan(
+    file: Path, wanted: Sequence[str], *, delimiter: str, header: bool, encoding: str
+) -> pl.LazyFrame:
+    source, text = content(file, encoding)
+    layout = find(file, text, wanted, delimiter, header=header)
+    extra = [f"{EXTRA}{number}" for number in range(layout.extra)]
     scan = pl.scan_csv(
-        file,
-        separator=delimiter,
-        infer_schema=False,
+        source,
+        has_header=False,
+        schema=dict.fromkeys([*layout.names, *extra], pl.String),
+        missing_columns="insert",
+        separator=layout.delimiter,
+        skip_lines=layout.above,
         row_index_name=ROW,
-        row_index_offset=_HEADER_ROWS + 1,
+        row_index_offset=layout.above + 1,
         glob=False,
     )
-    if any("\0" in name for name in scan.collect_schema()):
-        raise OSError("it is text in UTF-16")
     # An empty line is not a row.
     return scan.filter(~pl.all_horizontal(pl.exclude(ROW).is_null()))
+
+
+def _explain(
+    file: Path, wanted: Sequence[str], *, delimiter: str, header: bool, encoding: str
+) -> str | None:
+    if encoding == "utf-8" and (problem := encoding_problem(file)):
+        return problem
+    _, text = content(file, encoding)
+    return length_problem(file, find(file, text, wanted, delimiter, header=header))

@@ -1,6 +1,6 @@
 """Bars from Parquet files of the user's own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -18,7 +18,7 @@ def fetch(
     columns: Columns = Columns(),  # noqa: B008  # frozen
     date_format: Formats = [],  # noqa: B006  # read only
     thousands: Mark = "",
-    timezone: Zone = "UTC",
+    timezone: Zone | None = None,
 ) -> Iterator[Series]:
     """Read the files at `data.path`; see `stages.sources._files` for how they may lie there.
 
@@ -27,7 +27,7 @@ def fetch(
         columns: our column names to the file's.
         date_format: of dates that are text; see `csv.fetch`.
         thousands: the mark between thousands in numbers that are text, or nothing.
-        timezone: of timestamps that have no zone of their own.
+        timezone: of stamps that have no zone of their own; see `csv.fetch`.
 
     Raises:
         InputError: a file is missing or cannot be read as bars.
@@ -43,7 +43,7 @@ def fetch(
     return fetch_files(request, form, rules)
 
 
-def _scan(file: Path) -> pl.LazyFrame:
+def _scan(file: Path, wanted: Sequence[str]) -> pl.LazyFrame:
     return pl.scan_parquet(
         file,
         row_index_name=ROW,

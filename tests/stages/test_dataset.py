@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import chdir
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import dataset as stage
+from stages import params
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from stages.common.paths import DATASETS, FEATURES_DAILY
@@ -184,6 +186,8 @@ def write(folder: Path, horizons: Mapping[str, int], share: float = 0.2) -> None
         dataset={"features": SELECTED, "scale": SCALE, "test_share": share},
         data={"market": []},
     )
+    with chdir(folder):
+        params.main()
 
 
 def write_features(rows: pl.DataFrame, groups: list[list[str]]) -> None:
@@ -272,6 +276,34 @@ def test_the_log_names_what_was_read_and_made(
     assert not SHORT.exists()
 
 
+def test_no_model_sees_the_volume_where_a_symbol_has_none(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = tables.read(FEATURES_DAILY)
+    quiet = pl.col("symbol") == "S3"
+    volume = pl.when(~quiet).then(pl.lit(0.5)).cast(pl.Float32)
+    known = rows.with_columns(
+        volume=pl.lit(0.5, pl.Float32), relative_volume_2=pl.lit(0.5, pl.Float32)
+    )
+    lacking = rows.with_columns(volume=volume, relative_volume_2=volume)
+    write_params(
+        project,
+        horizons={"short": 1},
+        features={"volatility": [2], "lags": [1], "relative_volume": [2]},
+        dataset={"features": [*SELECTED, "relative_volume_*"], "scale": SCALE},
+        data={"market": []},
+    )
+    for table, seen in ((known, True), (lacking, False)):
+        write_features(table, [["S0", "S1"], ["S2", "S3"]])
+        with caplog.at_level(logging.INFO, "stages"):
+            caplog.clear()
+            parts = run(monkeypatch, "short")
+        assert all(("relative_volume_2" in part.columns) == seen for part in parts.values())
+        assert "S3" in parts["train"]["symbol"].to_list()
+        said = [line for line in caplog.messages if "no volume" in line]
+        assert [facts(line) >= {"S3", "relative_volume_2"} for line in said] == [True] * (not seen)
+
+
 @pytest.mark.usefixtures("project")
 def test_the_bytes_do_not_depend_on_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     written = set()
@@ -345,6 +377,7 @@ def test_features_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) 
 KILLED_IN_THE_SECOND_GROUP = """
 import os, signal, sys
 from stages import dataset as stage
+from stages import params
 
 compute = stage.newest
 

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -17,6 +18,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from pydantic import ValidationError
 
 from stages import ingest as stage
 from stages import sources
@@ -39,12 +41,14 @@ def data(
     path: Path = Path("data/inbox"),
     options: Mapping[str, Any] | None = None,
     calendar: str = "XNYS",
+    start: date | None = None,
 ) -> SourceParams:
     return SourceParams.model_validate(
         {
             "source": source,
             "path": path,
             "as_of": as_of,
+            "start": start,
             "calendar": calendar,
             "extra_sessions": [],
             "symbols": list(symbols),
@@ -72,7 +76,7 @@ def failure(params: SourceParams, raw: Path) -> str:
     return str(caught.value)
 
 
-def write_csv(folder: Path, name: str, days: Sequence[date], price: float = 10) -> None:
+def write_csv(folder: Path, name: str, days: Sequence[date | str], price: float = 10) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = "".join(f"{day},{price},{price},{price},{price},5\n" for day in days)
     (folder / f"{name}.csv").write_text("date,open,high,low,close,volume\n" + rows)
@@ -156,6 +160,132 @@ def test_a_source_may_have_every_name_that_a_symbol_can_have(tmp_path: Path) -> 
         for file in (raw / "daily").iterdir()
     }
     assert found == {name: [name] for name in symbols}
+
+
+# Bars before the first session
+
+OLD = [date(1996, 12, 30), date(1996, 12, 31), date(1997, 1, 1), date(1997, 1, 2)]
+
+
+def said(params: SourceParams, done: stage.Ingested) -> list[str]:
+    return list(stage.remarks(params, done))
+
+
+def test_bars_before_the_calendar_are_set_aside(tmp_path: Path) -> None:
+    inbox, raw = tmp_path / "inbox", tmp_path / "raw"
+    for name in ("A", "B"):
+        write_csv(inbox, name, OLD)
+    params = data(date(1997, 1, 2), "csv", [], [], path=inbox, calendar="XBOM")
+    done = ingest(params, raw)
+    assert tables.read(raw / "daily" / "A.parquet")["date"].to_list() == OLD[2:]
+    [line] = said(params, done)
+    assert {"4", "1997-01-01", "XBOM", "A", "B"} <= facts(line)
+
+
+@pytest.mark.parametrize("source", ["sample", "csv"])
+def test_bars_before_data_start_are_set_aside_whatever_the_source(
+    tmp_path: Path, source: str
+) -> None:
+    start, raw = date(2010, 6, 1), tmp_path / "raw"
+    days = [date(2010, 5, 28), start, date(2010, 6, 2)]
+    write_csv(tmp_path / "inbox", "AAPL", days)
+    params = data(date(2010, 6, 2), source, ["AAPL"], [], path=tmp_path / "inbox", start=start)
+    done = ingest(params, raw)
+    assert tables.read(raw / "daily" / "AAPL.parquet")["date"].to_list() == days[1:]
+    [line] = said(params, done)
+    assert {"data.start", "2010-06-01", "AAPL"} <= facts(line)
+    earlier = data(date(2010, 6, 2), source, ["AAPL"], [], path=tmp_path / "inbox")
+    ingest(earlier, raw)
+    assert days[0] in tables.read(raw / "daily" / "AAPL.parquet")["date"].to_list()
+
+
+def test_a_symbol_that_ends_before_the_first_session(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    write_csv(inbox, "A", OLD)
+    write_csv(inbox, "GONE", OLD[:2])
+    params = data(date(1997, 1, 2), "csv", ["A", "GONE"], [], path=inbox, calendar="XBOM")
+    assert {"GONE", "1996-12-31", "1997-01-01", "XBOM", "data.symbols"} <= facts(
+        failure(params, tmp_path / "raw")
+    )
+    every = data(date(1997, 1, 2), "csv", [], [], path=inbox, calendar="XBOM")
+    assert ingest(every, tmp_path / "raw").symbols["daily"] == ["A"]
+
+
+def test_a_first_session_after_the_newest_one_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"start: 2013-01-01 is after data\.as_of"):
+        data(start=date(2013, 1, 1))
+
+
+# Daily bars that are stamped with instants
+
+WEEK = [date(2024, 3, day) for day in (1, 4, 5, 6, 7, 11, 12)]
+"""In Mumbai Friday the 8th was a holiday; in New York clocks go forward on Sunday the 10th."""
+
+
+def stamped(day: date, zone: str, hour: int = 0, minute: int = 0, *, shown: str = "UTC") -> str:
+    """An instant of a day on the clocks of a zone, as text on other clocks."""
+    local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo(zone))
+    return str(local.astimezone(ZoneInfo(shown)))
+
+
+MUMBAI = [stamped(day, "Asia/Kolkata") for day in WEEK]
+
+
+@pytest.mark.parametrize(
+    ("calendar", "stamps", "options"),
+    [
+        ("XBOM", MUMBAI, {}),
+        ("XBOM", [text.replace(" ", "T").replace("+00:00", "Z") for text in MUMBAI], {}),
+        ("XBOM", [text.removesuffix("+00:00") for text in MUMBAI], {"timezone": "UTC"}),
+        ("XBOM", [stamped(day, "Asia/Kolkata", 15, 30) for day in WEEK], {}),
+        ("XBOM", [stamped(day, "Asia/Kolkata", shown="Asia/Kolkata") for day in WEEK], {}),
+        ("XNYS", [stamped(day, "America/New_York") for day in WEEK], {}),
+        ("XNYS", [stamped(day, "America/New_York", 16) for day in WEEK], {}),
+        ("XNYS", [stamped(day, "America/New_York", 18) for day in WEEK], {}),
+        ("XNYS", [f"{day} 16:00:00" for day in WEEK], {}),
+        ("XNYS", [f"{day}T00:00:00.000Z" for day in WEEK], {}),
+        ("XNYS", [f"{day} 23:59:59+00:00" for day in WEEK], {}),
+        ("XLON", [stamped(day, "Europe/London") for day in [*WEEK, date(2024, 4, 2)]], {}),
+    ],
+)
+@pytest.mark.parametrize("source", ["csv", "parquet"])
+def test_an_instant_is_dated_by_the_clocks_of_the_exchange(
+    tmp_path: Path, source: str, calendar: str, stamps: list[str], options: dict[str, Any]
+) -> None:
+    inbox, raw = tmp_path / "inbox", tmp_path / "raw"
+    write_csv(inbox, "A", stamps)
+    if source == "parquet":
+        texts = pl.read_csv(inbox / "A.csv")
+        texts.with_columns(
+            pl.Series("date", [datetime.fromisoformat(text) for text in stamps])
+        ).write_parquet(inbox / "A.parquet")
+    params = data(
+        date(2024, 12, 31), source, [], [], path=inbox, options=options, calendar=calendar
+    )
+    ingest(params, raw)
+    assert tables.read(raw / "daily" / "A.parquet")["date"].to_list() == [
+        *WEEK,
+        *([date(2024, 4, 2)] if calendar == "XLON" else []),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("calendar", "stamps"),
+    [
+        ("XBOM", [text.removesuffix("+00:00") for text in MUMBAI]),
+        ("XNYS", MUMBAI),
+        ("XBOM", [str(day - timedelta(1)) for day in WEEK]),
+    ],
+)
+def test_an_instant_of_another_zone_is_refused(
+    tmp_path: Path, calendar: str, stamps: list[str]
+) -> None:
+    write_csv(tmp_path / "inbox", "A", stamps)
+    params = data(date(2024, 12, 31), "csv", [], [], path=tmp_path / "inbox", calendar=calendar)
+    message = failure(params, tmp_path / "raw")
+    assert message.startswith("csv: A: ")
+    assert "another zone" in message
+    assert {calendar, "data.calendar"} <= facts(message)
 
 
 # A source of the user's own

@@ -137,7 +137,11 @@ def test_a_missing_column(tmp_path: Path) -> None:
         ),
         ("close", [True, False], "row 1: Boolean is not a number; export the column as numbers"),
         ("high", [1.0, float("inf")], "row 2: inf is not a price or volume"),
-        ("date", [20200102, 20200103], "row 1: Int64 is neither a date nor text; export it as one"),
+        (
+            "date",
+            [True, False],
+            "row 1: Boolean is neither a date nor text; export it as one",
+        ),
         ("date", [date(2020, 1, 2), None], "row 2: is empty; a bar needs its date"),
     ],
 )

@@ -1,15 +1,16 @@
 """Clean bars: those that hold every rule, adjusted, and a record of those that do not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from stages.bars.adjust import Mode, adjust
+from stages.bars import hours
 from stages.bars.calendars import Sessions
-from stages.bars.clean_params import CleanParams
-from stages.bars.rules import AdjClose, Judged, Rules, judge
+from stages.bars.cleaning.adjust import Mode, adjust
+from stages.bars.cleaning.clean_params import CleanParams
+from stages.bars.cleaning.rules import AdjClose, Judged, Rules, judge
 from stages.common import tables
 from stages.common.tables import Kind
 
@@ -94,7 +95,7 @@ def clean_hourly(
     sessions: Sessions,
     params: CleanParams,
 ) -> Cleaned:
-    """Clean the hourly bars of whole symbols.
+    """Clean the hourly bars of whole symbols; shorter bars become hours (`hours.whole_hours`).
 
     A symbol with daily bars takes their factor of each session, so that both stand in the same
     units and what is settled there is settled here; any other is adjusted by corporate actions.
@@ -110,13 +111,15 @@ def clean_hourly(
     Raises:
         DataError: a dividend is not below the price.
     """
-    judged = judge(bars, Rules("hourly", sessions, params.zero_volume, "ignored"))
-    kept = judged.kept
+    lengths = hours.lengths(bars)
+    judged = judge(bars, Rules("hourly", sessions, params.zero_volume, "ignored", lengths))
+    kept = hours.whole_hours(judged.kept, lengths, sessions)
     daily = kept["symbol"].is_in(factors["symbol"].unique().implode())
     alone = kept.filter(~daily)
     adjusted = adjust(
         alone, ex_dates, "none" if params.adjustment == "none" else "actions", params.max_gap
     )
+    moves = [adjusted.moves]
     parts = [
         alone.with_columns(factor=pl.Series(adjusted.factor), applied=pl.Series(adjusted.applied))
     ]
@@ -124,16 +127,25 @@ def clean_hourly(
         joined = kept.filter(daily).join_asof(
             factors, on="date", by="symbol", strategy="backward", check_sortedness=False
         )
-        parts.append(joined.with_columns(pl.col("factor").fill_null(1), applied=pl.lit(0)))
+        joined = joined.with_columns(pl.col("factor").fill_null(1), applied=pl.lit(0))
+        parts.append(joined)
+        moves.append(_own_errors(joined, ex_dates, params.max_gap))
     priced = pl.concat(parts, how="diagonal_relaxed").sort("symbol", "timestamp")
     whole = priced.with_columns(pl.col("close").mul(pl.col("factor")).alias("adj_close"))
     return Cleaned(
         bars=whole.select(list(tables.CLEAN_HOURLY)),
         rejected=_record(judged, "hourly"),
-        moves=adjusted.moves,
+        moves=pl.concat(moves),
         factors=tables.empty(FACTOR),
-        counts=_counts(bars, judged, whole["applied"], "timestamp"),
+        counts=_counts(bars, replace(judged, kept=kept), whole["applied"], "timestamp"),
     )
+
+
+def _own_errors(hours: pl.DataFrame, ex_dates: pl.DataFrame, max_gap: float) -> pl.DataFrame:
+    """The jumps of hourly bars that even the factor of the daily ones does not make credible."""
+    vouched = hours.with_columns(adj_close=pl.col("close") * pl.col("factor"))
+    moves = adjust(vouched, ex_dates.filter("genuine"), "auto", max_gap).moves
+    return moves.filter(pl.col("explained").is_null())
 
 
 def filled(bars: pl.DataFrame, sessions: Sessions, limit: int) -> pl.DataFrame:
@@ -162,7 +174,7 @@ def filled(bars: pl.DataFrame, sessions: Sessions, limit: int) -> pl.DataFrame:
         pl.Series("session", session.astype(np.int32)),
         pl.Series("date", sessions.days[session]).cast(pl.Date),
         **dict.fromkeys(tables.PRICES, close),
-        volume=pl.lit(0.0),
+        volume=pl.when(pl.col("volume").is_not_null()).then(0.0),
         filled=pl.lit(value=True),
     )
     return pl.concat([bars, fills]).sort("symbol", "date")

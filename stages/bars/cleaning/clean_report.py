@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from stages.bars.adjust import MOVE
+from stages.bars.cleaning.adjust import MOVE
 from stages.common.errors import DataError, few
 from stages.common.tables import Kind
 
 if TYPE_CHECKING:
-    from stages.bars.cleaning import Cleaned
+    from stages.bars.cleaning.clean_bars import Cleaned
 
 _SUMS = (
     "read",
@@ -79,8 +79,10 @@ class CleanReport:
                 yield f"and {len(lines) - _NAMED} more such lines; metrics/clean.json counts them"
         days = sorted(day for day, bars in self._closed.items() if self._is_common(day, bars))
         if days:
+            # In quotes, without which DVC cannot read a date in params.yaml.
+            quoted = few((f"'{day}'" for day in days), _DAYS_NAMED)
             yield (
-                f"data.calendar: {self._calendar} has no session on {few(days, _DAYS_NAMED)}, yet "
+                f"data.calendar: {self._calendar} has no session on {quoted}, yet "
                 "at least half of the symbols have a bar: if the exchange was open, add "
                 f"{'this date' if len(days) == 1 else 'these dates'} to data.extra_sessions"
             )

@@ -3,13 +3,14 @@
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from stages.bars.jumps import RATIOS
 from stages.common import tables
 from stages.common.errors import DataError, InputError, few
 
@@ -20,14 +21,20 @@ declares the move of its day to be the market's own, or every move if it has no 
 _NEEDED = ("symbol", "date", "ratio")
 _HEADERS = (_NEEDED, (*_NEEDED, "dividend"))
 
-_SPLITS = (
-    *(2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 50.0, 100.0),
-    *(3 / 2, 4 / 3, 5 / 4, 6 / 5, 5 / 2, 7 / 2, 5 / 3),
-)
-RATIOS = (*_SPLITS, *(1 / ratio for ratio in _SPLITS))
-"""Splits and bonuses as companies make them, and reverse splits."""
-
 _IN_FULL = 3
+
+_IF_ADJUSTED = (
+    "; if these prices are adjusted for splits already, as yfinance writes them by default, set "
+    "clean.adjustment to none"
+)
+
+_DAYS_NAMED = 50
+
+_ROUNDING = 1e-3
+"""A step that differs from 1 by less is not worth a word in a message."""
+
+_NEAR_POWER = 0.1
+"""How far from 10, 100 or 1000 a change of unit may be, by the market's move of the day."""
 
 _WILD = 5
 """A symbol with so many jumps is more likely wild by nature (VIX) than split so often."""
@@ -142,45 +149,109 @@ def line(symbol: str, day: date, ratio: float) -> str:
     return text.getvalue()
 
 
-def suggested(moves: pl.DataFrame) -> str:
-    """Lines that would explain each move as a split, ready to be added to data/actions.csv.
+def suggested(moves: pl.DataFrame, market: Collection[str] = ()) -> str:
+    """Lines that would explain each move, ready to be added to data/actions.csv.
 
     Args:
-        moves: columns of `adjust.MOVE`, those that nothing explains.
+        moves: columns of `adjust.MOVE`, those that nothing explains: by a split, or by themselves
+            where the series has none.
+        market: the names of the market series.
     """
     lines = []
     for move in moves.iter_rows(named=True):
         opened, previous = move["open"], move["previous_close"]
         change = 100 * (opened / previous - 1)
         lines.append(f"# {_price(previous)} -> {_price(opened)} ({change:+.1f} %)")
-        lines.append(line(move["symbol"], move["date"], _suggested_ratio(move)))
+        ratio = 1.0 if move["symbol"] in market else _suggested_ratio(move)
+        lines.append(line(move["symbol"], move["date"], ratio))
     return "\n".join([*lines, ""])
 
 
-def unexplained(moves: pl.DataFrame, ledger: Path, suggestions: Path) -> DataError:
+def unexplained(
+    moves: pl.DataFrame, ledger: Path, suggestions: Path, market: Collection[str] = ()
+) -> DataError:
     """The error for jumps that nothing explains, naming the line that would explain each.
+
+    A market series has no splits: its jumps can only be declared genuine.
 
     Args:
         moves: columns of `adjust.MOVE`, those that nothing explains.
         ledger: the hand-kept file.
-        suggestions: the file that holds `suggested(moves)`.
+        suggestions: the file that holds `suggested(moves, market)`.
+        market: the names of the market series.
     """
-    reasons = [_reason(move, ledger) for move in moves.head(_IN_FULL).iter_rows(named=True)]
+    reasons = [_reason(move, ledger, market) for move in moves.head(_IN_FULL).iter_rows(named=True)]
+    adjusted = "" if set(moves["symbol"]) <= {*market} else _IF_ADJUSTED
     if len(reasons) == 1:
-        return DataError(reasons[0])
+        return DataError(reasons[0] + adjusted)
     rest = moves.height - len(reasons)
-    counts = moves.group_by("symbol").len().filter(pl.col("len") >= _WILD).sort("len", "symbol")
-    wild = counts["symbol"].to_list()[-1:]
     return DataError(
         f"{moves.height} jumps have no explanation: {'; '.join(reasons)}"
         + (f"; and {rest} more" if rest else "")
         + f"; {suggestions} holds a line for each as a split: check them one by one, then add "
-        f"them to {ledger}"
-        + "".join(f'; "{symbol},,1" declares every move of {symbol} genuine' for symbol in wild)
+        f"them to {ledger}" + _wild_lines(moves) + adjusted
     )
 
 
-def _reason(move: Mapping[str, Any], ledger: Path) -> str:
+def doubtful(moves: pl.DataFrame, ledger: Path) -> DataError:
+    """The error for jumps that no market made (`jumps.find`), naming the days and the remedy.
+
+    Args:
+        moves: columns of `adjust.MOVE`, those that are doubted.
+        ledger: the hand-kept file.
+    """
+    doubts = [_doubt(move) for move in moves.iter_rows(named=True)]
+    days = [f"{symbol} {day}" for symbol, day in moves.select("symbol", "date").iter_rows()]
+    head = f"{len(days)} jumps are not moves of a market: " if len(days) > 1 else ""
+    rest = f"; and {few(days[_IN_FULL:], _DAYS_NAMED)}" if len(days) > _IN_FULL else ""
+    first = moves.row(0, named=True)
+    genuine = line(first["symbol"], first["date"], 1)
+    return DataError(
+        f"{head}{'; '.join(doubts[:_IN_FULL])}{rest}; mend the source, or for a move that is "
+        f'genuine add a line such as "{genuine}" to {ledger}' + _wild_lines(moves)
+    )
+
+
+def _doubt(move: Mapping[str, Any]) -> str:
+    symbol, day, step, previous = (
+        move[name] for name in ("symbol", "date", "step", "previous_close")
+    )
+    # A unit may change within the bar.
+    name = max(("open", "close"), key=lambda name: abs(math.log(move[name] * step / previous)))
+    verb, price = {"open": "opened", "close": "closed"}[name], move[name]
+    told = (
+        f"{symbol}: {day}: {verb} at {_price(price)} after a close of {_price(previous)} "
+        f"({100 * (price * step / previous - 1):+.1f} %"
+    )
+    told += (
+        ")" if abs(step - 1) < _ROUNDING else f" with the factor of {step:.4g} of its adj_close)"
+    )
+    ratio = price * step / previous
+    return {
+        "unit": f"{told}: its unit changes, by a factor near {_factor(ratio)}",
+        "factor": f"{told}: {step:.4g} is neither a split nor a dividend",
+        "returned": f"{told}: takes back the jump of {move['since']}, so the bars from that day "
+        "until this one are in another unit, or wrong",
+        "quiet": f"{told}, with too little volume and range for such news: a change of unit, or "
+        f'a split ("{line(symbol, day, nearest_ratio(previous, price))}", which '
+        "clean.adjustment: none ignores)",
+    }[move["doubt"]]
+
+
+def _factor(ratio: float) -> str:
+    times = ratio if ratio > 1 else 1 / ratio
+    power = 10.0 ** round(math.log10(times))
+    shown = f"{power if abs(times / power - 1) < _NEAR_POWER else times:.4g}"
+    return shown if ratio > 1 else f"1/{shown}"
+
+
+def _wild_lines(moves: pl.DataFrame) -> str:
+    counts = moves.group_by("symbol").len().filter(pl.col("len") >= _WILD).sort("len", "symbol")
+    wild = counts["symbol"].to_list()[-1:]
+    return "".join(f'; "{symbol},,1" declares every move of {symbol} genuine' for symbol in wild)
+
+
+def _reason(move: Mapping[str, Any], ledger: Path, market: Collection[str]) -> str:
     symbol, day, step = move["symbol"], move["date"], move["step"]
     change = move["open"] * step / move["previous_close"] - 1
     split, genuine = line(symbol, day, _suggested_ratio(move)), line(symbol, day, 1)
@@ -188,6 +259,11 @@ def _reason(move: Mapping[str, Any], ledger: Path) -> str:
         f"{symbol}: {day}: opened at {_price(move['open'])} after a close of "
         f"{_price(move['previous_close'])}"
     )
+    if symbol in market:
+        return (
+            f"{opened} ({100 * change:+.1f} %), and a market series has no splits; add "
+            f'"{genuine}" to {ledger} if the move is genuine, or "{symbol},,1" for all of its moves'
+        )
     if step == 1:
         return (
             f"{opened} ({100 * change:+.1f} %) and no action explains it; if it is a split or "
