@@ -18,7 +18,18 @@ from serve.edge.parameters import Parameters
 from serve.edge.request_log import RequestLog
 from serve.observe import access_log
 from serve.observe.access_log import AccessLog
-from serve.routes import batch, failures, info, live, log, metrics, openapi, plot, predict
+from serve.routes import (
+    batch,
+    failures,
+    info,
+    live,
+    log,
+    metrics,
+    openapi,
+    pages,
+    plot,
+    predict,
+)
 from serve.routes.direct import Direct
 from serve.service import Service
 from serve.settings import Settings, load
@@ -49,7 +60,7 @@ def create(settings: Settings) -> FastAPI:
         summary="Forecasts of returns, from whatever model revision is checked out.",
         version="1",
         lifespan=lifespan,
-        # Those pages load scripts from other sites; docs/serving.md is ours.
+        # Those pages load scripts from other sites; serve.routes.pages does not.
         docs_url=None,
         redoc_url=None,
         # Looking for tracers, which are not installed, takes 7 us a request.
@@ -60,6 +71,7 @@ def create(settings: Settings) -> FastAPI:
             RequestValidationError: problems.on_invalid,
         },
     )
+    app.router.default = problems.no_route
     app.state.service = service
     predict.add(app, _horizons(settings))
     app.include_router(batch.routes)
@@ -68,6 +80,7 @@ def create(settings: Settings) -> FastAPI:
     app.include_router(log.routes)
     app.include_router(metrics.routes)
     app.include_router(info.routes)
+    app.include_router(pages.routes)
     openapi.describe(app, keys=service.keyring.required)
     app.add_middleware(Direct, routes=app.routes)
     # The last is asked first.
