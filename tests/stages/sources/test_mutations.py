@@ -132,13 +132,15 @@ def with_american_dates(table: Table, _: random.Random) -> Table:
 
 
 OF_BARS: list[Change] = [
-    *(shuffled, repeated, contradicted, with_a_gap, with_high_and_low_swapped),
+    *(shuffled, repeated, with_a_gap, with_high_and_low_swapped),
     *(with_a_day_in_another_unit, in_another_unit_from_a_day_on, with_a_cell_in_another_unit),
     a_day_early_or_late,
 ]
 OF_TEXT: list[Change] = [
     *(with_a_bad_cell, at_midnight_of_mumbai, at_midnight_of_new_york, in_dollars),
     *(with_a_decimal_comma, with_american_dates),
+    # Last: of two bars that differ by a hundredth, one that stands alone is as good as the other.
+    contradicted,
 ]
 
 
