@@ -29,10 +29,10 @@ STAGES = (
     ("ingest",),
     ("clean",),
     ("features",),
-    ("validate", "tables"),
+    ("validate",),
     ("latest",),
     ("dataset", "short"),
-    ("validate", "datasets"),
+    ("validate_datasets",),
     *(("train", "short", model) for model in LIGHT),
     ("evaluate", "short"),
 )
@@ -42,19 +42,20 @@ HEADER = ("stage", "seconds", "peak, GB")
 PACKAGES = ("polars", "pyarrow", "numpy")
 
 TO_DATASETS = (
+    ("params",),
     ("ingest",),
     ("clean",),
     ("features",),
-    ("validate", "tables"),
+    ("validate",),
     ("dataset", "short"),
 )
-"""The stages from raw bars to a dataset."""
+"""The stages from raw bars to a dataset, and the one before them."""
 
 TO_DATASETS_LIMIT = 1.0
 """GB, of 10^9 bytes."""
 
 SHARE = 0.33
-"""Of the time of `TO_DATASETS`, for `validate tables` at most."""
+"""Of the time of `TO_DATASETS`, for `validate` at most."""
 
 
 def run(panel: Panel, stages: Sequence[Sequence[str]]) -> dict[str, Usage]:
@@ -87,14 +88,14 @@ def to_datasets(panel: Panel) -> Report:
     """Run the stages from raw bars to a dataset."""
     usages = run(panel, TO_DATASETS)
     seconds = sum(usage.seconds for usage in usages.values())
-    validation = usages.get("validate tables", Usage(0, 0, "")).seconds / seconds
+    validation = usages.get("validate", Usage(0, 0, "")).seconds / seconds
     rows = [(*row(name, usage), f"{usage.seconds / seconds:.0%}") for name, usage in usages.items()]
     peak = max(usage.peak for usage in usages.values())
     rows.append(("in all", f"{seconds:.1f}", f"{peak / 1e9:.2f}", "100%"))
     findings = [
         size(panel),
         highest(usages, TO_DATASETS_LIMIT),
-        f"`validate tables`: {validation:.2f} of the time; {required(validation, SHARE)}.",
+        f"`validate`: {validation:.2f} of the time; {required(validation, SHARE)}.",
     ]
     return Report((*HEADER, "of the time"), rows, findings, (*PACKAGES, "great-expectations"))
 

@@ -141,7 +141,7 @@ def imports() -> dict[str, set[str]]:
 
 
 def _room(module: str) -> str:
-    """`stages/bars` of `stages.bars.rules`; the stages share one room, all but params."""
+    """`stages/bars` of `stages.bars.cleaning.rules`; the stages share one room, all but params."""
     first, *rest = module.split(".")
     if first != "stages" or not rest:
         return first

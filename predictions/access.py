@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from predictions import sqlite_files
 from predictions.engine import LogDownError, reason
 
 _T = TypeVar("_T")
@@ -96,8 +97,12 @@ class Access:
             raise LogDownError(reason(error)) from None
 
     def _run(self, function: Callable[[Connection], _T]) -> _T:
-        with self.engine.begin() as connection:
-            return function(connection)
+        with self.engine.connect() as connection:
+            with connection.begin():
+                result = function(connection)
+            # What went into a file that has no name any more is not durable.
+            sqlite_files.check(connection.info)
+            return result
 
     def close(self) -> None:
         """End; what runs is not waited for."""

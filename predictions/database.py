@@ -7,11 +7,11 @@ from operator import itemgetter
 
 import orjson
 from sqlalchemy import Connection, Engine, delete
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError
 from uuid_utils import uuid7
 
-from predictions import migrate
-from predictions.engine import autocommit, reason, was_replaced
+from predictions import migrate, sqlite_files
+from predictions.engine import autocommit, reason
 from predictions.schema import Row, moment, prediction_logs
 
 TOGETHER = 64
@@ -45,10 +45,13 @@ class Database:
 
     Args:
         engine: of the log.
+        others: engines of this process for the same log. If its files are replaced, all their
+            connections must be closed before one is opened.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *others: Engine) -> None:
         self._engine = engine
+        self._engines = (engine, *others)
         self._autocommit = autocommit(engine)
         self._json = engine.dialect.name == "postgresql"
         self._connection: Connection | None = None
@@ -72,12 +75,13 @@ class Database:
 
     def probe(self) -> None:
         """Write a row and delete it, in one transaction on new connections."""
-        self.close()
+        self._drop()
         row = {**_PROBE, "id": str(uuid7()), "created_at": moment()}
-        self._connect()
+        info = self._connect().info
         with self._engine.begin() as connection:
             self._execute(connection, [row])
             connection.execute(delete(prediction_logs).where(prediction_logs.c.id == row["id"]))
+        sqlite_files.check(info)
 
     def ping(self) -> None:
         """Ask for an answer."""
@@ -90,6 +94,12 @@ class Database:
             connection.invalidate()
             connection.close()
 
+    def _drop(self) -> None:
+        """Drop all connections of this process that are not in use."""
+        self.close()
+        for engine in self._engines:
+            engine.dispose()
+
     def _run(self, work: Callable[[Connection], None]) -> None:
         """Do something; where the connection turns out to be lost, once more on a new one.
 
@@ -100,17 +110,19 @@ class Database:
             connection = self._connect()
             with connection.begin():
                 work(connection)
+            # What went into a file that has no name any more is not durable.
+            sqlite_files.check(connection.info)
         except _REFUSALS:
             raise
         except BaseException as error:
-            self.close()
-            if is_new or not (isinstance(error, DBAPIError) and error.connection_invalidated):
+            self._drop()
+            if is_new or not _is_lost(error):
                 raise
             self._run(work)
 
     def _connect(self) -> Connection:
-        if self._connection is not None and was_replaced(self._connection.info):
-            self.close()
+        if self._connection is not None and sqlite_files.replaced(self._connection.info):
+            self._drop()
         if self._connection is None:
             migrate.ensure(self._engine)
             self._connection = self._autocommit.connect()
@@ -136,6 +148,13 @@ class Database:
         else:
             values = tuple(chain.from_iterable(map(_values, rows)))
             connection.exec_driver_sql(_from_values(len(rows)), values)
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Whether an error says that the connection is of no use any more."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    return isinstance(error, DisconnectionError)
 
 
 @cache

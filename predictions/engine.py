@@ -1,17 +1,17 @@
 """Engines for the prediction log, SQLite in WAL mode or PostgreSQL, and the errors of the log."""
 
-import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from predictions import sqlite_files
 from stages.common.errors import StageError
 
 CONNECTIONS = 4
@@ -123,12 +123,6 @@ def place(engine: Engine) -> str:
 
 def _sqlite(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:
     database = url.database or ""
-    try:
-        # A URI is not a path; its folder must be there already.
-        if not ("uri" in url.query and database.startswith("file:")):
-            Path(database).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LogError(f"the prediction log {url.database} cannot be made: {error}") from None
     engine = create_engine(
         url,
         pool_size=CONNECTIONS,
@@ -138,18 +132,20 @@ def _sqlite(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:
         connect_args={"timeout": timeout, "isolation_level": None},
     )
 
-    def set_up(connection: sqlite3.Connection, record: Any) -> None:
+    def prepare(*_: Any) -> None:
+        # A URI is not a path; its folder must be there already.
+        if not ("uri" in url.query and database.startswith("file:")):
+            # SQLite says what is wrong with the folder.
+            with suppress(OSError):
+                Path(database).parent.mkdir(parents=True, exist_ok=True)
+
+    def set_up(connection: sqlite3.Connection, _: Any) -> None:
         _use_wal(connection, timeout)
         # With NORMAL the last commits are lost when the power fails.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
-        record.info["file"] = (url.database, _identity(url.database))
-
-    def check_out(_: Any, record: Any, __: Any) -> None:
-        if was_replaced(record.info):
-            raise DisconnectionError("the file has been removed or replaced")
 
     def begin(connection: Any) -> None:
         if connection.get_execution_options().get("begin") == _AUTOCOMMIT:
@@ -162,30 +158,11 @@ def _sqlite(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:
                 lambda: time.monotonic() > deadline, _OPERATIONS
             )
 
+    event.listen(engine, "do_connect", prepare)
     event.listen(engine, "connect", set_up)
-    event.listen(engine, "checkout", check_out)
     event.listen(engine, "begin", begin)
+    sqlite_files.watch(engine, database)
     return engine
-
-
-def was_replaced(info: Mapping[str, Any]) -> bool:
-    """Whether the file of a connection is no longer the one at its path.
-
-    SQLite would go on with a file that has no name any more, and lose its rows at the end.
-
-    Args:
-        info: of the connection, as the pool keeps it.
-    """
-    path, identity = info.get("file", (None, None))
-    return bool(_identity(path) != identity)
-
-
-def _identity(path: str | None) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path or "")  # noqa: PTH116  # on the way of every commit
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:

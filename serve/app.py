@@ -13,6 +13,7 @@ from serve.edge import problems
 from serve.edge.admission import Admission
 from serve.edge.guard import Guard
 from serve.edge.keyring import Keyring, check_exposure
+from serve.edge.parameters import Parameters
 from serve.edge.request_log import RequestLog
 from serve.observe import access_log
 from serve.observe.access_log import AccessLog
@@ -65,6 +66,7 @@ def create(settings: Settings) -> FastAPI:
     openapi.describe(app, keys=service.keyring.required)
     app.add_middleware(Direct, routes=app.routes)
     # The last is asked first.
+    app.add_middleware(Parameters, routes=app.routes)
     app.add_middleware(Admission, settings=settings, keyring=service.keyring)
     app.add_middleware(Guard, timeout=settings.request_timeout)
     app.add_middleware(

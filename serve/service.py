@@ -61,14 +61,14 @@ class Service:
         self.metrics = Metrics(lambda: self.follower.current)
         self._forecaster: Forecaster | None = None
         self.follower = Follower(settings.root, settings.revision, self._swapped)
+        reading = connect(settings.log_url, settings.log_timeout, read_only=True)
         self.writer = GroupCommit(
-            Database(self.engine),
+            Database(self.engine, reading),
             f"prediction log {place(self.engine)}",
             settings.log_timeout,
             settings.log_backlog,
         )
         self.writes = Access(self.engine, 1, settings.log_timeout)
-        reading = connect(settings.log_url, settings.log_timeout, read_only=True)
         self.reads = Access(reading, CONNECTIONS, settings.log_timeout)
         self.bulk = Bulk(settings.working_folder, settings.request_timeout)
         self.live = Live(self.reads, self.bulk.store.folder, settings.log_timeout)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import polars as pl
 
-from stages.bars import actions, calendars, raw_files
+from stages.bars import calendars
 from stages.bars.calendars import Sessions
-from stages.bars.clean_params import CleanParams
-from stages.bars.clean_report import CleanReport
-from stages.bars.cleaning import FACTOR, Cleaned, clean, clean_hourly
-from stages.bars.raw_files import RawFile
+from stages.bars.cleaning import actions, raw_files
+from stages.bars.cleaning.clean_bars import FACTOR, Cleaned, clean, clean_hourly
+from stages.bars.cleaning.clean_params import CleanParams
+from stages.bars.cleaning.clean_report import CleanReport
+from stages.bars.cleaning.raw_files import RawFile
 from stages.common import tables
 from stages.common.errors import InputError, few
 from stages.common.paths import ACTIONS, CLEAN, METRICS, RAW, REJECTED
@@ -130,6 +131,9 @@ def _check_moves(
     if moves.is_empty():
         suggestions.unlink(missing_ok=True)
         return
+    doubted = moves.filter(pl.col("doubt").is_not_null())
+    if doubted.height:
+        raise actions.doubtful(doubted, ledger)
     with tables.replacing(suggestions) as partial:
         partial.write_text(actions.suggested(moves, market), encoding="utf-8")
     raise actions.unexplained(moves, ledger, suggestions, market)

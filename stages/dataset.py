@@ -14,10 +14,8 @@ from stages.common import tables
 from stages.common.errors import DataError, few
 from stages.common.paths import DATASETS, FEATURES_DAILY
 from stages.common.running import arguments, log, run
-from stages.common.sections import DataParams, Sections, load
-from stages.forecast.dataset_params import DatasetParams, Horizons, selected, sessions
-from stages.indicators import feature_table
-from stages.indicators.feature_params import FeatureParams
+from stages.common.sections import Horizons, Sections, checked, load, sessions
+from stages.forecast.dataset_params import DatasetParams, selected
 
 _SAME_SYMBOL = pl.col("symbol") == pl.col("symbol").shift(-1)
 
@@ -25,8 +23,6 @@ _SAME_SYMBOL = pl.col("symbol") == pl.col("symbol").shift(-1)
 class Settings(Sections):
     """What dataset obeys."""
 
-    data: DataParams
-    features: FeatureParams
     dataset: DatasetParams
     horizons: Horizons
 
@@ -98,7 +94,7 @@ def _known(horizon: str, features: list[str], quiet: list[str]) -> list[str]:
     """The features that every symbol can have: none of volume where some have no volume."""
     if not quiet:
         return features
-    unknown = feature_table.of_volume(features)
+    unknown = tables.of_volume(features)
     log.info(
         "dataset %s: %s: no volume, so no model sees %s",
         *(horizon, few(sorted(quiet)), few(unknown)),
@@ -116,14 +112,14 @@ def main() -> None:
     settings = load(Settings)
     (name,) = arguments("horizon")
     horizon = sessions(settings.horizons, name)
-    names = feature_table.columns(settings.features, settings.data.market)
+    names = checked().features
     features, scale = selected(settings.dataset, names), settings.dataset.scale
     dates: list[pl.Series] = []
     longest = 0
     quiet: list[str] = []
-    volume = ["volume"] if feature_table.of_volume(features) else []
+    volume = ["volume"] if tables.of_volume(features) else []
     for rows in _targets(horizon, ["symbol", "date", "adj_close", *volume]):
-        quiet += feature_table.without_volume(rows) if volume else []
+        quiet += tables.without_volume(rows) if volume else []
         longest = max(longest, int(rows.group_by("symbol").len()["len"].max() or 0))  # type: ignore[arg-type]
         dates.append(rows.drop_nulls("target")["date"].unique())
     days = pl.concat(dates)

@@ -23,11 +23,11 @@ from stages.common import tables
 from stages.common.errors import InputError, few
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.common.running import arguments, log, progress, run
-from stages.common.sections import DataParams, Sections, load
+from stages.common.sections import DataParams, Horizons, Sections, load, sessions
 from stages.forecast import baselines, combine, plots
 from stages.forecast.calibrate import spread
 from stages.forecast.card import DIGITS, Recipe, Stack, Training, card, rounded
-from stages.forecast.dataset_params import DatasetParams, Horizons, sessions
+from stages.forecast.dataset_params import DatasetParams
 from stages.forecast.scores import COLUMNS, table
 from stages.forecast.session import Session
 from stages.forecast.training import graphs

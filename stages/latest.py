@@ -13,13 +13,9 @@ import polars as pl
 
 from stages.bars import calendars
 from stages.common import tables
-from stages.common.paths import CLEAN_DAILY, FEATURES_DAILY, LATEST, SESSIONS
+from stages.common.paths import CLEAN_DAILY, CLEAN_MARKET, FEATURES_DAILY, LATEST, SESSIONS
 from stages.common.running import log, run
-from stages.common.sections import DataParams, Sections, load
-from stages.forecast.dataset_params import Horizons
-from stages.indicators.definitions import lookback
-from stages.indicators.feature_params import FeatureParams
-from stages.indicators.feature_table import market_bars
+from stages.common.sections import DataParams, Horizons, Sections, checked, load
 
 YEAR = 252
 """Sessions named beyond the longest horizon, so that a model can go on serving for a year."""
@@ -29,7 +25,6 @@ class Settings(Sections):
     """What latest obeys."""
 
     data: DataParams
-    features: FeatureParams
     horizons: Horizons
 
 
@@ -41,7 +36,8 @@ def newest(bars: pl.DataFrame, count: int) -> pl.DataFrame:
 def main() -> None:
     """Write the newest bars with their features, and the coming sessions."""
     settings = load(Settings)
-    count = lookback(settings.features, settings.data.market)
+    count = checked().lookback
+    market = settings.data.market
     parts = []
     groups = zip(tables.row_groups(CLEAN_DAILY), tables.row_groups(FEATURES_DAILY), strict=True)
     for bars, features in groups:
@@ -53,11 +49,10 @@ def main() -> None:
                 extra, on=["symbol", "date"], how="left", maintain_order="left"
             )
         )
-    for name, bars in market_bars(settings.data.market).items():
-        parts.append(newest(bars, count).with_columns(symbol=pl.lit(name)))
-    rows = pl.concat(parts, how="diagonal").with_columns(
-        market=pl.col("symbol").is_in(settings.data.market)
-    )
+    if market:
+        series = tables.read(CLEAN_MARKET)
+        parts += [newest(series.filter(pl.col("symbol") == name), count) for name in market]
+    rows = pl.concat(parts, how="diagonal").with_columns(market=pl.col("symbol").is_in(market))
     tables.write(rows, LATEST)
 
     data = settings.data

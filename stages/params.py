@@ -3,7 +3,7 @@
 Each room owns its section, typed, beside the code that it configures, and each stage loads the
 sections that it needs. Here they come together: an unknown key anywhere, a wrong type or range, or
 a combination that no stage could work with stops `dvc repro` before it does anything else. Writes
-metrics/params.json: the features that the params make, and those that the models see.
+metrics/params.json: the features that the params make, and how many bars they need.
 """
 
 import json
@@ -12,24 +12,22 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from stages.bars.clean_params import CleanParams
+from stages.bars.cleaning.clean_params import CleanParams
 from stages.common import sections, tables
 from stages.common.mistakes import NestedError
 from stages.common.options import Options
-from stages.common.paths import METRICS
+from stages.common.paths import CHECKED_PARAMS
 from stages.common.running import log, run
-from stages.common.sections import PARAMS_FILE
+from stages.common.sections import PARAMS_FILE, Checked, Horizons
 from stages.common.text import nearest
 from stages.forecast import dataset_params
-from stages.forecast.dataset_params import DatasetParams, Horizons, matches
+from stages.forecast.dataset_params import DatasetParams, matches
 from stages.forecast.training.train_params import EvaluateParams, Models, TrainParams
 from stages.indicators import feature_table
-from stages.indicators.definitions import definitions
+from stages.indicators.definitions import definitions, lookback
 from stages.indicators.feature_params import FeatureParams
 from stages.quality.validate_params import ValidateParams
 from stages.sources import SourceParams
-
-CHECKED = METRICS / "params.json"
 
 
 class Params(Options):
@@ -75,7 +73,7 @@ class Params(Options):
         Raises:
             ParamsError: `horizons` has no such entry.
         """
-        return dataset_params.sessions(self.horizons, horizon)
+        return sections.sessions(self.horizons, horizon)
 
     def _is_left_out(self, wanted: str) -> bool:
         """Whether a pattern asks for a family whose list is empty, which is not a mistake."""
@@ -119,16 +117,18 @@ def parse(content: object) -> Params:
 
 
 def main() -> None:
-    """Check every key, and write what the params select."""
+    """Check every key, and write what later stages need to know of the features."""
     settings = load()
-    with tables.replacing(CHECKED) as partial:
-        content = {"features": settings.feature_names, "selected": settings.selected_features}
+    names = settings.feature_names
+    bars = lookback(settings.features, settings.data.market)
+    with tables.replacing(CHECKED_PARAMS) as partial:
+        content = Checked(lookback=bars, features=names).model_dump()
         partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     log.info(
         "params: %s features, %s of them for the models -> %s",
-        len(settings.feature_names),
+        len(names),
         len(settings.selected_features),
-        CHECKED,
+        CHECKED_PARAMS,
     )
 
 

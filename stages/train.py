@@ -18,7 +18,6 @@ from stages.common.paths import CANDIDATES, DATASETS
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import Sections, load
 from stages.forecast.contract import Matrix, Vector
-from stages.forecast.dataset_params import Horizons
 from stages.forecast.session import Session
 from stages.forecast.training import graphs, train_params
 from stages.forecast.training.arrays import Dataset
@@ -51,7 +50,6 @@ Rows = npt.NDArray[np.intp]
 class Settings(Sections):
     """What train obeys."""
 
-    horizons: Horizons
     train: TrainParams
     models: Models
 
@@ -152,8 +150,7 @@ def main() -> None:
     if not folds:
         raise DataError(
             f"horizons.{horizon}: no walk-forward fold has a training row after the purge of "
-            f"{settings.horizons[horizon]} sessions; shorten the horizon, raise train.first_fold "
-            "or bring more history"
+            "the horizon; shorten it, raise train.first_fold or bring more history"
         )
 
     def fit(x: Matrix, y: Vector) -> Fitted:

@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from tests.light import lighten
 from tests.projects import Project, checkout, copied
 from tests.s3 import S3
 
@@ -21,6 +22,7 @@ ELSEWHERE = ("database_url", "http_proxy", "https_proxy", "all_proxy", "no_proxy
 # The same examples on every run and machine, however slow; `explore` looks for new ones.
 settings.register_profile(
     "repeatable",
+    max_examples=100 if os.environ.get("CI_FULL") == "1" else 50,
     derandomize=True,
     database=None,
     deadline=None,
@@ -31,9 +33,18 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes long where workers share the tests: they end at the same time."""
+    """Begin with what takes long where workers share the tests: they end at the same time.
+
+    The first of two workers gets the first half of the tests, and then they take from each other.
+    So one of them begins with what needs a run of the pipeline, the other with what does not.
+    """
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        fast = [item for item in items if not item.get_closest_marker("slow")]
+        first = [item for item in slow if "reproduced" in getattr(item, "fixturenames", ())]
+        second = [item for item in slow if item not in first]
+        middle = max(0, len(items) // 2 - len(first))
+        items[:] = [*first, *fast[:middle], *second, *fast[middle:]]
 
 
 @pytest.fixture(scope="session")
@@ -143,6 +154,17 @@ def quick(reproduced: Path, once: Once, tmp_path: Path) -> Project:
         project.git("commit", "--quiet", "--no-verify", "--all", "--message=Few models")
 
     return copied(once("quick", make), tmp_path / "project")
+
+
+@pytest.fixture
+def light(once: Once, tmp_path: Path) -> Project:
+    """The project with stages that take no time, for what is not about what they compute."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        lighten(checkout(folder))
+
+    return copied(once("light", make), tmp_path / "project")
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def prepare(folder: Path) -> None:
     """Run the real sample up to its datasets."""
     write_params(folder)
     (folder / "data" / "inbox").mkdir(parents=True)
-    for name in ("ingest", "clean", "features", "latest"):
+    for name in ("params", "ingest", "clean", "features", "latest"):
         stage(folder, name)
     for horizon in HORIZONS:
         stage(folder, "dataset", horizon)

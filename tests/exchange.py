@@ -8,9 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from stages.bars import actions, calendars
+from stages.bars import calendars
 from stages.bars.calendars import Sessions
-from stages.bars.clean_params import CleanParams
+from stages.bars.cleaning import actions
+from stages.bars.cleaning.clean_params import CleanParams
 from stages.common import tables
 
 PLAIN: dict[str, Any] = {

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import forks
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -17,11 +19,11 @@ class Project:
 
     def run(self, *command: str, check: bool = True, **environment: str) -> str:
         """Run a command as a user would; returns what it printed on both streams."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        folders = (str(forks.folder()), str(Path(sys.executable).parent), os.environ["PATH"])
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env={**os.environ, "PATH": path, "COLUMNS": "200", **environment},
+            env={**os.environ, "PATH": os.pathsep.join(folders), "COLUMNS": "200", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -78,5 +80,6 @@ def checkout(folder: Path) -> Project:
 
 def copied(made: Path, folder: Path) -> Project:
     """A copy of a project, its DVC cache and all."""
-    shutil.copytree(made, folder, symlinks=True)
+    # In a third of the time that shutil takes.
+    subprocess.run(["cp", "-a", str(made), str(folder)], check=True)
     return Project(folder)

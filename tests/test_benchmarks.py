@@ -127,6 +127,7 @@ def test_ours_are_groups_as_the_stage_makes_them(monkeypatch: pytest.MonkeyPatch
 # Parquet
 
 
+@pytest.mark.slow
 def test_stages_are_timed_against_their_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "ROUNDS", 1)
     made = parquet.measure([TINY])
@@ -177,7 +178,7 @@ def test_the_way_to_datasets_has_its_sum(monkeypatch: pytest.MonkeyPatch) -> Non
     assert whole == pytest.approx(one + two, abs=0.11)
     assert float(made.rows[-1][2]) == max(seconds(made, "peak, GB"))
     assert made.findings[1].endswith("at most 1 required: met.")
-    assert made.findings[2].startswith("`validate tables`: 0.00 of the time")
+    assert made.findings[2].startswith("`validate`: 0.00 of the time")
 
 
 @pytest.mark.parametrize("megabytes", [100, 300])

@@ -311,6 +311,7 @@ def install(root: Path, folder: Path, python: str) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.slow
 def test_an_environment_is_made_once_and_anew_after_an_interruption(
     repo_root: Path, tmp_path: Path
 ) -> None:

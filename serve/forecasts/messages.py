@@ -21,14 +21,15 @@ def check(buffer: pa.Buffer) -> None:
     """Refuse a stream that was cut off, or that could take far more memory or time than its size.
 
     Raises:
-        InvalidInputError: it is not a whole stream, has too many batches, or is compressed: a few
-            bytes could then expand to any amount of memory.
+        InvalidInputError: it is not one whole stream and nothing else, has too many batches, or is
+            compressed: a few bytes could then expand to any amount of memory.
     """
     if not buffer.size:
         raise bad_stream("the body is empty; send an Arrow IPC stream")
     batches = dictionaries = 0
+    source = pa.BufferReader(buffer)
     try:
-        for message in pa.ipc.MessageReader.open_stream(pa.BufferReader(buffer)):
+        for message in pa.ipc.MessageReader.open_stream(source):
             if message.type in ("dictionary", "record batch"):
                 batches += 1
                 dictionaries += message.body.size if message.type == "dictionary" else 0
@@ -38,8 +39,7 @@ def check(buffer: pa.Buffer) -> None:
         raise unreadable(error) from None
     except (struct.error, TypeError):
         raise unreadable(ValueError("a message contradicts itself")) from None
-    if buffer.size < len(_END) or buffer[-len(_END) :].to_pybytes() != _END:
-        raise bad_stream("the stream was cut off: it has no end mark; close its writer")
+    _check_end(buffer, source.tell())
     if batches > MOST_BATCHES:
         raise bad_stream(
             f"the stream has {batches:,} record batches, the limit is {MOST_BATCHES:,}; "
@@ -49,6 +49,17 @@ def check(buffer: pa.Buffer) -> None:
         raise bad_stream(
             f"the stream has {dictionaries:,} bytes of dictionaries for {batches:,} record "
             "batches; put more rows into each, or send plain texts"
+        )
+
+
+def _check_end(buffer: pa.Buffer, end: int) -> None:
+    """See that a stream has its end mark, and that nothing follows: pyarrow would not read it."""
+    if buffer[max(0, end - len(_END)) : end].to_pybytes() != _END:
+        raise bad_stream("the stream was cut off: it has no end mark; close its writer")
+    if end < buffer.size:
+        raise bad_stream(
+            f"the body goes on for {buffer.size - end:,} bytes after the end of its stream; send "
+            "one stream in a request"
         )
 
 

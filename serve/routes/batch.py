@@ -92,8 +92,6 @@ async def batch_predict(
     kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind not in (JSON, ARROW):
         raise ProblemError(415, f"the body is {kind}; send {JSON} or {ARROW}", "media-type")
-    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
-        raise ProblemError(415, f"the body is encoded as {encoding}; send it as it is")
     if kind == ARROW:
         return await _arrow(service, request, horizon)
     try:
@@ -104,6 +102,13 @@ async def batch_predict(
         if mistakes[0]["type"] == "too_long":
             raise TooManyRowsError(f"more than {MOST_ROWS:,}", service.settings.max_batch) from None
         raise RequestValidationError(mistakes) from None
+    if horizon not in {None, asked.horizon}:
+        raise ProblemError(
+            422,
+            f"horizon: {horizon!r} in the address is not the {asked.horizon!r} of the body; leave "
+            "it out of the address",
+            "two-horizons",
+        )
     forecaster = service.forecaster
     # Other requests go on during these milliseconds of arithmetic.
     forecasts = await asyncio.to_thread(

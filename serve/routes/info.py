@@ -7,8 +7,9 @@ from typing import Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from serve.checkout.bundle import Bundle
 from serve.edge import problems
-from serve.forecasts.prediction import day
+from serve.forecasts.prediction import day, days_since_epoch
 from serve.schemas import ModelReference
 from serve.service import Service, ServiceDep
 
@@ -38,7 +39,11 @@ class Check(BaseModel):
 class Health(BaseModel):
     """The state of the server, and of each of its parts."""
 
-    status: Literal["ok", "degraded", "down"]
+    status: Literal["ok", "degraded", "down"] = Field(description="The worst of the checks.")
+    stale: bool | None = Field(
+        description="Whether sessions have passed since the newest bar, which is nothing wrong "
+        "with the server; null while no revision is loaded."
+    )
     checks: dict[str, Check]
 
 
@@ -100,7 +105,9 @@ async def health(service: ServiceDep, response: Response) -> Health:
     states = [check.status for check in checks.values()]
     worst = next((state for state in ("down", "degraded") if state in states), "ok")
     response.status_code = 503 if worst == "down" else 200
-    return Health.model_validate({"status": worst, "checks": checks})
+    bundle = service.follower.current
+    stale = None if bundle is None else _missed(bundle) > 0
+    return Health.model_validate({"status": worst, "stale": stale, "checks": checks})
 
 
 @routes.get("/symbols", responses=problems.documented(401, 403, 429, 503))
@@ -153,16 +160,22 @@ def _bundle(service: Service) -> Check:
 
 
 def _features(service: Service) -> Check:
-    """How many sessions the newest bar is old, by the calendar of the revision."""
+    """Of which session the newest bar is, and how many have passed since."""
     bundle = service.follower.current
     if bundle is None:
         return Check(status="down", detail="no revision is loaded")
-    today = (datetime.now(UTC).date() - date(1970, 1, 1)).days
-    newest = max(int(rows.days[-1]) for rows in bundle.rows.values())
-    missed = bisect_left(bundle.sessions, today) - bisect_right(bundle.sessions, newest)
-    if missed <= 0:
-        return Check(status="ok", detail=f"the newest bar is of {bundle.as_of}")
-    return Check(
-        status="degraded",
-        detail=f"the newest bar is {missed} or more sessions old; `make refresh` brings newer ones",
-    )
+    detail = f"the newest bar is of {day(_newest(bundle))}"
+    if missed := _missed(bundle):
+        detail += f", {missed} or more sessions ago; `make refresh` brings newer ones"
+    return Check(status="ok", detail=detail)
+
+
+def _newest(bundle: Bundle) -> int:
+    return max(int(rows.days[-1]) for rows in bundle.rows.values())
+
+
+def _missed(bundle: Bundle) -> int:
+    """The sessions between the newest bar and today, by the calendar of the revision."""
+    today = days_since_epoch(datetime.now(UTC).date())
+    passed = bisect_left(bundle.sessions, today)
+    return max(0, passed - bisect_right(bundle.sessions, _newest(bundle)))

@@ -14,7 +14,7 @@ SCHEME = {
     "description": "A key of `python -m serve keys add`.",
 }
 
-ALWAYS = (400, 403, 429, 500)
+ALWAYS = (400, 403, 422, 429, 500)
 """Statuses that serve.edge may answer with instead of any endpoint; 500 is a mistake of ours."""
 
 WITH_BODY = (408, 413, 415)

@@ -1,1 +1,1 @@
-"""Clean bars: rules, sessions, corporate actions, and a report of what was rejected."""
+"""Bars as a source gives them: the raw folder, its revisions, the sessions of an exchange."""

@@ -20,6 +20,7 @@ CANDIDATES = MODELS / "candidates"
 LATEST = MODELS / "latest.parquet"
 SESSIONS = MODELS / "sessions.json"
 METRICS = Path("metrics")
+CHECKED_PARAMS = METRICS / "params.json"
 DATA_DOCS = Path("great_expectations/uncommitted/data_docs/index.html")
 REVISIONS = Path("var/revisions.csv")
 REVISIONS_SUMMARY = REVISIONS.with_suffix(".txt")

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, ConfigDict, PositiveInt, ValidationError
 
 from stages.common import mistakes
-from stages.common.errors import ParamsError
-from stages.common.options import Names, Options, distinct
+from stages.common.errors import InputError, ParamsError, few
+from stages.common.mistakes import NestedError
+from stages.common.options import Names, Options, Slug, distinct
+from stages.common.paths import CHECKED_PARAMS
 from stages.common.running import run
 from stages.common.text import nearest
 
@@ -48,6 +50,50 @@ class DataParams(Sections):
     calendar: str
     extra_sessions: Annotated[list[date], AfterValidator(distinct)]
     market: Names
+
+
+TAKEN = ("candidates", "clean", "params", "validation", "validation_datasets")
+"""What `models/` and `metrics/` hold beside the horizons."""
+
+
+def _free(horizons: dict[str, int]) -> dict[str, int]:
+    if not horizons:
+        raise ValueError("name at least one horizon, for example `short: 1`")
+    taken = [f"{name}: the name is taken; choose another" for name in TAKEN if name in horizons]
+    if taken:
+        raise NestedError(taken)
+    return horizons
+
+
+Horizons = Annotated[dict[Slug, PositiveInt], AfterValidator(_free)]
+"""The length of each horizon, in sessions (`horizons:`)."""
+
+
+def sessions(horizons: Mapping[str, int], name: str) -> int:
+    """The length of a horizon.
+
+    Raises:
+        ParamsError: `horizons` has no such entry.
+    """
+    if name not in horizons:
+        near = nearest(name, horizons)
+        raise ParamsError([f"horizons: no {name!r}{near}; there is {few(horizons, 20)}"])
+    return horizons[name]
+
+
+class Checked(Options):
+    """What the first stage worked out from the whole of `params.yaml`: metrics/params.json.
+
+    A stage that reads the names of the features there depends neither on the code that computes
+    them nor on every window of `features:`, and runs after the whole file is checked.
+
+    Attributes:
+        lookback: how many bars the newest row of features needs, itself included.
+        features: every column that the features stage makes, in order.
+    """
+
+    lookback: PositiveInt
+    features: Names
 
 
 _S = TypeVar("_S", bound=Options)
@@ -118,6 +164,18 @@ def _bare_dates(content: object, key: str = "") -> Iterator[tuple[str, date]]:
     elif isinstance(content, list):
         for number, value in enumerate(content):
             yield from _bare_dates(value, f"{key}.{number}")
+
+
+def checked(path: Path = CHECKED_PARAMS) -> Checked:
+    """Read what the first stage worked out.
+
+    Raises:
+        InputError: the file is missing, or it is not what that stage writes.
+    """
+    try:
+        return Checked.model_validate_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValidationError):
+        raise InputError(f"{path}: missing or incomplete; run `dvc repro params`") from None
 
 
 def main() -> None:

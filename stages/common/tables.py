@@ -279,3 +279,19 @@ def count_row_groups(path: Path) -> int:
     """
     with _readable(path), pq.ParquetFile(path) as file:
         return int(file.num_row_groups)
+
+
+def of_volume(names: Sequence[str]) -> list[str]:
+    """Those of some features that are made of the volume, and unknown without it."""
+    return [name for name in names if name == "volume" or name.startswith("relative_volume_")]
+
+
+def without_volume(*parts: pl.DataFrame) -> list[str]:
+    """The symbols that have no volume on any bar, sorted.
+
+    Args:
+        parts: columns `symbol` and `volume`, each of whole symbols.
+    """
+    counts = pl.concat([part.select("symbol", "volume") for part in parts])
+    known = counts.group_by("symbol").agg(pl.col("volume").count())
+    return known.filter(pl.col("volume") == 0)["symbol"].sort().to_list()

@@ -69,22 +69,6 @@ def features(  # noqa: PLR0913  # what a feature depends on, and which are wante
     return bars.select("symbol", "date", "close", "adj_close", "filled").with_columns(columns)
 
 
-def of_volume(names: Sequence[str]) -> list[str]:
-    """Those of some features that are made of the volume, and unknown without it."""
-    return [name for name in names if name == "volume" or name.startswith("relative_volume_")]
-
-
-def without_volume(*parts: pl.DataFrame) -> list[str]:
-    """The symbols that have no volume on any bar, sorted.
-
-    Args:
-        parts: columns `symbol` and `volume`, each of whole symbols.
-    """
-    counts = pl.concat([part.select("symbol", "volume") for part in parts])
-    known = counts.group_by("symbol").agg(pl.col("volume").count())
-    return known.filter(pl.col("volume") == 0)["symbol"].sort().to_list()
-
-
 def realised_volatility(bars: pl.DataFrame, hourly: pl.DataFrame) -> Array:
     """Realised volatility per bar: the root of the summed squared log returns of its hours.
 

@@ -1,14 +1,16 @@
 """Group commit on databases that are well, away, locked, hung, full or refuse a row."""
 
 import asyncio
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -203,6 +205,88 @@ def test_a_file_that_was_removed_is_made_anew(tmp_path: Path) -> None:
                     stored = other.execute("SELECT count(*) FROM prediction_logs").fetchone()
                 assert stored == (count,)
                 other.close()
+
+    asyncio.run(run())
+    engine.dispose()
+
+
+LOST = [("-wal",), ("-shm",), ("-wal", "-shm")]
+
+
+@pytest.mark.parametrize("suffixes", LOST)
+def test_what_is_acknowledged_outlives_the_removal_of_a_file(
+    tmp_path: Path, suffixes: Sequence[str]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    engine, reading = opened(url), connect(url, read_only=True)
+    acknowledged: list[str] = []
+
+    async def run() -> None:
+        writer = GroupCommit(Database(engine, reading), "log", PATIENT, 1_000)
+        writer.start()
+        for count in (1, 100, 1):
+            assert ids(reading) == acknowledged
+            for suffix in suffixes if acknowledged else ():
+                (tmp_path / f"log.db{suffix}").unlink()
+            for _ in range(3):
+                new = [row() for _ in range(count)]
+                with suppress(LogDownError):
+                    await writer.append(new)
+                    acknowledged.extend(each["id"] for each in new)
+                    assert after_a_crash(tmp_path) == acknowledged
+            await until(writer, "ok")
+        await writer.stop()
+
+    asyncio.run(run())
+    assert len(acknowledged) > 200
+    for each in (engine, reading):
+        each.dispose()
+
+
+def after_a_crash(folder: Path) -> list[str]:
+    """What a server would find that starts now: the files that have a name."""
+    with TemporaryDirectory() as copy:
+        for path in folder.glob("log.db*"):
+            shutil.copy(path, copy)
+        engine = connect(f"sqlite:///{copy}/log.db")
+        found = ids(engine)
+        engine.dispose()
+    return found
+
+
+HOLD = """
+import sqlite3, sys
+
+connection = sqlite3.connect(sys.argv[1])
+print(connection.execute("SELECT count(*) FROM prediction_logs").fetchone()[0], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_nothing_is_acknowledged_while_another_process_has_a_removed_file(tmp_path: Path) -> None:
+    """Both would be mixed; the last that closes it brings its rows into the database."""
+    path = tmp_path / "log.db"
+    engine = opened(f"sqlite:///{path}")
+
+    async def run() -> None:
+        async with writing(engine) as writer:
+            first = row()
+            await writer.append([first])
+            command = [sys.executable, "-c", HOLD, str(path)]
+            pipe = subprocess.PIPE
+            with subprocess.Popen(command, stdin=pipe, stdout=pipe) as other:  # noqa: ASYNC220
+                assert other.stdout is not None
+                assert other.stdout.readline() == b"1\n"
+                (tmp_path / "log.db-wal").unlink()
+                (refused,) = await outcomes(writer, [row()])
+                assert isinstance(refused, LogDownError)
+                assert "log.db-shm is there without" in str(refused)
+                assert "log.db-wal" in str(refused)
+                other.communicate()
+            await until(writer, "ok")
+            second = row()
+            await writer.append([second])
+            assert {first["id"], second["id"]} <= set(after_a_crash(tmp_path))
 
     asyncio.run(run())
     engine.dispose()

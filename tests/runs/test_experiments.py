@@ -1,6 +1,6 @@
 """Every command of docs/experiments.md, in its order, with stages that take no time.
 
-That real stages make the same bytes two at a time as alone is tested in test_readme.
+Those of real stages, two at a time, make the same bytes as alone.
 """
 
 import json
@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.light import lighten
 from tests.projects import ROOT, Project
 
 pytestmark = pytest.mark.slow
@@ -52,14 +51,9 @@ def params(data: dict[str, Any]) -> Any:
 
 
 @pytest.fixture
-def few(fresh: Project, tmp_path: Path) -> Iterator[Project]:
-    """The project with stages that take no time, a small space, and remotes for git and DVC."""
-    project = fresh
-    path = project.folder / "params.yaml"
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    settings["search"] = {"models.ridge.alpha": {"low": 0.01, "high": 100, "log": True}}
-    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-    lighten(project)
+def few(light: Project, tmp_path: Path) -> Iterator[Project]:
+    """Stages that take no time, and remotes for git and DVC."""
+    project = light
     project.run("git", "init", "--quiet", "--bare", "--initial-branch=main", f"{tmp_path}/team.git")
     project.git("remote", "add", "origin", f"{tmp_path}/team.git")
     project.git("push", "--quiet", "origin", "main")
@@ -94,14 +88,13 @@ def colleague(project: Project, folder: Path) -> Project:
     return other
 
 
-def test_the_page_from_one_experiment_to_a_search(few: Project, tmp_path: Path) -> None:
+def test_the_page_up_to_the_search(few: Project, tmp_path: Path) -> None:
     one(few)
     many(few)
     compare(few)
     keep(few)
     share(few, tmp_path)
     clean_up(few)
-    search(few)
 
 
 def one(few: Project) -> None:
@@ -185,7 +178,13 @@ def clean_up(few: Project) -> None:
     few.dvc("checkout", "--quiet")
 
 
-def search(few: Project) -> None:
+def test_the_search_of_the_page(light: Project) -> None:
+    few = light
+    path = few.folder / "params.yaml"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    settings["search"] = {"models.ridge.alpha": {"low": 0.01, "high": 100, "log": True}}
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    few.git("commit", "--quiet", "--no-verify", "--all", "--message=A small space")
     (printed,) = walk(few, "Search")
     head = few.git("rev-parse", "--short=7", "HEAD").strip()
     assert few.git("status", "--porcelain") == ""
@@ -195,6 +194,21 @@ def search(few: Project) -> None:
         name = f"search-short-{head}-{number:03d}"
         score = found[name]["metrics"]["metrics/short.json"]["data"]["fold_oos_r2"]
         assert re.search(rf"^{name} +{re.escape(format(score, '+.5f'))} ", printed, re.MULTILINE)
+
+
+def test_real_stages_two_at_a_time_make_the_same_bytes_as_alone(quick: Project) -> None:
+    # What two horizons share is no other with one.
+    quick.dvc(
+        *("exp", "run", "--queue", "--name", "alpha", "-S", "models.ridge.alpha=0.1,10"),
+        "evaluate@short",
+    )
+    quick.dvc("exp", "run", "--run-all", "-j", "2")
+    quick.dvc("exp", "apply", "alpha-2")
+    stages = ("train@short-ridge", "evaluate@short")
+    assert "up to date" in quick.dvc("status", *stages)
+    log = quick.dvc("repro", "--force", "--single-item", *stages)
+    assert all(f"Running stage '{name}'" in log for name in stages)
+    assert quick.git("diff", "--name-only", quick.experiment("alpha-2")) == ""
 
 
 def test_no_stage_depends_on_what_may_be_searched(project: Project) -> None:

@@ -50,34 +50,25 @@ def test_the_first_command_prints_what_the_readme_shows(project: Project, tmp_pa
 
 
 @pytest.mark.parametrize("block", EVERYDAY, ids=[block.split("\n")[0] for block in EVERYDAY])
-def test_everyday_commands_work(quick: Project, block: str) -> None:
-    project = quick
+def test_everyday_commands_work(request: pytest.FixtureRequest, block: str) -> None:
+    if block.startswith("make refresh"):
+        # The same command with all that it prints is in tests/runs/test_refresh.py.
+        assert block in (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+        return
+    # Experiments of real stages are in tests/runs/test_experiments.py.
+    needed = "light" if block.startswith("dvc exp run") else "project"
+    project: Project = request.getfixturevalue(needed)
     if "localhost:8000" in block:
         with served(project) as port:
             printed = project.run("bash", "-euc", block.replace(":8000", f":{port}"))
         assert printed.count('"predicted_return"') == block.count("curl")
         return
-    if block.startswith("make refresh"):
-        # The same command with all that it prints is in tests/runs/test_refresh.py.
-        assert block in (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
-        return
     try:
         # make takes the environment that runs this test.
         project.run("bash", "-euc", block, MAKEFLAGS=f"VENV={sys.prefix}")
-        if "--run-all -j 2" in block:
-            two_at_a_time_make_the_same_bytes_as_alone(project)
     finally:
         project.run("python", "-m", "versions.s3", "stop", check=False)
         project.dvc("queue", "stop", "--kill", check=False)
-
-
-def two_at_a_time_make_the_same_bytes_as_alone(project: Project) -> None:
-    project.dvc("exp", "apply", "alpha-2")
-    assert "up to date" in project.dvc("status")
-    stages = ("train@short-ridge", "evaluate@short")
-    log = project.dvc("repro", "--force", "--single-item", *stages)
-    assert all(f"Running stage '{name}'" in log for name in stages)
-    assert project.git("diff", "--name-only", project.experiment("alpha-2")) == ""
 
 
 @contextmanager

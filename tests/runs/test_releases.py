@@ -85,8 +85,9 @@ def predictions(project: Project) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def team(project: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> Project:
+def team(quick: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The project with a git remote, and a bucket in which nothing is yet."""
+    project = quick
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     project.run("git", "init", "--quiet", "--bare", "--initial-branch=main", f"{tmp_path}/team.git")

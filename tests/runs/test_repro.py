@@ -74,7 +74,8 @@ def test_a_new_horizon_and_another_one_leave_the_first_alone(quick: Project) -> 
         assert card["sessions"] == {"long": 21, "week": 5}[horizon]
         assert (quick.folder / MODELS / horizon / "model.onnx").exists()
 
-    # An earlier session is a param too; what follows from it is seen in the datasets.
+
+def test_an_earlier_session_is_a_param_too(quick: Project) -> None:
     quick.set("as_of: '2012-12-31'", "as_of: '2012-12-28'")
     assert {"ingest", "clean", "features"} <= ran(quick.dvc("repro", "dataset@short"))
     newest = tables.read(quick.folder / DATASETS / "short" / "newest.parquet")

@@ -209,7 +209,7 @@ def _workers(secured: Secured) -> list[int]:
 
 def test_every_line_of_the_log_is_json_and_none_has_a_secret(secured: Secured) -> None:
     asked = {
-        "with-a-query": ("/symbols?token=hidden-in-query", secured.desk),
+        "with-a-query": ("/predictions?symbol=hidden-in-query", secured.desk),
         "of-this-test": ("/symbols", secured.desk),
         "with-no-key": ("/symbols", f"desk.{'s' * 43}"),
     }

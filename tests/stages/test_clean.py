@@ -18,10 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import clean, ingest, params
-from stages.bars import calendars, cleaning, raw_files
-from stages.bars.adjust import Mode
-from stages.bars.clean_params import CleanParams
-from stages.bars.cleaning import FACTOR, Cleaned, clean_hourly
+from stages.bars import calendars
+from stages.bars.cleaning import clean_bars, raw_files
+from stages.bars.cleaning.adjust import Mode
+from stages.bars.cleaning.clean_bars import FACTOR, Cleaned, clean_hourly
+from stages.bars.cleaning.clean_params import CleanParams
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from tests.exchange import days, ex_dates, hours, new_york, raw, raw_hourly, rules, write_raw
@@ -33,7 +34,7 @@ SATURDAY = date(2012, 1, 7)
 
 
 def cleaned(bars: pl.DataFrame, actions: pl.DataFrame = NOTHING, **changes: Any) -> Cleaned:
-    return cleaning.clean(bars, actions, new_york(), rules(**changes))
+    return clean_bars.clean(bars, actions, new_york(), rules(**changes))
 
 
 def cleaned_hourly(
@@ -112,14 +113,14 @@ def test_the_session_of_a_rejected_bar_is_missing() -> None:
 
 def test_a_market_series_is_not_filled_and_keeps_its_own_days() -> None:
     bars = raw("nasdaq", [10.0, 10.0, 10.0], [days()[0], SATURDAY, days()[9]], volume=[0.0] * 3)
-    done = cleaning.clean(bars, NOTHING, new_york(), rules(fill_limit=9), "market")
+    done = clean_bars.clean(bars, NOTHING, new_york(), rules(fill_limit=9), "market")
     assert done.bars["date"].to_list() == [days()[0], SATURDAY, days()[9]]
     assert done.counts["missing_sessions"].to_list() == [8]
     assert done.rejected.is_empty()
 
 
 def test_a_market_series_must_explain_its_jumps_too() -> None:
-    done = cleaning.clean(raw("nasdaq", [10.0, 5.0]), NOTHING, new_york(), rules(), "market")
+    done = clean_bars.clean(raw("nasdaq", [10.0, 5.0]), NOTHING, new_york(), rules(), "market")
     assert done.moves["explained"].to_list() == [None]
 
 
@@ -173,6 +174,20 @@ def test_hours_of_a_symbol_without_daily_bars_are_adjusted_by_actions() -> None:
         ("COIL", None),
     ]
     assert done.counts["actions"].to_list() == [1, 0, 0]
+
+
+def test_a_session_of_hours_in_another_unit_than_the_daily_bars() -> None:
+    daily = raw("ACME", [500.0, 500.0, 250.0], adj_close=[250.0] * 3)
+    times = [time for day in days()[:3] for time in hours(day, 2)]
+    closes = [500.0] * 2 + [5.0] * 2 + [250.0] * 2
+    hourly = raw_hourly("ACME", list(zip(times, closes, strict=True)))
+    done = cleaned_hourly(hourly, daily=daily)
+    assert done.moves.select("date", "doubt", "explained").rows() == [
+        (days()[1], "unit", None),
+        (days()[2], "unit", None),
+    ]
+    genuine = ex_dates(hand=[("ACME", None, 1.0, 0.0)])
+    assert cleaned_hourly(hourly, genuine, daily=daily).moves.is_empty()
 
 
 def test_missing_sessions_of_hours() -> None:
@@ -475,6 +490,28 @@ def test_the_suggested_lines_explain_every_jump(project: Project) -> None:
     report = project(daily=frames, market=[raw("index", [9.0, 3.0])], lines=lines)()
     assert report["totals"]["daily"]["large_moves"] == {"actions": 4}
     assert report["totals"]["market"]["large_moves"] == {"actions": 1}
+
+
+PENCE = [514.1, 509.9, 5.12, 511.2, 508.3]
+
+
+@pytest.mark.parametrize("params", [{}, {"adjustment": "none"}])
+def test_a_day_in_another_unit_stops_though_adj_close_shares_it(
+    project: Project, params: dict[str, Any]
+) -> None:
+    adjusted = [round(0.969 * close, 4) for close in PENCE]
+    bars = raw("ACME.L", PENCE, adj_close=adjusted)
+    run = project(daily=[bars], params=params)
+    with pytest.raises(DataError) as caught:
+        run()
+    there, back = days()[2], days()[3]
+    assert {f"{there}", f"{back}", "100", "data/actions.csv"} <= facts(str(caught.value))
+    assert not Path("data/clean").exists()
+    assert not Path("var/actions.suggested.csv").exists()
+
+    lines = f"ACME.L,{there},1\nACME.L,{back},1\n"
+    report = project(daily=[bars], params=params, lines=lines)()
+    assert report["totals"]["daily"]["large_moves"] == {"declared": 2}
 
 
 def test_rows_out_of_order_are_told(project: Project, caplog: pytest.LogCaptureFixture) -> None:

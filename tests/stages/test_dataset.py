@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import chdir
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import dataset as stage
+from stages import params
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from stages.common.paths import DATASETS, FEATURES_DAILY
@@ -184,6 +186,8 @@ def write(folder: Path, horizons: Mapping[str, int], share: float = 0.2) -> None
         dataset={"features": SELECTED, "scale": SCALE, "test_share": share},
         data={"market": []},
     )
+    with chdir(folder):
+        params.main()
 
 
 def write_features(rows: pl.DataFrame, groups: list[list[str]]) -> None:
@@ -373,6 +377,7 @@ def test_features_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) 
 KILLED_IN_THE_SECOND_GROUP = """
 import os, signal, sys
 from stages import dataset as stage
+from stages import params
 
 compute = stage.newest
 

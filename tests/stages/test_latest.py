@@ -12,7 +12,7 @@ import pytest
 from stages import latest, params
 from stages.common import tables
 from stages.common.errors import InputError
-from stages.common.paths import CLEAN, FEATURES, FEATURES_DAILY, LATEST, SESSIONS
+from stages.common.paths import CLEAN, FEATURES, FEATURES_DAILY, LATEST, METRICS, SESSIONS
 from stages.indicators.definitions import lookback
 from stages.indicators.feature_table import features
 from tests import datasets
@@ -31,7 +31,7 @@ def project(prepared: Path) -> Path:
 @pytest.fixture
 def own(project: Path, tmp_path: Path) -> Path:
     """A copy of its clean bars and features, to change."""
-    for part in (CLEAN, FEATURES):
+    for part in (CLEAN, FEATURES, METRICS):
         shutil.copytree(project / part, tmp_path / part)
     shutil.copy(project / "params.yaml", tmp_path)
     return tmp_path
@@ -172,6 +172,7 @@ def test_each_symbol_keeps_what_it_has(own: Path) -> None:
 
 def test_without_market_series_there_are_none(own: Path) -> None:
     datasets.write_params(own, data={"market": []}, dataset={"features": ["mom_*"]})
+    datasets.stage(own, "params")
     datasets.stage(own, "latest")
     rows = tables.read(own / LATEST)
     assert rows["symbol"].unique().sort().to_list() == SYMBOLS

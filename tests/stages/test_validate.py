@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import dataset, params, validate
+from stages import dataset, params, validate, validate_datasets
 from stages.common import tables
-from stages.common.errors import InputError, ParamsError, QualityError
+from stages.common.errors import InputError, QualityError
 from stages.common.paths import (
+    CHECKED_PARAMS,
     CLEAN_DAILY,
     CLEAN_HOURLY,
     CLEAN_MARKET,
@@ -31,12 +32,12 @@ from stages.common.paths import (
 )
 from stages.indicators.feature_table import features
 from stages.params import Params
-from stages.quality import helper_columns
+from stages.quality import helper_columns, validation
 from stages.quality.checking import Check
 from stages.quality.helper_columns import BARS, FINITE, HOLD_OUT, IN_ORDER, KNOWN
 from stages.quality.score import Checked, Outcome, Rule, enforce
 from stages.quality.suites import Meaning, Suites
-from stages.validate import Part
+from stages.quality.validation import Part
 from tests.panels import examples, write_params
 
 AS_OF = date(2012, 12, 31)
@@ -130,6 +131,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Path:
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes((repo_root / name).read_bytes())
         copytree(repo_root / "great_expectations/expectations", "great_expectations/expectations")
+        params.main()
         settings = params.load()
         daily = pl.concat(map(bars, SYMBOLS))
         market = pl.concat(map(bars, sorted(settings.data.market)))
@@ -171,15 +173,10 @@ def settings(pristine: Path) -> Params:
 
 
 @pytest.fixture
-def run(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def run(project: Path) -> Callable[[], None]:
     """Run the stage in the project as its command does."""
     assert Path.cwd() == project
-
-    def run(what: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["validate", what])
-        validate.main()
-
-    return run
+    return validate.main
 
 
 def change(path: Path, **columns: pl.Expr) -> None:
@@ -196,12 +193,15 @@ def results_in(name: str) -> Any:
 
 # A whole run
 
+UNTRACKED = {"tables": "metrics/validation.json", "datasets": "metrics/validation_datasets/"}
+
 WRITTEN = {
     "tables": ["metrics/validation.json"],
     "datasets": [f"metrics/validation_datasets/{horizon}.json" for horizon in ("long", "short")],
 }
 
 
+@pytest.mark.usefixtures("project")
 @pytest.mark.parametrize(
     ("what", "parts"),
     [
@@ -224,7 +224,6 @@ WRITTEN = {
     ],
 )
 def test_good_tables_score_100_and_leave_only_results(
-    run: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     what: str,
@@ -233,8 +232,9 @@ def test_good_tables_score_100_and_leave_only_results(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(socket.socket, "connect", _refuse)
     monkeypatch.setattr(socket, "getaddrinfo", _refuse)
-    run(what)
-    files = {path: path.read_bytes() for path in sorted(METRICS.rglob("*.json"))}
+    run = {"tables": validate.main, "datasets": validate_datasets.main}[what]
+    run()
+    files = written()
     assert [str(path) for path in files] == WRITTEN[what]
     results = {path.stem: json.loads(content) for path, content in files.items()}
     assert all(result["quality"] == 100 for result in results.values())
@@ -254,15 +254,21 @@ def test_good_tables_score_100_and_leave_only_results(
     } == parts
     assert all("0% unexpected" in page.read_text(encoding="utf-8") for page in pages)
     assert (DOCS / "index.html").exists()
-    run(what)
-    assert {path: path.read_bytes() for path in sorted(METRICS.rglob("*.json"))} == files
+    run()
+    assert written() == files
     assert len(list((DOCS / "validations").glob("*/*/*/*.html"))) == len(pages)
-    assert git("status", "--porcelain") == "?? metrics/\n"
+    assert git("status", "--porcelain") == f"?? {UNTRACKED[what]}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["project"]
 
 
+def written() -> dict[Path, bytes]:
+    """The results; metrics/params.json is there before."""
+    paths = sorted(METRICS.rglob("*.json"))
+    return {path: path.read_bytes() for path in paths if path != CHECKED_PARAMS}
+
+
 def test_a_symbol_without_a_volume_is_valid(
-    run: Callable[[str], None], settings: Params, monkeypatch: pytest.MonkeyPatch
+    run: Callable[[], None], settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quiet = pl.when(pl.col("symbol") != "BBB").then("volume")
     change(CLEAN_DAILY, volume=quiet)
@@ -270,8 +276,8 @@ def test_a_symbol_without_a_volume_is_valid(
     for horizon in settings.horizons:
         monkeypatch.setattr(sys, "argv", ["dataset", horizon])
         dataset.main()
-    run("tables")
-    run("datasets")
+    run()
+    validate_datasets.main()
     for path in METRICS.rglob("validation*/*.json"):
         assert json.loads(path.read_text(encoding="utf-8"))["quality"] == 100
 
@@ -297,25 +303,16 @@ def test_great_expectations_is_imported_by_a_run_only() -> None:
     assert answer.stdout == "False\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["all"], ["tables", "datasets"]])
-def test_a_wrong_command_says_what_there_is(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["validate", *arguments])
-    with pytest.raises(ParamsError, match=r"^usage: python -m stages.validate tables\|datasets$"):
-        validate.main()
-
-
 # Bad data
 
 
-def test_a_symbol_with_20_rows_stops(run: Callable[[str], None]) -> None:
+def test_a_symbol_with_20_rows_stops(run: Callable[[], None]) -> None:
     tiny = bars("TINY").tail(20)
     write_raw(tiny, "daily")
     tables.write(pl.concat([tables.read(CLEAN_DAILY), tiny]), CLEAN_DAILY)
     write_features(params.load())
     with pytest.raises(QualityError) as caught:
-        run("tables")
+        run()
     for fact in (
         *("clean/daily", "bars of the symbol >= 252", "20 of 1,940 rows", "critical"),
         *(f"TINY 20 rows from {DAYS[-20]}", "data.symbols", "validate.min_bars", LOOK),
@@ -366,13 +363,13 @@ def stop(part: Part, suites: Suites) -> str:
 
 
 def test_low_quality_stops_though_nothing_is_critical(
-    project: Path, run: Callable[[str], None]
+    project: Path, run: Callable[[], None]
 ) -> None:
     close = pl.when(at(3)).then(None).otherwise("close")
     change(RAW / "daily" / "BBB.parquet", close=close)
     write_params(project, features=FEATURES, validate={"min_quality": 100})
     with pytest.raises(QualityError) as caught:
-        run("tables")
+        run()
     score = results_in("validation.json")["tables"]["raw"]["quality"]
     assert 99 < score < 100
     for fact in (
@@ -388,7 +385,7 @@ def test_a_leak_from_the_hold_out_stops(suites: Suites, settings: Params) -> Non
     train = DATASETS / "long" / "train.parquet"
     change(train, target_date=pl.when(at(2)).then(pl.lit(start)).otherwise("target_date"))
     rows = tables.read(train)
-    message = stop(validate.dataset_parts("long", settings.selected_features)[0], suites)
+    message = stop(validate_datasets.dataset_parts("long", settings.selected_features)[0], suites)
     for fact in (
         "datasets/long/train: first date of the hold-out > target_date",
         f"1 of {rows.height:,} rows (critical: AAA 1 row from {rows['date'][2]})",
@@ -401,7 +398,7 @@ def test_a_leak_from_the_hold_out_stops(suites: Suites, settings: Params) -> Non
 def test_an_empty_half_stops(suites: Suites, settings: Params, half: str) -> None:
     path = DATASETS / "short" / f"{half}.parquet"
     tables.write(tables.read(path).head(0), path)
-    parts = validate.dataset_parts("short", settings.selected_features)
+    parts = validate_datasets.dataset_parts("short", settings.selected_features)
     (part,) = (part for part in parts if part.name.endswith(half))
     message = stop(part, suites)
     for fact in (f"datasets/short/{half}: rows >= 1", "found 0", "horizon", "more history"):
@@ -414,7 +411,7 @@ def test_a_truncated_table_is_named(settings: Params) -> None:
     with pytest.raises(
         InputError, match=r"^data/features/daily.parquet: cannot be read as Parquet"
     ):
-        list(validate.slices(validate.feature_parts(settings.feature_names)[0]))
+        list(validation.slices(validate.feature_parts(settings.feature_names)[0]))
 
 
 @pytest.mark.parametrize(
@@ -425,11 +422,11 @@ def test_a_truncated_table_is_named(settings: Params) -> None:
     ],
 )
 def test_a_table_that_is_not_there_is_named(
-    run: Callable[[str], None], path: Path, message: str
+    run: Callable[[], None], path: Path, message: str
 ) -> None:
     path.rename("elsewhere")
     with pytest.raises(InputError) as caught:
-        run("tables")
+        run()
     assert str(caught.value) == message
 
 
@@ -526,7 +523,7 @@ def every_part(settings: Params) -> list[Part]:
         *(
             part
             for name in settings.horizons
-            for part in validate.dataset_parts(name, settings.selected_features)
+            for part in validate_datasets.dataset_parts(name, settings.selected_features)
         ),
     ]
 
@@ -549,7 +546,7 @@ def rules(part: Part, suites: Suites, **parameters: Any) -> list[Rule]:
 
 def check(part: Part, suites: Suites, **parameters: Any) -> Checked:
     given = {"as_of": AS_OF, "min_bars": 252, "clean_rows": 3 * COUNT}
-    return validate.check(part, suites, given | parameters)
+    return validation.check(part, suites, given | parameters)
 
 
 def ask(
@@ -557,7 +554,7 @@ def ask(
 ) -> list[Outcome]:
     checking = Check(suites.context, part.name, rules, list(part.helpers), part.keys)
     for frame in slices:
-        checking.add(validate.with_helpers(frame, part))
+        checking.add(validation.with_helpers(frame, part))
     return list(checking.finish().outcomes)
 
 
@@ -625,7 +622,7 @@ def test_every_rule_fails_for_one_wrong_cell(
         # A helper remembers the slice before: each table needs its own.
         return next(part for part in every_part(settings) if part.name == name)
 
-    frame = pl.concat(validate.slices(fresh()))
+    frame = pl.concat(validation.slices(fresh()))
     for rule in rules(fresh(), suites):
         good, bad = (
             ask([rule], [table], fresh(), suites)[0]

@@ -1,13 +1,18 @@
 """How large a head a connection may send before anybody knows whose it is."""
 
 import asyncio
+import contextlib
+import re
 import socket
+import statistics
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx2
+import psutil  # type: ignore[import-untyped]  # its stubs are one more package
 import pytest
 import uvicorn
 from starlette.requests import Request
@@ -91,6 +96,39 @@ def test_of_many_small_chunks_a_body_is_made_and_of_endless_trailers_nothing(por
             connection.sendall(b"X: " + b"x" * 10_000 + b"\r\n")
 
 
+def test_pipelined_requests_are_answered_in_order(port: int) -> None:
+    sizes = [size % 50 * 7 for size in range(3_000)]
+    asked = b"".join(
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s" % (size, b"x" * size)
+        for size in sizes
+    )
+    with connected(port) as connection:
+        sender = threading.Thread(target=connection.sendall, args=(asked,))
+        sender.start()
+        said, answers = b"", 0
+        while answers < len(sizes):
+            part = connection.recv(1_000_000)
+            assert part, said
+            said += part
+            answers = said.count(b" bytes")
+        sender.join()
+    assert [int(size) for size in re.findall(rb"(\d+) bytes", said)] == sizes
+
+
+def test_a_body_after_pipelined_requests_arrives_whole(port: int) -> None:
+    small = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 1_000
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n"
+    with connected(port) as connection:
+        sender = threading.Thread(
+            target=connection.sendall, args=(small + head + b"x" * 3_000_000,)
+        )
+        sender.start()
+        said = ended(connection)
+        sender.join()
+    assert said.count(b"\r\n\r\n0 bytes") == 1_000
+    assert said.endswith(b"\r\n\r\n3000000 bytes")
+
+
 def test_slow_heads_keep_nobody_waiting(port: int) -> None:
     with ExitStack() as opened:
         slow = [opened.enter_context(connected(port)) for _ in range(200)]
@@ -102,6 +140,34 @@ def test_slow_heads_keep_nobody_waiting(port: int) -> None:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert answer(connection).startswith(b"HTTP/1.1 200")
             assert time.monotonic() - started < 5
+
+
+@pytest.mark.slow
+def test_pipelined_requests_without_end_take_no_memory(models: Path, tmp_path: Path) -> None:
+    request = b"GET /symbols HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1_000
+    with Server(models, tmp_path) as server, connected(server.port) as greedy:
+        ask = f"{server.url}/predict/short"
+        assert httpx2.post(ask).status_code == 200
+        before = memory(server)
+        # Nothing is read.
+        greedy.setblocking(False)
+        waits = []
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    greedy.send(request)
+            started = time.monotonic()
+            assert httpx2.post(ask).status_code == 200
+            waits.append(time.monotonic() - started)
+        assert memory(server) - before < 20_000_000
+    assert statistics.median(waits) < 0.5
+
+
+def memory(server: Server) -> int:
+    """Bytes that it has in memory."""
+    rss: int = psutil.Process(server.process.pid).memory_info().rss
+    return rss
 
 
 @pytest.mark.slow

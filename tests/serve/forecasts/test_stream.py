@@ -239,6 +239,17 @@ def test_a_stream_that_was_cut_off_anywhere_is_refused(model: Model) -> None:
         assert "cut off" in says or "not an Arrow IPC stream" in says or "empty" in says, end
 
 
+def test_nothing_may_follow_the_end_of_a_stream(model: Model) -> None:
+    """pyarrow reads the first stream, and leaves the rest unread."""
+    one = written(table(model, 3))
+    empty_schema = written(pa.table({}))
+    for rest in (one, one * 3, b"junk", b"\0", one[-8:], one[:-8], empty_schema, b"\0" * 8):
+        with pytest.raises(InvalidInputError, match="after the end of its stream") as raised:
+            stream.read(one + rest, model)
+        assert f"{len(rest):,} bytes" in str(raised.value)
+        assert raised.value.kind == "bad-stream"
+
+
 def test_no_broken_stream_does_more_than_be_refused(model: Model) -> None:
     coded = table(model, 40).append_column("symbol", pa.array(["a", "b"] * 20).dictionary_encode())
     body = written(coded, 16)

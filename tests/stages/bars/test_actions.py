@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.bars.actions import (
-    RATIOS,
+from stages.bars.cleaning.actions import (
     combine,
+    doubtful,
     line,
     nearest_ratio,
     read_hand_kept,
     suggested,
     unexplained,
 )
-from stages.bars.adjust import MOVE
+from stages.bars.cleaning.adjust import MOVE
+from stages.bars.jumps import RATIOS
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from tests.exchange import ex_dates
@@ -33,8 +34,19 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def moves(*rows: tuple[str, date, float, float, float]) -> pl.DataFrame:
-    return pl.DataFrame([(*row, None) for row in rows], schema=dict(MOVE), orient="row")
+def moves(
+    *rows: tuple[str, date, float, float, float],
+    doubt: str | None = None,
+    since: date | None = None,
+) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            (symbol, day, previous, opened, opened, step, doubt, since, None)
+            for symbol, day, previous, opened, step in rows
+        ],
+        schema=dict(MOVE),
+        orient="row",
+    )
 
 
 def test_a_file_is_read_line_by_line(tmp_path: Path) -> None:
@@ -232,11 +244,8 @@ def test_many_jumps_are_counted_and_their_lines_are_in_a_file(tmp_path: Path) ->
         "7 jumps have no explanation: ACME: 2017-09-07: opened at 5.00 after a close of 10.00"
     )
     assert error.count("opened at") == 3
-    assert error.endswith(
-        f"; and 4 more; {path} holds a line for each: check them one by one, then add them to "
-        'actions.csv; "^VIX,,1" declares every move of ^VIX genuine; if these prices are adjusted '
-        "for splits already, as yfinance writes them by default, set clean.adjustment to none"
-    )
+    for fact in (f"; and 4 more; {path} ", "actions.csv", '"^VIX,,1"', "clean.adjustment to none"):
+        assert fact in error
     text = suggested(found)
     assert text.splitlines()[:3] == [
         "# 10.00 -> 5.00 (-50.0 %)",
@@ -256,6 +265,36 @@ def test_a_jump_of_a_market_series_is_never_offered_as_a_split() -> None:
     assert '"^VIX,,1"' in alone
     assert '"^VIX,2017-09-07,0.5"' not in alone
     assert "clean.adjustment" not in alone
+
+
+@pytest.mark.parametrize(
+    ("doubt", "opened", "step", "told"),
+    [
+        ("unit", 5.09, 1.0, "5.09, 509.90, -99.0 %, by a factor near 1/100"),
+        ("unit", 509.9 * 1000, 1.0, "509900.00, 509.90, +99900.0 %, 1000"),
+        ("unit", 509.9 * 83.2, 1.0, "42423.68, 509.90, +8220.0 %, 83.2"),
+        ("factor", 509.9, 37.4, "509.90, +3640.0 %, 37.4"),
+        ("returned", 637.0, 1.0, "637.00, 509.90, +24.9 %, 2017-09-04"),
+        ("quiet", 255.0, 1.0, "255.00, 509.90, -50.0 %, RELIANCE,2017-09-07,2"),
+    ],
+)
+def test_a_jump_that_no_market_made_is_told_with_its_day(
+    doubt: str, opened: float, step: float, told: str
+) -> None:
+    row = ("RELIANCE", DAY, 509.9, opened, step)
+    error = str(doubtful(moves(row, doubt=doubt, since=date(2017, 9, 4)), Path("data/actions.csv")))
+    expected = facts(f"RELIANCE: 2017-09-07: {told}; RELIANCE,2017-09-07,1 data/actions.csv")
+    assert expected <= facts(error)
+    assert "mend the source" in error
+
+
+def test_every_day_of_many_such_jumps_is_named() -> None:
+    days = [date(2017, 1, day) for day in range(2, 12)]
+    rows = [("ACME", day, 500.0, 5.0, 1.0) for day in days]
+    error = str(doubtful(moves(*rows, doubt="unit"), Path("data/actions.csv")))
+    assert error.startswith("10 jumps are not moves of a market: ACME: 2017-01-02: ")
+    assert all(str(day) in error for day in days)
+    assert error.endswith('; "ACME,,1" declares every move of ACME genuine')
 
 
 def test_combining_nothing_gives_nothing() -> None:

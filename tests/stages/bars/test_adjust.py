@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.bars.adjust import FACTOR_TOLERANCE, Adjusted, Mode, adjust
+from stages.bars.cleaning.adjust import FACTOR_TOLERANCE, Adjusted, Mode, adjust
 from stages.common.errors import DataError
 from tests.exchange import days, ex_dates, hours, raw, raw_hourly
 from tests.messages import facts

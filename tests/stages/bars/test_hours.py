@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.bars import actions, hours
+from stages.bars import hours
 from stages.bars.calendars import BAR
-from stages.bars.cleaning import FACTOR, Cleaned, clean_hourly
+from stages.bars.cleaning import actions
+from stages.bars.cleaning.clean_bars import FACTOR, Cleaned, clean_hourly
 from stages.common import tables
 from stages.common.errors import DataError
 from tests.exchange import new_york, raw_hourly, rules

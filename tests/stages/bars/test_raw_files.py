@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.bars import raw_files
-from stages.bars.raw_files import RawFile
+from stages.bars.cleaning import raw_files
+from stages.bars.cleaning.raw_files import RawFile
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from tests.exchange import days, raw, raw_hourly, write_raw

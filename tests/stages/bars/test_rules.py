@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.bars.rules import AdjClose, Judged, Rules, judge
+from stages.bars.cleaning.rules import AdjClose, Judged, Rules, judge
 from stages.common import tables
 from stages.common.tables import Kind
 from tests.exchange import days, hours, new_york, raw, raw_hourly

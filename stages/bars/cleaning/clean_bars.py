@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 
 from stages.bars import hours
-from stages.bars.adjust import Mode, adjust
 from stages.bars.calendars import Sessions
-from stages.bars.clean_params import CleanParams
-from stages.bars.rules import AdjClose, Judged, Rules, judge
+from stages.bars.cleaning.adjust import Mode, adjust
+from stages.bars.cleaning.clean_params import CleanParams
+from stages.bars.cleaning.rules import AdjClose, Judged, Rules, judge
 from stages.common import tables
 from stages.common.tables import Kind
 
@@ -119,6 +119,7 @@ def clean_hourly(
     adjusted = adjust(
         alone, ex_dates, "none" if params.adjustment == "none" else "actions", params.max_gap
     )
+    moves = [adjusted.moves]
     parts = [
         alone.with_columns(factor=pl.Series(adjusted.factor), applied=pl.Series(adjusted.applied))
     ]
@@ -126,16 +127,25 @@ def clean_hourly(
         joined = kept.filter(daily).join_asof(
             factors, on="date", by="symbol", strategy="backward", check_sortedness=False
         )
-        parts.append(joined.with_columns(pl.col("factor").fill_null(1), applied=pl.lit(0)))
+        joined = joined.with_columns(pl.col("factor").fill_null(1), applied=pl.lit(0))
+        parts.append(joined)
+        moves.append(_own_errors(joined, ex_dates, params.max_gap))
     priced = pl.concat(parts, how="diagonal_relaxed").sort("symbol", "timestamp")
     whole = priced.with_columns(pl.col("close").mul(pl.col("factor")).alias("adj_close"))
     return Cleaned(
         bars=whole.select(list(tables.CLEAN_HOURLY)),
         rejected=_record(judged, "hourly"),
-        moves=adjusted.moves,
+        moves=pl.concat(moves),
         factors=tables.empty(FACTOR),
         counts=_counts(bars, replace(judged, kept=kept), whole["applied"], "timestamp"),
     )
+
+
+def _own_errors(hours: pl.DataFrame, ex_dates: pl.DataFrame, max_gap: float) -> pl.DataFrame:
+    """The jumps of hourly bars that even the factor of the daily ones does not make credible."""
+    vouched = hours.with_columns(adj_close=pl.col("close") * pl.col("factor"))
+    moves = adjust(vouched, ex_dates.filter("genuine"), "auto", max_gap).moves
+    return moves.filter(pl.col("explained").is_null())
 
 
 def filled(bars: pl.DataFrame, sessions: Sessions, limit: int) -> pl.DataFrame:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from stages.bars.adjust import MOVE
+from stages.bars.cleaning.adjust import MOVE
 from stages.common.errors import DataError, few
 from stages.common.tables import Kind
 
 if TYPE_CHECKING:
-    from stages.bars.cleaning import Cleaned
+    from stages.bars.cleaning.clean_bars import Cleaned
 
 _SUMS = (
     "read",

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from stages.bars import jumps
+from stages.bars.jumps import beyond, changes
 from stages.common import tables
 from stages.common.errors import DataError
 
@@ -29,15 +31,11 @@ too; each counts from the last one taken, so the factor never drifts away from t
 """
 
 MOVE: tables.Contract = {
-    "symbol": pl.String,
-    "date": pl.Date,
-    "previous_close": pl.Float64,
-    "open": pl.Float64,
-    "step": pl.Float64,
+    **{name: kind for name, kind in jumps.JUMP.items() if name != "row"},
     "explained": pl.String,
 }
-"""An overnight gap beyond `clean.max_gap`: `step` is what the day was adjusted by, `explained` who
-says so (`adj_close`, `actions`, `declared`, `not_adjusted`), null if nobody does."""
+"""A jump, as `jumps.find` gives it: `step` is what the day was adjusted by, `explained` who says so
+(`adj_close`, `actions`, `declared`, `not_adjusted`), null if nobody does."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Adjusted:
     Attributes:
         factor: per row, what its close is multiplied by; 1 at a symbol's first row.
         applied: per row, how many actions, or moves of the source's own factor, took effect.
-        moves: the gaps beyond the limit, in the columns of `MOVE`.
+        moves: the jumps, in the columns of `MOVE`.
     """
 
     factor: Array
@@ -67,7 +65,9 @@ class _Steps:
 
 
 def adjust(bars: pl.DataFrame, actions: pl.DataFrame, mode: Mode, max_gap: float) -> Adjusted:
-    """Find each row's factor, and every overnight gap beyond `max_gap` with what explains it.
+    """Find each row's factor, and every overnight jump with what explains it.
+
+    `adj_close`, or a `mode` of `none`, explains a jump unless `jumps.find` doubts it.
 
     The step of a row comes from the source's `adj_close` where `mode` allows it and both this row
     and an earlier one have one, from corporate actions elsewhere; a hand-kept action counts in
@@ -75,8 +75,9 @@ def adjust(bars: pl.DataFrame, actions: pl.DataFrame, mode: Mode, max_gap: float
     a dividend the previous close before it over the one after it.
 
     Args:
-        bars: `symbol, date, open, close, adj_close`, sorted by symbol and time; once a symbol's
-            `adj_close` has begun, no later row may lack it (ignored where the mode ignores it).
+        bars: prices, `volume` and `adj_close` of each `symbol` and `date`, sorted by symbol and
+            time; once a symbol's `adj_close` has begun, no later row may lack it (ignored where
+            the mode ignores it).
         actions: columns of `actions.ACTION`.
         mode: `clean.adjustment`.
         max_gap: an open of more than 1 + max_gap times the previous day's last close, or of less
@@ -85,36 +86,27 @@ def adjust(bars: pl.DataFrame, actions: pl.DataFrame, mode: Mode, max_gap: float
     Raises:
         DataError: a dividend is not below the price.
     """
-    first = _changes(bars["symbol"])
-    close, opened = (bars[name].to_numpy() for name in ("close", "open"))
-    previous = np.roll(close, 1)
+    first = changes(bars["symbol"])
+    previous = np.roll(bars["close"].to_numpy(), 1)
     steps = _find_steps(bars, first, previous, actions, mode)
-    overnight = ~first & _changes(bars["date"])
-    # A first row compares with another symbol's last; nothing is read from it.
-    raw = np.where(overnight, opened / previous, 1.0)
-    rest = raw * steps.step
-    answerable = ~steps.by_source
-    large = _beyond(raw, max_gap) | (_beyond(rest, max_gap) & answerable)
-    rows = np.flatnonzero(large)
+    vouched = np.ones(bars.height, dtype=bool) if mode == "none" else steps.by_source
+    large = jumps.find(bars, steps.step, vouched, max_gap)
+    rows = large["row"].to_numpy()
+    rest = (large["open"] / large["previous_close"] * large["step"]).to_numpy()
+    credible = large["doubt"].is_null().to_numpy()
     explained = np.select(
         [
-            np.full(rows.size, mode == "none"),
-            steps.by_source[rows],
+            vouched[rows] & credible & (mode == "none"),
+            vouched[rows] & credible,
             steps.declared[rows],
-            steps.by_action[rows] & ~_beyond(rest[rows], max_gap),
+            steps.by_action[rows] & ~beyond(rest, max_gap),
         ],
         ["not_adjusted", "adj_close", "declared", "actions"],
         default="",
     )
-    moves = (
-        bars.select("symbol", "date", "open")[rows]
-        .with_columns(
-            previous_close=pl.Series(previous[rows]),
-            step=pl.Series(steps.step[rows]),
-            explained=pl.Series(explained, dtype=pl.String).replace("", None),
-        )
-        .select(list(MOVE))
-    )
+    moves = large.with_columns(
+        explained=pl.Series(explained, dtype=pl.String).replace("", None)
+    ).select(list(MOVE))
     return Adjusted(_carried(steps.step, first), steps.applied, moves)
 
 
@@ -129,7 +121,7 @@ def _find_steps(
         ratio = (bars["adj_close"] / bars["close"]).fill_null(np.nan).to_numpy()
         factor = np.where(np.isfinite(ratio), ratio, np.nan)
         by_source = ~first & ~np.isnan(factor) & ~np.isnan(np.roll(factor, 1))
-    effects = _effects(bars, first, actions) if mode != "none" else None
+    effects = _effects(bars, first, actions.filter("genuine") if mode == "none" else actions)
     if effects is not None:
         # The source has its own actions in adj_close already.
         answers = effects["hand"].to_numpy() | ~by_source[effects["row"].to_numpy()]
@@ -223,14 +215,3 @@ def _carried(step: Array, first: Flags) -> Array:
     for start, stop in zip(starts[holders - 1], starts[holders], strict=True):
         factor[start:stop] = np.cumprod(step[start:stop])
     return factor
-
-
-def _beyond(ratio: Array, max_gap: float) -> Flags:
-    flags: Flags = (ratio > 1 + max_gap) | (ratio < 1 / (1 + max_gap))
-    return flags
-
-
-def _changes(column: pl.Series) -> Flags:
-    """Whether a row's value differs from the one above; true in the first row."""
-    flags: Flags = (column != column.shift(1)).fill_null(value=True).to_numpy()
-    return flags

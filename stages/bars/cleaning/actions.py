@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from stages.bars.jumps import RATIOS
 from stages.common import tables
 from stages.common.errors import DataError, InputError, few
 
@@ -20,19 +21,20 @@ declares the move of its day to be the market's own, or every move if it has no 
 _NEEDED = ("symbol", "date", "ratio")
 _HEADERS = (_NEEDED, (*_NEEDED, "dividend"))
 
-_SPLITS = (
-    *(2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 50.0, 100.0),
-    *(3 / 2, 4 / 3, 5 / 4, 6 / 5, 5 / 2, 7 / 2, 5 / 3),
-)
-RATIOS = (*_SPLITS, *(1 / ratio for ratio in _SPLITS))
-"""Splits and bonuses as companies make them, and reverse splits."""
-
 _IN_FULL = 3
 
 _IF_ADJUSTED = (
     "; if these prices are adjusted for splits already, as yfinance writes them by default, set "
     "clean.adjustment to none"
 )
+
+_DAYS_NAMED = 50
+
+_ROUNDING = 1e-3
+"""A step that differs from 1 by less is not worth a word in a message."""
+
+_NEAR_POWER = 0.1
+"""How far from 10, 100 or 1000 a change of unit may be, by the market's move of the day."""
 
 _WILD = 5
 """A symbol with so many jumps is more likely wild by nature (VIX) than split so often."""
@@ -183,15 +185,70 @@ def unexplained(
     if len(reasons) == 1:
         return DataError(reasons[0] + adjusted)
     rest = moves.height - len(reasons)
-    counts = moves.group_by("symbol").len().filter(pl.col("len") >= _WILD).sort("len", "symbol")
-    wild = counts["symbol"].to_list()[-1:]
     return DataError(
         f"{moves.height} jumps have no explanation: {'; '.join(reasons)}"
         + (f"; and {rest} more" if rest else "")
-        + f"; {suggestions} holds a line for each: check them one by one, then add them to {ledger}"
-        + "".join(f'; "{symbol},,1" declares every move of {symbol} genuine' for symbol in wild)
-        + adjusted
+        + f"; {suggestions} holds a line for each as a split: check them one by one, then add "
+        f"them to {ledger}" + _wild_lines(moves) + adjusted
     )
+
+
+def doubtful(moves: pl.DataFrame, ledger: Path) -> DataError:
+    """The error for jumps that no market made (`jumps.find`), naming the days and the remedy.
+
+    Args:
+        moves: columns of `adjust.MOVE`, those that are doubted.
+        ledger: the hand-kept file.
+    """
+    doubts = [_doubt(move) for move in moves.iter_rows(named=True)]
+    days = [f"{symbol} {day}" for symbol, day in moves.select("symbol", "date").iter_rows()]
+    head = f"{len(days)} jumps are not moves of a market: " if len(days) > 1 else ""
+    rest = f"; and {few(days[_IN_FULL:], _DAYS_NAMED)}" if len(days) > _IN_FULL else ""
+    first = moves.row(0, named=True)
+    genuine = line(first["symbol"], first["date"], 1)
+    return DataError(
+        f"{head}{'; '.join(doubts[:_IN_FULL])}{rest}; mend the source, or for a move that is "
+        f'genuine add a line such as "{genuine}" to {ledger}' + _wild_lines(moves)
+    )
+
+
+def _doubt(move: Mapping[str, Any]) -> str:
+    symbol, day, step, previous = (
+        move[name] for name in ("symbol", "date", "step", "previous_close")
+    )
+    # A unit may change within the bar.
+    name = max(("open", "close"), key=lambda name: abs(math.log(move[name] * step / previous)))
+    verb, price = {"open": "opened", "close": "closed"}[name], move[name]
+    told = (
+        f"{symbol}: {day}: {verb} at {_price(price)} after a close of {_price(previous)} "
+        f"({100 * (price * step / previous - 1):+.1f} %"
+    )
+    told += (
+        ")" if abs(step - 1) < _ROUNDING else f" with the factor of {step:.4g} of its adj_close)"
+    )
+    ratio = price * step / previous
+    return {
+        "unit": f"{told}: its unit changes, by a factor near {_factor(ratio)}",
+        "factor": f"{told}: {step:.4g} is neither a split nor a dividend",
+        "returned": f"{told}: takes back the jump of {move['since']}, so the bars from that day "
+        "until this one are in another unit, or wrong",
+        "quiet": f"{told}, with too little volume and range for such news: a change of unit, or "
+        f'a split ("{line(symbol, day, nearest_ratio(previous, price))}", which '
+        "clean.adjustment: none ignores)",
+    }[move["doubt"]]
+
+
+def _factor(ratio: float) -> str:
+    times = ratio if ratio > 1 else 1 / ratio
+    power = 10.0 ** round(math.log10(times))
+    shown = f"{power if abs(times / power - 1) < _NEAR_POWER else times:.4g}"
+    return shown if ratio > 1 else f"1/{shown}"
+
+
+def _wild_lines(moves: pl.DataFrame) -> str:
+    counts = moves.group_by("symbol").len().filter(pl.col("len") >= _WILD).sort("len", "symbol")
+    wild = counts["symbol"].to_list()[-1:]
+    return "".join(f'; "{symbol},,1" declares every move of {symbol} genuine' for symbol in wild)
 
 
 def _reason(move: Mapping[str, Any], ledger: Path, market: Collection[str]) -> str:

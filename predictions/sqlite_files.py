@@ -1,0 +1,102 @@
+"""The files of a log in SQLite: no row counts as durable that went into one that was removed.
+
+SQLite goes on with a file that has no name any more, and what it has written is lost at the end. A
+new connection beside such a one is worse: it mixes the former `-shm` with a new `-wal`. So all of a
+process must be closed first. The last that is closed brings what is in a removed `-wal` into the
+database (SQLite, "How To Corrupt An SQLite Database File", 2.4).
+"""
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import DisconnectionError
+
+Identities = tuple[tuple[int, int] | None, ...]
+"""Device and inode of a database, of its `-wal` and of its `-shm`; None for one that is absent."""
+
+_REPLACED = "a file of the log has been removed or replaced while it was in use"
+
+_in_use: dict[int, tuple[str, Identities]] = {}
+"""The files of each connection that this process has: the path, and what was there."""
+
+
+def watch(engine: Engine, path: str) -> None:
+    """Have an engine open no connection to mixed files, and take none whose files were replaced."""
+
+    def before(*_: Any) -> None:
+        _check_unmixed(path)
+
+    def opened(connection: sqlite3.Connection, record: Any) -> None:
+        # With this all files are there, and stay as long as the connection.
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        record.info["files"] = _in_use[id(connection)] = (path, _identities(path))
+
+    def taken(_: Any, record: Any, __: Any) -> None:
+        check(record.info)
+
+    def given_back(_: Any, record: Any) -> None:
+        if replaced(record.info):
+            record.invalidate()
+
+    def closed(connection: sqlite3.Connection, *_: Any) -> None:
+        _in_use.pop(id(connection), None)
+
+    event.listen(engine, "do_connect", before)
+    event.listen(engine, "connect", opened)
+    event.listen(engine, "checkout", taken)
+    event.listen(engine, "checkin", given_back)
+    event.listen(engine, "close", closed)
+
+
+def replaced(info: Mapping[str, Any]) -> bool:
+    """Whether a file of a connection is no longer the one at its path.
+
+    Args:
+        info: of the connection, as the pool keeps it; of another database than SQLite it is never.
+    """
+    if "files" not in info:
+        return False
+    path, identities = info["files"]
+    return bool(_identities(path) != identities)
+
+
+def check(info: Mapping[str, Any]) -> None:
+    """See that a connection still has the files at its path.
+
+    Raises:
+        DisconnectionError: one has been removed or replaced.
+    """
+    if replaced(info):
+        raise DisconnectionError(_REPLACED)
+
+
+def _check_unmixed(path: str) -> None:
+    """See that no connection is open to former files.
+
+    Raises:
+        sqlite3.OperationalError: this process has one; or another process has, which shows in a
+            `-shm` without its `-wal`.
+    """
+    now = _identities(path)
+    if any(name == path and former != now for name, former in [*_in_use.values()]):
+        raise sqlite3.OperationalError(_REPLACED)
+    _, wal, shm = now
+    if shm is not None and wal is None:
+        raise sqlite3.OperationalError(
+            f"{path}-shm is there without {path}-wal; if nothing uses the log any more, remove it"
+        )
+
+
+def _identities(path: str) -> Identities:
+    return tuple(map(_identity, (path, f"{path}-wal", f"{path}-shm")))
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116  # on the way of every commit
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,119 @@
+"""What a request may have besides its path: the parameters of its route, each once.
+
+FastAPI ignores a parameter that it does not know, and then answers another question than was asked.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from re import Pattern
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Query
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.routing import BaseRoute, compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serve.edge.admission import path_of
+from serve.edge.problems import ProblemError
+from stages.common.text import nearest
+
+_LONGEST = 64
+"""Characters of a name that are compared with known ones, and shown."""
+
+_WEBSOCKET = "WS"
+
+
+class _Endpoint(NamedTuple):
+    route: RouteContext
+    path: Pattern[str]
+    methods: frozenset[str]
+    parameters: Sequence[str]
+
+
+class Parameters:
+    """The middleware.
+
+    Args:
+        app: that answers.
+        routes: of the app.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
+        self.app = app
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on.
+
+        Raises:
+            ProblemError: 422, it has a parameter that its route does not take, or one twice; or
+                it is a GET with a body.
+        """
+        if scope.get("query_string"):
+            self._check(scope)
+        if scope.get("method") == "GET":
+            _check_no_body(scope)
+        await self.app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        method, path = scope.get("method", _WEBSOCKET), path_of(scope)
+        for endpoint in self._endpoints:
+            if method in endpoint.methods and endpoint.path.match(path):
+                # As the router does: refusals are counted by it.
+                scope["route"] = endpoint.route
+                name = f"{method} {endpoint.route.path}"
+                _check_query(scope["query_string"], endpoint.parameters, name)
+                return
+
+    @cached_property
+    def _endpoints(self) -> list[_Endpoint]:
+        return [
+            _Endpoint(
+                context,
+                compile_path(context.path or "")[0],
+                frozenset(context.methods or {_WEBSOCKET}),
+                _parameters(getattr(context, "dependant", None)),
+            )
+            for context in iter_route_contexts(self._routes)
+            # Those say themselves that there is nothing at a path.
+            if not (context.path or "").endswith(":path}")
+        ]
+
+
+def _parameters(dependant: Dependant | None) -> list[str]:
+    fields = get_flat_params(dependant) if dependant else []
+    return [field.alias for field in fields if isinstance(field.field_info, Query)]
+
+
+def _check_query(query: bytes, known: Sequence[str], endpoint: str) -> None:
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    counts = Counter(name for name, _ in pairs)
+    for name, count in counts.items():
+        if name not in known:
+            short = name[:_LONGEST]
+            takes = f"takes {', '.join(known)}" if known else _none(endpoint)
+            detail = f"unknown parameter {short!r}{nearest(short, known)}; {endpoint} {takes}"
+            raise ProblemError(422, detail, "unknown-parameter")
+        if count > 1:
+            detail = f"{name}: this parameter came {count} times; send it once"
+            raise ProblemError(422, detail, "repeated-parameter")
+
+
+def _none(endpoint: str) -> str:
+    if endpoint.startswith("POST "):
+        return "takes none in its address; send its fields in the body"
+    return "takes none"
+
+
+def _check_no_body(scope: Scope) -> None:
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 ")):
+            raise ProblemError(
+                422,
+                "GET takes no body; send its fields as parameters in the address, or use POST",
+                "unexpected-body",
+            )
