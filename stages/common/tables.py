@@ -28,6 +28,9 @@ Kind = Literal["daily", "hourly", "market"]
 UTC = pl.Datetime("us", "UTC")
 
 PRICES = ("open", "high", "low", "close")
+STALE_DAYS = 7
+"""A market bar older than this many days says nothing about today."""
+
 _OHLCV: Contract = {
     **dict.fromkeys(PRICES, pl.Float64),
     "adj_close": pl.Float64,

@@ -105,7 +105,8 @@ def test_sections_are_typed() -> None:
         ({"features__smaa": [7]}, "features.smaa: unknown key (did you mean sma?)"),
         (
             {"clean__colour": "red"},
-            "clean.colour: unknown key; there are max_gap, fill_limit, zero_volume, adjustment",
+            "clean.colour: unknown key; there are max_gap, fill_limit, zero_volume, adjustment, "
+            "max_rejected",
         ),
         ({"feature": {}}, "feature: unknown key (did you mean features?)"),
         (
