@@ -33,6 +33,7 @@ install-dev: ## Make .venv with what tests, checks and benchmarks need as well
 	@sh .ci/install "$(VENV)" "$(PYTHON)" $(LOCK) $(LOCK_DEV)
 
 run: install ## Run what has changed of the pipeline, then show the results
+	@$(PY) -m stages.common.sections
 	@$(PY) -m dvc repro
 	@$(PY) -m versions.report
 
@@ -66,8 +67,8 @@ heal: install ## Find what is broken in the remote and write it anew
 	@$(PY) -m versions.remote heal
 
 .PHONY: refresh
-refresh: install ## Move data.as_of: make refresh AS_OF=2013-02-28, then show what changed
-	@$(PY) -m versions.refresh $(AS_OF) $(ARGS)
+refresh: install ## Move data.as_of: make refresh AS_OF=2013-02-28 [KEEP=models], then show what changed
+	@$(PY) -m versions.refresh $(AS_OF) $(if $(KEEP),--keep "$(KEEP)") $(ARGS)
 
 PYTEST := -m pytest -n 2 --dist worksteal
 .PHONY: test-all coverage

@@ -1,12 +1,13 @@
-"""Ground truth: what came of a prediction, kept once."""
+"""Ground truth: what came of a prediction, and what was said of it before a correction."""
 
 import math
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from predictions import queries
-from predictions.schema import Row, label_store
+from predictions.schema import Row, former_labels, label_store
 from stages.common.errors import StageError
 
 
@@ -16,6 +17,14 @@ class LabelledError(StageError):
 
 class NoReturnError(StageError):
     """No return follows from the close of a label."""
+
+
+class ObservedTooSoonError(StageError):
+    """A label was observed before the bar that its prediction was made from."""
+
+
+class UnlabelledError(StageError):
+    """The prediction has no label to correct."""
 
 
 def add(connection: Connection, label: Row) -> Row:
@@ -29,12 +38,13 @@ def add(connection: Connection, label: Row) -> Row:
         UnknownPredictionError: there is no such prediction.
         LabelledError: it has a label.
         NoReturnError: no return follows from the close.
+        ObservedTooSoonError: it was observed before the bar that the prediction was made from.
     """
     prediction = queries.one(connection, label["prediction_id"])
+    stored = _checked(label, prediction)
     if prediction["label_created_at"] is None:
-        stored = {**label, "actual_return": _return(label, prediction["last_close"])}
-        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        statement = insert(label_store).values(stored).on_conflict_do_nothing()
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        statement = dialect.insert(label_store).values(stored).on_conflict_do_nothing()
         if connection.execute(statement).rowcount:
             return stored
         # Another was faster.
@@ -42,8 +52,51 @@ def add(connection: Connection, label: Row) -> Row:
     raise LabelledError(
         f"prediction {label['prediction_id']} has had a label since "
         f"{prediction['label_created_at'].isoformat()}: actual_return "
-        f"{prediction['label_actual_return']}; a label is given once"
+        f"{prediction['label_actual_return']}; a label is given once, and then corrected: send "
+        "correction: true"
     )
+
+
+def correct(connection: Connection, label: Row) -> Row:
+    """Put a label in the place of another, which is kept; returns the row that was stored.
+
+    Args:
+        label: as in `add`; the former is replaced at its `created_at`.
+
+    Raises:
+        UnlabelledError: the prediction has no label.
+        UnknownPredictionError, NoReturnError, ObservedTooSoonError: as in `add`.
+    """
+    stored = _checked(label, queries.one(connection, label["prediction_id"]))
+    its_own = label_store.c.prediction_id == label["prediction_id"]
+    # Of two corrections at once, the second replaces the first.
+    query = select(label_store).where(its_own).with_for_update()
+    replaced = connection.execute(query).mappings().one_or_none()
+    if replaced is None:
+        raise UnlabelledError(
+            f"prediction {label['prediction_id']} has no label to correct; leave correction out"
+        )
+    connection.execute(insert(former_labels).values(**replaced, replaced_at=label["created_at"]))
+    connection.execute(update(label_store).where(its_own).values(stored))
+    return stored
+
+
+def former(connection: Connection, identifier: str) -> list[Row]:
+    """The labels of a prediction that were corrected, the oldest first."""
+    query = (
+        select(former_labels)
+        .where(former_labels.c.prediction_id == identifier)
+        .order_by(former_labels.c.created_at)
+    )
+    rows = connection.execute(query).mappings()
+    # SQLAlchemy's type for the names of columns is not one that JSON takes.
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def _checked(label: Row, prediction: RowMapping) -> Row:
+    """A label with its return."""
+    _check_observed(label["observed_at"], prediction["as_of"])
+    return {**label, "actual_return": _return(label, prediction["last_close"])}
 
 
 def of(prediction: RowMapping) -> Row | None:
@@ -51,6 +104,15 @@ def of(prediction: RowMapping) -> Row | None:
     if prediction["label_created_at"] is None:
         return None
     return {name: prediction[key] for name, key in queries.LABEL.items()}
+
+
+def _check_observed(observed: datetime | None, as_of: date | None) -> None:
+    # A day begins up to 14 hours earlier elsewhere than in UTC.
+    if observed is not None and as_of is not None and observed.date() < as_of - timedelta(days=1):
+        raise ObservedTooSoonError(
+            f"observed_at {observed.isoformat()} is before {as_of}, the session of the bar that "
+            "the prediction was made from"
+        )
 
 
 def _return(label: Row, last_close: float | None) -> float:

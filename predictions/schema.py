@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-VERSION = "0001"
+VERSION = "0002"
 """The newest migration. A migration only adds what may be empty, so that a server of an older
 revision can go on with newer tables."""
 
@@ -90,6 +90,23 @@ label_store = Table(
     Column("observed_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Column("client", String(64)),
+)
+
+former_labels = Table(
+    "former_labels",
+    metadata,
+    Column(
+        "prediction_id",
+        String(36),
+        ForeignKey("prediction_logs.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("created_at", UtcDateTime, primary_key=True),
+    Column("actual_return", Float(53), nullable=False),
+    Column("actual_close", Float(53)),
+    Column("observed_at", UtcDateTime),
+    Column("client", String(64)),
+    Column("replaced_at", UtcDateTime, nullable=False),
 )
 
 Row = dict[str, Any]

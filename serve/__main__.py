@@ -6,7 +6,13 @@ import sys
 from collections.abc import Sequence
 
 from serve import settings
-from serve.commands import key_command, log_commands, replay_command, server
+from serve.commands import (
+    key_command,
+    log_commands,
+    replay_command,
+    server,
+    settings_command,
+)
 from stages.common.errors import StageError
 
 
@@ -29,13 +35,14 @@ def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m serve",
         description="Serve forecasts of whatever model revision is checked out.",
-        epilog="Settings are environment variables; docs/security.md lists them.",
+        epilog="Settings are environment variables, or lines of the file .env here; "
+        "docs/security.md lists them.",
     )
     parser.set_defaults(run=server.run)
     for name in ("host", "port", "workers"):
         parser.add_argument(f"--{name}", help=f"as SERVE_{name.upper()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (key_command, replay_command, log_commands):
+    for module in (key_command, replay_command, log_commands, settings_command):
         module.register(commands)
     return parser
 

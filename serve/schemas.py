@@ -1,15 +1,30 @@
 """Requests and answers as pydantic models: the contract that the OpenAPI document shows."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from serve.times import Day, ZonedMoment
 
 MOST_ROWS = 10_000
 """Rows of a JSON batch, whatever the settings: all are read before the first is checked."""
+
+CLOCKS = timedelta(minutes=5)
+"""How far the clock of a caller may be ahead."""
+
+OLDEST = datetime(1900, 1, 1, tzinfo=UTC)
+"""No outcome is older, whatever the prediction was made from."""
 
 Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
 """A name that every database can store: PostgreSQL takes no NUL."""
@@ -103,8 +118,30 @@ class LabelRequest(Strict):
         "came in between, or last_close is null.",
     )
     observed_at: ZonedMoment | None = Field(
-        None, description="When it was known; null if the caller did not say."
+        None,
+        description="When it was known: not before the bar that the prediction was made from, and "
+        "not in the future; null if the caller did not say.",
     )
+    correction: StrictBool = Field(
+        False,
+        description="Whether it takes the place of the label that the prediction has, which is "
+        "kept as a former one.",
+    )
+
+    @field_validator("observed_at")
+    @classmethod
+    def _has_come(cls, given: datetime | None) -> datetime | None:
+        if given is None:
+            return given
+        if given > datetime.now(UTC) + CLOCKS:
+            raise PydanticCustomError("moment", "{moment} has not come yet", {"moment": str(given)})
+        if given < OLDEST:
+            raise PydanticCustomError(
+                "moment",
+                "{moment} is before {oldest}",
+                {"moment": str(given), "oldest": str(OLDEST.date())},
+            )
+        return given
 
     @model_validator(mode="after")
     def _one_at_least(self) -> Self:
@@ -124,6 +161,12 @@ class Label(BaseModel):
     client: str | None = Field(description="Name of the key that sent it.")
 
 
+class FormerLabel(Label):
+    """Ground truth that was corrected."""
+
+    replaced_at: datetime
+
+
 class LoggedPrediction(Prediction):
     """A forecast of the log, with its outcome."""
 
@@ -138,6 +181,7 @@ class LoggedPrediction(Prediction):
 class PredictionInputs(LoggedPrediction):
     """A forecast of the log, with its inputs."""
 
+    former_labels: list[FormerLabel] = Field(description="Those corrected, the oldest first.")
     inputs: dict[str, float] = Field(description="The features by name.")
     scale: float = Field(description="Recent volatility, by which the interval is scaled.")
 

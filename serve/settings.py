@@ -1,6 +1,7 @@
-"""Settings of the server, as environment variables: `SERVE_PORT=9000 python -m serve`."""
+"""Settings of the server: environment variables, such as `SERVE_PORT=9000`, or lines of `.env`."""
 
 import difflib
+import io
 import os
 import re
 from ipaddress import ip_network
@@ -16,6 +17,9 @@ from stages.common.errors import StageError
 
 ALIKE = 0.85
 """How alike a misspelt name is. Kubernetes sets its own `SERVE_...` if a service is named serve."""
+
+ENV_FILE = Path(".env")
+"""Variables for what is started in this folder; those of the environment come before them."""
 
 _ORIGIN = re.compile(r"https?://[^/\s,*]+")
 
@@ -132,21 +136,62 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """The settings of the environment.
+    """The settings of the environment and of `.env`.
 
     Raises:
-        SettingsError: a setting is wrong, or a variable almost has the name of one.
+        SettingsError: a setting or a line of the file is wrong, or a variable almost has the name
+            of a setting.
     """
+    of_file = _read(ENV_FILE)
     known = [variable(field) for field in Settings.model_fields]
-    for name in sorted(os.environ):
+    for name in sorted({*os.environ, *of_file}):
         # A misspelt setting must not count as unset: it may be that of the keys.
         if name.startswith("SERVE_") and name not in known:
+            where = "" if name in os.environ else f"{ENV_FILE}: "
             for near in difflib.get_close_matches(name, known, n=1, cutoff=ALIKE):
-                raise SettingsError(f"{name}: no such setting; did you mean {near}?")
+                raise SettingsError(f"{where}{name}: no such setting; did you mean {near}?")
     try:
-        return Settings()
+        return Settings(_env_file=ENV_FILE if of_file else None)
     except ValidationError as error:
         raise SettingsError("; ".join(_message(mistake) for mistake in error.errors())) from None
+
+
+def origin(field: str) -> str:
+    """Where the value of a field came from: `environment`, `.env` or `default`."""
+    # pydantic takes the name of the field as well where a variable has another.
+    names = {variable(field), f"SERVE_{field.upper()}"}
+    if names & os.environ.keys():
+        return "environment"
+    return str(ENV_FILE) if names & _read(ENV_FILE).keys() else "default"
+
+
+def _read(path: Path) -> dict[str, str | None]:
+    """The variables of a file, by name; none if there is no file.
+
+    Raises:
+        SettingsError: it cannot be read, a line is not `NAME=VALUE`, or a name comes twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8"
+        raise SettingsError(f"{path}: {reason.lower()}") from None
+    from dotenv.parser import parse_stream
+
+    variables: dict[str, str | None] = {}
+    for binding in parse_stream(io.StringIO(text)):
+        line = binding.original.line
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise SettingsError(f"{path}: line {line} is not NAME=VALUE")
+        # As pydantic does, which takes names in any case.
+        name = (binding.key or "").upper()
+        if name in variables:
+            raise SettingsError(f"{path}: line {line}: {name} is there twice")
+        if name:
+            variables[name] = binding.value
+    return variables
 
 
 def variable(field: str) -> str:
@@ -160,4 +205,6 @@ def _message(mistake: ErrorDetails) -> str:
     field, value, text = str(mistake["loc"][0]), mistake["input"], mistake["msg"]
     name = variable(field) if field in Settings.model_fields else field
     message = text[0].lower() + text[1:]
+    if origin(field) == str(ENV_FILE):
+        name = f"{ENV_FILE}: {name}"
     return f"{name}={value}: {message}" if isinstance(value, str) else message

@@ -70,7 +70,7 @@ def clean_folder(
         for line in (*report.warnings(), *_idle_lines(hand, files, ledger)):
             log.warning(line)
         report.check()
-        _check_moves(report.unexplained(), ledger, suggestions)
+        _check_moves(report.unexplained(), ledger, suggestions, settings.data.market)
     return report
 
 
@@ -108,6 +108,8 @@ def _source_actions(path: Path) -> pl.DataFrame:
 def _sessions(data: DataParams, files: Mapping[Kind, Sequence[RawFile]]) -> Sessions:
     # An hour belongs to a session that may have begun the day before in UTC.
     opened = [file.first - timedelta(days=1) for file in files["hourly"]]
+    if opened and (begin := calendars.begin(data.calendar)) is not None:
+        opened = [max(day, begin) for day in opened]
     first = min([*opened, *(file.first for file in files["daily"])])
     last = max([data.as_of, *(file.last for file in files["daily"])])
     return calendars.sessions(data.calendar, first, last, data.extra_sessions)
@@ -123,7 +125,9 @@ def _idle_lines(
     return [f"{ledger}: no bars of {few(unknown)}; what it says of them has no effect"]
 
 
-def _check_moves(moves: pl.DataFrame, ledger: Path, suggestions: Path) -> None:
+def _check_moves(
+    moves: pl.DataFrame, ledger: Path, suggestions: Path, market: Sequence[str]
+) -> None:
     if moves.is_empty():
         suggestions.unlink(missing_ok=True)
         return
@@ -131,8 +135,8 @@ def _check_moves(moves: pl.DataFrame, ledger: Path, suggestions: Path) -> None:
     if doubted.height:
         raise actions.doubtful(doubted, ledger)
     with tables.replacing(suggestions) as partial:
-        partial.write_text(actions.suggested(moves), encoding="utf-8")
-    raise actions.unexplained(moves, ledger, suggestions)
+        partial.write_text(actions.suggested(moves, market), encoding="utf-8")
+    raise actions.unexplained(moves, ledger, suggestions, market)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from datetime import date
 import polars as pl
 
 from stages.common import tables
-from stages.common.errors import DataError
+from stages.common.errors import DataError, few
 from stages.common.paths import DATASETS, FEATURES_DAILY
 from stages.common.running import arguments, log, run
 from stages.common.sections import Horizons, Sections, checked, load, sessions
@@ -90,6 +90,23 @@ def _targets(horizon: int, columns: list[str]) -> Iterator[pl.DataFrame]:
         yield with_target(group, horizon)
 
 
+def _known(horizon: str, features: list[str], quiet: list[str]) -> list[str]:
+    """The features that every symbol can have: none of volume where some have no volume."""
+    if not quiet:
+        return features
+    unknown = tables.of_volume(features)
+    log.info(
+        "dataset %s: %s: no volume, so no model sees %s",
+        *(horizon, few(sorted(quiet)), few(unknown)),
+    )
+    if len(unknown) == len(features):
+        raise DataError(
+            f"dataset.features: selects only {few(unknown)}, and {few(sorted(quiet))} has no "
+            "volume; name other features"
+        )
+    return [feature for feature in features if feature not in unknown]
+
+
 def main() -> None:
     """Write the datasets of the horizon that the command line names."""
     settings = load(Settings)
@@ -99,7 +116,10 @@ def main() -> None:
     features, scale = selected(settings.dataset, names), settings.dataset.scale
     dates: list[pl.Series] = []
     longest = 0
-    for rows in _targets(horizon, ["symbol", "date", "adj_close"]):
+    quiet: list[str] = []
+    volume = ["volume"] if tables.of_volume(features) else []
+    for rows in _targets(horizon, ["symbol", "date", "adj_close", *volume]):
+        quiet += tables.without_volume(rows) if volume else []
         longest = max(longest, int(rows.group_by("symbol").len()["len"].max() or 0))  # type: ignore[arg-type]
         dates.append(rows.drop_nulls("target")["date"].unique())
     days = pl.concat(dates)
@@ -108,6 +128,7 @@ def main() -> None:
             f"horizons.{name}: {horizon} sessions are longer than the history: the longest symbol "
             f"has {longest} bars; shorten the horizon or bring more history"
         )
+    features = _known(name, features, quiet)
     start = test_start(days, settings.dataset.test_share)
     with tables.replacing(DATASETS / name) as folder, ExitStack() as stack:
         writers = {

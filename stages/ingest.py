@@ -1,7 +1,8 @@
 """Bring the bars that `data:` names to `data/raw/`, one Parquet file per symbol.
 
 `daily/` and `market/` hold `tables.RAW_DAILY`, `hourly/` holds `tables.RAW_HOURLY`, and
-`actions.parquet` holds `tables.ACTIONS`: rows as the source has them, up to `data.as_of`. Clean
+`actions.parquet` holds `tables.ACTIONS`: rows as the source has them, from `data.start` (or from
+the first day that the calendar knows) up to `data.as_of`. Clean
 judges the bars; only what cannot be read as bars stops here. `source.json` says which source made
 the folder, so that bars of another source are never continued. With `--all` it asks the source for
 the whole history again.
@@ -19,7 +20,7 @@ import polars as pl
 from pydantic_core import to_jsonable_python
 
 from stages import sources
-from stages.bars import calendars, dating, revisions
+from stages.bars import calendars, dating, hours, revisions
 from stages.bars.last_bars import last_bars
 from stages.bars.raw_folder import RawFolder, file_name
 from stages.common import tables
@@ -40,12 +41,22 @@ class Settings(Sections):
     data: SourceParams
 
 
+Span = tuple[Any, Any]
+"""The first and the last day of a symbol's bars; None where there is none."""
+
+
 @dataclass
 class Ingested:
-    """What came in: symbols and bars per kind, actions, and the newest session of a symbol."""
+    """What came in: symbols and bars per kind, actions, and the newest session of a symbol.
+
+    `early` counts the bars of each symbol that come before the first session wanted, and
+    `shorter` names the symbols whose hourly bars are shorter than an hour, with their length.
+    """
 
     symbols: dict[Kind, list[str]] = field(default_factory=lambda: {kind: [] for kind in RAW_BARS})
     bars: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(RAW_BARS, 0))
+    early: dict[str, int] = field(default_factory=dict)
+    shorter: list[tuple[str, int]] = field(default_factory=list)
     actions: int = 0
     newest: date = date.min
 
@@ -111,7 +122,8 @@ def _fill(folder: Path, data: SourceParams, former: RawFolder | None) -> Ingeste
     )
     done = Ingested()
     actions = [tables.empty(tables.ACTIONS)]
-    first_days: dict[str, date | None] = {}
+    spans: dict[str, Span] = {}
+    first = _first(data) or date.min
     total = len(data.symbols) + len(data.market) if data.symbols else None
     fetched = sources.load(data.source)(request, **data.source_options)
     for series in progress(fetched, "ingest", total):
@@ -123,15 +135,23 @@ def _fill(folder: Path, data: SourceParams, former: RawFolder | None) -> Ingeste
         if kind == "daily":
             with _named(series, data):
                 dating.check(days, data.calendar, data.extra_sessions)
-        known = days <= data.as_of
+        if kind == "hourly":
+            with _named(series, data):
+                length = hours.check(bars["timestamp"])
+            if length < calendars.BAR:
+                done.shorter.append((symbol, length))
+        early = days < first
+        if early.any():
+            done.early[symbol] = done.early.get(symbol, 0) + int(early.sum())
+        known = (days <= data.as_of) & ~early
         if not known.any():
-            first_days.setdefault(symbol, cast("date | None", days.min()))
+            spans.setdefault(symbol, (days.min(), days.max()))
             continue
         tables.write(bars.filter(known), folder / kind / file_name(symbol))
         actions.append(known_actions)
         done.count(kind, symbol, days.filter(known))
-    _check_complete(data, done, first_days)
-    table = pl.concat(actions).filter(pl.col("date") <= data.as_of).unique()
+    _check_complete(data, done, spans)
+    table = pl.concat(actions).filter(pl.col("date").is_between(first, data.as_of)).unique()
     tables.write(table.sort(*tables.ACTIONS), folder / "actions.parquet")
     done.actions = table.height
     return done
@@ -197,13 +217,21 @@ def sessions(bars: pl.DataFrame, kind: Kind, calendar: str) -> pl.Series:
     return times.dt.date()
 
 
-def _check_complete(
-    data: SourceParams, done: Ingested, first_days: Mapping[str, date | None]
-) -> None:
+def _check_complete(data: SourceParams, done: Ingested, spans: Mapping[str, Span]) -> None:
     here = {name for names in done.symbols.values() for name in names}
-    wanted = dict.fromkeys([*data.symbols, *data.market, *sorted(first_days)])
+    first = _first(data) or date.min
+    old = {name for name, (_, newest) in spans.items() if newest is not None and newest < first}
+    asked = dict.fromkeys([*data.symbols, *data.market])
+    # Of all symbols that a source has, some may have ended before the first session.
+    wanted = dict.fromkeys([*asked, *(name for name in sorted(spans) if name not in old)])
     missing = [name for name in wanted if name not in here]
-    young = {name: day for name in missing if (day := first_days.get(name)) is not None}
+    if ended := [name for name in missing if name in old]:
+        raise SourceError(
+            f"the bars of {few(f'{name} (to {spans[name][1]})' for name in ended)} end before "
+            f"{first}, {_why(data)}; move data.start back, or take "
+            f"{'it' if len(ended) == 1 else 'them'} out of data.symbols and data.market"
+        )
+    young = {name: day for name in missing if (day := spans.get(name, (None, None))[0]) is not None}
     if young:
         named = few(f"{name} ({day})" for name, day in sorted(young.items()))
         raise SourceError(
@@ -218,15 +246,47 @@ def _check_complete(
         )
 
 
+def _first(data: SourceParams) -> date | None:
+    """The first session that is wanted, and that the calendar knows; None where there is none."""
+    days = [day for day in (data.start, calendars.begin(data.calendar)) if day is not None]
+    return max(days, default=None)
+
+
+def _why(data: SourceParams) -> str:
+    if _first(data) == data.start:
+        return "data.start"
+    return f"from which exchange_calendars knows the sessions of {data.calendar}"
+
+
 def _origin(data: SourceParams) -> str:
     options = {k: v for k, v in data.source_options.items() if k not in _HOW_TO_ASK}
     origin = {"options": to_jsonable_python(options), "source": data.source}
+    # Former bars that begin later cannot be continued.
+    if (first := _first(data)) is not None:
+        origin["start"] = str(first)
     return json.dumps(origin, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _made_by(raw: Path) -> str | None:
     file = raw / "source.json"
     return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def remarks(data: SourceParams, done: Ingested) -> Iterator[str]:
+    """What a user should know of the bars, one line each."""
+    if done.early:
+        named = few(f"{symbol} {count:,}" for symbol, count in sorted(done.early.items()))
+        yield (
+            f"{sum(done.early.values()):,} bars before {_first(data)}, {_why(data)}, are set "
+            f"aside: {named}"
+        )
+    if done.shorter:
+        yield hours.line(done.shorter)
+    if not done.symbols["daily"]:
+        yield (
+            "hourly bars alone: features and models are made of daily bars, so bring these too "
+            "(columns.date of the source, and the hourly files in the folder hourly/)"
+        )
 
 
 def summary(data: SourceParams, done: Ingested) -> str:
@@ -271,6 +331,8 @@ def main() -> None:
     whole = parser.parse_args().whole
     data = load(Settings).data
     done = ingest(data, RAW, lambda revised: warn(data.source, revised), whole=whole)
+    for line in remarks(data, done):
+        log.info("ingest: %s: %s", data.source, line)
     log.info(summary(data, done))
 
 

@@ -7,6 +7,7 @@ under great_expectations/uncommitted/. See docs/validation.md.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
+import polars as pl
 from pydantic import Field
 
 from stages.common import tables
@@ -46,6 +47,10 @@ def dataset_parts(horizon: str, names: Sequence[str]) -> list[Part]:
         "train": {**shared, IN_ORDER: in_order("date"), HOLD_OUT: first_date(files["test"])},
         "test": {**shared, IN_ORDER: in_order("date")},
     }
+    kept = pl.read_parquet_schema(files["train"]) if files["train"].exists() else names
+    # A dataset has no features of volume where a symbol has no volume.
+    unknown = [name for name in tables.of_volume(names) if name not in kept]
+    names = [name for name in names if name not in unknown]
     contract = tables.dataset_contract(names)
     return [
         Part(f"datasets/{horizon}/{name}", "datasets", [file], contract, names, helpers[name])

@@ -5,8 +5,9 @@
     python -m versions.lineage --md5 1a2b3c4d                     the commits that have it
 
 The path is any file or folder under data, models or metrics. The md5 is that of a card or of a
-prediction; its first eight digits are enough. --json prints the same as JSON, in the form that
-docs/provenance.md describes. Only git and dvc.lock are read; the data may be missing.
+prediction; its first eight digits are enough. --all adds the params, code, inputs and outputs of
+each stage. --json prints everything as JSON, in the form that docs/provenance.md describes. Only
+git and dvc.lock are read; the data may be missing.
 """
 
 import json
@@ -50,9 +51,22 @@ def as_dict(commit: Commit, lineage: Lineage, workspace: Workspace | None = None
 
 
 def show(
-    screen: Console, commit: Commit, lineage: Lineage, workspace: Workspace | None = None
+    screen: Console,
+    commit: Commit,
+    lineage: Lineage,
+    workspace: Workspace | None = None,
+    *,
+    whole: bool = False,
 ) -> None:
-    """Print a lineage: the file, then stage after stage, then the raw bars."""
+    """Print a lineage: the file, then stage after stage, then the raw bars.
+
+    Args:
+        screen: to print on.
+        commit: that has the file.
+        lineage: of the file.
+        workspace: how the working tree differs from the commit, where it was asked for.
+        whole: show everything that `dvc.lock` has of each stage; else a line of each.
+    """
     head = _block(lineage.path)
     for entry in lineage.outputs:
         head.add_row("md5", _entry(entry))
@@ -63,12 +77,21 @@ def show(
     if lineage.readers:
         head.add_row("input", f"no stage writes it; read by {few(lineage.readers)}")
     screen.print(head)
-    for step in lineage.stages:
+    if not lineage.stages:
+        return
+    screen.print()
+    newest = {entry.path: entry.md5 for step in lineage.stages for entry in step.outs}
+    if whole:
+        for step in lineage.stages:
+            screen.print(_step(step, newest))
+            screen.print()
+    else:
+        screen.print(_summary(lineage.stages, newest))
         screen.print()
-        screen.print(_step(step))
     if lineage.raw is not None:
-        screen.print()
-        screen.print(_origin(lineage.raw, lineage.inputs))
+        screen.print(_origin(lineage.raw, lineage.inputs, whole=whole))
+    if not whole:
+        screen.print("--all shows the params, code, inputs and outputs of each stage.")
 
 
 def _block(title: str) -> Table:
@@ -114,13 +137,31 @@ def _state(path: str, state: State) -> str:
     return f"not there: `{brings}` brings it" + (f", or `dvc pull {path}`" if not is_in_git else "")
 
 
-def _step(step: Step) -> Table:
+def _summary(steps: Sequence[Step], newest: Mapping[str, str]) -> Table:
+    table = console.table("Made by")
+    for title in ("stage", "params", "outputs"):
+        table.add_column(title, justify="right" if title == "params" else "left", no_wrap=True)
+    for step in steps:
+        outs = [f"{entry.path} {entry.md5[:_SHORT]}" for entry in step.outs]
+        former = [entry.path for entry in step.deps if _is_former(entry, newest)]
+        note = f"; made from a former {few(former)}" if former else ""
+        table.add_row(step.name, str(len(step.params)), f"{few(outs, 1)}{note}")
+    return table
+
+
+def _is_former(dep: Entry, newest: Mapping[str, str]) -> bool:
+    """Whether the stage that writes it has run since, as after a refresh that kept the models."""
+    return newest.get(dep.path, dep.md5) != dep.md5
+
+
+def _step(step: Step, newest: Mapping[str, str]) -> Table:
     block = _block(step.name)
     block.add_row("command", step.cmd)
     if step.params:
         block.add_row("params", _params(step.params))
     for dep in step.deps:
-        block.add_row("in", _entry(dep))
+        note = " (a former one; the stage that writes it has run since)"
+        block.add_row("in", _entry(dep).append(note if _is_former(dep, newest) else ""))
     if step.code:
         code = (f"{entry.path} {entry.md5[:_SHORT]}" for entry in step.code)
         block.add_row("code", ", ".join(code))
@@ -129,9 +170,9 @@ def _step(step: Step) -> Table:
     return block
 
 
-def _origin(raw: Raw, inputs: Sequence[Entry]) -> Table:
+def _origin(raw: Raw, inputs: Sequence[Entry], *, whole: bool) -> Table:
     block = _block("raw bars")
-    block.add_row("source", f"{raw.source} {_params(raw.options)}".rstrip())
+    block.add_row("source", f"{raw.source} {_params(raw.options) if whole else ''}".rstrip())
     block.add_row("as_of", raw.as_of)
     for entry in inputs:
         block.add_row("input", _entry(entry))
@@ -190,6 +231,7 @@ def main() -> None:
     parser.add_argument("path", nargs="?")
     parser.add_argument("--rev")
     parser.add_argument("--md5")
+    parser.add_argument("--all", action="store_true", dest="whole")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if (given.path is None) == (given.md5 is None) or (given.md5 is not None and given.rev):
@@ -214,7 +256,7 @@ def main() -> None:
     def print_all(screen: Console) -> None:
         if matches is not None:
             show_matches(screen, matches)
-        show(screen, commit, lineage, workspace)
+        show(screen, commit, lineage, workspace, whole=given.whole)
 
     console.page(print_all)
 

@@ -3,11 +3,15 @@
     python -m versions.refresh 2013-02-28         make refresh AS_OF=2013-02-28
     python -m versions.refresh 2013-02-28 --all   ask for the whole past again, and report what
                                                   the source has revised (ARGS=--all)
+    python -m versions.refresh 2013-01-02 --keep models
+                                                  bring the bars and leave the models as they are
+                                                  (KEEP=models)
 
 It changes that date in params.yaml and no other byte, and commits nothing: the last lines say how
 to keep the new state, and how to go back. See docs/data.md.
 """
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -16,13 +20,14 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 from rich.console import Console
 from rich.text import Text
 
 from stages import params
 from stages.common import tables
 from stages.common.errors import StageError, VersionError
-from stages.common.paths import METRICS, RAW, REVISIONS, REVISIONS_SUMMARY, SESSIONS
+from stages.common.paths import LATEST, METRICS, RAW, REVISIONS, REVISIONS_SUMMARY, SESSIONS
 from stages.common.running import Parser, run
 from stages.common.sections import PARAMS_FILE
 from stages.params import Params
@@ -64,11 +69,12 @@ def move(day: str) -> bool:
     return True
 
 
-def reproduce(*, whole: bool = False) -> bool:
+def reproduce(*, whole: bool = False, keep_models: bool = False) -> bool:
     """Run `dvc repro` with its output visible; returns whether any output changed.
 
     Args:
         whole: first ask the source for the whole past again.
+        keep_models: stop after `models/latest.parquet`, before the datasets.
 
     Raises:
         StageError: a stage failed.
@@ -77,7 +83,7 @@ def reproduce(*, whole: bool = False) -> bool:
     if whole:
         _run("stages.ingest", "--all")
         _run("dvc", "commit", "--quiet", "--force", "ingest")
-    _run("dvc", "repro")
+    _run("dvc", "repro", *(["latest"] if keep_models else []))
     return LOCK_FILE.read_bytes() != before
 
 
@@ -126,10 +132,24 @@ def behind(source: str, as_of: date, newest: date, sessions: Sequence[str]) -> s
     )
 
 
-def show(screen: Console, settings: Params) -> None:
+def newest_bars() -> dict[str, str]:
+    """The session of the newest bar of each symbol, from `models/latest.parquet`."""
+    rows = tables.read(LATEST, ["symbol", "date", "market"]).filter(~pl.col("market"))
+    newest = rows.group_by("symbol").agg(pl.col("date").max().cast(pl.String)).sort("symbol")
+    return dict(newest.iter_rows())
+
+
+def trained_up_to(horizon: str) -> str:
+    """The `data.as_of` of the run that evaluated a horizon."""
+    return str(lock.read().stages[f"evaluate@{horizon}"].params["data.as_of"])
+
+
+def show(screen: Console, settings: Params, *, keep_models: bool = False) -> None:
     """Print what differs from the last commit, and how to keep it."""
     names, data = list(settings.horizons), settings.data
     present = changes.present(names)
+    if keep_models:
+        present = dataclasses.replace(present, newest=newest_bars())
     screen.print()
     differences.show(screen, changes.committed(names), present)
     newest = date.fromisoformat(max(present.newest.values()))
@@ -143,17 +163,25 @@ def show(screen: Console, settings: Params) -> None:
         screen.print()
         screen.print(Text(f"Revised by the source: {revisions}", style="bold"))
         screen.print(f"The whole list is in {REVISIONS}.")
-    for horizon in names:
-        screen.print()
+    screen.print()
+    if keep_models:
+        screen.print("The models are behind on purpose:", style="bold")
+        for horizon in names:
+            screen.print(f"  {horizon} knows the bars up to {trained_up_to(horizon)}")
+        screen.print("A server forecasts from the new bars. `dvc status` lists the stages to come,")
+        screen.print("`dvc repro` runs them, and a release needs that.")
+    for horizon in () if keep_models else names:
         screen.print(report.forecasts_table(report.load(horizon).forecasts, horizon))
+        screen.print()
     touched = git.changes()
     parts = [part for part in _PARTS if any(Path(name).is_relative_to(part) for name in touched)]
-    screen.print()
+    if keep_models:
+        screen.print()
     screen.print("Keep it")
     screen.print(
         f'  git add {" ".join(parts)} && git commit -m "Refresh to {data.as_of}"', soft_wrap=True
     )
-    screen.print("  dvc push")
+    screen.print("  make push")
     screen.print("Or go back")
     screen.print(f"  {BACK}", soft_wrap=True)
 
@@ -163,16 +191,17 @@ def main() -> None:
     parser = Parser(prog="python -m versions.refresh")
     parser.add_argument("day", metavar="AS_OF")
     parser.add_argument("--all", action="store_true", dest="whole")
+    parser.add_argument("--keep", choices=("models",))
     given = parser.parse_args()
+    keep_models = given.keep == "models"
     has_moved = move(given.day)
-    has_changed = reproduce(whole=given.whole)
+    has_changed = reproduce(whole=given.whole, keep_models=keep_models)
     if not has_moved and not has_changed:
-        sys.stdout.write(
-            f"Nothing to do: data.as_of is {given.day}, and all of it is reproduced.\n"
-        )
+        done = "the bars are there" if keep_models else "all of it is reproduced"
+        sys.stdout.write(f"Nothing to do: data.as_of is {given.day}, and {done}.\n")
     if {str(PARAMS_FILE), str(LOCK_FILE)} & set(git.changes()):
         settings = params.load()
-        console.page(lambda screen: show(screen, settings))
+        console.page(lambda screen: show(screen, settings, keep_models=keep_models))
 
 
 if __name__ == "__main__":

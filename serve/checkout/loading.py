@@ -144,7 +144,7 @@ def _params(lock: Lock) -> _Params:
         return _Params.model_validate(
             {
                 "as_of": data["as_of"],
-                "features": latest["features"],
+                "features": lock.stages["features"].params["features"],
                 "horizons": latest["horizons"],
                 "market": latest["data.market"],
                 "symbols": data["symbols"],

@@ -1,9 +1,12 @@
 """`python -m serve` without a command: uvicorn serves the app as the settings say."""
 
 import argparse
+import errno
 import math
 import os
 import shutil
+import socket
+from tempfile import TemporaryFile
 
 from serve.edge.keyring import Keyring, check_exposure
 from serve.settings import Settings, SettingsError
@@ -13,12 +16,16 @@ def run(settings: Settings, _: argparse.Namespace) -> None:
     """Serve until a signal ends it.
 
     Raises:
-        SettingsError: the certificate cannot be used.
+        SettingsError: the certificate, the address or the working folder cannot be used.
         KeysError: the keys cannot be read.
         ExposedError: other machines could ask without a key.
     """
     check_exposure(settings, Keyring(settings.keys, settings.keys_file), settings.host)
     _check_certificate(settings)
+    # Before another server's metrics are removed, or the prediction log is touched.
+    _check_address(settings)
+    if settings.workers > 1 or settings.rate_limit:
+        _check_folder(settings)
     import uvicorn
 
     from serve.edge.protocol import BoundedProtocol
@@ -53,6 +60,45 @@ def _share_metrics(settings: Settings) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def _check_address(settings: Settings) -> None:
+    """Bind once, and let go: uvicorn does so only when the app is loaded."""
+    host, port = settings.host or None, settings.port
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in addresses:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"SERVE_PORT={port}: {reason}; stop what listens there, or choose another port"
+            ) from None
+        if error.errno == errno.EACCES:
+            raise SettingsError(f"SERVE_PORT={port}: {reason}; choose one above 1023") from None
+        raise SettingsError(
+            f"SERVE_HOST={settings.host}: {reason}; name an address of this machine"
+        ) from None
+
+
+def _check_folder(settings: Settings) -> None:
+    """Workers share files there; without them the app would fail with a stack trace."""
+    folder = settings.working_folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SettingsError(
+            f"SERVE_VAR={settings.var}: {folder} cannot be written: {reason}; it is needed for "
+            "SERVE_RATE_LIMIT and for several SERVE_WORKERS"
+        ) from None
 
 
 def _check_certificate(settings: Settings) -> None:

@@ -20,7 +20,10 @@ _FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})
 """A proxy sends these: its caller may be anywhere."""
 
 _ONCE = frozenset(
-    {b"authorization", b"content-length", b"content-type", b"host", b"origin", b"sec-fetch-site"}
+    {
+        *(b"authorization", b"content-encoding", b"content-length", b"content-type", b"host"),
+        *(b"origin", b"sec-fetch-site", b"transfer-encoding"),
+    }
 )
 """Headers that decide. Of several, frameworks take the first, and a dict keeps the last."""
 
@@ -34,6 +37,9 @@ _BULK = frozenset({"/predict", "/batch-predict"})
 
 _SMALL = 65_536
 """Bytes of any other body. Mistakes in a larger one are found one by one, while all others wait."""
+
+_CLOSE = {"Connection": "close"}
+"""Where another request begins may not be certain then."""
 
 _DIGITS = 18
 """Digits of the longest `Content-Length` that is read."""
@@ -68,7 +74,7 @@ class Admission:
         """Pass a request on, and the name of its key with it.
 
         Raises:
-            ProblemError: 400, 401, 403, 413 or 429, it may not come in.
+            ProblemError: 400, 401, 403, 413, 415 or 429, it may not come in.
         """
         if scope["type"] != "lifespan":
             headers = dict(scope["headers"])
@@ -82,6 +88,10 @@ class Admission:
         """Let a request in; returns its key."""
         if len(headers) != len(scope["headers"]):
             _check_once(scope["headers"])
+        if b"host" not in headers and scope["http_version"] == "1.1":
+            raise ProblemError(
+                400, "there is no Host header, which HTTP/1.1 requires", "host", _CLOSE
+            )
         path = path_of(scope)
         if self._local_only:
             self._check_local(scope, headers)
@@ -96,6 +106,7 @@ class Admission:
 
     def _bounded(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
         """Receive a body, up to its limit; the scope says whether it is `unread`."""
+        _check_codings(headers)
         path = path_of(scope)
         setting, limit = self._bulk_limit if path in _BULK else self._other_limit
         if path == "/batch-predict" and headers.get(b"content-type", b"").startswith(_ARROW):
@@ -157,6 +168,26 @@ def _check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
             raise ProblemError(400, detail, "repeated-header")
 
 
+def _check_codings(headers: Headers) -> None:
+    """Refuse a body that something on its way may have read otherwise, or that is compressed."""
+    coding = headers.get(b"transfer-encoding", b"chunked")
+    if coding.strip().lower() != b"chunked":
+        raise ProblemError(
+            400,
+            f"Transfer-Encoding is {coding.decode('latin-1')!r}; send `chunked` or Content-Length",
+            "transfer-encoding",
+            _CLOSE,
+        )
+    encoding = headers.get(b"content-encoding", b"identity")
+    if encoding.strip().lower() != b"identity":
+        raise ProblemError(
+            415,
+            f"the body is encoded as {encoding.decode('latin-1')}; send it as it is, without "
+            "Content-Encoding",
+            "content-encoding",
+        )
+
+
 def _check_role(key: Key | None, role: str | None, headers: Headers) -> None:
     if role is None or (key is not None and key.allows(role)):
         return
@@ -200,7 +231,7 @@ def _too_large(setting: str, limit: int) -> ProblemError:
         413,
         f"the body is larger than {limit:,} bytes ({setting})",
         "body-too-large",
-        {"Connection": "close"},
+        _CLOSE,
     )
 
 

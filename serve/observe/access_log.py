@@ -26,6 +26,13 @@ _SECRETS = (
 )
 
 
+_REFUSED = "ASGI callable returned without completing handshake."
+"""What uvicorn calls an error of ours when a WebSocket is refused."""
+
+_OF_CALLERS = frozenset({"Invalid HTTP request received.", "Unsupported upgrade request."})
+"""Warnings of uvicorn that any caller can bring about, as often as it likes."""
+
+
 class JsonFormatter(logging.Formatter):
     """A record as one line of JSON."""
 
@@ -54,13 +61,22 @@ def configure(level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
+    errors = logging.getLogger("uvicorn.error")
+    errors.addFilter(_calm)
     # At `debug` it logs every header, and every message to listeners.
-    logging.getLogger("uvicorn.error").setLevel(max(logging.INFO, root.level))
+    errors.setLevel(max(logging.INFO, root.level))
     # `AccessLog` logs more.
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False
     # numpy warns of absurd prices.
     logging.captureWarnings(capture=True)
+
+
+def _calm(record: logging.LogRecord) -> bool:
+    """Have what callers bring about count as `info`, as their requests do."""
+    if record.msg in _OF_CALLERS:
+        record.levelno, record.levelname = logging.INFO, "INFO"
+    return record.msg != _REFUSED and record.levelno >= logging.getLogger().level
 
 
 class AccessLog:

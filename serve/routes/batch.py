@@ -92,8 +92,6 @@ async def batch_predict(
     kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind not in (JSON, ARROW):
         raise ProblemError(415, f"the body is {kind}; send {JSON} or {ARROW}", "media-type")
-    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
-        raise ProblemError(415, f"the body is encoded as {encoding}; send it as it is")
     if kind == ARROW:
         return await _arrow(service, request, horizon)
     try:

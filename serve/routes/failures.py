@@ -3,7 +3,12 @@
 from fastapi import Request, Response
 
 from predictions.engine import LogDownError, LogRefusedError
-from predictions.labels import LabelledError, NoReturnError
+from predictions.labels import (
+    LabelledError,
+    NoReturnError,
+    ObservedTooSoonError,
+    UnlabelledError,
+)
 from predictions.queries import UnknownPredictionError
 from serve.edge import problems
 from serve.edge.problems import ProblemError
@@ -24,7 +29,9 @@ PROBLEMS: dict[type[StageError], tuple[int, str, str]] = {
     LogRefusedError: (422, "log-refused", "the prediction log refuses this: {}"),
     UnknownPredictionError: (404, "unknown-prediction", "{}; GET /predictions lists them"),
     LabelledError: (409, "labelled", "{}"),
+    UnlabelledError: (409, "not-labelled", "{}"),
     NoReturnError: (422, "no-return", "{}"),
+    ObservedTooSoonError: (422, "observed-too-soon", "{}"),
 }
 """Status, kind and text; a `ForecastError` knows its kind itself."""
 

@@ -34,14 +34,18 @@ Name = Annotated[Symbol | None, Query(description="Only of it.")]
     responses=problems.documented(401, 403, 404, 409, 413, 422, 429, 503),
 )
 async def label(service: ServiceDep, request: Request, given: LabelRequest) -> Response:
-    """Ground truth for a past prediction: once, at any time; it is durable when this answers."""
+    """Ground truth for a past prediction, at any time; it is durable when this answers.
+
+    A second label is refused, unless it is a `correction`: then the former is kept beside it.
+    """
     new = {
-        **given.model_dump(),
+        **given.model_dump(exclude={"correction"}),
         "prediction_id": str(given.prediction_id),
         "created_at": datetime.now(UTC),
         "client": request.scope.get("client_name"),
     }
-    return await _answer(service.writes, lambda connection: labels.add(connection, new), 201)
+    store = labels.correct if given.correction else labels.add
+    return await _answer(service.writes, lambda connection: store(connection, new), 201)
 
 
 @routes.get(
@@ -77,11 +81,16 @@ async def predictions(  # noqa: PLR0913  # each is a part of the query
     responses=problems.documented(401, 403, 404, 422, 429, 503),
 )
 async def prediction(service: ServiceDep, identifier: UUID) -> Response:
-    """One prediction, with the inputs that it was made from, and its label."""
+    """One prediction, with the inputs that it was made from, its label, and those corrected."""
 
     def one(connection: Connection) -> dict[str, Any]:
         row = queries.one(connection, str(identifier))
-        return {**_logged(row), "inputs": orjson.loads(row["inputs"]), "scale": row["scale"]}
+        return {
+            **_logged(row),
+            "former_labels": labels.former(connection, row["id"]),
+            "inputs": orjson.loads(row["inputs"]),
+            "scale": row["scale"],
+        }
 
     return await _answer(service.reads, one)
 

@@ -62,18 +62,22 @@ class Sessions:
         place = np.clip(days - self.days[0], -1, span)
         return table[np.where(place == -1, span, place)]
 
-    def holding(self, opened: Instants) -> Days:
-        """Number the session that an hourly bar belongs to, by the bar's opening time.
+    def holding(self, opened: Instants, length: Instants | int = BAR) -> Days:
+        """Number the session that a bar belongs to, by the bar's opening time.
 
         A bar belongs to the session in which it opens, or to the one that opens while it
         lasts: bars on the full hour hold the first trades of a session that opens at half
-        past. -1 where the exchange is closed for the whole hour.
+        past. -1 where the exchange is closed for the whole bar.
+
+        Args:
+            opened: when each bar opens.
+            length: how long it lasts, in microseconds.
         """
         last = self.days.size - 1
         before = np.searchsorted(self.opens, opened, side="right") - 1
         within = (before >= 0) & (opened < self.closes[np.maximum(before, 0)])
         after = np.minimum(before + 1, last)
-        reaches = (self.opens[after] > opened) & (self.opens[after] < opened + BAR)
+        reaches = (self.opens[after] > opened) & (self.opens[after] < opened + length)
         return np.where(within, before, np.where(reaches, after, -1)).astype(np.int32)
 
 
@@ -205,7 +209,7 @@ def _calendar(name: str, first: date, last: date) -> Any:
     except ValueError:
         begin, end = _bounds(name)
         if begin is not None and first < begin:
-            problem = f"only from {begin}, but bars begin on {first}; take later bars"
+            problem = f"only from {begin}, but bars begin on {first}; set data.start to {begin}"
         elif end is not None and last > end:
             problem = (
                 f"only up to {end}, but they are needed up to {last}; move data.as_of back, "

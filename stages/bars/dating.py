@@ -89,17 +89,17 @@ def check(days: pl.Series, calendar: str, extra: Sequence[date] = ()) -> None:
         return
     sessions = calendars.around(calendar, unique, extra)
     closed = _closed(unique, sessions)
-    for by, early in (("1d", True), ("-1d", False)):
-        if len(closed) >= _ODD * len(unique) and (
-            len(_closed(unique.dt.offset_by(by), sessions)) <= len(closed) // 4
-        ):
+    if len(closed) < _ODD * len(unique):
+        return
+    for by, beside, shift in (("1d", "after", "early"), ("-1d", "before", "late")):
+        if len(_closed(unique.dt.offset_by(by), sessions)) <= len(closed) // 4:
+            named = few((f"'{day}'" for day in closed), 20)
             raise DataError(
                 f"{len(closed):,} of {len(unique):,} dates have no session at {calendar} "
-                f"({few(closed, 3)}), but the days {'after' if early else 'before'} them have one: "
-                f"the dates are a day {'early' if early else 'late'}, as instants are that were "
-                "cut to dates in another zone; export the dates of the exchange, set data.calendar "
-                "to the exchange of these bars, or if it was open add these days to "
-                "data.extra_sessions"
+                f"({named}), but the days {beside} them have one: the dates are a day {shift}, as "
+                "instants are that were cut to dates in another zone; export the dates of the "
+                "exchange, set data.calendar to the exchange of these bars, or if it was open add "
+                "these days to data.extra_sessions"
             )
 
 

@@ -88,7 +88,17 @@ def _lines(detail: ErrorDetails, root: type[BaseModel]) -> list[str]:
     if kind == "string_pattern_mismatch":
         name = where.removesuffix(".[key]")
         return [f"{name}: a name is made of a-z, 0-9 and _, and begins with a letter"]
-    return [f"{where or EVERYTHING}: must be {_expected(detail)}, got {value!r}"]
+    return [f"{where or EVERYTHING}: must be {_expected(detail)}, got {value!r}{_unquoted(detail)}"]
+
+
+def _unquoted(detail: ErrorDetails) -> str:
+    """The remedy where YAML has read a word or a ticker as something else than text."""
+    value = detail.get("input")
+    if detail["type"] != "string_type" or not isinstance(value, bool | int | float):
+        return ""
+    if isinstance(value, bool):
+        return " (which is how YAML reads ON, yes, NO and the like); put quotes around it: 'ON'"
+    return f"; put quotes around it, with every digit that it has: '{value}', '000001'"
 
 
 def _expected(detail: ErrorDetails) -> str:
@@ -96,7 +106,7 @@ def _expected(detail: ErrorDetails) -> str:
     words = {
         "int": "an integer",
         "float": "a number",
-        "date": "a date such as 2012-12-31",
+        "date": "a date such as '2012-12-31'",
         "bool": "true or false",
         "list": "a list",
         "tuple": "a list",

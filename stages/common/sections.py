@@ -12,7 +12,7 @@ A stage declares them as a class, loads them, and knows nothing of the others:
 text, become numbers here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -25,6 +25,7 @@ from stages.common.errors import InputError, ParamsError, few
 from stages.common.mistakes import NestedError
 from stages.common.options import Names, Options, Slug, distinct
 from stages.common.paths import CHECKED_PARAMS
+from stages.common.running import run
 from stages.common.text import nearest
 
 PARAMS_FILE = Path("params.yaml")
@@ -128,10 +129,10 @@ def read(path: Path = PARAMS_FILE) -> Any:
     """Read `params.yaml` without looking at its keys.
 
     Raises:
-        ParamsError: the file is missing or not YAML.
+        ParamsError: the file is missing or not YAML, or a date stands in it without quotes.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError([f"{path}: no such file; run this in the root of the project"]) from None
     except UnicodeDecodeError:
@@ -142,6 +143,27 @@ def read(path: Path = PARAMS_FILE) -> Any:
         raise ParamsError([f"{path}{line}: is not valid YAML ({reason})"]) from None
     except yaml.YAMLError as error:
         raise ParamsError([f"{path}: is not valid YAML ({error})"]) from None
+    bare = dict(_bare_dates(content))
+    if bare:
+        raise ParamsError(
+            [
+                f"{key}: {day} stands without quotes, which DVC cannot read; write '{day}'"
+                for key, day in bare.items()
+            ]
+        )
+    return content
+
+
+def _bare_dates(content: object, key: str = "") -> Iterator[tuple[str, date]]:
+    if isinstance(content, date):
+        yield key or str(PARAMS_FILE), content
+    elif isinstance(content, Mapping):
+        for name, value in content.items():
+            yield from _bare_dates(name, f"{key} (key)")
+            yield from _bare_dates(value, f"{key}.{name}".lstrip("."))
+    elif isinstance(content, list):
+        for number, value in enumerate(content):
+            yield from _bare_dates(value, f"{key}.{number}")
 
 
 def checked(path: Path = CHECKED_PARAMS) -> Checked:
@@ -154,3 +176,12 @@ def checked(path: Path = CHECKED_PARAMS) -> Checked:
         return Checked.model_validate_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError):
         raise InputError(f"{path}: missing or incomplete; run `dvc repro params`") from None
+
+
+def main() -> None:
+    """Check that `params.yaml` is YAML that DVC can read too, before DVC does."""
+    read()
+
+
+if __name__ == "__main__":
+    run(main)

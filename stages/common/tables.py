@@ -58,8 +58,9 @@ bonus; 1 declares the move of that day genuine), `dividend` in currency per shar
 CLEAN_DAILY: Contract = {**RAW_DAILY, "filled": pl.Boolean}
 """One session of one symbol, sorted by (symbol, date), unique. `adj_close` is never null: the
 close in units of the symbol's first bar (splits and dividends carried FORWARD), so that a later
-action never rewrites an earlier row and nothing of the future is in it. `filled` marks a session
-without a bar, filled as `clean.fill_limit` allows."""
+action never rewrites an earlier row and nothing of the future is in it. `volume` is null on every
+bar of a symbol that has none. `filled` marks a session without a bar, filled as `clean.fill_limit`
+allows."""
 
 CLEAN_HOURLY: Contract = {**RAW_HOURLY, "date": pl.Date}
 """One hour of one symbol, sorted by (symbol, timestamp), with the session that it belongs to."""
@@ -281,3 +282,19 @@ def count_row_groups(path: Path) -> int:
     """
     with _readable(path), pq.ParquetFile(path) as file:
         return int(file.num_row_groups)
+
+
+def of_volume(names: Sequence[str]) -> list[str]:
+    """Those of some features that are made of the volume, and unknown without it."""
+    return [name for name in names if name == "volume" or name.startswith("relative_volume_")]
+
+
+def without_volume(*parts: pl.DataFrame) -> list[str]:
+    """The symbols that have no volume on any bar, sorted.
+
+    Args:
+        parts: columns `symbol` and `volume`, each of whole symbols.
+    """
+    counts = pl.concat([part.select("symbol", "volume") for part in parts])
+    known = counts.group_by("symbol").agg(pl.col("volume").count())
+    return known.filter(pl.col("volume") == 0)["symbol"].sort().to_list()

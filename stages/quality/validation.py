@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from stages.common import tables
+from stages.common.errors import StageError
 from stages.common.running import log, progress
 from stages.quality.checking import Check
 from stages.quality.data_docs import INDEX, publish
@@ -80,9 +81,10 @@ def slices(part: Part) -> Iterator[pl.DataFrame]:
 def check(part: Part, suites: Suites, parameters: Mapping[str, Any]) -> Checked:
     """Run the suite of a part over its rows."""
     columns = list(part.contract)
+    unknown = unknown_columns(part)
     meaning = Meaning(
-        columns,
-        part.features,
+        [name for name in columns if name not in unknown],
+        [name for name in part.features if name not in unknown],
         list(part.helpers),
         part.keys[1],
         {**parameters, "columns": columns},
@@ -93,6 +95,25 @@ def check(part: Part, suites: Suites, parameters: Mapping[str, Any]) -> Checked:
     for frame in progress(slices(part), part.name):
         checking.add(with_helpers(frame, part))
     return checking.finish()
+
+
+def unknown_columns(part: Part) -> list[str]:
+    """The columns of volume, where a symbol of a part has no volume on any bar.
+
+    Clean lets a bar without a volume through only where its symbol has none at all.
+    """
+    if part.suite not in ("clean", "features") or "volume" not in part.contract:
+        return []
+    try:
+        quiet = any(
+            tables.without_volume(rows)
+            for file in part.files
+            for rows in tables.row_groups(file, ["symbol", "volume"])
+        )
+    except StageError:
+        # Checking the part says what is wrong.
+        return []
+    return tables.of_volume(list(part.contract)) if quiet else []
 
 
 def with_helpers(frame: pl.DataFrame, part: Part) -> pl.DataFrame:

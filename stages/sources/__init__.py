@@ -90,6 +90,7 @@ class SourceParams(DataParams):
 
     source: str
     path: Path
+    start: date | None = None
     symbols: Names
     sources: dict[str, dict[str, Any]]
 
@@ -107,6 +108,8 @@ class SourceParams(DataParams):
                 self.sources.update(each({self.source: {}}, _options))
             except NestedError as error:
                 raise NestedError(below("sources", error)) from None
+        if self.start is not None and self.start > self.as_of:
+            raise NestedError([f"start: {self.start} is after data.as_of, {self.as_of}"])
         both = sorted(set(self.symbols) & set(self.market))
         if both:
             raise NestedError([f"market: {few(both)} cannot be in symbols as well"])

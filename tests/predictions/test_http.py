@@ -81,7 +81,8 @@ def test_a_prediction_is_found_as_it_was_answered(logged: TestClient) -> None:
     assert list(found["inputs"]) == card["features"]
     assert found["scale"] == pytest.approx(found["inputs"]["vol_14"])
     (row,) = listed(logged)
-    assert row == {name: found[name] for name in found if name not in {"inputs", "scale"}}
+    details = {"former_labels", "inputs", "scale"}
+    assert row == {name: found[name] for name in found if name not in details}
 
 
 def test_pages_follow_one_another_while_others_are_made(logged: TestClient) -> None:
@@ -151,6 +152,44 @@ def test_a_label_is_kept_once(logged: TestClient) -> None:
     assert logged.get(f"/predictions/{made['id']}").json()["label"] == label
 
 
+def test_a_correction_keeps_the_former_label_with_its_time(logged: TestClient) -> None:
+    made = ask(logged)
+    refused = send(logged, made["id"], actual_return=0.1, correction=True)
+    assert refused.status_code == 409
+    assert refused.json()["type"] == "/problems/not-labelled"
+    first = send(logged, made["id"], actual_return=0.1, observed_at="2013-01-02T22:00Z").json()
+    assert send(logged, made["id"], actual_return=0.2).status_code == 409
+    assert send(logged, made["id"], actual_return=0.2, correction=False).status_code == 409
+    assert send(logged, made["id"], actual_return=0.2, correction="yes").status_code == 422
+    second = send(logged, made["id"], actual_close=made["last_close"] * 1.2, correction=True)
+    assert second.status_code == 201
+    assert second.json()["actual_return"] == pytest.approx(0.2)
+    third = send(logged, made["id"], actual_return=0.3, correction=True).json()
+    found = logged.get(f"/predictions/{made['id']}").json()
+    assert found["label"] == third
+    assert found["former_labels"] == [
+        {**first, "replaced_at": second.json()["created_at"]},
+        {**second.json(), "replaced_at": third["created_at"]},
+    ]
+    (row,) = listed(logged, labelled=True)
+    assert row["label"] == third
+
+
+def test_of_many_corrections_at_once_each_is_kept(logged: TestClient) -> None:
+    made = ask(logged)
+    send(logged, made["id"], actual_return=0)
+    with ThreadPoolExecutor(8) as threads:
+        answers = threads.map(
+            lambda change: send(logged, made["id"], actual_return=change, correction=True),
+            range(1, 8),
+        )
+        assert [answer.status_code for answer in answers] == [201] * 7
+    found = logged.get(f"/predictions/{made['id']}").json()
+    kept = [label["actual_return"] for label in (*found["former_labels"], found["label"])]
+    assert kept[0] == 0
+    assert sorted(kept) == list(range(8))
+
+
 def test_a_return_that_is_sent_stands(logged: TestClient) -> None:
     made = ask(logged)
     label = send(logged, made["id"], actual_close=made["last_close"] / 2, actual_return=0.01).json()
@@ -209,12 +248,28 @@ def test_a_label_that_is_none_is_refused(
     assert says in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
-def test_the_first_and_the_last_moment_are_kept(logged: TestClient, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("moment", "says"),
+    [
+        ("1800-01-01T00:00:00Z", "1800-01-01 00:00:00+00:00 is before 1900-01-01"),
+        ("0001-01-01T00:00:00Z", "is before 1900-01-01"),
+        ("2012-12-29T23:59:59Z", "2012-12-29T23:59:59+00:00 is before 2012-12-31"),
+        ("9998-01-01T00:00:00Z", "9998-01-01 00:00:00+00:00 has not come yet"),
+        ("9999-12-31T23:59:59.999999Z", "has not come yet"),
+    ],
+)
+def test_a_label_is_observed_after_its_bar_and_not_in_the_future(
+    logged: TestClient, moment: str, says: str
+) -> None:
     made = ask(logged)
-    assert send(logged, made["id"], actual_return=0.1, observed_at=moment).status_code == 201
+    refused = send(logged, made["id"], actual_return=0.1, observed_at=moment)
+    assert refused.status_code == 422
+    assert "observed_at" in refused.json()["detail"]
+    assert says in refused.json()["detail"]
+    now = datetime.now(UTC)
+    assert send(logged, made["id"], actual_return=0.1, observed_at=str(now)).status_code == 201
     kept = logged.get(f"/predictions/{made['id']}").json()["label"]["observed_at"]
-    assert kept == moment
+    assert datetime.fromisoformat(kept) == now
 
 
 def test_a_return_that_is_no_number_is_refused(logged: TestClient) -> None:

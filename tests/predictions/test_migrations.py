@@ -4,23 +4,26 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from fastapi.testclient import TestClient
 
-from predictions import migrate
+from predictions import labels, migrate
 from predictions.engine import LogError, connect
-from predictions.schema import VERSION, metadata
+from predictions.schema import VERSION, Row, metadata, moment, prediction_logs
 from serve.__main__ import main
 from serve.app import create
 from serve.settings import Settings
+from tests.predictions.rows import row
 from tests.projects import ROOT
 
 
@@ -43,6 +46,52 @@ def test_what_differs_would_be_found(engine: sa.Engine) -> None:
         connection.execute(sa.text("ALTER TABLE label_store ADD COLUMN more INTEGER"))
         found: list[Any] = compare_metadata(MigrationContext.configure(connection), metadata)
         assert [change[0] for change in found] == ["remove_column"]
+
+
+def test_rows_and_labels_of_the_first_version_stay(url: str) -> None:
+    engine = connect(url)
+    config = Config()
+    config.set_main_option("script_location", str(migrate.SCRIPTS))
+    logged = row()
+    label = {"id": logged["id"], "now": moment()}
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(sa.insert(prediction_logs), [typed(logged)])
+        connection.execute(
+            sa.text(
+                "INSERT INTO label_store (prediction_id, actual_return, created_at) "
+                "VALUES (:id, 0.1, :now)"
+            ),
+            label,
+        )
+    assert migrate.upgrade(engine) == ("0001", VERSION)
+    correction = {
+        "prediction_id": logged["id"],
+        "actual_return": 0.2,
+        "actual_close": None,
+        "observed_at": None,
+        "created_at": datetime.now(UTC),
+        "client": None,
+    }
+    with engine.begin() as connection:
+        labels.correct(connection, correction)
+        (former,) = labels.former(connection, logged["id"])
+        assert former["actual_return"] == 0.1
+        assert former["replaced_at"] == correction["created_at"]
+        # With its prediction it goes.
+        connection.execute(sa.delete(prediction_logs))
+        assert labels.former(connection, logged["id"]) == []
+    engine.dispose()
+
+
+def typed(logged: Row) -> Row:
+    """A row in the types that SQLAlchemy takes."""
+    return {
+        **logged,
+        "created_at": datetime.fromisoformat(logged["created_at"]),
+        **{name: date.fromisoformat(logged[name]) for name in ("as_of", "target_date")},
+    }
 
 
 def test_many_at_once_make_the_tables_once(url: str) -> None:

@@ -9,17 +9,20 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import httpx2
 import polars as pl
 import pytest
 
 from stages.common import tables
+from tests.narrow import wait_for
 from tests.projects import ROOT, Project
+from tests.serve.servers import Server
 from versions import refresh
 
 pytestmark = pytest.mark.slow
 
 TEXT = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
-REFRESH, BACK, WHOLE = re.findall(r"^```sh\n(.*?)\n```$", TEXT, re.MULTILINE | re.DOTALL)
+REFRESH, KEEP, BACK, WHOLE = re.findall(r"^```sh\n(.*?)\n```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def type_in(project: Project, command: str, *, check: bool = True) -> str:
@@ -109,6 +112,36 @@ def test_a_refresh_from_the_first_try_to_the_commit(quick: Project) -> None:
     assert whole.endswith("Nothing to do: data.as_of is 2013-02-28, and all of it is reproduced.\n")
     assert content(project) == after
     assert "Data and pipelines are up to date" in project.dvc("status")
+
+
+def test_a_day_comes_without_training(quick: Project, tmp_path: Path) -> None:
+    models = [quick.folder / "models" / name / "model.onnx" for name in ("short", "long")]
+    before = [path.read_bytes() for path in models]
+    with Server(quick.folder, tmp_path / "var") as server:
+
+        def forecast() -> tuple[str, str, str]:
+            answer = httpx2.post(f"{server.url}/predict/short", json={"symbol": "AAPL"}).json()
+            return answer["as_of"], answer["target_date"], answer["model"]["md5"]
+
+        day, target, md5 = forecast()
+        assert (day, target) == ("2012-12-31", "2013-01-02")
+        printed = type_in(quick, KEEP)
+        wait_for(lambda: forecast() == ("2013-01-02", "2013-01-03", md5), 10)
+    assert [path.read_bytes() for path in models] == before
+    assert "stages.train" not in printed
+    assert "stages.dataset" not in printed
+    assert "  short knows the bars up to 2012-12-31\n" in printed
+    status = quick.dvc("status")
+    stages = {line.split("@")[0].rstrip(":") for line in status.splitlines() if line[:1].strip()}
+    assert stages == {"dataset", "validate_datasets", "evaluate"}
+
+    assert "Nothing to do: data.as_of is 2013-01-02" in type_in(quick, KEEP)
+    (keep,) = (line.strip() for line in printed.splitlines() if line.startswith("  git add"))
+    type_in(quick, keep)
+    assert quick.git("status", "--porcelain") == ""
+    refused = type_in(quick, "make release HORIZON=short", check=False)
+    for fact in ("dvc.lock of HEAD does not match", "dataset@short (data/features)", "dvc repro"):
+        assert fact in refused
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.projects import ROOT
+
 
 class Server:
     """`python -m serve` on a free port of loopback, ready when the context is entered."""
@@ -27,7 +29,9 @@ class Server:
         self.certificate: Path | None = None
         given = {"ROOT": str(root), "VAR": str(var), "PORT": str(self.port), "LOG_LEVEL": "warning"}
         named = {f"SERVE_{name}": value for name, value in {**given, **settings}.items()}
-        self._environment = {**os.environ, **named}
+        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **named}
+        # Not in the project: there may be a .env of whoever runs the tests.
+        self._folder = var
         self._log = var / "server.log"
         var.mkdir(parents=True, exist_ok=True)
 
@@ -35,7 +39,7 @@ class Server:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self.command],
-                cwd=Path(__file__).parents[2],
+                cwd=self._folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -19,7 +20,7 @@ from tests.serve.servers import Server
 from tests.serve.test_secured import certify
 
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-MAKE, ASK, REMOVE, SECURE = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+MAKE, ASK, REMOVE, SECURE, SHOW = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_keys_are_made_used_and_removed(project: Project) -> None:
@@ -42,6 +43,14 @@ def test_keys_are_made_used_and_removed(project: Project) -> None:
         assert line.keys() == json.loads(shown).keys()
         project.run("bash", "-euc", f"export SERVE_KEYS_FILE=var/keys; {REMOVE}")
         wait_for(lambda: '"status":401' in project.run("bash", "-euc", asked), 30)
+
+
+def test_the_settings_are_shown(project: Project) -> None:
+    shutil.copy(project.folder / ".env.example", project.folder / ".env")
+    project.set("#SERVE_RATE_LIMIT=0", "SERVE_RATE_LIMIT=600", ".env")
+    assert project.git("status", "--porcelain") == ""
+    printed = project.run("bash", "-euc", SHOW)
+    assert re.search(r"^SERVE_RATE_LIMIT +600 +\.env$", printed, re.MULTILINE)
 
 
 def test_https_is_two_settings(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from serve.__main__ import main
+from serve.edge.keyring import make
 from serve.settings import Settings, SettingsError, load, variable
 from tests.projects import ROOT
 
@@ -61,6 +64,80 @@ def _shown(default: object) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
+def settings_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, list[str]]:
+    """The words after each variable."""
+    main([*arguments, "settings"])
+    return {name: rest for name, *rest in map(str.split, capsys.readouterr().out.splitlines())}
+
+
+def test_a_file_gives_settings_and_the_command_says_where_each_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = settings_command(capsys)
+    assert shown.keys() == {variable(field) for field in Settings.model_fields}
+    assert shown["SERVE_PORT"] == ["8000", "default"]
+    _, key = make("desk", ["predict"])
+    (tmp_path / ".env").write_text(
+        f"# ours\nSERVE_PORT=9000\nexport SERVE_WORKERS=2\nserve_max_batch=10\nSERVE_KEYS='{key}'\n"
+        "DATABASE_URL=postgresql://me:sesame@db/log?password=sesame\nOTHERS=1\n"
+        'SERVE_CORS_ORIGINS="https://a.org,https://b.org"\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("SERVE_WORKERS", "3")
+    # The command sets it for the workers.
+    monkeypatch.setenv("SERVE_HOST", "localhost")
+    shown = settings_command(capsys, "--host", "::1")
+    assert shown["SERVE_PORT"] == ["9000", ".env"]
+    assert shown["SERVE_WORKERS"] == ["3", "environment"]
+    assert shown["SERVE_HOST"] == ["::1", "command", "line"]
+    assert shown["SERVE_MAX_BATCH"] == ["10", ".env"]
+    assert shown["SERVE_CORS_ORIGINS"] == ["https://a.org,https://b.org", ".env"]
+    assert shown["SERVE_ALLOW_OPEN"] == ["false", "default"]
+    assert shown["SERVE_TLS_KEY"] == ["default"]
+    assert shown["SERVE_KEYS"] == ["***", ".env"]
+    assert shown["DATABASE_URL"] == ["postgresql://me:***@db/log?***", ".env"]
+    assert load().port == 9000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("SERVE_PORT=http", ".env: SERVE_PORT=http: input should be a valid integer"),
+        ("SERVE_KEY=x", ".env: SERVE_KEY: no such setting; did you mean SERVE_KEYS?"),
+        ("A=1\nSERVE_PORT 9000", ".env: line 2 is not NAME=VALUE"),
+        ("SERVE_PORT", ".env: line 1 is not NAME=VALUE"),
+        ("SERVE_PORT=1\nserve_port=2", ".env: line 2: SERVE_PORT is there twice"),
+        ("\xff", ".env: is not utf-8"),
+    ],
+)
+def test_a_wrong_line_of_the_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(text, encoding="latin-1")
+    with pytest.raises(SettingsError) as raised:
+        load()
+    assert str(raised.value).startswith(expected)
+
+
+def test_the_example_has_every_setting_with_its_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert all(line.startswith("#") for line in example.splitlines() if line)
+    listed = dict(re.findall(r"^#([A-Z_]+)=(.*)$", example, re.MULTILINE))
+    assert listed == {
+        variable(field): _shown(information.default)
+        for field, information in Settings.model_fields.items()
+    }
+    # With the # away from all that have a value, nothing changes.
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{name}={value}\n" for name, value in listed.items() if value]
+    (tmp_path / ".env").write_text("".join(lines), encoding="utf-8")
+    assert load() == Settings()
+
+
 def test_help_and_mistakes_end_the_command_in_one_line() -> None:
     def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -89,18 +166,49 @@ def test_help_and_mistakes_end_the_command_in_one_line() -> None:
     assert "SERVE_TLS_CERTIFICATE" in lonely.stderr
 
 
-def test_a_port_that_is_taken_ends_the_start(models: Path, tmp_path: Path) -> None:
+def start(**settings: object) -> subprocess.CompletedProcess[str]:
+    """A server that cannot start."""
+    return subprocess.run(
+        [sys.executable, "-m", "serve"],
+        cwd=ROOT,
+        env={**os.environ, **{f"SERVE_{name}": str(value) for name, value in settings.items()}},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_port_that_is_taken_is_named_before_anything_is_touched(
+    tmp_path: Path, host: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        given = {"ROOT": models, "VAR": tmp_path, "PORT": taken.getsockname()[1]}
-        done = subprocess.run(
-            [sys.executable, "-m", "serve"],
-            cwd=ROOT,
-            env={**os.environ, **{f"SERVE_{name}": str(value) for name, value in given.items()}},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-    assert done.returncode != 0
-    assert "address already in use" in done.stderr
-    assert "Traceback" not in done.stderr
+        port = taken.getsockname()[1]
+        metrics = tmp_path / "var" / f"metrics-{port}" / "counter_1.db"
+        metrics.parent.mkdir(parents=True)
+        metrics.touch()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = start(ROOT=tmp_path, PORT=port, HOST=host, WORKERS=2)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: SERVE_PORT={port}: address already in use; ")
+    assert done.stderr.count("\n") == 1
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [metrics]
+    # How long it takes on a machine that does nothing else.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+
+
+def test_an_address_of_another_machine_is_named(tmp_path: Path) -> None:
+    done = start(ROOT=tmp_path, HOST="192.0.2.1", ALLOW_OPEN="true", PORT=0)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("error: SERVE_HOST=192.0.2.1: ")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    for given in ({"RATE_LIMIT": 10}, {"WORKERS": 2}):
+        done = start(ROOT=tmp_path, PORT=0, **given)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.startswith("error: SERVE_VAR=var: ")
+        assert str(tmp_path / "var") in done.stderr

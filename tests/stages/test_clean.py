@@ -464,7 +464,7 @@ def test_an_unexplained_jump_stops_the_stage_and_leaves_the_former_output(
     assert facts(str(caught.value)) == facts(
         "RELIANCE: 2012-01-04: opened at 823.00 after a close of 1645.40 (-50.0 %) and no action "
         'explains it; if it is a split or bonus add "RELIANCE,2012-01-04,2" to data/actions.csv, '
-        'if it is genuine add "RELIANCE,2012-01-04,1"'
+        'if it is genuine add "RELIANCE,2012-01-04,1"; if adjusted set clean.adjustment to none'
     )
     assert Path("data/clean/daily.parquet").read_bytes() == former
     assert sorted(path.name for path in Path("data").iterdir()) == ["actions.csv", "clean", "raw"]
@@ -589,8 +589,8 @@ def test_days_on_which_most_symbols_traded_are_named(
     ]
     project(daily=[*frames, *before])()
     assert caplog.messages[0] == (
-        "data.calendar: XNYS has no session on 2012-01-07, yet at least half of the symbols have a "
-        "bar: if the exchange was open, add this date to data.extra_sessions"
+        "data.calendar: XNYS has no session on '2012-01-07', yet at least half of the symbols have "
+        "a bar: if the exchange was open, add this date to data.extra_sessions"
     )
     caplog.clear()
     report = project(daily=frames, data={"extra_sessions": ["2012-01-07"]})()

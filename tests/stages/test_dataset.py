@@ -276,6 +276,34 @@ def test_the_log_names_what_was_read_and_made(
     assert not SHORT.exists()
 
 
+def test_no_model_sees_the_volume_where_a_symbol_has_none(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = tables.read(FEATURES_DAILY)
+    quiet = pl.col("symbol") == "S3"
+    volume = pl.when(~quiet).then(pl.lit(0.5)).cast(pl.Float32)
+    known = rows.with_columns(
+        volume=pl.lit(0.5, pl.Float32), relative_volume_2=pl.lit(0.5, pl.Float32)
+    )
+    lacking = rows.with_columns(volume=volume, relative_volume_2=volume)
+    write_params(
+        project,
+        horizons={"short": 1},
+        features={"volatility": [2], "lags": [1], "relative_volume": [2]},
+        dataset={"features": [*SELECTED, "relative_volume_*"], "scale": SCALE},
+        data={"market": []},
+    )
+    for table, seen in ((known, True), (lacking, False)):
+        write_features(table, [["S0", "S1"], ["S2", "S3"]])
+        with caplog.at_level(logging.INFO, "stages"):
+            caplog.clear()
+            parts = run(monkeypatch, "short")
+        assert all(("relative_volume_2" in part.columns) == seen for part in parts.values())
+        assert "S3" in parts["train"]["symbol"].to_list()
+        said = [line for line in caplog.messages if "no volume" in line]
+        assert [facts(line) >= {"S3", "relative_volume_2"} for line in said] == [True] * (not seen)
+
+
 @pytest.mark.usefixtures("project")
 def test_the_bytes_do_not_depend_on_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     written = set()

@@ -18,6 +18,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from pydantic import ValidationError
 
 from stages import ingest as stage
 from stages import sources
@@ -40,12 +41,14 @@ def data(
     path: Path = Path("data/inbox"),
     options: Mapping[str, Any] | None = None,
     calendar: str = "XNYS",
+    start: date | None = None,
 ) -> SourceParams:
     return SourceParams.model_validate(
         {
             "source": source,
             "path": path,
             "as_of": as_of,
+            "start": start,
             "calendar": calendar,
             "extra_sessions": [],
             "symbols": list(symbols),
@@ -157,6 +160,60 @@ def test_a_source_may_have_every_name_that_a_symbol_can_have(tmp_path: Path) -> 
         for file in (raw / "daily").iterdir()
     }
     assert found == {name: [name] for name in symbols}
+
+
+# Bars before the first session
+
+OLD = [date(1996, 12, 30), date(1996, 12, 31), date(1997, 1, 1), date(1997, 1, 2)]
+
+
+def said(params: SourceParams, done: stage.Ingested) -> list[str]:
+    return list(stage.remarks(params, done))
+
+
+def test_bars_before_the_calendar_are_set_aside(tmp_path: Path) -> None:
+    inbox, raw = tmp_path / "inbox", tmp_path / "raw"
+    for name in ("A", "B"):
+        write_csv(inbox, name, OLD)
+    params = data(date(1997, 1, 2), "csv", [], [], path=inbox, calendar="XBOM")
+    done = ingest(params, raw)
+    assert tables.read(raw / "daily" / "A.parquet")["date"].to_list() == OLD[2:]
+    [line] = said(params, done)
+    assert {"4", "1997-01-01", "XBOM", "A", "B"} <= facts(line)
+
+
+@pytest.mark.parametrize("source", ["sample", "csv"])
+def test_bars_before_data_start_are_set_aside_whatever_the_source(
+    tmp_path: Path, source: str
+) -> None:
+    start, raw = date(2010, 6, 1), tmp_path / "raw"
+    days = [date(2010, 5, 28), start, date(2010, 6, 2)]
+    write_csv(tmp_path / "inbox", "AAPL", days)
+    params = data(date(2010, 6, 2), source, ["AAPL"], [], path=tmp_path / "inbox", start=start)
+    done = ingest(params, raw)
+    assert tables.read(raw / "daily" / "AAPL.parquet")["date"].to_list() == days[1:]
+    [line] = said(params, done)
+    assert {"data.start", "2010-06-01", "AAPL"} <= facts(line)
+    earlier = data(date(2010, 6, 2), source, ["AAPL"], [], path=tmp_path / "inbox")
+    ingest(earlier, raw)
+    assert days[0] in tables.read(raw / "daily" / "AAPL.parquet")["date"].to_list()
+
+
+def test_a_symbol_that_ends_before_the_first_session(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    write_csv(inbox, "A", OLD)
+    write_csv(inbox, "GONE", OLD[:2])
+    params = data(date(1997, 1, 2), "csv", ["A", "GONE"], [], path=inbox, calendar="XBOM")
+    assert {"GONE", "1996-12-31", "1997-01-01", "XBOM", "data.symbols"} <= facts(
+        failure(params, tmp_path / "raw")
+    )
+    every = data(date(1997, 1, 2), "csv", [], [], path=inbox, calendar="XBOM")
+    assert ingest(every, tmp_path / "raw").symbols["daily"] == ["A"]
+
+
+def test_a_first_session_after_the_newest_one_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"start: 2013-01-01 is after data\.as_of"):
+        data(start=date(2013, 1, 1))
 
 
 # Daily bars that are stamped with instants

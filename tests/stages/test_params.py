@@ -143,14 +143,29 @@ def test_sections_are_typed() -> None:
         ({"clean__max_gap": "wide"}, "clean.max_gap: must be a number, got 'wide'"),
         (
             {"data__as_of": "yesterday"},
-            "data.as_of: must be a date such as 2012-12-31, got 'yesterday'",
+            "data.as_of: must be a date such as '2012-12-31', got 'yesterday'",
         ),
         (
             {"data__extra_sessions": ["2012-13-01"]},
-            "data.extra_sessions.0: must be a date such as 2012-12-31, got '2012-13-01'",
+            "data.extra_sessions.0: must be a date such as '2012-12-31', got '2012-13-01'",
         ),
         ({"data__path": 3}, "data.path: must be a path, got 3"),
-        ({"data__calendar": 3}, "data.calendar: must be text, got 3"),
+        (
+            {"data__calendar": 3},
+            "data.calendar: must be text, got 3; put quotes around it, with every digit that it "
+            "has: '3', '000001'",
+        ),
+        (
+            {"data__symbols": yaml.safe_load("[AAPL, ON]")},
+            "data.symbols.1: must be text, got True (which is how YAML reads ON, yes, NO and the "
+            "like); put quotes around it: 'ON'",
+        ),
+        (
+            {"data__symbols": yaml.safe_load("[7203, 000001]")},
+            "data.symbols.0: must be text, got 7203; put quotes around it, with every digit that "
+            "it has: '7203', '000001'; data.symbols.1: must be text, got 1; put quotes around it, "
+            "with every digit that it has: '1', '000001'",
+        ),
         (
             {"models__xgboost__max_depth": "six"},
             "models.xgboost.max_depth: must be an integer, got 'six'",

@@ -267,6 +267,21 @@ def written() -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in paths if path != CHECKED_PARAMS}
 
 
+def test_a_symbol_without_a_volume_is_valid(
+    run: Callable[[], None], settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = pl.when(pl.col("symbol") != "BBB").then("volume")
+    change(CLEAN_DAILY, volume=quiet)
+    write_features(settings)
+    for horizon in settings.horizons:
+        monkeypatch.setattr(sys, "argv", ["dataset", horizon])
+        dataset.main()
+    run()
+    validate_datasets.main()
+    for path in METRICS.rglob("validation*/*.json"):
+        assert json.loads(path.read_text(encoding="utf-8"))["quality"] == 100
+
+
 def stored(table: str) -> int:
     files = (Path("data") / table).rglob("*.parquet")
     return sum(tables.read(file).height for file in files if file.stem != "newest")

@@ -27,7 +27,7 @@ def md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def lock_text(card: str, as_of: str = "2020-01-02") -> str:
+def lock_text(card: str, as_of: str = "2020-01-02", read: str = "c") -> str:
     entry = "    - path: {}\n      hash: md5\n      md5: {}\n      size: 4\n"
     return (
         "schema: '2.0'\nstages:\n"
@@ -39,7 +39,7 @@ def lock_text(card: str, as_of: str = "2020-01-02") -> str:
         "              thousands: ','\n"
         f"    outs:\n{entry.format('data/raw', 'c' * 32 + '.dir')}"
         "  evaluate@short:\n    cmd: python -m stages.evaluate short\n    deps:\n"
-        f"{entry.format('data/raw', 'c' * 32 + '.dir')}"
+        f"{entry.format('data/raw', read * 32 + '.dir')}"
         "    params:\n      params.yaml:\n        features.sma:\n        - 7\n        - 21\n"
         f"    outs:\n{entry.format(CARD, md5(card))}"
     )
@@ -71,9 +71,26 @@ def command(repository: Repository, root: Path, *arguments: str) -> str:
     return done.stderr or done.stdout
 
 
+def test_a_page_has_a_line_for_each_stage(repository: Repository, repo_root: Path) -> None:
+    page = command(repository, repo_root, CARD)
+    lines = [" ".join(line.split()) for line in page.splitlines()]
+    assert f"evaluate@short 1 {CARD} {md5('two')[:8]}" in lines
+    assert f"ingest 3 data/raw {'c' * 8}" in lines
+    assert "source csv" in lines
+    assert lines[-1].startswith("--all shows the params")
+
+
+def test_a_stage_that_is_behind_says_so(repository: Repository, repo_root: Path) -> None:
+    """As after a refresh that kept the models."""
+    repository.commit(lock_text("two", read="d"), "New bars")
+    assert "made from a former data/raw\n" in command(repository, repo_root, CARD)
+    whole = command(repository, repo_root, CARD, "--all")
+    assert f"{'d' * 32}  data/raw/ (a former one; the stage that writes it has run since)" in whole
+
+
 def test_the_chain_of_a_file_is_printed(repository: Repository, repo_root: Path) -> None:
     head = repository.git("rev-parse", "HEAD")
-    assert command(repository, repo_root, CARD) == (
+    assert command(repository, repo_root, CARD, "--all") == (
         f"{CARD}\n"
         f"md5      {md5('two')}  {CARD}\n"
         f"commit   {head} (main), 2024-01-02, Second\n"
@@ -158,7 +175,7 @@ def test_another_revision_needs_nothing_at_hand(repository: Repository, repo_roo
 
 
 def test_from_the_md5_alone(repository: Repository, repo_root: Path) -> None:
-    printed = command(repository, repo_root, "--md5", md5("one")[:8])
+    printed = command(repository, repo_root, "--md5", md5("one")[:8], "--all")
     first = repository.git("rev-parse", "v1")
     head = printed[: printed.index("\nevaluate@short\n")].splitlines()
     assert head[0] == f"md5 {md5('one')}"
@@ -269,7 +286,7 @@ def test_a_terminal_of_80_columns_cuts_no_md5() -> None:
     found = chains.trace(lock.parse(lock_text("two")), CARD)
     commit = Commit("a" * 40, "2024-01-01T12:00:00+00:00", "x" * 100, (), experiment=False)
     with screen.capture() as captured:
-        lineage.show(screen, commit, found)
+        lineage.show(screen, commit, found, whole=True)
     lines = captured.get().splitlines()
     assert max(map(len, lines)) <= 80
     assert captured.get().count("c" * 32) == 2

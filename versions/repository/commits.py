@@ -19,6 +19,9 @@ from versions.repository.lock import LOCK_FILE, Entry, Stage
 EXPERIMENTS = "refs/exps/"
 """Where DVC keeps its experiments, commits outside all branches."""
 
+_RUNNING = f"{EXPERIMENTS}exec/"
+"""Where DVC notes what it runs at the moment: not names that people gave."""
+
 _BRANCHES = (f"--exclude={EXPERIMENTS}*", "--all", "HEAD")
 
 
@@ -109,7 +112,8 @@ def describe(
     described = {}
     for line in filter(None, listed.split("\n")):
         commit, day, subject, refs = line.split("\0")
-        names = tuple(_name(ref) for ref in refs.split(", ") if ref and not ref.endswith("/HEAD"))
+        named = (ref for ref in refs.split(", ") if ref and not ref.endswith("/HEAD"))
+        names = tuple(_name(ref) for ref in named if not ref.startswith(_RUNNING))
         described[commit] = Commit(commit, day, subject, names, commit in experiments)
     return described
 

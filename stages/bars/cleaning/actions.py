@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ _NEEDED = ("symbol", "date", "ratio")
 _HEADERS = (_NEEDED, (*_NEEDED, "dividend"))
 
 _IN_FULL = 3
+
+_IF_ADJUSTED = (
+    "; if these prices are adjusted for splits already, as yfinance writes them by default, set "
+    "clean.adjustment to none"
+)
 
 _DAYS_NAMED = 50
 
@@ -144,38 +149,47 @@ def line(symbol: str, day: date, ratio: float) -> str:
     return text.getvalue()
 
 
-def suggested(moves: pl.DataFrame) -> str:
-    """Lines that would explain each move as a split, ready to be added to data/actions.csv.
+def suggested(moves: pl.DataFrame, market: Collection[str] = ()) -> str:
+    """Lines that would explain each move, ready to be added to data/actions.csv.
 
     Args:
-        moves: columns of `adjust.MOVE`, those that nothing explains.
+        moves: columns of `adjust.MOVE`, those that nothing explains: by a split, or by themselves
+            where the series has none.
+        market: the names of the market series.
     """
     lines = []
     for move in moves.iter_rows(named=True):
         opened, previous = move["open"], move["previous_close"]
         change = 100 * (opened / previous - 1)
         lines.append(f"# {_price(previous)} -> {_price(opened)} ({change:+.1f} %)")
-        lines.append(line(move["symbol"], move["date"], _suggested_ratio(move)))
+        ratio = 1.0 if move["symbol"] in market else _suggested_ratio(move)
+        lines.append(line(move["symbol"], move["date"], ratio))
     return "\n".join([*lines, ""])
 
 
-def unexplained(moves: pl.DataFrame, ledger: Path, suggestions: Path) -> DataError:
+def unexplained(
+    moves: pl.DataFrame, ledger: Path, suggestions: Path, market: Collection[str] = ()
+) -> DataError:
     """The error for jumps that nothing explains, naming the line that would explain each.
+
+    A market series has no splits: its jumps can only be declared genuine.
 
     Args:
         moves: columns of `adjust.MOVE`, those that nothing explains.
         ledger: the hand-kept file.
-        suggestions: the file that holds `suggested(moves)`.
+        suggestions: the file that holds `suggested(moves, market)`.
+        market: the names of the market series.
     """
-    reasons = [_reason(move, ledger) for move in moves.head(_IN_FULL).iter_rows(named=True)]
+    reasons = [_reason(move, ledger, market) for move in moves.head(_IN_FULL).iter_rows(named=True)]
+    adjusted = "" if set(moves["symbol"]) <= {*market} else _IF_ADJUSTED
     if len(reasons) == 1:
-        return DataError(reasons[0])
+        return DataError(reasons[0] + adjusted)
     rest = moves.height - len(reasons)
     return DataError(
         f"{moves.height} jumps have no explanation: {'; '.join(reasons)}"
         + (f"; and {rest} more" if rest else "")
         + f"; {suggestions} holds a line for each as a split: check them one by one, then add "
-        f"them to {ledger}" + _wild_lines(moves)
+        f"them to {ledger}" + _wild_lines(moves) + adjusted
     )
 
 
@@ -237,7 +251,7 @@ def _wild_lines(moves: pl.DataFrame) -> str:
     return "".join(f'; "{symbol},,1" declares every move of {symbol} genuine' for symbol in wild)
 
 
-def _reason(move: Mapping[str, Any], ledger: Path) -> str:
+def _reason(move: Mapping[str, Any], ledger: Path, market: Collection[str]) -> str:
     symbol, day, step = move["symbol"], move["date"], move["step"]
     change = move["open"] * step / move["previous_close"] - 1
     split, genuine = line(symbol, day, _suggested_ratio(move)), line(symbol, day, 1)
@@ -245,6 +259,11 @@ def _reason(move: Mapping[str, Any], ledger: Path) -> str:
         f"{symbol}: {day}: opened at {_price(move['open'])} after a close of "
         f"{_price(move['previous_close'])}"
     )
+    if symbol in market:
+        return (
+            f"{opened} ({100 * change:+.1f} %), and a market series has no splits; add "
+            f'"{genuine}" to {ledger} if the move is genuine, or "{symbol},,1" for all of its moves'
+        )
     if step == 1:
         return (
             f"{opened} ({100 * change:+.1f} %) and no action explains it; if it is a split or "

@@ -1,11 +1,12 @@
 """Clean bars: those that hold every rule, adjusted, and a record of those that do not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
+from stages.bars import hours
 from stages.bars.calendars import Sessions
 from stages.bars.cleaning.adjust import Mode, adjust
 from stages.bars.cleaning.clean_params import CleanParams
@@ -94,7 +95,7 @@ def clean_hourly(
     sessions: Sessions,
     params: CleanParams,
 ) -> Cleaned:
-    """Clean the hourly bars of whole symbols.
+    """Clean the hourly bars of whole symbols; shorter bars become hours (`hours.whole_hours`).
 
     A symbol with daily bars takes their factor of each session, so that both stand in the same
     units and what is settled there is settled here; any other is adjusted by corporate actions.
@@ -110,8 +111,9 @@ def clean_hourly(
     Raises:
         DataError: a dividend is not below the price.
     """
-    judged = judge(bars, Rules("hourly", sessions, params.zero_volume, "ignored"))
-    kept = judged.kept
+    lengths = hours.lengths(bars)
+    judged = judge(bars, Rules("hourly", sessions, params.zero_volume, "ignored", lengths))
+    kept = hours.whole_hours(judged.kept, lengths, sessions)
     daily = kept["symbol"].is_in(factors["symbol"].unique().implode())
     alone = kept.filter(~daily)
     adjusted = adjust(
@@ -135,7 +137,7 @@ def clean_hourly(
         rejected=_record(judged, "hourly"),
         moves=pl.concat(moves),
         factors=tables.empty(FACTOR),
-        counts=_counts(bars, judged, whole["applied"], "timestamp"),
+        counts=_counts(bars, replace(judged, kept=kept), whole["applied"], "timestamp"),
     )
 
 
@@ -172,7 +174,7 @@ def filled(bars: pl.DataFrame, sessions: Sessions, limit: int) -> pl.DataFrame:
         pl.Series("session", session.astype(np.int32)),
         pl.Series("date", sessions.days[session]).cast(pl.Date),
         **dict.fromkeys(tables.PRICES, close),
-        volume=pl.lit(0.0),
+        volume=pl.when(pl.col("volume").is_not_null()).then(0.0),
         filled=pl.lit(value=True),
     )
     return pl.concat([bars, fills]).sort("symbol", "date")

@@ -94,8 +94,10 @@ class CleanReport:
                 yield f"and {len(lines) - _NAMED} more such lines; metrics/clean.json counts them"
         days = sorted(day for day, bars in self._closed.items() if self._is_common(day, bars))
         if days:
+            # In quotes, without which DVC cannot read a date in params.yaml.
+            quoted = few((f"'{day}'" for day in days), _DAYS_NAMED)
             yield (
-                f"data.calendar: {self._calendar} has no session on {few(days, _DAYS_NAMED)}, yet "
+                f"data.calendar: {self._calendar} has no session on {quoted}, yet "
                 "at least half of the symbols have a bar: if the exchange was open, add "
                 f"{'this date' if len(days) == 1 else 'these dates'} to data.extra_sessions"
             )

@@ -4,8 +4,9 @@ A bar is judged by itself first, so that one that cannot be right never contests
 then against its session; then against the others of its time. In this order:
 
 missing_value
-    A price or the volume is null, NaN or infinite. A market series may lack its volume, which
-    is 0 then. `adj_close` may be missing before a symbol's first one, not after it.
+    A price or the volume is null, NaN or infinite. A symbol may lack its volume altogether, as
+    currencies do; a market series may lack any, which is 0 then. `adj_close` may be missing before
+    a symbol's first one, not after it.
 non_positive_price
     A price of 0 or less.
 high_below_low
@@ -19,20 +20,21 @@ zero_volume
 not_a_session
     A day on which the exchange was closed; never of a market series, which may trade elsewhere.
 outside_session
-    An hour in which the exchange was closed, on the day of a session.
+    A bar for all of which the exchange was closed, on the day of a session.
 duplicate
     Equal in every column to another bar of its time; one of them is kept.
 conflict
     Another bar of its time differs; none of them is kept.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from stages.bars.calendars import Sessions
+from stages.bars.calendars import BAR, Sessions
 from stages.common.tables import PRICES, Kind
 
 ROUNDING = 1e-6
@@ -52,12 +54,14 @@ class Rules:
         zero_volume: whether bars without a trade are kept.
         adj_close: whether a bar needs one: `ignored`, from a symbol's first one on
             (`once_begun`), or `always`.
+        lengths: of the bars of each symbol that has them shorter than an hour, in microseconds.
     """
 
     kind: Kind
     sessions: Sessions
     zero_volume: Literal["keep", "reject"] = "reject"
     adj_close: AdjClose = "once_begun"
+    lengths: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def clock(self) -> str:
@@ -92,6 +96,8 @@ def judge(bars: pl.DataFrame, rules: Rules) -> Judged:
     given = bars.columns
     bars, disordered = _in_order(bars, rules.clock)
     placed = _with_sessions(bars, rules)
+    if rules.kind != "market":
+        placed = placed.with_columns(_no_volume=_no_volume(placed))
     if rules.adj_close != "ignored":
         placed = placed.with_columns(_lacking=_lacks_adj_close(placed, rules))
     broken = _broken(rules)
@@ -142,7 +148,9 @@ def _with_sessions(bars: pl.DataFrame, rules: Rules) -> pl.DataFrame:
         days = bars["date"].to_physical().fill_null(-1).to_numpy()
         number = sessions.position(days)
         return bars.with_columns(session=pl.Series(number), _open_day=pl.Series(number >= 0))
-    number = sessions.holding(bars["timestamp"].to_physical().fill_null(-1).to_numpy())
+    opened = bars["timestamp"].to_physical().fill_null(-1).to_numpy()
+    length = bars["symbol"].replace_strict(rules.lengths, default=BAR, return_dtype=pl.Int64)
+    number = sessions.holding(opened, length.to_numpy())
     held = pl.Series(number >= 0)
     local = bars["timestamp"].dt.convert_time_zone(sessions.zone).dt.date()
     day = pl.Series(sessions.days[np.maximum(number, 0)]).cast(pl.Date)
@@ -163,7 +171,7 @@ def _broken(rules: Rules) -> dict[str, pl.Expr]:
     if rules.kind == "market":
         volume = _volume_or_none()
     else:
-        finite.append(_finite("volume"))
+        finite.append(_finite("volume") | pl.col("_no_volume"))
     rising = [pl.col(name) <= 0 for name in PRICES]
     missing = ~pl.all_horizontal(finite) | pl.col(rules.clock).is_null()
     if rules.adj_close != "ignored":
@@ -174,11 +182,11 @@ def _broken(rules: Rules) -> dict[str, pl.Expr]:
         "non_positive_price": pl.any_horizontal(rising),
         "high_below_low": high < pl.col("low"),
         "outside_range": pl.any_horizontal(*((end < low) | (end > high) for end in ends)),
-        "negative_volume": volume < 0,
+        "negative_volume": (volume < 0).fill_null(value=False),
     }
     if rules.kind != "market":
         if rules.zero_volume == "reject":
-            broken["zero_volume"] = volume == 0
+            broken["zero_volume"] = (volume == 0).fill_null(value=False)
         broken["not_a_session"] = (pl.col("session") < 0) & ~pl.col("_open_day")
     if rules.kind == "hourly":
         broken["outside_session"] = pl.col("session") < 0
@@ -187,6 +195,13 @@ def _broken(rules: Rules) -> dict[str, pl.Expr]:
 
 def _finite(name: str) -> pl.Expr:
     return pl.col(name).is_finite().fill_null(value=False)
+
+
+def _no_volume(bars: pl.DataFrame) -> pl.Expr:
+    """Whether the symbol of a bar has no volume on any bar."""
+    if bars["volume"].is_not_nan().fill_null(value=False).all():
+        return pl.lit(value=False)
+    return ~pl.col("volume").is_not_nan().fill_null(value=False).any().over("symbol")
 
 
 def _volume_or_none() -> pl.Expr:
@@ -230,6 +245,8 @@ def _one_per_time(
 def _tidied(bars: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     if rules.kind == "market":
         bars = bars.with_columns(volume=_volume_or_none())
+    else:
+        bars = bars.with_columns(pl.col("volume").fill_nan(None))
     highest, lowest = pl.max_horizontal(PRICES), pl.min_horizontal(PRICES)
     narrow = bars.select(((highest > pl.col("high")) | (lowest < pl.col("low"))).any()).item()
     return bars.with_columns(high=highest, low=lowest) if narrow else bars

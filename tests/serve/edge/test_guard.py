@@ -1,6 +1,7 @@
 """Around every request: roles, ids, headers, limits and deadlines, and what leaves of a failure."""
 
 import asyncio
+import gzip
 import re
 import socket
 import sqlite3
@@ -215,7 +216,10 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(models: Path, tmp_
         assert f'serve_requests_total{{method="POST",route="{path}",status="413"}} 1.0' in page
 
 
-ONCE = ("Authorization", "Content-Length", "Content-Type", "Host", "Origin", "Sec-Fetch-Site")
+ONCE = (
+    *("Authorization", "Content-Encoding", "Content-Length", "Content-Type", "Host", "Origin"),
+    *("Sec-Fetch-Site", "Transfer-Encoding"),
+)
 
 
 @pytest.mark.parametrize("name", ONCE)
@@ -254,6 +258,44 @@ def test_what_is_repeated_is_refused_on_a_real_connection(models: Path, tmp_path
     )
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: this header came more than once; send it once" in body
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (b"HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", b"no Host header"),
+        (b"HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: x, chunked\r\n", b"'x, chunked'"),
+        (b"HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n", b"gzip"),
+    ],
+)
+@pytest.mark.parametrize("path", [b"/predict/short", b"/labels"])
+def test_a_request_that_a_proxy_may_read_otherwise_is_refused(
+    models: Path, tmp_path: Path, lines: bytes, says: bytes, path: bytes
+) -> None:
+    app = create(Settings(root=models, var=tmp_path))
+    head, body = told(app, b"POST " + path + b" " + lines + b"\r\n2\r\n{}\r\n0\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in head
+    assert says in body
+    assert b"application/problem+json" in head
+
+
+def test_http_1_0_needs_no_host(models: Path, tmp_path: Path) -> None:
+    app = create(Settings(root=models, var=tmp_path))
+    head, _ = told(app, b"GET /symbols HTTP/1.0\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("path", ["/predict/short", "/predict", "/predict/IBM", "/labels"])
+def test_a_compressed_body_is_said_to_be_one(guarded: TestClient, path: str) -> None:
+    headers = {**bearer("admin"), "Content-Encoding": "gzip", "Content-Type": "application/json"}
+    answer = guarded.post(path, content=gzip.compress(b"{}"), headers=headers)
+    assert answer.status_code == 415
+    assert answer.json()["type"] == "/problems/content-encoding"
+    for fact in ("gzip", "as it is"):
+        assert fact in answer.json()["detail"]
+    headers["Content-Encoding"] = "identity"
+    assert guarded.post(path, content=b"{", headers=headers).status_code == 422
 
 
 def failing(app: FastAPI) -> FastAPI:

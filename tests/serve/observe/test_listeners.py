@@ -189,6 +189,41 @@ def test_neither_query_nor_headers_of_a_listener_are_logged(
     assert "hidden" not in server.said()
 
 
+def test_no_caller_fills_the_log_and_each_refusal_is_a_problem(
+    models: Path, tmp_path: Path
+) -> None:
+    refusals = {
+        "/live": (403, "origin", {"origin": "https://evil.example"}),
+        "/live?symbol=IBM": (422, "unknown-parameter", {}),
+        "/symbols": (404, "unknown-path", {}),
+        "/predict/short": (404, "unknown-path", {}),
+        "/nowhere?symbol=IBM": (404, "unknown-path", {}),
+    }
+
+    async def scenario(server: Server) -> None:
+        for path, (status, kind, options) in refusals.items():
+            url = f"{server.url.replace('http', 'ws')}{path}"
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(url, proxy=None, **options)  # type: ignore[arg-type]
+            answer = refused.value.response
+            assert answer.status_code == status, path
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert json.loads(answer.body)["type"] == f"/problems/{kind}"
+
+    with Server(models, tmp_path / "var") as server:
+        asyncio.run(scenario(server))
+        for request in (
+            b"nonsense\r\n\r\n",
+            b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade, close\r\n"
+            b"Upgrade: h2c\r\n\r\n",
+        ):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as link:
+                link.sendall(request)
+                assert link.recv(100).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 200 "))
+    # The level is `warning`.
+    assert server.said() == ""
+
+
 def test_readers_are_told_when_the_server_stops(models: Path, tmp_path: Path) -> None:
     async def scenario(server: Server) -> None:
         listener = await listen(server)

@@ -123,7 +123,7 @@ def test_a_calendar_that_begins_too_late() -> None:
         sessions("XBOM", date(1996, 1, 1), date(2012, 12, 31))
     assert facts(str(caught.value)) == facts(
         "data.calendar: exchange_calendars knows the sessions of XBOM only from 1997-01-01, but "
-        "bars begin on 1996-01-01; take later bars, or name another calendar"
+        "bars begin on 1996-01-01; set data.start to 1997-01-01, or name another calendar"
     )
 
 

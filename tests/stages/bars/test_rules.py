@@ -38,7 +38,24 @@ def one_bar(**columns: Any) -> pl.DataFrame:
 @pytest.mark.parametrize("column", [*tables.PRICES, "volume"])
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
 def test_a_missing_value(column: str, value: float | None) -> None:
-    assert reasons(judged(one_bar(**{column: value}))) == ["missing_value"]
+    sound = raw("ACME", [10.0], [days()[1]])
+    assert reasons(judged(pl.concat([one_bar(**{column: value}), sound]))) == ["missing_value"]
+
+
+@pytest.mark.parametrize("value", [None, math.nan])
+@pytest.mark.parametrize("zero_volume", ["keep", "reject"])
+def test_a_symbol_without_any_volume_is_kept_and_another_is_not(
+    value: float | None, zero_volume: str
+) -> None:
+    quiet = raw("EURUSD", [1.0, 1.1], volume=[value] * 2)
+    gap = raw("ACME", [10.0, 11.0], volume=[1000.0, value])
+    result = judged(pl.concat([gap, quiet]), zero_volume=zero_volume)
+    assert result.rejected.select("symbol", "reason").rows() == [("ACME", "missing_value")]
+    assert result.kept.select("symbol", "volume").rows() == [
+        ("ACME", 1000.0),
+        ("EURUSD", None),
+        ("EURUSD", None),
+    ]
 
 
 @pytest.mark.parametrize("column", tables.PRICES)
@@ -216,20 +233,24 @@ def finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def own_fault(row: tuple[Any, ...], begun: date, need: str, zero: str) -> str | None:
+def own_fault(
+    row: tuple[Any, ...], begun: date, need: str, zero: str, *, quiet: bool
+) -> str | None:
     """The rules once more, as one would check a row with a pencil."""
     _, day, opened, high, low, close, adj, volume = row
     needs = need == "always" or (need == "once_begun" and day > begun)
     used = [adj] if need != "ignored" and finite(adj) else []
-    whole = all(finite(value) for value in (opened, high, low, close, volume))
+    whole = all(finite(value) for value in (opened, high, low, close))
+    if not quiet:
+        whole &= finite(volume)
     if not whole or (needs and not finite(adj)):
         return "missing_value"
     faults = {
         "non_positive_price": min(opened, high, low, close, *used) <= 0,
         "high_below_low": high < low,
         "outside_range": not (low <= opened <= high and low <= close <= high),
-        "negative_volume": volume < 0,
-        "zero_volume": volume == 0 and zero == "reject",
+        "negative_volume": not quiet and volume < 0,
+        "zero_volume": not quiet and volume == 0 and zero == "reject",
         "not_a_session": day == SATURDAY,
     }
     return next((fault for fault, found in faults.items() if found), None)
@@ -241,7 +262,10 @@ def by_hand(rows: list[tuple[Any, ...]], need: str, zero: str) -> list[tuple[Any
     for symbol, day, *_, adj, _ in rows:
         if finite(adj):
             begun[symbol] = min(day, begun[symbol])
-    told = [(row, own_fault(row, begun[row[0]], need, zero)) for row in rows]
+    traded = {symbol for symbol, *_, volume in rows if volume is not None}
+    told = [
+        (row, own_fault(row, begun[row[0]], need, zero, quiet=row[0] not in traded)) for row in rows
+    ]
     times: dict[tuple[str, date], list[str]] = defaultdict(list)
     final = []
     for row, fault in told:

@@ -51,6 +51,8 @@ def test_experiments_are_told_apart(repository: Repository) -> None:
     repository.commit(lock_text({"m": A}))
     repository.commit(lock_text({"m": B}), "Tried")
     repository.git("update-ref", "refs/exps/12/3456/brave-owl", "HEAD")
+    # DVC's own notes are not names.
+    repository.git("update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD")
     repository.git("reset", "--hard", "HEAD~1")
     tried = commits.search(B, repository.folder).sightings
     assert [(sighting.commit.experiment, sighting.commit.names) for sighting in tried] == [

@@ -1,0 +1,53 @@
+"""Reading params.yaml: what is valid YAML and yet stops DVC."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages.common import sections
+from stages.common.errors import ParamsError
+
+BARE = """data:
+  as_of: 2012-12-31
+  extra_sessions: ['2016-10-30', 2016-11-06]
+search:
+  anything: {since: 2012-01-01 10:00:00}
+"""
+
+
+def test_dates_without_quotes_are_named_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(BARE, encoding="utf-8")
+    with pytest.raises(ParamsError) as caught:
+        sections.read(path)
+    message = str(caught.value)
+    assert "data.as_of: 2012-12-31" in message
+    assert "write '2012-12-31'" in message
+    assert "data.extra_sessions.1" in message
+    assert "data.extra_sessions.0" not in message
+    assert "search.anything.since" in message
+
+
+def test_the_command_that_make_run_calls_first_fails_in_one_line(
+    tmp_path: Path, repo_root: Path
+) -> None:
+    def check() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "stages.common.sections"],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(repo_root)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    path = tmp_path / "params.yaml"
+    path.write_text(BARE, encoding="utf-8")
+    failed = check()
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: data.as_of: 2012-12-31 ")
+    assert failed.stderr.count("\n") == 1
+    path.write_text("data: {as_of: '2012-12-31'}\n", encoding="utf-8")
+    assert check().returncode == 0
