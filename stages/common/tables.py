@@ -289,6 +289,11 @@ def of_volume(names: Sequence[str]) -> list[str]:
     return [name for name in names if name == "volume" or name.startswith("relative_volume_")]
 
 
+def of_hours(names: Sequence[str]) -> list[str]:
+    """Those of some features that are made of hourly bars, and unknown without them."""
+    return [name for name in names if name == "hourly_volatility"]
+
+
 def without_volume(*parts: pl.DataFrame) -> list[str]:
     """The symbols that have no volume on any bar, sorted.
 

@@ -25,6 +25,7 @@ from stages.bars.cleaning.clean_bars import FACTOR, Cleaned, clean_hourly
 from stages.bars.cleaning.clean_params import CleanParams
 from stages.common import tables
 from stages.common.errors import DataError, InputError
+from stages.indicators.feature_table import realised_volatility
 from tests.exchange import days, ex_dates, hours, new_york, raw, raw_hourly, rules, write_raw
 from tests.messages import facts
 from tests.panels import examples, write_params
@@ -188,6 +189,44 @@ def test_a_session_of_hours_in_another_unit_than_the_daily_bars() -> None:
     ]
     genuine = ex_dates(hand=[("ACME", None, 1.0, 0.0)])
     assert cleaned_hourly(hourly, genuine, daily=daily).moves.is_empty()
+
+
+def test_hours_without_a_volume_count_where_the_price_has_moved() -> None:
+    # As Yahoo has the NSE: no volume with the first hour of nearly every session.
+    times = [time for day in days()[:3] for time in hours(day, 3)]
+    opened = [10.0, 10.2, 10.1, 10.4, 10.1, 10.0, 10.3, 10.3, 10.3]
+    closed = [10.2, 10.1, 10.3, 10.1, 10.0, 10.3, 10.3, 10.3, 10.4]
+    prices = {
+        "open": opened,
+        "high": list(map(max, opened, closed)),
+        "low": list(map(min, opened, closed)),
+    }
+    #     a first hour of two, one that moved over night only, and one that did not move
+    volume = [0.0, 5.0, 5.0, 0.0, 5.0, 5.0, 5.0, 0.0, 5.0]
+    closed[3] = opened[3] = prices["high"][3] = prices["low"][3] = 10.4
+    rows = list(zip(times, closed, strict=True))
+    silent = cleaned_hourly(raw_hourly("ACME", rows, volume=volume, **prices))
+    traded = cleaned_hourly(raw_hourly("ACME", rows, volume=[5.0] * 9, **prices))
+    assert silent.rejected.select("timestamp", "reason").rows() == [(times[7], "zero_volume")]
+    daily = clean_bars.clean(raw("ACME", [10.0] * 3), NOTHING, new_york(), rules()).bars
+    np.testing.assert_array_equal(
+        realised_volatility(daily, silent.bars), realised_volatility(daily, traded.bars)
+    )
+    kept = raw_hourly("ACME", rows, volume=volume, **prices)
+    assert cleaned_hourly(kept, zero_volume="keep").rejected.is_empty()
+
+
+def test_a_first_hour_of_all_that_did_not_move_and_has_no_volume() -> None:
+    times = hours(days()[0], 2)
+    bars = pl.concat(
+        [
+            raw_hourly("ACME", [(time, 10.0) for time in times], volume=[5.0, 5.0]),
+            raw_hourly("BOLT", [(time, 11.0) for time in times], volume=[0.0, 5.0]),
+        ]
+    )
+    assert cleaned_hourly(bars).rejected.select("symbol", "timestamp").rows() == [
+        ("BOLT", times[0])
+    ]
 
 
 def test_missing_sessions_of_hours() -> None:

@@ -398,6 +398,7 @@ def test_every_list_grows_and_shrinks_the_columns(windows: list[int], family: st
         ("rel_macd_*", {"features__macd": []}),
         ("*_return_lag*", {"data__market": []}),
         ("*_return_lag*", {"features__market_lags": []}),
+        ("hourly_*", {"features__hourly_volatility": False}),
     ],
 )
 def test_a_pattern_may_ask_for_a_family_that_is_left_out(
