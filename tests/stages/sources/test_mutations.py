@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.bars import actions
-from stages.bars.cleaning import clean
+from stages.bars.cleaning import actions
+from stages.bars.cleaning.clean_bars import clean
 from stages.common import tables
 from stages.common.errors import StageError
 from stages.ingest import ingest
