@@ -16,7 +16,8 @@ outside_range
 negative_volume
     A volume below 0.
 zero_volume
-    A volume of 0, where `clean.zero_volume` rejects it; never of a market series.
+    A volume of 0, where `clean.zero_volume` rejects it; never of a market series, nor of an hour
+    in which the price has moved: some sources give none with the first hour of each session.
 not_a_session
     A day on which the exchange was closed; never of a market series, which may trade elsewhere.
 outside_session
@@ -186,7 +187,8 @@ def _broken(rules: Rules) -> dict[str, pl.Expr]:
     }
     if rules.kind != "market":
         if rules.zero_volume == "reject":
-            broken["zero_volume"] = (volume == 0).fill_null(value=False)
+            untraded = (volume == 0).fill_null(value=False)
+            broken["zero_volume"] = untraded & _unmoved() if rules.kind == "hourly" else untraded
         broken["not_a_session"] = (pl.col("session") < 0) & ~pl.col("_open_day")
     if rules.kind == "hourly":
         broken["outside_session"] = pl.col("session") < 0
@@ -195,6 +197,13 @@ def _broken(rules: Rules) -> dict[str, pl.Expr]:
 
 def _finite(name: str) -> pl.Expr:
     return pl.col(name).is_finite().fill_null(value=False)
+
+
+def _unmoved() -> pl.Expr:
+    """Whether a bar stands where the one above closed, from its high to its low."""
+    same = pl.col("symbol") == pl.col("symbol").shift(1)
+    moved = same & (pl.col("close") != pl.col("close").shift(1))
+    return (pl.col("high") == pl.col("low")) & ~moved.fill_null(value=False)
 
 
 def _no_volume(bars: pl.DataFrame) -> pl.Expr:
