@@ -1,5 +1,6 @@
 """The app: `make serve`, or `uvicorn serve.app:app`."""
 
+import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,18 @@ from serve.edge.parameters import Parameters
 from serve.edge.request_log import RequestLog
 from serve.observe import access_log
 from serve.observe.access_log import AccessLog
-from serve.routes import batch, failures, info, live, log, metrics, openapi, plot, predict
+from serve.routes import (
+    batch,
+    failures,
+    info,
+    live,
+    log,
+    metrics,
+    openapi,
+    pages,
+    plot,
+    predict,
+)
 from serve.routes.direct import Direct
 from serve.service import Service
 from serve.settings import Settings, load
@@ -27,6 +39,10 @@ from versions.repository.lock import LOCK_FILE
 
 STARTUP_FAILURE = 3
 """Exit status on which uvicorn gives up, instead of starting one worker after the other."""
+
+GARBAGE = 10_000
+"""New objects after which Python looks for cycles of garbage. Its own 700 are the objects of some
+thirty requests at once, which leave no cycles: the search took a tenth of a request's time."""
 
 
 def create(settings: Settings) -> FastAPI:
@@ -44,7 +60,7 @@ def create(settings: Settings) -> FastAPI:
         summary="Forecasts of returns, from whatever model revision is checked out.",
         version="1",
         lifespan=lifespan,
-        # Those pages load scripts from other sites; docs/serving.md is ours.
+        # Those pages load scripts from other sites; serve.routes.pages does not.
         docs_url=None,
         redoc_url=None,
         # Looking for tracers, which are not installed, takes 7 us a request.
@@ -55,6 +71,7 @@ def create(settings: Settings) -> FastAPI:
             RequestValidationError: problems.on_invalid,
         },
     )
+    app.router.default = problems.no_route
     app.state.service = service
     predict.add(app, _horizons(settings))
     app.include_router(batch.routes)
@@ -63,6 +80,7 @@ def create(settings: Settings) -> FastAPI:
     app.include_router(log.routes)
     app.include_router(metrics.routes)
     app.include_router(info.routes)
+    app.include_router(pages.routes)
     openapi.describe(app, keys=service.keyring.required)
     app.add_middleware(Direct, routes=app.routes)
     # The last is asked first.
@@ -98,6 +116,7 @@ def _app_of_process(*, knows_host: bool) -> FastAPI:
         access_log.configure(settings.log_level)
         keyring = Keyring(settings.keys, settings.keys_file)
         check_exposure(settings, keyring, settings.host if knows_host else None)
+        gc.set_threshold(GARBAGE)
         return create(settings)
     except StageError as error:
         sys.stderr.write(f"error: {error}\n")

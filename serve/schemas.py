@@ -213,6 +213,11 @@ class BarsRequest(Strict):
     symbol: Symbol = "custom"
     horizon: str | None = Field(None, description="By default every horizon.")
     bars: list[Bar] = Field(min_length=1, max_length=5_000)
+    genuine: list[Day] = Field(
+        [],
+        max_length=5_000,
+        description="Days on which a jump is the market's own, and neither a split nor an error.",
+    )
 
 
 class BatchRow(Strict):
@@ -293,6 +298,9 @@ class SymbolPredictions(BaseModel):
     """Every horizon's forecast of one symbol."""
 
     symbol: str
+    stale: bool = Field(
+        description="Whether its newest bar is more than 21 sessions behind the newest of all."
+    )
     predictions: list[Scored]
 
 

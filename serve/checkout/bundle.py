@@ -16,6 +16,9 @@ from serve.checkout.provenance import Revision
 from stages.forecast.session import Session
 from stages.indicators.feature_params import FeatureParams
 
+OLD = 21
+"""Sessions that the newest bar of a symbol may be behind the newest of all; a month has as many."""
+
 
 class Interval(BaseModel):
     """The part of a card that says how wide an interval is."""
@@ -86,6 +89,7 @@ class Bundle:
         market: clean bars of each market series.
         bars: clean bars of every symbol, as `latest.parquet` keeps them.
         sessions: days since 1970-01-01 of the exchange's sessions, from the oldest bar kept.
+        max_gap: the share beyond which an overnight move must be explained.
         features: the windows that features are computed with.
         symbols: in the order of params.yaml; the first is the default.
         files: md5 of each file that it was loaded from.
@@ -100,6 +104,7 @@ class Bundle:
     bars: pl.DataFrame
     market: Mapping[str, pl.DataFrame]
     sessions: Sequence[int]
+    max_gap: float
     features: FeatureParams
     symbols: tuple[str, ...]
     files: Mapping[Path, str]
@@ -120,6 +125,17 @@ class Bundle:
         """Which model a forecast of a horizon is made by, in the shape of `ModelReference`."""
         revision, md5 = self.revision, self.models[horizon].md5
         return {"revision": revision.name, "md5": md5, "version": revision.versions.get(horizon)}
+
+    @property
+    def newest(self) -> int:
+        """The newest bar of all symbols, in days since 1970-01-01."""
+        return max(int(rows.days[-1]) for rows in self.rows.values())
+
+    def is_stale(self, symbol: str) -> bool:
+        """Whether a symbol has ended: its newest bar is more than 21 sessions behind the newest."""
+        last = int(self.rows[symbol].days[-1])
+        behind = bisect_right(self.sessions, self.newest) - bisect_right(self.sessions, last)
+        return behind > OLD
 
     def target(self, day: int, sessions: int) -> int | None:
         """The session that is `sessions` after a day, both in days since 1970-01-01.

@@ -75,6 +75,7 @@ def load(root: Path, named: str = "") -> Bundle:
             name: market.filter(pl.col("symbol") == name).select(contract) for name in params.market
         },
         sessions=np.array(sessions, dtype="datetime64[D]").astype(np.int32).tolist(),
+        max_gap=params.max_gap,
         features=params.features,
         symbols=tuple(name for name in params.symbols if name in rows) or tuple(rows),
         files=files.read,
@@ -134,6 +135,7 @@ class _Params(BaseModel):
     features: FeatureParams
     horizons: dict[str, int]
     market: list[str]
+    max_gap: float
     symbols: list[str]
 
 
@@ -147,6 +149,7 @@ def _params(lock: Lock) -> _Params:
                 "features": lock.stages["features"].params["features"],
                 "horizons": latest["horizons"],
                 "market": latest["data.market"],
+                "max_gap": lock.stages["clean"].params["clean"]["max_gap"],
                 "symbols": data["symbols"],
             }
         )

@@ -24,8 +24,11 @@ ROLES: Final = ("predict", "label", "admin")
 PROBES: Final = frozenset({"/health", "/health/live", "/health/ready"})
 """Paths of probes, which ask whether the server is well."""
 
-OPEN: Final = PROBES | {"/", "/version", "/openapi.json"}
+OPEN: Final = PROBES | {"/", "/version", "/openapi.json", "/docs", "/redoc"}
 """Paths that need no key: for probes, and for callers who do not have a key yet."""
+
+_ASSETS: Final = ("/docs/", "/redoc/")
+"""Below them is what those pages load."""
 
 _SCHEME = "blake2b"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -74,7 +77,7 @@ class Key:
 
 def role_for(path: str) -> str | None:
     """The role that a request for a path, or for its template, needs; None if it needs none."""
-    if path in OPEN:
+    if path in OPEN or path.startswith(_ASSETS):
         return None
     if path == "/labels" or path.startswith("/labels/"):
         return "label"

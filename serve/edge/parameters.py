@@ -79,8 +79,6 @@ class Parameters:
                 _parameters(getattr(context, "dependant", None)),
             )
             for context in iter_route_contexts(self._routes)
-            # Those say themselves that there is nothing at a path.
-            if not (context.path or "").endswith(":path}")
         ]
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
+from starlette.types import Receive, Scope, Send
 
 from stages.common.text import first_line
 
@@ -87,6 +88,18 @@ async def on_http(request: Request, error: Exception) -> Response:
     elif error.status_code == HTTPStatus.BAD_REQUEST and error.__cause__ is not None:
         detail, kind = _unreadable(error.__cause__), "unreadable-body"
     return refusal(request.scope, ProblemError(error.status_code, detail, kind, headers))
+
+
+async def no_route(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse what there is no route for; of a WebSocket the framework would not say why.
+
+    Raises:
+        HTTPException: 404, for `on_http`.
+    """
+    if scope["type"] != "websocket":
+        raise HTTPException(404)
+    error = ProblemError(404, "there is no WebSocket at this path; WS /live is", "unknown-path")
+    await refusal(scope, error)(scope, receive, send)
 
 
 def _unreadable(cause: BaseException) -> str:

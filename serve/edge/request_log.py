@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterator
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -72,7 +73,7 @@ class RequestLog:
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", identifier.encode()),
-                    *self.headers,
+                    *(self.headers if "policy" not in scope else self._of_page(scope["policy"])),
                 ]
             try:
                 await send(message)
@@ -89,6 +90,11 @@ class RequestLog:
             raise
         finally:
             self._finish(scope, method, status, time.perf_counter() - started)
+
+    def _of_page(self, policy: str) -> Iterator[tuple[bytes, bytes]]:
+        """The headers of a page, which has a policy of its own."""
+        for name, value in self.headers:
+            yield name, policy.encode() if name == b"content-security-policy" else value
 
     def _finish(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         """Count and log a request; not its query and headers, which may be secret."""
@@ -115,7 +121,7 @@ class RequestLog:
 
 def _identifier(scope: Scope) -> str:
     """The id of a request: the caller's own if it is a plain one, else a UUIDv7."""
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    given = dict(scope["headers"]).get(b"x-request-id", b"")
     return given.decode() if _IDENTIFIER.fullmatch(given) else str(uuid7())
 
 

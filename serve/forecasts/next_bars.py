@@ -6,6 +6,7 @@ from itertools import pairwise
 import polars as pl
 
 from serve.checkout.bundle import Model
+from serve.forecasts import bar_rules
 from serve.forecasts.forecast_errors import InvalidInputError
 from serve.forecasts.forecaster import Forecaster, Row, not_future
 from serve.forecasts.prediction import Forecast
@@ -18,16 +19,20 @@ async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast
     """Forecast from the last of the bars, for one horizon or all.
 
     Raises:
-        InvalidInputError: the bars are out of order, contradict themselves, or are too few.
+        InvalidInputError: the bars are out of order, contradict themselves, break a rule of clean,
+            or are too few.
         UnknownNameError: there is no such horizon.
     """
     names = [asked.horizon] if asked.horizon else list(forecaster.bundle.models)
     models = [forecaster.model(name) for name in names]
-    table = checked(asked.symbol, asked.bars)
-    wanted = {name for model in models for name in (*model.card.features, model.card.scale)}
     bundle = forecaster.bundle
+    table = checked(asked.symbol, asked.bars)
+    bar_rules.check_sessions([bar.date for bar in asked.bars], bundle.sessions)
+    adjusted = [bar.adj_close is not None for bar in asked.bars]
+    wanted = {name for model in models for name in (*model.card.features, model.card.scale)}
 
     def compute() -> pl.DataFrame:
+        bar_rules.check_jumps(table, adjusted, asked.genuine, bundle.max_gap)
         return features(table, bundle.market, None, bundle.features, only=wanted).tail(1)
 
     # Other requests go on during these milliseconds of arithmetic.

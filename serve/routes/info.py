@@ -7,11 +7,12 @@ from typing import Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from serve.checkout.bundle import Bundle
+from serve.checkout.bundle import OLD, Bundle
 from serve.edge import problems
 from serve.forecasts.prediction import day, days_since_epoch
 from serve.schemas import ModelReference
 from serve.service import Service, ServiceDep
+from stages.common.errors import few
 
 NAME = "stock-forecasting-pipeline"
 
@@ -54,6 +55,9 @@ class Symbol(BaseModel):
     first: date = Field(description="Its oldest bar that can be asked for.")
     last: date
     close: float
+    stale: bool = Field(
+        description="Whether its newest bar is more than 21 sessions behind the newest of all."
+    )
 
 
 class Horizon(BaseModel):
@@ -120,6 +124,7 @@ async def symbols(service: ServiceDep) -> list[Symbol]:
             first=day(int(rows.days[0])),
             last=day(int(rows.days[-1])),
             close=float(rows.closes[-1]),
+            stale=bundle.is_stale(name),
         )
         for name in dict.fromkeys([*bundle.symbols, *bundle.rows])
         for rows in (bundle.rows[name],)
@@ -164,18 +169,16 @@ def _features(service: Service) -> Check:
     bundle = service.follower.current
     if bundle is None:
         return Check(status="down", detail="no revision is loaded")
-    detail = f"the newest bar is of {day(_newest(bundle))}"
+    detail = f"the newest bar is of {day(bundle.newest)}"
     if missed := _missed(bundle):
         detail += f", {missed} or more sessions ago; `make refresh` brings newer ones"
+    if ended := [symbol for symbol in bundle.rows if bundle.is_stale(symbol)]:
+        detail += f"; {few(ended)} ended more than {OLD} sessions before it"
     return Check(status="ok", detail=detail)
-
-
-def _newest(bundle: Bundle) -> int:
-    return max(int(rows.days[-1]) for rows in bundle.rows.values())
 
 
 def _missed(bundle: Bundle) -> int:
     """The sessions between the newest bar and today, by the calendar of the revision."""
     today = days_since_epoch(datetime.now(UTC).date())
     passed = bisect_left(bundle.sessions, today)
-    return max(0, passed - bisect_right(bundle.sessions, _newest(bundle)))
+    return max(0, passed - bisect_right(bundle.sessions, bundle.newest))

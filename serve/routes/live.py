@@ -41,12 +41,6 @@ async def live(websocket: WebSocket) -> None:
         await _refuse(websocket, 503, str(error), "crowded")
 
 
-@routes.websocket("/{path:path}")
-async def elsewhere(websocket: WebSocket) -> None:
-    """There are no others; the framework's refusal would say nothing."""
-    await _refuse(websocket, 404, "there is no WebSocket at this path; WS /live is", "unknown-path")
-
-
 async def _refuse(websocket: WebSocket, status: int, detail: str, kind: str) -> None:
     refusal = problems.refusal(websocket.scope, ProblemError(status, detail, kind))
     await websocket.send_denial_response(refusal)

@@ -117,7 +117,8 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
     answers = await service.record(forecasts, scope)
     for answer in answers:
         answer["scores"] = models[answer["horizon"]].scores.get(symbol)
-    return orjson.dumps({"symbol": symbol, "predictions": answers})
+    stale = forecaster.bundle.is_stale(symbol)
+    return orjson.dumps({"symbol": symbol, "stale": stale, "predictions": answers})
 
 
 def _of_horizon(service: Service, horizon: str) -> list[APIRoute]:

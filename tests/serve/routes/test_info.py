@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from serve.checkout.bundle import OLD
 from serve.checkout.follow import Follower
 
 
@@ -50,3 +51,29 @@ def test_what_is_wrong_shows_beside_what_is_old(client: TestClient, follower: Fo
     follower.current = None
     status, found = health(client)
     assert (status, found["status"], found["stale"]) == (503, "down", None)
+
+
+def test_a_symbol_that_ended_long_ago_is_marked(client: TestClient, follower: Follower) -> None:
+    assert not any(row["stale"] for row in client.get("/symbols").json())
+    assert client.get("/predict/IBM").json()["stale"] is False
+    bundle = follower.current
+    assert bundle is not None
+    service = client.app.state.service  # type: ignore[attr-defined]
+    for bars, stale in ((OLD, False), (OLD + 1, True)):
+        rows = bundle.rows["IBM"]
+        cut = replace(
+            rows,
+            days=rows.days[:-bars],
+            closes=rows.closes[:-bars],
+            features={name: values[:-bars] for name, values in rows.features.items()},
+            scales={name: values[:-bars] for name, values in rows.scales.items()},
+        )
+        shorter = replace(bundle, rows={**bundle.rows, "IBM": cut})
+        follower.current = shorter
+        service._swapped(shorter)
+        marked = {row["symbol"]: row["stale"] for row in client.get("/symbols").json()}
+        assert marked == {"AAPL": False, "GOOG": False, "IBM": stale, "MSFT": False}
+        assert client.get("/predict/IBM").json()["stale"] is stale
+        detail = client.get("/health").json()["checks"]["features"]["detail"]
+        assert ("IBM ended" in detail) is stale
+    service._swapped(bundle)
