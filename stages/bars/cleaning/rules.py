@@ -13,6 +13,8 @@ high_below_low
     The high is below the low.
 outside_range
     The open or the close is above the high or below the low.
+mixed_units
+    The high is more than nine times the low: some of the prices are in another unit.
 negative_volume
     A volume below 0.
 zero_volume
@@ -35,6 +37,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from stages.bars import jumps
 from stages.bars.calendars import BAR, Sessions
 from stages.common.tables import PRICES, Kind
 
@@ -183,6 +186,7 @@ def _broken(rules: Rules) -> dict[str, pl.Expr]:
         "non_positive_price": pl.any_horizontal(rising),
         "high_below_low": high < pl.col("low"),
         "outside_range": pl.any_horizontal(*((end < low) | (end > high) for end in ends)),
+        "mixed_units": pl.col("high") > jumps.UNIT * pl.col("low"),
         "negative_volume": (volume < 0).fill_null(value=False),
     }
     if rules.kind != "market":
