@@ -4,6 +4,7 @@ import json
 import re
 import sys
 
+import exchange_calendars
 import numpy as np
 import pytest
 import yaml
@@ -24,15 +25,19 @@ def type_in(project: Project, command: str, *, check: bool = True) -> str:
 
 
 def write_bars(project: Project, first: str = "2015-01-02", last: str = "2018-12-31") -> None:
-    """A random walk of closes on every weekday, in the columns of the page's example."""
-    days = np.arange(first, np.datetime64(last) + 1, dtype="datetime64[D]")
-    days = days[np.is_busday(days)]
+    """A random walk on every session of New York, in the columns of the page's example."""
+    days = exchange_calendars.get_calendar("XNYS", start=first, end=last).sessions
     rng = np.random.default_rng(7)
     closes = 40 * np.exp(np.cumsum(rng.normal(0, 0.012, len(days))))
-    lines = [
-        f"{day},{close:.2f},{close * 1.01:.2f},{close * 0.99:.2f},{close:.2f},{100_000 + 7 * n}"
-        for n, (day, close) in enumerate(zip(days, closes, strict=True))
-    ]
+    lines = []
+    for day, close in zip(days, closes, strict=True):
+        opened = close * (1 + rng.normal(0, 0.005))
+        low, high = (
+            min(opened, close) - rng.uniform(0, 0.5),
+            max(opened, close) + rng.uniform(0, 0.5),
+        )
+        prices = ",".join(f"{price:.2f}" for price in (opened, high, low, close))
+        lines.append(f"{day.date()},{prices},{rng.integers(50_000, 500_000)}")
     path = project.folder / "data" / "inbox" / "ACME.csv"
     path.write_text("\n".join([HEADER, *lines, ""]), encoding="utf-8")
 
@@ -50,7 +55,7 @@ def test_from_a_file_to_a_served_forecast(quick: Project) -> None:
     type_in(quick, TRACK)
     edit(quick)
     printed = type_in(quick, RUN)
-    assert "ingest: csv: 1 symbols, " in printed
+    assert "ingest: csv: 1 symbol, " in printed
     assert "ACME" in printed
     assert SERVE == "make serve\n"
     with served(quick) as port:
@@ -74,7 +79,7 @@ def test_experiments_and_colleagues_need_files_that_git_knows(fresh: Project, tr
         assert fact in missing
     type_in(fresh, track)
     fresh.git("add", "--all", "data/inbox")
-    assert "ingest: csv: 1 symbols, " in fresh.dvc("exp", "run", "--temp")
+    assert "ingest: csv: 1 symbol, " in fresh.dvc("exp", "run", "--temp")
 
     fresh.git("commit", "--quiet", "--no-verify", "--all", "--message=Bars of ACME")
     colleague = Project(fresh.folder.with_name("colleague"))
@@ -82,4 +87,4 @@ def test_experiments_and_colleagues_need_files_that_git_knows(fresh: Project, tr
     if track.startswith("dvc"):
         colleague.dvc("cache", "dir", "--local", str(fresh.folder / ".dvc" / "cache"))
         colleague.dvc("checkout", "data/inbox/ACME.csv.dvc")
-    assert "ingest: csv: 1 symbols, " in colleague.dvc("repro")
+    assert "ingest: csv: 1 symbol, " in colleague.dvc("repro")
