@@ -124,9 +124,9 @@ def moment(value: datetime | None = None) -> str:
     return value.isoformat(" ", "microseconds")[:26]
 
 
-def written(value: datetime) -> str:
-    """A moment as answers show it: ISO 8601, UTC, milliseconds."""
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def written(text: str) -> str:
+    """What `moment` gives, as answers show it: ISO 8601, UTC, milliseconds."""
+    return f"{text[:10]}T{text[11:23]}Z"
 
 
 def first_id(since: datetime) -> str:

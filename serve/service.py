@@ -111,10 +111,10 @@ class Service:
             LogDownError: the log is away.
             LogRefusedError: it does not take a forecast.
         """
-        now = datetime.now(UTC)
+        now = moment()
         created_at = written(now)
         request: Row = {
-            "created_at": moment(now),
+            "created_at": now,
             "request_id": scope.get("request_id") or "",
             "client": scope.get("client_name"),
         }

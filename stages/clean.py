@@ -50,8 +50,8 @@ def clean_folder(
 
     Raises:
         InputError: there are no bars, or a file cannot be read.
-        DataError: a symbol has no good bar, a jump has no explanation, or the calendar does not
-            reach over the bars.
+        DataError: a symbol has no good bar or too many bad ones, a market series ends early, a
+            jump has no explanation, or the calendar does not reach over the bars.
     """
     files = {kind: raw_files.catalogue(raw / kind, tables.clock(kind)) for kind in RAW_BARS}
     if not files["daily"] and not files["hourly"]:
@@ -59,7 +59,7 @@ def clean_folder(
     hand = actions.read_hand_kept(ledger)
     ex_dates = actions.combine(_source_actions(raw / "actions.parquet"), hand)
     sessions = _sessions(settings.data, files)
-    report = CleanReport(settings.data.calendar)
+    report = CleanReport(settings.data.calendar, settings.clean.max_rejected)
     with tables.replacing(out) as folder, tables.Writer(folder / REJECTED.name) as rejected:
         for kind, cleaned in _cleaned(files, ex_dates, sessions, settings.clean, folder):
             report.add(kind, cleaned)

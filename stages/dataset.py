@@ -4,8 +4,10 @@ Reads data/features/, writes data/datasets/<horizon>/{train,test,newest}.parquet
 of `tables.dataset_contract`. `newest` holds each symbol's newest bar, whose target is yet to come.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import date
 
 import polars as pl
@@ -16,6 +18,8 @@ from stages.common.paths import DATASETS, FEATURES_DAILY
 from stages.common.running import arguments, log, run
 from stages.common.sections import Horizons, Sections, checked, load, sessions
 from stages.forecast.dataset_params import DatasetParams, selected
+
+_FIXED = ["symbol", "date", "close", "adj_close", "filled"]
 
 _SAME_SYMBOL = pl.col("symbol") == pl.col("symbol").shift(-1)
 
@@ -90,21 +94,96 @@ def _targets(horizon: int, columns: list[str]) -> Iterator[pl.DataFrame]:
         yield with_target(group, horizon)
 
 
-def _known(horizon: str, features: list[str], quiet: list[str]) -> list[str]:
-    """The features that every symbol can have: none of volume where some have no volume."""
-    if not quiet:
-        return features
-    unknown = tables.of_volume(features)
-    log.info(
-        "dataset %s: %s: no volume, so no model sees %s",
-        *(horizon, few(sorted(quiet)), few(unknown)),
-    )
+def culprits(rows: pl.DataFrame, names: list[str]) -> dict[str, int]:
+    """How many rows a model cannot see for the lack of one column alone, by its name.
+
+    Args:
+        rows: `filled`, and the columns.
+        names: of the features and the scale.
+    """
+    unknown = pl.sum_horizontal(pl.col(name).is_null() for name in names)
+    alone = rows.filter(~pl.col("filled") & (unknown == 1))
+    counts = alone.select(names).null_count().row(0, named=True)
+    return {name: count for name, count in counts.items() if count}
+
+
+@dataclass
+class _Extent:
+    """What is read of all symbols before their rows are split."""
+
+    dates: list[pl.Series] = field(default_factory=list)
+    longest: int = 0
+    symbols: int = 0
+    rows: int = 0
+    rows_with_hours: int = 0
+    without_volume: list[str] = field(default_factory=list)
+    without_hours: list[str] = field(default_factory=list)
+
+
+def _extent(horizon: int, features: list[str]) -> _Extent:
+    extent = _Extent()
+    volume = ["volume"] if tables.of_volume(features) else []
+    hours = tables.of_hours(features)
+    for rows in _targets(horizon, ["symbol", "date", "adj_close", *volume, *hours]):
+        known = rows.group_by("symbol", maintain_order=True).agg(pl.len(), pl.col(hours).count())
+        extent.longest = max(extent.longest, *known["len"])
+        extent.symbols += known.height
+        extent.rows += rows.height
+        extent.dates.append(rows.drop_nulls("target")["date"].unique())
+        extent.without_volume += tables.without_volume(rows) if volume else []
+        for name in hours:
+            extent.rows_with_hours += int(known[name].sum())
+            extent.without_hours += known.filter(pl.col(name) == 0)["symbol"].to_list()
+    return extent
+
+
+def _known(horizon: str, features: list[str], extent: _Extent) -> list[str]:
+    """The features that models can see.
+
+    None of volume where a symbol has no volume, none of hourly bars where no symbol has them.
+    """
+    no_volume = tables.of_volume(features) if extent.without_volume else []
+    if no_volume:
+        log.info(
+            "dataset %s: %s: no volume, so no model sees %s",
+            *(horizon, few(sorted(extent.without_volume)), few(no_volume)),
+        )
+    hours = tables.of_hours(features)
+    no_hours = hours if len(extent.without_hours) == extent.symbols else []
+    if no_hours:
+        log.info("dataset %s: no hourly bars, so no model sees %s", horizon, few(no_hours))
+    elif hours and extent.rows_with_hours < extent.rows:
+        nothing = few(extent.without_hours) or "no symbol"
+        log.warning(
+            "dataset %s: %s is known in %s of %s rows, and models see no other; %s has no hourly "
+            "bars: bring them, or take it out of dataset.features",
+            *(horizon, few(hours), f"{extent.rows_with_hours:,}", f"{extent.rows:,}", nothing),
+        )
+    unknown = [*no_volume, *no_hours]
     if len(unknown) == len(features):
+        lacking = [
+            *([f"{few(sorted(extent.without_volume))} has no volume"] if no_volume else []),
+            *(["no symbol has hourly bars"] if no_hours else []),
+        ]
         raise DataError(
-            f"dataset.features: selects only {few(unknown)}, and {few(sorted(quiet))} has no "
-            "volume; name other features"
+            f"dataset.features: selects only {few(unknown)}, and {' and '.join(lacking)}; name "
+            "other features"
         )
     return [feature for feature in features if feature not in unknown]
+
+
+def _without_one(part: str, horizon: int, start: date, names: list[str]) -> str:
+    """Which column alone leaves no row in a part, as the end of an error; empty if none does."""
+    counts: Counter[str] = Counter()
+    for rows in _targets(horizon, list(dict.fromkeys([*_FIXED, *names]))):
+        counts.update(culprits(split(rows, start)[part == "test"], names))
+    if not counts:
+        return ""
+    name, rows_without = counts.most_common(1)[0]
+    return (
+        f"; without {name}, which is unknown there, it would have {rows_without:,}: bring the bars "
+        "that it is made of, or take it out of dataset.features"
+    )
 
 
 def main() -> None:
@@ -114,30 +193,22 @@ def main() -> None:
     horizon = sessions(settings.horizons, name)
     names = checked().features
     features, scale = selected(settings.dataset, names), settings.dataset.scale
-    dates: list[pl.Series] = []
-    longest = 0
-    quiet: list[str] = []
-    volume = ["volume"] if tables.of_volume(features) else []
-    for rows in _targets(horizon, ["symbol", "date", "adj_close", *volume]):
-        quiet += tables.without_volume(rows) if volume else []
-        longest = max(longest, int(rows.group_by("symbol").len()["len"].max() or 0))  # type: ignore[arg-type]
-        dates.append(rows.drop_nulls("target")["date"].unique())
-    days = pl.concat(dates)
+    extent = _extent(horizon, features)
+    days, longest = pl.concat(extent.dates), extent.longest
     if days.is_empty():
         raise DataError(
             f"horizons.{name}: {horizon} sessions are longer than the history: the longest symbol "
             f"has {longest} bars; shorten the horizon or bring more history"
         )
-    features = _known(name, features, quiet)
+    features = _known(name, features, extent)
     start = test_start(days, settings.dataset.test_share)
     with tables.replacing(DATASETS / name) as folder, ExitStack() as stack:
         writers = {
             part: stack.enter_context(tables.Writer(folder / f"{part}.parquet"))
             for part in ("train", "test", "newest")
         }
-        fixed = ["symbol", "date", "close", "adj_close", "filled"]
         read = 0
-        for rows in _targets(horizon, list(dict.fromkeys([*fixed, scale, *features]))):
+        for rows in _targets(horizon, list(dict.fromkeys([*_FIXED, scale, *features]))):
             read += rows.height
             train, test = split(rows, start)
             for part, frame in (("train", train), ("test", test), ("newest", newest(rows))):
@@ -149,6 +220,7 @@ def main() -> None:
                     f"dataset.test_share {settings.dataset.test_share} and the features' warm-up "
                     f"need more than the longest symbol's {longest} bars; shorten the horizon or "
                     "bring more history"
+                    + _without_one(part, horizon, start, list(dict.fromkeys([*features, scale])))
                 )
     log.info(
         "dataset %s: %s rows, %s features -> %s to train, %s held out from %s on",

@@ -76,12 +76,13 @@ class Params(Options):
         return sections.sessions(self.horizons, horizon)
 
     def _is_left_out(self, wanted: str) -> bool:
-        """Whether a pattern asks for a family whose list is empty, which is not a mistake."""
-        every = {
+        """Whether a pattern asks for a family that is off, which is not a mistake."""
+        every: dict[str, Any] = {
             name: {"macd": [(1, 2, 1)], "calendar": ["month"]}.get(name, [2])
             for name, value in self.features
             if value == []
         }
+        every["hourly_volatility"] = True
         families = self.features.model_copy(update=every)
         could = definitions(families, self.data.market or ["index"])
         return any(mark in wanted for mark in "*?[") and matches(wanted, list(could))

@@ -48,8 +48,9 @@ def dataset_parts(horizon: str, names: Sequence[str]) -> list[Part]:
         "test": {**shared, IN_ORDER: in_order("date")},
     }
     kept = pl.read_parquet_schema(files["train"]) if files["train"].exists() else names
-    # A dataset has no features of volume where a symbol has no volume.
-    unknown = [name for name in tables.of_volume(names) if name not in kept]
+    # A dataset has no features of volume, or of hourly bars, where there are none.
+    optional = (*tables.of_volume(names), *tables.of_hours(names))
+    unknown = [name for name in optional if name not in kept]
     names = [name for name in names if name not in unknown]
     contract = tables.dataset_contract(names)
     return [

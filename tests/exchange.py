@@ -19,6 +19,7 @@ PLAIN: dict[str, Any] = {
     "fill_limit": 0,
     "zero_volume": "reject",
     "adjustment": "auto",
+    "max_rejected": 0.05,
 }
 
 

@@ -6,6 +6,7 @@ own, with the arguments, folder, environment and streams that it was given, and 
 
 import atexit
 import functools
+import gc
 import importlib
 import os
 import select
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -93,7 +95,14 @@ def become(asked: str, streams: list[int]) -> NoReturn:
     sys.argv = ["dvc", *arguments[1:]]
     from dvc.cli import main
 
-    sys.exit(main())
+    status = main()
+    # As an interpreter ends, but for taking down all the modules: that would copy the memory that
+    # this process shares with the server.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def serve(address: str) -> None:
@@ -103,6 +112,8 @@ def serve(address: str) -> None:
     parser: Any = importlib.import_module("dvc.cli.parser")
     parser.get_main_parser = functools.cache(parser.get_main_parser)
     parser.get_main_parser()
+    # The garbage collector of a child does not touch, and so copy, what is there by now.
+    gc.freeze()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen()

@@ -121,7 +121,7 @@ class RequestLog:
 
 def _identifier(scope: Scope) -> str:
     """The id of a request: the caller's own if it is a plain one, else a UUIDv7."""
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    given = dict(scope["headers"]).get(b"x-request-id", b"")
     return given.decode() if _IDENTIFIER.fullmatch(given) else str(uuid7())
 
 

@@ -6,7 +6,6 @@ Headers, query strings and bodies are not logged, and secrets in messages of lib
 import logging
 import re
 import sys
-import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -39,7 +38,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Its time, level, logger and text; its request and its stack, if it has them."""
         line = {
-            "time": _time(record.created),
+            "time": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": _masked(record.getMessage()),
@@ -48,7 +47,7 @@ class JsonFormatter(logging.Formatter):
             line["request_id"] = request
         if record.exc_info:
             line["exception"] = _masked(self.formatException(record.exc_info))
-        return orjson.dumps(line).decode()
+        return orjson.dumps(line, option=orjson.OPT_UTC_Z).decode()
 
 
 def configure(level: str) -> None:
@@ -98,23 +97,17 @@ class AccessLog:
         if not (self._everything or failed):
             return
         line = {
-            "time": _time(time.time()),
+            "time": datetime.now(UTC),
             "level": "error" if failed else "info",
             "logger": "serve.access",
             "event": "request",
             **fields,
         }
         try:
-            self._write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+            self._write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
         except OSError:
             # The reader of the log has gone; callers still get their answers.
             return
-
-
-def _time(moment: float) -> str:
-    """ISO 8601 in UTC, to the millisecond."""
-    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def _masked(text: str) -> str:

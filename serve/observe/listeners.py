@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from predictions import queries
 from predictions.access import Access
 from predictions.engine import LogDownError
-from predictions.schema import first_id, written
+from predictions.schema import first_id, moment, written
 from serve.forecasts import batch_files
 from serve.forecasts.prediction import answer
 
@@ -152,7 +152,7 @@ def _forecasts(connection: Connection, first: str, told: Collection[str]) -> dic
     return {
         row["id"]: message(
             "prediction",
-            answer(row, row["id"], written(row["created_at"])),
+            answer(row, row["id"], written(moment(row["created_at"]))),
         )
         for row in rows
     }

@@ -6,6 +6,7 @@ No caller can add labels without bound: routes are templates, and paths without 
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import (
@@ -40,13 +41,13 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # ships no types of it
         self._registry = registry = CollectorRegistry()
         self._shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-        self._requests = Counter(
+        requests = Counter(
             "serve_requests",
             "Requests by route, method and status.",
             ("route", "method", "status"),
             registry=registry,
         )
-        self._seconds = Histogram(
+        seconds = Histogram(
             "serve_request_duration_seconds",
             "Seconds from a request's head to the end of its answer, by route.",
             ("route",),
@@ -59,12 +60,16 @@ class Metrics:
             ("route", "type"),
             registry=registry,
         )
-        self._predictions = Counter(
+        predictions = Counter(
             "serve_predictions",
             "Forecasts answered, by horizon and md5 of the model.",
             ("horizon", "md5"),
             registry=registry,
         )
+        # prometheus_client takes a lock and some microseconds to find what has these labels.
+        self._requests = cache(requests.labels)
+        self._seconds = cache(seconds.labels)
+        self._predictions = cache(predictions.labels)
         self._queue = Gauge(
             "serve_prediction_log_queue",
             "Rows that wait to be durable.",
@@ -78,8 +83,8 @@ class Metrics:
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request."""
         method = method if method in METHODS else "other"
-        self._requests.labels(route, method, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._requests(route, method, str(status)).inc()
+        self._seconds(route).observe(seconds)
 
     def failed(self, route: str, kind: str) -> None:
         """Count a problem."""
@@ -87,7 +92,7 @@ class Metrics:
 
     def predicted(self, horizon: str, md5: str, forecasts: int = 1) -> None:
         """Count forecasts that were answered."""
-        self._predictions.labels(horizon, md5).inc(forecasts)
+        self._predictions(horizon, md5).inc(forecasts)
 
     def waiting(self, rows: int) -> None:
         """Note how many rows wait for the prediction log."""

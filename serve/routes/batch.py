@@ -3,7 +3,6 @@
 import asyncio
 import io
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -18,8 +17,9 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from uuid_utils import uuid7
 
-from predictions.schema import written
+from predictions.schema import moment, written
 from serve.edge import problems
+from serve.edge.guard import Deadline
 from serve.edge.problems import ProblemError
 from serve.forecasts import batch_files, stream
 from serve.forecasts import rows as batch
@@ -125,20 +125,19 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         )
     # An unknown horizon is refused before the rows are read.
     service.forecaster.model(horizon)
-    deadline: asyncio.Timeout = request.scope["deadline"]
-    deadline.reschedule(None)
+    deadline: Deadline = request.scope["deadline"]
+    deadline.move(None)
     async with service.bulk.turn():
-        now = asyncio.get_running_loop().time()
-        deadline.reschedule(now + service.settings.request_timeout)
+        deadline.move(service.settings.request_timeout)
         body = await _body(request)
         # No deadline for rows that have arrived.
-        deadline.reschedule(None)
+        deadline.move(None)
         forecaster = service.forecaster
         model, revision = forecaster.model(horizon), forecaster.bundle.revision
         given = await asyncio.to_thread(stream.read, body, model)
         meta = Meta(
             id=str(uuid7()),
-            created_at=written(datetime.now(UTC)),
+            created_at=written(moment()),
             horizon=horizon,
             sessions=model.card.sessions,
             level=model.card.interval.level,

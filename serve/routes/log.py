@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping
 from predictions import labels, queries
 from predictions.access import Access
 from predictions.queries import Selection
-from predictions.schema import written
+from predictions.schema import moment, written
 from serve.edge import problems
 from serve.forecasts.prediction import answer
 from serve.schemas import Label, LabelRequest, LoggedPredictions, PredictionInputs, Symbol
@@ -98,7 +98,7 @@ async def prediction(service: ServiceDep, identifier: UUID) -> Response:
 def _logged(row: RowMapping) -> dict[str, Any]:
     """A row in the shape of `schemas.LoggedPrediction`."""
     return {
-        **answer(dict(row), row["id"], written(row["created_at"])),
+        **answer(dict(row), row["id"], written(moment(row["created_at"]))),
         "source": row["source"],
         "client": row["client"],
         "request_id": row["request_id"],

@@ -28,6 +28,9 @@ Kind = Literal["daily", "hourly", "market"]
 UTC = pl.Datetime("us", "UTC")
 
 PRICES = ("open", "high", "low", "close")
+STALE_DAYS = 7
+"""A market bar older than this many days says nothing about today."""
+
 _OHLCV: Contract = {
     **dict.fromkeys(PRICES, pl.Float64),
     "adj_close": pl.Float64,
@@ -284,6 +287,11 @@ def count_row_groups(path: Path) -> int:
 def of_volume(names: Sequence[str]) -> list[str]:
     """Those of some features that are made of the volume, and unknown without it."""
     return [name for name in names if name == "volume" or name.startswith("relative_volume_")]
+
+
+def of_hours(names: Sequence[str]) -> list[str]:
+    """Those of some features that are made of hourly bars, and unknown without them."""
+    return [name for name in names if name == "hourly_volatility"]
 
 
 def without_volume(*parts: pl.DataFrame) -> list[str]:

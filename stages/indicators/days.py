@@ -7,12 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from stages.common.tables import STALE_DAYS
+
 Array = npt.NDArray[np.float64]
 Dates = npt.NDArray[np.int32]
 """Days since 1970-01-01, as polars stores a date."""
-
-STALE_DAYS = 7
-"""A market bar older than this many days says nothing about today."""
 
 _NEVER = np.iinfo(np.int32).min
 

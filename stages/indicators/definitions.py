@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.indicators.days import STALE_DAYS
+from stages.common.tables import STALE_DAYS
 from stages.indicators.feature_params import FeatureParams
 from stages.indicators.panel import Array, Panel
 

@@ -36,6 +36,9 @@ _SUMMARY = re.compile(
 )
 """Words with which a row below the bars begins."""
 
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_SENTENCE = 3
+
 _LAST = 5
 """How many such rows there may be."""
 
@@ -185,7 +188,9 @@ def without_summary(raw: pl.DataFrame, columns: dict[str, str], file: Path) -> p
     end = raw.height
     while end > max(1, raw.height - _LAST) and (text := dates[end - 1]) is not None:
         word = bool(_SUMMARY.match(text))
-        if not word and (priced[end - 1] or any(mark.isdigit() for mark in text)):
+        # A date has one word at most, the name of its month.
+        dated = any(mark.isdigit() for mark in text) and len(_WORD.findall(text)) < _SENTENCE
+        if not word and (priced[end - 1] or dated):
             break
         end -= 1
         log.info("%s: row %s (%s) is not a bar, and is left out", file, raw[ROW][end], text)

@@ -113,7 +113,7 @@ def find(file: Path, text: str, wanted: Sequence[str], delimiter: str, *, header
         below = _below(rows, at)
         # pandas writes the name of the index into a row of its own.
         for title in (rows[at][0], rows[at + below][0]):
-            row = [title, *rows[at][1:]]
+            row = _named([title, *rows[at][1:]])
             if names <= set(row):
                 beside = (*rows[max(first, at - 1) : at], *rows[at + 1 : at + 1 + below])
                 _check_header(file, at, row, wanted, beside)
@@ -124,7 +124,7 @@ def find(file: Path, text: str, wanted: Sequence[str], delimiter: str, *, header
     at = max(
         range(first, len(rows)), key=lambda at: (len(names & set(rows[at])), len(rows[at]), -at)
     )
-    nearest = Layout(_distinct(rows[at]), at + 1, delimiter)
+    nearest = Layout(_distinct(_named(rows[at])), at + 1, delimiter)
     _explain(file, text, nearest, wanted)
     return nearest
 
@@ -132,6 +132,11 @@ def find(file: Path, text: str, wanted: Sequence[str], delimiter: str, *, header
 def _fields(line: str, delimiter: str) -> list[str]:
     fields = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
     return [field.strip() for field in fields] or [""]
+
+
+def _named(names: Sequence[str]) -> list[str]:
+    """The names of a header; a column without one is called by its position, from 1."""
+    return [name or str(at) for at, name in enumerate(names, 1)]
 
 
 def _below(rows: Sequence[Sequence[str]], at: int) -> int:
@@ -187,7 +192,7 @@ def _explain(file: Path, text: str, layout: Layout, wanted: Sequence[str]) -> No
     Raises:
         InputError: with the cause.
     """
-    if "\ufffd" in text and (problem := encoding_problem(file)):
+    if "\ufffd" in text and (problem := encoding_problem(file, wanted)):
         raise InputError(problem)
     at, names, known = layout.above - 1, set(wanted), set(layout.names)
     for mark in _MARKS:
@@ -222,24 +227,34 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return distinct
 
 
-def encoding_problem(file: Path) -> str | None:
+def encoding_problem(file: Path, wanted: Sequence[str]) -> str | None:
     """Where a file is not UTF-8, and the encoding in which it reads; None if it is UTF-8."""
-    from charset_normalizer import from_bytes
-
     data = _bytes(file)
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         row = data.count(b"\n", 0, error.start) + 1
         line = data.splitlines()[row - 1]
-        best = from_bytes(data, cp_isolation=list(_ENCODINGS)).best()
-        name = best.encoding if best is not None else "cp1252"
+        name = _fitting(data, wanted)
         return (
             f"{file}: row {row:,} is not UTF-8; in {name} it reads "
             f"{line.decode(name, errors='replace').strip()!r}: if that is right, set "
             f"data.sources.csv.encoding to {name}"
         )
     return None
+
+
+def _fitting(data: bytes, wanted: Sequence[str]) -> str:
+    """The encoding in which text holds the names that are wanted, or else the likeliest one."""
+    from charset_normalizer import from_bytes
+
+    head = data[:_HEAD]
+    for name in _ENCODINGS:
+        text = head.decode(name, errors="replace")
+        if not text.isascii() and any(not one.isascii() and one in text for one in wanted):
+            return name
+    best = from_bytes(data, cp_isolation=list(_ENCODINGS)).best()
+    return best.encoding if best is not None else _ENCODINGS[0]
 
 
 def length_problem(file: Path, layout: Layout) -> str | None:

@@ -92,7 +92,7 @@ def _scan(
 def _explain(
     file: Path, wanted: Sequence[str], *, delimiter: str, header: bool, encoding: str
 ) -> str | None:
-    if encoding == "utf-8" and (problem := encoding_problem(file)):
+    if encoding == "utf-8" and (problem := encoding_problem(file, wanted)):
         return problem
     _, text = content(file, encoding)
     return length_problem(file, find(file, text, wanted, delimiter, header=header))

@@ -25,12 +25,14 @@ from stages.bars.cleaning.clean_bars import FACTOR, Cleaned, clean_hourly
 from stages.bars.cleaning.clean_params import CleanParams
 from stages.common import tables
 from stages.common.errors import DataError, InputError
+from stages.indicators.feature_table import realised_volatility
 from tests.exchange import days, ex_dates, hours, new_york, raw, raw_hourly, rules, write_raw
 from tests.messages import facts
 from tests.panels import examples, write_params
 
 NOTHING = ex_dates()
 SATURDAY = date(2012, 1, 7)
+SUNDAY = date(2012, 1, 8)
 
 
 def cleaned(bars: pl.DataFrame, actions: pl.DataFrame = NOTHING, **changes: Any) -> Cleaned:
@@ -190,6 +192,44 @@ def test_a_session_of_hours_in_another_unit_than_the_daily_bars() -> None:
     assert cleaned_hourly(hourly, genuine, daily=daily).moves.is_empty()
 
 
+def test_hours_without_a_volume_count_where_the_price_has_moved() -> None:
+    # As Yahoo has the NSE: no volume with the first hour of nearly every session.
+    times = [time for day in days()[:3] for time in hours(day, 3)]
+    opened = [10.0, 10.2, 10.1, 10.4, 10.1, 10.0, 10.3, 10.3, 10.3]
+    closed = [10.2, 10.1, 10.3, 10.1, 10.0, 10.3, 10.3, 10.3, 10.4]
+    prices = {
+        "open": opened,
+        "high": list(map(max, opened, closed)),
+        "low": list(map(min, opened, closed)),
+    }
+    #     a first hour of two, one that moved over night only, and one that did not move
+    volume = [0.0, 5.0, 5.0, 0.0, 5.0, 5.0, 5.0, 0.0, 5.0]
+    closed[3] = opened[3] = prices["high"][3] = prices["low"][3] = 10.4
+    rows = list(zip(times, closed, strict=True))
+    silent = cleaned_hourly(raw_hourly("ACME", rows, volume=volume, **prices))
+    traded = cleaned_hourly(raw_hourly("ACME", rows, volume=[5.0] * 9, **prices))
+    assert silent.rejected.select("timestamp", "reason").rows() == [(times[7], "zero_volume")]
+    daily = clean_bars.clean(raw("ACME", [10.0] * 3), NOTHING, new_york(), rules()).bars
+    np.testing.assert_array_equal(
+        realised_volatility(daily, silent.bars), realised_volatility(daily, traded.bars)
+    )
+    kept = raw_hourly("ACME", rows, volume=volume, **prices)
+    assert cleaned_hourly(kept, zero_volume="keep").rejected.is_empty()
+
+
+def test_a_first_hour_of_all_that_did_not_move_and_has_no_volume() -> None:
+    times = hours(days()[0], 2)
+    bars = pl.concat(
+        [
+            raw_hourly("ACME", [(time, 10.0) for time in times], volume=[5.0, 5.0]),
+            raw_hourly("BOLT", [(time, 11.0) for time in times], volume=[0.0, 5.0]),
+        ]
+    )
+    assert cleaned_hourly(bars).rejected.select("symbol", "timestamp").rows() == [
+        ("BOLT", times[0])
+    ]
+
+
 def test_missing_sessions_of_hours() -> None:
     times = [time for at in (0, 3) for time in hours(days()[at], 2)]
     done = cleaned_hourly(raw_hourly("ACME", [(time, 10.0) for time in times]))
@@ -306,7 +346,9 @@ def project(
         *, data: dict[str, Any] | None = None, lines: str = "", **frames: Any
     ) -> Callable[[], dict[str, Any]]:
         monkeypatch.chdir(tmp_path)
-        write_params(tmp_path, data=data or {}, clean=frames.pop("params", {}))
+        # Frames of three bars, of which one is bad.
+        clean_params = {"max_rejected": 1.0} | frames.pop("params", {})
+        write_params(tmp_path, data=data or {}, clean=clean_params)
         (tmp_path / "data").mkdir(exist_ok=True)
         (tmp_path / "data" / "actions.csv").write_text(
             f"symbol,date,ratio\n{lines}", encoding="utf-8"
@@ -625,6 +667,85 @@ def test_a_symbol_without_a_good_bar(project: Project) -> None:
         "source, relax clean: in params.yaml, or take the symbol out of data.symbols or data.market"
     )
     assert not Path("data/clean").exists()
+
+
+def with_bad(symbol: str, bad: int, count: int = 40, **columns: Any) -> pl.DataFrame:
+    """Bars of which the first ones lack their close."""
+    return raw(symbol, [None] * bad + [10.0] * (count - bad), **columns)
+
+
+def test_an_unusual_share_that_is_rejected(project: Project) -> None:
+    run = project(daily=[with_bad("USUAL", 2), with_bad("ACME", 3), with_bad("BOLT", 20)])
+    write_params(Path())
+    with pytest.raises(DataError) as caught:
+        run()
+    assert facts(str(caught.value)) == facts(
+        "more than clean.max_rejected (0.05) is rejected: 7.5% of ACME (40 daily rows: "
+        "missing_value 3), 50.0% of BOLT (40 daily rows: missing_value 20); mend the bars at the "
+        "source, or raise clean.max_rejected"
+    )
+    assert not Path("data/clean").exists()
+    write_params(Path(), clean={"max_rejected": 0.5})
+    assert run()["totals"]["daily"]["rejected"] == {"missing_value": 25}
+
+
+@pytest.mark.parametrize(
+    ("frames", "remedy"),
+    [
+        ({"daily": [raw("ACME", [1.0] * 9, volume=[0.0] * 4 + [5.0] * 5)]}, "clean.zero_volume"),
+        (
+            {"daily": [raw("A", [1.0] * 4, [days()[2], SATURDAY, SUNDAY, days()[4]])]},
+            "data.calendar",
+        ),
+        (
+            {
+                "hourly": [
+                    raw_hourly("ACME", [(time - timedelta(hours=5), 1.0) for time in hours(day, 7)])
+                    for day in days()[:1]
+                ]
+            },
+            "time zone",
+        ),
+        ({"market": [with_bad("nasdaq", 20)], "daily": [raw("ACME", [1.0] * 40)]}, "nasdaq"),
+    ],
+)
+def test_the_remedy_for_many_rejected_rows(
+    project: Project, frames: dict[str, Any], remedy: str
+) -> None:
+    run = project(**frames, params={"max_rejected": 0.05})
+    with pytest.raises(DataError, match=rf"clean\.max_rejected.*{re.escape(remedy)}"):
+        run()
+
+
+def test_a_single_row_is_no_unusual_share(project: Project) -> None:
+    report = project(daily=[with_bad("ACME", 1, 3)], params={"max_rejected": 0.05})()
+    assert report["totals"]["daily"]["rejected"] == {"missing_value": 1}
+
+
+def test_rows_of_which_nothing_is_lost_are_no_unusual_share(project: Project) -> None:
+    bars = raw("ACME", [1.0] * 10)
+    times = [hours(days()[0], 1)[0] + timedelta(hours=hour) for hour in range(-5, 11)]
+    report = project(
+        daily=[pl.concat([bars, bars])],
+        hourly=[raw_hourly("ACME", [(time, 1.0) for time in times])],
+        params={"max_rejected": 0.0},
+    )()
+    assert report["totals"]["daily"]["rejected"] == {"duplicate": 10}
+    assert report["totals"]["hourly"]["rejected"] == {"outside_session": 9}
+
+
+def test_a_market_series_that_ends_early(project: Project) -> None:
+    ends = raw("^VIX", [20.0] * 30)
+    fresh = raw("index", [20.0] * 35)
+    run = project(daily=[raw("ACME", [10.0] * 40)], market=[ends, fresh])
+    with pytest.raises(DataError) as caught:
+        run()
+    assert facts(str(caught.value)) == facts(
+        f"data.market: a series ends before the newest bar of the symbols, {days()[39]}: "
+        f"^VIX on {days()[29]}; 7 days; data.market"
+    )
+    assert (days()[39] - days()[34]).days == 7
+    project(daily=[raw("ACME", [10.0] * 40)], market=[raw("^VIX", [20.0] * 36), fresh])()
 
 
 def test_an_empty_folder(project: Project) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import chdir
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -182,7 +183,7 @@ def write(folder: Path, horizons: Mapping[str, int], share: float = 0.2) -> None
     write_params(
         folder,
         horizons=horizons,
-        features={"volatility": [2], "lags": [1]},
+        features={"volatility": [2], "lags": [1], "hourly_volatility": True},
         dataset={"features": SELECTED, "scale": SCALE, "test_share": share},
         data={"market": []},
     )
@@ -293,6 +294,7 @@ def test_no_model_sees_the_volume_where_a_symbol_has_none(
         dataset={"features": [*SELECTED, "relative_volume_*"], "scale": SCALE},
         data={"market": []},
     )
+    params.main()
     for table, seen in ((known, True), (lacking, False)):
         write_features(table, [["S0", "S1"], ["S2", "S3"]])
         with caplog.at_level(logging.INFO, "stages"):
@@ -302,6 +304,58 @@ def test_no_model_sees_the_volume_where_a_symbol_has_none(
         assert "S3" in parts["train"]["symbol"].to_list()
         said = [line for line in caplog.messages if "no volume" in line]
         assert [facts(line) >= {"S3", "relative_volume_2"} for line in said] == [True] * (not seen)
+
+
+HOURLY = "hourly_volatility"
+
+
+@pytest.fixture
+def hours(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Callable[[pl.Expr], tuple[dict[str, pl.DataFrame], list[str]]]:
+    """Makes the dataset of a project whose rows have hourly bars where an expression says so."""
+    rows = tables.read(FEATURES_DAILY)
+    content = yaml.safe_load((project / "params.yaml").read_text("utf-8"))
+    content["dataset"]["features"] = [*SELECTED, "hourly_*"]
+    (project / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    params.main()
+
+    def make(known: pl.Expr) -> tuple[dict[str, pl.DataFrame], list[str]]:
+        volatility = pl.when(known).then(pl.lit(0.01)).cast(pl.Float32)
+        write_features(rows.with_columns(volatility.alias(HOURLY)), [["S0", "S1"], ["S2", "S3"]])
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "stages"):
+            return run(monkeypatch, "short"), caplog.messages
+
+    return make
+
+
+Hours = Callable[[pl.Expr], tuple[dict[str, pl.DataFrame], list[str]]]
+
+
+def test_models_see_the_volatility_of_hours_where_a_symbol_has_it(hours: Hours) -> None:
+    parts, said = hours(pl.lit(value=True))
+    assert all(part.columns[-1] == HOURLY for part in parts.values())
+    assert len(said) == 1
+    without, said = hours(pl.lit(value=False))
+    assert all(HOURLY not in part.columns for part in without.values())
+    assert [part.height for part in without.values()] == [part.height for part in parts.values()]
+    assert facts(said[0]) >= {HOURLY}
+    assert len(said) == 2
+
+
+def test_a_symbol_without_hours_among_others_that_have_them_is_named(hours: Hours) -> None:
+    parts, said = hours(pl.col("symbol") != "S3")
+    assert all(HOURLY in part.columns for part in parts.values())
+    assert "S3" not in parts["newest"]["symbol"].to_list()
+    assert facts(said[0]) >= {"S3", HOURLY, "107", "137", "dataset.features"}
+
+
+def test_a_dataset_that_the_volatility_of_hours_empties_names_it(hours: Hours) -> None:
+    with pytest.raises(DataError) as caught:
+        hours(pl.col("date") == pl.col("date").max())
+    assert facts(str(caught.value)) >= {"horizons.short", HOURLY, "dataset.features"}
+    assert not SHORT.exists()
 
 
 @pytest.mark.usefixtures("project")

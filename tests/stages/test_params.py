@@ -105,7 +105,8 @@ def test_sections_are_typed() -> None:
         ({"features__smaa": [7]}, "features.smaa: unknown key (did you mean sma?)"),
         (
             {"clean__colour": "red"},
-            "clean.colour: unknown key; there are max_gap, fill_limit, zero_volume, adjustment",
+            "clean.colour: unknown key; there are max_gap, fill_limit, zero_volume, adjustment, "
+            "max_rejected",
         ),
         ({"feature": {}}, "feature: unknown key (did you mean features?)"),
         (
@@ -397,6 +398,7 @@ def test_every_list_grows_and_shrinks_the_columns(windows: list[int], family: st
         ("rel_macd_*", {"features__macd": []}),
         ("*_return_lag*", {"data__market": []}),
         ("*_return_lag*", {"features__market_lags": []}),
+        ("hourly_*", {"features__hourly_volatility": False}),
     ],
 )
 def test_a_pattern_may_ask_for_a_family_that_is_left_out(

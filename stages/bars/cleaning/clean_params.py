@@ -14,3 +14,4 @@ class CleanParams(Options):
     fill_limit: Annotated[int, Field(ge=0)]
     zero_volume: Literal["keep", "reject"]
     adjustment: Literal["auto", "adj_close", "actions", "none"]
+    max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.05

@@ -10,7 +10,7 @@ import polars as pl
 
 from stages.bars.cleaning.adjust import MOVE
 from stages.common.errors import DataError, few
-from stages.common.tables import Kind
+from stages.common.tables import STALE_DAYS, Kind
 
 if TYPE_CHECKING:
     from stages.bars.cleaning.clean_bars import Cleaned
@@ -29,6 +29,16 @@ _NAMED = 5
 
 _DAYS_NAMED = 50
 
+_EXTENDED_HOURS = 0.6
+"""Share of hours outside the session that is no sign of a wrong time zone: in New York, bars of the
+market before and after the session are 9 of 16."""
+
+_REMEDIES = {
+    "zero_volume": "keep bars without a trade by clean.zero_volume: keep",
+    "not_a_session": "set data.calendar to the exchange of these bars",
+    "outside_session": "check data.calendar and the time zone of the source",
+}
+
 Record = dict[str, Any]
 
 
@@ -37,10 +47,13 @@ class CleanReport:
 
     Args:
         calendar: the name of the calendar that tells the sessions.
+        max_rejected: `clean.max_rejected`.
     """
 
-    def __init__(self, calendar: str) -> None:
+    def __init__(self, calendar: str, max_rejected: float) -> None:
         self._calendar = calendar
+        self._max_rejected = max_rejected
+        self._newest: dict[Kind, dict[str, date]] = defaultdict(dict)
         self._records: list[Record] = []
         self._moves = [pl.DataFrame(schema=dict(MOVE))]
         self._troubles: dict[str, list[str]] = defaultdict(list)
@@ -61,6 +74,8 @@ class CleanReport:
                     "large_moves": moves.get(symbol, []),
                 }
             )
+            if row["newest"] is not None:
+                self._newest[kind][symbol] = row["newest"]
             if row["out_of_order"]:
                 self._troubles["order"].append(_order_line(kind, symbol, row["out_of_order"]))
         self._moves.append(cleaned.moves)
@@ -91,10 +106,11 @@ class CleanReport:
         return 2 * bars >= sum(first <= day <= last for first, last in self._spans)
 
     def check(self) -> None:
-        """Stop where a symbol has no bar left.
+        """Stop where too little is left for a forecast.
 
         Raises:
-            DataError: naming the symbols and why their bars were rejected.
+            DataError: a symbol has no bar left, or an unusual share of its rows was rejected; or a
+                market series ends so early that it says nothing of the newest session.
         """
         empty = [record for record in self._records if not record["kept"]]
         if empty:
@@ -102,6 +118,36 @@ class CleanReport:
             raise DataError(
                 f"no bar is left of {named}; mend them at the source, relax clean: in params.yaml, "
                 "or take the symbol out of data.symbols or data.market"
+            )
+        self._check_shares()
+        self._check_market()
+
+    def _check_shares(self) -> None:
+        poor = [record for record in self._records if _lost(record) > self._max_rejected]
+        if not poor:
+            return
+        reasons = sorted({reason for record in poor for reason in record["rejected"]})
+        remedies = [_REMEDIES[reason] for reason in reasons if reason in _REMEDIES]
+        named = few((f"{_lost(record):.1%} of {_empty_clause(record)}" for record in poor), 3)
+        raise DataError(
+            f"more than clean.max_rejected ({self._max_rejected:g}) is rejected: {named}; "
+            f"{''.join(f'{remedy}, or ' for remedy in remedies)}mend the bars at the source, or "
+            "raise clean.max_rejected"
+        )
+
+    def _check_market(self) -> None:
+        newest = max(self._newest["daily"].values(), default=date.min)
+        early = {
+            name: last
+            for name, last in sorted(self._newest["market"].items())
+            if (newest - last).days > STALE_DAYS
+        }
+        if early:
+            named = few((f"{name} on {last}" for name, last in early.items()), 3)
+            raise DataError(
+                f"data.market: a series ends before the newest bar of the symbols, {newest}: "
+                f"{named}; its features would be unknown {STALE_DAYS} days later, and the newest "
+                "forecasts with them: bring its newer bars, or take it out of data.market"
             )
 
     def unexplained(self) -> pl.DataFrame:
@@ -212,6 +258,21 @@ def _time(time: date | datetime) -> str:
 def _empty_clause(record: Record) -> str:
     reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in record["rejected"].items())
     return f"{record['symbol']} ({_plural(record['read'], record['kind'] + ' row')}: {reasons})"
+
+
+def _lost(record: Record) -> float:
+    """The share of a symbol's rows that was rejected and should not have been there.
+
+    Of equal rows one is kept: nothing is lost. A single row is no share of note, however few there
+    are.
+    """
+    rejected: dict[str, int] = dict(record["rejected"])
+    rejected.pop("duplicate", None)
+    if rejected.get("outside_session", 0) <= _EXTENDED_HOURS * record["read"]:
+        rejected.pop("outside_session", None)
+    rows: int = record["read"]
+    lost = sum(rejected.values())
+    return lost / rows if lost > 1 else 0.0
 
 
 def _totals(records: list[Record]) -> Record:

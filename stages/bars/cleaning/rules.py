@@ -13,10 +13,13 @@ high_below_low
     The high is below the low.
 outside_range
     The open or the close is above the high or below the low.
+mixed_units
+    The high is more than nine times the low: some of the prices are in another unit.
 negative_volume
     A volume below 0.
 zero_volume
-    A volume of 0, where `clean.zero_volume` rejects it; never of a market series.
+    A volume of 0, where `clean.zero_volume` rejects it; never of a market series, nor of an hour
+    in which the price has moved: some sources give none with the first hour of each session.
 not_a_session
     A day on which the exchange was closed; never of a market series, which may trade elsewhere.
 outside_session
@@ -34,6 +37,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from stages.bars import jumps
 from stages.bars.calendars import BAR, Sessions
 from stages.common.tables import PRICES, Kind
 
@@ -182,11 +186,13 @@ def _broken(rules: Rules) -> dict[str, pl.Expr]:
         "non_positive_price": pl.any_horizontal(rising),
         "high_below_low": high < pl.col("low"),
         "outside_range": pl.any_horizontal(*((end < low) | (end > high) for end in ends)),
+        "mixed_units": pl.col("high") > jumps.UNIT * pl.col("low"),
         "negative_volume": (volume < 0).fill_null(value=False),
     }
     if rules.kind != "market":
         if rules.zero_volume == "reject":
-            broken["zero_volume"] = (volume == 0).fill_null(value=False)
+            untraded = (volume == 0).fill_null(value=False)
+            broken["zero_volume"] = untraded & _unmoved() if rules.kind == "hourly" else untraded
         broken["not_a_session"] = (pl.col("session") < 0) & ~pl.col("_open_day")
     if rules.kind == "hourly":
         broken["outside_session"] = pl.col("session") < 0
@@ -195,6 +201,13 @@ def _broken(rules: Rules) -> dict[str, pl.Expr]:
 
 def _finite(name: str) -> pl.Expr:
     return pl.col(name).is_finite().fill_null(value=False)
+
+
+def _unmoved() -> pl.Expr:
+    """Whether a bar stands where the one above closed, from its high to its low."""
+    same = pl.col("symbol") == pl.col("symbol").shift(1)
+    moved = same & (pl.col("close") != pl.col("close").shift(1))
+    return (pl.col("high") == pl.col("low")) & ~moved.fill_null(value=False)
 
 
 def _no_volume(bars: pl.DataFrame) -> pl.Expr:

@@ -73,6 +73,8 @@ def test_a_price_that_is_not_positive(column: str, value: float) -> None:
         ({"open": 10.1}, "outside_range"),
         ({"open": 9.9}, "outside_range"),
         ({"close": 10.01}, "outside_range"),
+        ({"high": 1000.0}, "mixed_units"),
+        ({"low": 0.1}, "mixed_units"),
         ({"volume": -1.0}, "negative_volume"),
         ({"volume": 0.0}, "zero_volume"),
         ({"date": SATURDAY}, "not_a_session"),
