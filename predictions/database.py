@@ -100,6 +100,8 @@ class Database:
 
     def _drop(self) -> None:
         """Drop all connections of this process that are not in use."""
+        if self._connection is not None and sqlite_files.replaced(self._connection.info):
+            sqlite_files.rescue(self._connection)
         self.close()
         for engine in self._engines:
             engine.dispose()

@@ -9,10 +9,11 @@ database (SQLite, "How To Corrupt An SQLite Database File", 2.4).
 import os
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Engine, event
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
 Identities = tuple[tuple[int, int] | None, ...]
 """Device and inode of a database, of its `-wal` and of its `-shm`; None for one that is absent."""
@@ -71,6 +72,17 @@ def check(info: Mapping[str, Any]) -> None:
     """
     if replaced(info):
         raise DisconnectionError(_REPLACED)
+
+
+def rescue(connection: Connection) -> None:
+    """Bring what is in a removed `-wal` into the database, unless another has been made since.
+
+    Other processes may still have it open, and then closing it would not.
+    """
+    path, (database, *_) = connection.info.get("files", (None, (None,)))
+    if path is not None and _identity(path) == database and _identity(f"{path}-wal") is None:
+        with suppress(SQLAlchemyError):
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close()
 
 
 def _check_unmixed(path: str) -> None:

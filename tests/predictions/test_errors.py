@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -85,8 +86,7 @@ def test_answers_outlive_the_removal_of_the_wal(reproduced: Path, tmp_path: Path
         for _ in range(5):
             ask()
         with TemporaryDirectory() as crashed:
-            for path in tmp_path.glob("predictions.db*"):
-                shutil.copy(path, crashed)
+            subprocess.run(["cp", *tmp_path.glob("predictions.db*"), crashed], check=True)
             with sqlite3.connect(f"{crashed}/predictions.db") as log:
                 found = {row[0] for row in log.execute("SELECT id FROM prediction_logs")}
                 kept = {row[0] for row in log.execute("SELECT prediction_id FROM label_store")}
