@@ -32,7 +32,7 @@ PARITY = 1e-5
 """Largest difference between a native prediction and its graph, in units of return."""
 
 PARITY_SHARE = 1e-3
-"""The same as a share of the predictions' standard deviation: over a long horizon they vary more."""
+"""The same as a share of the predictions' standard deviation: those of a long horizon vary more."""
 
 PARITY_ROWS = 20_000
 
