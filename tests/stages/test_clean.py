@@ -748,6 +748,18 @@ def test_a_market_series_that_ends_early(project: Project) -> None:
     project(daily=[raw("ACME", [10.0] * 40)], market=[raw("^VIX", [20.0] * 36), fresh])()
 
 
+def test_symbols_that_ended_long_before_the_others_are_told(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    project(daily=[raw("ACME", [10.0] * 40), raw("BOLT", [10.0] * 20), raw("COIL", [10.0] * 18)])()
+    assert (days()[39] - days()[19]).days == 29
+    assert facts(caplog.messages[0]) == facts(
+        f"bars end more than 30 days before the newest, {days()[39]}: COIL on {days()[17]}; "
+        "their forecasts are stale: bring newer bars, or take them out of data.symbols"
+    )
+    assert "BOLT" not in caplog.text
+
+
 def test_an_empty_folder(project: Project) -> None:
     with pytest.raises(InputError) as caught:
         project()()

@@ -209,7 +209,8 @@ def test_a_bar_that_is_kept_has_the_numbers_that_it_had(content: bytes) -> None:
         bars = kept(content)
     except StageError:
         return
-    assert {day: bars[day] for day in bars} == {day: RIGHT.get(day) for day in bars}
+    wrong = {day: bar for day, bar in bars.items() if bar != RIGHT.get(day)}
+    assert wrong == {}
 
 
 def test_the_file_as_it_is_comes_through_whole() -> None:
