@@ -192,6 +192,20 @@ def test_a_session_of_hours_in_another_unit_than_the_daily_bars() -> None:
     assert cleaned_hourly(hourly, genuine, daily=daily).moves.is_empty()
 
 
+def test_what_a_line_settles_of_the_daily_bars_is_settled_for_the_hours() -> None:
+    closes = [500.0, 5.0, 500.0, 6.0]
+    daily = raw("ACME", closes)
+    times = [time for day in days()[:4] for time in hours(day, 2)]
+    hourly = raw_hourly(
+        "ACME", list(zip(times, [close for close in closes for _ in range(2)], strict=True))
+    )
+    ratios = zip(days()[1:4], [100.0, 0.01, 83.0], strict=True)
+    lines = ex_dates(hand=[("ACME", day, ratio, 0.0) for day, ratio in ratios])
+    assert cleaned(daily, lines).moves["explained"].to_list() == ["actions"] * 3
+    moves = cleaned_hourly(hourly, lines, daily=daily).moves
+    assert moves["explained"].null_count() == 0
+
+
 def test_hours_without_a_volume_count_where_the_price_has_moved() -> None:
     # As Yahoo has the NSE: no volume with the first hour of nearly every session.
     times = [time for day in days()[:3] for time in hours(day, 3)]
