@@ -153,11 +153,12 @@ def _known(horizon: str, features: list[str], extent: _Extent) -> list[str]:
     if no_hours:
         log.info("dataset %s: no hourly bars, so no model sees %s", horizon, few(no_hours))
     elif hours and extent.rows_with_hours < extent.rows:
-        nothing = few(extent.without_hours) or "no symbol"
+        nothing = extent.without_hours
         log.warning(
-            "dataset %s: %s is known in %s of %s rows, and models see no other; %s has no hourly "
-            "bars: bring them, or take it out of dataset.features",
-            *(horizon, few(hours), f"{extent.rows_with_hours:,}", f"{extent.rows:,}", nothing),
+            "dataset %s: %s is known in %s of %s rows, and models see no other%s: bring the hourly "
+            "bars, or take it out of dataset.features",
+            *(horizon, few(hours), f"{extent.rows_with_hours:,}", f"{extent.rows:,}"),
+            f" and none of {few(nothing)}" if nothing else "",
         )
     unknown = [*no_volume, *no_hours]
     if len(unknown) == len(features):
@@ -173,7 +174,7 @@ def _known(horizon: str, features: list[str], extent: _Extent) -> list[str]:
 
 
 def _without_one(part: str, horizon: int, start: date, names: list[str]) -> str:
-    """Which column alone leaves no row in a part, as the end of an error; empty if none does."""
+    """Which column alone leaves no row in a part, and the remedy; empty if none does."""
     counts: Counter[str] = Counter()
     for rows in _targets(horizon, list(dict.fromkeys([*_FIXED, *names]))):
         counts.update(culprits(split(rows, start)[part == "test"], names))
@@ -181,7 +182,7 @@ def _without_one(part: str, horizon: int, start: date, names: list[str]) -> str:
         return ""
     name, rows_without = counts.most_common(1)[0]
     return (
-        f"; without {name}, which is unknown there, it would have {rows_without:,}: bring the bars "
+        f"; {name} is unknown in {rows_without:,} rows that have everything else: bring the bars "
         "that it is made of, or take it out of dataset.features"
     )
 
@@ -215,12 +216,17 @@ def main() -> None:
                 writers[part].append(usable(frame, features, scale))
         for part in ("train", "test"):
             if not writers[part].rows:
+                lacking = _without_one(
+                    part, horizon, start, list(dict.fromkeys([*features, scale]))
+                )
                 raise DataError(
                     f"horizons.{name}: no row left for {part}: {horizon} sessions, "
-                    f"dataset.test_share {settings.dataset.test_share} and the features' warm-up "
-                    f"need more than the longest symbol's {longest} bars; shorten the horizon or "
-                    "bring more history"
-                    + _without_one(part, horizon, start, list(dict.fromkeys([*features, scale])))
+                    f"dataset.test_share {settings.dataset.test_share}"
+                    + (
+                        lacking
+                        or f" and the features' warm-up need more than the longest symbol's "
+                        f"{longest} bars; shorten the horizon or bring more history"
+                    )
                 )
     log.info(
         "dataset %s: %s rows, %s features -> %s to train, %s held out from %s on",

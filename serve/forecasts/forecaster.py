@@ -14,6 +14,7 @@ import numpy.typing as npt
 from serve.checkout.bundle import Bundle, Model
 from serve.forecasts.forecast_errors import InvalidInputError, UnknownNameError
 from serve.forecasts.prediction import Forecast, as_json, day, days_since_epoch, iso
+from stages.common import tables
 from stages.common.errors import few
 from stages.common.text import nearest
 from stages.forecast.contract import FORECAST_OUTPUTS
@@ -208,7 +209,13 @@ def check(model: Model, row: Row) -> None:
     if math.isfinite(row.scale) and np.isfinite(row.features).all():
         return
     names = np.array([*model.card.features, model.card.scale])
-    missing = names[~np.isfinite(np.append(row.features, np.float32(row.scale)))]
+    missing = names[~np.isfinite(np.append(row.features, np.float32(row.scale)))].tolist()
+    if hours := tables.of_hours(missing):
+        raise InvalidInputError(
+            f"{row.symbol}: {few(hours)} needs the hourly bars of that session, which are not "
+            "there; send the features with their values to /batch-predict",
+            "no-hourly-bars",
+        )
     raise InvalidInputError(
         f"{row.symbol}: too few bars for {few(dict.fromkeys(missing), 3)}", "too-few-bars"
     )

@@ -167,7 +167,8 @@ def _before(bars: pl.DataFrame, rest: Array, first: Flags, rows: Rows) -> tuple[
 
     Returns:
         The median of their range or move, in logarithms; and the row's own range times its volume
-        over their median, infinite with fewer bars, or without a volume that varies.
+        over their median, infinite with fewer bars, without a range, or without a volume that
+        varies.
     """
     usual, traded = np.zeros(rows.size), np.full(rows.size, np.inf)
     if not rows.size:
@@ -182,6 +183,7 @@ def _before(bars: pl.DataFrame, rest: Array, first: Flags, rows: Rows) -> tuple[
         usual[at] = np.median(extent[before])
         median = np.median(volume[before])
         varies = volume[before].min() < volume[before].max()
-        if row - start >= _HISTORY and varies and median > 0 and volume[row] > 0:
+        told = varies and median > 0 and volume[row] > 0 and spread[row] > 0
+        if row - start >= _HISTORY and told:
             traded[at] = spread[row] * volume[row] / median
     return usual, traded

@@ -31,6 +31,9 @@ PRICES = ("open", "high", "low", "close")
 STALE_DAYS = 7
 """A market bar older than this many days says nothing about today."""
 
+ENDED_DAYS = 30
+"""A symbol whose newest bar is more than this many days older than the newest of all has ended."""
+
 _OHLCV: Contract = {
     **dict.fromkeys(PRICES, pl.Float64),
     "adj_close": pl.Float64,

@@ -192,6 +192,20 @@ def test_a_session_of_hours_in_another_unit_than_the_daily_bars() -> None:
     assert cleaned_hourly(hourly, genuine, daily=daily).moves.is_empty()
 
 
+def test_what_a_line_settles_of_the_daily_bars_is_settled_for_the_hours() -> None:
+    closes = [500.0, 5.0, 500.0, 6.0]
+    daily = raw("ACME", closes)
+    times = [time for day in days()[:4] for time in hours(day, 2)]
+    hourly = raw_hourly(
+        "ACME", list(zip(times, [close for close in closes for _ in range(2)], strict=True))
+    )
+    ratios = zip(days()[1:4], [100.0, 0.01, 83.0], strict=True)
+    lines = ex_dates(hand=[("ACME", day, ratio, 0.0) for day, ratio in ratios])
+    assert cleaned(daily, lines).moves["explained"].to_list() == ["actions"] * 3
+    moves = cleaned_hourly(hourly, lines, daily=daily).moves
+    assert moves["explained"].null_count() == 0
+
+
 def test_hours_without_a_volume_count_where_the_price_has_moved() -> None:
     # As Yahoo has the NSE: no volume with the first hour of nearly every session.
     times = [time for day in days()[:3] for time in hours(day, 3)]
@@ -746,6 +760,18 @@ def test_a_market_series_that_ends_early(project: Project) -> None:
     )
     assert (days()[39] - days()[34]).days == 7
     project(daily=[raw("ACME", [10.0] * 40)], market=[raw("^VIX", [20.0] * 36), fresh])()
+
+
+def test_symbols_that_ended_long_before_the_others_are_told(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    project(daily=[raw("ACME", [10.0] * 40), raw("BOLT", [10.0] * 20), raw("COIL", [10.0] * 18)])()
+    assert (days()[39] - days()[19]).days == 29
+    assert facts(caplog.messages[0]) == facts(
+        f"bars end more than 30 days before the newest, {days()[39]}: COIL on {days()[17]}; "
+        "their forecasts are stale: bring newer bars, or take them out of data.symbols"
+    )
+    assert "BOLT" not in caplog.text
 
 
 def test_an_empty_folder(project: Project) -> None:

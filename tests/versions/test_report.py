@@ -139,6 +139,18 @@ def test_only_the_newest_forecasts_that_fit_are_shown(
     assert table.caption == "and 5 more in metrics/short/forecasts.csv"
 
 
+def test_a_symbol_that_ended_long_before_the_others_is_marked(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(results)
+    path = results / "metrics" / "short" / "forecasts.csv"
+    # IBM ended 31 days before AAPL; GOOG a day later.
+    ended = FORECASTS.replace("IBM,2012-12-31", "IBM,2012-11-30")
+    path.write_text(f"{ended}GOOG,2012-12-01,2012-12-03,1,0,-0.1,0.1,0.5\n", encoding="utf-8")
+    table = report.forecasts_table(report.load("short").forecasts, "short")
+    assert list(table.columns[1].cells) == ["2012-12-31", "2012-11-30 stale", "2012-12-01"]
+
+
 def scores_of(**models: dict[str, float | None]) -> report.Scores:
     undefined: dict[str, float | None] = {column.name: None for column in COLUMNS}
     baselines: dict[str, dict[str, float | None]] = {

@@ -144,7 +144,7 @@ def clean_hourly(
 def _own_errors(hours: pl.DataFrame, ex_dates: pl.DataFrame, max_gap: float) -> pl.DataFrame:
     """The jumps of hourly bars that even the factor of the daily ones does not make credible."""
     vouched = hours.with_columns(adj_close=pl.col("close") * pl.col("factor"))
-    moves = adjust(vouched, ex_dates.filter("genuine"), "auto", max_gap).moves
+    moves = adjust(vouched, ex_dates.filter("hand"), "auto", max_gap).moves
     return moves.filter(pl.col("explained").is_null())
 
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from stages.bars.cleaning.adjust import MOVE
 from stages.common.errors import DataError, few
-from stages.common.tables import STALE_DAYS, Kind
+from stages.common.tables import ENDED_DAYS, STALE_DAYS, Kind
 
 if TYPE_CHECKING:
     from stages.bars.cleaning.clean_bars import Cleaned
@@ -100,6 +100,22 @@ class CleanReport:
                 f"data.calendar: {self._calendar} has no session on {quoted}, yet "
                 "at least half of the symbols have a bar: if the exchange was open, add "
                 f"{'this date' if len(days) == 1 else 'these dates'} to data.extra_sessions"
+            )
+
+        yield from self._ended()
+
+    def _ended(self) -> Iterator[str]:
+        newest = max(self._newest["daily"].values(), default=date.min)
+        ended = {
+            symbol: last
+            for symbol, last in sorted(self._newest["daily"].items())
+            if (newest - last).days > ENDED_DAYS
+        }
+        if ended:
+            named = few(f"{symbol} on {last}" for symbol, last in ended.items())
+            yield (
+                f"bars end more than {ENDED_DAYS} days before the newest, {newest}: {named}; their "
+                "forecasts are stale: bring newer bars, or take them out of data.symbols"
             )
 
     def _is_common(self, day: date, bars: int) -> bool:

@@ -1,13 +1,15 @@
 """Forecasts that are asked for at the same time are computed together, and are the same."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from serve.checkout.bundle import Bundle, Model
 from serve.forecasts.forecast_errors import InvalidInputError
-from serve.forecasts.forecaster import Forecaster, Row
+from serve.forecasts.forecaster import Forecaster, Row, check
 from serve.forecasts.prediction import day
 
 BARS = 40
@@ -114,3 +116,22 @@ def test_a_row_that_is_not_complete_keeps_no_other_from_its_forecast(
         assert [made] == forecaster.many(model, [row])
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("hours", "kind", "told"),
+    [(0.01, None, ""), (float("nan"), "no-hourly-bars", "IBM: hourly_volatility needs")],
+)
+def test_a_row_without_hourly_bars_for_a_model_of_hours(
+    forecaster: Forecaster, hours: float, kind: str | None, told: str
+) -> None:
+    model = forecaster.model("short")
+    card = model.card.model_copy(update={"features": [*model.card.features, "hourly_volatility"]})
+    row = forecaster.row(model, "IBM", None)
+    row = row._replace(features=np.append(row.features, np.float32(hours)))
+    if kind is None:
+        check(replace(model, card=card), row)
+        return
+    with pytest.raises(InvalidInputError, match=told) as caught:
+        check(replace(model, card=card), row)
+    assert caught.value.kind == kind
