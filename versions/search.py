@@ -30,7 +30,7 @@ from versions.experiments import SCORES, Row, scored
 from versions.repository import git
 from versions.tuning import space
 from versions.tuning.study import Study, best, search
-from versions.tuning.trial import OBJECTIVE, Experiments, Trial, score
+from versions.tuning.trial import OBJECTIVE, Experiments, Trial, check_cache, score
 
 SHOWN = 5
 """Trials in the last table."""
@@ -68,6 +68,7 @@ def main() -> None:
         raise ParamsError(["search: is empty; name a key and what to try (docs/experiments.md)"])
     experiments = Experiments(given.horizon, git.commit(), given.seed)
     experiments.check_workspace()
+    check_cache()
     experiments.logs.mkdir(parents=True, exist_ok=True)
     # SIGINT, too: polars replaces its handler, and then Ctrl-C does not end a wait for a process.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -26,6 +26,8 @@ _LONGEST = 64
 
 _WEBSOCKET = "WS"
 
+_NO_BODY = "GET takes no body; send its fields as parameters in the address, or use POST"
+
 
 class _Endpoint(NamedTuple):
     route: RouteContext
@@ -53,18 +55,19 @@ class Parameters:
             ProblemError: 422, it has a parameter that its route does not take, or one twice; or
                 it is a GET with a body.
         """
-        if scope.get("query_string"):
-            self._check(scope)
-        if scope.get("method") == "GET":
-            _check_no_body(scope)
+        query, body = scope.get("query_string"), scope.get("method") == "GET" and _has_body(scope)
+        if query or body:
+            self._check(scope, body=body)
         await self.app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope, *, body: bool) -> None:
         method, path = scope.get("method", _WEBSOCKET), path_of(scope)
         for endpoint in self._endpoints:
             if method in endpoint.methods and endpoint.path.match(path):
                 # As the router does: refusals are counted by it.
                 scope["route"] = endpoint.route
+                if body:
+                    raise ProblemError(422, _NO_BODY, "unexpected-body")
                 name = f"{method} {endpoint.route.path}"
                 _check_query(scope["query_string"], endpoint.parameters, name)
                 return
@@ -107,11 +110,8 @@ def _none(endpoint: str) -> str:
     return "takes none"
 
 
-def _check_no_body(scope: Scope) -> None:
-    for name, value in scope["headers"]:
-        if name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 ")):
-            raise ProblemError(
-                422,
-                "GET takes no body; send its fields as parameters in the address, or use POST",
-                "unexpected-body",
-            )
+def _has_body(scope: Scope) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 ") != b"")
+        for name, value in scope["headers"]
+    )

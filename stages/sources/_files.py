@@ -100,7 +100,9 @@ def _shelves(path: Path, form: Format, rules: Rules) -> tuple["_Shelf", "_Shelf"
         example = f"TCS{form.suffixes[0]}"
         raise InputError(
             f"{path}: holds no {form.suffixes[0]} file; put one file per symbol there, such as "
-            f"{example}, or set data.path to the folder or file that holds your bars"
+            f"{example}, or set data.path to the folder or file that holds your bars; a clone, and "
+            f"an experiment in a folder of its own, have only files that git or DVC knows: "
+            f"`git add {path}`, or `dvc add` each"
         )
     for kind, there in files.items():
         column = "timestamp" if kind == "hourly" and not rules.columns.time else "date"

@@ -32,6 +32,7 @@ from tests.panels import examples, write_params
 
 NOTHING = ex_dates()
 SATURDAY = date(2012, 1, 7)
+SUNDAY = date(2012, 1, 8)
 
 
 def cleaned(bars: pl.DataFrame, actions: pl.DataFrame = NOTHING, **changes: Any) -> Cleaned:
@@ -692,7 +693,10 @@ def test_an_unusual_share_that_is_rejected(project: Project) -> None:
     ("frames", "remedy"),
     [
         ({"daily": [raw("ACME", [1.0] * 9, volume=[0.0] * 4 + [5.0] * 5)]}, "clean.zero_volume"),
-        ({"daily": [raw("ACME", [1.0] * 3, [days()[2], SATURDAY, days()[4]])]}, "data.calendar"),
+        (
+            {"daily": [raw("A", [1.0] * 4, [days()[2], SATURDAY, SUNDAY, days()[4]])]},
+            "data.calendar",
+        ),
         (
             {
                 "hourly": [
@@ -711,6 +715,11 @@ def test_the_remedy_for_many_rejected_rows(
     run = project(**frames, params={"max_rejected": 0.05})
     with pytest.raises(DataError, match=rf"clean\.max_rejected.*{re.escape(remedy)}"):
         run()
+
+
+def test_a_single_row_is_no_unusual_share(project: Project) -> None:
+    report = project(daily=[with_bad("ACME", 1, 3)], params={"max_rejected": 0.05})()
+    assert report["totals"]["daily"]["rejected"] == {"missing_value": 1}
 
 
 def test_rows_of_which_nothing_is_lost_are_no_unusual_share(project: Project) -> None:

@@ -29,6 +29,22 @@ POLL = 0.1
 """Seconds between looks at what a trial has printed."""
 
 
+def check_cache() -> None:
+    """See that DVC can write the path of its cache for an experiment, which it does in ASCII.
+
+    Raises:
+        VersionError: the path has other letters.
+    """
+    asked = [sys.executable, "-m", "dvc", "cache", "dir"]
+    path = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603  # no shell
+    if not path.isascii():
+        raise VersionError(
+            f"{path}: DVC cannot run an experiment beside the workspace where the path of its "
+            "cache has letters beyond ASCII; move .dvc/cache to a path without them and name it "
+            "(`dvc cache dir --local /srv/dvc-cache`), or move the clone"
+        )
+
+
 @dataclass(frozen=True)
 class Trial:
     """One set of params, and what it scored.

@@ -263,14 +263,16 @@ def _empty_clause(record: Record) -> str:
 def _lost(record: Record) -> float:
     """The share of a symbol's rows that was rejected and should not have been there.
 
-    Of equal rows one is kept: nothing is lost.
+    Of equal rows one is kept: nothing is lost. A single row is no share of note, however few there
+    are.
     """
     rejected: dict[str, int] = dict(record["rejected"])
     rejected.pop("duplicate", None)
     if rejected.get("outside_session", 0) <= _EXTENDED_HOURS * record["read"]:
         rejected.pop("outside_session", None)
     rows: int = record["read"]
-    return sum(rejected.values()) / max(rows, 1)
+    lost = sum(rejected.values())
+    return lost / rows if lost > 1 else 0.0
 
 
 def _totals(records: list[Record]) -> Record:

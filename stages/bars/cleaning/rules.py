@@ -13,9 +13,8 @@ high_below_low
     The high is below the low.
 outside_range
     The open or the close is above the high or below the low.
-another_unit
-    The high is nine times the open and the close or more, or the low a ninth of them or less: a
-    cell in another unit, which the jumps from one bar to the next do not show.
+mixed_units
+    The high is more than nine times the low: some of the prices are in another unit.
 negative_volume
     A volume below 0.
 zero_volume
@@ -38,8 +37,8 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from stages.bars import jumps
 from stages.bars.calendars import BAR, Sessions
-from stages.bars.jumps import UNIT
 from stages.common.tables import PRICES, Kind
 
 ROUNDING = 1e-6
@@ -187,8 +186,7 @@ def _broken(rules: Rules) -> dict[str, pl.Expr]:
         "non_positive_price": pl.any_horizontal(rising),
         "high_below_low": high < pl.col("low"),
         "outside_range": pl.any_horizontal(*((end < low) | (end > high) for end in ends)),
-        "another_unit": (high >= UNIT * pl.max_horizontal(ends))
-        | (low * UNIT <= pl.min_horizontal(ends)),
+        "mixed_units": pl.col("high") > jumps.UNIT * pl.col("low"),
         "negative_volume": (volume < 0).fill_null(value=False),
     }
     if rules.kind != "market":

@@ -98,3 +98,5 @@ def test_what_is_known_passes(asked: TestClient) -> None:
     assert asked.get("/symbols", headers={"Content-Length": "0"}).status_code == 200
     assert asked.get("/nowhere?x=1").status_code == 404
     assert asked.put("/predict/short?x=1").status_code == 405
+    assert asked.request("GET", "/labels", json={}).status_code == 405
+    assert asked.request("GET", "/nowhere", json={}).status_code == 404
