@@ -73,8 +73,12 @@ def content(file: Path, encoding: str) -> tuple[Path | io.BytesIO, str]:
         raise OSError("empty CSV")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
-    if encoding == "utf-8":
-        return file, head.decode("utf-8-sig", errors="replace")
+    elif encoding == "utf-8" and b"\0" in head:
+        encoding = "utf-16-le" if head[1:2] == b"\0" else "utf-16-be"
+    text = head.decode("utf-8-sig", errors="replace")
+    returns_only = "\r" in text and "\n" not in text
+    if encoding == "utf-8" and not returns_only:
+        return file, text
     try:
         text = _bytes(file).decode(encoding)
     except UnicodeDecodeError as error:
@@ -82,6 +86,8 @@ def content(file: Path, encoding: str) -> tuple[Path | io.BytesIO, str]:
             f"{file}: is not text in {encoding} ({error.reason} at byte {error.start:,}); set "
             "data.sources.csv.encoding to its own"
         ) from None
+    # Old Macs end a line by a return alone.
+    text = text.removeprefix("\ufeff").replace("\r", "\n") if returns_only else text
     return io.BytesIO(text.encode()), text[:_HEAD]
 
 
@@ -100,7 +106,7 @@ def find(file: Path, text: str, wanted: Sequence[str], delimiter: str, *, header
     Raises:
         InputError: there is no header, or it holds a wanted name twice.
     """
-    lines = text.splitlines()[:_LINES]
+    lines = _lines(text)
     first = 0
     if lines and (sep := _SEP.match(lines[0])):
         delimiter, first = sep[1], 1
@@ -127,6 +133,11 @@ def find(file: Path, text: str, wanted: Sequence[str], delimiter: str, *, header
     nearest = Layout(_distinct(_named(rows[at])), at + 1, delimiter)
     _explain(file, text, nearest, wanted)
     return nearest
+
+
+def _lines(text: str) -> list[str]:
+    """The first lines, cut where polars cuts them."""
+    return [line.rstrip("\r") for line in text.split("\n")[:_LINES]]
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
@@ -196,7 +207,7 @@ def _explain(file: Path, text: str, layout: Layout, wanted: Sequence[str]) -> No
         raise InputError(problem)
     at, names, known = layout.above - 1, set(wanted), set(layout.names)
     for mark in _MARKS:
-        other = set(_fields(text.splitlines()[at], mark))
+        other = set(_fields(_lines(text)[at], mark))
         if len(names & other) > len(names & known):
             raise InputError(
                 f"{file}: its columns are separated by {mark!r}, not {layout.delimiter!r}; set "
@@ -234,7 +245,7 @@ def encoding_problem(file: Path, wanted: Sequence[str]) -> str | None:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         row = data.count(b"\n", 0, error.start) + 1
-        line = data.splitlines()[row - 1]
+        line = data.split(b"\n")[row - 1]
         name = _fitting(data, wanted)
         return (
             f"{file}: row {row:,} is not UTF-8; in {name} it reads "

@@ -628,3 +628,42 @@ def test_the_command_fails_with_one_line(tmp_path: Path, repo_root: Path) -> Non
         "error: nowhere: no such file or folder; set data.path to the one that holds your bars\n"
     )
     assert names(tmp_path / "data") == []
+
+
+# What a user should know
+
+
+def test_instants_of_many_symbols_in_one_file(tmp_path: Path) -> None:
+    inbox, raw = tmp_path / "inbox", tmp_path / "raw"
+    inbox.mkdir()
+    raw.mkdir()
+    header = "symbol,date,open,high,low,close,volume\n"
+    bars = "".join(f"{name},{text},1,1,1,1,1\n" for text in MUMBAI for name in ("A", "B"))
+    (inbox / "stamped.csv").write_text(header + bars)
+    (inbox / "plain.csv").write_text(header + "A,2024-02-29,1,1,1,1,1\n")
+    options = {"columns": {"symbol": "symbol"}}
+    params = data(date(2024, 12, 31), "csv", [], [], path=inbox, options=options, calendar="XBOM")
+    ingest(params, raw)
+    for name, before in (("A", [date(2024, 2, 29)]), ("B", [])):
+        dates = tables.read(raw / "daily" / f"{name}.parquet")["date"].to_list()
+        assert sorted(dates) == [*before, *WEEK]
+
+
+def test_a_market_series_is_dated_by_the_same_clocks(tmp_path: Path) -> None:
+    inbox, raw = tmp_path / "inbox", tmp_path / "raw"
+    write_csv(inbox, "A", WEEK)
+    write_csv(inbox / "market", "NIFTY", MUMBAI)
+    raw.mkdir()
+    ingest(data(date(2024, 12, 31), "csv", [], ["NIFTY"], path=inbox, calendar="XBOM"), raw)
+    assert tables.read(raw / "market" / "NIFTY.parquet")["date"].to_list() == WEEK
+
+
+def test_short_bars_alone_are_named_with_their_length(tmp_path: Path) -> None:
+    inbox, raw = tmp_path / "inbox", tmp_path / "raw"
+    write_csv(inbox, "A", [f"2024-03-05 14:{minute:02}:00" for minute in range(30, 60, 5)])
+    raw.mkdir()
+    options = {"columns": {"timestamp": "date"}}
+    params = data(date(2024, 12, 31), "csv", [], [], path=inbox, options=options)
+    lengths, alone = said(params, ingest(params, raw))
+    assert "A (5 minutes)" in lengths
+    assert "columns.date" in facts(alone)

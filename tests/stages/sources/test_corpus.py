@@ -315,6 +315,21 @@ SHAPES = {
         TWO,
         options={"delimiter": "\t"},
     ),
+    "UTF-16 without a mark": Shape(
+        "Date,Open,High,Low,Close,Volume\n2023-03-06,31.0,31.6,30.9,31.2,1200300\n"
+        "2023-03-07,31.2,31.4,30.7,30.8,1100200\n".encode("utf-16-le"),
+        TWO,
+    ),
+    "an old Mac, lines end by a return": Shape(
+        "Date,Open,High,Low,Close,Volume\r2023-03-06,31.0,31.6,30.9,31.2,1200300\r"
+        "2023-03-07,31.2,31.4,30.7,30.8,1100200\r",
+        TWO,
+    ),
+    "a form feed above the header": Shape(
+        "Report\x0cof\u2028ACME\nDate,Open,High,Low,Close,Volume\n"
+        "2023-03-06,31.0,31.6,30.9,31.2,1200300\n2023-03-07,31.2,31.4,30.7,30.8,1100200\n",
+        TWO,
+    ),
     "Excel, serial days": Shape(
         "Date,Open,High,Low,Close,Volume,,\n"
         "44991,31.0,31.6,30.9,31.2,1200300,,\n44992,31.2,31.4,30.7,30.8,1100200,,\n",
