@@ -155,7 +155,7 @@ def test_a_cell_that_cannot_be_read(
 def test_an_empty_folder(tmp_path: Path) -> None:
     assert facts(failure(tmp_path)) == facts(
         f"{tmp_path}: holds no .parquet file; put one file per symbol there, such as TCS.parquet, "
-        "or set data.path to the folder or file that holds your bars; a clone, and an experiment in a "
-        f"folder of its own, have only files that git or DVC knows: `git add {tmp_path}`, or `dvc add` "
-        "each"
+        "or set data.path to the folder or file that holds your bars; a clone, and an experiment "
+        "in a folder of its own, have only files that git or DVC knows: "
+        f"`git add {tmp_path}`, or `dvc add` each"
     )
