@@ -101,6 +101,6 @@ def _print(
             counts = ", ".join(f"{name} {count:,}" for name, count in compared.different.items())
             screen.print(f"{compared.rows:,} rows computed again; not the same: {counts}")
         screen.print()
-        lineage.show(screen, commit, traced)
+        lineage.show(screen, commit, traced, whole=True)
 
     console.page(show)

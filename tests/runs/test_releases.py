@@ -186,7 +186,7 @@ def follow(team: Project) -> dict[str, str]:
     team.set("  shrinkage: 0.5", "  shrinkage: 0.25")
     team.git("commit", "--quiet", "--no-verify", "--all", "--message=Without dvc repro")
     assert refused(team, "make release HORIZON=short") == (
-        "error: dvc.lock of HEAD does not match: params (evaluate), evaluate@short (evaluate), "
+        "error: dvc.lock of HEAD does not match: params (params.yaml), evaluate@short (evaluate), "
         "evaluate@long (evaluate); `dvc repro` and commit"
     )
     team.git("reset", "--quiet", "--hard", "HEAD~1")

@@ -47,7 +47,7 @@ def test_another_average_reruns_features_and_what_follows(quick: Project) -> Non
     quick.set("  - 21\n  ema:", "  - 21\n  - 50\n  ema:")
     log = quick.dvc("repro", "dataset@short")
     assert skipped(log) == {"ingest", "clean"}
-    assert ran(log) == {"features", "validate", "dataset@short"}
+    assert ran(log) == {"params", "features", "validate", "dataset@short"}
     rows = tables.read(quick.folder / DATASETS / "short" / "train.parquet")
     assert "dist_sma_50" in rows.columns
 
@@ -136,7 +136,8 @@ def test_a_killed_stage_leaves_nothing_half_made(
 
     log = quick.dvc("repro", stage, check=False, PYTHONPATH=f"{tmp_path}:{quick.folder}")
 
-    assert ran(log) == {stage}
+    # The first stage checks the file that has changed.
+    assert ran(log) - {"params"} == {stage}
     assert f"failed to reproduce '{stage}'" in log
     assert list(quick.folder.rglob("*.partial")), "it was not killed in the middle of a write"
     # A file is either as it was or away, and all that it was comes back.
