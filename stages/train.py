@@ -31,9 +31,6 @@ MIN_ROWS = 100
 PARITY = 1e-5
 """Largest difference between a native prediction and its graph, in units of return."""
 
-PARITY_SHARE = 1e-3
-"""The same as a share of the predictions' standard deviation: those of a long horizon vary more."""
-
 PARITY_ROWS = 20_000
 
 FOLDS_CONTRACT: tables.Contract = {
@@ -113,13 +110,12 @@ def check_parity(native: Vector, graph: Vector, name: str) -> None:
     """A graph that does not predict what its model predicts must not leave the stage.
 
     Raises:
-        DataError: some prediction differs by more than `PARITY`, and by more than `PARITY_SHARE`.
+        DataError: some prediction differs by more than `PARITY`.
     """
     apart = np.abs(native - graph)
-    same = apart <= max(PARITY, PARITY_SHARE * float(native.std()))
-    if not same.all():
+    if not (apart <= PARITY).all():
         raise DataError(
-            f"models.{name}: {int((~same).sum())} of {len(native)} predictions of the "
+            f"models.{name}: {int((~(apart <= PARITY)).sum())} of {len(native)} predictions of the "
             f"ONNX graph differ from the model's by up to {np.nanmax(apart):.2g}; this is a fault "
             "of the conversion: report it, or take the model out of params.yaml"
         )

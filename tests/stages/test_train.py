@@ -294,10 +294,6 @@ def test_killed_while_writing_it_leaves_the_former_candidate(own: Path) -> None:
 def test_a_graph_unlike_its_model_is_refused() -> None:
     native = np.array([0.01, 0.02, 0.03, 0.04])
     check_parity(native, native + 0.9e-5, "ridge")
-    # Those of a long horizon vary by tenths.
-    check_parity(10 * native, 10 * native + 9e-5, "ridge")
-    with pytest.raises(DataError):
-        check_parity(10 * native, 10 * native + 2e-4, "ridge")
     with pytest.raises(DataError) as caught:
         check_parity(native, native + np.array([0, 0.25, -2e-5, 0]), "ridge")
     assert facts(str(caught.value)) == facts(

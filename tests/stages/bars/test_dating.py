@@ -1,6 +1,5 @@
 """Daily bars that are stamped with instants: dated on the clocks of every exchange, or refused."""
 
-import os
 from datetime import date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -82,7 +81,6 @@ def test_midnight_open_and_close_are_the_days_of_their_sessions(name: str) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.environ.get("CI_FULL") != "1", reason="a minute; make test-all runs it")
 @pytest.mark.parametrize("name", [name for name in EVERY if name not in FEW])
 def test_so_they_are_on_every_exchange(name: str) -> None:
     holds_everywhere(name)
