@@ -53,10 +53,10 @@ def watch(engine: Engine, path: str) -> None:
 
 
 def replaced(info: Mapping[str, Any]) -> bool:
-    """Whether a file of a connection is no longer the one at its path.
+    """Whether another file, or none, now stands at the path of a file that a connection has open.
 
     Args:
-        info: of the connection, as the pool keeps it; of another database than SQLite it is never.
+        info: of the connection, as the pool keeps it; never so for a database other than SQLite.
     """
     if "files" not in info:
         return False

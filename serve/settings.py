@@ -166,7 +166,7 @@ def origin(field: str) -> str:
 
 
 def _read(path: Path) -> dict[str, str | None]:
-    """The variables of a file, by name; none if there is no file.
+    """The variables of a file, by name; an empty dict if the file is missing.
 
     Raises:
         SettingsError: it cannot be read, a line is not `NAME=VALUE`, or a name comes twice.

@@ -209,7 +209,7 @@ def sessions(bars: pl.DataFrame, kind: Kind, calendar: str) -> pl.Series:
     """The day of each bar, for hourly ones on the clocks of the exchange.
 
     Raises:
-        ParamsError: there is no such calendar.
+        ParamsError: exchange_calendars does not know the calendar.
     """
     times = bars[clock(kind)]
     if kind == "hourly" and not times.is_empty():

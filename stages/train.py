@@ -16,7 +16,7 @@ from stages.common import tables
 from stages.common.errors import DataError, few
 from stages.common.paths import CANDIDATES, DATASETS
 from stages.common.running import arguments, log, progress, run
-from stages.common.sections import Sections, load
+from stages.common.sections import Horizons, Sections, load
 from stages.forecast.contract import Matrix, Vector
 from stages.forecast.session import Session
 from stages.forecast.training import graphs, train_params
@@ -50,6 +50,8 @@ Rows = npt.NDArray[np.intp]
 class Settings(Sections):
     """What train obeys."""
 
+    # Only a message names it, so dvc.yaml does not list it.
+    horizons: Horizons
     train: TrainParams
     models: Models
 
@@ -150,7 +152,8 @@ def main() -> None:
     if not folds:
         raise DataError(
             f"horizons.{horizon}: no walk-forward fold has a training row after the purge of "
-            "the horizon; shorten it, raise train.first_fold or bring more history"
+            f"{settings.horizons[horizon]} sessions; shorten the horizon, raise train.first_fold "
+            "or bring more history"
         )
 
     def fit(x: Matrix, y: Vector) -> Fitted:

@@ -91,7 +91,7 @@ async def on_http(request: Request, error: Exception) -> Response:
 
 
 async def no_route(scope: Scope, receive: Receive, send: Send) -> None:
-    """Refuse what there is no route for; of a WebSocket the framework would not say why.
+    """Refuse a request that no route takes, a WebSocket too, for which FastAPI gives no reason.
 
     Raises:
         HTTPException: 404, for `on_http`.

@@ -65,7 +65,7 @@ def check_jumps(
     """
     absent = sorted(set(genuine) - set(bars["date"]))
     if absent:
-        raise InvalidInputError(f"genuine: there is no bar of {few(absent)}", "unknown-day")
+        raise InvalidInputError(f"genuine: no bar is of {few(absent)}", "unknown-day")
     given = np.array(adjusted)
     vouched = given & np.roll(given, 1)
     vouched[0] = False

@@ -103,7 +103,7 @@ def _page(request: Request, name: str, content: str) -> Response:
 
 def _asset(page: str, name: str) -> Response:
     if name not in ASSETS[page]:
-        raise ProblemError(404, f"there is no such file; /{page} is the page", "unknown-path")
+        raise ProblemError(404, f"unknown file; the page is /{page}", "unknown-path")
     return Response(_content(name), media_type=_TYPES[name.rpartition(".")[2]])
 
 

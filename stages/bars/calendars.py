@@ -92,7 +92,7 @@ def sessions(name: str, first: date, last: date, extra: Sequence[date] = ()) -> 
             its usual hours.
 
     Raises:
-        ParamsError: there is no such calendar.
+        ParamsError: exchange_calendars does not know the calendar.
         DataError: the calendar does not reach from `first` to `last`.
     """
     start = min(first, last - _CLOSURE)
@@ -119,7 +119,7 @@ def zone(name: str) -> str:
     """The time zone of an exchange.
 
     Raises:
-        ParamsError: there is no such calendar.
+        ParamsError: exchange_calendars does not know the calendar.
     """
     return _month(name).zone
 
@@ -128,7 +128,7 @@ def weekdays(name: str) -> frozenset[int]:
     """The days of the week on which an exchange is usually open; Monday is 1.
 
     Raises:
-        ParamsError: there is no such calendar.
+        ParamsError: exchange_calendars does not know the calendar.
     """
     return frozenset(pl.Series(_month(name).days).cast(pl.Date).dt.weekday().to_list())
 
@@ -137,7 +137,7 @@ def begin(name: str) -> date | None:
     """The first day from which the sessions of an exchange are known; None if always.
 
     Raises:
-        ParamsError: there is no such calendar.
+        ParamsError: exchange_calendars does not know the calendar.
     """
     return _bounds(name)[0]
 
@@ -146,7 +146,7 @@ def around(name: str, days: pl.Series, extra: Sequence[date] = ()) -> Sessions:
     """The sessions of an exchange on these days and on those beside them, as far as it is known.
 
     Raises:
-        ParamsError: there is no such calendar.
+        ParamsError: exchange_calendars does not know the calendar.
     """
     begin, end = _bounds(name)
     beside = timedelta(days=2)
@@ -172,7 +172,7 @@ def coming_sessions(name: str, after: date, count: int, extra: Sequence[date] = 
     a line in the log says so.
 
     Raises:
-        ParamsError: there is no such calendar.
+        ParamsError: exchange_calendars does not know the calendar.
     """
     _, end = _bounds(name)
     dates: list[date] = []

@@ -335,7 +335,7 @@ def test_without_a_fold_there_is_no_candidate(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         datasets.stage(tmp_path, "train", "slow", "ridge")
     assert facts(str(caught.value)) == facts(
-        "horizons.slow: no walk-forward fold has a training row after the purge of the horizon; "
+        "horizons.slow: no walk-forward fold has a training row after the purge of 290 sessions; "
         "shorten the horizon, raise train.first_fold or bring more history"
     )
     assert not (tmp_path / CANDIDATES).exists()

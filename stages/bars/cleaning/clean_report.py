@@ -30,8 +30,8 @@ _NAMED = 5
 _DAYS_NAMED = 50
 
 _EXTENDED_HOURS = 0.6
-"""Share of hours outside the session that is no sign of a wrong time zone: in New York, bars of the
-market before and after the session are 9 of 16."""
+"""Up to this share of hours outside the session, the time zone may be right: in New York, 9 of 16
+hourly bars are of the market before and after the session."""
 
 _REMEDIES = {
     "zero_volume": "keep bars without a trade by clean.zero_volume: keep",
