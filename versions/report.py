@@ -207,7 +207,7 @@ def next_steps(horizons: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield "quality of the data", str(DATA_DOCS)
     yield "plots", "dvc plots show"
     yield "what changed", "dvc metrics diff, dvc params diff"
-    yield "an experiment", "dvc exp run -S 'features.sma=[5,20]', dvc exp show"
+    yield "an experiment", "dvc exp run -S 'features.sma=[5,20]', make experiments"
 
 
 def show(screen: Console, settings: Params, results: Mapping[str, Result]) -> None:

@@ -49,7 +49,7 @@ all scores, by symbol        metrics/short/scores.csv
 how the forecasts were made  models/short/card.json
 plots                        dvc plots show
 what changed                 dvc metrics diff, dvc params diff
-an experiment                dvc exp run -S 'features.sma=[5,20]', dvc exp show
+an experiment                dvc exp run -S 'features.sma=[5,20]', make experiments
 """
 
 
