@@ -1,7 +1,8 @@
 """Dataset of one horizon: targets, the split in time, and the purge between the two.
 
-Reads data/features/, writes data/datasets/<horizon>/{train,test,newest}.parquet in the columns
-of `tables.dataset_contract`. `newest` holds each symbol's newest bar, whose target is yet to come.
+Reads data/features/, writes data/datasets/<horizon>/{train,purged,test,newest}.parquet in the
+columns of `tables.dataset_contract`. `newest` holds each symbol's newest bar, whose target is yet
+to come; `purged` the rows whose target straddles the start of the hold-out.
 """
 
 from collections import Counter
@@ -59,26 +60,27 @@ def test_start(dates: pl.Series, share: float) -> date:
     return start
 
 
-def split(rows: pl.DataFrame, start: date) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split by time and purge.
+def split(rows: pl.DataFrame, start: date) -> dict[str, pl.DataFrame]:
+    """Split by time and purge, into `train`, `purged` and `test`.
 
     A training row's target ends before the hold-out starts (Lopez de Prado, Advances in
-    Financial Machine Learning, 2018, chapter 7); rows whose target straddles the start are in
-    neither part.
+    Financial Machine Learning, 2018, chapter 7); rows whose target straddles the start are purged:
+    only the refit, which is scored on neither part, is trained on them.
     """
     known = rows.filter(pl.col("target").is_not_null())
-    return (
-        known.filter(pl.col("target_date") < start),
-        known.filter(pl.col("date") >= start),
-    )
+    held_out, ends_before = pl.col("date") >= start, pl.col("target_date") < start
+    return {
+        "train": known.filter(ends_before),
+        "purged": known.filter(~held_out & ~ends_before),
+        "test": known.filter(held_out),
+    }
 
 
-def usable(rows: pl.DataFrame, features: list[str], scale: str) -> pl.DataFrame:
+def usable(rows: pl.DataFrame, features: list[str]) -> pl.DataFrame:
     """Rows that a model can see: a real bar, and none of its features unknown."""
     return (
         rows.filter(~pl.col("filled"))
-        .with_columns(scale=pl.col(scale))
-        .drop_nulls([*features, "scale"])
+        .drop_nulls(features)
         .select(list(tables.dataset_contract(features)))
     )
 
@@ -99,7 +101,7 @@ def culprits(rows: pl.DataFrame, names: list[str]) -> dict[str, int]:
 
     Args:
         rows: `filled`, and the columns.
-        names: of the features and the scale.
+        names: of the features.
     """
     unknown = pl.sum_horizontal(pl.col(name).is_null() for name in names)
     alone = rows.filter(~pl.col("filled") & (unknown == 1))
@@ -173,11 +175,11 @@ def _known(horizon: str, features: list[str], extent: _Extent) -> list[str]:
     return [feature for feature in features if feature not in unknown]
 
 
-def _without_one(part: str, horizon: int, start: date, names: list[str]) -> str:
+def _without_one(part: str, horizon: int, start: date, features: list[str]) -> str:
     """Which column alone leaves no row in a part, and the remedy; empty if none does."""
     counts: Counter[str] = Counter()
-    for rows in _targets(horizon, list(dict.fromkeys([*_FIXED, *names]))):
-        counts.update(culprits(split(rows, start)[part == "test"], names))
+    for rows in _targets(horizon, [*_FIXED, *features]):
+        counts.update(culprits(split(rows, start)[part], features))
     if not counts:
         return ""
     name, rows_without = counts.most_common(1)[0]
@@ -193,7 +195,7 @@ def main() -> None:
     (name,) = arguments("horizon")
     horizon = sessions(settings.horizons, name)
     names = checked().features
-    features, scale = selected(settings.dataset, names), settings.dataset.scale
+    features = selected(settings.dataset, names)
     extent = _extent(horizon, features)
     days, longest = pl.concat(extent.dates), extent.longest
     if days.is_empty():
@@ -206,19 +208,16 @@ def main() -> None:
     with tables.replacing(DATASETS / name) as folder, ExitStack() as stack:
         writers = {
             part: stack.enter_context(tables.Writer(folder / f"{part}.parquet"))
-            for part in ("train", "test", "newest")
+            for part in ("train", "purged", "test", "newest")
         }
         read = 0
-        for rows in _targets(horizon, list(dict.fromkeys([*_FIXED, scale, *features]))):
+        for rows in _targets(horizon, [*_FIXED, *features]):
             read += rows.height
-            train, test = split(rows, start)
-            for part, frame in (("train", train), ("test", test), ("newest", newest(rows))):
-                writers[part].append(usable(frame, features, scale))
+            for part, frame in {**split(rows, start), "newest": newest(rows)}.items():
+                writers[part].append(usable(frame, features))
         for part in ("train", "test"):
             if not writers[part].rows:
-                lacking = _without_one(
-                    part, horizon, start, list(dict.fromkeys([*features, scale]))
-                )
+                lacking = _without_one(part, horizon, start, features)
                 raise DataError(
                     f"horizons.{name}: no row left for {part}: {horizon} sessions, "
                     f"dataset.test_share {settings.dataset.test_share}"

@@ -2,43 +2,51 @@
 
 Reads the datasets and candidates of the horizon; writes models/<horizon>/ (`model.onnx`, the whole
 forecast as one graph; `card.json`, how it was made; `scores.json`, its scores;
-`forecasts.parquet`, its forecasts for every held-out and newest bar) and metrics/<horizon>.json
-beside metrics/<horizon>/ (the table of all models, the newest forecasts, the data of the plots).
-Everything is chosen on folds; the hold-out is read after the choice is made.
+`forecasts.parquet`, its forecasts for every held-out and newest bar), models/refitted/<horizon>/
+(graphs of what it is made of) and metrics/<horizon>.json beside metrics/<horizon>/ (the table of
+all models, the newest forecasts, the data of the plots). Everything is chosen on folds; the
+hold-out is read after the choice is made, and what was chosen is then fitted once more on all rows.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import polars as pl
 from threadpoolctl import threadpool_limits
 
 from stages.common import tables
 from stages.common.errors import InputError, few
-from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
+from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, REFITTED, SESSIONS
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import DataParams, Horizons, Sections, load, sessions
 from stages.common.tables import ENDED_DAYS
 from stages.forecast import baselines, combine, plots
-from stages.forecast.calibrate import spread
-from stages.forecast.card import DIGITS, Recipe, Stack, Training, card, rounded
-from stages.forecast.dataset_params import DatasetParams
+from stages.forecast.card import DIGITS, Fitted, Recipe, Stack, Training, card, rounded, training
+from stages.forecast.contestants import STACK, against_baselines, contestants, fit
+from stages.forecast.contract import FORECAST_OUTPUTS
+from stages.forecast.dataset_params import DatasetParams, of_scale
+from stages.forecast.distribution import with_losses
+from stages.forecast.fold_rows import (
+    Candidates,
+    errors_of,
+    fold_logs,
+    fold_predictions,
+    load_candidates,
+    with_baselines,
+)
+from stages.forecast.refit import refitted, together
+from stages.forecast.scale import choose, logarithms
 from stages.forecast.scores import COLUMNS, table
 from stages.forecast.session import Session
 from stages.forecast.training import graphs
 from stages.forecast.training.arrays import Dataset
-from stages.forecast.training.folds import walk_forward
 from stages.forecast.training.train_params import BASELINES, EvaluateParams, Models, TrainParams
-
-STACK = "stack"
-"""The name of the served forecast in every table."""
 
 
 class Settings(Sections):
@@ -52,86 +60,16 @@ class Settings(Sections):
     evaluate: EvaluateParams
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """What training left of every model of a horizon.
-
-    Attributes:
-        graphs: ONNX graphs by name, in the order of params.yaml.
-        folds: out-of-fold rows of all models: `symbol, date, target_date, fold, scale, target`
-            and one column of predictions per model.
-        importance: `feature` and one column per model.
-    """
-
-    graphs: Mapping[str, onnx.ModelProto]
-    folds: pl.DataFrame
-    importance: pl.DataFrame
-
-
-def load_candidates(horizon: str, names: Sequence[str]) -> Candidates:
-    """Read the candidates, and the fold rows that all of them predicted."""
-    folders = {name: CANDIDATES / horizon / name for name in names}
-    first, *others = names
-    folds = tables.read(folders[first] / "folds.parquet").rename({"prediction": first})
-    importance = _importance(folders[first], first)
-    keys = ["symbol", "date"]
-    for name in others:
-        own = tables.read(folders[name] / "folds.parquet", [*keys, "prediction"])
-        own = own.rename({"prediction": name})
-        folds = folds.join(own, on=keys, how="inner", maintain_order="left")
-        importance = importance.join(
-            _importance(folders[name], name), on="feature", maintain_order="left"
-        )
-    loaded = {name: onnx.load(folder / "model.onnx") for name, folder in folders.items()}
-    return Candidates(loaded, folds, importance)
-
-
-def _importance(folder: Path, name: str) -> pl.DataFrame:
-    return pl.read_csv(folder / "importance.csv").rename({"importance": name})
-
-
-def with_baselines(predicted: pl.DataFrame, rows: pl.DataFrame, train: TrainParams) -> pl.DataFrame:
-    """Add the columns `zero` and `mean` to the fold rows.
-
-    Args:
-        predicted: the fold rows of the candidates.
-        rows: the training rows, in the order in which training saw them.
-        train: how the folds were cut.
-    """
-    folds = walk_forward(
-        rows["date"].to_physical().to_numpy(),
-        rows["target_date"].to_physical().to_numpy(),
-        train.folds,
-        train.first_fold,
-        train.embargo,
-    )
-    known = baselines.in_folds(rows, list(folds), train.scope)
-    return predicted.join(known, on=["fold", "symbol"], how="left", maintain_order="left")
-
-
-def fold_predictions(folds: pl.DataFrame, names: list[str]) -> combine.FoldPredictions:
-    """The fold rows as arrays."""
-    return combine.FoldPredictions(
-        names=names,
-        values=folds.select(names).to_numpy().astype(np.float64),
-        mean=folds["mean"].to_numpy().astype(np.float64),
-        target=folds["target"].to_numpy(),
-        fold=folds["fold"].to_numpy(),
-        dates=folds["date"].to_physical().to_numpy(),
-        target_dates=folds["target_date"].to_physical().to_numpy(),
-    )
-
-
 def forecast(graph: onnx.ModelProto, data: Dataset) -> pl.DataFrame:
     """Run a horizon's graph.
 
     Returns:
-        `symbol, date, target_date, close, target, forecast, lower, upper, probability`.
+        `symbol, date, target_date, close, target, forecast, lower, upper, probability, scale`.
     """
-    outputs = Session(graph)(data.x, data.scale.reshape(-1, 1), data.symbol.reshape(-1, 1))
+    outputs = Session(graph)(data.x, data.symbol.reshape(-1, 1))
     return data.rows.select("symbol", "date", "target_date", "close", "target").with_columns(
         pl.Series("forecast", outputs["return"]),
-        *(pl.Series(name, outputs[name]) for name in ("lower", "upper", "probability")),
+        *(pl.Series(name, outputs[name]) for name in FORECAST_OUTPUTS[1:]),
     )
 
 
@@ -174,28 +112,6 @@ def newest_forecasts(rows: pl.DataFrame, horizon: int, sessions: list[str]) -> p
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The results of a horizon.
-
-    Attributes:
-        graph: the served forecast.
-        card: its model card.
-        forecasts: its forecasts of every held-out bar, and of the newest bars, whose `target` is
-            null.
-        scores: of every model, pooled and per symbol (`scores.table`).
-        upcoming: forecasts of the newest bars with the session that each is for.
-        plots: their data, by name.
-    """
-
-    graph: onnx.ModelProto
-    card: dict[str, Any]
-    forecasts: pl.DataFrame
-    scores: pl.DataFrame
-    upcoming: pl.DataFrame
-    plots: Mapping[str, pl.DataFrame]
-
-
-@dataclass(frozen=True)
 class Datasets:
     """The rows of a horizon.
 
@@ -203,71 +119,114 @@ class Datasets:
         train: what the candidates were trained on.
         held_out: rows that no model has seen.
         newest: rows whose target is yet to come.
+        known: every row whose target is known, in parts, for the refit; empty without one.
     """
 
     train: Training
     held_out: Dataset
     newest: Dataset
+    known: tuple[Dataset, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The results of a horizon.
+
+    Attributes:
+        graph: the served forecast.
+        refitted: graphs of what it is made of, by name; empty without a refit.
+        card: its model card.
+        forecasts: of every held-out bar, by the fit that has not seen it, and of the newest bars,
+            whose `target` is null, by the one that is served.
+        scores: of every model, pooled and per symbol (`scores.table`).
+        upcoming: forecasts of the newest bars with the session that each is for.
+        plots: their data, by name.
+    """
+
+    graph: onnx.ModelProto
+    refitted: Mapping[str, onnx.ModelProto]
+    card: dict[str, Any]
+    forecasts: pl.DataFrame
+    scores: pl.DataFrame
+    upcoming: pl.DataFrame
+    plots: Mapping[str, pl.DataFrame]
 
 
 def evaluate(
     settings: Settings, horizon: str, candidates: Candidates, data: Datasets
 ) -> Evaluation:
-    """Combine the candidates by their folds, then score the result and each of them.
+    """Combine the candidates by their folds, score the result and each of them, then refit it.
 
     Args:
         settings: what evaluate obeys.
         horizon: one of `settings.horizons`.
         candidates: what training left.
-        data: its rows; those held out are used only after the weights are chosen.
+        data: its rows; those held out are used only after everything is chosen.
     """
-    names = [*BASELINES, *settings.models]
+    features, level = data.train.features, settings.evaluate.level
+    names, scope = list(settings.models), settings.train.scope
     folds = with_baselines(candidates.folds, data.train.rows, settings.train)
-    predictions = fold_predictions(folds, list(settings.models))
+    predictions = fold_predictions(folds, names)
     chosen = combine.combine(predictions, settings.evaluate.shrinkage)
     folds = folds.with_columns(pl.Series(STACK, combine.combined(predictions, chosen.weights)))
-    weights = {STACK: chosen.weights, **{name: {name: 1.0} for name in names}}
-    every = dict(candidates.graphs) | baselines.as_graphs(
-        data.train.rows, data.train.symbols, len(data.train.features), settings.train.scope
+    columns = of_scale(settings.dataset, features)
+    logs = fold_logs(folds, data.train.path, columns)
+    params = settings.evaluate
+    kind, kinds = choose(errors_of(folds, STACK, logs, columns), params.scale_shrinkage, level)
+
+    rows = contestants(chosen.weights, names, columns, kind)
+    means = baselines.as_graphs(data.train.rows, data.train.symbols, len(features), scope)
+    fits = {
+        name: fit(
+            {**candidates.graphs, **means},
+            row,
+            errors_of(folds, row.column, logs, columns),
+            features,
+            params,
+        )
+        for name, row in rows.items()
+    }
+    held_out = against_baselines(
+        {
+            name: with_losses(forecast(fits[name].graph, data.held_out), fits[name].spread, level)
+            for name in progress(fits, f"evaluate {horizon}")
+        }
     )
-    scale = folds["scale"].to_numpy().astype(np.float64)
-    residuals = {
-        model: spread(predictions.target, folds[model].to_numpy(), scale, settings.evaluate.level)
-        for model in weights
-    }
-    forecasters = {
-        model: graphs.forecast(every, weights[model], residuals[model]) for model in weights
-    }
-    held_out = {
-        model: forecast(forecasters[model], data.held_out)
-        for model in progress(weights, f"evaluate {horizon}")
-    }
-    mean = held_out["mean"]["forecast"]
-    held_out = {model: rows.with_columns(mean=mean) for model, rows in held_out.items()}
-    ahead = forecast(forecasters[STACK], data.newest)
-    length = settings.horizons[horizon]
-    scores = table(held_out, length)
-    return Evaluation(
-        graph=forecasters[STACK],
-        card=card(
-            Recipe(
-                horizon=horizon,
-                sessions=length,
-                as_of=settings.data.as_of,
-                scale=settings.dataset.scale,
-                scope=settings.train.scope,
-                level=settings.evaluate.level,
+    graphs_of: Mapping[str, onnx.ModelProto] = {}
+    served = fits[STACK]
+    if data.known:
+        graphs_of = refitted(
+            chosen.weights, data.known, settings.models, settings.train, f"refit {horizon}"
+        )
+        errors = together(
+            errors_of(folds, STACK, logs, columns),
+            errors_of(
+                held_out[STACK].with_columns(fold=pl.lit(0, pl.Int32)),
+                "forecast",
+                logarithms(data.held_out.x[:, [features.index(name) for name in columns]]),
+                columns,
             ),
-            Stack(chosen, folds, residuals[STACK]),
+        )
+        served = fit(graphs_of, rows[STACK], errors, features, params)
+    length = settings.horizons[horizon]
+    ahead = forecast(served.graph, data.newest)
+    return Evaluation(
+        graph=served.graph,
+        refitted=graphs_of,
+        card=card(
+            Recipe(horizon, length, settings.data.as_of, scope, level),
+            Stack(chosen, folds, kinds),
             data.train,
+            Fitted(served.scale, served.spread, training(data.known or (data.train,))),
+            Fitted(fits[STACK].scale, fits[STACK].spread, training((data.train,))),
         ),
-        forecasts=pl.concat([held_out[STACK].drop("mean"), ahead]).sort("symbol", "date"),
-        scores=scores,
-        upcoming=newest_forecasts(ahead, length, coming_sessions()),
+        forecasts=pl.concat([held_out[STACK].select(ahead.columns), ahead]).sort("symbol", "date"),
+        scores=table(held_out, length),
+        upcoming=newest_forecasts(ahead.drop("scale"), length, coming_sessions()),
         plots=plots.of(
-            held_out[STACK].with_columns(scale=data.held_out.rows["scale"]),
+            held_out[STACK],
             folds.with_columns(pl.Series(STACK, chosen.unseen)),
-            [STACK, *names],
+            [STACK, *BASELINES, *names],
             candidates.importance,
             chosen,
         ),
@@ -285,6 +244,10 @@ def write(done: Evaluation, horizon: str) -> None:
         _write_json(done.card, files["card.json"])
         served = served_scores(done.scores)
         _write_json(served, files["scores.json"])
+        parts = stack.enter_context(tables.replacing(REFITTED / horizon))
+        parts.mkdir(parents=True)
+        for name, graph in done.refitted.items():
+            graphs.save(graph, parts / f"{name}.onnx")
         with tables.Writer(files["forecasts.parquet"]) as writer:
             writer.append(done.forecasts)
         folder = stack.enter_context(tables.replacing(METRICS / horizon))
@@ -310,10 +273,11 @@ def main() -> None:
     tables.keep_only(CANDIDATES / horizon, settings.models)
     candidates = load_candidates(horizon, list(settings.models))
     per_symbol = settings.train.scope == "per_symbol"
-    held_out, newest = (
+    held_out, newest, *others = (
         Dataset(path / f"{part}.parquet", train.symbols, only_named=per_symbol)
-        for part in ("test", "newest")
+        for part in ("test", "newest", *(("train", "purged") if settings.train.refit else ()))
     )
+    known = (*others, held_out) if others else ()
     left_out = sorted({*held_out.left_out, *newest.left_out})
     if left_out:
         log.warning(
@@ -323,7 +287,7 @@ def main() -> None:
         )
     # One thread for BLAS, whose sums depend on it.
     with threadpool_limits(limits=1):
-        done = evaluate(settings, horizon, candidates, Datasets(train, held_out, newest))
+        done = evaluate(settings, horizon, candidates, Datasets(train, held_out, newest, known))
     write(done, horizon)
     row = done.scores.row(0, named=True)
     log.info(

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from stages.bars.cleaning.clean_params import CleanParams
 from stages.common import sections, tables
+from stages.common.errors import few
 from stages.common.mistakes import NestedError
 from stages.common.options import Options
 from stages.common.paths import CHECKED_PARAMS
@@ -21,7 +22,7 @@ from stages.common.running import log, run
 from stages.common.sections import PARAMS_FILE, Checked, Horizons
 from stages.common.text import nearest
 from stages.forecast import dataset_params
-from stages.forecast.dataset_params import DatasetParams, matches
+from stages.forecast.dataset_params import SPREADS, DatasetParams, matches
 from stages.forecast.training.train_params import EvaluateParams, Models, TrainParams
 from stages.indicators import feature_table
 from stages.indicators.definitions import definitions, lookback
@@ -57,15 +58,31 @@ class Params(Options):
         ]
         if not mistakes and not self.selected_features:
             mistakes.append("dataset.features: selects no feature; name some, such as return_lag*")
-        scale = self.dataset.scale
-        if scale not in names:
-            mistakes.append(
-                f"dataset.scale: no section of features makes {scale}{nearest(scale, names)}; "
-                "name a volatility, such as vol_14"
-            )
+        mistakes += self._mistakes_of_scale()
         if mistakes:
             raise NestedError(mistakes)
         return self
+
+    def _mistakes_of_scale(self) -> list[str]:
+        """What is wrong with `dataset.scale`: a pattern of nothing, or of no volatility."""
+        features = self.selected_features
+        mistakes = [
+            f"dataset.scale: dataset.features has no {wanted}{nearest(wanted, features)}; take it out, "
+            "or add it there"
+            for wanted in self.dataset.scale
+            if not matches(wanted, features) and not self._is_left_out(wanted)
+        ]
+        strange = [
+            name
+            for name in dataset_params.of_scale(self.dataset, features)
+            if not any(matches(spread, [name]) for spread in SPREADS)
+        ]
+        if strange:
+            mistakes.append(
+                f"dataset.scale: {few(strange)} says nothing of how far prices spread; name "
+                f"features of {', '.join(SPREADS)}"
+            )
+        return mistakes
 
     def sessions(self, horizon: str) -> int:
         """The length of a horizon.

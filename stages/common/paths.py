@@ -17,6 +17,7 @@ FEATURES_DAILY = FEATURES / "daily.parquet"
 DATASETS = Path("data/datasets")
 MODELS = Path("models")
 CANDIDATES = MODELS / "candidates"
+REFITTED = MODELS / "refitted"
 LATEST = MODELS / "latest.parquet"
 SESSIONS = MODELS / "sessions.json"
 METRICS = Path("metrics")

@@ -52,7 +52,7 @@ class DataParams(Sections):
     market: Names
 
 
-TAKEN = ("candidates", "clean", "params", "validation", "validation_datasets")
+TAKEN = ("candidates", "refitted", "clean", "params", "validation", "validation_datasets")
 """What `models/` and `metrics/` hold beside the horizons."""
 
 

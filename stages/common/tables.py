@@ -241,10 +241,9 @@ def features_contract(features: Sequence[str]) -> Contract:
 
 
 def dataset_contract(features: Sequence[str]) -> Contract:
-    """A dataset: target, scale and the features that a model sees, none of them null.
+    """A dataset: the target and the features that a model sees, none of them null.
 
-    `target` is the return from `date` to `target_date` as a fraction, `scale` the recent
-    volatility of one session.
+    `target` is the return from `date` to `target_date` as a fraction.
     """
     return {
         "symbol": pl.String,
@@ -252,7 +251,6 @@ def dataset_contract(features: Sequence[str]) -> Contract:
         "target_date": pl.Date,
         "close": pl.Float64,
         "target": pl.Float64,
-        "scale": pl.Float32,
         **dict.fromkeys(features, pl.Float32),
     }
 

@@ -1,6 +1,7 @@
 """The model card, beside the graph: what a served forecast is, and how it was made."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -11,7 +12,9 @@ import polars as pl
 
 from stages.common import tables
 from stages.forecast.combine import Chosen
-from stages.forecast.training.graphs import Spread
+from stages.forecast.scale import LogScale
+from stages.forecast.spread import Spread
+from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.train_params import BASELINES
 
 DIGITS = 6
@@ -30,7 +33,6 @@ class Recipe:
     Attributes:
         horizon, sessions: its name and length.
         as_of: the newest session that the pipeline knew.
-        scale: the feature that scales the interval.
         scope: `pooled`, or `per_symbol` with one model each.
         level: share of outcomes that the interval is to hold.
     """
@@ -38,7 +40,6 @@ class Recipe:
     horizon: str
     sessions: int
     as_of: date
-    scale: str
     scope: str
     level: float
 
@@ -63,20 +64,63 @@ class Training:
         """The symbols in the order in which a graph of one model per symbol counts them."""
         return self.rows["symbol"].unique().sort().to_list()
 
-    @property
-    def md5(self) -> str:
-        """Of the file, as `dvc.lock` has it."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, _md5).hexdigest()
+
+def training(parts: Sequence[Training | Dataset]) -> dict[str, Any]:
+    """What a fit was trained on; `data_md5` of its files, as `dvc.lock` has them."""
+    rows = pl.concat([part.rows.select("date", "target_date") for part in parts])
+    md5 = {}
+    for part in parts:
+        with part.path.open("rb") as file:
+            md5[part.path.stem] = hashlib.file_digest(file, _md5).hexdigest()
+    return {
+        "rows": rows.height,
+        "first": str(rows["date"].min()),
+        "last": str(rows["date"].max()),
+        "last_target": str(rows["target_date"].max()),
+        "data_md5": md5,
+    }
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One fit of the forecast: the parts of its interval, and what it was trained on."""
+
+    scale: LogScale
+    spread: Spread
+    training: Mapping[str, Any]
+
+    def described(self, level: float) -> dict[str, Any]:
+        """For the card."""
+        scale, spread = self.scale, self.spread
+        return {
+            "scale": {
+                "kind": scale.kind,
+                "intercept": rounded(scale.intercept),
+                "exponents": {
+                    name: rounded(float(value))
+                    for name, value in zip(scale.names, scale.slope, strict=True)
+                    if value
+                },
+            },
+            "interval": {
+                "level": level,
+                "lower_quantile": rounded(spread.lower),
+                "upper_quantile": rounded(spread.upper),
+            },
+            "residual_quantiles": [
+                rounded(value) for value in spread.grid[:: len(spread.grid) // 20]
+            ],
+            "training": dict(self.training),
+        }
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The served forecast: its weights, its fold rows, and how wrong it was on them."""
+    """The served forecast: its weights, its fold rows, and the scales that competed."""
 
     chosen: Chosen
     folds: pl.DataFrame
-    residuals: Spread
+    scales: Mapping[str, float]
 
 
 def fold_skill(chosen: Chosen) -> float:
@@ -87,9 +131,15 @@ def fold_skill(chosen: Chosen) -> float:
     return 1 - chosen.errors[chosen.method] / chosen.errors["mean"]
 
 
-def card(recipe: Recipe, stack: Stack, train: Training) -> dict[str, Any]:
-    """The model card: all that a server or a reader must know beside the graph."""
-    chosen, folds, residuals = stack.chosen, stack.folds, stack.residuals
+def card(
+    recipe: Recipe, stack: Stack, train: Training, served: Fitted, evaluated: Fitted
+) -> dict[str, Any]:
+    """The model card: all that a server or a reader must know beside the graph.
+
+    Every score in it belongs to the fit that was evaluated, which is not the one that is served
+    where it was fitted again.
+    """
+    chosen, folds = stack.chosen, stack.folds
     base = float(((folds["target"] - folds["mean"]) ** 2).mean())  # type: ignore[arg-type]
     errors = {
         name: float(((folds["target"] - folds[name]) ** 2).mean())  # type: ignore[arg-type]
@@ -105,7 +155,6 @@ def card(recipe: Recipe, stack: Stack, train: Training) -> dict[str, Any]:
         "sessions": recipe.sessions,
         "as_of": str(recipe.as_of),
         "features": train.features,
-        "scale": recipe.scale,
         "scope": recipe.scope,
         "symbols": train.symbols,
         "method": chosen.method,
@@ -125,21 +174,9 @@ def card(recipe: Recipe, stack: Stack, train: Training) -> dict[str, Any]:
             "zero": skill["zero"],
             "mean": {"weight": rounded(chosen.weights["mean"]), **skill["mean"]},
         },
-        "interval": {
-            "level": recipe.level,
-            "lower_quantile": rounded(residuals.lower),
-            "upper_quantile": rounded(residuals.upper),
-        },
-        "residual_quantiles": [
-            rounded(value) for value in residuals.grid[:: len(residuals.grid) // 20]
-        ],
-        "training": {
-            "rows": train.rows.height,
-            "first": str(train.rows["date"].min()),
-            "last": str(train.rows["date"].max()),
-            "last_target": str(train.rows["target_date"].max()),
-            "data_md5": train.md5,
-        },
+        "scale_scores": {name: rounded(score) for name, score in stack.scales.items()},
+        **served.described(recipe.level),
+        "evaluated": evaluated.described(recipe.level),
     }
 
 

@@ -11,7 +11,11 @@ class DatasetParams(Options):
 
     test_share: Share
     features: Names
-    scale: str
+    scale: Names
+
+
+SPREADS = ("vol_*", "range_*", "rel_atr_*", "bb_width_*", "hourly_volatility")
+"""Features whose logarithm says how far prices spread: they are never negative."""
 
 
 def matches(wanted: str, names: Sequence[str]) -> bool:
@@ -26,4 +30,13 @@ def selected(dataset: DatasetParams, names: Sequence[str]) -> list[str]:
         dataset: the section.
         names: every column that the features stage writes, in order.
     """
-    return [name for name in names if any(fnmatchcase(name, wanted) for wanted in dataset.features)]
+    return _any_of(dataset.features, names)
+
+
+def of_scale(dataset: DatasetParams, features: Sequence[str]) -> list[str]:
+    """The features that the scale of an interval is regressed on: `dataset.scale`, resolved."""
+    return _any_of(dataset.scale, features)
+
+
+def _any_of(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
+    return [name for name in names if any(fnmatchcase(name, wanted) for wanted in patterns)]

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from stages.forecast.combine import Chosen
-from stages.forecast.training.graphs import SMALLEST_SCALE
+from stages.forecast.distribution import coverage, pit_histogram
 
 BINS = 10
 RESIDUAL_EDGE, RESIDUAL_STEP = 4.0, 0.25
@@ -20,7 +20,7 @@ def of(
     """Every plot's table, by the name of its file.
 
     Args:
-        stack: held-out rows of the served forecast, with their `scale`.
+        stack: held-out rows of the served forecast, with their losses.
         folds: out-of-fold rows: `fold, target, mean` and one column per model, NaN where it
             has no forecast.
         models: names of the columns in `folds`.
@@ -31,6 +31,8 @@ def of(
         "forecast": forecast_and_outcome(stack),
         "residuals": residuals(stack),
         "calibration": calibration(stack),
+        "pit": pit_histogram(stack),
+        "coverage": coverage(stack),
         "importance": weighted_importance(importance, chosen),
         "folds": fold_skill(folds, models),
     }
@@ -47,8 +49,7 @@ def forecast_and_outcome(stack: pl.DataFrame) -> pl.DataFrame:
 
 def residuals(stack: pl.DataFrame) -> pl.DataFrame:
     """Histogram of residuals in units of their own standard deviation after scaling."""
-    scale = np.maximum(stack["scale"].to_numpy(), SMALLEST_SCALE)
-    scaled = (stack["target"] - stack["forecast"]).to_numpy() / scale
+    scaled = ((stack["target"] - stack["forecast"]) / stack["scale"]).to_numpy()
     spread = scaled.std()
     units = np.clip(scaled / spread if spread > 0 else scaled, -RESIDUAL_EDGE, RESIDUAL_EDGE)
     edges = np.arange(-RESIDUAL_EDGE, RESIDUAL_EDGE + RESIDUAL_STEP, RESIDUAL_STEP)

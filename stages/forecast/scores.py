@@ -11,6 +11,8 @@ import polars as pl
 from scipy.fft import dct
 from scipy.special import stdtr
 
+from stages.forecast.distribution import LOSSES, PINBALL
+
 Array = npt.NDArray[np.float64]
 
 COLUMNS = (
@@ -29,6 +31,8 @@ COLUMNS = (
     "coverage",
     "width",
     "rank_ic",
+    *("interval_score", "crps", "crps_skill", "crps_p_value"),
+    *PINBALL,
 )
 """The scores of every table, in order; a score that is not defined is null.
 
@@ -38,6 +42,9 @@ p_value: of its being zero, one-sided (Clark and West, 2007). direction: share o
 was right, zero counting as down. auc, f1, precision, recall, brier: of the event
 that the return is above zero, by its probability, with 0.5 as the threshold. coverage: share of
 outcomes in the interval. rank_ic: mean over dates of Spearman's rank correlation across symbols.
+interval_score, crps, pinball_05 to pinball_95: losses of the distribution in units of return
+(`distribution.py`). crps_skill: share of CRPS saved against the better baseline of the
+distribution, crps_p_value: of its being zero, one-sided (Diebold and Mariano, 1995).
 """
 
 
@@ -45,8 +52,9 @@ def scores(rows: pl.DataFrame, horizon: int) -> dict[str, float | None]:
     """Score one forecast.
 
     Args:
-        rows: `symbol, date, target, forecast, lower, upper, probability, mean`, one row per
-            forecast; `mean` is the historical mean that was known.
+        rows: `symbol, date, target, forecast, lower, upper, probability, mean, base_crps` and
+            `distribution.LOSSES`, one row per forecast; `mean` is the historical mean that was
+            known, `base_crps` the loss of the better baseline of the distribution.
         horizon: in sessions; overlapping targets are autocorrelated up to `horizon - 1`.
 
     Returns:
@@ -78,7 +86,15 @@ def scores(rows: pl.DataFrame, horizon: int) -> dict[str, float | None]:
         "coverage": float(inside.mean()),  # type: ignore[arg-type]
         "width": float((rows["upper"] - rows["lower"]).mean()),  # type: ignore[arg-type]
         "rank_ic": rank_ic(rows),
+        **{name: float(rows[name].mean()) for name in LOSSES},  # type: ignore[arg-type]
+        "crps_skill": _share_saved(rows["crps"], rows["base_crps"]),
+        "crps_p_value": diebold_mariano(rows, horizon),
     }
+
+
+def _share_saved(loss: pl.Series, base: pl.Series) -> float | None:
+    total = float(base.sum())
+    return 1 - float(loss.sum()) / total if total > 0 else None
 
 
 def auc(score: pl.Series, event: npt.NDArray[np.bool_]) -> float | None:
@@ -107,9 +123,27 @@ def clark_west(rows: pl.DataFrame, horizon: int) -> float | None:
         - (pl.col("target") - pl.col("forecast")) ** 2
         + (pl.col("mean") - pl.col("forecast")) ** 2
     )
-    daily = rows.group_by("date").agg(adjusted.mean().alias("gain")).sort("date")["gain"].to_numpy()
     constant = rows["forecast"].n_unique() == 1
-    if len(daily) <= horizon or constant or rows["forecast"].equals(rows["mean"]):
+    if constant or rows["forecast"].equals(rows["mean"]):
+        return None
+    return _above_zero(rows, adjusted, horizon)
+
+
+def diebold_mariano(rows: pl.DataFrame, horizon: int) -> float | None:
+    """One-sided p-value that the CRPS is not below that of the better baseline.
+
+    Diebold and Mariano (1995), averaged per date and tested as in `clark_west`.
+
+    Returns:
+        The p-value, or None where it is that baseline's own, or there are too few dates.
+    """
+    return _above_zero(rows, pl.col("base_crps") - pl.col("crps"), horizon)
+
+
+def _above_zero(rows: pl.DataFrame, gain: pl.Expr, horizon: int) -> float | None:
+    """One-sided p-value that a gain, averaged per date, is not above zero on average."""
+    daily = rows.group_by("date").agg(gain.mean().alias("gain")).sort("date")["gain"].to_numpy()
+    if len(daily) <= horizon:
         return None
     variance, freedom = long_run_variance(daily, horizon)
     if variance <= 1e-20 * float(np.square(daily).max()):  # nothing but rounding

@@ -25,7 +25,7 @@ class Session:
     """A graph ready to run on one thread, so that a sum is the same everywhere.
 
     Attributes:
-        inputs: what it takes: `features`, and some of `scale` and `symbol`.
+        inputs: what it takes: `features`, and perhaps `symbol` or, in former versions, `scale`.
         width: how many features.
     """
 
@@ -46,8 +46,8 @@ class Session:
     def __call__(
         self,
         features: Matrix,
-        scale: Matrix | None = None,
         symbol: npt.NDArray[np.int64] | None = None,
+        scale: Matrix | None = None,
     ) -> dict[str, npt.NDArray[np.float32]]:
         """Run the graph on rows, a block at a time; returns its outputs, (rows,) each."""
         arrays: dict[str, Any] = {INPUT: features, SCALE: scale, SYMBOL: symbol}

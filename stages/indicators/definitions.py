@@ -6,7 +6,8 @@ scale-free, so that one model can learn from all symbols together. Training, ser
 benchmarks all come through `definitions`.
 
 Sources: J. W. Wilder, New Concepts in Technical Trading Systems, 1978 (RSI, ATR); J. Bollinger,
-Bollinger on Bollinger Bands, 2001; G. Appel, Technical Analysis, 2005 (MACD).
+Bollinger on Bollinger Bands, 2001; G. Appel, Technical Analysis, 2005 (MACD); M. Parkinson, The
+Extreme Value Method for Estimating the Variance of the Rate of Return, 1980 (ranges).
 """
 
 import math
@@ -56,6 +57,11 @@ def _returns(params: FeatureParams) -> dict[str, Feature]:
         columns[f"mom_{w}"] = Feature(partial(_momentum, window=w), w)
     for w in params.volatility:
         columns[f"vol_{w}"] = Feature(partial(_volatility, window=w), w)
+    for decay in params.ewma_volatility:
+        span = _span(decay)
+        columns[f"vol_ewma_{decay}"] = Feature(
+            partial(_ewma_volatility, span=span), 1 + _tail(span)
+        )
     for w in params.relative_volume:
         columns[f"relative_volume_{w}"] = Feature(partial(_relative_volume, window=w), w - 1)
     return columns
@@ -103,6 +109,8 @@ def _ranges(params: FeatureParams) -> dict[str, Feature]:
         values, memory = partial(_atr, window=w), 1 + _tail(_wilder(w))
         columns[f"atr_{w}"] = Feature(partial(_level, compute=values), memory)
         columns[f"rel_atr_{w}"] = Feature(partial(_relative, compute=values), memory)
+    for w in params.range:
+        columns[f"range_{w}"] = Feature(partial(_range, window=w), w - 1)
     return columns
 
 
@@ -125,7 +133,7 @@ def lookback(params: FeatureParams, market: Sequence[str]) -> int:
     return 1 + max(feature.memory for feature in definitions(params, market).values())
 
 
-def _alpha(span: int) -> float:
+def _alpha(span: float) -> float:
     return 2.0 / (span + 1)
 
 
@@ -134,17 +142,22 @@ def _wilder(window: int) -> int:
     return 2 * window - 1
 
 
-def _steps(span: int, weight: float) -> int:
+def _span(decay: int) -> float:
+    """The span of an exponential average that keeps `decay` percent of itself from bar to bar."""
+    return 200 / (100 - decay) - 1
+
+
+def _steps(span: float, weight: float) -> int:
     """Bars after which the first bar of an exponential average weighs less than `weight`."""
     alpha = _alpha(span)
     return 0 if alpha == 1 else math.ceil(math.log(weight) / math.log1p(-alpha))
 
 
-def _warm_up(span: int) -> int:
+def _warm_up(span: float) -> int:
     return _steps(span, SEED_WEIGHT)
 
 
-def _tail(span: int) -> int:
+def _tail(span: float) -> int:
     return _steps(span, NEGLIGIBLE)
 
 
@@ -184,6 +197,17 @@ def _momentum(panel: Panel, window: int) -> Array:
 
 def _volatility(panel: Panel, window: int) -> Array:
     return panel.std("return", window)
+
+
+def _ewma_volatility(panel: Panel, span: float) -> Array:
+    """Root of the exponential average of squared returns (RiskMetrics, 1996)."""
+    variance = panel.smooth("squared_return", _alpha(span))
+    return panel.known(np.sqrt(variance), 1 + _warm_up(span))
+
+
+def _range(panel: Panel, window: int) -> Array:
+    """Volatility of one session by the sessions' ranges (Parkinson, 1980)."""
+    return np.sqrt(panel.mean("squared_range", window) / (4 * math.log(2)))
 
 
 def _relative_volume(panel: Panel, window: int) -> Array:

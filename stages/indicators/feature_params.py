@@ -29,7 +29,14 @@ def _macd(values: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     return distinct(values)
 
 
+def _decays(values: list[int]) -> list[int]:
+    if any(not 1 <= value <= 99 for value in values):  # noqa: PLR2004  # percent
+        raise ValueError(f"decays are percent, from 1 to 99, got {values}")
+    return distinct(values)
+
+
 Windows = Annotated[list[int], AfterValidator(_windows)]
+Decays = Annotated[list[int], AfterValidator(_decays)]
 Spreads = Annotated[list[int], AfterValidator(_spreads)]
 Macd = Annotated[list[tuple[int, int, int]], AfterValidator(_macd)]
 
@@ -42,12 +49,14 @@ class FeatureParams(Options):
     ema: Windows
     momentum: Windows
     volatility: Spreads
+    ewma_volatility: Decays
     relative_volume: Windows
     rsi: Windows
     macd: Macd
     bollinger: Spreads
     bollinger_width: PositiveFloat
     atr: Windows
+    range: Windows
     market_lags: Windows
     market_same_session: bool
     calendar: Annotated[

@@ -208,6 +208,14 @@ class Panel:
     def _return(self) -> Array:
         return self.series("close") / self.series("previous") - 1
 
+    def _squared_return(self) -> Array:
+        squared = self.series("return") ** 2
+        squared[self._rows.bounds[:-1]] = 0.0
+        return squared
+
+    def _squared_range(self) -> Array:
+        return np.log(self.column("high") / self.column("low")) ** 2
+
     def _change(self) -> Array:
         change = self.series("close") - self.series("previous")
         change[self._rows.bounds[:-1]] = 0.0

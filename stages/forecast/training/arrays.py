@@ -1,5 +1,6 @@
 """A dataset as arrays, for training and evaluation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,9 @@ class Dataset:
         only_named: leave out the rows of other symbols.
 
     Attributes:
+        path, features: its file, and the names of its features.
         rows: the columns that are not features.
-        x, y, scale: features (rows, features), targets (rows,), volatility (rows,).
+        x, y: features (rows, features), targets (rows,).
         symbol: index of each row's symbol in `names`, (rows,); -1 for another symbol.
         left_out: the other symbols, where only the named ones are kept.
 
@@ -36,6 +38,7 @@ class Dataset:
     def __init__(
         self, path: Path, names: list[str] | None = None, *, only_named: bool = False
     ) -> None:
+        self.path = path
         every = tables.read(path, list(tables.dataset_contract([])))
         self.names: list[str] = names or every["symbol"].unique().sort().to_list()
         kept = every["symbol"].is_in(self.names) if only_named else None
@@ -50,7 +53,6 @@ class Dataset:
             values = tables.read(path, [name])[name]
             self.x[:, column] = values if kept is None else values.filter(kept)
         self.y: Vector = self.rows["target"].to_numpy()
-        self.scale: Matrix = self.rows["scale"].to_numpy()
         self.symbol: Symbols = (
             self.rows["symbol"]
             .replace_strict(self.names, range(len(self.names)), default=-1, return_dtype=pl.Int64)
@@ -58,3 +60,18 @@ class Dataset:
         )
         self.dates = self.rows["date"].to_physical().to_numpy()
         self.target_dates = self.rows["target_date"].to_physical().to_numpy()
+
+
+class Joined:
+    """The rows of several datasets of the same symbols and features, one after the other.
+
+    Attributes:
+        x, y: features (rows, features), targets (rows,).
+        symbol: index of each row's symbol in `names`, (rows,); -1 for another symbol.
+    """
+
+    def __init__(self, parts: Sequence[Dataset]) -> None:
+        self.names = parts[0].names
+        self.x: Matrix = np.concatenate([part.x for part in parts])
+        self.y: Vector = np.concatenate([part.y for part in parts])
+        self.symbol: Symbols = np.concatenate([part.symbol for part in parts])

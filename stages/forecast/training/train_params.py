@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, NonNegativeFloat
 
 from stages.common.errors import ParamsError
 from stages.common.mistakes import NestedError, each, options
@@ -16,8 +16,8 @@ BASELINES = ("zero", "mean")
 """What every forecast must beat; they are never candidates (`baselines.py`)."""
 
 TAKEN = (
-    *("stack", "feature", "prediction"),
-    *("symbol", "date", "target_date", "fold", "scale", "target"),
+    *("stack", "mean_constant", "mean_ewma", "feature", "prediction"),
+    *("symbol", "date", "target_date", "fold", "target"),
 )
 """What tables with a column or a row for each model hold beside the models."""
 
@@ -30,6 +30,7 @@ class TrainParams(Options):
     first_fold: Share
     embargo: Annotated[int, Field(ge=0)]
     seed: int
+    refit: bool
 
 
 class EvaluateParams(Options):
@@ -37,6 +38,7 @@ class EvaluateParams(Options):
 
     level: Share
     shrinkage: Annotated[float, Field(ge=0, le=1)]
+    scale_shrinkage: NonNegativeFloat
 
 
 def _models(sections: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
