@@ -183,7 +183,7 @@ class PredictionInputs(LoggedPrediction):
 
     former_labels: list[FormerLabel] = Field(description="Those corrected, the oldest first.")
     inputs: dict[str, float] = Field(description="The features by name.")
-    scale: float = Field(description="Recent volatility, by which the interval is scaled.")
+    scale: float = Field(description="By which the interval is scaled, in units of return.")
 
 
 class LoggedPredictions(BaseModel):
@@ -237,11 +237,6 @@ class BatchRow(Strict):
         # Documented here; checked with a message of its own.
         json_schema_extra={"minProperties": 1},
     )
-    scale: Annotated[FiniteFloat, Field(ge=0)] | None = Field(
-        None,
-        description="Recent volatility, by which the interval is scaled; by default the feature "
-        "that the model card names.",
-    )
     last_close: Price | None = Field(
         None, description="With features: the close from which predicted closes are computed."
     )
@@ -275,10 +270,27 @@ _Stale = Annotated[
 ]
 
 
+class Unseen(BaseModel):
+    """What was forecast from a bar by a fit that had not seen it."""
+
+    predicted_return: Return
+    lower_return: Return
+    upper_return: Return
+    probability_of_rise: float = Field(ge=0, le=1)
+
+
 class HorizonPrediction(Prediction):
     """A forecast from a bar of the revision."""
 
     stale: _Stale
+    in_sample: bool = Field(
+        description="Whether the model was trained on this bar and its outcome, as it is on every "
+        "bar whose outcome was known; then this is no forecast."
+    )
+    out_of_sample: Unseen | None = Field(
+        description="In sample, what the evaluated fit forecast, which had not seen the bar; null "
+        "before the hold-out."
+    )
 
 
 class Scores(BaseModel):
@@ -299,9 +311,18 @@ class Scores(BaseModel):
     coverage: float | None
     width: float | None
     rank_ic: float | None
+    interval_score: float | None
+    crps: float | None
+    crps_skill: float | None
+    crps_p_value: float | None
+    pinball_05: float | None
+    pinball_25: float | None
+    pinball_50: float | None
+    pinball_75: float | None
+    pinball_95: float | None
 
 
-class Scored(Prediction):
+class Scored(HorizonPrediction):
     """A forecast, with the scores of such forecasts."""
 
     scores: Scores | None = Field(

@@ -67,8 +67,8 @@ class Params(Options):
         """What is wrong with `dataset.scale`: a pattern of nothing, or of no volatility."""
         features = self.selected_features
         mistakes = [
-            f"dataset.scale: dataset.features has no {wanted}{nearest(wanted, features)}; take it out, "
-            "or add it there"
+            f"dataset.scale: no {wanted} in dataset.features{nearest(wanted, features)}; take it "
+            "out, or add it there"
             for wanted in self.dataset.scale
             if not matches(wanted, features) and not self._is_left_out(wanted)
         ]

@@ -27,6 +27,12 @@ class Interval(BaseModel):
     level: float
 
 
+class Trained(BaseModel):
+    """The part of a card that says what the served model was trained on."""
+
+    last: date
+
+
 class Card(BaseModel):
     """The part of `models/<horizon>/card.json` that the server reads; callers get the whole."""
 
@@ -36,9 +42,9 @@ class Card(BaseModel):
     sessions: int
     as_of: date
     features: list[str]
-    scale: str
     symbols: list[str]
     interval: Interval
+    training: Trained
 
 
 @dataclass(frozen=True)
@@ -71,13 +77,11 @@ class Rows:
         days: since 1970-01-01, ascending.
         closes: as traded.
         features: per horizon, float32 (bars, features) in the order of its card.
-        scales: per horizon, float32 (bars,).
     """
 
     days: npt.NDArray[np.int32]
     closes: npt.NDArray[np.float64]
     features: Mapping[str, npt.NDArray[np.float32]]
-    scales: Mapping[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)

@@ -228,8 +228,7 @@ def _model(name: str, sessions: int, files: _Files) -> Model:
 
 def _rows(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows]:
     for model in models.values():
-        wanted = [*model.card.features, model.card.scale]
-        missing = [name for name in wanted if name not in latest.columns]
+        missing = [name for name in model.card.features if name not in latest.columns]
         if missing:
             raise BundleError(
                 f"{MODELS / model.name / 'card.json'}: names {few(missing)}, "
@@ -251,10 +250,6 @@ def _rows(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows]:
             days=part["date"].to_physical().to_numpy(),
             closes=part["close"].to_numpy(),
             features=features,
-            scales={
-                name: _floats(part.select(model.card.scale)).ravel()
-                for name, model in models.items()
-            },
         )
     return dict(sorted(rows.items()))
 
@@ -269,11 +264,7 @@ def _warm_up(bundle: Bundle) -> None:
     """Predict once with every model, so that none is served that cannot predict."""
     for model in bundle.models.values():
         width = len(model.card.features)
-        outputs = model.session(
-            np.zeros((1, width), np.float32),
-            np.ones((1, 1), np.float32),
-            np.zeros((1, 1), np.int64),
-        )
+        outputs = model.session(np.zeros((1, width), np.float32), np.zeros((1, 1), np.int64))
         path = MODELS / model.name / "model.onnx"
         missing = [name for name in FORECAST_OUTPUTS if name not in outputs]
         if missing:

@@ -109,7 +109,7 @@ class Bulk:
 
 def _compute(block: pa.RecordBatch, model: Model, first: int) -> pa.RecordBatch:
     inputs = stream.inputs(block, model, first)
-    outputs = model.session(inputs.features, inputs.scale, inputs.symbol)
+    outputs = model.session(inputs.features, inputs.symbol)
     stream.check_finite(outputs, first)
     return pa.RecordBatch.from_arrays(
         [*block.columns, *(pa.array(outputs[name]) for name in FORECAST_OUTPUTS)],

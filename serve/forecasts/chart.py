@@ -78,18 +78,18 @@ def forecasts(bundle: Bundle, model: Model, symbol: str) -> pl.DataFrame:
     )
     rows = bundle.rows[symbol]
     newest = int(written["date"].to_physical()[-1]) if written.height else int(rows.days[0]) - 1
-    features, scales = rows.features[model.name], rows.scales[model.name]
-    newer = (rows.days > newest) & np.isfinite(features).all(axis=1) & np.isfinite(scales)
+    features = rows.features[model.name]
+    newer = (rows.days > newest) & np.isfinite(features).all(axis=1)
     if not newer.any():
         return written
     days = rows.days[newer]
     index = np.full((len(days), 1), symbol_index(model, symbol) or 0, np.int64)
-    outputs = model.session(features[newer], scales[newer].reshape(-1, 1), index)
+    outputs = model.session(features[newer], index)
     targets = [bundle.target(int(day), model.card.sessions) for day in days]
     values = [
         pl.Series(days).cast(pl.Date),
         pl.Series(targets, dtype=pl.Int32).cast(pl.Date),
         rows.closes[newer],
-        *(outputs[name] for name in FORECAST_OUTPUTS),
+        *(outputs[name] for name in FORECAST_OUTPUTS[:4]),
     ]
     return pl.concat([written, pl.DataFrame(dict(zip(columns, values, strict=True)))])

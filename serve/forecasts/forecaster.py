@@ -19,7 +19,7 @@ from stages.common.errors import few
 from stages.common.text import nearest
 from stages.forecast.contract import FORECAST_OUTPUTS
 
-VALUES = ("predicted_return", "lower", "upper", "probability")
+VALUES = ("predicted_return", "lower", "upper", "probability", "scale")
 """What is forecast, by its name in the prediction log; in the order of `FORECAST_OUTPUTS`."""
 
 _values = itemgetter(*VALUES)
@@ -36,7 +36,6 @@ class Row(NamedTuple):
         bar: its session, in days since 1970-01-01; None if the caller did not say.
         close: its close, as traded; None if the caller did not say.
         features: float32, (features,), in the order of the card.
-        scale: recent volatility.
         source: where the features come from: `latest` (a bar of the revision), `bars` (the caller's
             own bars) or `rows` (the caller's own features).
     """
@@ -45,7 +44,6 @@ class Row(NamedTuple):
     bar: int | None
     close: float | None
     features: npt.NDArray[np.float32]
-    scale: float
     source: str = "latest"
 
 
@@ -122,7 +120,6 @@ class Forecaster:
             bar=int(rows.days[place]),
             close=float(rows.closes[place]),
             features=rows.features[model.name][place],
-            scale=float(rows.scales[model.name][place]),
         )
 
     async def soon(self, model: Model, row: Row) -> Forecast:
@@ -160,10 +157,9 @@ class Forecaster:
     def many(self, model: Model, rows: Sequence[Row]) -> list[Forecast]:
         """Run a model once on rows that passed `check`. The forecasts may not be finite."""
         features = np.array([row.features for row in rows], np.float32)
-        scales = np.array([[row.scale] for row in rows], np.float32)
         indices = [symbol_index(model, row.symbol) for row in rows]
         symbols = np.array([[index or 0] for index in indices], np.int64)
-        outputs = model.session(features, scales, symbols)
+        outputs = model.session(features, symbols)
         values = [outputs[name].tolist() for name in FORECAST_OUTPUTS]
         inputs = as_json(model.card.features, features)
         sessions = model.card.sessions
@@ -185,7 +181,6 @@ class Forecaster:
                 "last_close": row.close,
                 **dict(zip(VALUES, forecast, strict=True)),
                 "inputs": given,
-                "scale": row.scale,
                 "symbol_index": index,
             }
             for row, index, given, *forecast in zip(rows, indices, inputs, *values, strict=True)
@@ -200,16 +195,14 @@ def check(model: Model, row: Row) -> None:
     """Refuse a row that a model cannot be run on.
 
     Raises:
-        InvalidInputError: the symbol has no model, the scale is negative, or features are unknown,
-            of which the message has the first.
+        InvalidInputError: the symbol has no model, or features are unknown, of which the message
+            has the first.
     """
     symbol_index(model, row.symbol)
-    if row.scale < 0:
-        raise negative_scale(row.symbol, row.scale)
-    if math.isfinite(row.scale) and np.isfinite(row.features).all():
+    finite_ones = np.isfinite(row.features)
+    if finite_ones.all():
         return
-    names = np.array([*model.card.features, model.card.scale])
-    missing = names[~np.isfinite(np.append(row.features, np.float32(row.scale)))].tolist()
+    missing = np.array(model.card.features)[~finite_ones].tolist()
     if hours := tables.of_hours(missing):
         raise InvalidInputError(
             f"{row.symbol}: {few(hours)} needs the hourly bars of that session, which are not "
@@ -225,25 +218,18 @@ def finite(forecast: Forecast) -> Forecast:
     """The forecast, if its values are finite.
 
     Raises:
-        InvalidInputError: features or scale were beyond what the model can compute with.
+        InvalidInputError: features were beyond what the model can compute with.
     """
     if math.isfinite(sum(_values(forecast))):
         return forecast
     raise overflow(forecast["symbol"])
 
 
-def negative_scale(where: str, scale: float) -> InvalidInputError:
-    """The error of a scale below zero."""
-    return InvalidInputError(
-        f"{where}: scale is {scale:g}, and volatility is never negative", "negative-scale"
-    )
-
-
 def overflow(where: str) -> InvalidInputError:
     """The error of a forecast that is not finite."""
     return InvalidInputError(
         f"{where}: the forecast is beyond what a float32 holds; "
-        "see whether features and scale have the unit of training",
+        "see whether the features have the unit of training",
         "overflow",
     )
 

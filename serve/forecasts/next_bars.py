@@ -29,7 +29,7 @@ async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast
     table = checked(asked.symbol, asked.bars)
     bar_rules.check_sessions([bar.date for bar in asked.bars], bundle.sessions)
     adjusted = [bar.adj_close is not None for bar in asked.bars]
-    wanted = {name for model in models for name in (*model.card.features, model.card.scale)}
+    wanted = {name for model in models for name in model.card.features}
 
     def compute() -> pl.DataFrame:
         bar_rules.check_jumps(table, adjusted, asked.genuine, bundle.max_gap)
@@ -39,14 +39,13 @@ async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast
     last = await asyncio.to_thread(compute)
 
     def row(model: Model) -> Row:
-        columns = last.select(model.card.features, scaled=model.card.scale)
+        columns = last.select(model.card.features)
         values = columns.cast(pl.Float32).fill_null(float("nan")).to_numpy()[0]
         return Row(
             symbol=asked.symbol,
             bar=int(last["date"].to_physical()[0]),
             close=float(last["close"][0]),
-            features=values[:-1],
-            scale=float(values[-1]),
+            features=values,
             source="bars",
         )
 

@@ -74,24 +74,16 @@ def _each(function: Callable[[Given], Made], rows: Sequence[Given]) -> list[Made
 
 def _row(forecaster: Forecaster, model: Model, given: BatchRow) -> Row:
     if given.features is None:
-        for name in ("scale", "last_close"):
-            if getattr(given, name) is not None:
-                raise InvalidInputError(f"{name} comes with features, and there are none")
+        if given.last_close is not None:
+            raise InvalidInputError("last_close comes with features, and there are none")
         return forecaster.row(model, forecaster.symbol(given.symbol), given.as_of)
     _check_names(model, given.features)
-    scale = given.features.get(model.card.scale) if given.scale is None else given.scale
-    if scale is None:
-        raise InvalidInputError(
-            f"no scale; it is {model.card.scale}, which is not a feature of this model"
-        )
     names = model.card.features
-    values = _float32([*names, "scale"], [*(given.features[name] for name in names), scale])
     return Row(
         symbol=given.symbol or CUSTOM,
         bar=None if given.as_of is None else days_since_epoch(not_future(given.as_of)),
         close=given.last_close,
-        features=values[:-1],
-        scale=float(values[-1]),
+        features=_float32(names, [given.features[name] for name in names]),
         source="rows",
     )
 
@@ -99,7 +91,7 @@ def _row(forecaster: Forecaster, model: Model, given: BatchRow) -> Row:
 def _check_names(model: Model, given: Mapping[str, float]) -> None:
     names = model.card.features
     for name in given:
-        if name not in names and name != model.card.scale:
+        if name not in names:
             raise InvalidInputError(
                 f"the {model.name} model has no feature {name!r}{nearest(name[:LONGEST], names)}; "
                 "GET /model/info lists them"

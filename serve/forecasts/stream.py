@@ -11,13 +11,12 @@ import pyarrow as pa
 from serve.checkout.bundle import Model
 from serve.forecasts import messages
 from serve.forecasts.forecast_errors import InvalidInputError
-from serve.forecasts.forecaster import LONGEST, negative_scale, overflow
+from serve.forecasts.forecaster import LONGEST, overflow
 from stages.common.errors import few
 from stages.common.text import nearest
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 
-SCALE = "scale"
 PASSED = ("key", "symbol", "as_of")
 """Columns that are passed back as they came."""
 
@@ -31,8 +30,8 @@ class Stream:
     """A stream that has the columns of a model.
 
     Attributes:
-        table: passed columns, the features in the order of the card, the scale; as they were sent.
-        schema: the same columns in the types of `blocks`, features and scale as float32.
+        table: passed columns, then the features in the order of the card; as they were sent.
+        schema: the same columns in the types of `blocks`, features as float32.
         passed: those of `PASSED` that it has.
     """
 
@@ -88,23 +87,22 @@ def _columns(given: pa.Schema, model: Model) -> tuple[list[int], pa.Schema, tupl
         InvalidInputError: a column is missing, unknown, repeated or of another type.
     """
     names = given.names
-    scale = SCALE if SCALE in names else model.card.scale
-    wanted = [*model.card.features, scale]
+    wanted = model.card.features
     passed = tuple(name for name in PASSED if name in names)
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise bad_columns(f"there twice: {few(repeated)}")
-    missing = [name for name in dict.fromkeys(wanted) if name not in names]
+    missing = [name for name in wanted if name not in names]
     if missing:
         raise bad_columns(
-            f"no {few(missing)}; the {model.name} model takes "
-            f"{len(model.card.features)} features and {SCALE} (GET /model/info)"
+            f"no {few(missing)}; the {model.name} model takes {len(wanted)} features "
+            "(GET /model/info)"
         )
     for name in names:
-        if name not in {*wanted, *PASSED, model.card.scale}:
+        if name not in {*wanted, *PASSED}:
             raise bad_columns(
-                f"unknown {name!r}{nearest(name[:LONGEST], wanted)}; beside the features and "
-                f"{SCALE} there may be {', '.join(PASSED)}"
+                f"unknown {name!r}{nearest(name[:LONGEST], wanted)}; beside the features there "
+                f"may be {', '.join(PASSED)}"
             )
     if model.per_symbol and "symbol" not in names:
         raise bad_columns(f"no symbol; the {model.name} forecast has one model per symbol")
@@ -113,7 +111,7 @@ def _columns(given: pa.Schema, model: Model) -> tuple[list[int], pa.Schema, tupl
         kind = given.field(name).type
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
             raise bad_columns(f"{name} is {kind}, not float32")
-    fields += [pa.field(name, pa.float32()) for name in [*model.card.features, SCALE]]
+    fields += [pa.field(name, pa.float32()) for name in wanted]
     return [names.index(name) for name in [*passed, *wanted]], pa.schema(fields), passed
 
 
@@ -167,10 +165,9 @@ def _longest(texts: pa.Array) -> int:
 
 @dataclass(frozen=True)
 class Inputs:
-    """A block as the model takes it: C-contiguous, float32 (rows, features) and (rows, 1)."""
+    """A block as the model takes it: C-contiguous, float32 (rows, features), int64 (rows, 1)."""
 
     features: npt.NDArray[np.float32]
-    scale: npt.NDArray[np.float32]
     symbol: npt.NDArray[np.int64] | None
 
 
@@ -183,20 +180,16 @@ def inputs(block: pa.RecordBatch, model: Model, first: int) -> Inputs:
         first: the place of its first row in the stream, for messages.
 
     Raises:
-        InvalidInputError: a value is not finite, a scale is negative, or a symbol has no model.
+        InvalidInputError: a value is not finite, or a symbol has no model.
     """
     width = len(model.card.features)
-    start = block.num_columns - width - 1
+    start = block.num_columns - width
     features = np.empty((block.num_rows, width), np.float32)
     for place in range(width):
         features[:, place] = block.column(start + place).to_numpy()
-    scale = block.column(block.num_columns - 1).to_numpy().reshape(-1, 1)
-    if not (np.isfinite(features).all() and np.isfinite(scale).all()):
-        raise _not_finite(np.hstack([features, scale]), [*model.card.features, SCALE], first)
-    if (scale < 0).any():
-        row = int(np.argmax(scale < 0))
-        raise negative_scale(f"row {first + row:,}", float(scale[row, 0]))
-    return Inputs(features, scale, _symbols(block, model, first) if model.per_symbol else None)
+    if not np.isfinite(features).all():
+        raise _not_finite(features, model.card.features, first)
+    return Inputs(features, _symbols(block, model, first) if model.per_symbol else None)
 
 
 def _symbols(block: pa.RecordBatch, model: Model, first: int) -> npt.NDArray[np.int64]:

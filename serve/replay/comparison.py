@@ -9,7 +9,7 @@ from serve.checkout.bundle import Model
 from serve.forecasts import stream
 from serve.forecasts.forecast_errors import ForecastError
 from serve.replay.logged import Logged, ReplayError
-from stages.forecast.contract import FORECAST_OUTPUTS
+from stages.forecast.contract import FORECAST_OUTPUTS, SCALE
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def compare(logged: Logged, model: Model) -> Comparison:
     Raises:
         ReplayError: the model takes other inputs than were logged, or refuses them.
     """
+    names: list[str] = []
     then: list[npt.NDArray[np.float32]] = []
     now: list[npt.NDArray[np.float32]] = []
     for block in logged.blocks(model.card.features, model.card.symbols):
@@ -63,16 +64,18 @@ def compare(logged: Logged, model: Model) -> Comparison:
             inputs = stream.inputs(given, model, sum(len(rows) for rows in then))
         except ForecastError as error:
             raise ReplayError(f"the logged rows cannot be computed: {error}") from None
-        computed = model.session(inputs.features, inputs.scale, inputs.symbol)
-        then.append(np.column_stack([block.column(name).to_numpy() for name in FORECAST_OUTPUTS]))
-        now.append(np.column_stack([computed[name] for name in FORECAST_OUTPUTS]))
+        scale = block.column(SCALE).to_numpy().reshape(-1, 1)
+        computed = model.session(inputs.features, inputs.symbol, scale)
+        names = [name for name in FORECAST_OUTPUTS if name in computed]
+        then.append(np.column_stack([block.column(name).to_numpy() for name in names]))
+        now.append(np.column_stack([computed[name] for name in names]))
     before, after = np.concatenate(then), np.concatenate(now)
     differs = before.view(np.uint32) != after.view(np.uint32)
     row = int(np.argmax(differs.any(axis=1)))
-    values = zip(FORECAST_OUTPUTS, before[row], after[row], differs[row], strict=True)
+    values = zip(names, before[row], after[row], differs[row], strict=True)
     return Comparison(
         len(before),
-        dict(zip(FORECAST_OUTPUTS, differs.sum(axis=0).tolist(), strict=True)),
+        dict(zip(names, differs.sum(axis=0).tolist(), strict=True)),
         tuple(
             Value(row, name, float(one), float(other), same=not differ)
             for name, one, other, differ in values

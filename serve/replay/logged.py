@@ -70,8 +70,8 @@ class Logged:
             return
         names = pq.read_schema(self.path).names
         passed = [name for name in stream.PASSED if name in names]
-        wanted = [*passed, *features, stream.SCALE, *FORECAST_OUTPUTS]
-        _check(features, [name for name in names if name not in {*passed, *wanted[-5:]}])
+        wanted = [*passed, *features, *FORECAST_OUTPUTS]
+        _check(features, [name for name in names if name not in {*passed, *FORECAST_OUTPUTS}])
         try:
             yield from batch_files.read(self.path, wanted)
         except (OSError, pa.ArrowException) as error:
@@ -85,7 +85,6 @@ class Logged:
         values = {
             "symbol": pa.array([symbol]),
             **{name: _float32(given[name]) for name in features},
-            stream.SCALE: _float32(self.row["scale"]),
             **dict(
                 zip(FORECAST_OUTPUTS, (_float32(self.row[name]) for name in VALUES), strict=True)
             ),

@@ -86,8 +86,8 @@ async def batch_predict(
     """Forecast many rows: all of them are answered and logged, or none.
 
     JSON names bars of the revision or brings the caller's own features. An Arrow IPC stream has a
-    column for each feature of the model card, in any order, and `scale`; `key`, `symbol` and
-    `as_of` are passed back beside `return`, `lower`, `upper` and `probability`.
+    column for each feature of the model card, in any order; `key`, `symbol` and `as_of` are passed
+    back beside `return`, `lower`, `upper`, `probability` and `scale`.
     """
     kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind not in (JSON, ARROW):

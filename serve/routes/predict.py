@@ -12,6 +12,7 @@ from starlette.types import Scope
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import next_bars
+from serve.forecasts.remarks import remarks
 from serve.routes.direct import DirectRoute
 from serve.routes.failures import problem
 from serve.schemas import (
@@ -43,10 +44,10 @@ async def _one(
     forecaster = service.forecaster
     model = forecaster.model(horizon)
     name = forecaster.symbol(symbol)
-    forecast = await forecaster.soon(model, forecaster.row(model, name, as_of))
+    row = forecaster.row(model, name, as_of)
+    forecast = await forecaster.soon(model, row)
     (answer,) = await service.record([forecast], scope)
-    answer["stale"] = name in forecaster.bundle.stale
-    return orjson.dumps(answer)
+    return orjson.dumps(answer | remarks(forecaster.bundle, model, row))
 
 
 def _json(content: bytes) -> Response:
@@ -117,13 +118,14 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
             f"symbol: {asked.symbol!r} is not the {symbol} of the path; leave it out",
             "two-symbols",
         )
+    rows = [forecaster.row(model, symbol, asked.as_of) for model in models.values()]
     forecasts = [
-        await forecaster.soon(model, forecaster.row(model, symbol, asked.as_of))
-        for model in models.values()
+        await forecaster.soon(model, row) for model, row in zip(models.values(), rows, strict=True)
     ]
     answers = await service.record(forecasts, scope)
-    for answer in answers:
-        answer["scores"] = models[answer["horizon"]].scores.get(symbol)
+    for answer, model, row in zip(answers, models.values(), rows, strict=True):
+        answer |= remarks(forecaster.bundle, model, row)
+        answer["scores"] = model.scores.get(symbol)
     stale = symbol in forecaster.bundle.stale
     return orjson.dumps({"symbol": symbol, "stale": stale, "predictions": answers})
 

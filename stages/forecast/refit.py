@@ -38,7 +38,8 @@ def refitted(
     """
     data = Joined(parts)
     rows = pl.concat([part.rows.select("symbol", "target") for part in parts])
-    graphs = baselines.as_graphs(rows, data.names, data.x.shape[1], train.scope)
+    means = baselines.as_graphs(rows, data.names, data.x.shape[1], train.scope)
+    graphs = {"mean": means["mean"]}
     used = [name for name, weight in weights.items() if weight != 0 and name in models]
     for name in progress(used, label):
         function, options = train_params.model(models, name)
