@@ -124,8 +124,7 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
     ]
     answers = await service.record(forecasts, scope)
     for answer, model, row in zip(answers, models.values(), rows, strict=True):
-        answer |= remarks(forecaster.bundle, model, row)
-        answer["scores"] = model.scores.get(symbol)
+        answer.update(remarks(forecaster.bundle, model, row), scores=model.scores.get(symbol))
     stale = symbol in forecaster.bundle.stale
     return orjson.dumps({"symbol": symbol, "stale": stale, "predictions": answers})
 
