@@ -136,10 +136,12 @@ def test_no_training_target_reaches_the_hold_out_and_nothing_else_is_lost(
     if known.is_empty():
         return
     start = first_session_held_out(known["date"], share)
-    train, test = split(rows, start)
+    parts = split(rows, start)
+    train, purged, test = (parts[name] for name in ("train", "purged", "test"))
     assert all(end < start for end in train["target_date"])
     assert all(begin >= start for begin in test["date"])
-    purged = known.filter((pl.col("date") < start) & (pl.col("target_date") >= start))
+    assert all(begin < start for begin in purged["date"])
+    assert all(end >= start for end in purged["target_date"])
     assert bits(pl.concat([train, purged, test]).sort("symbol", "date")) == bits(known)
 
 
@@ -154,11 +156,10 @@ def test_which_rows_a_model_can_see() -> None:
         ),
         1,
     )
-    made = usable(rows, ["return_lag1"], "vol_2")
-    assert dict(made.schema) == dict(tables.dataset_contract(["return_lag1"]))
+    made = usable(rows, ["return_lag1", "vol_2"])
+    assert dict(made.schema) == dict(tables.dataset_contract(["return_lag1", "vol_2"]))
     assert made["date"].to_list() == [day(0), day(4)]
-    assert made["scale"].to_list() == pytest.approx([0.1, 0.5])
-    assert usable(rows, [], "return_lag1")["date"].to_list() == [day(0), day(3), day(4)]
+    assert usable(rows, ["return_lag1"])["date"].to_list() == [day(0), day(3), day(4)]
 
 
 def test_newest_is_the_last_bar_of_each_symbol_with_no_target_yet() -> None:

@@ -213,6 +213,8 @@ ONE_MORE: dict[str, tuple[Any, list[str]]] = {
     "ema": (9, ["ema_9", "dist_ema_9"]),
     "momentum": (9, ["mom_9"]),
     "volatility": (9, ["vol_9"]),
+    "ewma_volatility": (9, ["vol_ewma_9"]),
+    "range": (9, ["range_9"]),
     "relative_volume": (9, ["relative_volume_9"]),
     "rsi": (9, ["rsi_9"]),
     "macd": (
@@ -405,7 +407,11 @@ SHORT: Mapping[str, Any] = {**SMALL, "macd": [list(spans) for spans in SMALL["ma
 
 
 def write(folder: Path, **sections: Mapping[str, Any]) -> None:
-    usual = {"features": SHORT, "data": {"market": ["index", "vix"]}, "dataset": {"scale": "vol_6"}}
+    usual = {
+        "features": SHORT,
+        "data": {"market": ["index", "vix"]},
+        "dataset": {"scale": ["vol_6"]},
+    }
     write_params(folder, **usual | sections)
 
 
@@ -445,7 +451,7 @@ def test_the_stage_writes_what_the_function_computes(
 def test_the_stage_without_hours_and_market(project: Path) -> None:
     CLEAN_HOURLY.unlink()
     CLEAN_MARKET.unlink()
-    selected = {"features": ["return_lag1"], "scale": "vol_6"}
+    selected = {"features": ["return_lag1"], "scale": []}
     write(project, data={"market": []}, dataset=selected)
     stage.main()
     made = tables.read(FEATURES_DAILY)

@@ -33,24 +33,26 @@ features:
   ema: [12]
   momentum: [7]
   volatility: [14]
+  ewma_volatility: [94]
   relative_volume: [21]
   rsi: [14]
   macd: [[12, 26, 9]]
   bollinger: [20]
   bollinger_width: 2.0
   atr: [14]
+  range: [5]
   market_lags: [1]
   market_same_session: true
   calendar: [month]
   hourly_volatility: true
 validate: {min_quality: 95.0, min_bars: 252}
-dataset: {test_share: 0.2, features: [return_lag*, mom_7], scale: vol_14}
+dataset: {test_share: 0.2, features: [return_lag*, mom_7, vol_14], scale: [vol_14]}
 horizons: {short: 1, long: 63}
-train: {scope: pooled, folds: 5, first_fold: 0.4, embargo: 0, seed: 0}
+train: {scope: pooled, folds: 5, first_fold: 0.4, embargo: 0, seed: 0, refit: true}
 models:
   ridge: {alpha: 1.0}
   xgboost: {max_depth: 3}
-evaluate: {level: 0.9, shrinkage: 0.5}
+evaluate: {level: 0.9, shrinkage: 0.5, scale_shrinkage: 0.3}
 """
 
 ABSENT = object()
@@ -262,9 +264,18 @@ def test_sections_are_typed() -> None:
             "take it out of dataset.features, or add its window",
         ),
         (
-            {"dataset__scale": "vol_21"},
-            "dataset.scale: no section of features makes vol_21 (did you mean vol_14?); "
-            "name a volatility, such as vol_14",
+            {"dataset__scale": ["vol_21"]},
+            "dataset.scale: no vol_21 in dataset.features (did you mean vol_14?); take it out, "
+            "or add it there",
+        ),
+        (
+            {"dataset__scale": ["mom_*"]},
+            "dataset.scale: mom_7 says nothing of how far prices spread; name features of "
+            "vol_*, range_*, rel_atr_*, bb_width_*, hourly_volatility",
+        ),
+        (
+            {"features__ewma_volatility": [100]},
+            "features.ewma_volatility: decays are percent, from 1 to 99, got [100]",
         ),
     ],
 )
@@ -290,10 +301,10 @@ def test_every_mistake_is_named_in_one_line() -> None:
 
 
 def test_both_contradictions_of_a_dataset_are_named() -> None:
-    assert refusal(content(dataset__features=["alpha"], dataset__scale="beta")) == (
+    assert refusal(content(dataset__features=["alpha"], dataset__scale=["beta"])) == (
         "dataset.features: no section of features makes alpha; "
         "take it out of dataset.features, or add its window; "
-        "dataset.scale: no section of features makes beta; name a volatility, such as vol_14"
+        "dataset.scale: no beta in dataset.features; take it out, or add it there"
     )
 
 

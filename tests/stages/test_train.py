@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from stages import params, train
+from stages import params
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from stages.common.paths import CANDIDATES, DATASETS
@@ -21,9 +21,10 @@ from stages.forecast.contract import Matrix, Vector
 from stages.forecast.session import Session
 from stages.forecast.training import graphs, models, train_params
 from stages.forecast.training.arrays import Dataset
+from stages.forecast.training.fitting import MIN_ROWS, Fit, check_parity
 from stages.forecast.training.folds import Fold, walk_forward
 from stages.forecast.training.models import Fitted
-from stages.train import FOLDS_CONTRACT, check_parity, out_of_fold
+from stages.train import FOLDS_CONTRACT, out_of_fold
 from tests import datasets
 from tests.messages import facts
 
@@ -57,7 +58,7 @@ def own(project: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def linear(alpha: float = 1.0) -> train.Fit:
+def linear(alpha: float = 1.0) -> Fit:
     return lambda x, y: models.ridge(x, y, 0, alpha=alpha)
 
 
@@ -100,7 +101,6 @@ def test_a_dataset_is_its_file_as_arrays(project: Path) -> None:
     for column, name in enumerate(data.features):
         assert (data.x[:, column] == rows[name].to_numpy()).all()
     assert (data.y == rows["target"].to_numpy()).all()
-    assert (data.scale == rows["scale"].to_numpy()).all()
     assert [data.names[i] for i in data.symbol] == rows["symbol"].to_list()
 
 
@@ -145,7 +145,7 @@ def test_each_fold_is_predicted_by_a_model_of_what_was_known(project: Path) -> N
         peer.fit(wide, known["target"].to_numpy())
         expected = peer.predict(valid.select(data.features).to_numpy().astype(np.float64))
         assert part["prediction"].to_numpy() == pytest.approx(expected, abs=1e-7), number
-        keys = ["symbol", "date", "target_date", "scale", "target"]
+        keys = ["symbol", "date", "target_date", "target"]
         assert part.select(keys).equals(valid.select(keys))
 
 
@@ -187,7 +187,7 @@ def test_one_model_per_symbol_learns_from_its_own_rows(tmp_path: Path) -> None:
     for (fold, symbol), part in made.group_by("fold", "symbol"):
         begin = made.filter(fold=fold)["date"].min()
         known = data.rows.filter(pl.col("target_date") < begin, symbol=symbol)
-        assert known.height >= train.MIN_ROWS
+        assert known.height >= MIN_ROWS
         expected = np.float32(known["target"].to_numpy().mean())
         assert (part["prediction"] == expected).all()
     # B had too few rows when the first folds began, and says nothing there.

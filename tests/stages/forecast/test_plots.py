@@ -26,7 +26,7 @@ def stack(seed: int, dates: int, symbols: int, digits: int = 6) -> pl.DataFrame:
             "lower": rng.normal(-0.03, 0.01, rows).astype(np.float32),
             "upper": rng.normal(0.03, 0.01, rows).astype(np.float32),
             "probability": rng.uniform(0.3, 0.7, rows).round(digits).astype(np.float32),
-            "scale": rng.choice([0.0, 0.01, 0.02], rows).astype(np.float32),
+            "scale": rng.choice([0.001, 0.01, 0.02], rows).astype(np.float32),
         }
     )
 
@@ -53,7 +53,7 @@ def test_residuals_are_a_histogram_of_shares(seed: int, dates: int, symbols: int
     found = plots.residuals(rows)
     assert found.height == 32
     assert found["share"].sum() == pytest.approx(1)
-    scale = np.maximum(rows["scale"].to_numpy().astype(np.float64), 1e-4)
+    scale = rows["scale"].to_numpy().astype(np.float64)
     scaled = (rows["target"].to_numpy() - rows["forecast"].to_numpy()) / scale
     units = scaled / scaled.std() if scaled.std() > 0 else scaled
     for centre, share in found.iter_rows():

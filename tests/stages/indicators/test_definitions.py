@@ -96,6 +96,17 @@ def by_talib(bars: pl.DataFrame) -> dict[str, tuple[Array, int, Array | float]]:
         "relative_volume_21": (price["volume"] / talib.SMA(price["volume"], 21), 20, 0.0),
         "rsi_14": (talib.RSI(close, 14), steps(27), 0.0),
         "atr_14": (talib.ATR(high, low, close, 14) / factor, steps(27), 0.0),
+        **{
+            # Parkinson's variance of a session is the squared log range over 4 log 2.
+            f"range_{w}": (
+                np.sqrt(talib.SMA(np.log(high / low) ** 2, w) / (4 * math.log(2)))
+                if w > 1
+                else np.log(high / low) / math.sqrt(4 * math.log(2)),
+                w - 1,
+                1e-2,
+            )
+            for w in (1, 5, 21, 63)
+        },
         "rel_atr_14": (talib.NATR(high, low, close, 14) / 100, steps(27), 0.0),
     }
     for window in (7, 21):
@@ -142,6 +153,7 @@ def test_talib_is_the_oracle_of_every_column_but_these() -> None:
         "day_of_week",
         "month",
         "hourly_volatility",
+        "vol_ewma_94",  # pandas is its oracle
         *lags,
     }
 
@@ -258,6 +270,19 @@ BY_HAND: dict[str, tuple[dict[str, Any], list[float]]] = {
     "vol_2": (
         {"volatility": [2]},
         [NO, NO, 0.2 / 2**0.5, (7 / 33 + 0.1) / 2**0.5, (7 / 33 - 0.05) / 2**0.5],
+    ),
+    # a decay of 1 percent: all but the newest squared return is gone after five bars
+    "vol_ewma_1": (
+        {"ewma_volatility": [1]},
+        [NO, NO, NO, (0.99 * (7 / 33) ** 2 + 0.0099 * 0.01 + 0.000099 * 0.01) ** 0.5, 0.0505 + NO],
+    ),
+    # ranges 102/98, 112/101, ... in units of 4 log 2
+    "range_1": (
+        {"range": [1]},
+        [
+            math.log(high / low) / (4 * math.log(2)) ** 0.5
+            for high, low in ((102, 98), (112, 101), (111, 98), (62, 48), (64, 60))
+        ],
     ),
     # volumes in shares of the first bar: 10, 20, 30, 40, 60
     "relative_volume_2": ({"relative_volume": [2]}, [NO, 4 / 3, 1.2, 8 / 7, 1.2]),
@@ -518,7 +543,9 @@ FAMILIES: dict[str, Callable[[int], dict[str, Any]]] = {
     "sma": lambda w: {"sma": [w]},
     "momentum": lambda w: {"momentum": [w]},
     "volatility": lambda w: {"volatility": [w]},
+    "ewma_volatility": lambda w: {"ewma_volatility": [10 * w]},
     "relative_volume": lambda w: {"relative_volume": [w]},
+    "range": lambda w: {"range": [w]},
     "bollinger": lambda w: {"bollinger": [w]},
     "rsi": lambda w: {"rsi": [w]},
     "atr": lambda w: {"atr": [w]},
@@ -541,7 +568,9 @@ def test_a_feature_says_how_many_bars_before_it_depends_on(family: str, window: 
         assert enough == pytest.approx(whole, rel=TOLERANCE, abs=1e-9), name
         if feature.memory:
             short = features(bars.tail(feature.memory), {}, None, settings)[name][-1]
-            exponential = family == "macd" or (family in {"rsi", "atr", "ema"} and window > 1)
+            exponential = family in {"macd", "ewma_volatility"} or (
+                family in {"rsi", "atr", "ema"} and window > 1
+            )
             assert (short is None) != exponential, f"{name}: one bar less would do as well"
 
 

@@ -21,9 +21,12 @@ from threadpoolctl import threadpool_limits
 from stages import params
 from stages.common import options
 from stages.common.paths import DATASETS
-from stages.forecast import calibrate, contract
+from stages.forecast import contract
 from stages.forecast.contract import FORECAST_OUTPUTS, Matrix, Vector
+from stages.forecast.forecast_graph import forecast_graph
+from stages.forecast.scale import LogScale
 from stages.forecast.session import Session
+from stages.forecast.spread import spread
 from stages.forecast.training import graphs, models, train_params
 from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.models import Fitted
@@ -159,18 +162,15 @@ def test_a_forecast_is_the_same_in_any_number_of_rows(
     kinds: tuple[str, ...], data: Dataset, fitted: dict[str, Fitted]
 ) -> None:
     # The server computes together what is asked for at once, and a replay computes it alone.
-    width = calibrate.spread(data.y, np.zeros_like(data.y), data.scale.astype(np.float64), 0.9)
+    scale = LogScale("vol_14", ["vol_14"], np.array([1.0]), 0.0)
+    width = spread(data.y / data.x[:, data.features.index("vol_14")], 0.9)
     weights = {kind: 1 / len(kinds) for kind in kinds}
-    served = Session(
-        graphs.forecast({kind: fitted[kind].to_onnx() for kind in kinds}, weights, width)
-    )
-    rows, scale = data.x[:600], data.scale[:600, None].astype(np.float32)
+    candidates = {kind: fitted[kind].to_onnx() for kind in kinds}
+    served = Session(forecast_graph(candidates, weights, scale, width, data.features))
+    rows = data.x[:600]
 
     def bits(size: int) -> list[bytes]:
-        parts = [
-            served(rows[start : start + size], scale[start : start + size])
-            for start in range(0, len(rows), size)
-        ]
+        parts = [served(rows[start : start + size]) for start in range(0, len(rows), size)]
         return [b"".join(part[name].tobytes() for part in parts) for name in FORECAST_OUTPUTS]
 
     alone = bits(1)
