@@ -65,16 +65,16 @@ class Params(Options):
 
     def _mistakes_of_scale(self) -> list[str]:
         """What is wrong with `dataset.scale`: a pattern of nothing, or of no volatility."""
-        features = self.selected_features
+        names = self.feature_names
         mistakes = [
-            f"dataset.scale: no {wanted} in dataset.features{nearest(wanted, features)}; take it "
-            "out, or add it there"
+            f"dataset.scale: no section of features makes {wanted}{nearest(wanted, names)}; take "
+            "it out, or add its window"
             for wanted in self.dataset.scale
-            if not matches(wanted, features) and not self._is_left_out(wanted)
+            if not matches(wanted, names) and not self._is_left_out(wanted)
         ]
         strange = [
             name
-            for name in dataset_params.of_scale(self.dataset, features)
+            for name in dataset_params.of_scale(self.dataset, names)
             if not any(matches(spread, [name]) for spread in SPREADS)
         ]
         if strange:

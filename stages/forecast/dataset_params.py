@@ -34,7 +34,12 @@ def selected(dataset: DatasetParams, names: Sequence[str]) -> list[str]:
 
 
 def of_scale(dataset: DatasetParams, features: Sequence[str]) -> list[str]:
-    """The features that the scale of an interval is regressed on: `dataset.scale`, resolved."""
+    """The features that the scale of an interval is regressed on: `dataset.scale`, resolved.
+
+    Args:
+        dataset: the section.
+        features: those that models see; the others of `dataset.scale` are left out.
+    """
     return _any_of(dataset.scale, features)
 
 

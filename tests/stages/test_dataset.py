@@ -33,7 +33,6 @@ first_session_held_out = test_start
 del test_start  # pytest would take it for a test
 
 SELECTED = ["return_lag1", "vol_2"]
-SCALE = "vol_2"
 SHORT = DATASETS / "short"
 
 
@@ -185,7 +184,7 @@ def write(folder: Path, horizons: Mapping[str, int], share: float = 0.2) -> None
         folder,
         horizons=horizons,
         features={"volatility": [2], "lags": [1], "hourly_volatility": True},
-        dataset={"features": SELECTED, "scale": SCALE, "test_share": share},
+        dataset={"features": SELECTED, "scale": [], "test_share": share},
         data={"market": []},
     )
     with chdir(folder):
@@ -204,7 +203,7 @@ def run(monkeypatch: pytest.MonkeyPatch, horizon: str) -> dict[str, pl.DataFrame
     return {part: tables.read(DATASETS / horizon / f"{part}.parquet") for part in PARTS}
 
 
-PARTS = ("train", "test", "newest")
+PARTS = ("train", "purged", "test", "newest")
 
 
 @pytest.fixture
@@ -233,12 +232,14 @@ def expected_parts(rows: pl.DataFrame, horizon: int, share: float) -> dict[str, 
             seen = [row[name] for name in SELECTED]
             fixed = [row["symbol"], row["date"]]
             if last:
-                made["newest"].append((*fixed, None, row["close"], None, row[SCALE], *seen))
-            if later is None or row["date"] < start <= later["date"]:
+                made["newest"].append((*fixed, None, row["close"], None, *seen))
+            if later is None:
                 continue
             target = later["adj_close"] / row["adj_close"] - 1
             where = "test" if row["date"] >= start else "train"
-            made[where].append((*fixed, later["date"], row["close"], target, row[SCALE], *seen))
+            if row["date"] < start <= later["date"]:
+                where = "purged"
+            made[where].append((*fixed, later["date"], row["close"], target, *seen))
     return made
 
 
@@ -292,7 +293,7 @@ def test_no_model_sees_the_volume_where_a_symbol_has_none(
         project,
         horizons={"short": 1},
         features={"volatility": [2], "lags": [1], "relative_volume": [2]},
-        dataset={"features": [*SELECTED, "relative_volume_*"], "scale": SCALE},
+        dataset={"features": [*SELECTED, "relative_volume_*"], "scale": []},
         data={"market": []},
     )
     params.main()

@@ -395,7 +395,9 @@ def test_it_says_what_it_did(own: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert caplog.messages == [
         f"evaluate short: {card(own)['method']} of {len(NAMES)} candidates, "
         f"{found['rows']:,} held-out rows, "
-        f"out-of-sample R2 {found['oos_r2']:.4f} (p {found['p_value']:.4f}) -> models/short"
+        "out-of-sample R2 {} (p {}) -> models/short".format(
+            *("-" if found[k] is None else f"{found[k]:.4f}" for k in ("oos_r2", "p_value"))
+        )
     ]
 
 

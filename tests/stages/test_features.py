@@ -258,11 +258,12 @@ def test_the_columns_of_the_project_in_order() -> None:
         "volume",
         *[f"return_lag{lag}" for lag in (1, 2, 3, 4, 5)],
         *[f"mom_{window}" for window in (7, 21, 63, 252)],
-        *["vol_14", "vol_63", "relative_volume_21"],
+        *["vol_14", "vol_63", "vol_ewma_94", "relative_volume_21"],
         *["sma_7", "dist_sma_7", "sma_21", "dist_sma_21"],
         *["ema_12", "dist_ema_12", "ema_26", "dist_ema_26", "rsi_14"],
         *["macd_12_26_9", "macd_signal_12_26_9", "rel_macd_12_26_9", "rel_macd_hist_12_26_9"],
         *["bb_upper_20", "bb_lower_20", "bb_position_20", "bb_width_20", "atr_14", "rel_atr_14"],
+        *[f"range_{window}" for window in (1, 5, 21, 63)],
         *[f"{name}_return_lag{lag}" for name in ("sp500", "nasdaq") for lag in (1, 2, 5)],
         *["day_of_week", "month", "hourly_volatility"],
     ]

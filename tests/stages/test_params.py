@@ -46,7 +46,7 @@ features:
   calendar: [month]
   hourly_volatility: true
 validate: {min_quality: 95.0, min_bars: 252}
-dataset: {test_share: 0.2, features: [return_lag*, mom_7, vol_14], scale: [vol_14]}
+dataset: {test_share: 0.2, features: [return_lag*, mom_7], scale: [vol_14]}
 horizons: {short: 1, long: 63}
 train: {scope: pooled, folds: 5, first_fold: 0.4, embargo: 0, seed: 0, refit: true}
 models:
@@ -265,8 +265,8 @@ def test_sections_are_typed() -> None:
         ),
         (
             {"dataset__scale": ["vol_21"]},
-            "dataset.scale: no vol_21 in dataset.features (did you mean vol_14?); take it out, "
-            "or add it there",
+            "dataset.scale: no section of features makes vol_21 (did you mean vol_14?); "
+            "take it out, or add its window",
         ),
         (
             {"dataset__scale": ["mom_*"]},
@@ -304,7 +304,7 @@ def test_both_contradictions_of_a_dataset_are_named() -> None:
     assert refusal(content(dataset__features=["alpha"], dataset__scale=["beta"])) == (
         "dataset.features: no section of features makes alpha; "
         "take it out of dataset.features, or add its window; "
-        "dataset.scale: no beta in dataset.features; take it out, or add it there"
+        "dataset.scale: no section of features makes beta; take it out, or add its window"
     )
 
 

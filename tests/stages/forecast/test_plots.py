@@ -132,7 +132,7 @@ def test_skill_per_fold_leaves_out_what_was_not_forecast() -> None:
 
 @pytest.mark.parametrize("symbols", [1, 200])
 def test_plots_are_small_whatever_the_panel(symbols: int) -> None:
-    rows = stack(0, dates=50, symbols=symbols)
+    rows = stack(0, dates=50, symbols=symbols).with_columns(pit=0.5)
     folds = rows.select("target", fold=pl.int_range(pl.len()) % 5, mean=0.0, a="forecast")
     importance = pl.DataFrame({"feature": ["x", "y"], "a": [0.4, 0.6]})
     made = plots.of(rows, folds, ["mean", "a"], importance, chosen(mean=0.5, a=0.5))
@@ -140,6 +140,8 @@ def test_plots_are_small_whatever_the_panel(symbols: int) -> None:
         "forecast": 50,
         "residuals": 32,
         "calibration": 10,
+        "pit": 20,
+        "coverage": 1 + 3,
         "importance": 2,
         "folds": 2 * 5,
     }

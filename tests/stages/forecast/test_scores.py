@@ -45,7 +45,10 @@ def forecasts(
             "upper": (point + reach).astype(np.float32),
             "probability": chance.astype(np.float32),
             "mean": np.repeat(rng.normal(0.0005, 0.001, symbols), dates).astype(np.float32),
-            **{name: rng.exponential(0.01, rows) for name in ("base_crps", *LOSSES)},
+            **{
+                name: np.random.default_rng(seed + place).exponential(0.01, rows)
+                for place, name in enumerate(("base_crps", *LOSSES))
+            },
         }
     )
     if digits is not None:

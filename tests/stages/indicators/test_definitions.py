@@ -256,6 +256,9 @@ WORKED = daily(
     volume=[10.0, 20.0, 30.0, 80.0, 120.0],
 )
 NO = math.nan
+# Squared returns 0, 0.01, 0.01, (7 / 33)^2, 0.0025, each average keeping 1 percent of the last.
+VARIANCE = 0.99 * (7 / 33) ** 2 + 0.0099 * 0.01 + 0.000099 * 0.01
+NEXT_VARIANCE = 0.99 * 0.0025 + 0.01 * VARIANCE
 BY_HAND: dict[str, tuple[dict[str, Any], list[float]]] = {
     "volume": ({}, [10, 20, 30, 80, 120]),
     # adjusted closes 100, 110, 99, 120, 126
@@ -271,11 +274,8 @@ BY_HAND: dict[str, tuple[dict[str, Any], list[float]]] = {
         {"volatility": [2]},
         [NO, NO, 0.2 / 2**0.5, (7 / 33 + 0.1) / 2**0.5, (7 / 33 - 0.05) / 2**0.5],
     ),
-    # a decay of 1 percent: all but the newest squared return is gone after five bars
-    "vol_ewma_1": (
-        {"ewma_volatility": [1]},
-        [NO, NO, NO, (0.99 * (7 / 33) ** 2 + 0.0099 * 0.01 + 0.000099 * 0.01) ** 0.5, 0.0505 + NO],
-    ),
+    # of a decay of 1 percent; known when the first bar weighs less than 0.25 percent
+    "vol_ewma_1": ({"ewma_volatility": [1]}, [NO, NO, NO, VARIANCE**0.5, NEXT_VARIANCE**0.5]),
     # ranges 102/98, 112/101, ... in units of 4 log 2
     "range_1": (
         {"range": [1]},
@@ -333,6 +333,8 @@ def test_a_value_is_known_from_this_row_on() -> None:
         **{f"mom_{window}": window for window in (7, 21, 63, 252)},
         "vol_14": 14,
         "vol_63": 63,
+        "vol_ewma_94": 98,
+        **{f"range_{window}": window - 1 for window in (1, 5, 21, 63)},
         "relative_volume_21": 20,
         # An average of n - 1 bars before t needs n; an exponential one log(0.0025) / log(1 - a).
         "sma_7": 6,
@@ -499,9 +501,11 @@ def same_newest(bars: pl.DataFrame, settings: FeatureParams, names: list[str]) -
 
 
 def test_the_default_lookback() -> None:
-    """26 and 9 bars of MACD: weights of the first fall below 1e-12 and what they had below 1%."""
+    """A weight of 0.94 to the power of bars falls below 1e-12."""
     assert NEGLIGIBLE == 1e-12
-    assert lookback(DEFAULT, MARKET) == 1 + 360 + 27
+    assert lookback(DEFAULT, MARKET) == 1 + 1 + 447
+    # 26 and 9 bars of MACD: the first weighs less than 1e-12, and what it had less than 1 percent.
+    assert lookback(asked(macd=[(12, 26, 9)]), []) == 1 + 360 + 27
     assert lookback(asked(), []) == 1
     assert lookback(asked(lags=[3], sma=[9]), []) == 9
     assert lookback(asked(rsi=[1]), []) == 2
