@@ -15,11 +15,8 @@ from serve.checkout.bundle import Bundle, Model
 from serve.forecasts import stream
 from serve.forecasts.forecast_errors import InvalidInputError
 from serve.forecasts.messages import MOST_BATCHES
-from stages.forecast.forecast_graph import forecast_graph
-from stages.forecast.scale import LogScale
-from stages.forecast.session import Session
-from stages.forecast.spread import Spread
-from stages.forecast.training.graphs import by_symbol
+from stages.forecast.training.graphs import by_symbol, linear
+from tests.serve.forecasts.handmade import CONSTANT_SCALE, forecasting
 from tests.serve.forecasts.streams import features, table, written
 
 
@@ -259,19 +256,11 @@ def test_no_broken_stream_does_more_than_be_refused(model: Model) -> None:
 
 @pytest.fixture(scope="module")
 def per_symbol(model: Model) -> Model:
-    """A forecast with one model per symbol, by the functions that training uses."""
-    import onnx
-
-    from stages.forecast.training.graphs import linear
-
-    names = model.card.features
-    parts = [linear(np.zeros(len(names)), 0.01 * place) for place in (1, 2)]
-    scale = LogScale("constant", names[:1], np.zeros(1), np.log(0.02))
-    spread = Spread(grid=np.linspace(-2, 2, 11), lower=-1.6, upper=1.6)
-    graph = forecast_graph({"mean": by_symbol(parts)}, {"mean": 1.0}, scale, spread, names)
-    assert isinstance(graph, onnx.ModelProto)
-    card = model.card.model_copy(update={"symbols": ["AAPL", "IBM"]})
-    return replace(model, card=card, session=Session(graph), per_symbol=True)
+    """A forecast with one model per symbol."""
+    slope = np.zeros(len(model.card.features))
+    made = forecasting(model, by_symbol([linear(slope, 0.01), linear(slope, 0.02)]))
+    assert made.per_symbol
+    return replace(made, card=model.card.model_copy(update={"symbols": ["AAPL", "IBM"]}))
 
 
 def test_each_row_is_computed_by_the_model_of_its_symbol(per_symbol: Model) -> None:
@@ -280,7 +269,7 @@ def test_each_row_is_computed_by_the_model_of_its_symbol(per_symbol: Model) -> N
     assert given.symbol is not None
     found = per_symbol.session(given.features, given.symbol)
     assert found["return"].tolist() == pytest.approx([0.02, 0.01, 0.02])
-    assert found["scale"].tolist() == pytest.approx([0.02] * 3)
+    assert found["scale"].tolist() == pytest.approx([CONSTANT_SCALE] * 3)
 
 
 def test_a_model_per_symbol_needs_symbols_that_it_knows(per_symbol: Model) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -14,6 +15,7 @@ from predictions.schema import prediction_logs
 from serve.app import create
 from serve.checkout.bundle import Bundle
 from serve.settings import Settings
+from tests.serve.forecasts.handmade import steep
 
 KEPT = ("predicted_return", "probability_of_rise", "interval", "as_of", "target_date", "last_close")
 
@@ -133,32 +135,25 @@ def test_each_mistake_in_features_is_named(client: TestClient, bundle: Bundle) -
 def test_what_no_model_can_compute_with_is_refused_and_not_logged(
     client: TestClient, bundle: Bundle
 ) -> None:
+    models = {**bundle.models, "short": steep(bundle.models["short"])}
+    service = client.app.state.service  # type: ignore[attr-defined]
+    service._swapped(replace(bundle, models=models))
+    extreme = features(bundle, return_lag1=3e38)
     answer = post(
         client,
         own(bundle),
-        {**own(bundle), "scale": 3e38},
+        extreme,
         {**own(bundle), "symbol": "MINE", "as_of": "2999-01-01"},
     )
     assert answer.status_code == 422
     assert answer.json()["detail"] == "rows.2: as_of 2999-01-01 has not come yet"
-    answer = post(client, own(bundle), {**own(bundle), "scale": 3e38})
+    answer = post(client, own(bundle), extreme)
     assert answer.status_code == 422
     assert answer.json()["detail"] == (
-        "rows.1: custom: the forecast is beyond what a float32 holds; see whether features and "
-        "scale have the unit of training"
-    )
-    # A scale of its own is refused by the schema, that of the card by what it is.
-    for row in ({**own(bundle), "scale": -0.5}, features(bundle, vol_14=-0.5)):
-        assert post(client, row).status_code == 422
-    assert "rows.0: custom: scale is -0.5, and volatility is never negative" in answer_of(
-        client, features(bundle, vol_14=-0.5)
+        "rows.1: custom: the forecast is beyond what a float32 holds; see whether the features "
+        "have the unit of training"
     )
     assert logged(client) == []
-
-
-def answer_of(client: TestClient, *rows: dict[str, Any]) -> str:
-    detail: str = post(client, *rows).json()["detail"]
-    return detail
 
 
 @pytest.mark.parametrize("day", ["1900-01-01", "2011-01-01"])
