@@ -18,7 +18,6 @@ from benchmarks import contestants
 from benchmarks.panel import ROOT
 from benchmarks.report import Report, required
 from stages.common.paths import DATASETS, MODELS
-from stages.forecast.contract import SCALE
 from stages.forecast.session import Session
 
 ROWS = 100_000
@@ -68,19 +67,17 @@ def race(horizon: str, served: Path, given: pl.DataFrame, port: int, rounds: int
     """Send rows as a stream and call the session in turn; both must give the same values."""
     card = json.loads((served / MODELS / horizon / "card.json").read_text(encoding="utf-8"))
     features = np.ascontiguousarray(given.select(card["features"]).to_numpy(), np.float32)
-    scale = given.select(scale=pl.col(card["scale"]).cast(pl.Float32))
     stream = io.BytesIO()
-    columns = given.select(pl.col(card["features"]).cast(pl.Float32)).with_columns(scale["scale"])
+    columns = given.select(pl.col(card["features"]).cast(pl.Float32))
     columns.write_ipc_stream(stream, compat_level=pl.CompatLevel.oldest())
     session = Session(served / MODELS / horizon / "model.onnx")
-    scales = scale.to_numpy()
 
     streamed, called = [], []
     for turn in range(rounds + 1):
         start = time.perf_counter()
         answer = ask(port, horizon, stream.getvalue())
         between = time.perf_counter()
-        outputs = session(features, **({SCALE: scales} if SCALE in session.inputs else {}))
+        outputs = session(features)
         end = time.perf_counter()
         check(pl.read_ipc_stream(answer), outputs)
         if turn:  # the first warms up

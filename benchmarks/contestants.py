@@ -26,7 +26,11 @@ from benchmarks.panel import ROOT
 from benchmarks.processes import environment
 from stages import params
 from stages.common.paths import DATASETS, MODELS
-from stages.forecast import calibrate
+from stages.forecast.dataset_params import of_scale
+from stages.forecast.fold_rows import errors_of
+from stages.forecast.forecast_graph import forecast_graph
+from stages.forecast.scale import HAR, fit, logarithms
+from stages.forecast.spread import spread
 from stages.forecast.training import graphs, models, train_params
 from versions.repository import lock
 
@@ -67,7 +71,8 @@ def build(project: Path, work: Path) -> Model:
     _, options = train_params.model(settings.models, BOOSTER)
     card = json.loads((project / MODELS / HORIZON / "card.json").read_text(encoding="utf-8"))
     rows = pl.read_parquet(project / DATASETS / HORIZON / "train.parquet")
-    x = np.ascontiguousarray(rows.select(card["features"]).to_numpy(), dtype=np.float32)
+    features = card["features"]
+    x = np.ascontiguousarray(rows.select(features).to_numpy(), dtype=np.float32)
     target = rows["target"].to_numpy().astype(np.float64)
     seed = settings.train.seed
     fitted = models.load(BOOSTER)(x, target, seed, **options)
@@ -77,13 +82,15 @@ def build(project: Path, work: Path) -> Model:
 
     folder = work / "container"
     shutil.copytree(project / MODELS, folder / MODELS)
-    spread = calibrate.spread(
-        target,
-        fitted.predict(x),
-        rows[card["scale"]].to_numpy().astype(np.float64),
-        settings.evaluate.level,
+    columns = of_scale(settings.dataset, features)
+    predicted = rows.with_columns(
+        pl.lit(0, pl.Int32).alias("fold"), pl.Series(BOOSTER, native.predict(x))
     )
-    graph = graphs.forecast({BOOSTER: fitted.to_onnx()}, {BOOSTER: 1.0}, spread)
+    errors = errors_of(predicted, BOOSTER, logarithms(rows.select(columns).to_numpy()), columns)
+    scale = fit(HAR, errors, settings.evaluate.scale_shrinkage)
+    spreads = spread(errors.error / scale(errors.logs), settings.evaluate.level)
+    candidates = {BOOSTER: fitted.to_onnx()}
+    graph = forecast_graph(candidates, {BOOSTER: 1.0}, scale, spreads, features)
     path = MODELS / HORIZON / "model.onnx"
     graphs.save(graph, folder / path)
     text = (project / lock.LOCK_FILE).read_text(encoding="utf-8")

@@ -67,9 +67,7 @@ def test_a_ratio_is_that_of_the_rounds_that_a_slow_machine_slowed_for_both() -> 
 
 def test_the_same_booster_is_served(model: contestants.Model) -> None:
     """In the graph of the server as in the file of the peers."""
-    found = Session(model.folder / "models" / "short" / "model.onnx")(
-        model.row[None], np.ones((1, 1), np.float32), np.zeros((1, 1), np.int64)
-    )
+    found = Session(model.folder / "models" / "short" / "model.onnx")(model.row[None])
     assert found["return"][0] == pytest.approx(model.expected, abs=1e-6)
 
 

@@ -60,20 +60,22 @@ def test_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_feature() -> None:
     function, columns = examples("Add a feature", "python")
     (section,) = examples("Add a feature", "yaml")
-    (window,) = yaml.safe_load(section)["features"]["parkinson"]
+    (window,) = yaml.safe_load(section)["features"]["garman_klass"]
     bars = sample().filter(symbol="MSFT").head(60)
-    params = SimpleNamespace(parkinson=[window])
+    params = SimpleNamespace(garman_klass=[window])
     made: dict[str, definitions.Feature] = {}
     names = within(definitions, function)
     exec(columns, {**names, "params": params, "made": made})  # noqa: S102  # our own example
     (feature,) = made.values()
-    assert list(made) == [f"parkinson_{window}"]
+    assert list(made) == [f"garman_klass_{window}"]
     assert feature.memory == window - 1
 
     values = feature.compute(Panel.of(bars, {}))
-    ranges = (bars["high"] / bars["low"]).log().to_numpy() ** 2
+    span = (bars["high"] / bars["low"]).log().to_numpy()
+    move = (bars["close"] / bars["open"]).log().to_numpy()
+    variance = 0.5 * span**2 - (2 * np.log(2) - 1) * move**2
     for row in (window - 1, 40, 59):
-        expected = np.sqrt(ranges[row - window + 1 : row + 1].mean() / (4 * np.log(2)))
+        expected = np.sqrt(variance[row - window + 1 : row + 1].mean())
         assert values[row] == pytest.approx(expected)
     assert np.isnan(values[: window - 1]).all()
 

@@ -10,7 +10,7 @@ from serve.forecasts.prediction import day
 
 
 def remarks(bundle: Bundle, model: Model, row: Row) -> dict[str, Any]:
-    """The fields of `schemas.FromBar`.
+    """The fields of `schemas.HorizonPrediction` beside those of `Prediction`.
 
     A model was trained on the bars up to the last whose outcome was known. Its forecast from such a
     bar is no forecast; the one that evaluate wrote comes from a fit that had not seen the bar.

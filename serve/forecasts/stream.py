@@ -14,6 +14,7 @@ from serve.forecasts.forecast_errors import InvalidInputError
 from serve.forecasts.forecaster import LONGEST, overflow
 from stages.common.errors import few
 from stages.common.text import nearest
+from stages.forecast.contract import SCALE
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 
@@ -98,6 +99,8 @@ def _columns(given: pa.Schema, model: Model) -> tuple[list[int], pa.Schema, tupl
             f"no {few(missing)}; the {model.name} model takes {len(wanted)} features "
             "(GET /model/info)"
         )
+    if SCALE in names:
+        raise bad_columns(f"leave {SCALE} out; the model computes it from the features")
     for name in names:
         if name not in {*wanted, *PASSED}:
             raise bad_columns(

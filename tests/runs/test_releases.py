@@ -78,8 +78,7 @@ def predictions(project: Project) -> dict[str, bytes]:
         rows = pl.read_parquet(project.folder / "data" / "datasets" / horizon / "test.parquet")
         rows = rows.sort("date", "symbol").tail(500)
         given = rows.select(card["features"]).to_numpy().astype("float32")
-        scale = rows["scale"].to_numpy().astype("float32").reshape(-1, 1)
-        for name, values in Session(folder / "model.onnx")(given, scale).items():
+        for name, values in Session(folder / "model.onnx")(given).items():
             found[f"{horizon} {name}"] = values.tobytes()
     return found
 

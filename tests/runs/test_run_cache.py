@@ -49,7 +49,11 @@ def test_what_an_earlier_run_made_is_not_made_again(quick: Project) -> None:
             "  shrinkage: 0.4\nevaluat: {}\n",
             "evaluat: unknown key (did you mean eva",
         ),
-        ("  scale: vol_14", "  scale: vol_15", "dataset.scale: no section of features makes vol_"),
+        (
+            "  scale:\n",
+            "  scale:\n  - vol_15\n",
+            "dataset.scale: no vol_15 in dataset.features (did ",
+        ),
     ],
 )
 def test_a_mistake_anywhere_stops_at_the_first_stage(

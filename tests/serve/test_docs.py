@@ -47,7 +47,7 @@ def test_the_examples_of_bulk(project: Project, server: Server) -> None:
     arrow, kept, live = [text for language, text in BLOCKS["bulk.md"] if language == "python"]
     printed = run(project, server, "python", f"{arrow}\n{kept}")
     assert "probability" in printed
-    assert "(2584, 35)" in printed
+    assert "(2584, 40)" in printed
     printed = run(project, server, "python", live)
     assert re.fullmatch(r"hello\nprediction AAPL -?0\.\d+(e-\d+)?\n", printed)
 
@@ -58,7 +58,7 @@ def test_the_example_of_replay(project: Project, server: Server) -> None:
     page = (ROOT / "docs" / "replay.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     constant = [line for line in shown.splitlines() if "the same" in line or "──" in line]
-    assert len(constant) == 6
+    assert len(constant) == 7
     for line in constant:
         assert line in printed.splitlines()
 

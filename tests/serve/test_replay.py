@@ -4,16 +4,32 @@ import json
 import math
 import shutil
 import sqlite3
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
+from onnx import TensorProto, helper, numpy_helper
 
+from predictions import migrate
+from predictions.engine import connect
+from predictions.schema import prediction_logs
 from serve.app import create
+from serve.checkout.bundle import Card, Model
 from serve.checkout.loading import load
+from serve.forecasts.batch_files import Meta, Store
+from serve.replay.comparison import compare
+from serve.replay.logged import find
 from serve.settings import Settings
+from stages.forecast.contract import FORECAST_OUTPUTS
+from stages.forecast.session import Session
+from stages.forecast.training.graphs import as_model
+from tests.predictions.rows import row
 from tests.projects import ROOT, Project
 from tests.serve.forecasts.streams import HEADERS, table, written
 
@@ -33,6 +49,10 @@ class Served(Project):
         asked = {"horizon": "short", "rows": [{"symbol": symbol} for symbol in symbols]}
         with TestClient(create(Settings(root=self.folder))) as client:
             return client.post("/batch-predict", json=asked).json()["predictions"]
+
+    def logged(self, identifier: str) -> Any:
+        with TestClient(create(Settings(root=self.folder))) as client:
+            return client.get(f"/predictions/{identifier}").json()
 
     def batch(self, rows: int) -> str:
         body = written(table(load(self.folder).models["short"], rows, {"key": np.arange(rows)}))
@@ -110,11 +130,13 @@ def test_predictions_of_five_revisions_ago(served: Served) -> None:
     assert first["same"] is True
     assert first["rows"] == 1
     assert first["commit"]["id"] == revisions[0] == first["revision"]
+    scale = served.logged(made[0]["id"])["scale"]
     assert {value["name"]: value["replayed"] for value in first["values"]} == {
         "return": made[0]["predicted_return"],
         "lower": made[0]["interval"]["lower_return"],
         "upper": made[0]["interval"]["upper_return"],
         "probability": made[0]["probability_of_rise"],
+        "scale": scale,
     }
     params = {
         name: value for step in first["lineage"]["stages"] for name, value in step["params"].items()
@@ -142,11 +164,11 @@ def test_predictions_of_five_revisions_ago(served: Served) -> None:
     served.change(made[1]["id"], "upper", float(np.nextafter(np.float32(wrong), np.float32(1))))
     printed = served.replay(made[1]["id"])
     assert f"prediction {made[1]['id']}: short, IBM, as of 2012-12-31\n" in printed
-    assert printed.count("  the same\n") == 3
+    assert printed.count("  the same\n") == 4
     assert printed.count("  DIFFERENT\n") == 1
     assert f"commit   {revisions[1]}" in printed
     assert "evaluate.level=0.91" in printed
-    assert "not the same: return 0, lower 0, upper 1, probability 0" in printed
+    assert "not the same: return 0, lower 0, upper 1, probability 0, scale 0" in printed
     assert printed.endswith("error: 1 values are not those that were logged\n")
 
     assert served.state() == before
@@ -199,3 +221,128 @@ def test_what_cannot_be_replayed_is_said_in_a_line(served: Served, tmp_path: Pat
     assert printed.startswith("error: ")
     assert printed.count("\n") == 1
     del tmp_path
+
+
+def former(features: list[str]) -> bytes:
+    """A graph of former versions: it took the scale as an input, and had four outputs."""
+    column = [None, 1]
+    nodes = [
+        helper.make_node("MatMul", ["features", "slope"], ["return"]),
+        helper.make_node("Sub", ["return", "scale"], ["lower"]),
+        helper.make_node("Add", ["return", "scale"], ["upper"]),
+        helper.make_node("Div", ["return", "scale"], ["ratio"]),
+        helper.make_node("Sigmoid", ["ratio"], ["probability"]),
+    ]
+    given = {"features": [None, len(features)], "scale": column}
+    slope = np.linspace(0.5, 1, len(features), dtype=np.float32).reshape(-1, 1)
+    graph = helper.make_graph(
+        nodes,
+        "forecast",
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in given.items()
+        ],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, column)
+            for name in FORECAST_OUTPUTS[:4]
+        ],
+        [numpy_helper.from_array(slope, "slope")],
+    )
+    content: bytes = as_model(graph).SerializeToString()
+    return content
+
+
+@pytest.fixture
+def former_model() -> Model:
+    """A model of a former version as a replay fetches it, with the card of that version."""
+    features = ["return_lag1", "vol_14"]
+    card = {
+        "horizon": "short",
+        "sessions": 1,
+        "as_of": "2012-12-31",
+        "features": features,
+        "scale": "vol_14",
+        "symbols": ["AAPL", "IBM"],
+        "interval": {"level": 0.9, "lower_quantile": -1.6, "upper_quantile": 1.6},
+        "training": {"rows": 10, "first": "2000-01-03", "last": "2010-12-31"},
+    }
+    return Model(
+        name="short",
+        card=Card.model_validate_json(json.dumps(card)),
+        document={},
+        scores={},
+        forecasts=pl.DataFrame(),
+        session=Session(former(features)),
+        md5="0" * 32,
+        per_symbol=False,
+    )
+
+
+def answered(model: Model, features: Any, scale: Any) -> dict[str, Any]:
+    """The outputs of a former graph, (rows,) each."""
+    return model.session(np.array(features, np.float32), scale=np.array(scale, np.float32))
+
+
+def test_a_prediction_of_a_former_graph_gets_its_logged_scale(
+    former_model: Model, tmp_path: Path
+) -> None:
+    outputs = answered(former_model, [[0.01, 0.02]], [[0.03]])
+    names = ("predicted_return", "lower", "upper", "probability")
+    values = (float(outputs[name][0]) for name in FORECAST_OUTPUTS[:4])
+    logged = row(
+        inputs='{"return_lag1":0.01,"vol_14":0.02}',
+        scale=float(np.float32(0.03)),
+        created_at=datetime(2024, 1, 2, tzinfo=UTC),
+        as_of=date(2012, 12, 31),
+        target_date=date(2013, 1, 2),
+        **dict(zip(names, values, strict=True)),
+    )
+    served = Served(tmp_path)
+    settings = Settings(root=tmp_path, var=served.var)
+    engine = connect(settings.log_url)
+    migrate.upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(prediction_logs), logged)
+    engine.dispose()
+
+    same = compare(find(settings, logged["id"]), former_model)
+    assert same.same
+    assert [value.name for value in same.values] == list(FORECAST_OUTPUTS[:4])
+    served.change(logged["id"], "scale", 0.04)
+    assert compare(find(settings, logged["id"]), former_model).different == {
+        "return": 0,
+        "lower": 1,
+        "upper": 1,
+        "probability": 1,
+    }
+
+
+def test_a_batch_of_a_former_graph_gets_its_kept_scales(
+    former_model: Model, tmp_path: Path
+) -> None:
+    features, scale = [[0.01, 0.02], [0.0, 0.01], [-0.02, 0.03]], [[0.03], [0.01], [0.02]]
+    columns = {
+        "key": np.arange(3),
+        **dict(zip(former_model.card.features, np.array(features, np.float32).T, strict=True)),
+        "scale": np.array(scale, np.float32).ravel(),
+        **answered(former_model, features, scale),
+    }
+    meta = Meta(
+        id="01a21191-483f-7684-a1d6-25a5d09f5cef",
+        created_at="2024-01-02T03:04:05.678Z",
+        horizon="short",
+        sessions=1,
+        level=0.9,
+        rows=3,
+        revision="0" * 40,
+        model_md5=former_model.md5,
+        model_version="",
+        client="",
+        request_id="",
+    )
+    kept = pa.table(columns)
+    with Store(tmp_path).writer(meta, kept.schema) as writer:
+        writer.write_table(kept)
+    found = compare(find(Settings(root=tmp_path, var=tmp_path), meta.id), former_model)
+    assert (found.rows, found.same) == (3, True)
+    assert set(found.different) == set(FORECAST_OUTPUTS[:4])

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from serve.checkout.bundle import Model
@@ -11,19 +12,18 @@ from serve.checkout.bundle import Model
 HEADERS = {"Content-Type": "application/vnd.apache.arrow.stream"}
 
 
-def features(model: Model, rows: int, seed: int = 0) -> tuple[Any, Any]:
-    """Random features, float32 (rows, features), and scales (rows, 1)."""
+def features(model: Model, rows: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Random features, (rows, features)."""
     random = np.random.default_rng(seed)
-    values = random.normal(0, 0.1, (rows, len(model.card.features))).astype(np.float32)
-    return values, random.uniform(0.005, 0.05, (rows, 1)).astype(np.float32)
+    return random.normal(0, 0.1, (rows, len(model.card.features))).astype(np.float32)
 
 
 def table(model: Model, rows: int, extra: Mapping[str, Any] | None = None) -> pa.Table:
     """The same as columns, with others before them."""
-    values, scale = features(model, rows)
+    values = features(model, rows)
     names = model.card.features
     columns = {name: np.ascontiguousarray(values[:, place]) for place, name in enumerate(names)}
-    return pa.table({**(extra or {}), **columns, "scale": scale.ravel()})
+    return pa.table({**(extra or {}), **columns})
 
 
 def written(content: pa.Table, rows: int | None = None, **options: Any) -> bytes:

@@ -108,7 +108,7 @@ def test_a_row_that_is_not_complete_keeps_no_other_from_its_forecast(
     row = forecaster.row(model, "IBM", None)
 
     async def scenario() -> None:
-        broken = row._replace(scale=float("nan"))
+        broken = row._replace(features=np.full_like(row.features, np.nan))
         refused, made = await asyncio.gather(
             forecaster.soon(model, broken), forecaster.soon(model, row), return_exceptions=True
         )

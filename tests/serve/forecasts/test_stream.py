@@ -15,8 +15,8 @@ from serve.checkout.bundle import Bundle, Model
 from serve.forecasts import stream
 from serve.forecasts.forecast_errors import InvalidInputError
 from serve.forecasts.messages import MOST_BATCHES
-from stages.forecast.session import Session
-from stages.forecast.training.graphs import Spread, by_symbol, forecast
+from stages.forecast.training.graphs import by_symbol, linear
+from tests.serve.forecasts.handmade import CONSTANT_SCALE, forecasting
 from tests.serve.forecasts.streams import features, table, written
 
 
@@ -40,18 +40,17 @@ def refusal(body: bytes, model: Model) -> str:
 
 
 def test_the_matrix_is_that_of_the_columns_in_the_order_of_the_card(model: Model) -> None:
-    values, scale = features(model, 1000)
+    values = features(model, 1000)
     shuffled = table(model, 1000)
     shuffled = shuffled.select(sorted(shuffled.column_names, reverse=True))
     (found,) = inputs(written(shuffled), model)
     assert found.features.flags.c_contiguous
     assert found.features.tobytes() == values.tobytes()
-    assert found.scale.tobytes() == scale.tobytes()
 
 
 @pytest.mark.parametrize("rows", [1, 7, 100, 999, 1000, 4096])
 def test_how_rows_are_cut_into_batches_does_not_matter(model: Model, rows: int) -> None:
-    values, scale = features(model, 4500)
+    values = features(model, 4500)
     keyed = table(model, 4500, {"key": np.arange(4500)})
     body = written(keyed, rows)
     given = stream.read(body, model)
@@ -61,16 +60,6 @@ def test_how_rows_are_cut_into_batches_does_not_matter(model: Model, rows: int) 
     assert np.concatenate([block["key"] for block in blocks]).tolist() == list(range(4500))
     found = inputs(body, model, 4096)
     assert np.vstack([part.features for part in found]).tobytes() == values.tobytes()
-    assert np.vstack([part.scale for part in found]).tobytes() == scale.tobytes()
-
-
-def test_the_scale_may_be_the_feature_that_the_card_names(model: Model) -> None:
-    content = table(model, 10)
-    place = content.column_names.index(model.card.scale)
-    content = content.set_column(place, model.card.scale, content["scale"])
-    content = content.drop_columns(["scale"])
-    (found,) = inputs(written(content), model)
-    assert found.scale.ravel().tolist() == content[model.card.scale].to_pylist()
 
 
 def test_a_stream_of_polars_is_read_with_its_newest_types(model: Model) -> None:
@@ -78,7 +67,7 @@ def test_a_stream_of_polars_is_read_with_its_newest_types(model: Model) -> None:
     frame = pl.from_arrow(table(model, 100))
     assert isinstance(frame, pl.DataFrame)
     frame = frame.with_columns(symbol=text.cast(pl.Categorical), key=text).cast(
-        {model.card.features[0]: pl.Float64, "scale": pl.Float64}
+        dict.fromkeys(model.card.features[:2], pl.Float64)
     )
     sink = io.BytesIO()
     frame.write_ipc_stream(sink)
@@ -86,7 +75,7 @@ def test_a_stream_of_polars_is_read_with_its_newest_types(model: Model) -> None:
     (block,) = given.blocks()
     assert given.passed == ("key", "symbol")
     assert block["symbol"].to_pylist() == text.to_list() == block["key"].to_pylist()
-    assert stream.inputs(block, model, 0).features.tobytes() == features(model, 100)[0].tobytes()
+    assert stream.inputs(block, model, 0).features.tobytes() == features(model, 100).tobytes()
 
 
 def test_integers_are_numbers(model: Model) -> None:
@@ -112,7 +101,7 @@ def with_value(content: pa.Table, name: str, row: int, value: float | None) -> p
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda t, n: t.drop_columns([n]), "columns: no return_lag3; the short model takes 28"),
+        (lambda t, n: t.drop_columns([n]), "columns: no return_lag3; the short model takes"),
         (lambda t, n: t.append_column("return_lag9", t[n]), "unknown 'return_lag9' (did you mean "),
         (lambda t, n: t.append_column(n, t[n]), "columns: there twice: return_lag3"),
         (
@@ -129,10 +118,10 @@ def with_value(content: pa.Table, name: str, row: int, value: float | None) -> p
         ),
         (lambda t, n: with_value(t, n, 17, None), "row 17: return_lag3 is null"),
         (lambda t, n: with_value(t, n, 18, float("nan")), "row 18: return_lag3 is nan"),
-        (lambda t, _: with_value(t, "scale", 49, float("inf")), "row 49: scale is inf"),
+        (lambda t, n: with_value(t, n, 49, float("inf")), "row 49: return_lag3 is inf"),
         (
-            lambda t, _: with_value(t, "scale", 3, -0.5),
-            "row 3: scale is -0.5, and volatility is never negative",
+            lambda t, n: t.append_column("scale", t[n]),
+            "columns: leave scale out; the model computes it from the features",
         ),
         (lambda t, _: t.slice(0, 0), "the stream has no rows"),
     ],
@@ -190,9 +179,7 @@ def test_a_text_that_rows_repeat_may_not_be_long(
 def test_no_more_than_a_block_is_cast_at_a_time(model: Model) -> None:
     """Integers of a byte become floats of four."""
     rows = 100_000
-    content = pa.table(
-        {name: pa.array(np.ones(rows, np.int8)) for name in [*model.card.features, "scale"]}
-    )
+    content = pa.table({name: pa.array(np.ones(rows, np.int8)) for name in model.card.features})
     body = written(content)
     before = highest = pa.total_allocated_bytes()
     for block in stream.read(body, model).blocks():
@@ -269,26 +256,20 @@ def test_no_broken_stream_does_more_than_be_refused(model: Model) -> None:
 
 @pytest.fixture(scope="module")
 def per_symbol(model: Model) -> Model:
-    """A forecast with one model per symbol, by the functions that training uses."""
-    import onnx
-
-    from stages.forecast.training.graphs import linear
-
-    values, _ = features(model, 64)
-    parts = [linear(np.zeros(values.shape[1]), 0.01 * place) for place in (1, 2)]
-    spread = Spread(grid=np.linspace(-2, 2, 11), lower=-1.6, upper=1.6)
-    graph = forecast({"mean": by_symbol(parts)}, {"mean": 1.0}, spread)
-    assert isinstance(graph, onnx.ModelProto)
-    card = model.card.model_copy(update={"symbols": ["AAPL", "IBM"]})
-    return replace(model, card=card, session=Session(graph), per_symbol=True)
+    """A forecast with one model per symbol."""
+    slope = np.zeros(len(model.card.features))
+    made = forecasting(model, by_symbol([linear(slope, 0.01), linear(slope, 0.02)]))
+    assert made.per_symbol
+    return replace(made, card=model.card.model_copy(update={"symbols": ["AAPL", "IBM"]}))
 
 
 def test_each_row_is_computed_by_the_model_of_its_symbol(per_symbol: Model) -> None:
     symbols = ["IBM", "AAPL", "IBM"]
     (given,) = inputs(written(table(per_symbol, 3, {"symbol": symbols})), per_symbol)
     assert given.symbol is not None
-    found = per_symbol.session(given.features, given.scale, given.symbol)
+    found = per_symbol.session(given.features, given.symbol)
     assert found["return"].tolist() == pytest.approx([0.02, 0.01, 0.02])
+    assert found["scale"].tolist() == pytest.approx([CONSTANT_SCALE] * 3)
 
 
 def test_a_model_per_symbol_needs_symbols_that_it_knows(per_symbol: Model) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -14,6 +15,7 @@ from predictions.schema import prediction_logs
 from serve.app import create
 from serve.checkout.bundle import Bundle
 from serve.settings import Settings
+from tests.serve.forecasts.handmade import steep
 
 KEPT = ("predicted_return", "probability_of_rise", "interval", "as_of", "target_date", "last_close")
 
@@ -61,15 +63,16 @@ def test_own_features_give_the_forecast_of_the_same_bar(client: TestClient, bund
     assert sources[1:] == [("rows", date(2012, 12, 31), 100.0), ("rows", None, None)]
 
 
-def test_the_scale_is_the_callers_or_the_feature_of_the_card(
-    client: TestClient, bundle: Bundle
-) -> None:
-    usual, calm = post(client, own(bundle), {**own(bundle), "scale": 0.001}).json()["predictions"]
+def test_the_model_computes_the_scale_from_the_features(client: TestClient, bundle: Bundle) -> None:
+    spreads = bundle.models["short"].document["scale"]["exponents"]
+    wilder = {name: 3 * value for name, value in own(bundle)["features"].items() if name in spreads}
+    usual, wild = post(client, own(bundle), features(bundle, **wilder)).json()["predictions"]
     width = [
-        row["interval"]["upper_return"] - row["interval"]["lower_return"] for row in (usual, calm)
+        row["interval"]["upper_return"] - row["interval"]["lower_return"] for row in (usual, wild)
     ]
-    scale = own(bundle)["features"]["vol_14"]
-    assert width[0] / width[1] == pytest.approx(scale / 0.001, rel=1e-3)
+    scales = [row["scale"] for row in logged(client)]
+    assert scales[1] / scales[0] == pytest.approx(3 ** sum(spreads.values()), rel=1e-3)
+    assert width[1] / width[0] == pytest.approx(scales[1] / scales[0], rel=1e-3)
 
 
 def test_logged_inputs_give_back_the_float32_of_the_model(
@@ -95,7 +98,8 @@ def features(bundle: Bundle, **changes: float | str | None) -> dict[str, Any]:
         ([{}] * 1001, 413, "rows: 1,001 are too many, the limit is 1,000 (SERVE_MAX_BATCH)"),
         ([{}, {"symbol": "APPL"}], 422, "rows.1: unknown symbol 'APPL' (did you mean AAPL?)"),
         ([{"as_of": "2031-01-01"}], 422, "rows.0: as_of 2031-01-01 is after 2012-12-31"),
-        ([{}, {}, {"scale": 1.0}], 422, "rows.2: scale comes with features"),
+        ([{}, {}, {"last_close": 1.0}], 422, "rows.2: last_close comes with features"),
+        ([{}, {"scale": 1.0}], 422, "rows.1.scale: Extra inputs are not permitted"),
         ([{"symbol": 3}], 422, "rows.0.symbol: Input should be a valid string"),
         ([{"colour": "red"}], 422, "rows.0.colour: Extra inputs are not permitted"),
         ([{"features": {}}], 422, "rows.0: no value for return_lag1, return_lag2"),
@@ -131,32 +135,25 @@ def test_each_mistake_in_features_is_named(client: TestClient, bundle: Bundle) -
 def test_what_no_model_can_compute_with_is_refused_and_not_logged(
     client: TestClient, bundle: Bundle
 ) -> None:
+    models = {**bundle.models, "short": steep(bundle.models["short"])}
+    service = client.app.state.service  # type: ignore[attr-defined]
+    service._swapped(replace(bundle, models=models))
+    extreme = features(bundle, return_lag1=3e38)
     answer = post(
         client,
         own(bundle),
-        {**own(bundle), "scale": 3e38},
+        extreme,
         {**own(bundle), "symbol": "MINE", "as_of": "2999-01-01"},
     )
     assert answer.status_code == 422
     assert answer.json()["detail"] == "rows.2: as_of 2999-01-01 has not come yet"
-    answer = post(client, own(bundle), {**own(bundle), "scale": 3e38})
+    answer = post(client, own(bundle), extreme)
     assert answer.status_code == 422
     assert answer.json()["detail"] == (
-        "rows.1: custom: the forecast is beyond what a float32 holds; see whether features and "
-        "scale have the unit of training"
-    )
-    # A scale of its own is refused by the schema, that of the card by what it is.
-    for row in ({**own(bundle), "scale": -0.5}, features(bundle, vol_14=-0.5)):
-        assert post(client, row).status_code == 422
-    assert "rows.0: custom: scale is -0.5, and volatility is never negative" in answer_of(
-        client, features(bundle, vol_14=-0.5)
+        "rows.1: custom: the forecast is beyond what a float32 holds; see whether the features "
+        "have the unit of training"
     )
     assert logged(client) == []
-
-
-def answer_of(client: TestClient, *rows: dict[str, Any]) -> str:
-    detail: str = post(client, *rows).json()["detail"]
-    return detail
 
 
 @pytest.mark.parametrize("day", ["1900-01-01", "2011-01-01"])

@@ -66,7 +66,6 @@ def test_a_symbol_that_ended_long_ago_is_marked(client: TestClient, follower: Fo
             days=rows.days[:-bars],
             closes=rows.closes[:-bars],
             features={name: values[:-bars] for name, values in rows.features.items()},
-            scales={name: values[:-bars] for name, values in rows.scales.items()},
         )
         shorter = replace(bundle, rows={**bundle.rows, "IBM": cut})
         follower.current = shorter

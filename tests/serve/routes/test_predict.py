@@ -51,6 +51,11 @@ def check(found: dict[str, Any], row: dict[str, Any]) -> None:
         assert found["target_date"] == str(row["target_date"])
 
 
+def as_forecast(unseen: dict[str, float]) -> dict[str, Any]:
+    """An answer's `out_of_sample`, by the names of the answer."""
+    return {**unseen, "interval": unseen}
+
+
 @pytest.mark.parametrize("horizon", HORIZONS)
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_the_newest_forecast_is_the_one_that_evaluate_wrote(
@@ -62,11 +67,12 @@ def test_the_newest_forecast_is_the_one_that_evaluate_wrote(
     check(by_query, table.row(-1, named=True))
     upcoming = pl.read_csv(reproduced / "metrics" / horizon / "forecasts.csv")
     assert by_query["target_date"] == upcoming.filter(symbol=symbol)["target_date"].item()
+    assert (by_query["in_sample"], by_query["out_of_sample"]) == (False, None)
     assert by_query["sessions"] == HORIZONS[horizon]
 
 
 @pytest.mark.parametrize("horizon", HORIZONS)
-def test_every_bar_that_is_kept_gives_what_evaluate_wrote_for_it(
+def test_every_bar_that_is_kept_comes_with_what_evaluate_wrote_for_it(
     client: TestClient, reproduced: Path, horizon: str
 ) -> None:
     kept = latest(reproduced, "GOOG")["date"]
@@ -75,9 +81,13 @@ def test_every_bar_that_is_kept_gives_what_evaluate_wrote_for_it(
     )
     assert table.height > 300
     for row in table.gather_every(17).iter_rows(named=True):
-        check(
-            post(client, f"/predict/{horizon}", {"symbol": "GOOG", "as_of": str(row["date"])}), row
-        )
+        asked = {"symbol": "GOOG", "as_of": str(row["date"])}
+        found = post(client, f"/predict/{horizon}", asked)
+        # The outcome of the bar was known when the model was fitted, or it is still to come.
+        assert found["in_sample"] is (row["target"] is not None)
+        if found["in_sample"]:
+            found |= as_forecast(found["out_of_sample"])
+        check(found, row)
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
@@ -99,11 +109,12 @@ def test_own_bars_up_to_an_earlier_day_give_the_forecast_of_that_day(
     given = bars(reproduced, "IBM")[:-5]
     found = post(client, "/predict", {"symbol": "IBM", "horizon": "short", "bars": given})
     (each,) = found["predictions"]
-    row = written(reproduced, "short").filter(
-        symbol="IBM", date=date.fromisoformat(given[-1]["date"])
-    )
+    known = post(client, "/predict/short", {"symbol": "IBM", "as_of": given[-1]["date"]})
     # Five of the oldest bars are missing: what is left of them in exponential averages is nothing.
-    check(each, row.row(0, named=True))
+    for name in ("as_of", "target_date", "last_close"):
+        assert each[name] == known[name]
+    for name in ("predicted_return", "probability_of_rise", "interval"):
+        assert each[name] == pytest.approx(known[name], abs=TOLERANCE)
 
 
 def test_a_bar_of_the_caller_that_follows_is_forecast_from(
@@ -122,6 +133,7 @@ def test_all_horizons_of_a_symbol_come_with_what_they_are_worth(
     found = post(client, "/predict/IBM")
     assert found["symbol"] == "IBM"
     for each in found["predictions"]:
+        assert (each["in_sample"], each["out_of_sample"]) == (False, None)
         check(each, written(reproduced, each["horizon"]).filter(symbol="IBM").row(-1, named=True))
         scores = pl.read_csv(reproduced / "metrics" / each["horizon"] / "scores.csv")
         row = scores.filter(model="stack", symbol="IBM").row(0, named=True)
