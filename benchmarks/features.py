@@ -32,6 +32,7 @@ PARAMS = FeatureParams(
     sma=list(SMA),
     ema=list(EMA),
     volatility=[STD],
+    high=[],
     momentum=[],
     relative_volume=[],
     rsi=[],

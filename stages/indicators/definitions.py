@@ -6,7 +6,8 @@ scale-free, so that one model can learn from all symbols together. Training, ser
 benchmarks all come through `definitions`.
 
 Sources: J. W. Wilder, New Concepts in Technical Trading Systems, 1978 (RSI, ATR); J. Bollinger,
-Bollinger on Bollinger Bands, 2001; G. Appel, Technical Analysis, 2005 (MACD).
+Bollinger on Bollinger Bands, 2001; G. Appel, Technical Analysis, 2005 (MACD); T. George and
+C.-Y. Hwang, The 52-Week High and Momentum Investing, 2004 (distance from the high).
 """
 
 import math
@@ -56,6 +57,8 @@ def _returns(params: FeatureParams) -> dict[str, Feature]:
         columns[f"mom_{w}"] = Feature(partial(_momentum, window=w), w)
     for w in params.volatility:
         columns[f"vol_{w}"] = Feature(partial(_volatility, window=w), w)
+    for w in params.high:
+        columns[f"dist_high_{w}"] = Feature(partial(_high_distance, window=w), w - 1)
     for w in params.relative_volume:
         columns[f"relative_volume_{w}"] = Feature(partial(_relative_volume, window=w), w - 1)
     return columns
@@ -184,6 +187,11 @@ def _momentum(panel: Panel, window: int) -> Array:
 
 def _volatility(panel: Panel, window: int) -> Array:
     return panel.std("return", window)
+
+
+def _high_distance(panel: Panel, window: int) -> Array:
+    """Close over the highest price of the window, less 1: 0 at the high, negative below it."""
+    return panel.series("close") / panel.highest("high", window) - 1
 
 
 def _relative_volume(panel: Panel, window: int) -> Array:

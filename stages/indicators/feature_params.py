@@ -42,6 +42,7 @@ class FeatureParams(Options):
     ema: Windows
     momentum: Windows
     volatility: Spreads
+    high: Windows
     relative_volume: Windows
     rsi: Windows
     macd: Macd

@@ -33,6 +33,7 @@ features:
   ema: [12]
   momentum: [7]
   volatility: [14]
+  high: [20]
   relative_volume: [21]
   rsi: [14]
   macd: [[12, 26, 9]]
