@@ -7,7 +7,6 @@ says which numbers get a mark.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from math import inf
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from stages import params
 from stages.common.errors import InputError
 from stages.common.paths import DATA_DOCS, METRICS, MODELS
 from stages.common.running import run
-from stages.common.tables import ENDED_DAYS
 from stages.params import Params
 from versions import console
 from versions.results.formats import COLUMNS, Column, number
@@ -51,7 +49,8 @@ class Result:
 
     Attributes:
         scores: pooled over symbols, the served forecast first.
-        forecasts: `symbol, date, target_date, close, forecast, lower, upper, probability`.
+        forecasts: `symbol, date, target_date, close, forecast, lower, upper, probability,
+            stale`.
     """
 
     scores: Scores
@@ -169,7 +168,6 @@ def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
 
     A symbol that has ended is marked.
     """
-    newest = max(map(date.fromisoformat, rows["date"]), default=date.min)
     table = console.table(f"{horizon}: newest forecasts")
     table.add_column("symbol")
     for title in ("bar", "close", "for", "return %", "interval %", "P(rise) %"):
@@ -180,7 +178,7 @@ def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
         )
         table.add_row(
             row["symbol"],
-            row["date"] + (" stale" if _has_ended(row["date"], newest) else ""),
+            row["date"] + (" stale" if row["stale"] == "true" else ""),
             f"{float(row['close']):,.2f}",
             row["target_date"],
             forecast,
@@ -191,10 +189,6 @@ def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
         path = METRICS / horizon / "forecasts.csv"
         table.caption = f"and {rows.height - FORECASTS:,} more in {path}"
     return table
-
-
-def _has_ended(day: str, newest: date) -> bool:
-    return (newest - date.fromisoformat(day)).days > ENDED_DAYS
 
 
 def next_steps(horizons: Sequence[str]) -> Iterator[tuple[str, str]]:
