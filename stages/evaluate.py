@@ -224,7 +224,10 @@ def evaluate(
     names = [*BASELINES, *settings.models]
     folds = with_baselines(candidates.folds, data.train.rows, settings.train)
     predictions = fold_predictions(folds, list(settings.models))
-    chosen = combine.combine(predictions, settings.evaluate.shrinkage)
+    length = settings.horizons[horizon]
+    chosen = combine.combine(
+        predictions, settings.evaluate.shrinkage, settings.evaluate.significance, length
+    )
     folds = folds.with_columns(pl.Series(STACK, combine.combined(predictions, chosen.weights)))
     weights = {STACK: chosen.weights, **{name: {name: 1.0} for name in names}}
     every = dict(candidates.graphs) | baselines.as_graphs(
@@ -245,7 +248,6 @@ def evaluate(
     mean = held_out["mean"]["forecast"]
     held_out = {model: rows.with_columns(mean=mean) for model, rows in held_out.items()}
     ahead = forecast(forecasters[STACK], data.newest)
-    length = settings.horizons[horizon]
     scores = table(held_out, length)
     return Evaluation(
         graph=forecasters[STACK],

@@ -51,7 +51,7 @@ train: {scope: pooled, folds: 5, first_fold: 0.4, embargo: 0, seed: 0}
 models:
   ridge: {alpha: 1.0}
   xgboost: {max_depth: 3}
-evaluate: {level: 0.9, shrinkage: 0.5}
+evaluate: {level: 0.9, shrinkage: 0.5, significance: 0.05}
 """
 
 ABSENT = object()
