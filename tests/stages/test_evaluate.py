@@ -254,7 +254,7 @@ def test_the_plots_are_sane(project: Path, horizon: str) -> None:
     assert made["forecast"].height == held_out["date"].n_unique()
     assert made["residuals"]["share"].sum() == pytest.approx(1, abs=1e-4)
     assert made["calibration"]["forecast"].is_between(0, 1).all()
-    assert made["importance"].height == 28
+    assert made["importance"].height == 30
     assert made["importance"]["importance"].sum() == pytest.approx(1, abs=1e-3)
     folds = made["folds"]
     assert folds.filter(model=STACK)["fold"].to_list() == [2, 3, 4, 5]
@@ -377,6 +377,24 @@ def test_it_says_what_it_did(own: Path, caplog: pytest.LogCaptureFixture) -> Non
         f"{found['rows']:,} held-out rows, "
         f"out-of-sample R2 {found['oos_r2']:.4f} (p {found['p_value']:.4f}) -> models/short"
     ]
+
+
+def test_skill_that_may_be_chance_is_not_served(own: Path, project: Path) -> None:
+    before = card(project)
+    assert before["baselines"]["mean"]["weight"] < 1
+    assert f"(p {before['fold_p_value']:.2g})" in before["verdict"]
+    datasets.write_params(own, evaluate={"significance": 1e-9})
+    datasets.stage(own, "evaluate", "short")
+    after = card(own)
+    assert after["method"] == "mean"
+    assert after["baselines"]["mean"]["weight"] == 1
+    for fact in (before["method"], "chance", "the mean is served", f"{after['fold_p_value']:.2g}"):
+        assert fact in after["verdict"]
+    # What the candidates are worth is as it was, so that experiments can still be compared.
+    for name in ("fold_oos_r2", "fold_p_value", "method_rmse"):
+        assert after[name] == before[name]
+    served = tables.read(own / MODELS / "short" / "forecasts.parquet")["forecast"]
+    assert served.n_unique() == 1
 
 
 # --- the same bytes everywhere
