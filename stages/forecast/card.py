@@ -82,10 +82,11 @@ class Stack:
 def fold_skill(chosen: Chosen) -> float:
     """Out-of-sample R2 of the best combination on folds that its weights had not seen.
 
-    Also where the mean is served because that gain may be chance. What to compare experiments by:
-    chosen by their scores on the hold-out, they would fit it.
+    Whether it is served or the mean is. What to compare experiments by: chosen by their scores on
+    the hold-out, they would fit it.
     """
-    return 1 - chosen.errors[chosen.best] / chosen.errors["mean"]
+    best = min(error for name, error in chosen.errors.items() if name != "mean")
+    return 1 - best / chosen.errors["mean"]
 
 
 def verdict(chosen: Chosen) -> str:
