@@ -312,8 +312,10 @@ def test_constant_prices_without_a_trade() -> None:
     newest = made.row(-1, named=True)
     unknown = {name for name, value in newest.items() if value is None}
     assert unknown == {"hourly_volatility"}
-    zero = ("return_lag1", "mom_252", "vol_14", "vol_252", "relative_volume_21", "bb_width_20")
-    zero += ("rel_atr_14", "dist_high_252")
+    zero = (
+        *("return_lag1", "mom_252", "vol_14", "vol_252", "dist_high_252"),
+        *("relative_volume_21", "bb_width_20", "rel_atr_14"),
+    )
     assert {newest[name] for name in zero} == {0.0}
     assert (newest["rsi_14"], newest["bb_position_20"]) == (50.0, 0.5)
     assert newest["sma_21"] == pytest.approx(7.8)
