@@ -167,11 +167,11 @@ def evaluate(
     names, scope = list(settings.models), settings.train.scope
     folds = with_baselines(candidates.folds, data.train.rows, settings.train)
     predictions = fold_predictions(folds, names)
-    chosen = combine.combine(predictions, settings.evaluate.shrinkage)
+    length, params = settings.horizons[horizon], settings.evaluate
+    chosen = combine.combine(predictions, params.shrinkage, params.significance, length)
     folds = folds.with_columns(pl.Series(STACK, combine.combined(predictions, chosen.weights)))
     columns = of_scale(settings.dataset, features)
     logs = fold_logs(folds, data.train.path, columns)
-    params = settings.evaluate
     kind, kinds = choose(errors_of(folds, STACK, logs, columns), params.scale_shrinkage, level)
 
     rows = contestants(chosen.weights, names, columns, kind)
@@ -208,7 +208,6 @@ def evaluate(
             ),
         )
         served = fit(graphs_of, rows[STACK], errors, features, params)
-    length = settings.horizons[horizon]
     ahead = forecast(served.graph, data.newest)
     return Evaluation(
         graph=served.graph,

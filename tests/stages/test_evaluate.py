@@ -328,9 +328,8 @@ def test_the_card_says_what_the_model_is(project: Path, horizon: str) -> None:
     errors = found["method_rmse"]
     assert set(errors) == set(combine.METHODS)
     assert errors[found["method"]] == min(errors.values())
-    assert found["fold_oos_r2"] == pytest.approx(
-        1 - (errors[found["method"]] / errors["mean"]) ** 2, abs=1e-4
-    )
+    best = min(errors["average"], errors["learned"])
+    assert found["fold_oos_r2"] == pytest.approx(1 - (best / errors["mean"]) ** 2, abs=1e-4)
     served_mean = mean["weight"] == 1
     assert served_mean == ("the mean is served" in found["verdict"])
     # Nothing of the hold-out is in it.
@@ -399,6 +398,24 @@ def test_it_says_what_it_did(own: Path, caplog: pytest.LogCaptureFixture) -> Non
             *("-" if found[k] is None else f"{found[k]:.4f}" for k in ("oos_r2", "p_value"))
         )
     ]
+
+
+def test_skill_that_may_be_chance_is_not_served(own: Path, project: Path) -> None:
+    before = card(project)
+    assert before["baselines"]["mean"]["weight"] < 1
+    assert f"(p {before['fold_p_value']:.2g})" in before["verdict"]
+    datasets.write_params(own, evaluate={"significance": 1e-9})
+    datasets.stage(own, "evaluate", "short")
+    after = card(own)
+    assert after["method"] == "mean"
+    assert after["baselines"]["mean"]["weight"] == 1
+    for fact in (before["method"], "chance", "the mean is served", f"{after['fold_p_value']:.2g}"):
+        assert fact in after["verdict"]
+    # What the candidates are worth is as it was, so that experiments can still be compared.
+    for name in ("fold_oos_r2", "fold_p_value", "method_rmse"):
+        assert after[name] == before[name]
+    served = tables.read(own / MODELS / "short" / "forecasts.parquet")["forecast"]
+    assert served.n_unique() == 1
 
 
 # --- the same bytes everywhere

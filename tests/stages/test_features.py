@@ -215,6 +215,7 @@ ONE_MORE: dict[str, tuple[Any, list[str]]] = {
     "volatility": (9, ["vol_9"]),
     "ewma_volatility": (9, ["vol_ewma_9"]),
     "range": (9, ["range_9"]),
+    "high": (9, ["dist_high_9"]),
     "relative_volume": (9, ["relative_volume_9"]),
     "rsi": (9, ["rsi_9"]),
     "macd": (
@@ -258,7 +259,7 @@ def test_the_columns_of_the_project_in_order() -> None:
         "volume",
         *[f"return_lag{lag}" for lag in (1, 2, 3, 4, 5)],
         *[f"mom_{window}" for window in (7, 21, 63, 252)],
-        *["vol_14", "vol_63", "vol_ewma_94", "relative_volume_21"],
+        *["vol_14", "vol_63", "vol_252", "vol_ewma_94", "dist_high_252", "relative_volume_21"],
         *["sma_7", "dist_sma_7", "sma_21", "dist_sma_21"],
         *["ema_12", "dist_ema_12", "ema_26", "dist_ema_26", "rsi_14"],
         *["macd_12_26_9", "macd_signal_12_26_9", "rel_macd_12_26_9", "rel_macd_hist_12_26_9"],
@@ -314,7 +315,10 @@ def test_constant_prices_without_a_trade() -> None:
     newest = made.row(-1, named=True)
     unknown = {name for name, value in newest.items() if value is None}
     assert unknown == {"hourly_volatility"}
-    zero = ("return_lag1", "mom_252", "vol_14", "relative_volume_21", "bb_width_20", "rel_atr_14")
+    zero = (
+        *("return_lag1", "mom_252", "vol_14", "vol_252", "dist_high_252"),
+        *("relative_volume_21", "bb_width_20", "rel_atr_14"),
+    )
     assert {newest[name] for name in zero} == {0.0}
     assert (newest["rsi_14"], newest["bb_position_20"]) == (50.0, 0.5)
     assert newest["sma_21"] == pytest.approx(7.8)

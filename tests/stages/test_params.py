@@ -34,6 +34,7 @@ features:
   momentum: [7]
   volatility: [14]
   ewma_volatility: [94]
+  high: [20]
   relative_volume: [21]
   rsi: [14]
   macd: [[12, 26, 9]]
@@ -52,7 +53,7 @@ train: {scope: pooled, folds: 5, first_fold: 0.4, embargo: 0, seed: 0, refit: tr
 models:
   ridge: {alpha: 1.0}
   xgboost: {max_depth: 3}
-evaluate: {level: 0.9, shrinkage: 0.5, scale_shrinkage: 0.3}
+evaluate: {level: 0.9, shrinkage: 0.5, scale_shrinkage: 0.3, significance: 0.05}
 """
 
 ABSENT = object()

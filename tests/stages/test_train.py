@@ -243,7 +243,7 @@ def test_a_stage_says_what_it_did(own: Path, caplog: pytest.LogCaptureFixture) -
     folds = tables.read(own / CANDIDATES / "short" / "ridge" / "folds.parquet")
     error = float(np.sqrt(((folds["target"] - folds["prediction"]).to_numpy() ** 2).mean()))
     assert caplog.messages[0] == (
-        f"train short ridge: {rows.height:,} rows, 33 features, 5 purged folds, "
+        f"train short ridge: {rows.height:,} rows, 35 features, 5 purged folds, "
         f"fold RMSE {error:.6f} -> models/candidates/short/ridge"
     )
 

@@ -5,10 +5,15 @@ The key of a `models:` entry in `params.yaml` names the candidate; its function 
 new model is one function here and a few lines there. Heavy libraries are imported where they are
 used: a stage that trains a ridge does not pay for xgboost.
 
+The smallest leaf of a tree is a share of the training rows (`min_leaf`), so that a tree has as many
+leaves at most whether the rows are thousands or millions. Leaves of a fixed number of rows would
+leave few splits in a small panel, and fit the noise of a large one.
+
 Every graph takes `features`, float32 of shape (rows, features), and gives `return`, float32 of
 shape (rows, 1): the return over the horizon, as a fraction.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
+Leaf = Annotated[float, Field(gt=0, le=0.5)]
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Fitted:
     importance: Vector
 
 
-def ridge(x: Matrix, y: Vector, seed: int, *, alpha: PositiveFloat = 1.0) -> Fitted:
+def ridge(x: Matrix, y: Vector, seed: int, *, alpha: PositiveFloat = 10.0) -> Fitted:
     """Linear regression on standardised features with an L2 penalty.
 
     Args:
@@ -69,8 +75,8 @@ def random_forest(
     seed: int,
     *,
     n_estimators: PositiveInt = 100,
-    max_depth: PositiveInt = 6,
-    min_samples_leaf: PositiveInt = 50,
+    max_depth: PositiveInt = 4,
+    min_leaf: Leaf = 0.02,
     max_features: Fraction = 0.33,
     max_samples: Fraction = 0.25,
     n_jobs: PositiveInt = 2,
@@ -78,6 +84,7 @@ def random_forest(
     """Random forest (Breiman, 2001) with large leaves, since returns are mostly noise.
 
     Args:
+        min_leaf: smallest leaf, as a share of the training rows; a tree sees `max_samples` of them.
         n_jobs: trees grown at the same time; the forest does not depend on it.
     """
     from sklearn.ensemble import RandomForestRegressor
@@ -85,7 +92,7 @@ def random_forest(
     model = RandomForestRegressor(
         n_estimators=n_estimators,
         max_depth=max_depth,
-        min_samples_leaf=min_samples_leaf,
+        min_samples_leaf=leaf_rows(min_leaf, len(x)),
         max_features=max_features,
         max_samples=max_samples,
         n_jobs=n_jobs,
@@ -108,10 +115,10 @@ def xgboost(
     y: Vector,
     seed: int,
     *,
-    n_estimators: PositiveInt = 200,
-    max_depth: PositiveInt = 3,
+    n_estimators: PositiveInt = 50,
+    max_depth: PositiveInt = 2,
     learning_rate: Fraction = 0.03,
-    min_child_weight: NonNegativeFloat = 50.0,
+    min_leaf: Leaf = 0.05,
     subsample: Fraction = 0.7,
     colsample_bytree: Fraction = 0.5,
     reg_lambda: NonNegativeFloat = 1.0,
@@ -120,6 +127,7 @@ def xgboost(
     """Gradient-boosted trees (Chen and Guestrin, 2016).
 
     Args:
+        min_leaf: smallest leaf, as a share of the training rows; a tree sees `subsample` of them.
         n_jobs: threads; the trees do not depend on it, and on few rows one is the fastest.
     """
     from xgboost import XGBRegressor
@@ -128,7 +136,8 @@ def xgboost(
         n_estimators=n_estimators,
         max_depth=max_depth,
         learning_rate=learning_rate,
-        min_child_weight=min_child_weight,
+        # The Hessian of a squared error is 1 a row.
+        min_child_weight=leaf_rows(min_leaf, len(x)),
         subsample=subsample,
         colsample_bytree=colsample_bytree,
         reg_lambda=reg_lambda,
@@ -152,10 +161,10 @@ def lightgbm(
     y: Vector,
     seed: int,
     *,
-    n_estimators: PositiveInt = 200,
-    num_leaves: PositiveInt = 8,
+    n_estimators: PositiveInt = 50,
+    num_leaves: PositiveInt = 4,
     learning_rate: Fraction = 0.03,
-    min_child_samples: PositiveInt = 100,
+    min_leaf: Leaf = 0.05,
     subsample: Fraction = 0.7,
     colsample_bytree: Fraction = 0.5,
     reg_lambda: NonNegativeFloat = 1.0,
@@ -164,6 +173,7 @@ def lightgbm(
     """Gradient-boosted trees grown by leaf (Ke et al., 2017).
 
     Args:
+        min_leaf: smallest leaf, as a share of the training rows; a tree sees `subsample` of them.
         n_jobs: threads; the trees do not depend on it, and on few rows one is the fastest.
     """
     from lightgbm import LGBMRegressor
@@ -172,7 +182,7 @@ def lightgbm(
         n_estimators=n_estimators,
         num_leaves=num_leaves,
         learning_rate=learning_rate,
-        min_child_samples=min_child_samples,
+        min_child_samples=leaf_rows(min_leaf, len(x)),
         subsample=subsample,
         subsample_freq=1,
         colsample_bytree=colsample_bytree,
@@ -213,6 +223,11 @@ def names() -> list[str]:
 def load(kind: str) -> Callable[..., Fitted]:
     """The function that fits a kind of model."""
     return _KINDS[kind]
+
+
+def leaf_rows(share: float, rows: int) -> int:
+    """The smallest leaf in rows."""
+    return math.ceil(share * rows)
 
 
 def shares(importance: npt.NDArray[Any]) -> Vector:

@@ -39,6 +39,7 @@ class EvaluateParams(Options):
     level: Share
     shrinkage: Annotated[float, Field(ge=0, le=1)]
     scale_shrinkage: NonNegativeFloat
+    significance: Annotated[float, Field(gt=0, le=1)]
 
 
 def _models(sections: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

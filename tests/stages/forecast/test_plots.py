@@ -32,7 +32,7 @@ def stack(seed: int, dates: int, symbols: int, digits: int = 6) -> pl.DataFrame:
 
 
 def chosen(**weights: float) -> Chosen:
-    return Chosen("average", weights, {}, np.empty(0))
+    return Chosen("average", weights, {}, np.empty(0), "average", None)
 
 
 def test_the_forecast_is_that_of_the_first_symbol_beside_the_outcome() -> None:

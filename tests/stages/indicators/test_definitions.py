@@ -93,6 +93,8 @@ def by_talib(bars: pl.DataFrame) -> dict[str, tuple[Array, int, Array | float]]:
         # TA-Lib divides by n and subtracts squares, which costs it half of its digits.
         "vol_14": (talib.STDDEV(change, 14) * math.sqrt(14 / 13), 14, 1e-2),
         "vol_63": (talib.STDDEV(change, 63) * math.sqrt(63 / 62), 63, 1e-2),
+        "vol_252": (talib.STDDEV(change, 252) * math.sqrt(252 / 251), 252, 1e-2),
+        "dist_high_252": (close / talib.MAX(high, 252) - 1, 251, 1.0),
         "relative_volume_21": (price["volume"] / talib.SMA(price["volume"], 21), 20, 0.0),
         "rsi_14": (talib.RSI(close, 14), steps(27), 0.0),
         "atr_14": (talib.ATR(high, low, close, 14) / factor, steps(27), 0.0),
@@ -173,6 +175,7 @@ def test_random_bars_agree_with_talib(seed: int, windows: tuple[int, int, int]) 
         ema=[window],
         momentum=[window],
         volatility=[window],
+        high=[window],
         relative_volume=[window],
         rsi=[window],
         macd=[(fast, slow, window)],
@@ -192,6 +195,7 @@ def test_random_bars_agree_with_talib(seed: int, windows: tuple[int, int, int]) 
     check(f"mom_{window}", talib.MOM(close, window) / np.roll(close, window), window, 1.0)
     deviation = talib.STDDEV(change, window) * math.sqrt(window / (window - 1))
     check(f"vol_{window}", deviation, window, 1e-2)
+    check(f"dist_high_{window}", close / talib.MAX(high, window) - 1, window - 1, 1.0)
     check(f"rsi_{window}", talib.RSI(close, window), wilder, 1.0)
     check(f"atr_{window}", talib.ATR(high, low, close, window), wilder)
     line, signal, histogram = talib.MACD(close, fast, slow, window)
@@ -228,6 +232,7 @@ def by_pandas(bars: pl.DataFrame) -> dict[str, Array]:
         "macd_signal_12_26_9": smoothed(line, 2 / 10) / price["factor"],
         "atr_14": smoothed(true_range, 1 / 14) / price["factor"],
         "vol_63": close.pct_change().rolling(63).std().to_numpy(),
+        "dist_high_252": (close / high.rolling(252).max() - 1).to_numpy(),
         "relative_volume_21": price["volume"]
         / pd.Series(price["volume"]).rolling(21).mean().to_numpy(),
     }
@@ -284,6 +289,9 @@ BY_HAND: dict[str, tuple[dict[str, Any], list[float]]] = {
             for high, low in ((102, 98), (112, 101), (111, 98), (62, 48), (64, 60))
         ],
     ),
+    # highs in shares of the first bar: 102, 112, 111, 124, 128
+    "dist_high_1": ({"high": [1]}, [-2 / 102, -2 / 112, -12 / 111, -4 / 124, -2 / 128]),
+    "dist_high_3": ({"high": [3]}, [NO, NO, -13 / 112, -4 / 124, -2 / 128]),
     # volumes in shares of the first bar: 10, 20, 30, 40, 60
     "relative_volume_2": ({"relative_volume": [2]}, [NO, 4 / 3, 1.2, 8 / 7, 1.2]),
     "rsi_1": ({"rsi": [1]}, [NO, 100, 0, 100, 100]),
@@ -335,6 +343,8 @@ def test_a_value_is_known_from_this_row_on() -> None:
         "vol_63": 63,
         "vol_ewma_94": 98,
         **{f"range_{window}": window - 1 for window in (1, 5, 21, 63)},
+        "vol_252": 252,
+        "dist_high_252": 251,
         "relative_volume_21": 20,
         # An average of n - 1 bars before t needs n; an exponential one log(0.0025) / log(1 - a).
         "sma_7": 6,
@@ -548,6 +558,7 @@ FAMILIES: dict[str, Callable[[int], dict[str, Any]]] = {
     "momentum": lambda w: {"momentum": [w]},
     "volatility": lambda w: {"volatility": [w]},
     "ewma_volatility": lambda w: {"ewma_volatility": [10 * w]},
+    "high": lambda w: {"high": [w]},
     "relative_volume": lambda w: {"relative_volume": [w]},
     "range": lambda w: {"range": [w]},
     "bollinger": lambda w: {"bollinger": [w]},

@@ -35,10 +35,10 @@ from tests import datasets
 LEARNERS = ("ridge", "random_forest", "xgboost", "lightgbm")
 TREES = ("random_forest", "xgboost", "lightgbm")
 KINDS = tuple(models.names())
-SIZES: dict[str, dict[str, int]] = {
-    "random_forest": {"n_estimators": 30},
-    "xgboost": {"n_estimators": 100},
-    "lightgbm": {"n_estimators": 100},
+SIZES: dict[str, dict[str, Any]] = {
+    "random_forest": {"n_estimators": 30, "max_depth": 6, "min_leaf": 0.005},
+    "xgboost": {"n_estimators": 100, "max_depth": 3, "min_leaf": 0.005},
+    "lightgbm": {"n_estimators": 100, "num_leaves": 8, "min_leaf": 0.01},
 }
 
 DIGESTS = """
@@ -69,7 +69,7 @@ def data(prepared: Path) -> Dataset:
 
 @pytest.fixture(scope="module")
 def fitted(data: Dataset) -> dict[str, Fitted]:
-    """Every kind of model on the real rows, with half the trees of the project's."""
+    """Every kind of model on the real rows, with trees of many splits."""
     with threadpool_limits(limits=1):
         return {kind: fit(kind, data) for kind in KINDS}
 
@@ -312,6 +312,32 @@ def test_ridge_weighs_a_row_alike_in_any_number_of_rows(data: Dataset) -> None:
     assert twice.predict(data.x) == pytest.approx(once.predict(data.x), abs=1e-12)
 
 
+ONE_TREE: dict[str, dict[str, Any]] = {
+    "random_forest": {"n_estimators": 1, "max_depth": 20, "max_features": 1.0, "max_samples": 1.0},
+    "xgboost": {"n_estimators": 1, "max_depth": 9, "subsample": 1.0, "colsample_bytree": 1.0},
+    "lightgbm": {"n_estimators": 1, "num_leaves": 64, "subsample": 1.0, "colsample_bytree": 1.0},
+}
+
+
+@pytest.mark.parametrize("kind", TREES)
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_a_leaf_is_a_share_of_the_rows_however_many_they_are(kind: str, share: float) -> None:
+    rng = np.random.default_rng(0)
+    for rows in (501, 8000):
+        x = rng.normal(size=(rows, 2)).astype(np.float32)
+        y = np.sin(3 * x[:, 0].astype(np.float64)) + rng.normal(0, 0.1, rows)
+        tree = models.load(kind)(x, y, 0, min_leaf=share, **ONE_TREE[kind])
+        _, leaves = np.unique(tree.predict(x), return_counts=True)
+        assert models.leaf_rows(share, rows) <= leaves.min()
+        assert 2 <= len(leaves) <= 1 / share
+
+
+def test_the_smallest_leaf_worked_by_hand() -> None:
+    assert models.leaf_rows(0.02, 8194) == 164
+    assert models.leaf_rows(0.5, 7) == 4
+    assert models.leaf_rows(0.001, 20) == 1
+
+
 @pytest.mark.parametrize("kind", LEARNERS)
 def test_a_model_finds_what_is_there(kind: str) -> None:
     rng = np.random.default_rng(0)
@@ -338,7 +364,10 @@ def test_a_model_finds_what_is_there(kind: str) -> None:
         ("random_forest", {"criterion": "poisson"}),
         ("xgboost", {"learning_rate": 0}),
         ("xgboost", {"subsample": 2}),
-        ("xgboost", {"min_child_weight": -1}),
+        ("random_forest", {"min_leaf": 50}),
+        ("xgboost", {"min_leaf": 0}),
+        ("xgboost", {"min_child_weight": 50.0}),
+        ("lightgbm", {"min_leaf": 0.6}),
         ("xgboost", {"max_depth": 2.5}),
         ("lightgbm", {"reg_lambda": -0.1}),
         ("lightgbm", {"num_leaves": 0}),
@@ -365,17 +394,15 @@ def test_every_option_changes_the_model(kind: str, data: Dataset) -> None:
     changes: dict[str, Any] = {
         "alpha": 3.0,
         "n_estimators": 6,
-        "max_depth": 2,
-        "min_samples_leaf": 200,
+        "max_depth": 3,
+        "min_leaf": 0.1,
         "max_features": 0.9,
         "max_samples": 0.9,
         "learning_rate": 0.3,
-        "min_child_weight": 300.0,
         "subsample": 0.9,
         "colsample_bytree": 0.9,
         "reg_lambda": 50.0,
         "num_leaves": 3,
-        "min_child_samples": 400,
     }
     function = models.load(kind)
     base = function(x, y, 0, **small).predict(x)
