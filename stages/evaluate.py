@@ -26,8 +26,9 @@ from stages.common.running import arguments, log, progress, run
 from stages.common.sections import DataParams, Horizons, Sections, load, sessions
 from stages.forecast import baselines, combine, plots
 from stages.forecast.calibrate import spread
-from stages.forecast.card import DIGITS, Recipe, Stack, Training, card, rounded
+from stages.forecast.card import Recipe, Stack, Training, card
 from stages.forecast.dataset_params import DatasetParams
+from stages.forecast.rounding import DIGITS, rounded
 from stages.forecast.scores import COLUMNS, table
 from stages.forecast.session import Session
 from stages.forecast.training import graphs
@@ -283,12 +284,11 @@ def write(done: Evaluation, horizon: str) -> None:
         _write_json(served, files["scores.json"])
         with tables.Writer(files["forecasts.parquet"]) as writer:
             writer.append(done.forecasts)
-        folder = stack.enter_context(tables.replacing(METRICS / horizon))
-        folder.mkdir(parents=True)
-        _write_csv(done.scores, folder / "scores.csv")
-        _write_csv(done.upcoming, folder / "forecasts.csv")
-        for name, data in done.plots.items():
-            _write_csv(data, folder / f"{name}.csv")
+        csv = {"scores": done.scores, "forecasts": done.upcoming, **done.plots}
+        for name, data in csv.items():
+            # Not the whole folder: backtest writes there too.
+            path = METRICS / horizon / f"{name}.csv"
+            _write_csv(data, stack.enter_context(tables.replacing(path)))
         scored = served["all"]
         _write_json(
             {"rows": scored["rows"], "fold_oos_r2": done.card["fold_oos_r2"], **scored},

@@ -21,8 +21,8 @@ from stages.common.errors import InputError, ParamsError
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.evaluate import STACK
 from stages.forecast import combine, scores
-from stages.forecast.card import rounded
 from stages.forecast.contract import FORECAST_OUTPUTS
+from stages.forecast.rounding import rounded
 from stages.forecast.session import Session
 from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.train_params import BASELINES
