@@ -80,20 +80,21 @@ def held(positions: Array, horizon: int) -> Array:
     for age in range(min(horizon, len(positions))):
         sums[age:] += positions[: len(positions) - age]
     parts = np.minimum(np.arange(1, len(positions) + 1), horizon)
-    return sums / parts[:, None]
+    shares: Array = sums / parts[:, None]
+    return shares
 
 
 def bought(first: Array, returns: Array) -> Array:
     """Positions that are bought once and left alone, (sessions, symbols).
 
     Args:
-        first: shares of the account, (symbols,).
+        first: shares of the account, (symbols,), all of it.
         returns: of the sessions that they are held over, (sessions, symbols).
     """
     growth = np.cumprod(np.vstack([np.ones_like(first), 1 + returns[:-1]]), axis=0)
     values = first * growth
-    cash = 1 - first.sum()
-    return values / (values.sum(axis=1, keepdims=True) + cash)
+    shares: Array = values / values.sum(axis=1, keepdims=True)
+    return shares
 
 
 def volatility(returns: Array) -> Array:
@@ -109,7 +110,8 @@ def volatility(returns: Array) -> Array:
     for session, square in enumerate(squares):
         average = DECAY * average + (1 - DECAY) * square
         known[session] = average
-    return np.sqrt(PER_YEAR * known)
+    yearly: Array = np.sqrt(PER_YEAR * known)
+    return yearly
 
 
 def positions(panel: Grid, horizon: int, params: BacktestParams) -> dict[str, Array]:
