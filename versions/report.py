@@ -158,14 +158,11 @@ def trading_verdict(portfolios: Scores) -> str:
         return "Trading on it cannot be compared with holding: too few sessions, or no position."
     best = min(tested, key=lambda name: tested[name])
     p_value = min(1.0, tested[best] * len(tested))
-    claim, chance = "does not beat", " by more than chance"
-    if _significant(p_value):
-        claim, chance = "beats", ""
+    beaten = _significant(p_value)
+    claim = "beats holding" if beaten else "does not beat holding by more than chance"
     sharpe, gain = portfolios[best]["sharpe"] or 0.0, portfolios[best]["sharpe_gain"] or 0.0
-    return (
-        f"Trading on it {claim} holding{chance} ({best}: Sharpe {sharpe:+.2f}, holding {sharpe - gain:+.2f}, "
-        f"p {number(p_value, '.3f')})."
-    )
+    numbers = f"Sharpe {sharpe:+.2f}, holding {sharpe - gain:+.2f}, p {number(p_value, '.3f')}"
+    return f"Trading on it {claim} ({best}: {numbers})."
 
 
 def scores_table(scores: Scores, title: str, width: int) -> Table:

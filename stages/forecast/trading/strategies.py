@@ -6,6 +6,7 @@ look back, and nothing looks ahead.
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from stages.forecast.trading.backtest_params import BacktestParams
 from stages.forecast.trading.grid import Grid
@@ -42,21 +43,11 @@ def rank(forecast: Array) -> Array:
 
     Nothing in a session with fewer than `FEWEST` forecasts, or with equal ones.
     """
-    positions = np.zeros_like(forecast)
-    for row, values in zip(positions, forecast, strict=True):
-        known = np.isfinite(values)
-        if known.sum() >= FEWEST:
-            ranks = average_ranks(values[known])
-            centred = ranks - ranks.mean()
-            row[known] = centred / max(float(np.abs(centred).sum()), 1.0)
-    return positions
-
-
-def average_ranks(values: Array) -> Array:
-    """Ranks from 1 on; equal values share the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Array = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return ranks
+    sessions = pl.DataFrame(forecast.T, nan_to_null=True)
+    ranks = sessions.select(pl.all().rank() - pl.all().rank().mean()).to_numpy().T
+    centred = np.nan_to_num(ranks) * (np.isfinite(forecast).sum(axis=1, keepdims=True) >= FEWEST)
+    shares: Array = centred / np.maximum(np.abs(centred).sum(axis=1, keepdims=True), 1)
+    return shares
 
 
 def mean_variance(forecast: Array, deviation: Array, cap: float) -> Array:
