@@ -266,6 +266,21 @@ class Predictions(BaseModel):
     predictions: list[Prediction]
 
 
+_Stale = Annotated[
+    bool,
+    Field(
+        description="Whether the symbol's newest bar is more than 21 sessions behind the newest of "
+        "all."
+    ),
+]
+
+
+class HorizonPrediction(Prediction):
+    """A forecast from a bar of the revision."""
+
+    stale: _Stale
+
+
 class Scores(BaseModel):
     """Scores of a forecast on bars that no model had seen; see docs/forecasting.md."""
 
@@ -298,9 +313,7 @@ class SymbolPredictions(BaseModel):
     """Every horizon's forecast of one symbol."""
 
     symbol: str
-    stale: bool = Field(
-        description="Whether its newest bar is more than 21 sessions behind the newest of all."
-    )
+    stale: _Stale
     predictions: list[Scored]
 
 

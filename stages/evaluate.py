@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from stages.common.errors import InputError, few
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import DataParams, Horizons, Sections, load, sessions
+from stages.common.tables import ENDED_DAYS
 from stages.forecast import baselines, combine, plots
 from stages.forecast.calibrate import spread
 from stages.forecast.card import Recipe, Stack, Training, card
@@ -159,15 +161,17 @@ def coming_sessions() -> list[str]:
 def newest_forecasts(rows: pl.DataFrame, horizon: int, sessions: list[str]) -> pl.DataFrame:
     """Forecasts of the newest bars, with the session that each is for.
 
-    Its date is null where the exchange's calendar ends before it.
+    Its date is null where the exchange's calendar ends before it. `stale` says of which symbols the
+    bars ended more than 30 days before the newest.
     """
     days = (
         pl.Series(sessions, dtype=pl.String).str.to_date().append(pl.Series([None], dtype=pl.Date))
     )
     ahead = days[:-1].search_sorted(rows["date"], side="right") + horizon - 1
-    return rows.with_columns(target_date=days.gather(ahead.clip(upper_bound=len(sessions)))).drop(
-        "target"
-    )
+    return rows.with_columns(
+        target_date=days.gather(ahead.clip(upper_bound=len(sessions))),
+        stale=pl.col("date").max() - pl.col("date") > timedelta(days=ENDED_DAYS),
+    ).drop("target")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ newest forecasts; then where to look next. `marked` says which numbers get a mar
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from math import inf
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from stages import params
 from stages.common.errors import InputError
 from stages.common.paths import DATA_DOCS, METRICS, MODELS
 from stages.common.running import run
-from stages.common.tables import ENDED_DAYS
 from stages.params import Params
 from versions import console
 from versions.results.formats import COLUMNS, Column, number
@@ -52,7 +50,8 @@ class Result:
 
     Attributes:
         scores: pooled over symbols, the served forecast first.
-        forecasts: `symbol, date, target_date, close, forecast, lower, upper, probability`.
+        forecasts: `symbol, date, target_date, close, forecast, lower, upper, probability,
+            stale`.
         portfolios: per portfolio of the backtest, its performance.
     """
 
@@ -202,7 +201,6 @@ def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
 
     A symbol that has ended is marked.
     """
-    newest = max(map(date.fromisoformat, rows["date"]), default=date.min)
     table = console.table(f"{horizon}: newest forecasts")
     table.add_column("symbol")
     for title in ("bar", "close", "for", "return %", "interval %", "P(rise) %"):
@@ -213,7 +211,7 @@ def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
         )
         table.add_row(
             row["symbol"],
-            row["date"] + (" stale" if _has_ended(row["date"], newest) else ""),
+            row["date"] + (" stale" if row["stale"] == "true" else ""),
             f"{float(row['close']):,.2f}",
             row["target_date"],
             forecast,
@@ -224,10 +222,6 @@ def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
         path = METRICS / horizon / "forecasts.csv"
         table.caption = f"and {rows.height - FORECASTS:,} more in {path}"
     return table
-
-
-def _has_ended(day: str, newest: date) -> bool:
-    return (newest - date.fromisoformat(day)).days > ENDED_DAYS
 
 
 def next_steps(horizons: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -131,11 +132,15 @@ class Bundle:
         """The newest bar of all symbols, in days since 1970-01-01."""
         return max(int(rows.days[-1]) for rows in self.rows.values())
 
-    def is_stale(self, symbol: str) -> bool:
-        """Whether a symbol has ended: its newest bar is more than 21 sessions behind the newest."""
-        last = int(self.rows[symbol].days[-1])
-        behind = bisect_right(self.sessions, self.newest) - bisect_right(self.sessions, last)
-        return behind > OLD
+    @cached_property
+    def stale(self) -> frozenset[str]:
+        """Symbols that ended: their bars end more than 21 sessions before the newest of all."""
+        newest = bisect_right(self.sessions, self.newest)
+        return frozenset(
+            symbol
+            for symbol, rows in self.rows.items()
+            if newest - bisect_right(self.sessions, int(rows.days[-1])) > OLD
+        )
 
     def target(self, day: int, sessions: int) -> int | None:
         """The session that is `sessions` after a day, both in days since 1970-01-01.

@@ -124,7 +124,7 @@ async def symbols(service: ServiceDep) -> list[Symbol]:
             first=day(int(rows.days[0])),
             last=day(int(rows.days[-1])),
             close=float(rows.closes[-1]),
-            stale=bundle.is_stale(name),
+            stale=name in bundle.stale,
         )
         for name in dict.fromkeys([*bundle.symbols, *bundle.rows])
         for rows in (bundle.rows[name],)
@@ -172,7 +172,7 @@ def _features(service: Service) -> Check:
     detail = f"the newest bar is of {day(bundle.newest)}"
     if missed := _missed(bundle):
         detail += f", {missed} or more sessions ago; `make refresh` brings newer ones"
-    if ended := [symbol for symbol in bundle.rows if bundle.is_stale(symbol)]:
+    if ended := sorted(bundle.stale):
         detail += f"; {few(ended)} ended more than {OLD} sessions before it"
     return Check(status="ok", detail=detail)
 

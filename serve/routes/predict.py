@@ -14,7 +14,13 @@ from serve.edge.problems import ProblemError
 from serve.forecasts import next_bars
 from serve.routes.direct import DirectRoute
 from serve.routes.failures import problem
-from serve.schemas import BarsRequest, Prediction, Predictions, PredictRequest, SymbolPredictions
+from serve.schemas import (
+    BarsRequest,
+    HorizonPrediction,
+    Predictions,
+    PredictRequest,
+    SymbolPredictions,
+)
 from serve.service import Service, ServiceDep
 from serve.times import Day
 from stages.common.errors import StageError
@@ -39,6 +45,7 @@ async def _one(
     name = forecaster.symbol(symbol)
     forecast = await forecaster.soon(model, forecaster.row(model, name, as_of))
     (answer,) = await service.record([forecast], scope)
+    answer["stale"] = name in forecaster.bundle.stale
     return orjson.dumps(answer)
 
 
@@ -69,7 +76,7 @@ async def predict_from_bars(service: ServiceDep, request: Request, asked: BarsRe
     return _json(orjson.dumps({"predictions": answers}))
 
 
-@routes.post("/predict/{symbol}", response_model=SymbolPredictions | Prediction)
+@routes.post("/predict/{symbol}", response_model=SymbolPredictions | HorizonPrediction)
 async def predict_symbol(
     service: ServiceDep, request: Request, symbol: str, asked: Asked = None
 ) -> Response:
@@ -80,7 +87,7 @@ async def predict_symbol(
     return _json(await _named(service, request.scope, symbol, asked or PredictRequest()))
 
 
-@routes.get("/predict/{symbol}", response_model=SymbolPredictions | Prediction)
+@routes.get("/predict/{symbol}", response_model=SymbolPredictions | HorizonPrediction)
 async def predict_symbol_by_query(
     service: ServiceDep,
     request: Request,
@@ -117,7 +124,7 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
     answers = await service.record(forecasts, scope)
     for answer in answers:
         answer["scores"] = models[answer["horizon"]].scores.get(symbol)
-    stale = forecaster.bundle.is_stale(symbol)
+    stale = symbol in forecaster.bundle.stale
     return orjson.dumps({"symbol": symbol, "stale": stale, "predictions": answers})
 
 
@@ -141,7 +148,7 @@ def _of_horizon(service: Service, horizon: str) -> list[APIRoute]:
 
     path = f"/predict/{horizon}"
     options: dict[str, Any] = {
-        "response_model": Prediction,
+        "response_model": HorizonPrediction,
         "summary": f"Forecast the {horizon} horizon",
         "tags": [*TAGS],
         "responses": FAILURES,

@@ -343,7 +343,8 @@ def test_each_newest_bar_counts_its_own_sessions() -> None:
     )
     sessions = [f"2012-03-{day:02}" for day in (2, 5, 6, 7, 8, 9, 12)]
     found = evaluate.newest_forecasts(rows, 2, sessions)
-    assert found.columns == ["symbol", "date", "target_date"]
+    assert found.columns == ["symbol", "date", "target_date", "stale"]
+    assert not found["stale"].any()
     # The calendar ends before the last one's; a Sunday counts from the Monday.
     assert found["target_date"].to_list() == [
         date(2012, 3, 5),
@@ -353,6 +354,18 @@ def test_each_newest_bar_counts_its_own_sessions() -> None:
     ]
     assert evaluate.newest_forecasts(rows, 2, [])["target_date"].to_list() == [None] * 4
     assert evaluate.newest_forecasts(rows.clear(), 2, sessions).height == 0
+
+
+def test_a_forecast_from_the_last_bar_of_a_symbol_that_ended_is_stale() -> None:
+    rows = pl.DataFrame(
+        {
+            "symbol": ["gone", "held", "new"],
+            "date": [date(2012, 11, 30), date(2012, 12, 1), date(2012, 12, 31)],
+            "target": pl.Series([None] * 3, dtype=pl.Float64),
+        }
+    )
+    # 31 days before the newest, and 30.
+    assert evaluate.newest_forecasts(rows, 1, [])["stale"].to_list() == [True, False, False]
 
 
 def test_it_says_what_it_did(own: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -22,9 +22,9 @@ all,ridge,2604,0.01029,0.01449,0.001,0.003,0.0001,0.531,0.521,0.6,0.5,0.7,0.2489
 all,stack,2604,0.0103,0.0145,-0.0002,0.0012,0.21,0.521,0.511,0.6,0.5,0.7,0.2499,0.91,0.0489,0.012
 AAPL,stack,651,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9
 """
-FORECASTS = """symbol,date,target_date,close,forecast,lower,upper,probability
-AAPL,2012-12-31,2013-01-02,532.17,0.0012,-0.03,0.031,0.523
-IBM,2012-12-31,2013-01-02,1191.55,-0.0004,-0.02,0.021,0.487
+FORECASTS = """symbol,date,target_date,close,forecast,lower,upper,probability,stale
+AAPL,2012-12-31,2013-01-02,532.17,0.0012,-0.03,0.031,0.523,false
+IBM,2012-12-31,2013-01-02,1191.55,-0.0004,-0.02,0.021,0.487,false
 """
 
 BACKTEST = """{"sessions": 649,
@@ -137,7 +137,7 @@ def test_only_the_newest_forecasts_that_fit_are_shown(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(results)
-    row = "A{},2012-12-31,2013-01-02,1,0,-0.1,0.1,0.5\n"
+    row = "A{},2012-12-31,2013-01-02,1,0,-0.1,0.1,0.5,false\n"
     path = results / "metrics" / "short" / "forecasts.csv"
     path.write_text(
         FORECASTS.splitlines()[0] + "\n" + "".join(row.format(i) for i in range(25)),
@@ -153,11 +153,9 @@ def test_a_symbol_that_ended_long_before_the_others_is_marked(
 ) -> None:
     monkeypatch.chdir(results)
     path = results / "metrics" / "short" / "forecasts.csv"
-    # IBM ended 31 days before AAPL; GOOG a day later.
-    ended = FORECASTS.replace("IBM,2012-12-31", "IBM,2012-11-30")
-    path.write_text(f"{ended}GOOG,2012-12-01,2012-12-03,1,0,-0.1,0.1,0.5\n", encoding="utf-8")
+    path.write_text(FORECASTS.replace("0.487,false", "0.487,true"), encoding="utf-8")
     table = report.forecasts_table(report.load("short").forecasts, "short")
-    assert list(table.columns[1].cells) == ["2012-12-31", "2012-11-30 stale", "2012-12-01"]
+    assert list(table.columns[1].cells) == ["2012-12-31", "2012-12-31 stale"]
 
 
 def scores_of(**models: dict[str, float | None]) -> report.Scores:

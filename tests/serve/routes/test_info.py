@@ -74,6 +74,12 @@ def test_a_symbol_that_ended_long_ago_is_marked(client: TestClient, follower: Fo
         marked = {row["symbol"]: row["stale"] for row in client.get("/symbols").json()}
         assert marked == {"AAPL": False, "GOOG": False, "IBM": stale, "MSFT": False}
         assert client.get("/predict/IBM").json()["stale"] is stale
+        for answer in (
+            client.get("/predict/short", params={"symbol": "IBM"}),
+            client.post("/predict/short", json={"symbol": "IBM"}),
+            client.post("/predict/short", json={"symbol": "IBM", "as_of": "2012-10-01"}),
+        ):
+            assert answer.json()["stale"] is stale
         detail = client.get("/health").json()["checks"]["features"]["detail"]
         assert ("IBM ended" in detail) is stale
     service._swapped(bundle)
