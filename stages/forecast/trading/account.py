@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-Array = npt.NDArray[np.float64]
+from stages.forecast.trading.grid import Array
 
 POINTS = 250
 """A curve has about so many points, however long the hold-out is."""

@@ -8,9 +8,8 @@ from scipy.special import stdtr
 
 from stages.forecast.scores import long_run_variance
 from stages.forecast.trading.account import Account
+from stages.forecast.trading.grid import Array
 from stages.forecast.trading.strategies import PER_YEAR
-
-Array = npt.NDArray[np.float64]
 
 DRAWS, INTERVAL = 1000, 0.9
 """Of the bootstrap: how often it draws, and the share of the draws in its interval."""
@@ -95,7 +94,7 @@ def sharpe_gain(own: Array, other: Array, horizon: int) -> tuple[float | None, f
     gain, pull = ratios[0] - ratios[1], pulls[0] - pulls[1]
     variance, freedom = long_run_variance(pull, horizon)
     if variance <= 1e-20:  # noqa: PLR2004  # nothing but rounding
-        return gain * float(np.sqrt(PER_YEAR)), 1.0
+        return 0.0, 1.0
     p_value = float(stdtr(freedom, -gain / np.sqrt(variance / len(pull))))
     return gain * float(np.sqrt(PER_YEAR)), p_value
 

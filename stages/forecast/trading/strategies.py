@@ -5,13 +5,10 @@ look back, and nothing looks ahead.
 """
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from stages.forecast.trading.backtest_params import BacktestParams
-from stages.forecast.trading.grid import Grid
-
-Array = npt.NDArray[np.float64]
+from stages.forecast.trading.grid import Array, Grid
 
 HOLDING = ("buy_and_hold", "equal_weight", "volatility_target")
 """The ways to hold; all others are strategies."""
@@ -43,7 +40,7 @@ def rank(forecast: Array) -> Array:
 
     Nothing in a session with fewer than `FEWEST` forecasts, or with equal ones.
     """
-    sessions = pl.DataFrame(forecast.T, nan_to_null=True)
+    sessions = pl.DataFrame(forecast.T, orient="row", nan_to_null=True)
     ranks = sessions.select(pl.all().rank() - pl.all().rank().mean()).to_numpy().T
     centred = np.nan_to_num(ranks) * (np.isfinite(forecast).sum(axis=1, keepdims=True) >= FEWEST)
     shares: Array = centred / np.maximum(np.abs(centred).sum(axis=1, keepdims=True), 1)
