@@ -27,7 +27,7 @@ from stages.common.running import arguments, log, progress, run
 from stages.common.sections import DataParams, Horizons, Sections, load, sessions
 from stages.common.tables import ENDED_DAYS
 from stages.forecast import baselines, combine, plots
-from stages.forecast.card import DIGITS, Fitted, Recipe, Stack, Training, card, rounded, training
+from stages.forecast.card import Fitted, Recipe, Stack, Training, card, training
 from stages.forecast.contestants import STACK, against_baselines, contestants, fit
 from stages.forecast.contract import FORECAST_OUTPUTS
 from stages.forecast.dataset_params import DatasetParams, of_scale
@@ -41,6 +41,7 @@ from stages.forecast.fold_rows import (
     with_baselines,
 )
 from stages.forecast.refit import refitted, together
+from stages.forecast.rounding import DIGITS, rounded
 from stages.forecast.scale import choose, logarithms
 from stages.forecast.scores import COLUMNS, table
 from stages.forecast.session import Session
@@ -249,12 +250,11 @@ def write(done: Evaluation, horizon: str) -> None:
             graphs.save(graph, parts / f"{name}.onnx")
         with tables.Writer(files["forecasts.parquet"]) as writer:
             writer.append(done.forecasts)
-        folder = stack.enter_context(tables.replacing(METRICS / horizon))
-        folder.mkdir(parents=True)
-        _write_csv(done.scores, folder / "scores.csv")
-        _write_csv(done.upcoming, folder / "forecasts.csv")
-        for name, data in done.plots.items():
-            _write_csv(data, folder / f"{name}.csv")
+        csv = {"scores": done.scores, "forecasts": done.upcoming, **done.plots}
+        for name, data in csv.items():
+            # Not the whole folder: backtest writes there too.
+            path = METRICS / horizon / f"{name}.csv"
+            _write_csv(data, stack.enter_context(tables.replacing(path)))
         scored = served["all"]
         _write_json(
             {"rows": scored["rows"], "fold_oos_r2": done.card["fold_oos_r2"], **scored},

@@ -23,6 +23,7 @@ from stages.common.sections import PARAMS_FILE, Checked, Horizons
 from stages.common.text import nearest
 from stages.forecast import dataset_params
 from stages.forecast.dataset_params import SPREADS, DatasetParams, matches
+from stages.forecast.trading.backtest_params import BacktestParams
 from stages.forecast.training.train_params import EvaluateParams, Models, TrainParams
 from stages.indicators import feature_table
 from stages.indicators.definitions import definitions, lookback
@@ -43,6 +44,7 @@ class Params(Options):
     train: TrainParams
     models: Models
     evaluate: EvaluateParams
+    backtest: BacktestParams
     search: Any = None
     """What `make search` may try, as it is written; only the search checks it, so that a model
     that is taken out does not stop the pipeline."""

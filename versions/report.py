@@ -1,10 +1,11 @@
 """The results on the terminal: `python -m versions.report`.
 
-Reads what evaluate wrote to metrics/. For each horizon it prints a table (the served forecast, the
-candidates, the baselines), a verdict and the newest forecasts; then where to look next. `marked`
-says which numbers get a mark.
+Reads what evaluate and backtest wrote to metrics/. For each horizon it prints a table (the served
+forecast, the candidates, the baselines), a verdict on the forecast and one on trading it, and the
+newest forecasts; then where to look next. `marked` says which numbers get a mark.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -32,8 +33,8 @@ BASELINES = ("zero", "mean")
 SIGNIFICANT = 0.05
 """A p-value below this is more than chance, by the usual, arbitrary level."""
 
-TOO_GOOD = 0.02
-"""A daily out-of-sample R2 above this is a leak until proven otherwise."""
+TOO_GOOD = {"oos_r2": 0.02, "rank_ic": 0.1}
+"""Scores of one session above these are a leak until proven otherwise."""
 
 FORECASTS = 20
 """Symbols whose newest forecast is shown."""
@@ -51,10 +52,12 @@ class Result:
         scores: pooled over symbols, the served forecast first.
         forecasts: `symbol, date, target_date, close, forecast, lower, upper, probability,
             stale`.
+        portfolios: per portfolio of the backtest, its performance.
     """
 
     scores: Scores
     forecasts: pl.DataFrame
+    portfolios: Scores
 
 
 def load(horizon: str) -> Result:
@@ -69,14 +72,22 @@ def load(horizon: str) -> Result:
     scores = dict(zip(table["model"], numbers.iter_rows(named=True), strict=True))
     # Served, then candidates, then the baselines.
     order = sorted(scores, key=lambda name: (name != SERVED, name in BASELINES))
-    return Result({name: scores[name] for name in order}, _read(folder / "forecasts.csv"))
+    portfolios = json.loads(_content(folder / "backtest.json"))
+    del portfolios["sessions"]
+    return Result(
+        {name: scores[name] for name in order}, _read(folder / "forecasts.csv"), portfolios
+    )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro` first") from None
 
 
 def _read(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_csv(path, infer_schema=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run `dvc repro` first") from None
+    return pl.read_csv(_content(path), infer_schema=False)
 
 
 def marked(scores: Scores) -> set[tuple[str, str]]:
@@ -123,12 +134,34 @@ def verdict(row: Mapping[str, float | None], sessions: int) -> str:
         claim = "cannot be tested on so few sessions"
     elif not _significant(p_value):
         claim = "beats the historical mean by no more than chance"
-    elif sessions == 1 and skill > TOO_GOOD:
+    elif sessions == 1 and any((row.get(name) or 0) > limit for name, limit in TOO_GOOD.items()):
         claim = "is too good to be true: look for a leak"
     else:
         claim = "beats the historical mean"
     numbers = f"out-of-sample R2 {skill:+.4f}, p {number(p_value, '.3f')}"
     return f"The served forecast {claim} ({numbers})."
+
+
+def trading_verdict(portfolios: Scores) -> str:
+    """Whether trading the forecast beats holding, in one line.
+
+    The strategy with the smallest p-value speaks for all, so that p-value is multiplied by their
+    number (Bonferroni).
+    """
+    tested = {
+        name: p_value
+        for name, row in portfolios.items()
+        if (p_value := row.get("p_value")) is not None
+    }
+    if not tested:
+        return "Trading on it cannot be compared with holding: too few sessions, or no position."
+    best = min(tested, key=lambda name: tested[name])
+    p_value = min(1.0, tested[best] * len(tested))
+    beaten = _significant(p_value)
+    claim = "beats holding" if beaten else "does not beat holding by more than chance"
+    sharpe, gain = portfolios[best]["sharpe"] or 0.0, portfolios[best]["sharpe_gain"] or 0.0
+    numbers = f"Sharpe {sharpe:+.2f}, holding {sharpe - gain:+.2f}, p {number(p_value, '.3f')}"
+    return f"Trading on it {claim} ({best}: {numbers})."
 
 
 def scores_table(scores: Scores, title: str, width: int) -> Table:
@@ -195,6 +228,8 @@ def next_steps(horizons: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What to look at next, and the path or command for it."""
     scores = (str(METRICS / name / "scores.csv") for name in horizons)
     yield "all scores, by symbol", ", ".join(scores)
+    trades = (str(METRICS / name / "backtest.json") for name in horizons)
+    yield "trading and holding", ", ".join(trades)
     cards = (str(MODELS / name / "card.json") for name in horizons)
     yield "how the forecasts were made", ", ".join(cards)
     if DATA_DOCS.exists():
@@ -212,6 +247,7 @@ def show(screen: Console, settings: Params, results: Mapping[str, Result]) -> No
         title = f"{horizon}: return over {sessions} session{'s' * (sessions > 1)}, on the hold-out"
         screen.print(scores_table(result.scores, title, screen.width))
         screen.print(Text(verdict(result.scores[SERVED], sessions), style="bold"))
+        screen.print(Text(trading_verdict(result.portfolios), style="bold"))
         screen.print()
         screen.print(forecasts_table(result.forecasts, horizon))
         screen.print()

@@ -7,23 +7,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from stages.common import tables
 from stages.forecast.combine import Chosen
+from stages.forecast.rounding import rounded
 from stages.forecast.scale import LogScale
 from stages.forecast.spread import Spread
 from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.train_params import BASELINES
-
-DIGITS = 6
-"""Significant digits of a number that goes to git: below them CPUs may differ."""
-
-
-def rounded(value: float | None) -> float | None:
-    """A number with `DIGITS` significant digits."""
-    return None if value is None or not np.isfinite(value) else float(f"{value:.{DIGITS}g}")
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from stages.common import tables
 from stages.common.errors import InputError, ParamsError
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
 from stages.forecast import combine, fold_rows, scores
-from stages.forecast.card import rounded
 from stages.forecast.contestants import DISTRIBUTIONS, STACK
 from stages.forecast.contract import FORECAST_OUTPUTS
 from stages.forecast.distribution import REGIMES
+from stages.forecast.rounding import rounded
 from stages.forecast.session import Session
 from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.train_params import BASELINES

@@ -54,6 +54,7 @@ models:
   ridge: {alpha: 1.0}
   xgboost: {max_depth: 3}
 evaluate: {level: 0.9, shrinkage: 0.5, scale_shrinkage: 0.3, significance: 0.05}
+backtest: {delay: 1, cost: 5.0, slippage: 5.0, cap: 1.0, volatility: 0.15, seed: 0}
 """
 
 ABSENT = object()
@@ -208,6 +209,7 @@ def test_sections_are_typed() -> None:
         ),
         ({"dataset__test_share": 1}, "dataset.test_share: must be less than 1, got 1"),
         ({"evaluate__level": 0}, "evaluate.level: must be greater than 0, got 0"),
+        ({"backtest__cost": -1}, "backtest.cost: must be greater than or equal to 0, got -1"),
         (
             {"validate__min_quality": 101},
             "validate.min_quality: must be less than or equal to 100, got 101",

@@ -27,6 +27,12 @@ AAPL,2012-12-31,2013-01-02,532.17,0.0012,-0.03,0.031,0.523,false
 IBM,2012-12-31,2013-01-02,1191.55,-0.0004,-0.02,0.021,0.487,false
 """
 
+BACKTEST = """{"sessions": 649,
+"sign": {"sharpe": 0.8, "sharpe_gain": 0.2, "p_value": 0.04},
+"mean_variance": {"sharpe": 0.5, "sharpe_gain": -0.1, "p_value": 0.6},
+"buy_and_hold": {"sharpe": 0.6}}
+"""
+
 EXPECTED = """
 short: return over 1 session, on the hold-out
 model   MAE %  RMSE %    OOS R2        p  hit %     AUC    Brier  cover %  width %  rank IC        R2
@@ -37,6 +43,7 @@ zero    1.032   1.450   -0.0004        -   48.0   0.500   0.2500     91.2     4.
 mean    1.031   1.450   +0.0000        -   52.0   0.500   0.2500     91.2     4.89        -   -0.0002
 * best of its column, better than both baselines, and p < 0.05 against the historical mean
 The served forecast beats the historical mean by no more than chance (out-of-sample R2 +0.0012, p 0.210).
+Trading on it does not beat holding by more than chance (sign: Sharpe +0.80, holding +0.60, p 0.080).
 
 short: newest forecasts
 symbol         bar     close         for  return %      interval %  P(rise) %
@@ -46,6 +53,7 @@ IBM     2012-12-31  1,191.55  2013-01-02     -0.04  -2.00 .. +2.10       48.7
 
 Look at
 all scores, by symbol        metrics/short/scores.csv
+trading and holding          metrics/short/backtest.json
 how the forecasts were made  models/short/card.json
 plots                        dvc plots show
 what changed                 dvc metrics diff, dvc params diff
@@ -66,6 +74,7 @@ def results(tmp_path: Path, repo_root: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "scores.csv").write_text(SCORES, encoding="utf-8")
     (folder / "forecasts.csv").write_text(FORECASTS, encoding="utf-8")
+    (folder / "backtest.json").write_text(BACKTEST, encoding="utf-8")
     return tmp_path
 
 
@@ -208,4 +217,33 @@ def test_the_verdict_is_honest(
     skill: float | None, p_value: float | None, sessions: int, facts: tuple[str, ...]
 ) -> None:
     line = report.verdict({"oos_r2": skill, "p_value": p_value}, sessions)
+    assert [fact for fact in facts if fact not in line] == []
+
+
+def test_a_rank_ic_that_is_too_good_is_a_leak_too() -> None:
+    row = {"oos_r2": 0.012, "p_value": 0.001, "rank_ic": 0.11}
+    assert "too good to be true: look for a leak" in report.verdict(row, 1)
+    assert "beats the historical mean (" in report.verdict(row, 63)
+
+
+@pytest.mark.parametrize(
+    ("p_values", "facts"),
+    [
+        # Two tries: the smallest p-value counts twice.
+        ((0.02, 0.5), ("beats holding (sign: Sharpe +0.90, holding +0.40, p 0.040)",)),
+        ((0.03, 0.5), ("does not beat holding by more than chance", "p 0.060")),
+        ((0.7, None), ("does not beat holding by more than chance", "p 0.700")),
+        ((0.9, 0.8), ("mean_variance: Sharpe", "p 1.000")),
+        ((None, None), ("cannot be compared with holding",)),
+    ],
+)
+def test_the_verdict_on_trading_counts_the_tries(
+    p_values: tuple[float | None, float | None], facts: tuple[str, ...]
+) -> None:
+    names = ("sign", "mean_variance")
+    portfolios: dict[str, dict[str, float | None]] = {
+        name: {"sharpe": 0.9, "sharpe_gain": 0.5, "p_value": p_value}
+        for name, p_value in zip(names, p_values, strict=True)
+    }
+    line = report.trading_verdict(portfolios | {"equal_weight": {"sharpe": 0.4}})
     assert [fact for fact in facts if fact not in line] == []
