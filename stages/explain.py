@@ -84,7 +84,9 @@ def fitted(card: Mapping[str, Any], train: Dataset, graphs: Mapping[str, onnx.Mo
     )
 
 
-def explain(fit: Fit, keys: pl.DataFrame, rows: Rows, features: list[str], seed: int) -> pl.DataFrame:
+def explain(
+    fit: Fit, keys: pl.DataFrame, rows: Rows, features: list[str], seed: int
+) -> pl.DataFrame:
     """Explain the forecast of every row.
 
     Args:
@@ -121,8 +123,8 @@ def with_forecasts(explained: pl.DataFrame, forecasts: pl.DataFrame) -> pl.DataF
     if wrong:
         raise DataError(
             f"{wrong:,} of {len(apart):,} forecasts differ from the sum of their explanation, by "
-            f"up to {apart.max():.2g}: the candidates are not those of the forecasts; "
-            "run `dvc repro`"
+            f"up to {float(apart.to_numpy().max()):.2g}: the candidates are not those of the "
+            "forecasts; run `dvc repro`"
         )
     return joined.select(*keys, "forecast", pl.exclude(*keys, "forecast")).sort(keys)
 
@@ -176,12 +178,14 @@ def main() -> None:
         sizes.write_csv(plot)
     left = held_out.rows.height - len(recent)
     if left:
-        log.warning("explain %s: the oldest %s held-out bars are not explained", horizon, f"{left:,}")
+        log.warning(
+            "explain %s: the oldest %s held-out bars are not explained", horizon, f"{left:,}"
+        )
     log.info(
         "explain %s: %s forecasts, moved most by %s -> %s",
         horizon,
         f"{explained.height:,}",
-        ", ".join(sizes["feature"].head(3)),
+        ", ".join(sizes.filter(pl.col("contribution") > 0)["feature"].head(3)) or "no feature",
         folder / "explanations.parquet",
     )
 

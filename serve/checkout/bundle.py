@@ -51,6 +51,7 @@ class Model:
         forecasts: of the hold-out and the newest bars, as evaluate wrote them.
         md5: of `model.onnx`, as dvc.lock has it.
         per_symbol: whether the graph has one model per symbol.
+        explanations: of `forecasts`, as explain wrote them; None if it has not explained them.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Model:
     session: Session
     md5: str
     per_symbol: bool
+    explanations: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)

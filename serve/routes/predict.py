@@ -1,6 +1,5 @@
 """Forecasts for symbols of the revision, and for bars of the caller's own."""
 
-from datetime import date
 from enum import Enum
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from starlette.types import Scope
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import next_bars
+from serve.forecasts.explanation import explanation
 from serve.routes.direct import DirectRoute
 from serve.routes.failures import problem
 from serve.schemas import (
@@ -29,6 +29,9 @@ SymbolQuery = Annotated[
     str | None, Query(min_length=1, max_length=64, description="By default the first.")
 ]
 AsOfQuery = Annotated[Day | None, Query(description="Forecast from the newest bar up to this day.")]
+ExplainQuery = Annotated[
+    bool, Query(description="Whether the answer says what each feature contributes.")
+]
 Asked = Annotated[PredictRequest | None, Body()]
 
 TAGS: list[str | Enum] = ["forecasts"]
@@ -37,15 +40,18 @@ FAILURES = problems.documented(401, 403, 404, 413, 422, 429, 503)
 routes = APIRouter(tags=TAGS, responses=FAILURES)
 
 
-async def _one(
-    service: Service, scope: Scope, horizon: str, symbol: str | None, as_of: date | None
-) -> bytes:
+async def _one(service: Service, scope: Scope, horizon: str, asked: PredictRequest) -> bytes:
     forecaster = service.forecaster
     model = forecaster.model(horizon)
-    name = forecaster.symbol(symbol)
-    forecast = await forecaster.soon(model, forecaster.row(model, name, as_of))
+    name = forecaster.symbol(asked.symbol)
+    row = forecaster.row(model, name, asked.as_of)
+    # First: a request that is refused leaves nothing in the log.
+    why = explanation(model, row) if asked.explain else None
+    forecast = await forecaster.soon(model, row)
     (answer,) = await service.record([forecast], scope)
     answer["stale"] = name in forecaster.bundle.stale
+    if why is not None:
+        answer["explanation"] = why
     return orjson.dumps(answer)
 
 
@@ -88,7 +94,7 @@ async def predict_symbol(
 
 
 @routes.get("/predict/{symbol}", response_model=SymbolPredictions | HorizonPrediction)
-async def predict_symbol_by_query(
+async def predict_symbol_by_query(  # noqa: PLR0913  # each is a part of the query
     service: ServiceDep,
     request: Request,
     symbol: str,
@@ -98,9 +104,10 @@ async def predict_symbol_by_query(
         Query(alias="symbol", min_length=1, max_length=64, description="Of a horizon's forecast."),
     ] = None,
     as_of: AsOfQuery = None,
+    explain: ExplainQuery = False,
 ) -> Response:
     """Forecast every horizon for one symbol, or one horizon by its name."""
-    asked = PredictRequest(symbol=of, as_of=as_of)
+    asked = PredictRequest.model_construct(symbol=of, as_of=as_of, explain=explain)
     return _json(await _named(service, request.scope, symbol, asked))
 
 
@@ -109,7 +116,7 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
     forecaster = service.forecaster
     models = forecaster.bundle.models
     if name in models:
-        return await _one(service, scope, name, asked.symbol, asked.as_of)
+        return await _one(service, scope, name, asked)
     symbol = forecaster.symbol(name, also=models)
     if asked.symbol not in {None, symbol}:
         raise ProblemError(
@@ -117,13 +124,15 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
             f"symbol: {asked.symbol!r} is not the {symbol} of the path; leave it out",
             "two-symbols",
         )
-    forecasts = [
-        await forecaster.soon(model, forecaster.row(model, symbol, asked.as_of))
-        for model in models.values()
-    ]
+    rows = {name: forecaster.row(model, symbol, asked.as_of) for name, model in models.items()}
+    why = {name: explanation(models[name], row) for name, row in rows.items() if asked.explain}
+    forecasts = [await forecaster.soon(models[name], row) for name, row in rows.items()]
     answers = await service.record(forecasts, scope)
     for answer in answers:
-        answer["scores"] = models[answer["horizon"]].scores.get(symbol)
+        horizon = answer["horizon"]
+        answer["scores"] = models[horizon].scores.get(symbol)
+        if asked.explain:
+            answer["explanation"] = why[horizon]
     stale = symbol in forecaster.bundle.stale
     return orjson.dumps({"symbol": symbol, "stale": stale, "predictions": answers})
 
@@ -133,7 +142,7 @@ def _of_horizon(service: Service, horizon: str) -> list[APIRoute]:
 
     async def direct(scope: Scope, asked: PredictRequest) -> bytes:
         try:
-            return await _one(service, scope, horizon, asked.symbol, asked.as_of)
+            return await _one(service, scope, horizon, asked)
         except StageError as error:
             # A direct answer does not pass FastAPI's exception handlers.
             raise problem(error) from None
@@ -142,9 +151,15 @@ def _of_horizon(service: Service, horizon: str) -> list[APIRoute]:
         return _json(await direct(request.scope, asked or PredictRequest()))
 
     async def predict_by_query(
-        request: Request, symbol: SymbolQuery = None, as_of: AsOfQuery = None
+        request: Request,
+        symbol: SymbolQuery = None,
+        as_of: AsOfQuery = None,
+        *,
+        explain: ExplainQuery = False,
     ) -> Response:
-        return _json(await _one(service, request.scope, horizon, symbol, as_of))
+        # FastAPI has checked them.
+        asked = PredictRequest.model_construct(symbol=symbol, as_of=as_of, explain=explain)
+        return _json(await _one(service, request.scope, horizon, asked))
 
     path = f"/predict/{horizon}"
     options: dict[str, Any] = {

@@ -159,10 +159,10 @@ class _Walk:
 
 
 def _linear(
-    slope: npt.NDArray[np.float32], columns: list[int], rows: Rows, background: Rows
+    weights: npt.NDArray[np.float32], columns: list[int], rows: Rows, background: Rows
 ) -> Contributions:
-    """Explain the product of some columns with a slope."""
-    slope = slope.astype(np.float64).reshape(-1)
+    """Explain the product of some columns with weights, (columns, 1)."""
+    slope = weights.astype(np.float64).reshape(-1)
     centre = background.x[:, columns].mean(axis=0, dtype=np.float64)
     added = (rows.x[:, columns] - centre) * slope
     return _placed(float((centre * slope).sum()), added, columns, rows)

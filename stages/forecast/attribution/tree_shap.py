@@ -12,6 +12,7 @@ quadrature gives exactly.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -150,20 +151,20 @@ def contributions(tree: Tree, x: Matrix, background: Matrix) -> tuple[float, Val
     if not conditions:
         return base, added
     bits = np.arange(conditions)
-    few = 2**conditions <= min(PATTERNS, len(x))
-    if few:
+    table = None
+    if 2**conditions <= min(PATTERNS, len(x)):
         patterns = np.arange(2**conditions)[:, np.newaxis, np.newaxis] >> bits & 1
         table = _shapley(leaves, patterns == 1)
-    # Slots of one feature side by side, for the sums.
+    # The conditions on one feature side by side, for the sums.
     order = np.argsort(leaves.feature, axis=None, kind="stable")
     features, starts = np.unique(leaves.feature.ravel()[order], return_index=True)
     step = max(1, NUMBERS // leaves.feature.size)
     for start in range(0, len(x), step):
         met = leaves.met(x[start : start + step])
-        if few:
-            values = table[met @ (1 << bits), np.arange(len(leaves.value))]
-        else:
+        if table is None:
             values = _shapley(leaves, met)
+        else:
+            values = table[met @ (1 << bits), np.arange(len(leaves.value))]
         in_order = values.reshape(len(met), -1)[:, order]
         added[start : start + step, features] = np.add.reduceat(in_order, starts, axis=1)
     return base, added
@@ -233,14 +234,20 @@ def _shapley(leaves: Leaves, met: npt.NDArray[np.bool_]) -> Values:
         met: which conditions are met, (rows, leaves or 1, conditions).
     """
     gain = met - leaves.share
-    points, weights = np.polynomial.legendre.leggauss((leaves.share.shape[1] + 1) // 2)
     total = np.zeros(gain.shape)
-    for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
+    for point, weight in _quadrature((leaves.share.shape[1] + 1) // 2):
         factor = leaves.share + point * gain
         # A factor is 0 only where the gain is 0 too.
         others = factor.prod(axis=-1, keepdims=True) / np.where(factor == 0, 1.0, factor)
         total += weight * others
     return total * gain * leaves.value[:, np.newaxis]
+
+
+@cache
+def _quadrature(count: int) -> list[tuple[float, float]]:
+    """Points and weights that integrate a polynomial of degree 2 count - 1 from 0 to 1."""
+    points, weights = np.polynomial.legendre.leggauss(count)
+    return list(zip(((points + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
 
 def _attributes(node: NodeProto) -> dict[str, Any]:
