@@ -229,7 +229,7 @@ class BarsRequest(Strict):
             raise PydanticCustomError(
                 "explain",
                 "explain: there are explanations of forecasts from bars of the revision alone; "
-                "ask GET /predict/{{symbol}}?explain=true, or leave it out",
+                "ask GET /predict/{symbol}?explain=true, or leave it out",
             )
         return given
 

@@ -32,7 +32,7 @@ TOLERANCE = 1e-6
 BACKGROUND = 50_000
 """Training rows that forecasts are compared with; of more, evenly spaced ones."""
 
-MOST = 100_000
+MOST = 50_000
 """Held-out bars that are explained, the newest."""
 
 DIGITS = 6

@@ -233,11 +233,15 @@ def _model(name: str, sessions: int, files: _Files) -> Model:
         document=document,
         scores=files.json(folder / "scores.json"),
         forecasts=files.table(forecasts),
-        explanations=files.table(explanations) if explained else None,
+        explanations=_by_symbol(files.table(explanations)) if explained else None,
         session=session,
         md5=files.md5(graph),
         per_symbol=SYMBOL in session.inputs,
     )
+
+
+def _by_symbol(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    return {part["symbol"][0]: part for part in table.partition_by("symbol", maintain_order=True)}
 
 
 def _rows(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows]:

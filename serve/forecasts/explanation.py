@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import polars as pl
-
 from serve.checkout.bundle import Model
 from serve.forecasts.forecast_errors import UnknownNameError
 from serve.forecasts.forecaster import Row
@@ -23,17 +21,20 @@ def explanation(model: Model, row: Row) -> dict[str, Any]:
             "no-explanation",
         )
     asked = day(row.bar or 0)
-    own = model.explanations.filter(pl.col("symbol") == row.symbol)
-    found = own.filter(pl.col("date") == asked)
-    if found.is_empty():
-        days = own["date"].to_list()
-        known = f"the {len(days):,} from {days[0]} to {days[-1]} that" if days else "those that"
+    own = model.explanations.get(row.symbol)
+    place = None if own is None else own["date"].index_of(asked)
+    if own is None or place is None:
+        known = "" if own is None else f", from {own['date'][0]} to {own['date'][-1]}"
         raise UnknownNameError(
-            f"{row.symbol}: the {model.name} forecast from {asked} has no explanation; "
-            f"{known} evaluate wrote have one, of held-out bars and the newest",
+            f"{row.symbol}: the {model.name} forecast from {asked} has no explanation; those that "
+            f"evaluate wrote have one: of the held-out bars and the newest{known}",
             "no-explanation",
         )
-    values = found.drop("symbol", "date").row(0, named=True)
-    forecast, base = values.pop("forecast"), values.pop("base")
-    largest = sorted(values.items(), key=lambda each: -abs(each[1]))
-    return {"forecast": forecast, "base": base, "contributions": dict(largest)}
+    values = own.row(place, named=True)
+    contributions = {name: values[name] for name in model.card.features}
+    largest = sorted(contributions.items(), key=lambda each: -abs(each[1]))
+    return {
+        "forecast": values["forecast"],
+        "base": values["base"],
+        "contributions": dict(largest),
+    }
