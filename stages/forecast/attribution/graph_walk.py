@@ -97,7 +97,12 @@ class _Walk:
         if node.op_type == "GatherElements" and node.input[1] == SYMBOL:
             return self._by_symbol(self._nodes[node.input[0]], rows, background)
         columns = self._columns(node.input[0])
-        if columns is not None and node.op_type == "MatMul" and constant is not None:
+        if (
+            columns is not None
+            and node.op_type == "MatMul"
+            and constant is not None
+            and constant.shape == (len(columns), 1)
+        ):
             return _linear(constant, columns, rows, background)
         if columns is not None and tree_shap.is_readable(node):
             return _trees(node, columns, rows, background)
