@@ -30,7 +30,7 @@ TOLERANCE = 1e-6
 """Largest difference between a forecast and the sum of its explanation, in units of return."""
 
 BACKGROUND = 50_000
-"""Training rows that forecasts are compared with; of more, evenly spaced ones."""
+"""Training rows that a model of all symbols is compared with; of more, evenly spaced ones."""
 
 MOST = 50_000
 """Held-out bars that are explained, the newest."""
@@ -76,11 +76,12 @@ def fitted(card: Mapping[str, Any], train: Dataset, graphs: Mapping[str, onnx.Mo
     """
     level = baselines.as_graphs(train.rows, card["symbols"], len(card["features"]), card["scope"])
     weights = {name: part["weight"] for name, part in card["candidates"].items()}
-    every = slice(None, None, max(1, len(train.x) // BACKGROUND))
+    # A model of one symbol is compared with all of its rows: there may be few.
+    step = max(1, len(train.x) // BACKGROUND) if card["scope"] == "pooled" else 1
     return Fit(
         graphs={"mean": level["mean"], **graphs},
         weights={"mean": card["baselines"]["mean"]["weight"], **weights},
-        background=Rows(train.x[every], train.symbol[every]),
+        background=Rows(train.x[::step], train.symbol[::step]),
     )
 
 
@@ -148,9 +149,10 @@ def main() -> None:
     settings = load(Settings)
     (horizon,) = arguments("horizon")
     folder, path = MODELS / horizon, DATASETS / horizon
-    card = _card(folder / "card.json")
+    card = json.loads(_content(folder / "card.json"))
     graphs = {
-        name: onnx.load(CANDIDATES / horizon / name / "model.onnx") for name in card["candidates"]
+        name: onnx.load_from_string(_content(CANDIDATES / horizon / name / "model.onnx"))
+        for name in card["candidates"]
     }
     fit = fitted(card, Dataset(path / "train.parquet", card["symbols"]), graphs)
     held_out, newest = (
@@ -190,12 +192,11 @@ def main() -> None:
     )
 
 
-def _card(path: Path) -> dict[str, Any]:
+def _content(path: Path) -> bytes:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
-    return content
 
 
 if __name__ == "__main__":

@@ -192,7 +192,14 @@ def test_candidates_of_another_run_are_refused(own: Path) -> None:
         assert (own / path).read_bytes() == before[str(path)]
 
 
-@pytest.mark.parametrize("path", ["models/short/card.json", "models/short/forecasts.parquet"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "models/short/card.json",
+        "models/short/forecasts.parquet",
+        "models/candidates/short/ridge/model.onnx",
+    ],
+)
 def test_a_missing_input_is_named(own: Path, path: str) -> None:
     (own / path).unlink()
     with pytest.raises(InputError, match=rf"^{path}: no such file; run `dvc repro`"):
