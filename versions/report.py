@@ -1,8 +1,9 @@
 """The results on the terminal: `python -m versions.report`.
 
-Reads what evaluate and backtest wrote to metrics/. For each horizon it prints a table (the served
-forecast, the candidates, the baselines), a verdict on the forecast and one on trading it, and the
-newest forecasts; then where to look next. `marked` says which numbers get a mark.
+Reads what evaluate and backtest wrote to metrics/, and explain to models/. For each horizon it
+prints a table (the served forecast, the candidates, the baselines), a verdict on the forecast and
+one on trading it, the newest forecasts and what moves them; then where to look next. `marked` says
+which numbers get a mark.
 """
 
 import json
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stages import params
+from stages.common import tables
 from stages.common.errors import InputError
 from stages.common.paths import DATA_DOCS, METRICS, MODELS
 from stages.common.running import run
@@ -39,6 +41,9 @@ TOO_GOOD = {"oos_r2": 0.02, "rank_ic": 0.1}
 FORECASTS = 20
 """Symbols whose newest forecast is shown."""
 
+REASONS = 5
+"""Features that are named for each forecast, those that contribute most."""
+
 
 Scores = Mapping[str, Mapping[str, float | None]]
 """Per model, in the order of the table, its scores over all symbols."""
@@ -53,11 +58,14 @@ class Result:
         forecasts: `symbol, date, target_date, close, forecast, lower, upper, probability,
             stale`.
         portfolios: per portfolio of the backtest, its performance.
+        explanations: of these forecasts, `symbol, date, forecast, base` and a column for each
+            feature; empty where they were not explained.
     """
 
     scores: Scores
     forecasts: pl.DataFrame
     portfolios: Scores
+    explanations: pl.DataFrame
 
 
 def load(horizon: str) -> Result:
@@ -74,8 +82,12 @@ def load(horizon: str) -> Result:
     order = sorted(scores, key=lambda name: (name != SERVED, name in BASELINES))
     portfolios = json.loads(_content(folder / "backtest.json"))
     del portfolios["sessions"]
+    forecasts = _read(folder / "forecasts.csv")
     return Result(
-        {name: scores[name] for name in order}, _read(folder / "forecasts.csv"), portfolios
+        {name: scores[name] for name in order},
+        forecasts,
+        portfolios,
+        _explained(horizon, forecasts),
     )
 
 
@@ -84,6 +96,14 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro` first") from None
+
+
+def _explained(horizon: str, forecasts: pl.DataFrame) -> pl.DataFrame:
+    path = MODELS / horizon / "explanations.parquet"
+    if not path.exists():
+        return pl.DataFrame()
+    bars = forecasts.select("symbol", pl.col("date").str.to_date())
+    return bars.join(tables.read(path), on=["symbol", "date"], maintain_order="left")
 
 
 def _read(path: Path) -> pl.DataFrame:
@@ -224,6 +244,25 @@ def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
     return table
 
 
+def reasons_table(explanations: pl.DataFrame, horizon: str) -> Table | None:
+    """What contributes most to the newest forecast of each symbol, in percent of return.
+
+    None where there are no explanations, or no feature contributes anything.
+    """
+    table = console.table(f"{horizon}: what moves the newest forecasts")
+    table.add_column("symbol")
+    table.add_column("base %", justify="right", no_wrap=True)
+    table.add_column("largest contributions %")
+    moved = False
+    for row in explanations.head(FORECASTS).iter_rows(named=True):
+        symbol, _, _, base = (row.pop(name) for name in ("symbol", "date", "forecast", "base"))
+        largest = sorted(row.items(), key=lambda each: -abs(each[1]))[:REASONS]
+        named = [f"{name} {number(value, '%+.3f')}" for name, value in largest if value]
+        moved = moved or bool(named)
+        table.add_row(symbol, number(base, "%+.3f"), ", ".join(named))
+    return table if moved else None
+
+
 def next_steps(horizons: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What to look at next, and the path or command for it."""
     scores = (str(METRICS / name / "scores.csv") for name in horizons)
@@ -251,6 +290,10 @@ def show(screen: Console, settings: Params, results: Mapping[str, Result]) -> No
         screen.print()
         screen.print(forecasts_table(result.forecasts, horizon))
         screen.print()
+        reasons = reasons_table(result.explanations, horizon)
+        if reasons is not None:
+            screen.print(reasons)
+            screen.print()
     steps = Table("Look at", "", box=None, pad_edge=False)
     for what, where in next_steps(list(results)):
         steps.add_row(what, where)

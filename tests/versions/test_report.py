@@ -1,8 +1,10 @@
 # ruff: noqa: E501  # the tables of the report are as wide as they are
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 from rich.console import Console
 
@@ -156,6 +158,55 @@ def test_a_symbol_that_ended_long_before_the_others_is_marked(
     path.write_text(FORECASTS.replace("0.487,false", "0.487,true"), encoding="utf-8")
     table = report.forecasts_table(report.load("short").forecasts, "short")
     assert list(table.columns[1].cells) == ["2012-12-31", "2012-12-31 stale"]
+
+
+REASONS = """
+short: what moves the newest forecasts
+symbol  base %  largest contributions %
+─────────────────────────────────────────────────────────────────────
+AAPL    +0.070  f5 -0.600, f4 +0.500, f3 +0.400, f2 +0.300, f1 +0.200
+IBM     +0.070  f0 +0.010
+"""
+
+
+def explain(project: Path, day: date, *rows: tuple[str, list[float]]) -> None:
+    """Write explanations of forecasts from a day: a symbol and its contributions each."""
+    table = [
+        {"symbol": symbol, "date": day, "forecast": 0.0, "base": 0.0007}
+        | {f"f{place}": value for place, value in enumerate(values)}
+        for symbol, values in rows
+    ]
+    folder = project / "models" / "short"
+    folder.mkdir(parents=True)
+    pl.DataFrame(table).write_parquet(folder / "explanations.parquet")
+
+
+def test_the_five_largest_contributions_of_each_newest_forecast_are_shown(
+    results: Path, repo_root: Path
+) -> None:
+    explain(
+        results,
+        date(2012, 12, 31),
+        ("AAPL", [0.001, 0.002, 0.003, 0.004, 0.005, -0.006]),
+        ("IBM", [0.0001, 0, 0, 0, 0, 0]),
+    )
+    done = printed(results, repo_root)
+    assert done.stderr == ""
+    assert done.stdout == EXPECTED.replace("\nLook at\n", f"{REASONS}\nLook at\n")
+
+
+@pytest.mark.parametrize(
+    ("day", "value"),
+    [
+        pytest.param(date(2012, 12, 28), 0.001, id="of former forecasts"),
+        pytest.param(date(2012, 12, 31), 0.0, id="nothing but the mean"),
+    ],
+)
+def test_without_contributions_to_the_newest_forecasts_there_is_no_table(
+    results: Path, repo_root: Path, day: date, value: float
+) -> None:
+    explain(results, day, ("AAPL", [value]), ("IBM", [value]))
+    assert printed(results, repo_root).stdout == EXPECTED
 
 
 def scores_of(**models: dict[str, float | None]) -> report.Scores:
