@@ -63,9 +63,21 @@ class Params(Options):
                 f"dataset.scale: no section of features makes {scale}{nearest(scale, names)}; "
                 "name a volatility, such as vol_14"
             )
+        mistakes += [] if mistakes else self._models_mistakes()
         if mistakes:
             raise NestedError(mistakes)
         return self
+
+    def _models_mistakes(self) -> list[str]:
+        names, seen = self.feature_names, self.selected_features
+        return [
+            f"models.{model}.features: dataset.features selects no {wanted}"
+            f"{nearest(wanted, seen)}; name what it selects, or add {wanted} to it"
+            for model, entry in self.models.items()
+            for wanted in entry["features"] or []
+            if not matches(wanted, seen)
+            and (matches(wanted, names) or not self._is_left_out(wanted))
+        ]
 
     def sessions(self, horizon: str) -> int:
         """The length of a horizon.

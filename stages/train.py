@@ -5,8 +5,6 @@ Reads data/datasets/<horizon>/train.parquet, writes models/candidates/<horizon>/
 not seen; `importance.csv`. The hold-out is never read here.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -17,12 +15,12 @@ from stages.common.errors import DataError, few
 from stages.common.paths import CANDIDATES, DATASETS
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import Horizons, Sections, load
-from stages.forecast.contract import Matrix, Vector
+from stages.forecast.contract import Vector
 from stages.forecast.session import Session
 from stages.forecast.training import graphs, train_params
 from stages.forecast.training.arrays import Dataset
+from stages.forecast.training.fitted import Fit, Fitted, shares
 from stages.forecast.training.folds import Fold, walk_forward
-from stages.forecast.training.models import Fitted, shares
 from stages.forecast.training.train_params import Models, TrainParams
 
 MIN_ROWS = 100
@@ -43,7 +41,6 @@ FOLDS_CONTRACT: tables.Contract = {
     "prediction": pl.Float32,
 }
 
-Fit = Callable[[Matrix, Vector], Fitted]
 Rows = npt.NDArray[np.intp]
 
 
@@ -137,9 +134,9 @@ def main() -> None:
     """Train, check and write one candidate."""
     settings = load(Settings)
     horizon, name = arguments("horizon", "model")
-    function, options = train_params.model(settings.models, name)
-    seed, scope = settings.train.seed, settings.train.scope
+    scope = settings.train.scope
     data = Dataset(DATASETS / horizon / "train.parquet")
+    fit = train_params.fit_of(settings.models, name, data.features, settings.train.seed)
     folds = list(
         walk_forward(
             data.dates,
@@ -155,9 +152,6 @@ def main() -> None:
             f"{settings.horizons[horizon]} sessions; shorten the horizon, raise train.first_fold "
             "or bring more history"
         )
-
-    def fit(x: Matrix, y: Vector) -> Fitted:
-        return function(x, y, seed, **options)
 
     if scope == "per_symbol":
         _check_rows(data)

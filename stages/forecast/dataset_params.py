@@ -19,6 +19,11 @@ def matches(wanted: str, names: Sequence[str]) -> bool:
     return any(fnmatchcase(name, wanted) for name in names)
 
 
+def chosen(wanted: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The names that some name or pattern selects, in their own order."""
+    return [name for name in names if any(fnmatchcase(name, each) for each in wanted)]
+
+
 def selected(dataset: DatasetParams, names: Sequence[str]) -> list[str]:
     """The columns that a model sees: `dataset.features` with its patterns resolved.
 
@@ -26,4 +31,4 @@ def selected(dataset: DatasetParams, names: Sequence[str]) -> list[str]:
         dataset: the section.
         names: every column that the features stage writes, in order.
     """
-    return [name for name in names if any(fnmatchcase(name, wanted) for wanted in dataset.features)]
+    return chosen(dataset.features, names)

@@ -21,13 +21,13 @@ from stages.forecast.contract import Matrix, Vector
 from stages.forecast.session import Session
 from stages.forecast.training import graphs, models, train_params
 from stages.forecast.training.arrays import Dataset
+from stages.forecast.training.fitted import Fit, Fitted
 from stages.forecast.training.folds import Fold, walk_forward
-from stages.forecast.training.models import Fitted
 from stages.train import FOLDS_CONTRACT, check_parity, out_of_fold
 from tests import datasets
 from tests.messages import facts
 
-KINDS = tuple(models.names())
+KINDS = tuple(datasets.SMALL_MODELS)
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
@@ -57,7 +57,7 @@ def own(project: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def linear(alpha: float = 1.0) -> train.Fit:
+def linear(alpha: float = 1.0) -> Fit:
     return lambda x, y: models.ridge(x, y, 0, alpha=alpha)
 
 

@@ -2,43 +2,29 @@
 
 The key of a `models:` entry in `params.yaml` names the candidate; its function is the one called
 `kind` (by default the key itself), and its keyword-only arguments are what the entry may set. A
-new model is one function here and a few lines there. Heavy libraries are imported where they are
-used: a stage that trains a ridge does not pay for xgboost.
+new model is one function, here or in a module of its own, an entry of `_KINDS`, and a few lines
+there. Heavy libraries are imported where they are used: a stage that trains a ridge does not pay
+for xgboost.
 
 Every graph takes `features`, float32 of shape (rows, features), and gives `return`, float32 of
 shape (rows, 1): the return over the horizon, as a fraction.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from stages.forecast.contract import BLOCK, OPSETS, Matrix, Vector
+from stages.forecast.training.fitted import Fitted, shares
+from stages.forecast.training.lstm import lstm
 
 if TYPE_CHECKING:
     from lightgbm import Booster
     from onnx import ModelProto
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted model.
-
-    Attributes:
-        predict: native prediction, (rows, features) to (rows,).
-        to_onnx: the same as a graph.
-        importance: share of each feature in the fit, (features,), summing to 1 (or all 0).
-    """
-
-    predict: Callable[[Matrix], Vector]
-    to_onnx: Callable[[], "ModelProto"]
-    importance: Vector
 
 
 def ridge(x: Matrix, y: Vector, seed: int, *, alpha: PositiveFloat = 1.0) -> Fitted:
@@ -201,7 +187,7 @@ def lightgbm(
 
 
 _KINDS: dict[str, Callable[..., Fitted]] = {
-    function.__name__: function for function in (ridge, random_forest, xgboost, lightgbm)
+    function.__name__: function for function in (ridge, random_forest, xgboost, lightgbm, lstm)
 }
 
 
@@ -213,13 +199,6 @@ def names() -> list[str]:
 def load(kind: str) -> Callable[..., Fitted]:
     """The function that fits a kind of model."""
     return _KINDS[kind]
-
-
-def shares(importance: npt.NDArray[Any]) -> Vector:
-    """Importances as shares of their sum; all 0 where that is 0."""
-    importance = np.asarray(importance, dtype=np.float64)
-    total = importance.sum()
-    return importance / total if total > 0 else importance
 
 
 def _linear(slope: Vector, intercept: float, weight: Vector | None = None) -> Fitted:
