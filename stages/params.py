@@ -69,15 +69,22 @@ class Params(Options):
         return self
 
     def _models_mistakes(self) -> list[str]:
-        names, seen = self.feature_names, self.selected_features
-        return [
-            f"models.{model}.features: dataset.features selects no {wanted}"
-            f"{nearest(wanted, seen)}; name what it selects, or add {wanted} to it"
-            for model, entry in self.models.items()
-            for wanted in entry["features"] or []
-            if not matches(wanted, seen)
-            and (matches(wanted, names) or not self._is_left_out(wanted))
-        ]
+        """What is wrong with the columns that models name."""
+        names, seen, mistakes = self.feature_names, self.selected_features, []
+        for model, entry in self.models.items():
+            key = f"models.{model}.features"
+            if entry["features"] == []:
+                mistakes.append(
+                    f"{key}: selects nothing; name some, or take the key out to see all"
+                )
+            mistakes += [
+                f"{key}: dataset.features selects no {wanted}{nearest(wanted, seen)}; name what it "
+                f"selects, or add {wanted} to it"
+                for wanted in entry["features"] or []
+                if not matches(wanted, seen)
+                and (matches(wanted, names) or not self._is_left_out(wanted))
+            ]
+        return mistakes
 
     def sessions(self, horizon: str) -> int:
         """The length of a horizon.

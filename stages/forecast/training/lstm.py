@@ -3,7 +3,7 @@
 Its bytes must depend neither on the number of cores nor on the processor's instruction set. No
 library of networks promises that, so forward and backward pass are written out. They consist of
 `+`, `-`, `*`, `/` and square roots, which IEEE 754 rounds in one way, and of sums by `einsum` and
-`sum`, whose order is fixed. BLAS, and NumPy's `exp` and `tanh`, choose their code by the processor.
+`sum`, whose order is fixed. BLAS and NumPy's `tanh` choose their code by the processor.
 """
 
 import re
