@@ -1,11 +1,13 @@
 """The LSTM against ONNX Runtime's, against finite differences, and on other processors."""
 
 import hashlib
+import importlib
 import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,7 +26,7 @@ from tests import datasets
 
 NAMES = ["return_lag1", "return_lag2", "return_lag3", "vol_14", "index_return_lag1"]
 
-QUICK = {"epochs": 4, "batch_size": 64, "learning_rate": 0.02, "units": 4}
+QUICK: dict[str, Any] = {"epochs": 4, "batch_size": 64, "learning_rate": 0.02, "units": 4}
 
 DIGEST = """
 import hashlib, sys
@@ -194,10 +196,9 @@ def test_it_finds_a_sequence_and_no_skill_in_shuffled_targets(fitted: Fitted) ->
 
 
 def test_neither_the_core_nor_its_instructions_change_the_bytes(tmp_path: Path) -> None:
-    from numpy._core import _multiarray_umath as numpy_core
-
     x, y = rows(1500)
     np.savez(tmp_path / "rows.npz", x=x, y=y)
+    numpy_core: Any = importlib.import_module("numpy._core._multiarray_umath")
     features = [name for name in numpy_core.__cpu_dispatch__ if numpy_core.__cpu_features__[name]]
     oldest = {"NPY_DISABLE_CPU_FEATURES": " ".join(features)}
     if platform.machine() == "x86_64":
