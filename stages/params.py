@@ -61,6 +61,7 @@ class Params(Options):
         if not mistakes and not self.selected_features:
             mistakes.append("dataset.features: selects no feature; name some, such as return_lag*")
         mistakes += self._mistakes_of_scale()
+        mistakes += [] if mistakes else self._models_mistakes()
         if mistakes:
             raise NestedError(mistakes)
         return self
@@ -84,6 +85,24 @@ class Params(Options):
                 f"dataset.scale: {few(strange)} says nothing of how far prices spread; name "
                 f"features of {', '.join(SPREADS)}"
             )
+        return mistakes
+
+    def _models_mistakes(self) -> list[str]:
+        """What is wrong with the columns that models name."""
+        names, seen, mistakes = self.feature_names, self.selected_features, []
+        for model, entry in self.models.items():
+            key = f"models.{model}.features"
+            if entry["features"] == []:
+                mistakes.append(
+                    f"{key}: selects nothing; name some, or take the key out to see all"
+                )
+            mistakes += [
+                f"{key}: dataset.features selects no {wanted}{nearest(wanted, seen)}; name what it "
+                f"selects, or add {wanted} to it"
+                for wanted in entry["features"] or []
+                if not matches(wanted, seen)
+                and (matches(wanted, names) or not self._is_left_out(wanted))
+            ]
         return mistakes
 
     def sessions(self, horizon: str) -> int:

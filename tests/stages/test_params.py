@@ -1,4 +1,5 @@
 import copy
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -238,12 +239,12 @@ def test_sections_are_typed() -> None:
         (
             {"models__ridgr": {}},
             "models.ridgr: unknown kind of model 'ridgr' (did you mean ridge?); there are "
-            "ridge, random_forest, xgboost, lightgbm; name one of them as its kind",
+            "ridge, random_forest, xgboost, lightgbm, lstm; name one of them as its kind",
         ),
         (
             {"models__deep": {"kind": "xgbost"}},
             "models.deep: unknown kind of model 'xgbost' (did you mean xgboost?); there are "
-            "ridge, random_forest, xgboost, lightgbm",
+            "ridge, random_forest, xgboost, lightgbm, lstm",
         ),
         # contradictions
         (
@@ -377,6 +378,61 @@ def test_a_model_that_no_entry_names() -> None:
     assert facts(str(error.value)) == facts(
         "models: unknown model 'rigde' (did you mean ridge?); there are ridge, xgboost"
     )
+
+
+def test_a_model_sees_every_feature_or_those_that_it_names() -> None:
+    given = content(models__xgboost__features=["mom_*"], models__lstm={"features": ["return_lag?"]})
+    candidates = params.parse(given).models
+    assert [entry["features"] for entry in candidates.values()] == [
+        None,
+        ["mom_*"],
+        ["return_lag?"],
+    ]
+    # A model of no sequence is not told the names of its columns.
+    assert "features" not in train_params.model(candidates, "xgboost")[1]
+
+
+@pytest.mark.parametrize("kind", ["ridge", "lstm"])
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        (
+            ["return_lag3"],
+            "models.m.features: dataset.features selects no return_lag3 (did you mean "
+            "return_lag2?); name what it selects, or add return_lag3 to it",
+        ),
+        # The features stage makes it, and no model sees it.
+        (
+            ["mom_7", "rsi_*"],
+            "models.m.features: dataset.features selects no rsi_*; name what it selects, or add "
+            "rsi_* to it",
+        ),
+        ([], "models.m.features: selects nothing; name some, or take the key out to see all"),
+        ("mom_7", "models.m.features: must be a list, got 'mom_7'"),
+        ([7], "models.m.features.0: must be text, got 7; put quotes around it"),
+        (["mom_7", "mom_7"], "models.m.features: each entry may stand once"),
+    ],
+)
+def test_a_column_that_a_model_cannot_see_is_named(kind: str, features: Any, expected: str) -> None:
+    message = refusal(content(models__m={"kind": kind, "features": features}))
+    assert facts(expected) <= facts(message)
+
+
+def test_a_model_may_name_a_family_that_is_off() -> None:
+    # `dvc exp run -S 'features.momentum=[]'` does not ask for other models.
+    given = content(features__momentum=[], models__ridge__features=["return_lag*", "mom_*"])
+    given["dataset"]["features"] = ["return_lag*", "mom_*"]
+    assert params.parse(given).selected_features == ["return_lag1", "return_lag2"]
+
+
+def test_the_lstm_of_the_page_is_two_lines_of_params(repo_root: Path) -> None:
+    page = (repo_root / "docs" / "forecasting.md").read_text(encoding="utf-8")
+    (example,) = re.findall(
+        r"^```yaml\n(models:\n  lstm:\n.*?)^```$", page, re.MULTILINE | re.DOTALL
+    )
+    given = yaml.safe_load((repo_root / "params.yaml").read_text(encoding="utf-8"))
+    given["models"] |= yaml.safe_load(example)["models"]
+    assert "lstm" in params.parse(given).models
 
 
 def test_a_source_without_a_section_takes_its_defaults() -> None:

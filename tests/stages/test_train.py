@@ -21,14 +21,14 @@ from stages.forecast.contract import Matrix, Vector
 from stages.forecast.session import Session
 from stages.forecast.training import graphs, models, train_params
 from stages.forecast.training.arrays import Dataset
-from stages.forecast.training.fitting import MIN_ROWS, Fit, check_parity
+from stages.forecast.training.fitted import Fit, Fitted
+from stages.forecast.training.fitting import MIN_ROWS, check_parity
 from stages.forecast.training.folds import Fold, walk_forward
-from stages.forecast.training.models import Fitted
 from stages.train import FOLDS_CONTRACT, out_of_fold
 from tests import datasets
 from tests.messages import facts
 
-KINDS = tuple(models.names())
+KINDS = tuple(datasets.SMALL_MODELS)
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
@@ -266,6 +266,35 @@ def test_one_model_per_symbol_from_end_to_end(own: Path, kind: str) -> None:
     importance = pl.read_csv(own / CANDIDATES / "short" / kind / "importance.csv")
     expected = np.mean(shares, axis=0)
     assert importance["importance"].to_numpy() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("scope", ["pooled", "per_symbol"])
+@pytest.mark.parametrize(
+    ("kind", "seen"), [("lstm", ["return_lag1", "return_lag2"]), ("ridge", ["vol_14"])]
+)
+def test_a_candidate_sees_the_columns_that_its_entry_names(
+    kind: str, seen: list[str], scope: str, tmp_path: Path
+) -> None:
+    names = ["return_lag1", "vol_14", "return_lag2"]
+    rows = datasets.made_up(["A", "B"], 300, lambda x, _: 0.01 * x.sum(axis=1))
+    rows = rows.rename(dict(zip(("f0", "f1", "f2"), names, strict=True)))
+    models = {"some": {"kind": kind, "features": seen}}
+    datasets.write_params(tmp_path, models=models, horizons={"short": 1}, train={"scope": scope})
+    tables.write(rows, tmp_path / DATASETS / "short" / "train.parquet")
+    datasets.stage(tmp_path, "train", "short", "some")
+    folder = tmp_path / CANDIDATES / "short" / "some"
+    importance = pl.read_csv(folder / "importance.csv")
+    assert importance["feature"].to_list() == names
+    assert importance.filter(importance=0)["feature"].to_list() == [
+        name for name in names if name not in seen
+    ]
+    data = Dataset(tmp_path / DATASETS / "short" / "train.parquet")
+    other = data.x.copy()
+    other[:, [names.index(name) for name in names if name not in seen]] = 7
+    session, symbol = Session(folder / "model.onnx"), data.symbol.reshape(-1, 1)
+    served, changed = (session(x, symbol=symbol)["return"] for x in (data.x, other))
+    assert (served == changed).all()
+    assert np.ptp(served) > 0
 
 
 def test_killed_while_writing_it_leaves_the_former_candidate(own: Path) -> None:

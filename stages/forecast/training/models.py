@@ -2,8 +2,9 @@
 
 The key of a `models:` entry in `params.yaml` names the candidate; its function is the one called
 `kind` (by default the key itself), and its keyword-only arguments are what the entry may set. A
-new model is one function here and a few lines there. Heavy libraries are imported where they are
-used: a stage that trains a ridge does not pay for xgboost.
+new model is one function, here or in a module of its own, an entry of `_KINDS`, and a few lines
+there. Heavy libraries are imported where they are used: a stage that trains a ridge does not pay
+for xgboost.
 
 The smallest leaf of a tree is a share of the training rows (`min_leaf`), so that a tree has as many
 leaves at most whether the rows are thousands or millions. Leaves of a fixed number of rows would
@@ -15,14 +16,14 @@ shape (rows, 1): the return over the horizon, as a fraction.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from stages.forecast.contract import BLOCK, OPSETS, Matrix, Vector
+from stages.forecast.training.fitted import Fitted, shares
+from stages.forecast.training.lstm import lstm
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -30,21 +31,6 @@ if TYPE_CHECKING:
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Leaf = Annotated[float, Field(gt=0, le=0.5)]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted model.
-
-    Attributes:
-        predict: native prediction, (rows, features) to (rows,).
-        to_onnx: the same as a graph.
-        importance: share of each feature in the fit, (features,), summing to 1 (or all 0).
-    """
-
-    predict: Callable[[Matrix], Vector]
-    to_onnx: Callable[[], "ModelProto"]
-    importance: Vector
 
 
 def ridge(x: Matrix, y: Vector, seed: int, *, alpha: PositiveFloat = 10.0) -> Fitted:
@@ -211,7 +197,7 @@ def lightgbm(
 
 
 _KINDS: dict[str, Callable[..., Fitted]] = {
-    function.__name__: function for function in (ridge, random_forest, xgboost, lightgbm)
+    function.__name__: function for function in (ridge, random_forest, xgboost, lightgbm, lstm)
 }
 
 
@@ -228,13 +214,6 @@ def load(kind: str) -> Callable[..., Fitted]:
 def leaf_rows(share: float, rows: int) -> int:
     """The smallest leaf in rows."""
     return math.ceil(share * rows)
-
-
-def shares(importance: npt.NDArray[Any]) -> Vector:
-    """Importances as shares of their sum; all 0 where that is 0."""
-    importance = np.asarray(importance, dtype=np.float64)
-    total = importance.sum()
-    return importance / total if total > 0 else importance
 
 
 def _linear(slope: Vector, intercept: float, weight: Vector | None = None) -> Fitted:

@@ -13,6 +13,7 @@ from onnx import NodeProto
 from stages.forecast.attribution import tree_shap
 from stages.forecast.attribution.tree_shap import Tree, contributions
 from stages.forecast.training import models
+from stages.forecast.training.fitted import Fitted
 
 Matrix = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
@@ -144,7 +145,7 @@ def panel() -> tuple[Matrix, Values]:
     return x, y
 
 
-def node_of(fitted: models.Fitted) -> NodeProto:
+def node_of(fitted: Fitted) -> NodeProto:
     node: NodeProto
     (node,) = [each for each in fitted.to_onnx().graph.node if tree_shap.is_readable(each)]
     return node
