@@ -130,6 +130,26 @@ def test_with_a_model_per_symbol_each_has_a_base_of_its_own(tmp_path: Path) -> N
     assert explanations(folder)["base"].n_unique() == 2
 
 
+@pytest.mark.parametrize("scope", ["pooled", "per_symbol"])
+def test_each_forecast_is_explained_by_the_fit_that_made_it(tmp_path: Path, scope: str) -> None:
+    once, again = (
+        made(
+            tmp_path / str(refit),
+            signal,
+            train={"scope": scope, "refit": refit},
+            models={"ridge": {}, "xgboost": {"n_estimators": 20}},
+        )
+        for refit in (False, True)
+    )
+    for folder in (once, again):
+        datasets.stage(folder, "explain", "short")
+        check(folder)
+    newest = pl.col("date") == pl.col("date").max().over("symbol")
+    before, after = explanations(once), explanations(again)
+    assert after.filter(~newest).equals(before.filter(~newest))
+    assert not after.filter(newest)["base"].equals(before.filter(newest)["base"])
+
+
 def test_where_the_mean_is_served_nothing_contributes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

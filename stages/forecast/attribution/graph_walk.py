@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, ValueInfoProto, numpy_helper
 
 from stages.forecast.attribution import sampling, tree_shap
 from stages.forecast.contract import INPUT, OUTPUT, SYMBOL, Matrix
 from stages.forecast.session import Session
+
+_SAME = ("Identity", "Cast")
+"""What changes no value, but for its precision."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class _Walk:
     def explain(self, name: str, rows: Rows, background: Rows) -> Contributions:
         """Explain one of its values."""
         node = self._nodes[name]
-        if node.op_type == "Identity":
+        if node.op_type in _SAME:
             return self.explain(node.input[0], rows, background)
         constant = self._constants.get(node.input[1]) if len(node.input) > 1 else None
         if node.op_type == "Add" and constant is not None and constant.size == 1:
@@ -114,13 +117,16 @@ class _Walk:
             shape = self._model.graph.input[0].type.tensor_type.shape
             return list(range(shape.dim[1].dim_value))
         node = self._nodes.get(name)
-        if node is None or node.op_type != "Gather" or node.input[0] != INPUT:
+        if node is None or node.op_type not in (*_SAME, "Gather"):
             return None
+        columns = self._columns(node.input[0])
+        if columns is None or node.op_type != "Gather":
+            return columns
         places = self._constants.get(node.input[1])
         is_of_columns = any(each.name == "axis" and each.i == 1 for each in node.attribute)
         if places is None or places.ndim != 1 or not is_of_columns:
             return None
-        return [int(place) for place in places]
+        return [columns[place] for place in places]
 
     def _by_symbol(self, every: NodeProto, rows: Rows, background: Rows) -> Contributions:
         """Explain each row by the model of its symbol, compared with rows of that symbol."""
@@ -159,7 +165,8 @@ class _Walk:
         model = ModelProto()
         model.CopyFrom(self._model)
         del model.graph.output[:]
-        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+        # Its type is worked out by the runtime.
+        model.graph.output.append(ValueInfoProto(name=name))
         return model
 
 

@@ -108,6 +108,27 @@ def test_a_model_that_sees_some_of_the_features_moves_by_those() -> None:
     assert explained(linear).added == pytest.approx(whole.added, abs=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["linear", "bent"])
+def test_a_graph_in_double_precision_moves_like_another(kind: str) -> None:
+    middle = helper.make_node("Tanh" if kind == "bent" else "Identity", ["product"], ["bent"])
+    double = graph(
+        helper.make_node("Cast", ["features"], ["wide"], to=TensorProto.DOUBLE),
+        helper.make_node("Gather", ["wide", "places"], ["some"], axis=1),
+        helper.make_node("MatMul", ["some", "slope"], ["product"]),
+        middle,
+        helper.make_node("Add", ["bent", "level"], ["sum"]),
+        helper.make_node("Cast", ["sum"], ["return"], to=TensorProto.FLOAT),
+        places=np.array([0, 1]),
+        slope=np.array([[1.0], [2.0]]),
+        level=np.array([0.5]),
+    )
+    single = bent() if kind == "bent" else graphs.linear(np.array([1.0, 2.0, 0.0]), 0.5)
+    found, wanted = explained(double), explained(single)
+    if kind == "linear":
+        assert found.added == pytest.approx(wanted.added, abs=1e-6)
+    assert sums(found) == pytest.approx(Session(single)(X)["return"], abs=1e-6)
+
+
 def test_each_symbol_has_the_model_and_the_background_of_its_own() -> None:
     per_symbol = graphs.by_symbol(
         [graphs.linear(np.array([slope, 0, 0]), 0.0) for slope in (1.0, 10.0)] + [bent()]
