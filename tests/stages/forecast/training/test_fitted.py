@@ -1,17 +1,24 @@
 """A model that sees some of the columns, like one that was given these alone."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 
+from stages.common import tables
 from stages.common.errors import DataError
+from stages.forecast.attribution.graph_walk import Rows, combined
 from stages.forecast.contract import Matrix, Vector
 from stages.forecast.forecast_graph import forecast_graph
+from stages.forecast.refit import refitted
 from stages.forecast.scale import LogScale
 from stages.forecast.session import Session
 from stages.forecast.spread import Spread
 from stages.forecast.training import graphs, models, train_params
+from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.fitted import Fit, Fitted, of_columns
+from tests import datasets
 
 NAMES = ["return_lag1", "return_lag2", "mom_7", "vol_14", "vol_63"]
 
@@ -86,3 +93,31 @@ def test_a_dataset_without_what_a_model_sees_is_named() -> None:
     assert message.startswith("models.named.features: ")
     assert "5 features" in message
     assert "return_lag1" in message
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_an_explanation_gives_nothing_to_a_column_that_is_not_seen(kind: str) -> None:
+    x, y = rows()
+    model = fit_of(kind, ["return_lag*", "vol_63"])(x, y)
+    every = Rows(x, np.zeros(len(x), dtype=np.int64))
+    first = Rows(x[:50], every.symbol[:50])
+    found = combined({"some": model.to_onnx()}, {"some": 0.5}, first, every, 0)
+    assert (found.added[:, [2, 3]] == 0).all()
+    expected = 0.5 * model.predict(x[:50])
+    assert found.base + found.added.sum(axis=1) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_refitted_model_still_sees_its_own_columns(tmp_path: Path) -> None:
+    frame = datasets.made_up(["A", "B"], 200, lambda x, _: 0.01 * x.sum(axis=1))
+    tables.write(frame, tmp_path / "train.parquet")
+    data = Dataset(tmp_path / "train.parquet")
+    candidates = train_params._models({"some": {"kind": "ridge", "features": ["f1"]}})
+    settings = train_params.TrainParams(
+        scope="pooled", folds=5, first_fold=0.4, embargo=0, seed=0, refit=True
+    )
+    graph = refitted({"some": 0.5}, (data,), candidates, settings, "")["some"]
+    other = data.x.copy()
+    other[:, [0, 2]] = 7
+    served, changed = (Session(graph)(x)["return"] for x in (data.x, other))
+    assert (served == changed).all()
+    assert np.ptp(served) > 0
