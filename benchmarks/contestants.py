@@ -76,7 +76,10 @@ def build(project: Path, work: Path) -> Model:
     target = rows["target"].to_numpy().astype(np.float64)
     seed = settings.train.seed
     fitted = models.load(BOOSTER)(x, target, seed, **options)
-    native = XGBRegressor(tree_method="hist", random_state=seed, **options).fit(x, target)
+    leaf = models.leaf_rows(options.pop("min_leaf"), len(x))
+    native = XGBRegressor(
+        tree_method="hist", random_state=seed, min_child_weight=leaf, **options
+    ).fit(x, target)
     assert np.array_equal(native.predict(x), fitted.predict(x))  # noqa: S101  # one booster
     native.save_model(work / "model.json")
 

@@ -33,6 +33,7 @@ PARAMS = FeatureParams(
     ema=list(EMA),
     volatility=[STD],
     ewma_volatility=[],
+    high=[],
     momentum=[],
     relative_volume=[],
     rsi=[],

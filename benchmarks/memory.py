@@ -35,6 +35,7 @@ STAGES = (
     ("validate_datasets",),
     *(("train", "short", model) for model in LIGHT),
     ("evaluate", "short"),
+    ("explain", "short"),
 )
 
 

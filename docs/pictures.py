@@ -81,8 +81,11 @@ def plots(command: Sequence[str]) -> dict[str, str]:
     if done.returncode:
         sys.exit(done.stderr.strip())
     pictures = {}
-    for name, (plot, *_) in sorted(json.loads(done.stdout)["data"].items()):
-        path, content = Path(name), plot["content"]
+    for name, drawn in sorted(json.loads(done.stdout)["data"].items()):
+        # A table without rows, such as the IC of few symbols, gives no plot.
+        if not drawn:
+            continue
+        path, content = Path(name), drawn[0]["content"]
         specification = content if isinstance(content, dict) else json.loads(content)
         pictures[f"{path.parent.name}-{path.stem}.svg"] = vl_convert.vegalite_to_svg(specification)
     return pictures

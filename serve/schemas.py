@@ -1,7 +1,7 @@
 """Requests and answers as pydantic models: the contract that the OpenAPI document shows."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
@@ -49,6 +49,9 @@ class PredictRequest(Strict):
     symbol: Symbol | None = Field(None, description="By default the first of params.yaml.")
     as_of: Day | None = Field(
         None, description="Forecast from the newest bar up to this day; by default the newest."
+    )
+    explain: StrictBool = Field(
+        False, description="Whether the answer says what each feature contributes."
     )
 
 
@@ -219,6 +222,17 @@ class BarsRequest(Strict):
         description="Days on which a jump is the market's own, and neither a split nor an error.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _unexplained(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "explain" in given:
+            raise PydanticCustomError(
+                "explain",
+                "explain: there are explanations of forecasts from bars of the revision alone; "
+                "ask GET /predict/{symbol}?explain=true, or leave it out",
+            )
+        return given
+
 
 class BatchRow(Strict):
     """A bar of the revision, by `symbol` and `as_of`; or the caller's own `features`."""
@@ -279,6 +293,22 @@ class Unseen(BaseModel):
     probability_of_rise: float = Field(ge=0, le=1)
 
 
+class Explanation(BaseModel):
+    """Why a forecast is what it is; see docs/forecasting.md."""
+
+    forecast: Return = Field(description="What is explained: the forecast that evaluate wrote.")
+    base: Return = Field(description="The mean forecast of the training rows.")
+    contributions: dict[str, float] = Field(
+        description="What each feature adds to the base, the largest first; together they are the "
+        "forecast less the base."
+    )
+
+
+_Explanation = Annotated[
+    Explanation | None, Field(description="Only in answers to requests with `explain`.")
+]
+
+
 class HorizonPrediction(Prediction):
     """A forecast from a bar of the revision."""
 
@@ -291,6 +321,7 @@ class HorizonPrediction(Prediction):
         description="In sample, what the evaluated fit forecast, which had not seen the bar; null "
         "before the hold-out."
     )
+    explanation: _Explanation = None
 
 
 class Scores(BaseModel):
@@ -328,6 +359,7 @@ class Scored(HorizonPrediction):
     scores: Scores | None = Field(
         description="Of this symbol on the hold-out; null if it has no bars of the symbol."
     )
+    explanation: _Explanation = None
 
 
 class SymbolPredictions(BaseModel):

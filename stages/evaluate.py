@@ -27,7 +27,7 @@ from stages.common.running import arguments, log, progress, run
 from stages.common.sections import DataParams, Horizons, Sections, load, sessions
 from stages.common.tables import ENDED_DAYS
 from stages.forecast import baselines, combine, plots
-from stages.forecast.card import DIGITS, Fitted, Recipe, Stack, Training, card, rounded, training
+from stages.forecast.card import Fitted, Recipe, Stack, Training, card, training
 from stages.forecast.contestants import STACK, against_baselines, contestants, fit
 from stages.forecast.contract import FORECAST_OUTPUTS
 from stages.forecast.dataset_params import DatasetParams, of_scale
@@ -41,6 +41,7 @@ from stages.forecast.fold_rows import (
     with_baselines,
 )
 from stages.forecast.refit import refitted, together
+from stages.forecast.rounding import DIGITS, rounded
 from stages.forecast.scale import choose, logarithms
 from stages.forecast.scores import COLUMNS, table
 from stages.forecast.session import Session
@@ -167,11 +168,11 @@ def evaluate(
     names, scope = list(settings.models), settings.train.scope
     folds = with_baselines(candidates.folds, data.train.rows, settings.train)
     predictions = fold_predictions(folds, names)
-    chosen = combine.combine(predictions, settings.evaluate.shrinkage)
+    length, params = settings.horizons[horizon], settings.evaluate
+    chosen = combine.combine(predictions, params.shrinkage, params.significance, length)
     folds = folds.with_columns(pl.Series(STACK, combine.combined(predictions, chosen.weights)))
     columns = of_scale(settings.dataset, features)
     logs = fold_logs(folds, data.train.path, columns)
-    params = settings.evaluate
     kind, kinds = choose(errors_of(folds, STACK, logs, columns), params.scale_shrinkage, level)
 
     rows = contestants(chosen.weights, names, columns, kind)
@@ -208,7 +209,6 @@ def evaluate(
             ),
         )
         served = fit(graphs_of, rows[STACK], errors, features, params)
-    length = settings.horizons[horizon]
     ahead = forecast(served.graph, data.newest)
     return Evaluation(
         graph=served.graph,
@@ -250,12 +250,11 @@ def write(done: Evaluation, horizon: str) -> None:
             graphs.save(graph, parts / f"{name}.onnx")
         with tables.Writer(files["forecasts.parquet"]) as writer:
             writer.append(done.forecasts)
-        folder = stack.enter_context(tables.replacing(METRICS / horizon))
-        folder.mkdir(parents=True)
-        _write_csv(done.scores, folder / "scores.csv")
-        _write_csv(done.upcoming, folder / "forecasts.csv")
-        for name, data in done.plots.items():
-            _write_csv(data, folder / f"{name}.csv")
+        csv = {"scores": done.scores, "forecasts": done.upcoming, **done.plots}
+        for name, data in csv.items():
+            # Not the whole folder: backtest writes there too.
+            path = METRICS / horizon / f"{name}.csv"
+            _write_csv(data, stack.enter_context(tables.replacing(path)))
         scored = served["all"]
         _write_json(
             {"rows": scored["rows"], "fold_oos_r2": done.card["fold_oos_r2"], **scored},

@@ -23,6 +23,7 @@ from stages.common.sections import PARAMS_FILE, Checked, Horizons
 from stages.common.text import nearest
 from stages.forecast import dataset_params
 from stages.forecast.dataset_params import SPREADS, DatasetParams, matches
+from stages.forecast.trading.backtest_params import BacktestParams
 from stages.forecast.training.train_params import EvaluateParams, Models, TrainParams
 from stages.indicators import feature_table
 from stages.indicators.definitions import definitions, lookback
@@ -43,6 +44,7 @@ class Params(Options):
     train: TrainParams
     models: Models
     evaluate: EvaluateParams
+    backtest: BacktestParams
     search: Any = None
     """What `make search` may try, as it is written; only the search checks it, so that a model
     that is taken out does not stop the pipeline."""
@@ -59,22 +61,23 @@ class Params(Options):
         if not mistakes and not self.selected_features:
             mistakes.append("dataset.features: selects no feature; name some, such as return_lag*")
         mistakes += self._mistakes_of_scale()
+        mistakes += [] if mistakes else self._models_mistakes()
         if mistakes:
             raise NestedError(mistakes)
         return self
 
     def _mistakes_of_scale(self) -> list[str]:
         """What is wrong with `dataset.scale`: a pattern of nothing, or of no volatility."""
-        features = self.selected_features
+        names = self.feature_names
         mistakes = [
-            f"dataset.scale: no {wanted} in dataset.features{nearest(wanted, features)}; take it "
-            "out, or add it there"
+            f"dataset.scale: no section of features makes {wanted}{nearest(wanted, names)}; take "
+            "it out, or add its window"
             for wanted in self.dataset.scale
-            if not matches(wanted, features) and not self._is_left_out(wanted)
+            if not matches(wanted, names) and not self._is_left_out(wanted)
         ]
         strange = [
             name
-            for name in dataset_params.of_scale(self.dataset, features)
+            for name in dataset_params.of_scale(self.dataset, names)
             if not any(matches(spread, [name]) for spread in SPREADS)
         ]
         if strange:
@@ -82,6 +85,24 @@ class Params(Options):
                 f"dataset.scale: {few(strange)} says nothing of how far prices spread; name "
                 f"features of {', '.join(SPREADS)}"
             )
+        return mistakes
+
+    def _models_mistakes(self) -> list[str]:
+        """What is wrong with the columns that models name."""
+        names, seen, mistakes = self.feature_names, self.selected_features, []
+        for model, entry in self.models.items():
+            key = f"models.{model}.features"
+            if entry["features"] == []:
+                mistakes.append(
+                    f"{key}: selects nothing; name some, or take the key out to see all"
+                )
+            mistakes += [
+                f"{key}: dataset.features selects no {wanted}{nearest(wanted, seen)}; name what it "
+                f"selects, or add {wanted} to it"
+                for wanted in entry["features"] or []
+                if not matches(wanted, seen)
+                and (matches(wanted, names) or not self._is_left_out(wanted))
+            ]
         return mistakes
 
     def sessions(self, horizon: str) -> int:

@@ -14,19 +14,17 @@ from stages.common.errors import DataError, few
 from stages.common.paths import CANDIDATES, DATASETS
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import Horizons, Sections, load
-from stages.forecast.contract import Matrix, Vector
 from stages.forecast.training import graphs, train_params
 from stages.forecast.training.arrays import Dataset
+from stages.forecast.training.fitted import Fit
 from stages.forecast.training.fitting import (
     MIN_ROWS,
-    Fit,
     fit_graph,
     fit_per_symbol,
     fit_pooled,
     predict_per_symbol,
 )
 from stages.forecast.training.folds import Fold, walk_forward
-from stages.forecast.training.models import Fitted
 from stages.forecast.training.train_params import Models, TrainParams
 
 FOLDS_CONTRACT: tables.Contract = {
@@ -89,9 +87,9 @@ def main() -> None:
     """Train, check and write one candidate."""
     settings = load(Settings)
     horizon, name = arguments("horizon", "model")
-    function, options = train_params.model(settings.models, name)
-    seed, scope = settings.train.seed, settings.train.scope
+    scope = settings.train.scope
     data = Dataset(DATASETS / horizon / "train.parquet")
+    fit = train_params.fit_of(settings.models, name, data.features, settings.train.seed)
     folds = list(
         walk_forward(
             data.dates,
@@ -107,9 +105,6 @@ def main() -> None:
             f"{settings.horizons[horizon]} sessions; shorten the horizon, raise train.first_fold "
             "or bring more history"
         )
-
-    def fit(x: Matrix, y: Vector) -> Fitted:
-        return function(x, y, seed, **options)
 
     if scope == "per_symbol":
         _check_rows(data)

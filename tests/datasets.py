@@ -1,7 +1,7 @@
 """Projects to train and evaluate in: the real sample through the real stages, and made-up rows.
 
-The models are smaller than those of the project, so that a test is quick; everything else is as
-`params.yaml` has it.
+The models are smaller than those of the project, so that a test is quick, and what is served is
+what was evaluated (no refit); everything else is as `params.yaml` has it.
 """
 
 import importlib
@@ -22,7 +22,7 @@ import polars as pl
 import yaml
 
 from stages.common import tables
-from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
+from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, REFITTED, SESSIONS
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,9 +30,9 @@ HORIZONS = {"short": 1, "long": 63}
 
 SMALL_MODELS: dict[str, dict[str, Any]] = {
     "ridge": {"alpha": 1.0},
-    "random_forest": {"n_estimators": 8, "max_depth": 4},
-    "xgboost": {"n_estimators": 20},
-    "lightgbm": {"n_estimators": 20},
+    "random_forest": {"n_estimators": 8, "min_leaf": 0.01},
+    "xgboost": {"n_estimators": 20, "max_depth": 3, "min_leaf": 0.01},
+    "lightgbm": {"n_estimators": 20, "num_leaves": 8, "min_leaf": 0.01},
 }
 
 
@@ -50,6 +50,7 @@ def write_params(folder: Path, **sections: Mapping[str, Any]) -> None:
     """
     content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     content["models"] = SMALL_MODELS
+    content["train"]["refit"] = False
     for name, changes in sections.items():
         content[name] = changes if name in {"models", "horizons"} else content[name] | changes
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,8 +58,11 @@ def write_params(folder: Path, **sections: Mapping[str, Any]) -> None:
 
 
 def prepare(folder: Path) -> None:
-    """Run the real sample up to its datasets."""
-    write_params(folder)
+    """Run the real sample up to its datasets.
+
+    Its candidates' skill may be chance; a combination is served all the same, to be tested.
+    """
+    write_params(folder, evaluate={"significance": 1.0})
     (folder / "data" / "inbox").mkdir(parents=True)
     for name in ("params", "ingest", "clean", "features", "latest"):
         stage(folder, name)
@@ -76,7 +80,7 @@ def train(folder: Path) -> None:
 
 def outputs(folder: Path, *parts: Path) -> dict[str, bytes]:
     """Every file below some folders (by default all that train and evaluate make), as bytes."""
-    tops = parts or (CANDIDATES, *(MODELS / name for name in HORIZONS), METRICS)
+    tops = parts or (CANDIDATES, REFITTED, *(MODELS / name for name in HORIZONS), METRICS)
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for top in tops
@@ -98,7 +102,7 @@ def made_up(
     first: date = date(2001, 1, 1),
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Dataset rows with normal features `f0, f1, ...`; one session a day, scale 0.01.
+    """Dataset rows with normal features `f0, f1, ...`; one session a day.
 
     Args:
         symbols: each with its number of (newest) sessions, or all with as many.
@@ -114,18 +118,17 @@ def made_up(
     days = [first + timedelta(days=i) for i in range(sessions + horizon)]
     rows = pl.DataFrame(
         [
-            (symbol, days[i], days[i + horizon], 100.0, 0.01)
+            (symbol, days[i], days[i + horizon], 100.0)
             for symbol, count in sorted(counts.items())
             for i in range(sessions - count, sessions)
         ],
-        schema=["symbol", "date", "target_date", "close", "scale"],
+        schema=["symbol", "date", "target_date", "close"],
         orient="row",
     )
     x = rng.normal(size=(rows.height, features)).astype(np.float32)
     names = [f"f{i}" for i in range(features)]
     return rows.with_columns(
         pl.Series("target", target(x, rng), dtype=pl.Float64),
-        pl.col("scale").cast(pl.Float32),
         *(pl.Series(name, x[:, i]) for i, name in enumerate(names)),
     ).select(list(tables.dataset_contract(names)))
 
@@ -143,6 +146,7 @@ def write_dataset(folder: Path, horizon: str, rows: pl.DataFrame, held_out: date
     known = rows.join(newest.select("symbol", "date"), on=["symbol", "date"], how="anti")
     parts = {
         "train": known.filter(pl.col("target_date") < held_out),
+        "purged": known.filter(pl.col("target_date") >= held_out, pl.col("date") < held_out),
         "test": known.filter(pl.col("date") >= held_out),
         "newest": newest,
     }

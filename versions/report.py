@@ -1,10 +1,12 @@
 """The results on the terminal: `python -m versions.report`.
 
-Reads what evaluate wrote to metrics/. For each horizon it prints a table (the served forecast, the
-candidates, the baselines), a verdict and the newest forecasts; then where to look next. `marked`
-says which numbers get a mark.
+Reads what evaluate and backtest wrote to metrics/, and explain to models/. For each horizon it
+prints a table (the served forecast, the candidates, the baselines), a verdict on the forecast and
+one on trading it, the newest forecasts and what moves them; then where to look next. `marked` says
+which numbers get a mark.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -16,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stages import params
+from stages.common import tables
 from stages.common.errors import InputError
 from stages.common.paths import DATA_DOCS, METRICS, MODELS
 from stages.common.running import run
@@ -32,11 +35,14 @@ BASELINES = ("zero", "mean")
 SIGNIFICANT = 0.05
 """A p-value below this is more than chance, by the usual, arbitrary level."""
 
-TOO_GOOD = 0.02
-"""A daily out-of-sample R2 above this is a leak until proven otherwise."""
+TOO_GOOD = {"oos_r2": 0.02, "rank_ic": 0.1}
+"""Scores of one session above these are a leak until proven otherwise."""
 
 FORECASTS = 20
 """Symbols whose newest forecast is shown."""
+
+REASONS = 5
+"""Features that are named for each forecast, those that contribute most."""
 
 
 Scores = Mapping[str, Mapping[str, float | None]]
@@ -51,10 +57,15 @@ class Result:
         scores: pooled over symbols, the served forecast first.
         forecasts: `symbol, date, target_date, close, forecast, lower, upper, probability,
             stale`.
+        portfolios: per portfolio of the backtest, its performance.
+        explanations: of these forecasts, `symbol, date, forecast, base` and a column for each
+            feature; empty where they were not explained.
     """
 
     scores: Scores
     forecasts: pl.DataFrame
+    portfolios: Scores
+    explanations: pl.DataFrame
 
 
 def load(horizon: str) -> Result:
@@ -69,14 +80,34 @@ def load(horizon: str) -> Result:
     scores = dict(zip(table["model"], numbers.iter_rows(named=True), strict=True))
     # Served, then candidates, then the baselines.
     order = sorted(scores, key=lambda name: (name != SERVED, name in BASELINES))
-    return Result({name: scores[name] for name in order}, _read(folder / "forecasts.csv"))
+    portfolios = json.loads(_content(folder / "backtest.json"))
+    del portfolios["sessions"]
+    forecasts = _read(folder / "forecasts.csv")
+    return Result(
+        {name: scores[name] for name in order},
+        forecasts,
+        portfolios,
+        _explained(horizon, forecasts),
+    )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro` first") from None
+
+
+def _explained(horizon: str, forecasts: pl.DataFrame) -> pl.DataFrame:
+    path = MODELS / horizon / "explanations.parquet"
+    if not path.exists():
+        return pl.DataFrame()
+    bars = forecasts.select("symbol", pl.col("date").str.to_date())
+    return bars.join(tables.read(path), on=["symbol", "date"], maintain_order="left")
 
 
 def _read(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_csv(path, infer_schema=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run `dvc repro` first") from None
+    return pl.read_csv(_content(path), infer_schema=False)
 
 
 def marked(scores: Scores) -> set[tuple[str, str]]:
@@ -123,12 +154,34 @@ def verdict(row: Mapping[str, float | None], sessions: int) -> str:
         claim = "cannot be tested on so few sessions"
     elif not _significant(p_value):
         claim = "beats the historical mean by no more than chance"
-    elif sessions == 1 and skill > TOO_GOOD:
+    elif sessions == 1 and any((row.get(name) or 0) > limit for name, limit in TOO_GOOD.items()):
         claim = "is too good to be true: look for a leak"
     else:
         claim = "beats the historical mean"
     numbers = f"out-of-sample R2 {skill:+.4f}, p {number(p_value, '.3f')}"
     return f"The served forecast {claim} ({numbers})."
+
+
+def trading_verdict(portfolios: Scores) -> str:
+    """Whether trading the forecast beats holding, in one line.
+
+    The strategy with the smallest p-value speaks for all, so that p-value is multiplied by their
+    number (Bonferroni).
+    """
+    tested = {
+        name: p_value
+        for name, row in portfolios.items()
+        if (p_value := row.get("p_value")) is not None
+    }
+    if not tested:
+        return "Trading on it cannot be compared with holding: too few sessions, or no position."
+    best = min(tested, key=lambda name: tested[name])
+    p_value = min(1.0, tested[best] * len(tested))
+    beaten = _significant(p_value)
+    claim = "beats holding" if beaten else "does not beat holding by more than chance"
+    sharpe, gain = portfolios[best]["sharpe"] or 0.0, portfolios[best]["sharpe_gain"] or 0.0
+    numbers = f"Sharpe {sharpe:+.2f}, holding {sharpe - gain:+.2f}, p {number(p_value, '.3f')}"
+    return f"Trading on it {claim} ({best}: {numbers})."
 
 
 def scores_table(scores: Scores, title: str, width: int) -> Table:
@@ -191,10 +244,31 @@ def forecasts_table(rows: pl.DataFrame, horizon: str) -> Table:
     return table
 
 
+def reasons_table(explanations: pl.DataFrame, horizon: str) -> Table | None:
+    """What contributes most to the newest forecast of each symbol, in percent of return.
+
+    None where there are no explanations, or no feature contributes anything.
+    """
+    table = console.table(f"{horizon}: what moves the newest forecasts")
+    table.add_column("symbol")
+    table.add_column("base %", justify="right", no_wrap=True)
+    table.add_column("largest contributions %")
+    moved = False
+    for row in explanations.head(FORECASTS).iter_rows(named=True):
+        symbol, _, _, base = (row.pop(name) for name in ("symbol", "date", "forecast", "base"))
+        largest = sorted(row.items(), key=lambda each: -abs(each[1]))[:REASONS]
+        named = [f"{name} {number(value, '%+.3f')}" for name, value in largest if value]
+        moved = moved or bool(named)
+        table.add_row(symbol, number(base, "%+.3f"), ", ".join(named))
+    return table if moved else None
+
+
 def next_steps(horizons: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What to look at next, and the path or command for it."""
     scores = (str(METRICS / name / "scores.csv") for name in horizons)
     yield "all scores, by symbol", ", ".join(scores)
+    trades = (str(METRICS / name / "backtest.json") for name in horizons)
+    yield "trading and holding", ", ".join(trades)
     cards = (str(MODELS / name / "card.json") for name in horizons)
     yield "how the forecasts were made", ", ".join(cards)
     if DATA_DOCS.exists():
@@ -212,9 +286,14 @@ def show(screen: Console, settings: Params, results: Mapping[str, Result]) -> No
         title = f"{horizon}: return over {sessions} session{'s' * (sessions > 1)}, on the hold-out"
         screen.print(scores_table(result.scores, title, screen.width))
         screen.print(Text(verdict(result.scores[SERVED], sessions), style="bold"))
+        screen.print(Text(trading_verdict(result.portfolios), style="bold"))
         screen.print()
         screen.print(forecasts_table(result.forecasts, horizon))
         screen.print()
+        reasons = reasons_table(result.explanations, horizon)
+        if reasons is not None:
+            screen.print(reasons)
+            screen.print()
     steps = Table("Look at", "", box=None, pad_edge=False)
     for what, where in next_steps(list(results)):
         steps.add_row(what, where)

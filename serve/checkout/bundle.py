@@ -57,6 +57,8 @@ class Model:
         forecasts: of the hold-out and the newest bars, as evaluate wrote them.
         md5: of `model.onnx`, as dvc.lock has it.
         per_symbol: whether the graph has one model per symbol.
+        explanations: of `forecasts` by symbol, as explain wrote them; None if it has not explained
+            them.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Model:
     session: Session
     md5: str
     per_symbol: bool
+    explanations: Mapping[str, pl.DataFrame] | None = None
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,7 @@ class _Files:
 
     def __init__(self, root: Path, lock: Lock) -> None:
         self._root = root
+        self._lock = lock
         self._outs = lock.outs
         self.read: dict[Path, str] = {}
 
@@ -179,6 +180,15 @@ class _Files:
         if entry is None:
             raise BundleError(f"{LOCK_FILE}: has no entry for {path}; run `dvc repro`")
         return entry.md5
+
+    def made_from(self, path: Path, source: Path) -> bool:
+        """Whether the stage that made a file read another one as it is now."""
+        return any(
+            entry.path == source.as_posix() and entry.md5 == self.md5(source)
+            for stage in self._lock.stages.values()
+            if any(out.path == path.as_posix() for out in stage.outs)
+            for entry in stage.deps
+        )
 
     def parsed(self, path: Path, parse: Callable[[bytes], _T]) -> _T:
         self.read[path] = self.md5(path)
@@ -214,16 +224,24 @@ def _model(name: str, sessions: int, files: _Files) -> Model:
         raise BundleError(
             f"{graph}: takes {session.width} features, {path} names {len(card.features)}"
         )
+    forecasts, explanations = folder / "forecasts.parquet", folder / "explanations.parquet"
+    # Not yet made, or of the forecasts of former models.
+    explained = files.made_from(explanations, forecasts)
     return Model(
         name=name,
         card=card,
         document=document,
         scores=files.json(folder / "scores.json"),
-        forecasts=files.table(folder / "forecasts.parquet"),
+        forecasts=files.table(forecasts),
+        explanations=_by_symbol(files.table(explanations)) if explained else None,
         session=session,
         md5=files.md5(graph),
         per_symbol=SYMBOL in session.inputs,
     )
+
+
+def _by_symbol(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    return {part["symbol"][0]: part for part in table.partition_by("symbol", maintain_order=True)}
 
 
 def _rows(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows]:

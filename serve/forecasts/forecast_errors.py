@@ -17,7 +17,7 @@ class ForecastError(StageError):
 
 
 class UnknownNameError(ForecastError):
-    """The revision has no such horizon or symbol."""
+    """The revision has no such horizon, symbol or explanation."""
 
 
 class InvalidInputError(ForecastError):

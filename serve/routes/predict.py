@@ -1,6 +1,5 @@
 """Forecasts for symbols of the revision, and for bars of the caller's own."""
 
-from datetime import date
 from enum import Enum
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from starlette.types import Scope
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import next_bars
+from serve.forecasts.explanation import explanation
 from serve.forecasts.remarks import remarks
 from serve.routes.direct import DirectRoute
 from serve.routes.failures import problem
@@ -30,6 +30,9 @@ SymbolQuery = Annotated[
     str | None, Query(min_length=1, max_length=64, description="By default the first.")
 ]
 AsOfQuery = Annotated[Day | None, Query(description="Forecast from the newest bar up to this day.")]
+ExplainQuery = Annotated[
+    bool, Query(description="Whether the answer says what each feature contributes.")
+]
 Asked = Annotated[PredictRequest | None, Body()]
 
 TAGS: list[str | Enum] = ["forecasts"]
@@ -38,16 +41,19 @@ FAILURES = problems.documented(401, 403, 404, 413, 422, 429, 503)
 routes = APIRouter(tags=TAGS, responses=FAILURES)
 
 
-async def _one(
-    service: Service, scope: Scope, horizon: str, symbol: str | None, as_of: date | None
-) -> bytes:
+async def _one(service: Service, scope: Scope, horizon: str, asked: PredictRequest) -> bytes:
     forecaster = service.forecaster
     model = forecaster.model(horizon)
-    name = forecaster.symbol(symbol)
-    row = forecaster.row(model, name, as_of)
+    name = forecaster.symbol(asked.symbol)
+    row = forecaster.row(model, name, asked.as_of)
+    # First: a request that is refused leaves nothing in the log.
+    why = explanation(model, row) if asked.explain else None
     forecast = await forecaster.soon(model, row)
     (answer,) = await service.record([forecast], scope)
-    return orjson.dumps(answer | remarks(forecaster.bundle, model, row))
+    answer.update(remarks(forecaster.bundle, model, row))
+    if why is not None:
+        answer["explanation"] = why
+    return orjson.dumps(answer)
 
 
 def _json(content: bytes) -> Response:
@@ -89,7 +95,7 @@ async def predict_symbol(
 
 
 @routes.get("/predict/{symbol}", response_model=SymbolPredictions | HorizonPrediction)
-async def predict_symbol_by_query(
+async def predict_symbol_by_query(  # noqa: PLR0913  # each is a part of the query
     service: ServiceDep,
     request: Request,
     symbol: str,
@@ -99,9 +105,10 @@ async def predict_symbol_by_query(
         Query(alias="symbol", min_length=1, max_length=64, description="Of a horizon's forecast."),
     ] = None,
     as_of: AsOfQuery = None,
+    explain: ExplainQuery = False,
 ) -> Response:
     """Forecast every horizon for one symbol, or one horizon by its name."""
-    asked = PredictRequest(symbol=of, as_of=as_of)
+    asked = PredictRequest.model_construct(symbol=of, as_of=as_of, explain=explain)
     return _json(await _named(service, request.scope, symbol, asked))
 
 
@@ -110,7 +117,7 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
     forecaster = service.forecaster
     models = forecaster.bundle.models
     if name in models:
-        return await _one(service, scope, name, asked.symbol, asked.as_of)
+        return await _one(service, scope, name, asked)
     symbol = forecaster.symbol(name, also=models)
     if asked.symbol not in {None, symbol}:
         raise ProblemError(
@@ -118,13 +125,17 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
             f"symbol: {asked.symbol!r} is not the {symbol} of the path; leave it out",
             "two-symbols",
         )
-    rows = [forecaster.row(model, symbol, asked.as_of) for model in models.values()]
-    forecasts = [
-        await forecaster.soon(model, row) for model, row in zip(models.values(), rows, strict=True)
-    ]
+    rows = {name: forecaster.row(model, symbol, asked.as_of) for name, model in models.items()}
+    why = {name: explanation(models[name], row) for name, row in rows.items() if asked.explain}
+    forecasts = [await forecaster.soon(models[name], row) for name, row in rows.items()]
     answers = await service.record(forecasts, scope)
-    for answer, model, row in zip(answers, models.values(), rows, strict=True):
-        answer.update(remarks(forecaster.bundle, model, row), scores=model.scores.get(symbol))
+    for answer in answers:
+        horizon = answer["horizon"]
+        model = models[horizon]
+        answer.update(remarks(forecaster.bundle, model, rows[horizon]))
+        answer["scores"] = model.scores.get(symbol)
+        if asked.explain:
+            answer["explanation"] = why[horizon]
     stale = symbol in forecaster.bundle.stale
     return orjson.dumps({"symbol": symbol, "stale": stale, "predictions": answers})
 
@@ -134,7 +145,7 @@ def _of_horizon(service: Service, horizon: str) -> list[APIRoute]:
 
     async def direct(scope: Scope, asked: PredictRequest) -> bytes:
         try:
-            return await _one(service, scope, horizon, asked.symbol, asked.as_of)
+            return await _one(service, scope, horizon, asked)
         except StageError as error:
             # A direct answer does not pass FastAPI's exception handlers.
             raise problem(error) from None
@@ -143,9 +154,15 @@ def _of_horizon(service: Service, horizon: str) -> list[APIRoute]:
         return _json(await direct(request.scope, asked or PredictRequest()))
 
     async def predict_by_query(
-        request: Request, symbol: SymbolQuery = None, as_of: AsOfQuery = None
+        request: Request,
+        symbol: SymbolQuery = None,
+        as_of: AsOfQuery = None,
+        *,
+        explain: ExplainQuery = False,
     ) -> Response:
-        return _json(await _one(service, request.scope, horizon, symbol, as_of))
+        # FastAPI has checked them.
+        asked = PredictRequest.model_construct(symbol=symbol, as_of=as_of, explain=explain)
+        return _json(await _one(service, request.scope, horizon, asked))
 
     path = f"/predict/{horizon}"
     options: dict[str, Any] = {

@@ -7,23 +7,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from stages.common import tables
 from stages.forecast.combine import Chosen
+from stages.forecast.rounding import rounded
 from stages.forecast.scale import LogScale
 from stages.forecast.spread import Spread
 from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.train_params import BASELINES
-
-DIGITS = 6
-"""Significant digits of a number that goes to git: below them CPUs may differ."""
-
-
-def rounded(value: float | None) -> float | None:
-    """A number with `DIGITS` significant digits."""
-    return None if value is None or not np.isfinite(value) else float(f"{value:.{DIGITS}g}")
 
 
 @dataclass(frozen=True)
@@ -124,11 +116,24 @@ class Stack:
 
 
 def fold_skill(chosen: Chosen) -> float:
-    """Out-of-sample R2 of the combination on folds that its weights had not seen.
+    """Out-of-sample R2 of the best combination on folds that its weights had not seen.
 
-    What to compare experiments by: chosen by their scores on the hold-out, they would fit it.
+    Whether it is served or the mean is. What to compare experiments by: chosen by their scores on
+    the hold-out, they would fit it.
     """
-    return 1 - chosen.errors[chosen.method] / chosen.errors["mean"]
+    best = min(error for name, error in chosen.errors.items() if name != "mean")
+    return 1 - best / chosen.errors["mean"]
+
+
+def verdict(chosen: Chosen) -> str:
+    """In one line, what is served and why."""
+    if chosen.best == "mean" or (chosen.method != "mean" and chosen.weights["mean"] == 1):
+        return "no combination beat the historical mean on the folds: the mean is served"
+    gain = f"the {chosen.best} combination beat the historical mean on the folds"
+    p_value = "-" if chosen.p_value is None else f"{chosen.p_value:.2g}"
+    if chosen.method == "mean":
+        return f"{gain} by no more than chance may (p {p_value}): the mean is served"
+    return f"{gain} (p {p_value})"
 
 
 def card(
@@ -149,7 +154,6 @@ def card(
         name: {"fold_rmse": rounded(error**0.5), "fold_oos_r2": rounded(1 - error / base)}
         for name, error in errors.items()
     }
-    mean_only = chosen.method == "mean" or chosen.weights["mean"] == 1
     return {
         "horizon": recipe.horizon,
         "sessions": recipe.sessions,
@@ -158,12 +162,9 @@ def card(
         "scope": recipe.scope,
         "symbols": train.symbols,
         "method": chosen.method,
-        "verdict": (
-            "no combination beat the historical mean on the folds: the mean is served"
-            if mean_only
-            else f"the {chosen.method} combination beat the historical mean on the folds"
-        ),
+        "verdict": verdict(chosen),
         "fold_oos_r2": rounded(fold_skill(chosen)),
+        "fold_p_value": rounded(chosen.p_value),
         "method_rmse": {name: rounded(error**0.5) for name, error in chosen.errors.items()},
         "candidates": {
             name: {"weight": rounded(weight), **skill[name]}

@@ -2,7 +2,8 @@
 
 Estimated weights often lose to the plain average (Timmermann, Forecast Combinations, 2006), and
 both often lose to the historical mean (Welch and Goyal, 2008). So all three compete: each is
-learned on earlier folds and scored on the next, and the winner is then shrunk to the mean.
+learned on earlier folds and scored on the next, and the winner is then shrunk to the mean. Noise
+wins too, now and then: so the mean is served unless the candidates know more than chance would.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from scipy.optimize import nnls
 
 from stages.forecast.contract import Vector
+from stages.forecast.scores import clark_west
 
 Days = npt.NDArray[np.int32]
 Predictions = npt.NDArray[np.float64]
@@ -72,12 +75,17 @@ class Chosen:
         errors: mean squared error of each method on folds that it had not seen.
         unseen: the method's forecasts there, (rows,); NaN in the first fold, which comes before
             any weights.
+        best: the method with the least error there; where its gain may be chance, `method` is
+            `mean`.
+        p_value: that the candidates know nothing that the mean does not (`chance`).
     """
 
     method: str
     weights: Mapping[str, float]
     errors: Mapping[str, float]
     unseen: Vector
+    best: str
+    p_value: float | None
 
 
 def average(problem: Problem) -> Weights:
@@ -102,21 +110,54 @@ def mean(problem: Problem) -> Weights:
 METHODS: dict[str, Method] = {"average": average, "learned": learned, "mean": mean}
 
 
-def combine(predictions: FoldPredictions, shrinkage: float) -> Chosen:
+def combine(
+    predictions: FoldPredictions, shrinkage: float, significance: float, horizon: int
+) -> Chosen:
     """Choose and learn the weights.
 
     A method is scored on each fold but the first by weights learned on the folds before it,
     purged: only rows whose target was known when the fold began. Ties go to the simpler method.
+    The historical mean is served unless the winner beat it there and `chance` is small.
+
+    Args:
+        predictions: of every candidate.
+        shrinkage: pull of learned weights to the plain average, 0 to 1.
+        significance: largest p-value (`chance`) with which a combination is served; 1 serves any
+            that beats the mean.
+        horizon: in sessions, by which targets overlap.
     """
     unseen = {
         name: _walk_forward(method, predictions, shrinkage) for name, method in METHODS.items()
     }
     errors = {name: _error(predictions.target, unseen[name]) for name in METHODS}
     best = min(("mean", "average", "learned"), key=lambda name: errors[name])
-    weights = METHODS[best](_problem(predictions, slice(None), shrinkage))
+    p_value = chance(predictions, horizon)
+    sure = significance == 1 or (p_value is not None and p_value <= significance)
+    method = best if sure else "mean"
+    weights = METHODS[method](_problem(predictions, slice(None), shrinkage))
     named = dict(zip(predictions.names, map(float, weights), strict=True))
     named = {"mean": 1 - sum(named.values()), **named}
-    return Chosen(best, named, errors, unseen[best])
+    return Chosen(method, named, errors, unseen[method], best, p_value)
+
+
+def chance(predictions: FoldPredictions, horizon: int) -> float | None:
+    """One-sided p-value that the plain average of the candidates knows no more than the mean.
+
+    Its weights are not learned, so no fold was seen by it, and one test does not depend on which
+    method won. Clark and West (2007), with the overlap of targets allowed for.
+
+    Returns:
+        The p-value, or None where the average is the mean itself or dates are too few to tell.
+    """
+    rows = pl.DataFrame(
+        {
+            "date": predictions.dates,
+            "target": predictions.target,
+            "mean": predictions.mean,
+            "forecast": predictions.values.mean(axis=1),
+        }
+    )
+    return clark_west(rows, horizon)
 
 
 def combined(predictions: FoldPredictions, weights: Mapping[str, float]) -> Vector:

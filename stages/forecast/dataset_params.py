@@ -23,6 +23,11 @@ def matches(wanted: str, names: Sequence[str]) -> bool:
     return any(fnmatchcase(name, wanted) for name in names)
 
 
+def chosen(wanted: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The names that some name or pattern selects, in their own order."""
+    return [name for name in names if any(fnmatchcase(name, each) for each in wanted)]
+
+
 def selected(dataset: DatasetParams, names: Sequence[str]) -> list[str]:
     """The columns that a model sees: `dataset.features` with its patterns resolved.
 
@@ -30,13 +35,14 @@ def selected(dataset: DatasetParams, names: Sequence[str]) -> list[str]:
         dataset: the section.
         names: every column that the features stage writes, in order.
     """
-    return _any_of(dataset.features, names)
+    return chosen(dataset.features, names)
 
 
 def of_scale(dataset: DatasetParams, features: Sequence[str]) -> list[str]:
-    """The features that the scale of an interval is regressed on: `dataset.scale`, resolved."""
-    return _any_of(dataset.scale, features)
+    """The features that the scale of an interval is regressed on: `dataset.scale`, resolved.
 
-
-def _any_of(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
-    return [name for name in names if any(fnmatchcase(name, wanted) for wanted in patterns)]
+    Args:
+        dataset: the section.
+        features: those that models see; the others of `dataset.scale` are left out.
+    """
+    return chosen(dataset.scale, features)

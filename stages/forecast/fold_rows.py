@@ -98,7 +98,8 @@ def fold_logs(folds: pl.DataFrame, train: Path, names: Sequence[str]) -> Vector:
     """
     known = tables.read(train, [*KEYS, *names])
     rows = folds.select(KEYS).join(known, on=KEYS, how="left", maintain_order="left")
-    return logarithms(rows.select(names).to_numpy())
+    # Of no column polars makes an array of no row.
+    return logarithms(rows.select(names).to_numpy().reshape(rows.height, len(names)))
 
 
 def errors_of(rows: pl.DataFrame, model: str, logs: Vector, names: Sequence[str]) -> Errors:

@@ -5,7 +5,6 @@ years. The one that is served is fitted once more with the same params, and keep
 """
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 import polars as pl
@@ -42,8 +41,7 @@ def refitted(
     graphs = {"mean": means["mean"]}
     used = [name for name, weight in weights.items() if weight != 0 and name in models]
     for name in progress(used, label):
-        function, options = train_params.model(models, name)
-        fit = partial(function, seed=train.seed, **options)
+        fit = train_params.fit_of(models, name, parts[0].features, train.seed)
         graphs[name], _ = fit_graph(fit, data, train.scope, name)
     return graphs
 

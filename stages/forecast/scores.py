@@ -70,7 +70,7 @@ def scores(rows: pl.DataFrame, horizon: int) -> dict[str, float | None]:
     spread = float(((actual - actual.mean()) ** 2).sum())
     squared = float((error**2).sum())
     inside = (rows["lower"] <= rows["target"]) & (rows["target"] <= rows["upper"])
-    return {
+    found = {
         "rows": rows.height,
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
@@ -90,6 +90,7 @@ def scores(rows: pl.DataFrame, horizon: int) -> dict[str, float | None]:
         "crps_skill": _share_saved(rows["crps"], rows["base_crps"]),
         "crps_p_value": diebold_mariano(rows, horizon),
     }
+    return {name: found[name] for name in COLUMNS}
 
 
 def _share_saved(loss: pl.Series, base: pl.Series) -> float | None:

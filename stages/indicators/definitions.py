@@ -7,7 +7,8 @@ benchmarks all come through `definitions`.
 
 Sources: J. W. Wilder, New Concepts in Technical Trading Systems, 1978 (RSI, ATR); J. Bollinger,
 Bollinger on Bollinger Bands, 2001; G. Appel, Technical Analysis, 2005 (MACD); M. Parkinson, The
-Extreme Value Method for Estimating the Variance of the Rate of Return, 1980 (ranges).
+Extreme Value Method for Estimating the Variance of the Rate of Return, 1980 (ranges);
+T. George and C.-Y. Hwang, The 52-Week High and Momentum Investing, 2004 (distance from the high).
 """
 
 import math
@@ -62,6 +63,8 @@ def _returns(params: FeatureParams) -> dict[str, Feature]:
         columns[f"vol_ewma_{decay}"] = Feature(
             partial(_ewma_volatility, span=span), 1 + _tail(span)
         )
+    for w in params.high:
+        columns[f"dist_high_{w}"] = Feature(partial(_high_distance, window=w), w - 1)
     for w in params.relative_volume:
         columns[f"relative_volume_{w}"] = Feature(partial(_relative_volume, window=w), w - 1)
     return columns
@@ -208,6 +211,11 @@ def _ewma_volatility(panel: Panel, span: float) -> Array:
 def _range(panel: Panel, window: int) -> Array:
     """Volatility of one session by the sessions' ranges (Parkinson, 1980)."""
     return np.sqrt(panel.mean("squared_range", window) / (4 * math.log(2)))
+
+
+def _high_distance(panel: Panel, window: int) -> Array:
+    """Close over the highest price of the window, less 1: 0 at the high, negative below it."""
+    return panel.series("close") / panel.highest("high", window) - 1
 
 
 def _relative_volume(panel: Panel, window: int) -> Array:

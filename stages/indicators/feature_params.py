@@ -50,6 +50,7 @@ class FeatureParams(Options):
     momentum: Windows
     volatility: Spreads
     ewma_volatility: Decays
+    high: Windows
     relative_volume: Windows
     rsi: Windows
     macd: Macd

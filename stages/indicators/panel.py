@@ -130,6 +130,10 @@ class Panel:
         """Moving standard deviation with n - 1 in the denominator; NaN as in `mean`."""
         return self._window(windows.std, name, window)
 
+    def highest(self, name: str, window: int) -> Array:
+        """Moving maximum; NaN as in `mean`."""
+        return self._window(windows.maximum, name, window)
+
     def smooth(self, name: str, alpha: float) -> Array:
         """Exponential average s_t = alpha x_t + (1 - alpha) s_(t-1), seeded by the first bar."""
         return self._kernel(kernels.ExponentiallyWeightedMean(0, alpha), name)

@@ -1,4 +1,4 @@
-"""Moving means and deviations, each from the rows of its own window alone.
+"""Moving means, deviations and maxima, each from the rows of its own window alone.
 
 A running sum carries the rounding of all that it has seen: after a crash from 1000 to 1 a moving
 deviation is off by 4e-5, and on flat prices it is never 0 again. Here a window is put together
@@ -36,6 +36,14 @@ def std(values: Array, window: int) -> Array:
     return result
 
 
+def maximum(values: Array, window: int) -> Array:
+    """Largest of the same rows."""
+    result = np.full(values.size, np.nan)
+    if window <= values.size:
+        result[window - 1 :] = _joined(values, window, _larger)
+    return result
+
+
 def _joined(single: _T, window: int, join: Callable[[_T, int, _T, int], _T]) -> _T:
     """What describes every window of `window` rows, from what describes every single row.
 
@@ -54,6 +62,10 @@ def _joined(single: _T, window: int, join: Callable[[_T, int, _T, int], _T]) -> 
 
 def _sum(first: Array, rows: int, second: Array, _: int) -> Array:
     return first[: second.size - rows] + second[rows:]
+
+
+def _larger(first: Array, rows: int, second: Array, _: int) -> Array:
+    return np.maximum(first[: second.size - rows], second[rows:])
 
 
 def _moments(first: Moments, rows: int, second: Moments, more: int) -> Moments:

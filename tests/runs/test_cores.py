@@ -44,9 +44,10 @@ def test_one_core_makes_the_same_bytes(project: Project) -> None:
     allowed = project.run("sh", "-c", "taskset --cpu-list --pid $$").rsplit(maxsplit=1)[-1]
     core = allowed.split(",")[0].split("-")[0]
     stages = ["features", "dataset short", *(f"train short {model}" for model in models())]
-    rerun(project, [*stages, "evaluate short"], "taskset", "--cpu-list", core)
+    rerun(project, [*stages, "evaluate short", "backtest short"], "taskset", "--cpu-list", core)
 
 
 def test_more_threads_than_cores_make_the_same_bytes(project: Project) -> None:
     stages = ["features", "train short ridge", "train short lightgbm", "evaluate short"]
+    stages.append("backtest long")
     rerun(project, stages, "env", *(f"{name}=5" for name in THREADS))

@@ -221,15 +221,15 @@ def test_hunks_of_two_locks_would_pass_for_a_run(clones: tuple[Clone, Clone]) ->
     one.git("commit", "--quiet", "--all", "--message=As before these lines")
     one.git("push", "--quiet", "origin", "main")
     two.git("pull", "--quiet", "--ff-only")
-    one.change("    num_leaves: 8", "    num_leaves: 9")
+    one.change("    num_leaves: 4", "    num_leaves: 5")
     one.push()
-    two.change("    min_child_weight: 50.0", "    min_child_weight: 60.0")
+    two.change("    max_depth: 2", "    max_depth: 3")
     two.git("fetch", "--quiet")
     two.git("merge", "--quiet", "--no-edit", "--strategy-option=ours", "origin/main")
     # What the page warns of: nothing would ever train this model anew.
     assert "'train' didn't change" in two.dvc("repro")
-    assert "num_leaves: 9" in two.read("params.yaml")
-    assert '"num_leaves": 8' in two.read("models/short/model.onnx")
+    assert "num_leaves: 5" in two.read("params.yaml")
+    assert '"num_leaves": 4' in two.read("models/short/model.onnx")
 
     # Marks in the lock, and the way back from them.
     two.git("reset", "--quiet", "--hard", "ORIG_HEAD")
@@ -239,4 +239,4 @@ def test_hunks_of_two_locks_would_pass_for_a_run(clones: tuple[Clone, Clone]) ->
     two.sh(OURS)
     two.sh(FINISH)
     two.check_same_anew()
-    assert '"num_leaves": 9' in two.read("models/short/model.onnx")
+    assert '"num_leaves": 5' in two.read("models/short/model.onnx")

@@ -133,7 +133,7 @@ def test_a_day_comes_without_training(quick: Project, tmp_path: Path) -> None:
     assert "  short knows the bars up to 2012-12-31\n" in printed
     status = quick.dvc("status")
     stages = {line.split("@")[0].rstrip(":") for line in status.splitlines() if line[:1].strip()}
-    assert stages == {"dataset", "validate_datasets", "evaluate"}
+    assert stages == {"dataset", "validate_datasets", "evaluate", "backtest"}
 
     assert "Nothing to do: data.as_of is 2013-01-02" in type_in(quick, KEEP)
     (keep,) = (line.strip() for line in printed.splitlines() if line.startswith("  git add"))

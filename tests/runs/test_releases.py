@@ -86,14 +86,22 @@ def predictions(project: Project) -> dict[str, bytes]:
 @pytest.fixture
 def team(project: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The project with a git remote, and a bucket in which nothing is yet."""
-    # Ridge and a few trees: ridge alone is not trusted, and then every revision serves the mean.
+    # Ridge and a few trees, served though their skill may be chance: else every revision serves the
+    # mean.
     path = project.folder / "params.yaml"
     text = path.read_text(encoding="utf-8")
     for name, following in (("random_forest", "  xgboost:"), ("lightgbm", "\n")):
         text = re.sub(rf"  {name}:\n.*?\n(?={following})", "", text, flags=re.DOTALL)
         for folder in project.folder.glob(f"models/candidates/*/{name}"):
             shutil.rmtree(folder)
-    text = text.replace("n_estimators: 200", "n_estimators: 20")
+    for old, new in (
+        ("n_estimators: 50", "n_estimators: 20"),
+        ("max_depth: 2", "max_depth: 3"),
+        ("min_leaf: 0.05", "min_leaf: 0.01"),
+        ("significance: 0.05", "significance: 1.0"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
     path.write_text(text, encoding="utf-8")
     project.dvc("repro")
     project.git("commit", "--quiet", "--no-verify", "--all", "--message=Few models")

@@ -53,7 +53,7 @@ def test_another_average_reruns_features_and_what_follows(quick: Project) -> Non
 
 
 def test_another_param_of_one_model_retrains_that_model_only(project: Project) -> None:
-    project.set("    max_depth: 3\n", "    max_depth: 2\n")
+    project.set("    max_depth: 2\n", "    max_depth: 3\n")
     changed = json.loads(project.dvc("status", "--json"))
     assert set(changed) - {"params"} == {
         "train@short-xgboost",
@@ -121,7 +121,7 @@ if sys.argv[:1] == ["-m"] and "{module}" in sys.orig_argv:
         ("clean", "  fill_limit: 0", "  fill_limit: 1"),
         ("features", "  - 21\n  ema:", "  - 21\n  - 50\n  ema:"),
         ("dataset@short", "test_share: 0.2", "test_share: 0.3"),
-        ("train@short-ridge", "    alpha: 1.0", "    alpha: 2.0"),
+        ("train@short-ridge", "    alpha: 10.0", "    alpha: 2.0"),
     ],
 )
 def test_a_killed_stage_leaves_nothing_half_made(

@@ -29,11 +29,11 @@ def test_no_output_persists(repo_root: Path) -> None:
 
 
 def test_what_an_earlier_run_made_is_not_made_again(quick: Project) -> None:
-    quick.set("    alpha: 1.0", "    alpha: 2.0")
+    quick.set("    alpha: 10.0", "    alpha: 2.0")
     assert "Running stage 'train@short-ridge'" in quick.dvc("repro", "train@short-ridge")
     graph = quick.folder / "models/candidates/short/ridge/model.onnx"
     other = graph.read_bytes()
-    quick.set("    alpha: 2.0", "    alpha: 1.0")
+    quick.set("    alpha: 2.0", "    alpha: 10.0")
     log = quick.dvc("repro", "train@short-ridge")
     assert "Stage 'train@short-ridge' is cached - skipping run" in log
     assert graph.read_bytes() != other
@@ -43,7 +43,7 @@ def test_what_an_earlier_run_made_is_not_made_again(quick: Project) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "mistake"),
     [
-        ("    alpha: 1.0", "    alhpa: 1.0", "models.ridge.alhpa: unknown key (did you mean al"),
+        ("    alpha: 10.0", "    alhpa: 10.0", "models.ridge.alhpa: unknown key (did you mean al"),
         (
             "  shrinkage: 0.5\n",
             "  shrinkage: 0.4\nevaluat: {}\n",

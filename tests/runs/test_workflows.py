@@ -97,7 +97,7 @@ def test_make_lint_refuses_a_broken_workflow_and_a_careless_script(
 def changed(fresh: Project) -> Project:
     """A branch that changes a param and two metrics, with a base that has gone on since."""
     fresh.git("checkout", "--quiet", "-b", "other")
-    fresh.set("alpha: 1.0", "alpha: 2.0")
+    fresh.set("alpha: 10.0", "alpha: 2.0")
     for name in ("short", "long"):
         path = fresh.folder / "metrics" / f"{name}.json"
         metrics = json.loads(path.read_text(encoding="utf-8"))
@@ -124,7 +124,7 @@ def test_what_a_branch_changes_is_told_in_markdown(changed: Project) -> None:
     ]
     (param,) = params.rstrip().splitlines()[4:]
     assert [cell.strip() for cell in param.split("|")[1:-1]] == [
-        *("params.yaml", "models.ridge.alpha", "1.0", "2.0")
+        *("params.yaml", "models.ridge.alpha", "10.0", "2.0")
     ]
 
     # The page has no other command.

@@ -66,7 +66,7 @@ def test_the_example_of_replay(project: Project, server: Server) -> None:
 
 
 def test_the_examples_of_serving(project: Project, server: Server) -> None:
-    start, asked, wrong, other = [
+    start, asked, why, wrong, other = [
         text for language, text in BLOCKS["serving.md"] if language == "sh"
     ]
     assert start == "make serve\n"
@@ -83,6 +83,11 @@ def test_the_examples_of_serving(project: Project, server: Server) -> None:
     assert short.keys() == example.keys()
     for name in ("as_of", "target_date", "last_close", "predicted_return", "interval"):
         assert short[name] == example[name]
+
+    answers = run(project, server, "sh", why.replace("\n", "; echo\n"))
+    short, every, posted = map(json.loads, answers.splitlines())
+    for each in (short, posted, *every["predictions"]):
+        assert list(each["explanation"]) == ["forecast", "base", "contributions"]
 
     # The second example goes on from the first.
     printed = run(project, server, "python", f"{bars}\n{label}")

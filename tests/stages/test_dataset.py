@@ -33,7 +33,6 @@ first_session_held_out = test_start
 del test_start  # pytest would take it for a test
 
 SELECTED = ["return_lag1", "vol_2"]
-SCALE = "vol_2"
 SHORT = DATASETS / "short"
 
 
@@ -136,10 +135,12 @@ def test_no_training_target_reaches_the_hold_out_and_nothing_else_is_lost(
     if known.is_empty():
         return
     start = first_session_held_out(known["date"], share)
-    train, test = split(rows, start)
+    parts = split(rows, start)
+    train, purged, test = (parts[name] for name in ("train", "purged", "test"))
     assert all(end < start for end in train["target_date"])
     assert all(begin >= start for begin in test["date"])
-    purged = known.filter((pl.col("date") < start) & (pl.col("target_date") >= start))
+    assert all(begin < start for begin in purged["date"])
+    assert all(end >= start for end in purged["target_date"])
     assert bits(pl.concat([train, purged, test]).sort("symbol", "date")) == bits(known)
 
 
@@ -154,11 +155,10 @@ def test_which_rows_a_model_can_see() -> None:
         ),
         1,
     )
-    made = usable(rows, ["return_lag1"], "vol_2")
-    assert dict(made.schema) == dict(tables.dataset_contract(["return_lag1"]))
+    made = usable(rows, ["return_lag1", "vol_2"])
+    assert dict(made.schema) == dict(tables.dataset_contract(["return_lag1", "vol_2"]))
     assert made["date"].to_list() == [day(0), day(4)]
-    assert made["scale"].to_list() == pytest.approx([0.1, 0.5])
-    assert usable(rows, [], "return_lag1")["date"].to_list() == [day(0), day(3), day(4)]
+    assert usable(rows, ["return_lag1"])["date"].to_list() == [day(0), day(3), day(4)]
 
 
 def test_newest_is_the_last_bar_of_each_symbol_with_no_target_yet() -> None:
@@ -184,7 +184,7 @@ def write(folder: Path, horizons: Mapping[str, int], share: float = 0.2) -> None
         folder,
         horizons=horizons,
         features={"volatility": [2], "lags": [1], "hourly_volatility": True},
-        dataset={"features": SELECTED, "scale": SCALE, "test_share": share},
+        dataset={"features": SELECTED, "scale": [], "test_share": share},
         data={"market": []},
     )
     with chdir(folder):
@@ -203,7 +203,7 @@ def run(monkeypatch: pytest.MonkeyPatch, horizon: str) -> dict[str, pl.DataFrame
     return {part: tables.read(DATASETS / horizon / f"{part}.parquet") for part in PARTS}
 
 
-PARTS = ("train", "test", "newest")
+PARTS = ("train", "purged", "test", "newest")
 
 
 @pytest.fixture
@@ -232,12 +232,14 @@ def expected_parts(rows: pl.DataFrame, horizon: int, share: float) -> dict[str, 
             seen = [row[name] for name in SELECTED]
             fixed = [row["symbol"], row["date"]]
             if last:
-                made["newest"].append((*fixed, None, row["close"], None, row[SCALE], *seen))
-            if later is None or row["date"] < start <= later["date"]:
+                made["newest"].append((*fixed, None, row["close"], None, *seen))
+            if later is None:
                 continue
             target = later["adj_close"] / row["adj_close"] - 1
             where = "test" if row["date"] >= start else "train"
-            made[where].append((*fixed, later["date"], row["close"], target, row[SCALE], *seen))
+            if row["date"] < start <= later["date"]:
+                where = "purged"
+            made[where].append((*fixed, later["date"], row["close"], target, *seen))
     return made
 
 
@@ -291,7 +293,7 @@ def test_no_model_sees_the_volume_where_a_symbol_has_none(
         project,
         horizons={"short": 1},
         features={"volatility": [2], "lags": [1], "relative_volume": [2]},
-        dataset={"features": [*SELECTED, "relative_volume_*"], "scale": SCALE},
+        dataset={"features": [*SELECTED, "relative_volume_*"], "scale": []},
         data={"market": []},
     )
     params.main()

@@ -19,10 +19,11 @@ from stages import evaluate, params, train
 from stages.common import tables
 from stages.common.errors import InputError, ParamsError
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
-from stages.evaluate import STACK
-from stages.forecast import combine, scores
-from stages.forecast.card import rounded
+from stages.forecast import combine, fold_rows, scores
+from stages.forecast.contestants import DISTRIBUTIONS, STACK
 from stages.forecast.contract import FORECAST_OUTPUTS
+from stages.forecast.distribution import REGIMES
+from stages.forecast.rounding import rounded
 from stages.forecast.session import Session
 from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.train_params import BASELINES
@@ -107,9 +108,9 @@ def run(folder: Path, rows: pl.DataFrame, **changes: Any) -> None:
 def test_it_leaves_what_it_says(project: Path, horizon: str) -> None:
     made = datasets.outputs(project, MODELS / horizon, METRICS / horizon)
     assert sorted(made) == [
-        *(f"metrics/{horizon}/{name}.csv" for name in ("calibration", "folds", "forecast")),
-        *(f"metrics/{horizon}/{name}.csv" for name in ("forecasts", "importance", "residuals")),
-        f"metrics/{horizon}/scores.csv",
+        *(f"metrics/{horizon}/{name}.csv" for name in ("calibration", "coverage", "folds")),
+        *(f"metrics/{horizon}/{name}.csv" for name in ("forecast", "forecasts", "importance")),
+        *(f"metrics/{horizon}/{name}.csv" for name in ("pit", "residuals", "scores")),
         *(f"models/{horizon}/{name}" for name in ("card.json", "forecasts.parquet", "model.onnx")),
         f"models/{horizon}/scores.json",
     ]
@@ -137,7 +138,7 @@ def test_the_forecasts_are_those_of_the_graph_to_the_bit(project: Path, horizon:
     session = Session(project / MODELS / horizon / "model.onnx")
     for part, known in (("test", True), ("newest", False)):
         data = Dataset(project / DATASETS / horizon / f"{part}.parquet")
-        found = session(data.x, data.scale.reshape(-1, 1))
+        found = session(data.x)
         mine = rows.filter(pl.col("target").is_not_null() == known)
         assert mine.select("symbol", "date", "target_date", "close", "target").equals(
             data.rows.select("symbol", "date", "target_date", "close", "target")
@@ -150,7 +151,7 @@ def test_the_forecasts_are_those_of_the_graph_to_the_bit(project: Path, horizon:
     # One row alone, as a server asks, gives the same but for the last bit.
     data = Dataset(project / DATASETS / horizon / "test.parquet")
     for i in range(0, len(data.y), 501):
-        alone = session(data.x[i : i + 1], data.scale[i : i + 1].reshape(-1, 1))
+        alone = session(data.x[i : i + 1])
         row = rows.filter(pl.col("target").is_not_null()).row(i, named=True)
         assert alone["return"][0] == pytest.approx(row["forecast"], abs=1e-7)
         assert alone["probability"][0] == pytest.approx(row["probability"], abs=1e-6)
@@ -171,7 +172,7 @@ def test_the_graph_is_the_weighted_sum_of_the_candidates(project: Path, horizon:
     ]
     graph = onnx.load(project / MODELS / horizon / "model.onnx")
     onnx.checker.check_model(graph, full_check=True)
-    found = Session(graph)(data.x, data.scale.reshape(-1, 1))["return"]
+    found = Session(graph)(data.x)["return"]
     assert found == pytest.approx(np.sum(parts, axis=0), abs=1e-6)
     inside = {node.name.split("/")[0] for node in graph.graph.node} | {
         tensor.name.split("/")[0] for tensor in graph.graph.initializer
@@ -232,12 +233,15 @@ def test_the_table_has_all_models_pooled_and_per_symbol(project: Path, horizon: 
     assert found.select("symbol", "model").rows() == [
         (symbol, model)
         for symbol in ("all", "AAPL", "GOOG", "IBM", "MSFT")
-        for model in (STACK, *BASELINES, *NAMES)
+        for model in (STACK, *BASELINES, *DISTRIBUTIONS, *NAMES)
     ]
     pooled = found.filter(symbol="all")
     assert pooled["rows"].n_unique() == 1
     assert found.filter(model="mean", symbol="all")["oos_r2"].item() == 0
     assert found.filter(model="mean")["p_value"].null_count() == 5
+    # The better baseline of the distribution saves nothing against itself, the other one less.
+    skill = [found.filter(model=name, symbol="all")["crps_skill"].item() for name in DISTRIBUTIONS]
+    assert max(skill) == 0 > min(skill)
     assert found.filter(model="zero")["p_value"].null_count() == 5
     assert found.filter(model="ridge", symbol="all")["p_value"].is_between(0, 1).all()
 
@@ -246,7 +250,15 @@ def test_the_table_has_all_models_pooled_and_per_symbol(project: Path, horizon: 
 def test_the_plots_are_sane(project: Path, horizon: str) -> None:
     made = {
         name: pl.read_csv(project / METRICS / horizon / f"{name}.csv")
-        for name in ("forecast", "residuals", "calibration", "importance", "folds")
+        for name in (
+            "forecast",
+            "residuals",
+            "calibration",
+            "pit",
+            "coverage",
+            "importance",
+            "folds",
+        )
     }
     for frame in made.values():
         assert frame.null_count().sum_horizontal().item() == 0
@@ -254,7 +266,9 @@ def test_the_plots_are_sane(project: Path, horizon: str) -> None:
     assert made["forecast"].height == held_out["date"].n_unique()
     assert made["residuals"]["share"].sum() == pytest.approx(1, abs=1e-4)
     assert made["calibration"]["forecast"].is_between(0, 1).all()
-    assert made["importance"].height == 28
+    assert made["importance"].height == len(card(project, horizon)["features"])
+    assert made["pit"]["share"].mean() == pytest.approx(1, abs=1e-4)
+    assert made["coverage"]["part"].to_list() == ["2010", "2011", "2012", *REGIMES]
     assert made["importance"]["importance"].sum() == pytest.approx(1, abs=1e-3)
     folds = made["folds"]
     assert folds.filter(model=STACK)["fold"].to_list() == [2, 3, 4, 5]
@@ -275,14 +289,20 @@ def test_the_card_says_what_the_model_is(project: Path, horizon: str) -> None:
     selected = [name for name in settings.selected_features if name != "hourly_volatility"]
     assert found["features"] == selected
     assert found["features"] == rows.columns[len(tables.dataset_contract([])) :]
-    assert (found["scale"], found["scope"]) == ("vol_14", "pooled")
+    assert found["scope"] == "pooled"
+    assert found["scale"]["kind"] == min(found["scale_scores"], key=found["scale_scores"].get)
+    scaled = [name for name in selected if name.startswith(("vol_", "rel_atr_", "range_"))]
+    assert list(found["scale_scores"]) == ["constant", *scaled, "har"]
+    assert set(found["scale"]["exponents"]) <= set(scaled)
+    # What is served is what was evaluated.
+    assert found["evaluated"] == {name: found[name] for name in found["evaluated"]}
     assert found["symbols"] == ["AAPL", "GOOG", "IBM", "MSFT"]
     assert found["training"] == {
         "rows": rows.height,
         "first": str(rows["date"].min()),
         "last": str(rows["date"].max()),
         "last_target": str(rows["target_date"].max()),
-        "data_md5": hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest(),
+        "data_md5": {"train": hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()},
     }
     assert list(found["candidates"]) == NAMES
     assert list(found["baselines"]) == list(BASELINES)
@@ -308,9 +328,8 @@ def test_the_card_says_what_the_model_is(project: Path, horizon: str) -> None:
     errors = found["method_rmse"]
     assert set(errors) == set(combine.METHODS)
     assert errors[found["method"]] == min(errors.values())
-    assert found["fold_oos_r2"] == pytest.approx(
-        1 - (errors[found["method"]] / errors["mean"]) ** 2, abs=1e-4
-    )
+    best = min(errors["average"], errors["learned"])
+    assert found["fold_oos_r2"] == pytest.approx(1 - (best / errors["mean"]) ** 2, abs=1e-4)
     served_mean = mean["weight"] == 1
     assert served_mean == ("the mean is served" in found["verdict"])
     # Nothing of the hold-out is in it.
@@ -375,8 +394,28 @@ def test_it_says_what_it_did(own: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert caplog.messages == [
         f"evaluate short: {card(own)['method']} of {len(NAMES)} candidates, "
         f"{found['rows']:,} held-out rows, "
-        f"out-of-sample R2 {found['oos_r2']:.4f} (p {found['p_value']:.4f}) -> models/short"
+        "out-of-sample R2 {} (p {}) -> models/short".format(
+            *("-" if found[k] is None else f"{found[k]:.4f}" for k in ("oos_r2", "p_value"))
+        )
     ]
+
+
+def test_skill_that_may_be_chance_is_not_served(own: Path, project: Path) -> None:
+    before = card(project)
+    assert before["baselines"]["mean"]["weight"] < 1
+    assert f"(p {before['fold_p_value']:.2g})" in before["verdict"]
+    datasets.write_params(own, evaluate={"significance": 1e-9})
+    datasets.stage(own, "evaluate", "short")
+    after = card(own)
+    assert after["method"] == "mean"
+    assert after["baselines"]["mean"]["weight"] == 1
+    for fact in (before["method"], "chance", "the mean is served", f"{after['fold_p_value']:.2g}"):
+        assert fact in after["verdict"]
+    # What the candidates are worth is as it was, so that experiments can still be compared.
+    for name in ("fold_oos_r2", "fold_p_value", "method_rmse"):
+        assert after[name] == before[name]
+    served = tables.read(own / MODELS / "short" / "forecasts.parquet")["forecast"]
+    assert served.n_unique() == 1
 
 
 # --- the same bytes everywhere
@@ -500,11 +539,11 @@ def test_a_symbol_unknown_to_training(
 
     graph = Session(tmp_path / MODELS / "short" / "model.onnx")
     data = Dataset(tmp_path / DATASETS / "short" / "test.parquet", ["A", "B"], only_named=True)
-    again = graph(data.x, data.scale.reshape(-1, 1), data.symbol.reshape(-1, 1))
+    again = graph(data.x, data.symbol.reshape(-1, 1))
     mine = made.filter(pl.col("symbol").is_in(["A", "B"])).drop_nulls("target")
     assert mine["forecast"].to_numpy().tobytes() == again["return"].tobytes()
     if scope == "per_symbol":
-        swapped = graph(data.x, data.scale.reshape(-1, 1), 1 - data.symbol.reshape(-1, 1))
+        swapped = graph(data.x, 1 - data.symbol.reshape(-1, 1))
         assert not np.array_equal(swapped["return"], again["return"])
 
 
@@ -549,7 +588,7 @@ def test_only_rows_that_every_candidate_predicted_are_compared(
     tables.write(rows.filter(pl.col("symbol") != "IBM"), path)
     before = len(rows)
     monkeypatch.chdir(own)
-    found = evaluate.load_candidates("short", NAMES)
+    found = fold_rows.load_candidates("short", NAMES)
     assert found.folds.height == rows.filter(pl.col("symbol") != "IBM").height < before
     assert found.folds.columns == [
         *(name for name in train.FOLDS_CONTRACT if name != "prediction"),

@@ -213,6 +213,9 @@ ONE_MORE: dict[str, tuple[Any, list[str]]] = {
     "ema": (9, ["ema_9", "dist_ema_9"]),
     "momentum": (9, ["mom_9"]),
     "volatility": (9, ["vol_9"]),
+    "ewma_volatility": (9, ["vol_ewma_9"]),
+    "range": (9, ["range_9"]),
+    "high": (9, ["dist_high_9"]),
     "relative_volume": (9, ["relative_volume_9"]),
     "rsi": (9, ["rsi_9"]),
     "macd": (
@@ -256,11 +259,12 @@ def test_the_columns_of_the_project_in_order() -> None:
         "volume",
         *[f"return_lag{lag}" for lag in (1, 2, 3, 4, 5)],
         *[f"mom_{window}" for window in (7, 21, 63, 252)],
-        *["vol_14", "vol_63", "relative_volume_21"],
+        *["vol_14", "vol_63", "vol_252", "vol_ewma_94", "dist_high_252", "relative_volume_21"],
         *["sma_7", "dist_sma_7", "sma_21", "dist_sma_21"],
         *["ema_12", "dist_ema_12", "ema_26", "dist_ema_26", "rsi_14"],
         *["macd_12_26_9", "macd_signal_12_26_9", "rel_macd_12_26_9", "rel_macd_hist_12_26_9"],
         *["bb_upper_20", "bb_lower_20", "bb_position_20", "bb_width_20", "atr_14", "rel_atr_14"],
+        *[f"range_{window}" for window in (1, 5, 21, 63)],
         *[f"{name}_return_lag{lag}" for name in ("sp500", "nasdaq") for lag in (1, 2, 5)],
         *["day_of_week", "month", "hourly_volatility"],
     ]
@@ -311,7 +315,10 @@ def test_constant_prices_without_a_trade() -> None:
     newest = made.row(-1, named=True)
     unknown = {name for name, value in newest.items() if value is None}
     assert unknown == {"hourly_volatility"}
-    zero = ("return_lag1", "mom_252", "vol_14", "relative_volume_21", "bb_width_20", "rel_atr_14")
+    zero = (
+        *("return_lag1", "mom_252", "vol_14", "vol_252", "dist_high_252"),
+        *("relative_volume_21", "bb_width_20", "rel_atr_14"),
+    )
     assert {newest[name] for name in zero} == {0.0}
     assert (newest["rsi_14"], newest["bb_position_20"]) == (50.0, 0.5)
     assert newest["sma_21"] == pytest.approx(7.8)
@@ -405,7 +412,11 @@ SHORT: Mapping[str, Any] = {**SMALL, "macd": [list(spans) for spans in SMALL["ma
 
 
 def write(folder: Path, **sections: Mapping[str, Any]) -> None:
-    usual = {"features": SHORT, "data": {"market": ["index", "vix"]}, "dataset": {"scale": "vol_6"}}
+    usual = {
+        "features": SHORT,
+        "data": {"market": ["index", "vix"]},
+        "dataset": {"scale": ["vol_6"]},
+    }
     write_params(folder, **usual | sections)
 
 
@@ -445,7 +456,7 @@ def test_the_stage_writes_what_the_function_computes(
 def test_the_stage_without_hours_and_market(project: Path) -> None:
     CLEAN_HOURLY.unlink()
     CLEAN_MARKET.unlink()
-    selected = {"features": ["return_lag1"], "scale": "vol_6"}
+    selected = {"features": ["return_lag1"], "scale": []}
     write(project, data={"market": []}, dataset=selected)
     stage.main()
     made = tables.read(FEATURES_DAILY)

@@ -1,4 +1,5 @@
 import copy
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -33,24 +34,28 @@ features:
   ema: [12]
   momentum: [7]
   volatility: [14]
+  ewma_volatility: [94]
+  high: [20]
   relative_volume: [21]
   rsi: [14]
   macd: [[12, 26, 9]]
   bollinger: [20]
   bollinger_width: 2.0
   atr: [14]
+  range: [5]
   market_lags: [1]
   market_same_session: true
   calendar: [month]
   hourly_volatility: true
 validate: {min_quality: 95.0, min_bars: 252}
-dataset: {test_share: 0.2, features: [return_lag*, mom_7], scale: vol_14}
+dataset: {test_share: 0.2, features: [return_lag*, mom_7], scale: [vol_14]}
 horizons: {short: 1, long: 63}
-train: {scope: pooled, folds: 5, first_fold: 0.4, embargo: 0, seed: 0}
+train: {scope: pooled, folds: 5, first_fold: 0.4, embargo: 0, seed: 0, refit: true}
 models:
   ridge: {alpha: 1.0}
   xgboost: {max_depth: 3}
-evaluate: {level: 0.9, shrinkage: 0.5}
+evaluate: {level: 0.9, shrinkage: 0.5, scale_shrinkage: 0.3, significance: 0.05}
+backtest: {delay: 1, cost: 5.0, slippage: 5.0, cap: 1.0, volatility: 0.15, seed: 0}
 """
 
 ABSENT = object()
@@ -205,6 +210,7 @@ def test_sections_are_typed() -> None:
         ),
         ({"dataset__test_share": 1}, "dataset.test_share: must be less than 1, got 1"),
         ({"evaluate__level": 0}, "evaluate.level: must be greater than 0, got 0"),
+        ({"backtest__cost": -1}, "backtest.cost: must be greater than or equal to 0, got -1"),
         (
             {"validate__min_quality": 101},
             "validate.min_quality: must be less than or equal to 100, got 101",
@@ -233,12 +239,12 @@ def test_sections_are_typed() -> None:
         (
             {"models__ridgr": {}},
             "models.ridgr: unknown kind of model 'ridgr' (did you mean ridge?); there are "
-            "ridge, random_forest, xgboost, lightgbm; name one of them as its kind",
+            "ridge, random_forest, xgboost, lightgbm, lstm; name one of them as its kind",
         ),
         (
             {"models__deep": {"kind": "xgbost"}},
             "models.deep: unknown kind of model 'xgbost' (did you mean xgboost?); there are "
-            "ridge, random_forest, xgboost, lightgbm",
+            "ridge, random_forest, xgboost, lightgbm, lstm",
         ),
         # contradictions
         (
@@ -262,9 +268,18 @@ def test_sections_are_typed() -> None:
             "take it out of dataset.features, or add its window",
         ),
         (
-            {"dataset__scale": "vol_21"},
+            {"dataset__scale": ["vol_21"]},
             "dataset.scale: no section of features makes vol_21 (did you mean vol_14?); "
-            "name a volatility, such as vol_14",
+            "take it out, or add its window",
+        ),
+        (
+            {"dataset__scale": ["mom_*"]},
+            "dataset.scale: mom_7 says nothing of how far prices spread; name features of "
+            "vol_*, range_*, rel_atr_*, bb_width_*, hourly_volatility",
+        ),
+        (
+            {"features__ewma_volatility": [100]},
+            "features.ewma_volatility: decays are percent, from 1 to 99, got [100]",
         ),
     ],
 )
@@ -290,10 +305,10 @@ def test_every_mistake_is_named_in_one_line() -> None:
 
 
 def test_both_contradictions_of_a_dataset_are_named() -> None:
-    assert refusal(content(dataset__features=["alpha"], dataset__scale="beta")) == (
+    assert refusal(content(dataset__features=["alpha"], dataset__scale=["beta"])) == (
         "dataset.features: no section of features makes alpha; "
         "take it out of dataset.features, or add its window; "
-        "dataset.scale: no section of features makes beta; name a volatility, such as vol_14"
+        "dataset.scale: no section of features makes beta; take it out, or add its window"
     )
 
 
@@ -363,6 +378,61 @@ def test_a_model_that_no_entry_names() -> None:
     assert facts(str(error.value)) == facts(
         "models: unknown model 'rigde' (did you mean ridge?); there are ridge, xgboost"
     )
+
+
+def test_a_model_sees_every_feature_or_those_that_it_names() -> None:
+    given = content(models__xgboost__features=["mom_*"], models__lstm={"features": ["return_lag?"]})
+    candidates = params.parse(given).models
+    assert [entry["features"] for entry in candidates.values()] == [
+        None,
+        ["mom_*"],
+        ["return_lag?"],
+    ]
+    # A model of no sequence is not told the names of its columns.
+    assert "features" not in train_params.model(candidates, "xgboost")[1]
+
+
+@pytest.mark.parametrize("kind", ["ridge", "lstm"])
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        (
+            ["return_lag3"],
+            "models.m.features: dataset.features selects no return_lag3 (did you mean "
+            "return_lag2?); name what it selects, or add return_lag3 to it",
+        ),
+        # The features stage makes it, and no model sees it.
+        (
+            ["mom_7", "rsi_*"],
+            "models.m.features: dataset.features selects no rsi_*; name what it selects, or add "
+            "rsi_* to it",
+        ),
+        ([], "models.m.features: selects nothing; name some, or take the key out to see all"),
+        ("mom_7", "models.m.features: must be a list, got 'mom_7'"),
+        ([7], "models.m.features.0: must be text, got 7; put quotes around it"),
+        (["mom_7", "mom_7"], "models.m.features: each entry may stand once"),
+    ],
+)
+def test_a_column_that_a_model_cannot_see_is_named(kind: str, features: Any, expected: str) -> None:
+    message = refusal(content(models__m={"kind": kind, "features": features}))
+    assert facts(expected) <= facts(message)
+
+
+def test_a_model_may_name_a_family_that_is_off() -> None:
+    # `dvc exp run -S 'features.momentum=[]'` does not ask for other models.
+    given = content(features__momentum=[], models__ridge__features=["return_lag*", "mom_*"])
+    given["dataset"]["features"] = ["return_lag*", "mom_*"]
+    assert params.parse(given).selected_features == ["return_lag1", "return_lag2"]
+
+
+def test_the_lstm_of_the_page_is_two_lines_of_params(repo_root: Path) -> None:
+    page = (repo_root / "docs" / "forecasting.md").read_text(encoding="utf-8")
+    (example,) = re.findall(
+        r"^```yaml\n(models:\n  lstm:\n.*?)^```$", page, re.MULTILINE | re.DOTALL
+    )
+    given = yaml.safe_load((repo_root / "params.yaml").read_text(encoding="utf-8"))
+    given["models"] |= yaml.safe_load(example)["models"]
+    assert "lstm" in params.parse(given).models
 
 
 def test_a_source_without_a_section_takes_its_defaults() -> None:

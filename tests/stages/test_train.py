@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from stages import params, train
+from stages import params
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from stages.common.paths import CANDIDATES, DATASETS
@@ -21,13 +21,14 @@ from stages.forecast.contract import Matrix, Vector
 from stages.forecast.session import Session
 from stages.forecast.training import graphs, models, train_params
 from stages.forecast.training.arrays import Dataset
+from stages.forecast.training.fitted import Fit, Fitted
+from stages.forecast.training.fitting import MIN_ROWS, check_parity
 from stages.forecast.training.folds import Fold, walk_forward
-from stages.forecast.training.models import Fitted
-from stages.train import FOLDS_CONTRACT, check_parity, out_of_fold
+from stages.train import FOLDS_CONTRACT, out_of_fold
 from tests import datasets
 from tests.messages import facts
 
-KINDS = tuple(models.names())
+KINDS = tuple(datasets.SMALL_MODELS)
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
@@ -57,7 +58,7 @@ def own(project: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def linear(alpha: float = 1.0) -> train.Fit:
+def linear(alpha: float = 1.0) -> Fit:
     return lambda x, y: models.ridge(x, y, 0, alpha=alpha)
 
 
@@ -100,7 +101,6 @@ def test_a_dataset_is_its_file_as_arrays(project: Path) -> None:
     for column, name in enumerate(data.features):
         assert (data.x[:, column] == rows[name].to_numpy()).all()
     assert (data.y == rows["target"].to_numpy()).all()
-    assert (data.scale == rows["scale"].to_numpy()).all()
     assert [data.names[i] for i in data.symbol] == rows["symbol"].to_list()
 
 
@@ -145,7 +145,7 @@ def test_each_fold_is_predicted_by_a_model_of_what_was_known(project: Path) -> N
         peer.fit(wide, known["target"].to_numpy())
         expected = peer.predict(valid.select(data.features).to_numpy().astype(np.float64))
         assert part["prediction"].to_numpy() == pytest.approx(expected, abs=1e-7), number
-        keys = ["symbol", "date", "target_date", "scale", "target"]
+        keys = ["symbol", "date", "target_date", "target"]
         assert part.select(keys).equals(valid.select(keys))
 
 
@@ -187,7 +187,7 @@ def test_one_model_per_symbol_learns_from_its_own_rows(tmp_path: Path) -> None:
     for (fold, symbol), part in made.group_by("fold", "symbol"):
         begin = made.filter(fold=fold)["date"].min()
         known = data.rows.filter(pl.col("target_date") < begin, symbol=symbol)
-        assert known.height >= train.MIN_ROWS
+        assert known.height >= MIN_ROWS
         expected = np.float32(known["target"].to_numpy().mean())
         assert (part["prediction"] == expected).all()
     # B had too few rows when the first folds began, and says nothing there.
@@ -243,7 +243,7 @@ def test_a_stage_says_what_it_did(own: Path, caplog: pytest.LogCaptureFixture) -
     folds = tables.read(own / CANDIDATES / "short" / "ridge" / "folds.parquet")
     error = float(np.sqrt(((folds["target"] - folds["prediction"]).to_numpy() ** 2).mean()))
     assert caplog.messages[0] == (
-        f"train short ridge: {rows.height:,} rows, 28 features, 5 purged folds, "
+        f"train short ridge: {rows.height:,} rows, 35 features, 5 purged folds, "
         f"fold RMSE {error:.6f} -> models/candidates/short/ridge"
     )
 
@@ -266,6 +266,35 @@ def test_one_model_per_symbol_from_end_to_end(own: Path, kind: str) -> None:
     importance = pl.read_csv(own / CANDIDATES / "short" / kind / "importance.csv")
     expected = np.mean(shares, axis=0)
     assert importance["importance"].to_numpy() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("scope", ["pooled", "per_symbol"])
+@pytest.mark.parametrize(
+    ("kind", "seen"), [("lstm", ["return_lag1", "return_lag2"]), ("ridge", ["vol_14"])]
+)
+def test_a_candidate_sees_the_columns_that_its_entry_names(
+    kind: str, seen: list[str], scope: str, tmp_path: Path
+) -> None:
+    names = ["return_lag1", "vol_14", "return_lag2"]
+    rows = datasets.made_up(["A", "B"], 300, lambda x, _: 0.01 * x.sum(axis=1))
+    rows = rows.rename(dict(zip(("f0", "f1", "f2"), names, strict=True)))
+    models = {"some": {"kind": kind, "features": seen}}
+    datasets.write_params(tmp_path, models=models, horizons={"short": 1}, train={"scope": scope})
+    tables.write(rows, tmp_path / DATASETS / "short" / "train.parquet")
+    datasets.stage(tmp_path, "train", "short", "some")
+    folder = tmp_path / CANDIDATES / "short" / "some"
+    importance = pl.read_csv(folder / "importance.csv")
+    assert importance["feature"].to_list() == names
+    assert importance.filter(importance=0)["feature"].to_list() == [
+        name for name in names if name not in seen
+    ]
+    data = Dataset(tmp_path / DATASETS / "short" / "train.parquet")
+    other = data.x.copy()
+    other[:, [names.index(name) for name in names if name not in seen]] = 7
+    session, symbol = Session(folder / "model.onnx"), data.symbol.reshape(-1, 1)
+    served, changed = (session(x, symbol=symbol)["return"] for x in (data.x, other))
+    assert (served == changed).all()
+    assert np.ptp(served) > 0
 
 
 def test_killed_while_writing_it_leaves_the_former_candidate(own: Path) -> None:

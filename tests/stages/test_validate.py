@@ -572,7 +572,7 @@ def spoilt(frame: pl.DataFrame, rule: Rule, clock: str) -> pl.DataFrame:
 
     helpers: dict[str, Callable[[], pl.DataFrame]] = {
         IN_ORDER: lambda: put(clock, pl.col(clock).shift(1)),
-        FINITE: lambda: put("scale" if "scale" in frame.columns else "rsi_14", float("nan")),
+        FINITE: lambda: put("rsi_14", float("nan")),
         KNOWN: lambda: put("mom_252", None, COUNT - 1),
         BARS: lambda: frame.head(args["min_value"] - 1),
         HOLD_OUT: lambda: put("target_date", AS_OF),

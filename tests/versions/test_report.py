@@ -1,8 +1,10 @@
 # ruff: noqa: E501  # the tables of the report are as wide as they are
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 from rich.console import Console
 
@@ -27,6 +29,12 @@ AAPL,2012-12-31,2013-01-02,532.17,0.0012,-0.03,0.031,0.523,false
 IBM,2012-12-31,2013-01-02,1191.55,-0.0004,-0.02,0.021,0.487,false
 """
 
+BACKTEST = """{"sessions": 649,
+"sign": {"sharpe": 0.8, "sharpe_gain": 0.2, "p_value": 0.04},
+"mean_variance": {"sharpe": 0.5, "sharpe_gain": -0.1, "p_value": 0.6},
+"buy_and_hold": {"sharpe": 0.6}}
+"""
+
 EXPECTED = """
 short: return over 1 session, on the hold-out
 model   MAE %  RMSE %    OOS R2        p  hit %     AUC    Brier  cover %  width %  rank IC        R2
@@ -37,6 +45,7 @@ zero    1.032   1.450   -0.0004        -   48.0   0.500   0.2500     91.2     4.
 mean    1.031   1.450   +0.0000        -   52.0   0.500   0.2500     91.2     4.89        -   -0.0002
 * best of its column, better than both baselines, and p < 0.05 against the historical mean
 The served forecast beats the historical mean by no more than chance (out-of-sample R2 +0.0012, p 0.210).
+Trading on it does not beat holding by more than chance (sign: Sharpe +0.80, holding +0.60, p 0.080).
 
 short: newest forecasts
 symbol         bar     close         for  return %      interval %  P(rise) %
@@ -46,6 +55,7 @@ IBM     2012-12-31  1,191.55  2013-01-02     -0.04  -2.00 .. +2.10       48.7
 
 Look at
 all scores, by symbol        metrics/short/scores.csv
+trading and holding          metrics/short/backtest.json
 how the forecasts were made  models/short/card.json
 plots                        dvc plots show
 what changed                 dvc metrics diff, dvc params diff
@@ -66,6 +76,7 @@ def results(tmp_path: Path, repo_root: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "scores.csv").write_text(SCORES, encoding="utf-8")
     (folder / "forecasts.csv").write_text(FORECASTS, encoding="utf-8")
+    (folder / "backtest.json").write_text(BACKTEST, encoding="utf-8")
     return tmp_path
 
 
@@ -149,6 +160,55 @@ def test_a_symbol_that_ended_long_before_the_others_is_marked(
     assert list(table.columns[1].cells) == ["2012-12-31", "2012-12-31 stale"]
 
 
+REASONS = """
+short: what moves the newest forecasts
+symbol  base %  largest contributions %
+─────────────────────────────────────────────────────────────────────
+AAPL    +0.070  f5 -0.600, f4 +0.500, f3 +0.400, f2 +0.300, f1 +0.200
+IBM     +0.070  f0 +0.010
+"""
+
+
+def explain(project: Path, day: date, *rows: tuple[str, list[float]]) -> None:
+    """Write explanations of forecasts from a day: a symbol and its contributions each."""
+    table = [
+        {"symbol": symbol, "date": day, "forecast": 0.0, "base": 0.0007}
+        | {f"f{place}": value for place, value in enumerate(values)}
+        for symbol, values in rows
+    ]
+    folder = project / "models" / "short"
+    folder.mkdir(parents=True)
+    pl.DataFrame(table).write_parquet(folder / "explanations.parquet")
+
+
+def test_the_five_largest_contributions_of_each_newest_forecast_are_shown(
+    results: Path, repo_root: Path
+) -> None:
+    explain(
+        results,
+        date(2012, 12, 31),
+        ("AAPL", [0.001, 0.002, 0.003, 0.004, 0.005, -0.006]),
+        ("IBM", [0.0001, 0, 0, 0, 0, 0]),
+    )
+    done = printed(results, repo_root)
+    assert done.stderr == ""
+    assert done.stdout == EXPECTED.replace("\nLook at\n", f"{REASONS}\nLook at\n")
+
+
+@pytest.mark.parametrize(
+    ("day", "value"),
+    [
+        pytest.param(date(2012, 12, 28), 0.001, id="of former forecasts"),
+        pytest.param(date(2012, 12, 31), 0.0, id="nothing but the mean"),
+    ],
+)
+def test_without_contributions_to_the_newest_forecasts_there_is_no_table(
+    results: Path, repo_root: Path, day: date, value: float
+) -> None:
+    explain(results, day, ("AAPL", [value]), ("IBM", [value]))
+    assert printed(results, repo_root).stdout == EXPECTED
+
+
 def scores_of(**models: dict[str, float | None]) -> report.Scores:
     undefined: dict[str, float | None] = {column.name: None for column in COLUMNS}
     baselines: dict[str, dict[str, float | None]] = {
@@ -208,4 +268,33 @@ def test_the_verdict_is_honest(
     skill: float | None, p_value: float | None, sessions: int, facts: tuple[str, ...]
 ) -> None:
     line = report.verdict({"oos_r2": skill, "p_value": p_value}, sessions)
+    assert [fact for fact in facts if fact not in line] == []
+
+
+def test_a_rank_ic_that_is_too_good_is_a_leak_too() -> None:
+    row = {"oos_r2": 0.012, "p_value": 0.001, "rank_ic": 0.11}
+    assert "too good to be true: look for a leak" in report.verdict(row, 1)
+    assert "beats the historical mean (" in report.verdict(row, 63)
+
+
+@pytest.mark.parametrize(
+    ("p_values", "facts"),
+    [
+        # Two tries: the smallest p-value counts twice.
+        ((0.02, 0.5), ("beats holding (sign: Sharpe +0.90, holding +0.40, p 0.040)",)),
+        ((0.03, 0.5), ("does not beat holding by more than chance", "p 0.060")),
+        ((0.7, None), ("does not beat holding by more than chance", "p 0.700")),
+        ((0.9, 0.8), ("mean_variance: Sharpe", "p 1.000")),
+        ((None, None), ("cannot be compared with holding",)),
+    ],
+)
+def test_the_verdict_on_trading_counts_the_tries(
+    p_values: tuple[float | None, float | None], facts: tuple[str, ...]
+) -> None:
+    names = ("sign", "mean_variance")
+    portfolios: dict[str, dict[str, float | None]] = {
+        name: {"sharpe": 0.9, "sharpe_gain": 0.5, "p_value": p_value}
+        for name, p_value in zip(names, p_values, strict=True)
+    }
+    line = report.trading_verdict(portfolios | {"equal_weight": {"sharpe": 0.4}})
     assert [fact for fact in facts if fact not in line] == []

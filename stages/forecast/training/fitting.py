@@ -1,6 +1,5 @@
 """Fit a candidate to rows, pooled or one model per symbol, as a graph that predicts alike."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +10,7 @@ from stages.common.errors import DataError
 from stages.forecast.contract import Matrix, Vector
 from stages.forecast.session import Session
 from stages.forecast.training import graphs
-from stages.forecast.training.models import Fitted, shares
+from stages.forecast.training.fitted import Fit, Fitted, shares
 
 MIN_ROWS = 100
 """One model per symbol: a symbol with fewer training rows gets no model."""
@@ -21,7 +20,6 @@ PARITY = 1e-5
 
 PARITY_ROWS = 20_000
 
-Fit = Callable[[Matrix, Vector], Fitted]
 Rows = npt.NDArray[np.intp]
 
 

@@ -58,6 +58,24 @@ def standardise(model: ModelProto) -> ModelProto:
     return as_model(graph)
 
 
+def of_columns(model: ModelProto, columns: Sequence[int], width: int) -> ModelProto:
+    """The graph of a model that sees some columns of `width` features."""
+    nodes, initializers, (output,) = embed({"model": model})
+    for node in nodes:
+        node.input[:] = ["seen" if name == INPUT else name for name in node.input]
+    nodes.insert(0, helper.make_node("Gather", [INPUT, "columns"], ["seen"], axis=1))
+    nodes.append(helper.make_node("Identity", [output], [OUTPUT]))
+    initializers.append(numpy_helper.from_array(np.array(columns, dtype=np.int64), "columns"))
+    graph = helper.make_graph(
+        nodes,
+        "of_columns",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, width])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])],
+        initializers,
+    )
+    return as_model(graph)
+
+
 def by_symbol(models: Sequence[ModelProto]) -> ModelProto:
     """One graph from one model per symbol: input `symbol`, int64 (rows, 1), picks the model."""
     nodes, initializers, outputs = embed({str(i): model for i, model in enumerate(models)})

@@ -2,46 +2,38 @@
 
 The key of a `models:` entry in `params.yaml` names the candidate; its function is the one called
 `kind` (by default the key itself), and its keyword-only arguments are what the entry may set. A
-new model is one function here and a few lines there. Heavy libraries are imported where they are
-used: a stage that trains a ridge does not pay for xgboost.
+new model is one function, here or in a module of its own, an entry of `_KINDS`, and a few lines
+there. Heavy libraries are imported where they are used: a stage that trains a ridge does not pay
+for xgboost.
+
+The smallest leaf of a tree is a share of the training rows (`min_leaf`), so that a tree has as many
+leaves at most whether the rows are thousands or millions. Leaves of a fixed number of rows would
+leave few splits in a small panel, and fit the noise of a large one.
 
 Every graph takes `features`, float32 of shape (rows, features), and gives `return`, float32 of
 shape (rows, 1): the return over the horizon, as a fraction.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from stages.forecast.contract import BLOCK, OPSETS, Matrix, Vector
+from stages.forecast.training.fitted import Fitted, shares
+from stages.forecast.training.lstm import lstm
 
 if TYPE_CHECKING:
     from lightgbm import Booster
     from onnx import ModelProto
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
+Leaf = Annotated[float, Field(gt=0, le=0.5)]
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted model.
-
-    Attributes:
-        predict: native prediction, (rows, features) to (rows,).
-        to_onnx: the same as a graph.
-        importance: share of each feature in the fit, (features,), summing to 1 (or all 0).
-    """
-
-    predict: Callable[[Matrix], Vector]
-    to_onnx: Callable[[], "ModelProto"]
-    importance: Vector
-
-
-def ridge(x: Matrix, y: Vector, seed: int, *, alpha: PositiveFloat = 1.0) -> Fitted:
+def ridge(x: Matrix, y: Vector, seed: int, *, alpha: PositiveFloat = 10.0) -> Fitted:
     """Linear regression on standardised features with an L2 penalty.
 
     Args:
@@ -69,8 +61,8 @@ def random_forest(
     seed: int,
     *,
     n_estimators: PositiveInt = 100,
-    max_depth: PositiveInt = 6,
-    min_samples_leaf: PositiveInt = 50,
+    max_depth: PositiveInt = 4,
+    min_leaf: Leaf = 0.02,
     max_features: Fraction = 0.33,
     max_samples: Fraction = 0.25,
     n_jobs: PositiveInt = 2,
@@ -78,6 +70,7 @@ def random_forest(
     """Random forest (Breiman, 2001) with large leaves, since returns are mostly noise.
 
     Args:
+        min_leaf: smallest leaf, as a share of the training rows; a tree sees `max_samples` of them.
         n_jobs: trees grown at the same time; the forest does not depend on it.
     """
     from sklearn.ensemble import RandomForestRegressor
@@ -85,7 +78,7 @@ def random_forest(
     model = RandomForestRegressor(
         n_estimators=n_estimators,
         max_depth=max_depth,
-        min_samples_leaf=min_samples_leaf,
+        min_samples_leaf=leaf_rows(min_leaf, len(x)),
         max_features=max_features,
         max_samples=max_samples,
         n_jobs=n_jobs,
@@ -108,10 +101,10 @@ def xgboost(
     y: Vector,
     seed: int,
     *,
-    n_estimators: PositiveInt = 200,
-    max_depth: PositiveInt = 3,
+    n_estimators: PositiveInt = 50,
+    max_depth: PositiveInt = 2,
     learning_rate: Fraction = 0.03,
-    min_child_weight: NonNegativeFloat = 50.0,
+    min_leaf: Leaf = 0.05,
     subsample: Fraction = 0.7,
     colsample_bytree: Fraction = 0.5,
     reg_lambda: NonNegativeFloat = 1.0,
@@ -120,6 +113,7 @@ def xgboost(
     """Gradient-boosted trees (Chen and Guestrin, 2016).
 
     Args:
+        min_leaf: smallest leaf, as a share of the training rows; a tree sees `subsample` of them.
         n_jobs: threads; the trees do not depend on it, and on few rows one is the fastest.
     """
     from xgboost import XGBRegressor
@@ -128,7 +122,8 @@ def xgboost(
         n_estimators=n_estimators,
         max_depth=max_depth,
         learning_rate=learning_rate,
-        min_child_weight=min_child_weight,
+        # The Hessian of a squared error is 1 a row.
+        min_child_weight=leaf_rows(min_leaf, len(x)),
         subsample=subsample,
         colsample_bytree=colsample_bytree,
         reg_lambda=reg_lambda,
@@ -152,10 +147,10 @@ def lightgbm(
     y: Vector,
     seed: int,
     *,
-    n_estimators: PositiveInt = 200,
-    num_leaves: PositiveInt = 8,
+    n_estimators: PositiveInt = 50,
+    num_leaves: PositiveInt = 4,
     learning_rate: Fraction = 0.03,
-    min_child_samples: PositiveInt = 100,
+    min_leaf: Leaf = 0.05,
     subsample: Fraction = 0.7,
     colsample_bytree: Fraction = 0.5,
     reg_lambda: NonNegativeFloat = 1.0,
@@ -164,6 +159,7 @@ def lightgbm(
     """Gradient-boosted trees grown by leaf (Ke et al., 2017).
 
     Args:
+        min_leaf: smallest leaf, as a share of the training rows; a tree sees `subsample` of them.
         n_jobs: threads; the trees do not depend on it, and on few rows one is the fastest.
     """
     from lightgbm import LGBMRegressor
@@ -172,7 +168,7 @@ def lightgbm(
         n_estimators=n_estimators,
         num_leaves=num_leaves,
         learning_rate=learning_rate,
-        min_child_samples=min_child_samples,
+        min_child_samples=leaf_rows(min_leaf, len(x)),
         subsample=subsample,
         subsample_freq=1,
         colsample_bytree=colsample_bytree,
@@ -201,7 +197,7 @@ def lightgbm(
 
 
 _KINDS: dict[str, Callable[..., Fitted]] = {
-    function.__name__: function for function in (ridge, random_forest, xgboost, lightgbm)
+    function.__name__: function for function in (ridge, random_forest, xgboost, lightgbm, lstm)
 }
 
 
@@ -215,11 +211,9 @@ def load(kind: str) -> Callable[..., Fitted]:
     return _KINDS[kind]
 
 
-def shares(importance: npt.NDArray[Any]) -> Vector:
-    """Importances as shares of their sum; all 0 where that is 0."""
-    importance = np.asarray(importance, dtype=np.float64)
-    total = importance.sum()
-    return importance / total if total > 0 else importance
+def leaf_rows(share: float, rows: int) -> int:
+    """The smallest leaf in rows."""
+    return math.ceil(share * rows)
 
 
 def _linear(slope: Vector, intercept: float, weight: Vector | None = None) -> Fitted:

@@ -1,16 +1,18 @@
 """The sections `train:`, `models:` and `evaluate:` of `params.yaml`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat
+from pydantic import AfterValidator, Field, NonNegativeFloat, ValidationError
 
-from stages.common.errors import ParamsError
-from stages.common.mistakes import NestedError, each, options
-from stages.common.options import Options, Share, Slug
+from stages.common.errors import DataError, ParamsError, few
+from stages.common.mistakes import NestedError, each, listed, options
+from stages.common.options import Names, Options, Share, Slug, options_of
 from stages.common.text import unknown
+from stages.forecast import dataset_params
+from stages.forecast.contract import Matrix, Vector
 from stages.forecast.training import models
-from stages.forecast.training.models import Fitted
+from stages.forecast.training.fitted import Fit, Fitted, of_columns
 
 BASELINES = ("zero", "mean")
 """What every forecast must beat; they are never candidates (`baselines.py`)."""
@@ -39,6 +41,15 @@ class EvaluateParams(Options):
     level: Share
     shrinkage: Annotated[float, Field(ge=0, le=1)]
     scale_shrinkage: NonNegativeFloat
+    significance: Annotated[float, Field(gt=0, le=1)]
+
+
+class Entry(Options):
+    """What an entry of `models:` may say beside the options of its kind."""
+
+    kind: str
+    features: Names | None = None
+    """Names or patterns, as in `dataset.features`, of the columns that it sees; null for all."""
 
 
 def _models(sections: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -56,17 +67,21 @@ def _models(sections: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _options(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a candidate, with its `kind` among them."""
-    kind = section.get("kind", name)
-    if kind not in models.names():
+    """The options of a candidate, with those of every entry among them."""
+    own = {key: value for key, value in section.items() if key in Entry.model_fields}
+    try:
+        entry = Entry.model_validate({"kind": name, **own})
+    except ValidationError as error:
+        raise NestedError(listed(error, Entry)) from None
+    if entry.kind not in models.names():
         remedy = "" if "kind" in section else "; name one of them as its kind"
-        raise ValueError(unknown("kind of model", kind, models.names()) + remedy)
-    chosen = {key: value for key, value in section.items() if key != "kind"}
-    return {"kind": kind, **options(models.load(kind), chosen)}
+        raise ValueError(unknown("kind of model", entry.kind, models.names()) + remedy)
+    chosen = {key: value for key, value in section.items() if key not in own}
+    return {**options(models.load(entry.kind), chosen), **entry.model_dump()}
 
 
 Models = Annotated[dict[Slug, dict[str, Any]], AfterValidator(_models)]
-"""The candidates by name (`models:`), each with its `kind` and the options of that kind."""
+"""The candidates by name (`models:`), each with what `Entry` has and the options of its kind."""
 
 
 def model(candidates: Models, name: str) -> tuple[Callable[..., Fitted], dict[str, Any]]:
@@ -77,5 +92,33 @@ def model(candidates: Models, name: str) -> tuple[Callable[..., Fitted], dict[st
     """
     if name not in candidates:
         raise ParamsError([f"models: {unknown('model', name, list(candidates))}"])
-    chosen = dict(candidates[name])
-    return models.load(chosen.pop("kind")), chosen
+    function = models.load(candidates[name]["kind"])
+    taken = options_of(function).model_fields
+    return function, {key: value for key, value in candidates[name].items() if key in taken}
+
+
+def fit_of(candidates: Models, name: str, features: Sequence[str], seed: int) -> Fit:
+    """How a candidate is fitted to a dataset, of whose features it may see some.
+
+    Raises:
+        ParamsError: `models` has no such entry.
+        DataError: its `features` select none.
+    """
+    function, options = model(candidates, name)
+    wanted = candidates[name]["features"]
+    seen = list(features) if wanted is None else dataset_params.chosen(wanted, features)
+    if not seen:
+        raise DataError(
+            f"models.{name}.features: selects none of the {len(features)} features of the "
+            f"dataset, {few(list(features))}; name some, or take the key out to see all"
+        )
+    # A kind that goes by names takes them in place of the patterns.
+    if "features" in options:
+        options["features"] = seen
+
+    def fit(x: Matrix, y: Vector) -> Fitted:
+        return function(x, y, seed, **options)
+
+    if len(seen) == len(features):
+        return fit
+    return of_columns(fit, [features.index(each) for each in seen])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 from serve.checkout import provenance
 from serve.checkout.follow import Follower
@@ -42,7 +43,7 @@ def test_a_folder_of_models_and_their_lock_is_enough(models: Path) -> None:
     assert set(found.market) == {"sp500", "nasdaq"}
     outs = lock.read(models / "dvc.lock").outs
     assert found.files == {path: outs[path.as_posix()].md5 for path in found.files}
-    assert len(found.files) == 10
+    assert len(found.files) == 12
 
 
 def test_without_git_and_a_name_the_revision_is_unknown(models: Path) -> None:
@@ -86,6 +87,7 @@ def test_the_session_of_a_forecast_is_that_of_the_calendar(models: Path) -> None
         "models/short/model.onnx",
         "models/long/card.json",
         "models/long/scores.json",
+        "models/short/explanations.parquet",
         "models/short/forecasts.parquet",
         "models/latest.parquet",
         "models/sessions.json",
@@ -98,6 +100,25 @@ def test_a_flipped_bit_is_refused(container: Path, path: str) -> None:
     file.write_bytes(content)
     with pytest.raises(BundleError, match=rf"^{path}: md5 is \w+, dvc.lock has \w+; run `dvc ch"):
         load(container)
+
+
+@pytest.mark.parametrize("kind", ["deps", "outs"])
+def test_explanations_of_other_forecasts_and_those_not_made_are_left_out(
+    container: Path, kind: str
+) -> None:
+    file = container / "dvc.lock"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    section = content["stages"]["explain@short"]
+    if kind == "deps":
+        (entry,) = [each for each in section["deps"] if each["path"].endswith("/forecasts.parquet")]
+        entry["md5"] = "0" * 32
+    else:
+        section["outs"] = []
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    found = load(container)
+    assert found.models["short"].explanations is None
+    assert Path("models/short/explanations.parquet") not in found.files
+    assert found.models["long"].explanations is not None
 
 
 def test_a_missing_file_is_named(container: Path) -> None:

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from scipy.signal import lfilter
 
 from stages.forecast import combine
 from stages.forecast.combine import Chosen, FoldPredictions, Problem
@@ -70,6 +72,16 @@ def problem(predictions: FoldPredictions, shrinkage: float = 0.5) -> Problem:
     )
 
 
+def combined(
+    predictions: FoldPredictions,
+    shrinkage: float = 0.5,
+    significance: float = 1.0,
+    horizon: int = 1,
+) -> Chosen:
+    """The combination; by default whatever beats the mean is served."""
+    return combine.combine(predictions, shrinkage, significance, horizon)
+
+
 def others(chosen: Chosen) -> float:
     """The weight of all but the historical mean."""
     return sum(weight for name, weight in chosen.weights.items() if name != "mean")
@@ -83,17 +95,23 @@ def others(chosen: Chosen) -> float:
     st.sampled_from([0.0, 0.3, 1.0, -1.0]),
     st.sampled_from([0.0, 0.25, 0.5, 1.0]),
     st.sampled_from([1, 7, 30]),
+    st.sampled_from([0.05, 1.0]),
 )
 @panels.examples(60)
-def test_weights_are_shares(seed: int, signal: float, shrinkage: float, horizon: int) -> None:
+def test_weights_are_shares(
+    seed: int, signal: float, shrinkage: float, horizon: int, significance: float
+) -> None:
     predictions = random_rows(seed, signal=signal, horizon=horizon)
-    chosen = combine.combine(predictions, shrinkage)
+    chosen = combined(predictions, shrinkage, significance, horizon)
     assert list(chosen.weights) == ["mean", *NAMES]
     assert all(weight >= 0 for weight in chosen.weights.values())
     assert others(chosen) <= 1 + 1e-12
     assert sum(chosen.weights.values()) == pytest.approx(1)
     assert chosen.method in METHODS
-    assert chosen.errors[chosen.method] == min(chosen.errors.values())
+    assert chosen.errors[chosen.best] == min(chosen.errors.values())
+    sure = significance == 1 or (chosen.p_value is not None and chosen.p_value <= significance)
+    assert chosen.method == (chosen.best if sure else "mean")
+    assert chosen.method != "mean" or others(chosen) == 0
     # Weights of a sum are what the graph multiplies.
     column = np.array([chosen.weights[name] for name in NAMES])
     assert combine.combined(predictions, chosen.weights) == pytest.approx(
@@ -116,8 +134,9 @@ def test_the_order_of_candidates_does_not_matter(seed: int, order: Sequence[int]
     moved = replace(
         predictions, names=[NAMES[i] for i in order], values=predictions.values[:, list(order)]
     )
-    one, other = combine.combine(predictions, 0.5), combine.combine(moved, 0.5)
+    one, other = combined(predictions, 0.5), combined(moved, 0.5)
     assert one.method == other.method
+    assert one.p_value == pytest.approx(other.p_value)
     assert one.weights == pytest.approx(dict(other.weights), abs=1e-9)
 
 
@@ -125,7 +144,7 @@ def test_the_order_of_candidates_does_not_matter(seed: int, order: Sequence[int]
 
 
 def test_noise_leaves_little_but_the_mean() -> None:
-    chosen = [combine.combine(random_rows(seed, rows=2000), 0.5) for seed in range(40)]
+    chosen = [combined(random_rows(seed, rows=2000), 0.5) for seed in range(40)]
     assert sum(choice.method == "mean" for choice in chosen) >= 20
     for seed, choice in enumerate(chosen):
         predictions = random_rows(seed, rows=2000)
@@ -135,10 +154,69 @@ def test_noise_leaves_little_but_the_mean() -> None:
         assert strayed < 0.1 * np.std(predictions.values - predictions.mean[:, None])
 
 
+def overlapping(seed: int, horizon: int) -> FoldPredictions:
+    """Targets that overlap, and candidates that change slowly and know nothing of them."""
+    rng = np.random.default_rng(seed)
+    rows = 1000
+    steps = rng.normal(0, 0.01, rows + horizon)
+    target = np.convolve(steps, np.ones(horizon), "valid")[:rows]
+    slow = lfilter([1.0], [1.0, -0.98], rng.normal(0, 0.001, (rows, 3)), axis=0)
+    values = dict(zip(NAMES, slow.T, strict=True))
+    return fold_rows(values, np.zeros(rows), target, symbols=1, horizon=horizon)
+
+
+@pytest.mark.parametrize("horizon", [1, 21])
+def test_targets_that_nothing_foretells_earn_no_weight(horizon: int) -> None:
+    lucky = served = 0
+    for seed in range(200):
+        predictions = overlapping(seed, horizon)
+        if others(combined(predictions, horizon=horizon)):
+            lucky += 1
+            served += others(combined(predictions, 0.5, 0.05, horizon)) > 0
+    # A false alarm in twenty draws is meant, and overlap adds a few: without the test of chance it
+    # is one in five to one in three.
+    assert served <= 16
+    assert lucky >= 40
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_shuffled_targets_take_the_weight_away(seed: int) -> None:
+    predictions = random_rows(seed, rows=2000, signal=0.5)
+    assert others(combined(predictions, 0.5, 0.05)) > 0
+    order = np.random.default_rng(seed).permutation(2000)
+    shuffled = replace(predictions, target=predictions.target[order])
+    assert others(combined(shuffled, 0.5, 0.05)) == 0
+
+
+def test_the_chance_worked_by_hand() -> None:
+    """Eight dates have one cosine, so the t distribution is Cauchy's."""
+    says = np.array([1, -1, 2, 1, -2, 1, 1, 2]) / 100
+    came = np.array([2, -1, 1, -1, -2, 3, 1, 1]) / 100
+    values = {"a": says + 0.003, "b": says - 0.003}
+    predictions = fold_rows(values, np.zeros(8), came, folds=4, symbols=1)
+    gain = 2 * says * came
+    # Twice the product of both: 4, 2, 4, -2, 8, 6, 2, 4 hundredths of a percent.
+    assert gain == pytest.approx(np.array([4, 2, 4, -2, 8, 6, 2, 4]) / 1e4)
+    cosine = sum(gain[t] * math.cos(math.pi * (t + 0.5) / 8) for t in range(8))
+    ratio = gain.mean() / math.sqrt(2 / 8 * cosine**2 / 8)
+    expected = 0.5 - math.atan(ratio) / math.pi
+    assert combine.chance(predictions, 1) == pytest.approx(expected)
+    # With an overlap as long as the history there is nothing to tell by.
+    assert combine.chance(predictions, 8) is None
+    assert combined(predictions, 0.5, 0.9, 8).weights["mean"] == 1
+
+
+def test_candidates_that_say_the_mean_may_know_nothing() -> None:
+    mean = np.full(200, 0.001)
+    predictions = fold_rows({"a": mean, "b": mean}, mean, random_rows(0).target)
+    assert combine.chance(predictions, 1) is None
+    assert combined(predictions, 0.5, 0.05).weights == {"mean": 1, "a": 0, "b": 0}
+
+
 def test_candidates_that_are_wrong_way_round_are_not_used() -> None:
     predictions = random_rows(0, rows=2000, signal=1.0)
     wrong = replace(predictions, values=2 * predictions.mean[:, None] - predictions.values)
-    chosen = combine.combine(wrong, 0.5)
+    chosen = combined(wrong, 0.5)
     assert [chosen.weights[name] for name in "abc"] == [0, 0, 0]
 
 
@@ -150,7 +228,7 @@ def test_the_truth_gets_most_weight(truth: str, shrinkage: float, least: float) 
     known = rng.normal(0, 0.01, rows)
     values = {name: known if name == truth else rng.normal(0, 0.01, rows) for name in NAMES}
     target = known + rng.normal(0, 0.005, rows)
-    chosen = combine.combine(fold_rows(values, np.full(rows, 0.001), target), shrinkage)
+    chosen = combined(fold_rows(values, np.full(rows, 0.001), target), shrinkage)
     assert chosen.method == "learned"
     assert chosen.weights[truth] > least
     assert max(chosen.weights.values()) == chosen.weights[truth]
@@ -162,7 +240,7 @@ def test_candidates_that_are_equally_right_are_averaged() -> None:
     known = rng.normal(0, 0.01, rows)
     values = {name: known + rng.normal(0, 0.01, rows) for name in NAMES}
     target = known + rng.normal(0, 0.02, rows)
-    chosen = combine.combine(fold_rows(values, np.zeros(rows), target), 0.5)
+    chosen = combined(fold_rows(values, np.zeros(rows), target), 0.5)
     given_ = [chosen.weights[name] for name in "abc"]
     # Three views whose errors are as large as the truth: three quarters of their mean.
     assert given_ == pytest.approx([0.25] * 3, abs=0.05)
@@ -204,7 +282,7 @@ def test_shrunk_wholly_the_learned_weights_are_the_plain_average(seed: int) -> N
     both = combine.learned(replace(made, shrinkage=0.0)) + combine.average(made)
     assert half == pytest.approx(both / 2)
     # A tie goes to the simpler.
-    assert combine.combine(predictions, 1.0).method == "average"
+    assert combined(predictions, 1.0).method == "average"
 
 
 # --- what it learns from
@@ -214,7 +292,7 @@ def test_a_fold_is_forecast_by_weights_of_the_folds_before_it() -> None:
     """Worked out row by row, with the purge written out."""
     predictions = random_rows(1, signal=1.0, horizon=7)
     # Shrunk wholly, the learned weights are the average's, and the tie goes to that.
-    chosen = combine.combine(predictions, 1.0)
+    chosen = combined(predictions, 1.0)
     assert chosen.method == "average"
     assert np.isnan(chosen.unseen[predictions.fold == 1]).all()
     for number in (2, 3, 4, 5):
@@ -265,7 +343,7 @@ def test_with_nothing_to_learn_from_the_mean_is_served() -> None:
         # No target is known before the last fold begins.
         fold_rows(values, mean, target, folds=4, horizon=1000),
     ):
-        chosen = combine.combine(predictions, 0.5)
+        chosen = combined(predictions, 0.5)
         assert chosen.method == "mean"
         assert chosen.weights == {"mean": 1, "a": 0}
         assert set(chosen.errors.values()) == {np.inf}

@@ -26,13 +26,13 @@ def stack(seed: int, dates: int, symbols: int, digits: int = 6) -> pl.DataFrame:
             "lower": rng.normal(-0.03, 0.01, rows).astype(np.float32),
             "upper": rng.normal(0.03, 0.01, rows).astype(np.float32),
             "probability": rng.uniform(0.3, 0.7, rows).round(digits).astype(np.float32),
-            "scale": rng.choice([0.0, 0.01, 0.02], rows).astype(np.float32),
+            "scale": rng.choice([0.001, 0.01, 0.02], rows).astype(np.float32),
         }
     )
 
 
 def chosen(**weights: float) -> Chosen:
-    return Chosen("average", weights, {}, np.empty(0))
+    return Chosen("average", weights, {}, np.empty(0), "average", None)
 
 
 def test_the_forecast_is_that_of_the_first_symbol_beside_the_outcome() -> None:
@@ -53,7 +53,7 @@ def test_residuals_are_a_histogram_of_shares(seed: int, dates: int, symbols: int
     found = plots.residuals(rows)
     assert found.height == 32
     assert found["share"].sum() == pytest.approx(1)
-    scale = np.maximum(rows["scale"].to_numpy().astype(np.float64), 1e-4)
+    scale = rows["scale"].to_numpy().astype(np.float64)
     scaled = (rows["target"].to_numpy() - rows["forecast"].to_numpy()) / scale
     units = scaled / scaled.std() if scaled.std() > 0 else scaled
     for centre, share in found.iter_rows():
@@ -132,7 +132,7 @@ def test_skill_per_fold_leaves_out_what_was_not_forecast() -> None:
 
 @pytest.mark.parametrize("symbols", [1, 200])
 def test_plots_are_small_whatever_the_panel(symbols: int) -> None:
-    rows = stack(0, dates=50, symbols=symbols)
+    rows = stack(0, dates=50, symbols=symbols).with_columns(pit=0.5)
     folds = rows.select("target", fold=pl.int_range(pl.len()) % 5, mean=0.0, a="forecast")
     importance = pl.DataFrame({"feature": ["x", "y"], "a": [0.4, 0.6]})
     made = plots.of(rows, folds, ["mean", "a"], importance, chosen(mean=0.5, a=0.5))
@@ -140,6 +140,8 @@ def test_plots_are_small_whatever_the_panel(symbols: int) -> None:
         "forecast": 50,
         "residuals": 32,
         "calibration": 10,
+        "pit": 20,
+        "coverage": 1 + 3,
         "importance": 2,
         "folds": 2 * 5,
     }

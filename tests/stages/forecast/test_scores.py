@@ -13,6 +13,7 @@ from scipy import stats
 from sklearn import metrics
 
 from stages.forecast import scores
+from stages.forecast.distribution import LOSSES
 from tests import datasets, panels
 
 FIRST = date(2010, 1, 1)
@@ -44,6 +45,10 @@ def forecasts(
             "upper": (point + reach).astype(np.float32),
             "probability": chance.astype(np.float32),
             "mean": np.repeat(rng.normal(0.0005, 0.001, symbols), dates).astype(np.float32),
+            **{
+                name: np.random.default_rng(seed + place).exponential(0.01, rows)
+                for place, name in enumerate(("base_crps", *LOSSES))
+            },
         }
     )
     if digits is not None:
@@ -324,6 +329,33 @@ def test_nothing_rises_and_nothing_is_said_to() -> None:
     found = scores.scores(rows, 1)
     assert [found[name] for name in ("auc", "f1", "precision", "recall")] == [None] * 4
     assert found["brier"] == pytest.approx(0.01)
+
+
+def test_losses_of_the_distribution_are_averaged() -> None:
+    rows = forecasts(0)
+    found = scores.scores(rows, 1)
+    for name in LOSSES:
+        assert found[name] == pytest.approx(rows[name].to_numpy().mean())
+    saved = 1 - rows["crps"].to_numpy().sum() / rows["base_crps"].to_numpy().sum()
+    assert found["crps_skill"] == pytest.approx(saved)
+
+
+def test_diebold_and_mariano_is_a_t_test_of_daily_differences() -> None:
+    rows = forecasts(3, dates=400, symbols=3)
+    found = scores.diebold_mariano(rows, 1)
+    daily_gain = (pl.col("base_crps") - pl.col("crps")).mean().alias("gain")
+    gain = rows.group_by("date").agg(daily_gain).sort("date")["gain"].to_numpy()
+    # The gains are independent: the usual test says nearly the same.
+    usual = stats.ttest_1samp(gain, 0, alternative="greater").pvalue
+    assert found == pytest.approx(usual, abs=0.1)
+    worse = scores.diebold_mariano(rows.with_columns(pl.col("crps") + 0.01), 1)
+    better = scores.diebold_mariano(rows.with_columns(pl.col("crps") - 0.01), 1)
+    assert worse is not None
+    assert better is not None
+    assert better < 1e-4
+    assert worse > 1 - 1e-4
+    # A forecast against itself.
+    assert scores.diebold_mariano(rows.with_columns(crps=pl.col("base_crps")), 1) is None
 
 
 def test_one_row_has_the_scores_that_one_row_can_have() -> None:

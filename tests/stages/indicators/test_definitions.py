@@ -93,9 +93,22 @@ def by_talib(bars: pl.DataFrame) -> dict[str, tuple[Array, int, Array | float]]:
         # TA-Lib divides by n and subtracts squares, which costs it half of its digits.
         "vol_14": (talib.STDDEV(change, 14) * math.sqrt(14 / 13), 14, 1e-2),
         "vol_63": (talib.STDDEV(change, 63) * math.sqrt(63 / 62), 63, 1e-2),
+        "vol_252": (talib.STDDEV(change, 252) * math.sqrt(252 / 251), 252, 1e-2),
+        "dist_high_252": (close / talib.MAX(high, 252) - 1, 251, 1.0),
         "relative_volume_21": (price["volume"] / talib.SMA(price["volume"], 21), 20, 0.0),
         "rsi_14": (talib.RSI(close, 14), steps(27), 0.0),
         "atr_14": (talib.ATR(high, low, close, 14) / factor, steps(27), 0.0),
+        **{
+            # Parkinson's variance of a session is the squared log range over 4 log 2.
+            f"range_{w}": (
+                np.sqrt(talib.SMA(np.log(high / low) ** 2, w) / (4 * math.log(2)))
+                if w > 1
+                else np.log(high / low) / math.sqrt(4 * math.log(2)),
+                w - 1,
+                1e-2,
+            )
+            for w in (1, 5, 21, 63)
+        },
         "rel_atr_14": (talib.NATR(high, low, close, 14) / 100, steps(27), 0.0),
     }
     for window in (7, 21):
@@ -142,6 +155,7 @@ def test_talib_is_the_oracle_of_every_column_but_these() -> None:
         "day_of_week",
         "month",
         "hourly_volatility",
+        "vol_ewma_94",  # pandas is its oracle
         *lags,
     }
 
@@ -161,6 +175,7 @@ def test_random_bars_agree_with_talib(seed: int, windows: tuple[int, int, int]) 
         ema=[window],
         momentum=[window],
         volatility=[window],
+        high=[window],
         relative_volume=[window],
         rsi=[window],
         macd=[(fast, slow, window)],
@@ -180,6 +195,7 @@ def test_random_bars_agree_with_talib(seed: int, windows: tuple[int, int, int]) 
     check(f"mom_{window}", talib.MOM(close, window) / np.roll(close, window), window, 1.0)
     deviation = talib.STDDEV(change, window) * math.sqrt(window / (window - 1))
     check(f"vol_{window}", deviation, window, 1e-2)
+    check(f"dist_high_{window}", close / talib.MAX(high, window) - 1, window - 1, 1.0)
     check(f"rsi_{window}", talib.RSI(close, window), wilder, 1.0)
     check(f"atr_{window}", talib.ATR(high, low, close, window), wilder)
     line, signal, histogram = talib.MACD(close, fast, slow, window)
@@ -216,6 +232,7 @@ def by_pandas(bars: pl.DataFrame) -> dict[str, Array]:
         "macd_signal_12_26_9": smoothed(line, 2 / 10) / price["factor"],
         "atr_14": smoothed(true_range, 1 / 14) / price["factor"],
         "vol_63": close.pct_change().rolling(63).std().to_numpy(),
+        "dist_high_252": (close / high.rolling(252).max() - 1).to_numpy(),
         "relative_volume_21": price["volume"]
         / pd.Series(price["volume"]).rolling(21).mean().to_numpy(),
     }
@@ -244,6 +261,9 @@ WORKED = daily(
     volume=[10.0, 20.0, 30.0, 80.0, 120.0],
 )
 NO = math.nan
+# Squared returns 0, 0.01, 0.01, (7 / 33)^2, 0.0025, each average keeping 1 percent of the last.
+VARIANCE = 0.99 * (7 / 33) ** 2 + 0.0099 * 0.01 + 0.000099 * 0.01
+NEXT_VARIANCE = 0.99 * 0.0025 + 0.01 * VARIANCE
 BY_HAND: dict[str, tuple[dict[str, Any], list[float]]] = {
     "volume": ({}, [10, 20, 30, 80, 120]),
     # adjusted closes 100, 110, 99, 120, 126
@@ -259,6 +279,19 @@ BY_HAND: dict[str, tuple[dict[str, Any], list[float]]] = {
         {"volatility": [2]},
         [NO, NO, 0.2 / 2**0.5, (7 / 33 + 0.1) / 2**0.5, (7 / 33 - 0.05) / 2**0.5],
     ),
+    # of a decay of 1 percent; known when the first bar weighs less than 0.25 percent
+    "vol_ewma_1": ({"ewma_volatility": [1]}, [NO, NO, NO, VARIANCE**0.5, NEXT_VARIANCE**0.5]),
+    # ranges 102/98, 112/101, ... in units of 4 log 2
+    "range_1": (
+        {"range": [1]},
+        [
+            math.log(high / low) / (4 * math.log(2)) ** 0.5
+            for high, low in ((102, 98), (112, 101), (111, 98), (62, 48), (64, 60))
+        ],
+    ),
+    # highs in shares of the first bar: 102, 112, 111, 124, 128
+    "dist_high_1": ({"high": [1]}, [-2 / 102, -2 / 112, -12 / 111, -4 / 124, -2 / 128]),
+    "dist_high_3": ({"high": [3]}, [NO, NO, -13 / 112, -4 / 124, -2 / 128]),
     # volumes in shares of the first bar: 10, 20, 30, 40, 60
     "relative_volume_2": ({"relative_volume": [2]}, [NO, 4 / 3, 1.2, 8 / 7, 1.2]),
     "rsi_1": ({"rsi": [1]}, [NO, 100, 0, 100, 100]),
@@ -308,6 +341,10 @@ def test_a_value_is_known_from_this_row_on() -> None:
         **{f"mom_{window}": window for window in (7, 21, 63, 252)},
         "vol_14": 14,
         "vol_63": 63,
+        "vol_ewma_94": 98,
+        **{f"range_{window}": window - 1 for window in (1, 5, 21, 63)},
+        "vol_252": 252,
+        "dist_high_252": 251,
         "relative_volume_21": 20,
         # An average of n - 1 bars before t needs n; an exponential one log(0.0025) / log(1 - a).
         "sma_7": 6,
@@ -474,9 +511,11 @@ def same_newest(bars: pl.DataFrame, settings: FeatureParams, names: list[str]) -
 
 
 def test_the_default_lookback() -> None:
-    """26 and 9 bars of MACD: weights of the first fall below 1e-12 and what they had below 1%."""
+    """A weight of 0.94 to the power of bars falls below 1e-12."""
     assert NEGLIGIBLE == 1e-12
-    assert lookback(DEFAULT, MARKET) == 1 + 360 + 27
+    assert lookback(DEFAULT, MARKET) == 1 + 1 + 447
+    # 26 and 9 bars of MACD: the first weighs less than 1e-12, and what it had less than 1 percent.
+    assert lookback(asked(macd=[(12, 26, 9)]), []) == 1 + 360 + 27
     assert lookback(asked(), []) == 1
     assert lookback(asked(lags=[3], sma=[9]), []) == 9
     assert lookback(asked(rsi=[1]), []) == 2
@@ -518,7 +557,10 @@ FAMILIES: dict[str, Callable[[int], dict[str, Any]]] = {
     "sma": lambda w: {"sma": [w]},
     "momentum": lambda w: {"momentum": [w]},
     "volatility": lambda w: {"volatility": [w]},
+    "ewma_volatility": lambda w: {"ewma_volatility": [10 * w]},
+    "high": lambda w: {"high": [w]},
     "relative_volume": lambda w: {"relative_volume": [w]},
+    "range": lambda w: {"range": [w]},
     "bollinger": lambda w: {"bollinger": [w]},
     "rsi": lambda w: {"rsi": [w]},
     "atr": lambda w: {"atr": [w]},
@@ -541,7 +583,9 @@ def test_a_feature_says_how_many_bars_before_it_depends_on(family: str, window: 
         assert enough == pytest.approx(whole, rel=TOLERANCE, abs=1e-9), name
         if feature.memory:
             short = features(bars.tail(feature.memory), {}, None, settings)[name][-1]
-            exponential = family == "macd" or (family in {"rsi", "atr", "ema"} and window > 1)
+            exponential = family in {"macd", "ewma_volatility"} or (
+                family in {"rsi", "atr", "ema"} and window > 1
+            )
             assert (short is None) != exponential, f"{name}: one bar less would do as well"
 
 

@@ -26,8 +26,19 @@ def exact(values: list[float]) -> tuple[Fraction, Fraction]:
 
 
 @given(VALUES, WINDOWS)
+@examples(50)
+def test_the_maximum_is_that_of_the_rows(values: list[float], window: int) -> None:
+    largest = windows.maximum(np.array(values), window)
+    rows = range(len(values))
+    expected = [
+        max(values[row - window + 1 : row + 1]) if row >= window - 1 else math.nan for row in rows
+    ]
+    np.testing.assert_array_equal(largest, expected)
+
+
+@given(VALUES, WINDOWS)
 @examples(100)
-def test_both_are_those_of_exact_arithmetic(values: list[float], window: int) -> None:
+def test_mean_and_deviation_are_those_of_exact_arithmetic(values: list[float], window: int) -> None:
     series = np.array(values)
     means, deviations = windows.mean(series, window), windows.std(series, window)
     for row in range(len(values)):
@@ -49,7 +60,7 @@ def test_both_are_those_of_exact_arithmetic(values: list[float], window: int) ->
 def test_what_was_before_a_window_moves_no_bit(
     values: list[float], before: list[float], window: int
 ) -> None:
-    for statistic in (windows.mean, windows.std):
+    for statistic in (windows.mean, windows.std, windows.maximum):
         alone = statistic(np.array(values), window)[window - 1 :]
         after = statistic(np.array(before + values), window)[len(before) + window - 1 :]
         assert alone.tobytes() == after.tobytes()
@@ -64,7 +75,7 @@ def test_an_unknown_row_spoils_its_windows_and_no_other(
     series = np.array(values)
     unknown = series.copy()
     unknown[row] = np.nan
-    for statistic in (windows.mean, windows.std):
+    for statistic in (windows.mean, windows.std, windows.maximum):
         expected = statistic(series, window)
         expected[row : row + window] = np.nan
         np.testing.assert_array_equal(statistic(unknown, window), expected)
@@ -83,7 +94,12 @@ def test_a_window_of_one_row_is_the_row() -> None:
 
 def test_inputs_stay_as_they_are() -> None:
     series = np.array([1.0, 4.0, 2.0, 8.0])
-    for statistic, window in ((windows.mean, 1), (windows.mean, 3), (windows.std, 3)):
+    for statistic, window in (
+        (windows.mean, 1),
+        (windows.mean, 3),
+        (windows.std, 3),
+        (windows.maximum, 1),
+    ):
         statistic(series, window)
         assert series.tolist() == [1.0, 4.0, 2.0, 8.0]
 

@@ -131,7 +131,7 @@ def test_the_model_of_a_horizon_has_nothing_of_the_other(repo_root: Path) -> Non
     assert found.raw == Raw("sample", {}, "2012-12-31")
     assert {"data/inbox", "data/actions.csv"} <= {entry.path for entry in found.inputs}
     train = next(step for step in found.stages if step.name == "train@short-ridge")
-    assert train.params["models.ridge.alpha"] == 1.0
+    assert train.params["models.ridge.alpha"] == 10.0
     assert train.params["train.folds"] == 5
 
 

@@ -21,21 +21,25 @@ from threadpoolctl import threadpool_limits
 from stages import params
 from stages.common import options
 from stages.common.paths import DATASETS
-from stages.forecast import calibrate, contract
+from stages.forecast import contract
 from stages.forecast.contract import FORECAST_OUTPUTS, Matrix, Vector
+from stages.forecast.forecast_graph import forecast_graph
+from stages.forecast.scale import LogScale
 from stages.forecast.session import Session
+from stages.forecast.spread import spread
 from stages.forecast.training import graphs, models, train_params
 from stages.forecast.training.arrays import Dataset
-from stages.forecast.training.models import Fitted
+from stages.forecast.training.fitted import Fitted, shares
 from tests import datasets
 
 LEARNERS = ("ridge", "random_forest", "xgboost", "lightgbm")
 TREES = ("random_forest", "xgboost", "lightgbm")
 KINDS = tuple(models.names())
-SIZES: dict[str, dict[str, int]] = {
-    "random_forest": {"n_estimators": 30},
-    "xgboost": {"n_estimators": 100},
-    "lightgbm": {"n_estimators": 100},
+SIZES: dict[str, dict[str, Any]] = {
+    "random_forest": {"n_estimators": 30, "max_depth": 6, "min_leaf": 0.005},
+    "xgboost": {"n_estimators": 100, "max_depth": 3, "min_leaf": 0.005},
+    "lightgbm": {"n_estimators": 100, "num_leaves": 8, "min_leaf": 0.01},
+    "lstm": {"epochs": 1, "learning_rate": 0.01},
 }
 
 DIGESTS = """
@@ -49,7 +53,7 @@ given = np.load(sys.argv[1])
 found = {}
 with threadpool_limits(limits=1):
     for kind in models.names():
-        options = json.loads(sys.argv[2]).get(kind, {})
+        options = json.loads(sys.argv[2])[kind]
         fitted = models.load(kind)(given["x"], given["y"], 0, **options)
         graph = fitted.to_onnx().SerializeToString(deterministic=True)
         made = [graph, fitted.predict(given["x"]).tobytes(), fitted.importance.tobytes()]
@@ -66,13 +70,20 @@ def data(prepared: Path) -> Dataset:
 
 @pytest.fixture(scope="module")
 def fitted(data: Dataset) -> dict[str, Fitted]:
-    """Every kind of model on the real rows, with half the trees of the project's."""
+    """Every kind of model on the real rows, with trees of many splits."""
     with threadpool_limits(limits=1):
         return {kind: fit(kind, data) for kind in KINDS}
 
 
 def fit(kind: str, data: Dataset, seed: int = 0, **given: Any) -> Fitted:
-    return models.load(kind)(data.x, data.y, seed, **(SIZES.get(kind, {}) | given))
+    return models.load(kind)(data.x, data.y, seed, **(sizes(data)[kind] | given))
+
+
+def sizes(data: Dataset) -> dict[str, dict[str, Any]]:
+    """The options of every kind; the LSTM has to know which columns are lags."""
+    options: dict[str, dict[str, Any]] = {kind: dict(SIZES.get(kind, {})) for kind in KINDS}
+    options["lstm"]["features"] = data.features
+    return options
 
 
 def digests(model: Fitted, x: Matrix) -> list[str]:
@@ -120,7 +131,7 @@ def test_one_core_gives_the_same_bytes(
 ) -> None:
     np.savez(tmp_path / "rows.npz", x=data.x, y=data.y)
     ran = subprocess.run(
-        [sys.executable, "-c", DIGESTS, str(tmp_path / "rows.npz"), json.dumps(SIZES)],
+        [sys.executable, "-c", DIGESTS, str(tmp_path / "rows.npz"), json.dumps(sizes(data))],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(datasets.ROOT)},
         capture_output=True,
@@ -159,18 +170,15 @@ def test_a_forecast_is_the_same_in_any_number_of_rows(
     kinds: tuple[str, ...], data: Dataset, fitted: dict[str, Fitted]
 ) -> None:
     # The server computes together what is asked for at once, and a replay computes it alone.
-    width = calibrate.spread(data.y, np.zeros_like(data.y), data.scale.astype(np.float64), 0.9)
+    scale = LogScale("vol_14", ["vol_14"], np.array([1.0]), 0.0)
+    width = spread(data.y / data.x[:, data.features.index("vol_14")], 0.9)
     weights = {kind: 1 / len(kinds) for kind in kinds}
-    served = Session(
-        graphs.forecast({kind: fitted[kind].to_onnx() for kind in kinds}, weights, width)
-    )
-    rows, scale = data.x[:600], data.scale[:600, None].astype(np.float32)
+    candidates = {kind: fitted[kind].to_onnx() for kind in kinds}
+    served = Session(forecast_graph(candidates, weights, scale, width, data.features))
+    rows = data.x[:600]
 
     def bits(size: int) -> list[bytes]:
-        parts = [
-            served(rows[start : start + size], scale[start : start + size])
-            for start in range(0, len(rows), size)
-        ]
+        parts = [served(rows[start : start + size]) for start in range(0, len(rows), size)]
         return [b"".join(part[name].tobytes() for part in parts) for name in FORECAST_OUTPUTS]
 
     alone = bits(1)
@@ -312,6 +320,32 @@ def test_ridge_weighs_a_row_alike_in_any_number_of_rows(data: Dataset) -> None:
     assert twice.predict(data.x) == pytest.approx(once.predict(data.x), abs=1e-12)
 
 
+ONE_TREE: dict[str, dict[str, Any]] = {
+    "random_forest": {"n_estimators": 1, "max_depth": 20, "max_features": 1.0, "max_samples": 1.0},
+    "xgboost": {"n_estimators": 1, "max_depth": 9, "subsample": 1.0, "colsample_bytree": 1.0},
+    "lightgbm": {"n_estimators": 1, "num_leaves": 64, "subsample": 1.0, "colsample_bytree": 1.0},
+}
+
+
+@pytest.mark.parametrize("kind", TREES)
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_a_leaf_is_a_share_of_the_rows_however_many_they_are(kind: str, share: float) -> None:
+    rng = np.random.default_rng(0)
+    for rows in (501, 8000):
+        x = rng.normal(size=(rows, 2)).astype(np.float32)
+        y = np.sin(3 * x[:, 0].astype(np.float64)) + rng.normal(0, 0.1, rows)
+        tree = models.load(kind)(x, y, 0, min_leaf=share, **ONE_TREE[kind])
+        _, leaves = np.unique(tree.predict(x), return_counts=True)
+        assert models.leaf_rows(share, rows) <= leaves.min()
+        assert 2 <= len(leaves) <= 1 / share
+
+
+def test_the_smallest_leaf_worked_by_hand() -> None:
+    assert models.leaf_rows(0.02, 8194) == 164
+    assert models.leaf_rows(0.5, 7) == 4
+    assert models.leaf_rows(0.001, 20) == 1
+
+
 @pytest.mark.parametrize("kind", LEARNERS)
 def test_a_model_finds_what_is_there(kind: str) -> None:
     rng = np.random.default_rng(0)
@@ -338,7 +372,10 @@ def test_a_model_finds_what_is_there(kind: str) -> None:
         ("random_forest", {"criterion": "poisson"}),
         ("xgboost", {"learning_rate": 0}),
         ("xgboost", {"subsample": 2}),
-        ("xgboost", {"min_child_weight": -1}),
+        ("random_forest", {"min_leaf": 50}),
+        ("xgboost", {"min_leaf": 0}),
+        ("xgboost", {"min_child_weight": 50.0}),
+        ("lightgbm", {"min_leaf": 0.6}),
         ("xgboost", {"max_depth": 2.5}),
         ("lightgbm", {"reg_lambda": -0.1}),
         ("lightgbm", {"num_leaves": 0}),
@@ -350,7 +387,7 @@ def test_an_option_out_of_range_is_refused(kind: str, section: dict[str, Any]) -
         options.validated(models.load(kind), section)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LEARNERS)
 def test_params_yaml_names_every_option_with_its_default(kind: str) -> None:
     settings = params.load(datasets.ROOT / "params.yaml")
     function, given_ = train_params.model(settings.models, kind)
@@ -365,17 +402,15 @@ def test_every_option_changes_the_model(kind: str, data: Dataset) -> None:
     changes: dict[str, Any] = {
         "alpha": 3.0,
         "n_estimators": 6,
-        "max_depth": 2,
-        "min_samples_leaf": 200,
+        "max_depth": 3,
+        "min_leaf": 0.1,
         "max_features": 0.9,
         "max_samples": 0.9,
         "learning_rate": 0.3,
-        "min_child_weight": 300.0,
         "subsample": 0.9,
         "colsample_bytree": 0.9,
         "reg_lambda": 50.0,
         "num_leaves": 3,
-        "min_child_samples": 400,
     }
     function = models.load(kind)
     base = function(x, y, 0, **small).predict(x)
@@ -409,5 +444,5 @@ print([name for name in ("sklearn", "scipy", "pandas", "xgboost", "lightgbm", "s
 
 def test_shares_of_nothing_are_nothing() -> None:
     none: npt.NDArray[np.float64] = np.zeros(3)
-    assert models.shares(none).tolist() == [0, 0, 0]
-    assert models.shares(np.array([1, 3])).tolist() == [0.25, 0.75]
+    assert shares(none).tolist() == [0, 0, 0]
+    assert shares(np.array([1, 3])).tolist() == [0.25, 0.75]

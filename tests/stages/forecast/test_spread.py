@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
-from stages.forecast.calibrate import GRID, spread
-from stages.forecast.training.graphs import SMALLEST_SCALE
+from stages.forecast.spread import GRID, crps, interval_score, pinball, spread
 from tests import panels
 
 
 def of(residuals: list[float], level: float) -> tuple[float, float]:
     """The bounds of an interval, from residuals that are scaled already."""
-    target = np.array(residuals, dtype=np.float64)
-    found = spread(target, np.zeros(len(target)), np.ones(len(target)), level)
+    found = spread(np.array(residuals, dtype=np.float64), level)
     return found.lower, found.upper
 
 
@@ -70,7 +68,7 @@ def test_new_outcomes_fall_inside_as_often_as_the_level_says(level: float) -> No
         target = forecast + scale * (
             rng.exponential(1, count + new) - rng.standard_t(3, count + new)
         )
-        made = spread(target[:count], forecast[:count], scale[:count], level)
+        made = spread(((target - forecast) / scale)[:count], level)
         later = slice(count, None)
         inside += int(
             (
@@ -97,15 +95,56 @@ def test_one_new_outcome_falls_inside_by_chance_alone() -> None:
 
 @given(st.integers(0, 2**32), st.integers(1, 500))
 @panels.examples(50)
-def test_residuals_are_measured_in_recent_volatility(seed: int, count: int) -> None:
-    rng = np.random.default_rng(seed)
-    target, forecast = rng.normal(0, 0.02, (2, count))
-    scale = rng.choice([0, 1e-9, 0.01, 0.03], count)
-    made = spread(target, forecast, scale, 0.9)
-    floored = [max(value, SMALLEST_SCALE) for value in scale]
-    scaled = [(t - f) / s for t, f, s in zip(target, forecast, floored, strict=True)]
+def test_the_grid_are_the_quantiles_of_the_errors(seed: int, count: int) -> None:
+    scaled = np.random.default_rng(seed).standard_t(3, count)
+    made = spread(scaled, 0.9)
     assert made.grid == pytest.approx(np.percentile(scaled, np.linspace(0, 100, GRID)))
     assert (np.diff(made.grid) >= 0).all()
     assert (made.grid[0], made.grid[-1]) == (min(scaled), max(scaled))
     assert made.lower in scaled
     assert made.upper in scaled
+
+
+# --- scores of a distribution
+
+
+def test_the_interval_score_by_hand() -> None:
+    actual = np.array([0.0, -0.3, 0.5])
+    # Inside: the width alone. Outside: 2 / 0.1 times what it is outside by.
+    found = interval_score(actual, np.full(3, -0.2), np.full(3, 0.4), 0.9)
+    assert found == pytest.approx([0.6, 0.6 + 20 * 0.1, 0.6 + 20 * 0.1])
+
+
+def test_the_interval_score_is_the_sum_of_two_pinball_losses() -> None:
+    """Gneiting and Raftery (2007), section 6.2, times the 2 / alpha that they leave out."""
+    rng = np.random.default_rng(0)
+    actual, lower, upper = rng.normal(size=(3, 200))
+    lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
+    losses = pinball(actual, lower, 0.05) + pinball(actual, upper, 0.95)
+    assert interval_score(actual, lower, upper, 0.9) == pytest.approx(losses * 2 / 0.1)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60))
+@panels.examples(50)
+def test_crps_is_the_area_between_two_distributions(seed: int, points: int) -> None:
+    """By its definition: the integral of (F(x) - 1{x >= y})^2, exact between the points."""
+    rng = np.random.default_rng(seed)
+    grid = np.sort(np.round(rng.normal(size=points), int(rng.integers(0, 4))))
+    outcomes = np.append(rng.normal(0, 2, 20), grid[0])
+    for outcome, found in zip(outcomes, crps(outcomes, grid), strict=True):
+        edges = np.sort(np.append(grid, outcome))
+        share = np.array([(grid <= edge).mean() for edge in edges[:-1]])
+        area = (share - (edges[:-1] >= outcome)) ** 2 * np.diff(edges)
+        assert found == pytest.approx(area.sum(), abs=1e-12)
+
+
+def test_crps_of_a_normal_distribution_is_the_closed_form() -> None:
+    levels = (np.arange(20_000) + 0.5) / 20_000
+    grid, outcome = norm.ppf(levels), np.array([-1.3, 0.0, 0.4, 3.0])
+    expected = outcome * (2 * norm.cdf(outcome) - 1) + 2 * norm.pdf(outcome) - 1 / np.sqrt(np.pi)
+    assert crps(outcome, grid) == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_median_costs_half_the_absolute_error() -> None:
+    error = np.array([-2.0, 0.0, 3.0])
+    assert pinball(error, np.zeros(3), 0.5) == pytest.approx(np.abs(error) / 2)

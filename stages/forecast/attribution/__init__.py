@@ -1,0 +1,1 @@
+"""What each feature contributes to a forecast."""

@@ -1,0 +1,1 @@
+"""What trading on a forecast would have brought, against holding."""
