@@ -47,7 +47,9 @@ def test_the_examples_of_bulk(project: Project, server: Server) -> None:
     arrow, kept, live = [text for language, text in BLOCKS["bulk.md"] if language == "python"]
     printed = run(project, server, "python", f"{arrow}\n{kept}")
     assert "probability" in printed
-    assert "(2584, 40)" in printed
+    card = json.loads((project.folder / "models/short/card.json").read_text(encoding="utf-8"))
+    # Two columns that are passed back, the features, five outputs.
+    assert f"(2584, {2 + len(card['features']) + 5})" in printed
     printed = run(project, server, "python", live)
     assert re.fullmatch(r"hello\nprediction AAPL -?0\.\d+(e-\d+)?\n", printed)
 

@@ -117,6 +117,8 @@ def test_predictions_of_five_revisions_ago(served: Served) -> None:
     together = served.together("AAPL", "GOOG", "IBM", "MSFT")
     batch = served.batch(5000)
     uncommitted = []
+    # From here on nothing is trained: what is served is what was evaluated.
+    served.set("  refit: true", "  refit: false")
     for level in (0.91, 0.92, 0.93, 0.94, 0.95):
         served.set(f"level: {level - 0.01:.2g}", f"level: {level}")
         served.dvc("repro", "--quiet", "evaluate@short")

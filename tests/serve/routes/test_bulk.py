@@ -20,6 +20,7 @@ from fastapi.testclient import TestClient
 from serve.app import create
 from serve.checkout.bundle import Bundle
 from serve.settings import Settings
+from stages.forecast.contract import FORECAST_OUTPUTS
 from tests.narrow import wait_for
 from tests.serve.forecasts.streams import HEADERS, features, table, written
 from tests.serve.servers import Server
@@ -39,7 +40,7 @@ def test_an_answer_is_kept_under_its_id(client: TestClient, bundle: Bundle, var:
     found = pa.ipc.open_stream(answer.content).read_all()
     assert found.schema.metadata[b"id"].decode() == identifier
     assert found["return"].to_numpy().tobytes() == (
-        model.session(*features(model, 500))["return"].tobytes()
+        model.session(features(model, 500))["return"].tobytes()
     )
 
     described = client.get(f"/batches/{identifier}").json()
@@ -66,7 +67,7 @@ def test_polars_can_send_and_read(client: TestClient, bundle: Bundle) -> None:
     frame.with_columns(symbol=pl.lit("AAPL"), as_of=pl.date(2012, 12, 31)).write_ipc_stream(sink)
     answer = client.post(PATH, content=sink.getvalue(), headers=HEADERS)
     found = pl.read_ipc_stream(io.BytesIO(answer.content))
-    assert found.columns == ["symbol", "as_of", "return", "lower", "upper", "probability"]
+    assert found.columns == ["symbol", "as_of", *FORECAST_OUTPUTS]
     assert found.height == 50
 
 
