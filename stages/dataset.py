@@ -18,7 +18,7 @@ from stages.common.errors import DataError, few
 from stages.common.paths import DATASETS, FEATURES_DAILY
 from stages.common.running import arguments, log, run
 from stages.common.sections import Horizons, Sections, checked, load, sessions
-from stages.forecast.dataset_params import DatasetParams, selected
+from stages.forecast.dataset_params import DatasetParams, columns
 
 _FIXED = ["symbol", "date", "close", "adj_close", "filled"]
 
@@ -195,7 +195,7 @@ def main() -> None:
     (name,) = arguments("horizon")
     horizon = sessions(settings.horizons, name)
     names = checked().features
-    features = selected(settings.dataset, names)
+    features = columns(settings.dataset, names)
     extent = _extent(horizon, features)
     days, longest = pl.concat(extent.dates), extent.longest
     if days.is_empty():

@@ -30,7 +30,7 @@ from stages.forecast import baselines, combine, plots
 from stages.forecast.card import Fitted, Recipe, Stack, Training, card, training
 from stages.forecast.contestants import STACK, against_baselines, contestants, fit
 from stages.forecast.contract import FORECAST_OUTPUTS
-from stages.forecast.dataset_params import DatasetParams, of_scale
+from stages.forecast.dataset_params import DatasetParams, of_scale, selected
 from stages.forecast.distribution import with_losses
 from stages.forecast.fold_rows import (
     Candidates,
@@ -197,7 +197,11 @@ def evaluate(
     served = fits[STACK]
     if data.known:
         graphs_of = refitted(
-            chosen.weights, data.known, settings.models, settings.train, f"refit {horizon}"
+            chosen.weights,
+            data.known,
+            selected(settings.dataset, features),
+            settings.models,
+            settings.train,
         )
         errors = together(
             errors_of(folds, STACK, logs, columns),

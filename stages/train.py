@@ -14,6 +14,7 @@ from stages.common.errors import DataError, few
 from stages.common.paths import CANDIDATES, DATASETS
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import Horizons, Sections, load
+from stages.forecast.dataset_params import DatasetParams, selected
 from stages.forecast.training import graphs, train_params
 from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.fitted import Fit
@@ -42,6 +43,7 @@ class Settings(Sections):
 
     # Only a message names it, so dvc.yaml does not list it.
     horizons: Horizons
+    dataset: DatasetParams
     train: TrainParams
     models: Models
 
@@ -89,7 +91,8 @@ def main() -> None:
     horizon, name = arguments("horizon", "model")
     scope = settings.train.scope
     data = Dataset(DATASETS / horizon / "train.parquet")
-    fit = train_params.fit_of(settings.models, name, data.features, settings.train.seed)
+    seen = selected(settings.dataset, data.features)
+    fit = train_params.fit_of(settings.models, name, seen, data.features, settings.train.seed)
     folds = list(
         walk_forward(
             data.dates,

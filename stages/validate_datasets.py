@@ -14,7 +14,7 @@ from stages.common import tables
 from stages.common.paths import DATASETS, METRICS
 from stages.common.running import run
 from stages.common.sections import DataParams, Horizons, Sections, checked, load
-from stages.forecast.dataset_params import DatasetParams, selected
+from stages.forecast.dataset_params import DatasetParams, columns
 from stages.quality.helper_columns import (
     FINITE,
     HOLD_OUT,
@@ -81,7 +81,7 @@ def validate_datasets(
 def main() -> None:
     """Validate the datasets of every horizon."""
     settings = load(Settings)
-    suites, names = Suites(), selected(settings.dataset, checked().features)
+    suites, names = Suites(), columns(settings.dataset, checked().features)
     tables.keep_only(DATASETS, settings.horizons)
     report = validate_datasets(suites, settings.data.as_of, settings.horizons, names)
     conclude(report, suites, METRICS / "validation_datasets", settings.validate_.min_quality)

@@ -19,7 +19,7 @@ DISTRIBUTIONS = ("mean_constant", "mean_ewma")
 """What a forecast of the distribution must beat: the historical mean with a spread that never
 changes, and with an exponential average of squared returns."""
 
-EWMA = "vol_ewma_"
+EWMA = "ewma_vol_"
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from stages.common.options import Names, Options, Share
 
 
 class DatasetParams(Options):
-    """What a model sees, and which part of the history is held out (`dataset:`)."""
+    """What models and the scale see, and which part of the history is held out (`dataset:`)."""
 
     test_share: Share
     features: Names
     scale: Names
 
 
-SPREADS = ("vol_*", "range_*", "rel_atr_*", "bb_width_*", "hourly_volatility")
+SPREADS = ("vol_*", "ewma_vol_*", "range_*", "rel_atr_*", "bb_width_*", "hourly_volatility")
 """Features whose logarithm says how far prices spread: they are never negative."""
 
 
@@ -33,16 +33,16 @@ def selected(dataset: DatasetParams, names: Sequence[str]) -> list[str]:
 
     Args:
         dataset: the section.
-        names: every column that the features stage writes, in order.
+        names: every column that there is, in order.
     """
     return chosen(dataset.features, names)
 
 
-def of_scale(dataset: DatasetParams, features: Sequence[str]) -> list[str]:
-    """The features that the scale of an interval is regressed on: `dataset.scale`, resolved.
+def of_scale(dataset: DatasetParams, names: Sequence[str]) -> list[str]:
+    """The columns that the scale of an interval is regressed on: `dataset.scale`, resolved."""
+    return chosen(dataset.scale, names)
 
-    Args:
-        dataset: the section.
-        features: those that models see; the others of `dataset.scale` are left out.
-    """
-    return chosen(dataset.scale, features)
+
+def columns(dataset: DatasetParams, names: Sequence[str]) -> list[str]:
+    """The columns of a dataset: those that models see, and those of the scale."""
+    return chosen([*dataset.features, *dataset.scale], names)

@@ -4,7 +4,7 @@ Models are chosen and scored on rows that they have not seen, so they know nothi
 years. The one that is served is fitted once more with the same params, and keeps its weights.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -22,26 +22,26 @@ from stages.forecast.training.train_params import Models, TrainParams
 def refitted(
     weights: Mapping[str, float],
     parts: tuple[Dataset, ...],
+    seen: Sequence[str],
     models: Models,
     train: TrainParams,
-    label: str,
 ) -> dict[str, ModelProto]:
     """Graphs of the historical mean and of each candidate that has a weight, by name.
 
     Args:
         weights: by candidate; those of weight 0 are not fitted.
         parts: every row whose target is known, in parts.
+        seen: the features that models may see.
         models: the candidates' options.
         train: the scope and the seed.
-        label: of the progress bar.
     """
     data = Joined(parts)
     rows = pl.concat([part.rows.select("symbol", "target") for part in parts])
     means = baselines.as_graphs(rows, data.names, data.x.shape[1], train.scope)
     graphs = {"mean": means["mean"]}
     used = [name for name, weight in weights.items() if weight != 0 and name in models]
-    for name in progress(used, label):
-        fit = train_params.fit_of(models, name, parts[0].features, train.seed)
+    for name in progress(used, "refit"):
+        fit = train_params.fit_of(models, name, seen, parts[0].features, train.seed)
         graphs[name], _ = fit_graph(fit, data, train.scope, name)
     return graphs
 

@@ -60,7 +60,7 @@ def _returns(params: FeatureParams) -> dict[str, Feature]:
         columns[f"vol_{w}"] = Feature(partial(_volatility, window=w), w)
     for decay in params.ewma_volatility:
         span = _span(decay)
-        columns[f"vol_ewma_{decay}"] = Feature(
+        columns[f"ewma_vol_{decay}"] = Feature(
             partial(_ewma_volatility, span=span), 1 + _tail(span)
         )
     for w in params.high:

@@ -19,7 +19,7 @@ from stages import evaluate, params, train
 from stages.common import tables
 from stages.common.errors import InputError, ParamsError
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
-from stages.forecast import combine, fold_rows, scores
+from stages.forecast import combine, dataset_params, fold_rows, scores
 from stages.forecast.contestants import DISTRIBUTIONS, STACK
 from stages.forecast.contract import FORECAST_OUTPUTS
 from stages.forecast.distribution import REGIMES
@@ -270,6 +270,9 @@ def test_the_plots_are_sane(project: Path, horizon: str) -> None:
     assert made["pit"]["share"].mean() == pytest.approx(1, abs=1e-4)
     assert made["coverage"]["part"].to_list() == ["2010", "2011", "2012", *REGIMES]
     assert made["importance"]["importance"].sum() == pytest.approx(1, abs=1e-3)
+    # The scale's own columns move no forecast.
+    of_scale = pl.col("feature").str.contains("^(range_|ewma_vol_)")
+    assert made["importance"].filter(of_scale)["importance"].to_list() == [0.0] * 5
     folds = made["folds"]
     assert folds.filter(model=STACK)["fold"].to_list() == [2, 3, 4, 5]
     for name in (*BASELINES, *NAMES):
@@ -286,12 +289,15 @@ def test_the_card_says_what_the_model_is(project: Path, horizon: str) -> None:
     assert found["sessions"] == datasets.HORIZONS[horizon]
     assert found["as_of"] == str(settings.data.as_of)
     # The sample has no hourly bars.
-    selected = [name for name in settings.selected_features if name != "hourly_volatility"]
+    names = dataset_params.columns(settings.dataset, settings.feature_names)
+    selected = [name for name in names if name != "hourly_volatility"]
     assert found["features"] == selected
     assert found["features"] == rows.columns[len(tables.dataset_contract([])) :]
     assert found["scope"] == "pooled"
     assert found["scale"]["kind"] == min(found["scale_scores"], key=found["scale_scores"].get)
-    scaled = [name for name in selected if name.startswith(("vol_", "rel_atr_", "range_"))]
+    scaled = [
+        name for name in selected if name.startswith(("vol_", "ewma_vol_", "rel_atr_", "range_"))
+    ]
     assert list(found["scale_scores"]) == ["constant", *scaled, "har"]
     assert set(found["scale"]["exponents"]) <= set(scaled)
     # What is served is what was evaluated.

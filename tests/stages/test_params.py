@@ -275,7 +275,7 @@ def test_sections_are_typed() -> None:
         (
             {"dataset__scale": ["mom_*"]},
             "dataset.scale: mom_7 says nothing of how far prices spread; name features of "
-            "vol_*, range_*, rel_atr_*, bb_width_*, hourly_volatility",
+            "vol_*, ewma_vol_*, range_*, rel_atr_*, bb_width_*, hourly_volatility",
         ),
         (
             {"features__ewma_volatility": [100]},

@@ -17,6 +17,7 @@ from stages import params
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from stages.common.paths import CANDIDATES, DATASETS
+from stages.forecast import dataset_params
 from stages.forecast.contract import Matrix, Vector
 from stages.forecast.session import Session
 from stages.forecast.training import graphs, models, train_params
@@ -92,7 +93,8 @@ def test_a_dataset_is_its_file_as_arrays(project: Path) -> None:
     rows = tables.read(path)
     data = Dataset(path)
     assert data.names == ["AAPL", "GOOG", "IBM", "MSFT"]
-    selected = params.load(project / "params.yaml").selected_features
+    settings = params.load(project / "params.yaml")
+    selected = dataset_params.columns(settings.dataset, settings.feature_names)
     # The sample has no hourly bars.
     assert data.features == [name for name in selected if name != "hourly_volatility"]
     assert data.rows.equals(rows.select(list(tables.dataset_contract([]))))

@@ -97,8 +97,17 @@ def model(candidates: Models, name: str) -> tuple[Callable[..., Fitted], dict[st
     return function, {key: value for key, value in candidates[name].items() if key in taken}
 
 
-def fit_of(candidates: Models, name: str, features: Sequence[str], seed: int) -> Fit:
-    """How a candidate is fitted to a dataset, of whose features it may see some.
+def fit_of(
+    candidates: Models, name: str, features: Sequence[str], known: Sequence[str], seed: int
+) -> Fit:
+    """How a candidate is fitted to a dataset, of whose columns it may see some.
+
+    Args:
+        candidates: the section.
+        name: of the candidate.
+        features: those columns of the dataset that models may see.
+        known: every column of the dataset that is a feature, in order.
+        seed: of everything random.
 
     Raises:
         ParamsError: `models` has no such entry.
@@ -119,6 +128,6 @@ def fit_of(candidates: Models, name: str, features: Sequence[str], seed: int) ->
     def fit(x: Matrix, y: Vector) -> Fitted:
         return function(x, y, seed, **options)
 
-    if len(seen) == len(features):
+    if len(seen) == len(known):
         return fit
-    return of_columns(fit, [features.index(each) for each in seen])
+    return of_columns(fit, [known.index(each) for each in seen])

@@ -155,7 +155,7 @@ def test_talib_is_the_oracle_of_every_column_but_these() -> None:
         "day_of_week",
         "month",
         "hourly_volatility",
-        "vol_ewma_94",  # pandas is its oracle
+        "ewma_vol_94",  # pandas is its oracle
         *lags,
     }
 
@@ -280,7 +280,7 @@ BY_HAND: dict[str, tuple[dict[str, Any], list[float]]] = {
         [NO, NO, 0.2 / 2**0.5, (7 / 33 + 0.1) / 2**0.5, (7 / 33 - 0.05) / 2**0.5],
     ),
     # of a decay of 1 percent; known when the first bar weighs less than 0.25 percent
-    "vol_ewma_1": ({"ewma_volatility": [1]}, [NO, NO, NO, VARIANCE**0.5, NEXT_VARIANCE**0.5]),
+    "ewma_vol_1": ({"ewma_volatility": [1]}, [NO, NO, NO, VARIANCE**0.5, NEXT_VARIANCE**0.5]),
     # ranges 102/98, 112/101, ... in units of 4 log 2
     "range_1": (
         {"range": [1]},
@@ -341,7 +341,7 @@ def test_a_value_is_known_from_this_row_on() -> None:
         **{f"mom_{window}": window for window in (7, 21, 63, 252)},
         "vol_14": 14,
         "vol_63": 63,
-        "vol_ewma_94": 98,
+        "ewma_vol_94": 98,
         **{f"range_{window}": window - 1 for window in (1, 5, 21, 63)},
         "vol_252": 252,
         "dist_high_252": 251,

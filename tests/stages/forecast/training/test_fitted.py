@@ -33,7 +33,7 @@ def rows() -> tuple[Matrix, Vector]:
 
 def fit_of(kind: str, features: list[str] | None, **options: object) -> Fit:
     entry = {"kind": kind, "features": features, **OPTIONS[kind], **options}
-    return train_params.fit_of(train_params._models({"named": entry}), "named", NAMES, 0)
+    return train_params.fit_of(train_params._models({"named": entry}), "named", NAMES, NAMES, 0)
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
@@ -115,7 +115,7 @@ def test_a_refitted_model_still_sees_its_own_columns(tmp_path: Path) -> None:
     settings = train_params.TrainParams(
         scope="pooled", folds=5, first_fold=0.4, embargo=0, seed=0, refit=True
     )
-    graph = refitted({"some": 0.5}, (data,), candidates, settings, "")["some"]
+    graph = refitted({"some": 0.5}, (data,), data.features, candidates, settings)["some"]
     other = data.x.copy()
     other[:, [0, 2]] = 7
     served, changed = (Session(graph)(x)["return"] for x in (data.x, other))
