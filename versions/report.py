@@ -1,9 +1,9 @@
 """The results on the terminal: `python -m versions.report`.
 
 Reads what evaluate and backtest wrote to metrics/, and explain to models/. For each horizon it
-prints a table (the served forecast, the candidates, the baselines), a verdict on the forecast and
-one on trading it, the newest forecasts and what moves them; then where to look next. `marked` says
-which numbers get a mark.
+prints a table (the served forecast, the candidates, the baselines), verdicts on the forecast, its
+distribution and on trading it, the newest forecasts and what moves them; then where to look next.
+`marked` says which numbers get a mark.
 """
 
 import json
@@ -29,8 +29,8 @@ from versions.results.formats import COLUMNS, Column, number
 SERVED = "stack"
 """The row of scores.csv that is the served forecast."""
 
-BASELINES = ("zero", "mean")
-"""The rows of scores.csv that a forecast must beat."""
+BASELINES = ("zero", "mean", "mean_constant", "mean_ewma")
+"""The rows of scores.csv that a forecast, or its distribution, must beat."""
 
 SIGNIFICANT = 0.05
 """A p-value below this is more than chance, by the usual, arbitrary level."""
@@ -76,7 +76,8 @@ def load(horizon: str) -> Result:
     """
     folder = METRICS / horizon
     table = _read(folder / "scores.csv").filter(pl.col("symbol") == "all")
-    numbers = table.select(pl.col(column.name).cast(pl.Float64) for column in COLUMNS)
+    shown = [*(column.name for column in COLUMNS), "crps_skill", "crps_p_value"]
+    numbers = table.select(pl.col(shown).cast(pl.Float64))
     scores = dict(zip(table["model"], numbers.iter_rows(named=True), strict=True))
     # Served, then candidates, then the baselines.
     order = sorted(scores, key=lambda name: (name != SERVED, name in BASELINES))
@@ -113,7 +114,7 @@ def _read(path: Path) -> pl.DataFrame:
 def marked(scores: Scores) -> set[tuple[str, str]]:
     """The (model, column) pairs that get a mark.
 
-    The best of a column gets one if it is better than both baselines, and if its model has less
+    The best of a column gets one if it is better than every baseline, and if its model has less
     squared error than the historical mean, by more than chance.
     """
     skilled = [
@@ -162,6 +163,20 @@ def verdict(row: Mapping[str, float | None], sessions: int) -> str:
     return f"The served forecast {claim} ({numbers})."
 
 
+def distribution_verdict(row: Mapping[str, float | None]) -> str:
+    """Whether the distribution beats the better of its two baselines, in one line."""
+    skill, p_value = row["crps_skill"], row["crps_p_value"]
+    if skill is None or p_value is None:
+        return "Its distribution cannot be tested on so few sessions."
+    if skill <= 0:
+        claim = "does not beat the better baseline"
+    elif not _significant(p_value):
+        claim = "beats the better baseline by no more than chance"
+    else:
+        claim = "beats the better baseline"
+    return f"Its distribution {claim} (CRPS {-100 * skill:+.2f} %, p {number(p_value, '.3f')})."
+
+
 def trading_verdict(portfolios: Scores) -> str:
     """Whether trading the forecast beats holding, in one line.
 
@@ -206,7 +221,7 @@ def _scores_table(scores: Scores, title: str, columns: Sequence[Column]) -> Tabl
         table.add_row(name, *cells, style=style)
     if marks:
         table.caption = (
-            f"* best of its column, better than both baselines, and p < {SIGNIFICANT} "
+            f"* best of its column, better than every baseline, and p < {SIGNIFICANT} "
             "against the historical mean"
         )
     return table
@@ -286,6 +301,7 @@ def show(screen: Console, settings: Params, results: Mapping[str, Result]) -> No
         title = f"{horizon}: return over {sessions} session{'s' * (sessions > 1)}, on the hold-out"
         screen.print(scores_table(result.scores, title, screen.width))
         screen.print(Text(verdict(result.scores[SERVED], sessions), style="bold"))
+        screen.print(Text(distribution_verdict(result.scores[SERVED]), style="bold"))
         screen.print(Text(trading_verdict(result.portfolios), style="bold"))
         screen.print()
         screen.print(forecasts_table(result.forecasts, horizon))

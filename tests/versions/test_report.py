@@ -15,14 +15,14 @@ from versions.results.formats import COLUMNS
 
 HEADER = (
     "symbol,model,rows,mae,rmse,r2,oos_r2,p_value,direction,auc,f1,precision,recall,brier,"
-    "coverage,width,rank_ic"
+    "coverage,width,rank_ic,interval_score,crps,crps_skill,crps_p_value"
 )
 SCORES = f"""{HEADER}
-all,zero,2604,0.01032,0.0145,-0.001,-0.0004,,0.48,0.5,0,,0,0.25,0.912,0.0489,
-all,mean,2604,0.01031,0.0145,-0.0002,0,,0.52,0.5,0.6,0.5,1,0.25,0.912,0.0489,
-all,ridge,2604,0.01029,0.01449,0.001,0.003,0.0001,0.531,0.521,0.6,0.5,0.7,0.2489,0.91,0.0489,0.022
-all,stack,2604,0.0103,0.0145,-0.0002,0.0012,0.21,0.521,0.511,0.6,0.5,0.7,0.2499,0.91,0.0489,0.012
-AAPL,stack,651,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9
+all,zero,2604,0.01032,0.0145,-0.001,-0.0004,,0.48,0.5,0,,0,0.25,0.912,0.0489,,0.066,0.0079,-0.01,0.9
+all,mean,2604,0.01031,0.0145,-0.0002,0,,0.52,0.5,0.6,0.5,1,0.25,0.912,0.0489,,0.066,0.0079,0,
+all,ridge,2604,0.01029,0.01449,0.001,0.003,0.0001,0.531,0.521,0.6,0.5,0.7,0.2489,0.91,0.0489,0.022,0.0649,0.00781,0.011,0.02
+all,stack,2604,0.0103,0.0145,-0.0002,0.0012,0.21,0.521,0.511,0.6,0.5,0.7,0.2499,0.91,0.0489,0.012,0.065,0.00785,0.006,0.04
+AAPL,stack,651,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9,0.9
 """
 FORECASTS = """symbol,date,target_date,close,forecast,lower,upper,probability,stale
 AAPL,2012-12-31,2013-01-02,532.17,0.0012,-0.03,0.031,0.523,false
@@ -37,14 +37,15 @@ BACKTEST = """{"sessions": 649,
 
 EXPECTED = """
 short: return over 1 session, on the hold-out
-model   MAE %  RMSE %    OOS R2        p  hit %     AUC    Brier  cover %  width %  rank IC        R2
-─────────────────────────────────────────────────────────────────────────────────────────────────────
-stack   1.030   1.450   +0.0012    0.210   52.1   0.511   0.2499     91.0     4.89   +0.012   -0.0002
-ridge  1.029*  1.449*  +0.0030*   <0.001  53.1*  0.521*  0.2489*     91.0     4.89  +0.022*  +0.0010*
-zero    1.032   1.450   -0.0004        -   48.0   0.500   0.2500     91.2     4.89        -   -0.0010
-mean    1.031   1.450   +0.0000        -   52.0   0.500   0.2500     91.2     4.89        -   -0.0002
-* best of its column, better than both baselines, and p < 0.05 against the historical mean
+model   MAE %  RMSE %    OOS R2        p  hit %     AUC    Brier  cover %  width %  score %  CRPS %  rank IC
+────────────────────────────────────────────────────────────────────────────────────────────────────────────
+stack   1.030   1.450   +0.0012    0.210   52.1   0.511   0.2499     91.0     4.89     6.50   0.785   +0.012
+ridge  1.029*  1.449*  +0.0030*   <0.001  53.1*  0.521*  0.2489*     91.0     4.89    6.49*  0.781*  +0.022*
+zero    1.032   1.450   -0.0004        -   48.0   0.500   0.2500     91.2     4.89     6.60   0.790        -
+mean    1.031   1.450   +0.0000        -   52.0   0.500   0.2500     91.2     4.89     6.60   0.790        -
+* best of its column, better than every baseline, and p < 0.05 against the historical mean
 The served forecast beats the historical mean by no more than chance (out-of-sample R2 +0.0012, p 0.210).
+Its distribution beats the better baseline (CRPS -0.60 %, p 0.040).
 Trading on it does not beat holding by more than chance (sign: Sharpe +0.80, holding +0.60, p 0.080).
 
 short: newest forecasts
@@ -288,6 +289,23 @@ def test_a_rank_ic_that_is_too_good_is_a_leak_too() -> None:
         ((None, None), ("cannot be compared with holding",)),
     ],
 )
+@pytest.mark.parametrize(
+    ("skill", "p_value", "says"),
+    [
+        (0.0086, 0.0001, "beats the better baseline (CRPS -0.86 %, p <0.001)"),
+        (0.0086, 0.2, "beats the better baseline by no more than chance"),
+        (-0.02, 0.9, "does not beat the better baseline (CRPS +2.00 %, p 0.900)"),
+        (None, None, "cannot be tested"),
+        (0.0, None, "cannot be tested"),
+    ],
+)
+def test_whether_the_distribution_beats_its_baselines_is_one_line(
+    skill: float | None, p_value: float | None, says: str
+) -> None:
+    line = report.distribution_verdict({"crps_skill": skill, "crps_p_value": p_value})
+    assert says in line
+
+
 def test_the_verdict_on_trading_counts_the_tries(
     p_values: tuple[float | None, float | None], facts: tuple[str, ...]
 ) -> None:

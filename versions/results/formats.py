@@ -29,8 +29,9 @@ COLUMNS = (
     Column("brier", "Brier", ".4f", "low"),
     Column("coverage", "cover %", "%.1f"),
     Column("width", "width %", "%.2f"),
+    Column("interval_score", "score %", "%.2f", "low"),
+    Column("crps", "CRPS %", "%.3f", "low"),
     Column("rank_ic", "rank IC", "+.3f", "high"),
-    Column("r2", "R2", "+.4f", "high"),
 )
 """The scores on the hold-out, the most telling first: a narrow terminal leaves out the last."""
 
