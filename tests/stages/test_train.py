@@ -279,7 +279,7 @@ def test_a_candidate_sees_the_columns_that_its_entry_names(
 ) -> None:
     names = ["return_lag1", "vol_14", "return_lag2"]
     rows = datasets.made_up(["A", "B"], 300, lambda x, _: 0.01 * x.sum(axis=1))
-    rows = rows.rename(dict(zip(("f0", "f1", "f2"), names, strict=True)))
+    rows = rows.rename(dict(zip(("mom_0", "mom_1", "mom_2"), names, strict=True)))
     models = {"some": {"kind": kind, "features": seen}}
     datasets.write_params(tmp_path, models=models, horizons={"short": 1}, train={"scope": scope})
     tables.write(rows, tmp_path / DATASETS / "short" / "train.parquet")

@@ -279,17 +279,6 @@ def test_a_rank_ic_that_is_too_good_is_a_leak_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p_values", "facts"),
-    [
-        # Two tries: the smallest p-value counts twice.
-        ((0.02, 0.5), ("beats holding (sign: Sharpe +0.90, holding +0.40, p 0.040)",)),
-        ((0.03, 0.5), ("does not beat holding by more than chance", "p 0.060")),
-        ((0.7, None), ("does not beat holding by more than chance", "p 0.700")),
-        ((0.9, 0.8), ("mean_variance: Sharpe", "p 1.000")),
-        ((None, None), ("cannot be compared with holding",)),
-    ],
-)
-@pytest.mark.parametrize(
     ("skill", "p_value", "says"),
     [
         (0.0086, 0.0001, "beats the better baseline (CRPS -0.86 %, p <0.001)"),
@@ -306,6 +295,17 @@ def test_whether_the_distribution_beats_its_baselines_is_one_line(
     assert says in line
 
 
+@pytest.mark.parametrize(
+    ("p_values", "facts"),
+    [
+        # Two tries: the smallest p-value counts twice.
+        ((0.02, 0.5), ("beats holding (sign: Sharpe +0.90, holding +0.40, p 0.040)",)),
+        ((0.03, 0.5), ("does not beat holding by more than chance", "p 0.060")),
+        ((0.7, None), ("does not beat holding by more than chance", "p 0.700")),
+        ((0.9, 0.8), ("mean_variance: Sharpe", "p 1.000")),
+        ((None, None), ("cannot be compared with holding",)),
+    ],
+)
 def test_the_verdict_on_trading_counts_the_tries(
     p_values: tuple[float | None, float | None], facts: tuple[str, ...]
 ) -> None:
