@@ -283,7 +283,7 @@ def test_sections_are_typed() -> None:
                 "dataset__features": ["vix_return_lag1"],
             },
             "dataset.features: no section of features makes vix_return_lag1 (did you mean "
-            "vix_change_lag1?); take it out of dataset.features, or add its window",
+            "return_lag1?); take it out of dataset.features, or add its window",
         ),
         (
             {
