@@ -4,8 +4,9 @@ Reads data/raw/ and data/actions.csv; writes data/clean/ (`tables.CLEAN_DAILY`, 
 `REJECTED`) and metrics/clean.json, group of symbols by group of symbols.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 
 import polars as pl
@@ -61,13 +62,14 @@ def clean_folder(
     sessions = _sessions(settings.data, files)
     report = CleanReport(settings.data.calendar, settings.clean.max_rejected)
     with tables.replacing(out) as folder, tables.Writer(folder / REJECTED.name) as rejected:
-        for kind, cleaned in _cleaned(files, ex_dates, sessions, settings.clean, folder):
+        for kind, cleaned in _cleaned(files, ex_dates, sessions, settings, folder):
             report.add(kind, cleaned)
             if cleaned.rejected.height:
                 rejected.append(cleaned.rejected)
         if not rejected.rows:
             rejected.append(tables.empty(tables.REJECTED))
-        for line in (*report.warnings(), *_idle_lines(hand, files, ledger)):
+        idle = _idle_lines(hand, files, settings.data.levels, ledger)
+        for line in (*report.warnings(), *idle):
             log.warning(line)
         report.check()
         _check_moves(report.unexplained(), ledger, suggestions, settings.data.market)
@@ -78,27 +80,37 @@ def _cleaned(
     files: Mapping[Kind, Sequence[RawFile]],
     ex_dates: pl.DataFrame,
     sessions: Sessions,
-    params: CleanParams,
+    settings: Settings,
     folder: Path,
 ) -> Iterator[tuple[Kind, Cleaned]]:
     """Clean group after group and write its bars; daily ones first, hourly take their factors."""
-    factors = tables.empty(FACTOR)
+    params, factors = settings.clean, tables.empty(FACTOR)
     for kind, contract in RAW_BARS.items():
         if not files[kind] and kind != "daily":
             continue
         with tables.Writer(folder / f"{kind}.parquet") as writer:
-            for group in progress(raw_files.groups(files[kind]), f"clean {kind}"):
+            groups = _groups(files[kind], settings.data.levels)
+            for level, group in progress(groups, f"clean {kind}"):
                 bars = raw_files.read(group, contract)
                 if kind == "hourly":
                     cleaned = clean_hourly(bars, ex_dates, factors, sessions, params)
                 else:
-                    cleaned = clean(bars, ex_dates, sessions, params, kind)
+                    cleaned = clean(bars, ex_dates, sessions, params, kind, level=level)
                 if kind == "daily":
                     factors.extend(cleaned.factors)
                 writer.append(cleaned.bars)
                 yield kind, cleaned
             if not files[kind]:
                 writer.append(tables.empty(tables.CLEAN_DAILY))
+
+
+def _groups(files: Sequence[RawFile], levels: Collection[str]) -> list[tuple[bool, list[RawFile]]]:
+    """Groups of neighbours, each of levels alone or of prices alone, and which it is."""
+    return [
+        (level, group)
+        for level, neighbours in groupby(files, lambda file: file.symbol in levels)
+        for group in raw_files.groups(list(neighbours))
+    ]
 
 
 def _source_actions(path: Path) -> pl.DataFrame:
@@ -116,13 +128,17 @@ def _sessions(data: DataParams, files: Mapping[Kind, Sequence[RawFile]]) -> Sess
 
 
 def _idle_lines(
-    hand: pl.DataFrame, files: Mapping[Kind, Sequence[RawFile]], ledger: Path
-) -> list[str]:
+    hand: pl.DataFrame,
+    files: Mapping[Kind, Sequence[RawFile]],
+    levels: Collection[str],
+    ledger: Path,
+) -> Iterator[str]:
     known = {file.symbol for kind in files for file in files[kind]}
-    unknown = sorted(set(hand["symbol"]) - known)
-    if not unknown:
-        return []
-    return [f"{ledger}: no bars of {few(unknown)}; what it says of them has no effect"]
+    named = set(hand["symbol"])
+    if unknown := sorted(named - known):
+        yield f"{ledger}: no bars of {few(unknown)}; what it says of them has no effect"
+    if settled := sorted(named & known & {*levels}):
+        yield f"{ledger}: data.levels names {few(settled)}; what it says of them has no effect"
 
 
 def _check_moves(

@@ -18,7 +18,7 @@ from stages.common.errors import DataError, few
 from stages.common.paths import DATASETS, FEATURES_DAILY
 from stages.common.running import arguments, log, run
 from stages.common.sections import Horizons, Sections, checked, load, sessions
-from stages.forecast.dataset_params import DatasetParams, columns
+from stages.forecast.dataset_params import LEVEL, DatasetParams, chosen, columns, of_scale
 
 _FIXED = ["symbol", "date", "close", "adj_close", "filled"]
 
@@ -83,6 +83,21 @@ def usable(rows: pl.DataFrame, features: list[str]) -> pl.DataFrame:
         .drop_nulls(features)
         .select(list(tables.dataset_contract(features)))
     )
+
+
+def check_levels(rows: pl.DataFrame, levels: list[str]) -> None:
+    """See that a logarithm can be taken of the levels that `dataset.scale` selects.
+
+    Raises:
+        DataError: one is zero or below.
+    """
+    for name in levels:
+        low = rows.filter(pl.col(name) <= 0)
+        if low.height:
+            raise DataError(
+                f"dataset.scale: {name} is {low[name][0]:g} on {low['date'][0]}, and only a level "
+                "that is always above 0 has a logarithm; take it out of dataset.scale"
+            )
 
 
 def newest(rows: pl.DataFrame) -> pl.DataFrame:
@@ -204,6 +219,7 @@ def main() -> None:
             f"has {longest} bars; shorten the horizon or bring more history"
         )
     features = _known(name, features, extent)
+    levels = chosen([LEVEL], of_scale(settings.dataset, features))
     start = test_start(days, settings.dataset.test_share)
     with tables.replacing(DATASETS / name) as folder, ExitStack() as stack:
         writers = {
@@ -214,7 +230,9 @@ def main() -> None:
         for rows in _targets(horizon, [*_FIXED, *features]):
             read += rows.height
             for part, frame in {**split(rows, start), "newest": newest(rows)}.items():
-                writers[part].append(usable(frame, features))
+                seen = usable(frame, features)
+                check_levels(seen, levels)
+                writers[part].append(seen)
         for part in ("train", "test"):
             if not writers[part].rows:
                 lacking = _without_one(part, horizon, start, features)

@@ -27,6 +27,7 @@ class Settings(Sections):
 def main() -> None:
     """Compute the features of all symbols."""
     settings = load(Settings)
+    levels = settings.data.levels
     market = market_bars(settings.data.market)
     hourly = tables.read(CLEAN_HOURLY) if CLEAN_HOURLY.exists() else None
     threads = os.cpu_count() or 1
@@ -43,13 +44,13 @@ def main() -> None:
                 if hourly is not None
                 else None
             )
-            writer.append(features(bars, market, hours, settings.features, threads))
+            writer.append(features(bars, market, hours, settings.features, threads, levels=levels))
             symbols += len(names)
     log.info(
         "features: %s bars of %s symbols, %s features -> %s",
         f"{writer.rows:,}",
         symbols,
-        len(feature_table.columns(settings.features, settings.data.market)),
+        len(feature_table.columns(settings.features, settings.data.market, levels)),
         FEATURES_DAILY,
     )
 

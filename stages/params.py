@@ -122,13 +122,15 @@ class Params(Options):
         }
         every["hourly_volatility"] = True
         families = self.features.model_copy(update=every)
-        could = definitions(families, self.data.market or ["index"])
+        levels = self.data.levels or ["level"]
+        prices = [name for name in self.data.market if name not in levels] or ["index"]
+        could = definitions(families, [*prices, *levels], levels)
         return any(mark in wanted for mark in "*?[") and matches(wanted, list(could))
 
     @property
     def feature_names(self) -> list[str]:
         """Every column that the features stage writes, in order."""
-        return feature_table.columns(self.features, self.data.market)
+        return feature_table.columns(self.features, self.data.market, self.data.levels)
 
     @property
     def selected_features(self) -> list[str]:
@@ -159,7 +161,7 @@ def main() -> None:
     """Check every key, and write what later stages need to know of the features."""
     settings = load()
     names = settings.feature_names
-    bars = lookback(settings.features, settings.data.market)
+    bars = lookback(settings.features, settings.data.market, settings.data.levels)
     with tables.replacing(CHECKED_PARAMS) as partial:
         content = Checked(lookback=bars, features=names).model_dump()
         partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -5,9 +5,10 @@ docs under great_expectations/uncommitted/. See docs/validation.md.
 """
 
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import replace
 from typing import Any
 
+import polars as pl
 from pydantic import Field
 
 from stages.common import tables
@@ -86,6 +87,23 @@ def clean_parts() -> list[Part]:
     return [part for part in parts if part.files[0] == CLEAN_DAILY or part.files[0].exists()]
 
 
+def with_levels(parts: Sequence[Part], data: DataParams) -> list[Part]:
+    """Take the levels out of the market series, to a suite that does not ask for prices."""
+    levels = pl.col("symbol").is_in(data.levels)
+    apart: list[Part] = []
+    for part in parts:
+        if not data.levels or not part.name.endswith("/market"):
+            apart.append(part)
+            continue
+        if set(data.market) > set(data.levels):
+            apart.append(replace(part, rows=~levels))
+        # A helper remembers the last row, so each part needs its own.
+        helpers = {IN_ORDER: in_order("date")} if part.helpers else {}
+        name = part.name.replace("market", "levels")
+        apart.append(replace(part, name=name, suite="levels", helpers=helpers, rows=levels))
+    return apart
+
+
 def feature_parts(names: Sequence[str]) -> list[Part]:
     """The table that features writes to data/features/, with these features."""
     return [
@@ -100,18 +118,21 @@ def feature_parts(names: Sequence[str]) -> list[Part]:
     ]
 
 
-def validate_tables(suites: Suites, as_of: date, min_bars: int, features: Sequence[str]) -> Report:
+def validate_tables(
+    suites: Suites, data: DataParams, min_bars: int, features: Sequence[str]
+) -> Report:
     """Check raw, clean and features.
 
     Args:
         suites: the committed context.
-        as_of: the newest session that a table may have.
+        data: the newest session that a table may have, and what its market series are.
         min_bars: that each symbol must have.
         features: the columns that the features stage makes.
     """
-    parameters: dict[str, Any] = {"as_of": as_of, "min_bars": min_bars}
+    parameters: dict[str, Any] = {"as_of": data.as_of, "min_bars": min_bars}
     report: dict[str, list[Checked]] = {}
-    for part in [*raw_parts(), *clean_parts(), *feature_parts(features)]:
+    bars = with_levels([*raw_parts(), *clean_parts()], data)
+    for part in [*bars, *feature_parts(features)]:
         checked = check(part, suites, parameters)
         if part.name == "clean/daily":
             parameters["clean_rows"] = checked.rows
@@ -123,7 +144,7 @@ def main() -> None:
     """Validate raw bars, clean bars and features."""
     settings = load(Settings)
     suites, features = Suites(), checked().features
-    report = validate_tables(suites, settings.data.as_of, settings.validate_.min_bars, features)
+    report = validate_tables(suites, settings.data, settings.validate_.min_bars, features)
     conclude(report, suites, METRICS / "validation.json", settings.validate_.min_quality)
 
 

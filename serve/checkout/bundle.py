@@ -95,6 +95,7 @@ class Bundle:
         models: by horizon, in the order of params.yaml.
         rows: by symbol, in alphabetical order.
         market: clean bars of each market series.
+        levels: those market series that are numbers, not prices.
         bars: clean bars of every symbol, as `latest.parquet` keeps them.
         sessions: days since 1970-01-01 of the exchange's sessions, from the oldest bar kept.
         max_gap: the share beyond which an overnight move must be explained.
@@ -111,6 +112,7 @@ class Bundle:
     rows: Mapping[str, Rows]
     bars: pl.DataFrame
     market: Mapping[str, pl.DataFrame]
+    levels: Sequence[str]
     sessions: Sequence[int]
     max_gap: float
     features: FeatureParams

@@ -74,6 +74,7 @@ def load(root: Path, named: str = "") -> Bundle:
         market={
             name: market.filter(pl.col("symbol") == name).select(contract) for name in params.market
         },
+        levels=params.levels,
         sessions=np.array(sessions, dtype="datetime64[D]").astype(np.int32).tolist(),
         max_gap=params.max_gap,
         features=params.features,
@@ -134,6 +135,7 @@ class _Params(BaseModel):
     as_of: date
     features: FeatureParams
     horizons: dict[str, int]
+    levels: list[str]
     market: list[str]
     max_gap: float
     symbols: list[str]
@@ -142,12 +144,15 @@ class _Params(BaseModel):
 def _params(lock: Lock) -> _Params:
     try:
         latest = lock.stages["latest"].params
+        features = lock.stages["features"].params
         data = lock.stages["ingest"].params["data"]
         return _Params.model_validate(
             {
                 "as_of": data["as_of"],
-                "features": lock.stages["features"].params["features"],
+                "features": features["features"],
                 "horizons": latest["horizons"],
+                # A revision from before there were levels has none.
+                "levels": features.get("data.levels", []),
                 "market": latest["data.market"],
                 "max_gap": lock.stages["clean"].params["clean"]["max_gap"],
                 "symbols": data["symbols"],

@@ -33,7 +33,9 @@ async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast
 
     def compute() -> pl.DataFrame:
         bar_rules.check_jumps(table, adjusted, asked.genuine, bundle.max_gap)
-        return features(table, bundle.market, None, bundle.features, only=wanted).tail(1)
+        return features(
+            table, bundle.market, None, bundle.features, levels=bundle.levels, only=wanted
+        ).tail(1)
 
     # Other requests go on during these milliseconds of arithmetic.
     last = await asyncio.to_thread(compute)

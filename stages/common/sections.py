@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, PositiveInt, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationError
 
 from stages.common import mistakes
 from stages.common.errors import InputError, ParamsError, few
@@ -50,6 +50,8 @@ class DataParams(Sections):
     calendar: str
     extra_sessions: Annotated[list[date], AfterValidator(distinct)]
     market: Names
+    levels: Names = Field(default=[])
+    """Those of `market` whose values are numbers, not prices."""
 
 
 TAKEN = ("candidates", "refitted", "clean", "params", "validation", "validation_datasets")

@@ -14,8 +14,11 @@ class DatasetParams(Options):
     scale: Names
 
 
-SPREADS = ("vol_*", "ewma_vol_*", "range_*", "rel_atr_*", "bb_width_*", "hourly_volatility")
-"""Features whose logarithm says how far prices spread: they are never negative."""
+LEVEL = "*_level"
+"""A market series of numbers, such as VIX; its logarithm needs values above zero."""
+
+SPREADS = ("vol_*", "ewma_vol_*", "range_*", "rel_atr_*", "bb_width_*", "hourly_volatility", LEVEL)
+"""Features whose logarithm says how far prices spread: all but a level are never negative."""
 
 
 def matches(wanted: str, names: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""What a date alone tells: calendar fields, and the returns of market series as of it."""
+"""What a date alone tells: calendar fields, and what market series were as of it."""
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import Literal
@@ -40,7 +40,15 @@ class Days:
 
     def market_return(self, name: str, lag: int, dates: Dates) -> Array:
         """Return of a market series, as of each date, `lag - 1` of its sessions earlier."""
-        return self._at(dates, (name, lag), lambda: self._market_return(name, lag))
+        return self._at(dates, ("return", name, lag), lambda: self._as_of(name, lag, _returns))
+
+    def market_level(self, name: str, dates: Dates) -> Array:
+        """Newest value of a market series that each date knows."""
+        return self._at(dates, ("level", name), lambda: self._as_of(name, 1, np.array))
+
+    def market_change(self, name: str, lag: int, dates: Dates) -> Array:
+        """Rise of a market series, as of each date, `lag - 1` of its sessions earlier."""
+        return self._at(dates, ("change", name, lag), lambda: self._as_of(name, lag, _changes))
 
     def _at(self, dates: Dates, key: Hashable, compute: Callable[[], Array]) -> Array:
         if key not in self._tables:
@@ -60,13 +68,12 @@ class Days:
         days = pl.DataFrame({"day": pl.Series(self._days, dtype=pl.Int32).cast(pl.Date)})
         return days.select(expression.cast(pl.Float64)).to_series().to_numpy()
 
-    def _market_return(self, name: str, lag: int) -> Array:
+    def _as_of(self, name: str, lag: int, of_closes: Callable[[Array], Array]) -> Array:
         market = self._market[name]
-        close = market["adj_close"].to_numpy()
-        # The first return is unknown: it stands for every one before it, and for a stale one.
-        returns = np.concatenate(([np.nan], close[1:] / close[:-1] - 1))
+        # An unknown value in front stands for all before the first bar, and for a stale one.
+        values = np.concatenate(([np.nan], of_closes(market["adj_close"].to_numpy())))
         newest = self._newest(market["date"].to_physical().to_numpy())
-        return returns[np.maximum(newest - (lag - 1), 0)]
+        return values[np.maximum(newest - (lag - 1) + 1, 0)]
 
     def _newest(self, dates: Dates) -> npt.NDArray[np.intp]:
         """Row of the newest market bar that each day knows; far below 0 if it is stale."""
@@ -76,3 +83,11 @@ class Days:
         newest = np.searchsorted(dates, self._days, side=side) - 1
         fresh = self._days - dates[np.maximum(newest, 0)] <= STALE_DAYS
         return np.where(fresh, newest, _NEVER)
+
+
+def _returns(closes: Array) -> Array:
+    return np.concatenate(([np.nan], closes[1:] / closes[:-1] - 1))
+
+
+def _changes(closes: Array) -> Array:
+    return np.concatenate(([np.nan], closes[1:] - closes[:-1]))

@@ -12,7 +12,7 @@ T. George and C.-Y. Hwang, The 52-Week High and Momentum Investing, 2004 (distan
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -40,15 +40,23 @@ class Feature(NamedTuple):
     memory: int
 
 
-def definitions(params: FeatureParams, market: Sequence[str]) -> dict[str, Feature]:
-    """Every feature that `params.yaml` asks for, by column name, in column order."""
+def definitions(
+    params: FeatureParams, market: Sequence[str], levels: Collection[str] = ()
+) -> dict[str, Feature]:
+    """Every feature that `params.yaml` asks for, by column name, in column order.
+
+    Args:
+        params: which windows.
+        market: the names of the market series.
+        levels: those of them that are numbers, not prices.
+    """
     return {
         "volume": Feature(_traded_volume, 0),
         **_returns(params),
         **_averages(params),
         **_oscillators(params),
         **_ranges(params),
-        **_context(params, market),
+        **_context(params, market, levels),
     }
 
 
@@ -117,13 +125,20 @@ def _ranges(params: FeatureParams) -> dict[str, Feature]:
     return columns
 
 
-def _context(params: FeatureParams, market: Sequence[str]) -> dict[str, Feature]:
+def _context(
+    params: FeatureParams, market: Sequence[str], levels: Collection[str]
+) -> dict[str, Feature]:
+    columns = {}
     # A market series may be ahead of the symbol by bars that say nothing of today yet.
-    columns = {
-        f"{name}_return_lag{k}": Feature(partial(_market_lag, name=name, lag=k), k + STALE_DAYS)
-        for name in market
-        for k in params.market_lags
-    }
+    for name in market:
+        move, compute = "return", _market_return
+        if name in levels:
+            move, compute = "change", _market_change
+            columns[f"{name}_level"] = Feature(partial(_market_level, name=name), STALE_DAYS)
+        for k in params.market_lags:
+            columns[f"{name}_{move}_lag{k}"] = Feature(
+                partial(compute, name=name, lag=k), k + STALE_DAYS
+            )
     for field in params.calendar:
         columns[field] = Feature(partial(_calendar, field=field), 0)
     if params.hourly_volatility:
@@ -131,9 +146,9 @@ def _context(params: FeatureParams, market: Sequence[str]) -> dict[str, Feature]
     return columns
 
 
-def lookback(params: FeatureParams, market: Sequence[str]) -> int:
+def lookback(params: FeatureParams, market: Sequence[str], levels: Collection[str] = ()) -> int:
     """Bars to keep so that the newest row's features equal those of the whole history."""
-    return 1 + max(feature.memory for feature in definitions(params, market).values())
+    return 1 + max(feature.memory for feature in definitions(params, market, levels).values())
 
 
 def _alpha(span: float) -> float:
@@ -276,8 +291,16 @@ def _atr(panel: Panel, window: int) -> Array:
     return panel.known(panel.smooth("true_range", _alpha(span)), 1 + _warm_up(span))
 
 
-def _market_lag(panel: Panel, name: str, lag: int) -> Array:
+def _market_return(panel: Panel, name: str, lag: int) -> Array:
     return panel.market_return(name, lag)
+
+
+def _market_change(panel: Panel, name: str, lag: int) -> Array:
+    return panel.market_change(name, lag)
+
+
+def _market_level(panel: Panel, name: str) -> Array:
+    return panel.market_level(name)
 
 
 def _calendar(panel: Panel, field: str) -> Array:

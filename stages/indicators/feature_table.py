@@ -20,9 +20,11 @@ BLOCK_ROWS = 50_000
 """Fewest rows that a thread works on at a time: with fewer, threads wait for the interpreter."""
 
 
-def columns(params: FeatureParams, market: Sequence[str]) -> list[str]:
+def columns(
+    params: FeatureParams, market: Sequence[str], levels: Collection[str] = ()
+) -> list[str]:
     """Every column that the features stage writes, in order."""
-    return list(definitions(params, market))
+    return list(definitions(params, market, levels))
 
 
 def features(  # noqa: PLR0913  # what a feature depends on, and which are wanted
@@ -32,6 +34,7 @@ def features(  # noqa: PLR0913  # what a feature depends on, and which are wante
     params: FeatureParams,
     threads: int = 1,
     *,
+    levels: Collection[str] = (),
     only: Collection[str] | None = None,
 ) -> pl.DataFrame:
     """Compute every feature of every bar.
@@ -42,6 +45,7 @@ def features(  # noqa: PLR0913  # what a feature depends on, and which are wante
         hourly: clean hourly bars of these symbols, if there are any.
         params: which windows.
         threads: that share the work; the result does not depend on it.
+        levels: those of the market series that are numbers, not prices.
         only: names of the features to make; every one of `params` by default.
 
     Returns:
@@ -52,7 +56,7 @@ def features(  # noqa: PLR0913  # what a feature depends on, and which are wante
     panel = Panel.of(bars, market, volatility, market_same_session=same_session)
     wanted = {
         name: feature
-        for name, feature in definitions(params, list(market)).items()
+        for name, feature in definitions(params, list(market), levels).items()
         if only is None or name in only
     }
     arrays = {name: np.empty(bars.height, np.float32) for name in wanted}

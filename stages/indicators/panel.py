@@ -146,6 +146,14 @@ class Panel:
         """Return of a market series, as of each row's date, `lag - 1` of its sessions earlier."""
         return self._days.market_return(name, lag, self._rows.dates)
 
+    def market_level(self, name: str) -> Array:
+        """Newest value of a market series that each row's date knows."""
+        return self._days.market_level(name, self._rows.dates)
+
+    def market_change(self, name: str, lag: int) -> Array:
+        """Rise of a market series, as of each row's date, `lag - 1` of its sessions earlier."""
+        return self._days.market_change(name, lag, self._rows.dates)
+
     def calendar(self, field: str) -> Array:
         """A number that the date alone gives, such as `day_of_week` (Monday is 1)."""
         return self._days.calendar(field, self._rows.dates)

@@ -47,6 +47,7 @@ class Part:
         contract: its columns and their types.
         features: those of them that are features.
         helpers: columns to add to each slice, by name.
+        rows: which rows of the files are its own.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Part:
     contract: tables.Contract
     features: Sequence[str] = ()
     helpers: Mapping[str, Helper] = field(default_factory=dict)
+    rows: pl.Expr | None = None
 
     @property
     def keys(self) -> tuple[str, str]:
@@ -93,7 +95,8 @@ def check(part: Part, suites: Suites, parameters: Mapping[str, Any]) -> Checked:
         suites.context, part.name, suites.rules(part.suite, meaning), meaning.helpers, part.keys
     )
     for frame in progress(slices(part), part.name):
-        checking.add(with_helpers(frame, part))
+        own = frame if part.rows is None else frame.filter(part.rows)
+        checking.add(with_helpers(own, part))
     return checking.finish()
 
 

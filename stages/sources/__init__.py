@@ -20,7 +20,7 @@ from stages.common.mistakes import NestedError, below, each, options
 from stages.common.options import Names
 from stages.common.sections import DataParams
 from stages.common.tables import Kind
-from stages.common.text import unknown
+from stages.common.text import nearest, unknown
 
 WRITTEN, INSTANT = STAMPS = ("written", "instant")
 """Of daily bars whose dates have a time of day: what is written, without a zone, and the instant
@@ -113,6 +113,15 @@ class SourceParams(DataParams):
         both = sorted(set(self.symbols) & set(self.market))
         if both:
             raise NestedError([f"market: {few(both)} cannot be in symbols as well"])
+        strange = [name for name in self.levels if name not in self.market]
+        if strange:
+            raise NestedError(
+                [
+                    f"levels: data.market has no {name}{nearest(name, self.market)}; add it there, "
+                    "or take it out of data.levels"
+                    for name in strange
+                ]
+            )
         return self
 
     @property

@@ -126,6 +126,18 @@ def test_a_market_series_must_explain_its_jumps_too() -> None:
     assert done.moves["explained"].to_list() == [None]
 
 
+@pytest.mark.parametrize("mode", ["auto", "adj_close", "actions", "none"])
+def test_a_level_may_jump_and_is_never_adjusted(mode: Mode) -> None:
+    values = [20.0, 40.0, 4.0, 400.0, 0.0, -3.0]
+    bars = raw("vix", values, adj_close=[5.0, None, 4.0, 1.0, None, 7.0])
+    actions = ex_dates([("vix", days()[1], 2.0, 0.5)])
+    done = clean_bars.clean(bars, actions, new_york(), rules(adjustment=mode), "market", level=True)
+    assert done.bars["adj_close"].to_list() == done.bars["close"].to_list() == values
+    assert done.rejected.is_empty()
+    assert done.moves.is_empty()
+    assert done.counts["actions"].to_list() == [0]
+
+
 def test_adj_close_is_needed_where_params_say_so() -> None:
     bars = raw("ACME", [10.0, 10.0], adj_close=[None, 9.0])
     done = cleaned(bars, adjustment="adj_close")
@@ -535,6 +547,32 @@ def test_an_unexplained_jump_stops_the_stage_and_leaves_the_former_output(
     genuine = project(daily=[jump], lines="RELIANCE,2012-01-04,1\n")()
     assert genuine["symbols"][0]["large_moves"][0]["explained"] == "declared"
     assert tables.read(Path("data/clean/daily.parquet"))["adj_close"].to_list() == [1645.40, 824.0]
+
+
+def test_levels_among_market_series_jump_freely_and_no_others(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["a_index", "b_vix", "c_index", "d_mood"]
+    frames = [raw(name, [20.0, 20.0]) for name in names]
+    frames[1], frames[3] = raw("b_vix", [20.0, 40.0]), raw("d_mood", [0.5, -0.5])
+    data = {"market": names, "levels": ["b_vix", "d_mood"]}
+    symbol = [raw("ACME", [10.0, 10.0])]
+    report = project(daily=symbol, market=frames, data=data, lines="b_vix,,1\n")()
+    assert report["totals"]["market"]["large_moves"] == {}
+    assert report["totals"]["market"]["rejected"] == {}
+    bars = tables.read(Path("data/clean/market.parquet"))
+    assert bars.select("symbol", "adj_close").rows() == [
+        (name, value)
+        for name, values in zip(names, (frame["close"] for frame in frames), strict=True)
+        for value in values
+    ]
+    (line,) = [line for line in caplog.messages if "data.levels" in line]
+    assert facts(line) >= {"data/actions.csv", "b_vix"}
+    assert not Path("var/actions.suggested.csv").exists()
+
+    frames[2] = raw("c_index", [20.0, 40.0])
+    with pytest.raises(DataError, match=r"^c_index: 2012-01-04: opened at 40\.00"):
+        project(daily=symbol, market=frames, data=data)()
 
 
 def test_the_suggested_lines_explain_every_jump(project: Project) -> None:

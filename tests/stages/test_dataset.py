@@ -360,6 +360,37 @@ def test_a_dataset_that_the_volatility_of_hours_empties_names_it(hours: Hours) -
     assert not SHORT.exists()
 
 
+@pytest.mark.parametrize("lowest", [0.0, -2.5])
+def test_a_level_without_a_logarithm_cannot_be_a_scale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lowest: float
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    level = [20.0 + i for i in range(20)]
+    level[7] = lowest
+
+    def levels(values: list[float], **asked: list[str]) -> None:
+        write_params(
+            tmp_path,
+            horizons={"short": 1},
+            features={"volatility": [2], "lags": [1]},
+            dataset={"features": [*SELECTED, "mood_level"], "scale": []} | asked,
+            data={"market": ["mood"], "levels": ["mood"]},
+        )
+        params.main()
+        rows = table("A", [1.0 + i for i in range(20)])
+        write_features(rows.with_columns(mood_level=pl.Series(values, dtype=pl.Float32)), [["A"]])
+
+    levels(level)
+    assert run(monkeypatch, "short")["train"]["mood_level"].min() == lowest
+    levels(level, scale=["*_level"])
+    with pytest.raises(DataError) as caught:
+        run(monkeypatch, "short")
+    said = facts(str(caught.value))
+    assert said >= {"dataset.scale", "mood_level", f"{lowest:g}", str(day(7))}
+    levels([abs(value) + 1 for value in level], scale=["*_level"])
+    assert run(monkeypatch, "short")["train"]["mood_level"].min() == abs(lowest) + 1
+
+
 @pytest.mark.usefixtures("project")
 def test_the_bytes_do_not_depend_on_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     written = set()

@@ -84,6 +84,23 @@ def test_another_future_moves_no_bit(bars: Bars, chosen: int, seed: int) -> None
     assert bits(then) == bits(now)
 
 
+@given(bars=panels(wild=True), chosen=st.integers(0), same_session=st.booleans())
+@examples(20)
+def test_cutting_the_future_of_a_level_off_moves_no_bit(
+    bars: Bars, chosen: int, same_session: bool
+) -> None:
+    settings = asked(market_lags=[1, 2], market_same_session=same_session)
+    dates = bars.daily["date"].unique().sort()
+    day = dates[chosen % len(dates)]
+    then, now = (
+        features(each.daily, each.market, None, settings, levels=["vix"])
+        for each in (bars.until(day), bars)
+    )
+    assert {"vix_level", "vix_change_lag1", "index_return_lag2"} <= {*now.columns}
+    assert "vix_return_lag1" not in now.columns
+    assert bits(then) == bits(now.filter(pl.col("date") <= day))
+
+
 def test_the_future_of_real_bars_moves_no_bit() -> None:
     settings, bars = project_params().features, sample()
     market = {"index": random_daily(np.random.default_rng(2), "index", 3270)}
@@ -481,10 +498,10 @@ def test_an_error_in_the_middle_leaves_the_former_output(
     former = FEATURES_DAILY.read_bytes()
     write(project, features={**SHORT, "sma": [4]})
 
-    def fails(bars: pl.DataFrame, *others: Any) -> pl.DataFrame:
+    def fails(bars: pl.DataFrame, *others: Any, **named: Any) -> pl.DataFrame:
         if "S2" in bars["symbol"]:
             raise DataError("in the middle")
-        return features(bars, *others)
+        return features(bars, *others, **named)
 
     monkeypatch.setattr(stage, "features", fails)
     with pytest.raises(DataError, match="in the middle"):
@@ -500,10 +517,10 @@ from stages import features as stage
 
 compute = stage.features
 
-def kills(bars, *others):
+def kills(bars, *others, **named):
     if "S2" in bars["symbol"]:
         os.kill(os.getpid(), signal.SIGKILL)
-    return compute(bars, *others)
+    return compute(bars, *others, **named)
 
 stage.features = kills
 stage.main()

@@ -263,6 +263,38 @@ def test_sections_are_typed() -> None:
             "data.market: AAPL, IBM cannot be in symbols as well",
         ),
         (
+            {"data__market": ["^VIX", "sp500"], "data__levels": ["^VXI"]},
+            "data.levels: data.market has no ^VXI (did you mean ^VIX?); add it there, or take it "
+            "out of data.levels",
+        ),
+        (
+            {"data__market": [], "data__levels": ["vix"]},
+            "data.levels: data.market has no vix; add it there, or take it out of data.levels",
+        ),
+        (
+            {"data__levels": ["vix", "vix"]},
+            "data.levels: each entry may stand once, got ['vix', 'vix']",
+        ),
+        ({"data__levels": "vix"}, "data.levels: must be a list, got 'vix'"),
+        (
+            {
+                "data__market": ["vix"],
+                "data__levels": ["vix"],
+                "dataset__features": ["vix_return_lag1"],
+            },
+            "dataset.features: no section of features makes vix_return_lag1 (did you mean "
+            "return_lag1?); take it out of dataset.features, or add its window",
+        ),
+        (
+            {
+                "data__market": ["vix"],
+                "data__levels": ["vix"],
+                "dataset__scale": ["vix_change_lag*"],
+            },
+            "dataset.scale: vix_change_lag1 says nothing of how far prices spread; name features "
+            "of vol_*, ewma_vol_*, range_*, rel_atr_*, bb_width_*, hourly_volatility, *_level",
+        ),
+        (
             {"dataset__features": ["mom_8"]},
             "dataset.features: no section of features makes mom_8 (did you mean mom_7?); "
             "take it out of dataset.features, or add its window",
@@ -275,7 +307,7 @@ def test_sections_are_typed() -> None:
         (
             {"dataset__scale": ["mom_*"]},
             "dataset.scale: mom_7 says nothing of how far prices spread; name features of "
-            "vol_*, ewma_vol_*, range_*, rel_atr_*, bb_width_*, hourly_volatility",
+            "vol_*, ewma_vol_*, range_*, rel_atr_*, bb_width_*, hourly_volatility, *_level",
         ),
         (
             {"features__ewma_volatility": [100]},
@@ -435,6 +467,21 @@ def test_the_lstm_of_the_page_is_two_lines_of_params(repo_root: Path) -> None:
     assert "lstm" in params.parse(given).models
 
 
+def test_a_level_is_a_level_and_its_changes_instead_of_returns() -> None:
+    given = content(
+        data__market=["sp500", "vix"],
+        data__levels=["vix"],
+        features__market_lags=[1, 2],
+        dataset__features=["*_return_lag?", "*_level", "*_change_lag*"],
+        dataset__scale=["vol_14", "*_level"],
+    )
+    assert params.parse(given).selected_features == [
+        *["sp500_return_lag1", "sp500_return_lag2"],
+        *["vix_level", "vix_change_lag1", "vix_change_lag2"],
+    ]
+    assert params.parse(content()).data.levels == []
+
+
 def test_a_source_without_a_section_takes_its_defaults() -> None:
     loaded = params.parse(content(data__source="yahoo", data__sources={}))
     assert loaded.data.source_options.items() >= {"hourly": False, "retries": 4}.items()
@@ -467,6 +514,9 @@ def test_every_list_grows_and_shrinks_the_columns(windows: list[int], family: st
         ("rsi_*", {"features__rsi": []}),
         ("rel_macd_*", {"features__macd": []}),
         ("*_return_lag*", {"data__market": []}),
+        ("*_return_lag*", {"data__market": ["vix"], "data__levels": ["vix"]}),
+        ("*_level", {}),
+        ("*_change_lag*", {"data__market": []}),
         ("*_return_lag*", {"features__market_lags": []}),
         ("hourly_*", {"features__hourly_volatility": False}),
     ],

@@ -108,7 +108,13 @@ def write_raw(daily: pl.DataFrame, kind: str) -> None:
 def write_features(settings: Params) -> None:
     market = tables.read(CLEAN_MARKET)
     by_name = {name: market.filter(pl.col("symbol") == name) for name in settings.data.market}
-    made = features(tables.read(CLEAN_DAILY), by_name, tables.read(CLEAN_HOURLY), settings.features)
+    made = features(
+        tables.read(CLEAN_DAILY),
+        by_name,
+        tables.read(CLEAN_HOURLY),
+        settings.features,
+        levels=settings.data.levels,
+    )
     tables.write(made, FEATURES_DAILY)
 
 
@@ -440,6 +446,40 @@ def test_hourly_and_market_tables_may_be_missing() -> None:
         (RAW / kind).rename(kind)
     names = [part.name for part in [*validate.raw_parts(), *validate.clean_parts()]]
     assert names == ["raw/daily", "clean/daily"]
+
+
+def test_a_level_may_be_negative_and_a_price_beside_it_may_not(
+    project: Path, run: Callable[[], None], suites: Suites
+) -> None:
+    level = params.load().data.market[0]
+    seen = [name for name in project_params().dataset.features if name != "hourly_*"]
+    write_params(
+        project,
+        features=FEATURES,
+        dataset={"features": seen},
+        data={"levels": [level]},
+        validate={"min_quality": 100},
+    )
+    params.main()
+    below = {name: -pl.col(name) for name in ("open", "close", "adj_close")}
+    below |= {"high": -pl.col("low"), "low": -pl.col("high")}
+    change(RAW / "market" / f"{level}.parquet", **below)
+    of_level = pl.col("symbol") == level
+    chosen = {n: pl.when(of_level).then(each).otherwise(n) for n, each in below.items()}
+    change(CLEAN_MARKET, **chosen)
+    write_features(params.load())
+    run()
+    tables_checked = results_in("validation.json")["tables"]
+    assert set(tables_checked) == {"raw", "clean", "features", "levels"}
+
+    change(CLEAN_MARKET, close=-pl.col("close").abs())
+    data = params.load().data
+    by_name = {part.name: part for part in validate.with_levels(validate.clean_parts(), data)}
+    assert "close > 0" in stop(by_name["clean/market"], suites)
+    assert check(by_name["clean/levels"], suites).rows == COUNT
+    alone = data.model_copy(update={"market": [level]})
+    made = validate.with_levels(validate.clean_parts(), alone)
+    assert [part.name for part in made] == ["clean/daily", "clean/hourly", "clean/levels"]
 
 
 # Params decide, not the suites

@@ -110,6 +110,11 @@ def adjust(bars: pl.DataFrame, actions: pl.DataFrame, mode: Mode, max_gap: float
     return Adjusted(_carried(steps.step, first), steps.applied, moves)
 
 
+def unadjusted(rows: int) -> Adjusted:
+    """Rows that are what they are, and whose jumps need no explanation."""
+    return Adjusted(np.ones(rows), np.zeros(rows, dtype=np.int64), tables.empty(MOVE))
+
+
 def _find_steps(
     bars: pl.DataFrame, first: Flags, previous: Array, actions: pl.DataFrame, mode: Mode
 ) -> _Steps:

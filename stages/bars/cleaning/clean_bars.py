@@ -8,7 +8,7 @@ import polars as pl
 
 from stages.bars import hours
 from stages.bars.calendars import Sessions
-from stages.bars.cleaning.adjust import Mode, adjust
+from stages.bars.cleaning.adjust import Mode, adjust, unadjusted
 from stages.bars.cleaning.clean_params import CleanParams
 from stages.bars.cleaning.rules import AdjClose, Judged, Rules, judge
 from stages.common import tables
@@ -47,12 +47,14 @@ class Cleaned:
     counts: pl.DataFrame
 
 
-def clean(
+def clean(  # noqa: PLR0913  # what bars are judged by, and what they are
     bars: pl.DataFrame,
     ex_dates: pl.DataFrame,
     sessions: Sessions,
     params: CleanParams,
     kind: Kind = "daily",
+    *,
+    level: bool = False,
 ) -> Cleaned:
     """Clean the daily bars of whole symbols.
 
@@ -65,13 +67,19 @@ def clean(
         sessions: when the exchange is open, from the first bar to the last.
         params: `clean:`.
         kind: `daily` or `market`.
+        level: whether these are market series of numbers, not prices (`data.levels`): they have
+            no splits, and may jump.
 
     Raises:
         DataError: a dividend is not below the price.
     """
-    judged = judge(bars, Rules(kind, sessions, params.zero_volume, _NEED[params.adjustment]))
+    need: AdjClose = "ignored" if level else _NEED[params.adjustment]
+    judged = judge(bars, Rules(kind, sessions, params.zero_volume, need, level=level))
     kept = judged.kept
-    adjusted = adjust(kept, ex_dates, params.adjustment, params.max_gap)
+    if level:
+        adjusted = unadjusted(kept.height)
+    else:
+        adjusted = adjust(kept, ex_dates, params.adjustment, params.max_gap)
     factor = pl.Series("factor", adjusted.factor)
     priced = kept.with_columns(
         pl.col("close").mul(factor).alias("adj_close"), filled=pl.lit(value=False)

@@ -8,15 +8,16 @@ missing_value
     currencies do; a market series may lack any, which is 0 then. `adj_close` may be missing before
     a symbol's first one, not after it.
 non_positive_price
-    A price of 0 or less.
+    A price of 0 or less; a level (`data.levels`) may be either.
 high_below_low
     The high is below the low.
 outside_range
     The open or the close is above the high or below the low.
 mixed_units
-    The high is more than nine times the low: some of the prices are in another unit.
+    The high is more than nine times the low: some of the prices are in another unit; never of a
+    level.
 negative_volume
-    A volume below 0.
+    A volume below 0; never of a level.
 zero_volume
     A volume of 0, where `clean.zero_volume` rejects it; never of a market series, nor of an hour
     in which the price has moved: some sources give none with the first hour of each session.
@@ -59,6 +60,7 @@ class Rules:
         adj_close: whether a bar needs one: `ignored`, from a symbol's first one on
             (`once_begun`), or `always`.
         lengths: of the bars of each symbol that has them shorter than an hour, in microseconds.
+        level: whether these are market series of numbers, not prices.
     """
 
     kind: Kind
@@ -66,6 +68,7 @@ class Rules:
     zero_volume: Literal["keep", "reject"] = "reject"
     adj_close: AdjClose = "once_begun"
     lengths: Mapping[str, int] = field(default_factory=dict)
+    level: bool = False
 
     @property
     def clock(self) -> str:
@@ -168,7 +171,8 @@ def _with_sessions(bars: pl.DataFrame, rules: Rules) -> pl.DataFrame:
 
 def _broken(rules: Rules) -> dict[str, pl.Expr]:
     """Every rule by its reason, in order, as an expression that is true where it is broken."""
-    low, high = pl.col("low") * (1 - ROUNDING), pl.col("high") * (1 + ROUNDING)
+    low = pl.col("low") - pl.col("low").abs() * ROUNDING
+    high = pl.col("high") + pl.col("high").abs() * ROUNDING
     ends = (pl.col("open"), pl.col("close"))
     finite = [_finite(name) for name in PRICES]
     volume = pl.col("volume")
@@ -189,6 +193,9 @@ def _broken(rules: Rules) -> dict[str, pl.Expr]:
         "mixed_units": pl.col("high") > jumps.UNIT * pl.col("low"),
         "negative_volume": (volume < 0).fill_null(value=False),
     }
+    if rules.level:
+        for of_prices in ("non_positive_price", "mixed_units", "negative_volume"):
+            del broken[of_prices]
     if rules.kind != "market":
         if rules.zero_volume == "reject":
             untraded = (volume == 0).fill_null(value=False)

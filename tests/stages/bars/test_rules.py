@@ -117,6 +117,20 @@ def test_a_market_series_needs_no_volume(volume: float | None) -> None:
     assert result.rejected.is_empty()
 
 
+@pytest.mark.parametrize("low", [-5.0, 0.0, 1.0])
+def test_a_level_may_be_zero_or_negative_and_wide_but_not_contradict_itself(low: float) -> None:
+    prices = {"open": low, "high": low + 20, "low": low, "close": low, "adj_close": None}
+    bars = one_bar(**prices, volume=-1.0)
+    assert reasons(judged(bars, "market", level=True)) == []
+    assert reasons(judged(bars, "market")) != []
+    crossed = one_bar(**(prices | {"high": low - 1}))
+    assert reasons(judged(crossed, "market", level=True)) == ["high_below_low"]
+    outside = one_bar(**(prices | {"close": low - 1}))
+    assert reasons(judged(outside, "market", level=True)) == ["outside_range"]
+    missing = one_bar(**(prices | {"close": math.nan}))
+    assert reasons(judged(missing, "market", level=True)) == ["missing_value"]
+
+
 def test_a_market_series_may_trade_on_other_days_but_not_break_other_rules() -> None:
     assert judged(one_bar(date=SATURDAY), "market").kept["session"].to_list() == [-1]
     assert reasons(judged(one_bar(high=1.0), "market")) == ["high_below_low"]

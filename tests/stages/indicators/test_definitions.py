@@ -482,6 +482,53 @@ def test_market_lags_are_what_looking_row_by_row_finds(
     assert made == near(expected)
 
 
+def levels(
+    days: list[int], values: list[float], theirs: list[int], *, same_session: bool = True
+) -> pl.DataFrame:
+    bars = daily("S", [1.0] * len(days), [START + timedelta(days=day) for day in days])
+    settings = asked(market_lags=[1, 2], market_same_session=same_session)
+    return features(bars, market(values, theirs), None, settings, levels=["index"])
+
+
+def test_a_level_and_its_changes_are_the_newest_known_at_the_close_of_the_day() -> None:
+    made = levels([0, 1, 2, 3, 5, 6, 13, 14], [20, 44, -1, 0, 5], [0, 1, 2, 5, 6])
+    assert made.columns[-3:] == ["index_level", "index_change_lag1", "index_change_lag2"]
+    assert known(made["index_level"]) == near([20, 44, -1, -1, 0, 5, 5, NO])
+    assert known(made["index_change_lag1"]) == near([NO, 24, -45, -45, 1, 5, 5, NO])
+    assert known(made["index_change_lag2"]) == near([NO, NO, 24, 24, -45, 1, 1, NO])
+
+
+def test_a_level_of_a_market_that_closes_later_is_known_strictly_earlier() -> None:
+    made = levels([0, 1, 2, 7, 8, 9], [20, 44], [0, 1], same_session=False)
+    assert known(made["index_level"]) == near([NO, 20, 44, 44, 44, NO])
+    assert known(made["index_change_lag1"]) == near([NO, NO, 24, 24, 24, NO])
+
+
+def test_days_before_a_level_and_a_level_without_bars_know_nothing() -> None:
+    for values, theirs in (([5.0], [3]), ([], [])):
+        made = levels([0, 1], values, theirs)
+        assert known(made["index_level"]) == near([NO, NO])
+
+
+@pytest.mark.parametrize("lags", [[], [1, 3]])
+def test_the_bars_of_a_level_that_are_kept_give_the_newest_row_of_all_of_them(
+    lags: list[int],
+) -> None:
+    """Even where the level is ahead of the symbol by a week."""
+    settings = asked(market_lags=lags)
+    days = [START + timedelta(days=i) for i in range(60)]
+    series = daily("vix", [20.0 + i % 7 - i % 5 for i in range(60)], days)
+    keep = lookback(settings, ["vix"], ["vix"])
+    for newest in days[52:]:
+        bars = daily("S", [1.0], [newest])
+        whole, part = (
+            features(bars, {"vix": each}, None, settings, levels=["vix"])
+            for each in (series, series.tail(keep))
+        )
+        assert part.equals(whole)
+        assert whole["vix_level"].null_count() == 0
+
+
 # How far back a feature looks
 
 
