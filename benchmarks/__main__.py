@@ -4,7 +4,18 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import arrow, cold, features, memory, parquet, rollback, serving, transfer, versions
+from benchmarks import (
+    arrow,
+    cold,
+    features,
+    intervals,
+    memory,
+    parquet,
+    rollback,
+    serving,
+    transfer,
+    versions,
+)
 from benchmarks.panel import Panel
 from benchmarks.report import Report, write
 
@@ -21,6 +32,7 @@ BENCHMARKS = {
     "transfer": "push and pull in MB/s, against `rclone copy`",
     "serving": "the server against an empty handler, mlflow and MLServer",
     "arrow": "an Arrow stream over HTTP against calling the ONNX session",
+    "intervals": "the interval's scale against simpler ones and a GARCH, in the current folder",
 }
 
 
@@ -37,6 +49,7 @@ MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
     "transfer": lambda _: transfer.measure(),
     "serving": lambda _: serving.measure(),
     "arrow": lambda _: arrow.measure(),
+    "intervals": lambda _: intervals.measure(),
 }
 
 

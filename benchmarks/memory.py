@@ -36,6 +36,7 @@ STAGES = (
     *(("train", "short", model) for model in LIGHT),
     ("evaluate", "short"),
     ("explain", "short"),
+    ("backtest", "short"),
 )
 
 

@@ -102,7 +102,7 @@ def made_up(
     first: date = date(2001, 1, 1),
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Dataset rows with normal features `f0, f1, ...`; one session a day.
+    """Dataset rows with normal features `mom_0, mom_1, ...`, which models see; one session a day.
 
     Args:
         symbols: each with its number of (newest) sessions, or all with as many.
@@ -126,7 +126,7 @@ def made_up(
         orient="row",
     )
     x = rng.normal(size=(rows.height, features)).astype(np.float32)
-    names = [f"f{i}" for i in range(features)]
+    names = [f"mom_{i}" for i in range(features)]
     return rows.with_columns(
         pl.Series("target", target(x, rng), dtype=pl.Float64),
         *(pl.Series(name, x[:, i]) for i, name in enumerate(names)),

@@ -132,7 +132,7 @@ def verdict(chosen: Chosen) -> str:
     gain = f"the {chosen.best} combination beat the historical mean on the folds"
     p_value = "-" if chosen.p_value is None else f"{chosen.p_value:.2g}"
     if chosen.method == "mean":
-        return f"{gain} by no more than chance may (p {p_value}): the mean is served"
+        return f"{gain}, which may be chance (p {p_value}): the mean is served"
     return f"{gain} (p {p_value})"
 
 

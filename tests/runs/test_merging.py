@@ -132,7 +132,7 @@ def test_the_page_merges_what_two_clones_changed(
     clones: tuple[Clone, Clone], tmp_path: Path
 ) -> None:
     one, two = clones
-    one.change(f"{ALPHA}1.0", f"{ALPHA}2.0")
+    one.change(f"{ALPHA}10.0", f"{ALPHA}2.0")
     one.push()
     two.change("  level: 0.9", "  level: 0.8")
 

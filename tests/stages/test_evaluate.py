@@ -510,7 +510,7 @@ def test_skill_that_is_there_is_found(tmp_path: Path) -> None:
     assert found["rank_ic"] > 0.05
     assert abs(found["coverage"] - 0.9) < 4 * math.sqrt(0.09 / found["rows"])
     importance = pl.read_csv(tmp_path / METRICS / "short" / "importance.csv")
-    assert importance["feature"][0] == "f0"
+    assert importance["feature"][0] == "mom_0"
     assert "beat the historical mean" in card(tmp_path)["verdict"]
 
 

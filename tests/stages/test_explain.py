@@ -20,7 +20,7 @@ from tests import datasets
 from tests.messages import facts
 
 SPLIT = date(2003, 6, 1)
-FEATURES = ["f0", "f1", "f2"]
+FEATURES = ["mom_0", "mom_1", "mom_2"]
 
 ON_ONE_CORE = """
 import os, sys
@@ -107,18 +107,18 @@ def test_the_plot_has_the_mean_size_of_each_feature(project: Path) -> None:
 
 def test_a_shuffled_column_contributes_next_to_nothing(project: Path, tmp_path: Path) -> None:
     """`f0` moves the forecasts most, until training sees its values in another order."""
-    assert sizes(project)["f0"] > 5 * sizes(project)["f2"]
+    assert sizes(project)["mom_0"] > 5 * sizes(project)["mom_2"]
     shutil.copytree(project, tmp_path / "shuffled")
     folder = tmp_path / "shuffled"
     path = folder / DATASETS / "short" / "train.parquet"
     rows = tables.read(path)
-    tables.write(rows.with_columns(pl.col("f0").shuffle(seed=0)), path)
+    tables.write(rows.with_columns(pl.col("mom_0").shuffle(seed=0)), path)
     for name in datasets.SMALL_MODELS:
         datasets.stage(folder, "train", "short", name)
     datasets.stage(folder, "evaluate", "short")
     datasets.stage(folder, "explain", "short")
     check(folder)
-    assert sizes(folder)["f0"] < 0.1 * sizes(project)["f0"]
+    assert sizes(folder)["mom_0"] < 0.1 * sizes(project)["mom_0"]
 
 
 def test_with_a_model_per_symbol_each_has_a_base_of_its_own(tmp_path: Path) -> None:

@@ -218,8 +218,9 @@ def test_a_candidate_is_a_graph_its_folds_and_its_importances(
     assert folds["prediction"].is_finite().all()
     data = Dataset(project / DATASETS / horizon / "train.parquet")
     settings = params.load(project / "params.yaml")
-    function, options = train_params.model(settings.models, kind)
-    final = function(data.x, data.y, settings.train.seed, **options)
+    seen = dataset_params.selected(settings.dataset, data.features)
+    fit = train_params.fit_of(settings.models, kind, seen, data.features, settings.train.seed)
+    final = fit(data.x, data.y)
     served = Session(folder / "model.onnx")(data.x)["return"]
     assert served == pytest.approx(final.predict(data.x), abs=1e-6)
     importance = pl.read_csv(folder / "importance.csv")
@@ -256,13 +257,14 @@ def test_one_model_per_symbol_from_end_to_end(own: Path, kind: str) -> None:
     datasets.stage(own, "train", "short", kind)
     data = Dataset(own / DATASETS / "short" / "train.parquet")
     settings = params.load(own / "params.yaml")
-    function, options = train_params.model(settings.models, kind)
+    seen = dataset_params.selected(settings.dataset, data.features)
+    fit = train_params.fit_of(settings.models, kind, seen, data.features, settings.train.seed)
     session = Session(own / CANDIDATES / "short" / kind / "model.onnx")
     served = session(data.x, symbol=data.symbol.reshape(-1, 1))["return"]
     shares = []
     for index in range(4):
         mine = data.symbol == index
-        alone = function(data.x[mine], data.y[mine], settings.train.seed, **options)
+        alone = fit(data.x[mine], data.y[mine])
         assert served[mine] == pytest.approx(alone.predict(data.x[mine]), abs=1e-6)
         shares.append(alone.importance)
     importance = pl.read_csv(own / CANDIDATES / "short" / kind / "importance.csv")
@@ -279,7 +281,7 @@ def test_a_candidate_sees_the_columns_that_its_entry_names(
 ) -> None:
     names = ["return_lag1", "vol_14", "return_lag2"]
     rows = datasets.made_up(["A", "B"], 300, lambda x, _: 0.01 * x.sum(axis=1))
-    rows = rows.rename(dict(zip(("f0", "f1", "f2"), names, strict=True)))
+    rows = rows.rename(dict(zip(("mom_0", "mom_1", "mom_2"), names, strict=True)))
     models = {"some": {"kind": kind, "features": seen}}
     datasets.write_params(tmp_path, models=models, horizons={"short": 1}, train={"scope": scope})
     tables.write(rows, tmp_path / DATASETS / "short" / "train.parquet")

@@ -98,9 +98,10 @@ class Load:
 def two(project: Project) -> Project:
     """A checkout with two revisions of other models, and the hooks of `make hooks`."""
     project.git("branch", "former")
-    project.set("    alpha: 1.0", "    alpha: 1000.0")
+    # Another penalty would change no model where the mean is served.
+    project.set("  level: 0.9", "  level: 0.8")
     project.dvc("repro", "evaluate@short")
-    project.git("commit", "--quiet", "--no-verify", "--all", "--message=Another ridge")
+    project.git("commit", "--quiet", "--no-verify", "--all", "--message=Another level")
     subprocess.run(
         ["sh", ".ci/hooks", sys.prefix], cwd=project.folder, check=True, capture_output=True
     )

@@ -111,7 +111,7 @@ def test_a_refitted_model_still_sees_its_own_columns(tmp_path: Path) -> None:
     frame = datasets.made_up(["A", "B"], 200, lambda x, _: 0.01 * x.sum(axis=1))
     tables.write(frame, tmp_path / "train.parquet")
     data = Dataset(tmp_path / "train.parquet")
-    candidates = train_params._models({"some": {"kind": "ridge", "features": ["f1"]}})
+    candidates = train_params._models({"some": {"kind": "ridge", "features": ["mom_1"]}})
     settings = train_params.TrainParams(
         scope="pooled", folds=5, first_fold=0.4, embargo=0, seed=0, refit=True
     )
