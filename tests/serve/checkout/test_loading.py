@@ -146,6 +146,19 @@ def test_a_missing_stage_of_the_lock_is_named(container: Path) -> None:
         load(container)
 
 
+@pytest.mark.parametrize("levels", [None, [], ["nasdaq"]])
+def test_levels_are_those_of_the_revision_and_a_former_one_has_none(
+    container: Path, levels: list[str] | None
+) -> None:
+    content = yaml.safe_load((container / "dvc.lock").read_text(encoding="utf-8"))
+    given = content["stages"]["features"]["params"]["params.yaml"]
+    given.pop("data.levels", None)
+    if levels is not None:
+        given["data.levels"] = levels
+    (container / "dvc.lock").write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert load(container).levels == (levels or [])
+
+
 def test_a_lock_in_a_merge_is_refused(container: Path) -> None:
     (container / "dvc.lock").write_text("<<<<<<< HEAD\n", encoding="utf-8")
     with pytest.raises(BundleError, match=r"^dvc.lock: dvc.lock cannot be read as a dvc.lock"):
