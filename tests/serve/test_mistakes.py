@@ -99,7 +99,7 @@ def bars(models: Path) -> list[dict[str, Any]]:
             "/predict/short",
             {"as_of": "1990-01-01"},
             422,
-            "as_of 1990-01-01 is before 2011-06-16, the oldest bar of AAPL that this revision "
+            "as_of 1990-01-01 is before 2011-03-21, the oldest bar of AAPL that this revision "
             "keeps",
         ),
         # Batches.
@@ -170,12 +170,12 @@ def test_a_mistake_is_named(
         (
             lambda bars: {"symbol": "IBM", "horizon": "long", "bars": bars},
             422,
-            "IBM: too few bars for mom_252, rel_macd_hist_12_26_9",
+            "IBM: too few bars for mom_252, vol_252, dist_high_252 and 1 more",
         ),
         (
             lambda bars: {"horizon": "short", "bars": bars[:3]},
             422,
-            "custom: too few bars for return_lag3, return_lag4, return_lag5 and 17 more",
+            "custom: too few bars for return_lag3, return_lag4, return_lag5 and 23 more",
         ),
         (
             lambda bars: {"bars": [*bars, {**bars[-1], "date": "2999-01-02"}]},

@@ -30,6 +30,7 @@ from stages.common.paths import (
     METRICS,
     RAW,
 )
+from stages.forecast.dataset_params import columns
 from stages.indicators.feature_table import features
 from stages.params import Params
 from stages.quality import helper_columns, validation
@@ -290,9 +291,14 @@ def test_a_symbol_without_a_volume_is_valid(
         assert json.loads(path.read_text(encoding="utf-8"))["quality"] == 100
 
 
+def seen(settings: Params) -> list[str]:
+    """The columns of a dataset."""
+    return columns(settings.dataset, settings.feature_names)
+
+
 def stored(table: str) -> int:
     files = (Path("data") / table).rglob("*.parquet")
-    return sum(tables.read(file).height for file in files if file.stem != "newest")
+    return sum(tables.read(file).height for file in files if file.stem not in {"newest", "purged"})
 
 
 def _refuse(*arguments: object, **_: object) -> None:
@@ -393,7 +399,12 @@ def test_a_leak_from_the_hold_out_stops(suites: Suites, settings: Params) -> Non
     train = DATASETS / "long" / "train.parquet"
     change(train, target_date=pl.when(at(2)).then(pl.lit(start)).otherwise("target_date"))
     rows = tables.read(train)
-    message = stop(validate_datasets.dataset_parts("long", settings.selected_features)[0], suites)
+    message = stop(
+        validate_datasets.dataset_parts("long", columns(settings.dataset, settings.feature_names))[
+            0
+        ],
+        suites,
+    )
     for fact in (
         "datasets/long/train: first date of the hold-out > target_date",
         f"1 of {rows.height:,} rows (critical: AAA 1 row from {rows['date'][2]})",
@@ -406,7 +417,9 @@ def test_a_leak_from_the_hold_out_stops(suites: Suites, settings: Params) -> Non
 def test_an_empty_half_stops(suites: Suites, settings: Params, half: str) -> None:
     path = DATASETS / "short" / f"{half}.parquet"
     tables.write(tables.read(path).head(0), path)
-    parts = validate_datasets.dataset_parts("short", settings.selected_features)
+    parts = validate_datasets.dataset_parts(
+        "short", columns(settings.dataset, settings.feature_names)
+    )
     (part,) = (part for part in parts if part.name.endswith(half))
     message = stop(part, suites)
     for fact in (f"datasets/short/{half}: rows >= 1", "found 0", "horizon", "more history"):
@@ -565,7 +578,9 @@ def every_part(settings: Params) -> list[Part]:
         *(
             part
             for name in settings.horizons
-            for part in validate_datasets.dataset_parts(name, settings.selected_features)
+            for part in validate_datasets.dataset_parts(
+                name, columns(settings.dataset, settings.feature_names)
+            )
         ),
     ]
 
