@@ -9,7 +9,7 @@ hold-out is read after the choice is made, and what was chosen is then fitted on
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +27,7 @@ from stages.common.running import arguments, log, progress, run
 from stages.common.sections import DataParams, Horizons, Sections, load, sessions
 from stages.common.tables import ENDED_DAYS
 from stages.forecast import baselines, combine, plots
-from stages.forecast.card import Fitted, Recipe, Stack, Training, card, training
+from stages.forecast.card import FitRecord, Recipe, Stack, Training, card, training
 from stages.forecast.contestants import STACK, against_baselines, contestants, fit
 from stages.forecast.contract import FORECAST_OUTPUTS
 from stages.forecast.dataset_params import DatasetParams, of_scale, selected
@@ -42,7 +42,7 @@ from stages.forecast.fold_rows import (
 )
 from stages.forecast.refit import refitted, together
 from stages.forecast.rounding import DIGITS, rounded
-from stages.forecast.scale import choose, logarithms
+from stages.forecast.scale import Errors, choose, logarithms
 from stages.forecast.scores import COLUMNS, table
 from stages.forecast.session import Session
 from stages.forecast.training import graphs
@@ -72,6 +72,20 @@ def forecast(graph: onnx.ModelProto, data: Dataset) -> pl.DataFrame:
         pl.Series("forecast", outputs["return"]),
         *(pl.Series(name, outputs[name]) for name in FORECAST_OUTPUTS[1:]),
     )
+
+
+def held_out_errors(rows: pl.DataFrame, data: Dataset, columns: Sequence[str]) -> Errors:
+    """The errors of a forecast on the hold-out, and the columns of the scale there.
+
+    Args:
+        rows: its forecasts, in the order of the hold-out.
+        data: the hold-out.
+        columns: of the scale.
+    """
+    places = [data.features.index(name) for name in columns]
+    # They come after every fold, and no fold is scored by them.
+    rows = rows.with_columns(fold=pl.lit(0, pl.Int32))
+    return errors_of(rows, "forecast", logarithms(data.x[:, places]), columns)
 
 
 def served_scores(scores: pl.DataFrame) -> dict[str, dict[str, float | int | None]]:
@@ -196,21 +210,11 @@ def evaluate(
     graphs_of: Mapping[str, onnx.ModelProto] = {}
     served = fits[STACK]
     if data.known:
-        graphs_of = refitted(
-            chosen.weights,
-            data.known,
-            selected(settings.dataset, features),
-            settings.models,
-            settings.train,
-        )
+        seen = selected(settings.dataset, features)
+        graphs_of = refitted(chosen.weights, data.known, seen, settings.models, settings.train)
         errors = together(
             errors_of(folds, STACK, logs, columns),
-            errors_of(
-                held_out[STACK].with_columns(fold=pl.lit(0, pl.Int32)),
-                "forecast",
-                logarithms(data.held_out.x[:, [features.index(name) for name in columns]]),
-                columns,
-            ),
+            held_out_errors(held_out[STACK], data.held_out, columns),
         )
         served = fit(graphs_of, rows[STACK], errors, features, params)
     ahead = forecast(served.graph, data.newest)
@@ -221,8 +225,8 @@ def evaluate(
             Recipe(horizon, length, settings.data.as_of, scope, level),
             Stack(chosen, folds, kinds),
             data.train,
-            Fitted(served.scale, served.spread, training(data.known or (data.train,))),
-            Fitted(fits[STACK].scale, fits[STACK].spread, training((data.train,))),
+            FitRecord(served.scale, served.spread, training(data.known or (data.train,))),
+            FitRecord(fits[STACK].scale, fits[STACK].spread, training((data.train,))),
         ),
         forecasts=pl.concat([held_out[STACK].select(ahead.columns), ahead]).sort("symbol", "date"),
         scores=table(held_out, length),

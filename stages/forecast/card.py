@@ -74,7 +74,7 @@ def training(parts: Sequence[Training | Dataset]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitRecord:
     """One fit of the forecast: the parts of its interval, and what it was trained on."""
 
     scale: LogScale
@@ -137,7 +137,7 @@ def verdict(chosen: Chosen) -> str:
 
 
 def card(
-    recipe: Recipe, stack: Stack, train: Training, served: Fitted, evaluated: Fitted
+    recipe: Recipe, stack: Stack, train: Training, served: FitRecord, evaluated: FitRecord
 ) -> dict[str, Any]:
     """The model card: all that a server or a reader must know beside the graph.
 
