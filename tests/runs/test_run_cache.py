@@ -45,14 +45,14 @@ def test_what_an_earlier_run_made_is_not_made_again(quick: Project) -> None:
     [
         ("    alpha: 10.0", "    alhpa: 10.0", "models.ridge.alhpa: unknown key (did you mean al"),
         (
-            "  shrinkage: 0.5\n",
-            "  shrinkage: 0.4\nevaluat: {}\n",
+            "  significance: 0.05\n",
+            "  significance: 0.1\nevaluat: {}\n",
             "evaluat: unknown key (did you mean eva",
         ),
         (
             "  scale:\n",
             "  scale:\n  - vol_15\n",
-            "dataset.scale: no vol_15 in dataset.features (did ",
+            "dataset.scale: no section of features makes vol_15 (did ",
         ),
     ],
 )
