@@ -315,7 +315,7 @@ class HorizonPrediction(Prediction):
     stale: _Stale
     in_sample: bool = Field(
         description="Whether the model was trained on this bar and its outcome, as it is on every "
-        "bar whose outcome was known; then this is no forecast."
+        "bar whose outcome was known."
     )
     out_of_sample: Unseen | None = Field(
         description="In sample, what the evaluated fit forecast, which had not seen the bar; null "

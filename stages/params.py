@@ -7,6 +7,7 @@ metrics/params.json: the features that the params make, and how many bars they n
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,7 @@ class Params(Options):
 
     @model_validator(mode="after")
     def _check_features(self) -> "Params":
-        names = self.feature_names
-        mistakes = [
-            f"dataset.features: no section of features makes {wanted}{nearest(wanted, names)}; "
-            "take it out of dataset.features, or add its window"
-            for wanted in self.dataset.features
-            if not matches(wanted, names) and not self._is_left_out(wanted)
-        ]
+        mistakes = self._unknown("dataset.features", self.dataset.features)
         if not mistakes and not self.selected_features:
             mistakes.append("dataset.features: selects no feature; name some, such as return_lag*")
         mistakes += self._mistakes_of_scale()
@@ -66,18 +61,22 @@ class Params(Options):
             raise NestedError(mistakes)
         return self
 
-    def _mistakes_of_scale(self) -> list[str]:
-        """What is wrong with `dataset.scale`: a pattern of nothing, or of no volatility."""
+    def _unknown(self, key: str, patterns: Sequence[str]) -> list[str]:
+        """The patterns of a key that name nothing that the sections of features make."""
         names = self.feature_names
-        mistakes = [
-            f"dataset.scale: no section of features makes {wanted}{nearest(wanted, names)}; take "
-            "it out, or add its window"
-            for wanted in self.dataset.scale
+        return [
+            f"{key}: no section of features makes {wanted}{nearest(wanted, names)}; take it out of "
+            f"{key}, or add its window"
+            for wanted in patterns
             if not matches(wanted, names) and not self._is_left_out(wanted)
         ]
+
+    def _mistakes_of_scale(self) -> list[str]:
+        """What is wrong with `dataset.scale`: a pattern of nothing, or of no volatility."""
+        mistakes = self._unknown("dataset.scale", self.dataset.scale)
         strange = [
             name
-            for name in dataset_params.of_scale(self.dataset, names)
+            for name in dataset_params.of_scale(self.dataset, self.feature_names)
             if not any(matches(spread, [name]) for spread in SPREADS)
         ]
         if strange:

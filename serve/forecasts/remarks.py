@@ -12,8 +12,8 @@ from serve.forecasts.prediction import day
 def remarks(bundle: Bundle, model: Model, row: Row) -> dict[str, Any]:
     """The fields of `schemas.HorizonPrediction` beside those of `Prediction`.
 
-    A model was trained on the bars up to the last whose outcome was known. Its forecast from such a
-    bar is no forecast; the one that evaluate wrote comes from a fit that had not seen the bar.
+    The served model was trained on every bar whose outcome was known, so its answer for such a bar
+    is in sample. The forecast that evaluate wrote comes from a fit that had not seen the bar.
     """
     bar = row.bar
     in_sample = bar is not None and day(bar) <= model.card.training.last

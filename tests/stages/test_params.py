@@ -302,7 +302,7 @@ def test_sections_are_typed() -> None:
         (
             {"dataset__scale": ["vol_21"]},
             "dataset.scale: no section of features makes vol_21 (did you mean vol_14?); "
-            "take it out, or add its window",
+            "take it out of dataset.scale, or add its window",
         ),
         (
             {"dataset__scale": ["mom_*"]},
@@ -340,7 +340,8 @@ def test_both_contradictions_of_a_dataset_are_named() -> None:
     assert refusal(content(dataset__features=["alpha"], dataset__scale=["beta"])) == (
         "dataset.features: no section of features makes alpha; "
         "take it out of dataset.features, or add its window; "
-        "dataset.scale: no section of features makes beta; take it out, or add its window"
+        "dataset.scale: no section of features makes beta; "
+        "take it out of dataset.scale, or add its window"
     )
 
 
