@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.errors import QualityError, few
-from stages.common.light_imports import without
+from stages.common.running import without
 from stages.quality.score import Rule
 
 ROOT = Path("great_expectations")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from stages.common.light_imports import without
+from stages.common.running import without
 from stages.forecast.contract import BLOCK, OPSETS, Matrix, Vector
 from stages.forecast.training.fitted import Fitted, shares
 from stages.forecast.training.lstm import lstm

@@ -23,10 +23,10 @@ from stages.common import options
 from stages.common.paths import DATASETS
 from stages.forecast import contract
 from stages.forecast.contract import FORECAST_OUTPUTS, Matrix, Vector
-from stages.forecast.forecast_graph import forecast_graph
-from stages.forecast.scale import LogScale
+from stages.forecast.evaluation.forecast_graph import forecast_graph
+from stages.forecast.evaluation.scale import LogScale
+from stages.forecast.scoring.spread import spread
 from stages.forecast.session import Session
-from stages.forecast.spread import spread
 from stages.forecast.training import graphs, models, train_params
 from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.fitted import Fitted, shares
