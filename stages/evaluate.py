@@ -35,13 +35,14 @@ from stages.forecast.evaluation.contestants import STACK, against_baselines, con
 from stages.forecast.evaluation.fold_rows import (
     Candidates,
     errors_of,
+    fold_intervals,
     fold_logs,
     fold_predictions,
     load_candidates,
     with_baselines,
 )
 from stages.forecast.evaluation.refit import refitted, together
-from stages.forecast.evaluation.scale import Errors, choose, logarithms
+from stages.forecast.evaluation.scale import Errors, choose, logarithms, unseen
 from stages.forecast.rounding import DIGITS, rounded
 from stages.forecast.scoring.distribution import with_losses
 from stages.forecast.scoring.scores import COLUMNS, table
@@ -188,7 +189,8 @@ def evaluate(
     folds = folds.with_columns(pl.Series(STACK, combine.combined(predictions, chosen.weights)))
     columns = of_scale(settings.dataset, features)
     logs = fold_logs(folds, data.train.path, columns)
-    kind, kinds = choose(errors_of(folds, STACK, logs, columns), params.scale_shrinkage, level)
+    errors = errors_of(folds, STACK, logs, columns)
+    kind, kinds = choose(errors, params.scale_shrinkage, level)
 
     rows = contestants(chosen.weights, names, columns, kind)
     means = baselines.as_graphs(data.train.rows, data.train.symbols, len(features), scope)
@@ -213,12 +215,11 @@ def evaluate(
     if data.known:
         seen = selected(settings.dataset, features)
         graphs_of = refitted(chosen.weights, data.known, seen, settings.models, settings.train)
-        errors = together(
-            errors_of(folds, STACK, logs, columns),
-            held_out_errors(held_out[STACK], data.held_out, columns),
-        )
-        served = fit(graphs_of, rows[STACK], errors, features, params)
+        every = together(errors, held_out_errors(held_out[STACK], data.held_out, columns))
+        served = fit(graphs_of, rows[STACK], every, features, params)
     ahead = forecast(served.graph, data.newest)
+    intervals = unseen(kind, errors, params.scale_shrinkage, level)
+    on_folds = plots.forecast_and_outcome(fold_intervals(folds, STACK, intervals))
     return Evaluation(
         graph=served.graph,
         refitted=graphs_of,
@@ -232,7 +233,8 @@ def evaluate(
         forecasts=pl.concat([held_out[STACK].select(ahead.columns), ahead]).sort("symbol", "date"),
         scores=table(held_out, length),
         upcoming=newest_forecasts(ahead.drop("scale"), length, coming_sessions()),
-        plots=plots.of(
+        plots={"fold_forecast": on_folds}
+        | plots.of(
             held_out[STACK],
             folds.with_columns(pl.Series(STACK, chosen.unseen)),
             [STACK, *BASELINES, *names],

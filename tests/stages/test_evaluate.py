@@ -110,7 +110,8 @@ def run(folder: Path, rows: pl.DataFrame, **changes: Any) -> None:
 def test_it_leaves_what_it_says(project: Path, horizon: str) -> None:
     made = datasets.outputs(project, MODELS / horizon, METRICS / horizon)
     assert sorted(made) == [
-        *(f"metrics/{horizon}/{name}.csv" for name in ("calibration", "coverage", "folds")),
+        *(f"metrics/{horizon}/{name}.csv" for name in ("calibration", "coverage")),
+        *(f"metrics/{horizon}/{name}.csv" for name in ("fold_forecast", "folds")),
         *(f"metrics/{horizon}/{name}.csv" for name in ("forecast", "forecasts", "importance")),
         *(f"metrics/{horizon}/{name}.csv" for name in ("pit", "residuals", "scores")),
         *(f"models/{horizon}/{name}" for name in ("card.json", "forecasts.parquet", "model.onnx")),
@@ -254,6 +255,7 @@ def test_the_plots_are_sane(project: Path, horizon: str) -> None:
         name: pl.read_csv(project / METRICS / horizon / f"{name}.csv")
         for name in (
             "forecast",
+            "fold_forecast",
             "residuals",
             "calibration",
             "pit",
@@ -266,6 +268,11 @@ def test_the_plots_are_sane(project: Path, horizon: str) -> None:
         assert frame.null_count().sum_horizontal().item() == 0
     held_out = tables.read(project / DATASETS / horizon / "test.parquet", ["date"])
     assert made["forecast"].height == held_out["date"].n_unique()
+    on_folds = made["fold_forecast"]
+    assert on_folds["date"].to_list()[-1] < made["forecast"]["date"].to_list()[0]
+    assert on_folds.filter(~pl.col("forecast").is_between("lower", "upper")).is_empty()
+    inside = on_folds.filter(pl.col("outcome").is_between("lower", "upper"))
+    assert 0.75 < inside.height / on_folds.height < 1
     assert made["residuals"]["share"].sum() == pytest.approx(1, abs=1e-4)
     assert made["calibration"]["forecast"].is_between(0, 1).all()
     assert made["importance"].height == len(card(project, horizon)["features"])

@@ -1,6 +1,6 @@
 """What the candidates of a horizon predicted on their folds, side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from stages.common.paths import CANDIDATES
 from stages.forecast import baselines
 from stages.forecast.contract import Vector
 from stages.forecast.evaluation import combine
-from stages.forecast.evaluation.scale import Errors, logarithms
+from stages.forecast.evaluation.scale import Errors, Rows, logarithms
 from stages.forecast.training.folds import walk_forward
 from stages.forecast.training.train_params import TrainParams
 
@@ -119,4 +119,32 @@ def errors_of(rows: pl.DataFrame, model: str, logs: Vector, names: Sequence[str]
         fold=rows["fold"].to_numpy(),
         dates=rows["date"].to_physical().to_numpy(),
         target_dates=rows["target_date"].to_physical().to_numpy(),
+    )
+
+
+def fold_intervals(
+    rows: pl.DataFrame, model: str, reach: Iterable[tuple[Rows, Vector, Vector]]
+) -> pl.DataFrame:
+    """A model's forecasts on folds, each with an interval that only earlier folds have taught.
+
+    Args:
+        rows: the fold rows with a column of the model's predictions.
+        model: its column.
+        reach: rows, and how far their intervals reach below and above (`scale.unseen`).
+
+    Returns:
+        `symbol, date, target, forecast, lower, upper`.
+    """
+    below, above = (np.full(rows.height, np.nan) for _ in range(2))
+    for which, lower, upper in reach:
+        below[which], above[which] = lower, upper
+    forecast = rows[model].cast(pl.Float64)
+    return (
+        rows.select("symbol", "date", "target")
+        .with_columns(
+            forecast=forecast,
+            lower=forecast + pl.Series(below),
+            upper=forecast + pl.Series(above),
+        )
+        .filter(pl.col("lower").is_not_nan())
     )

@@ -39,7 +39,7 @@ def of(
 
 
 def forecast_and_outcome(stack: pl.DataFrame) -> pl.DataFrame:
-    """Forecast, interval and outcome of the first symbol, per date of the hold-out."""
+    """Forecast, interval and outcome of the first symbol, per date."""
     return (
         stack.filter(pl.col("symbol") == pl.col("symbol").min())
         .select("symbol", "date", pl.col("target").alias("outcome"), "forecast", "lower", "upper")

@@ -6,7 +6,7 @@ each of these columns alone, an exponential average of squared returns (RiskMetr
 them. All are one form, so one graph computes any of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 from stages.forecast.contract import SMALLEST_SCALE, Matrix, Vector
 from stages.forecast.scoring.spread import interval_score, spread
+
+Rows = npt.NDArray[np.bool_]
+"""Which rows are meant, (rows,)."""
 
 CONSTANT, HAR = "constant", "har"
 
@@ -96,35 +99,44 @@ def choose(errors: Errors, shrinkage: float, level: float) -> tuple[str, Mapping
     """Choose a kind of scale by the interval score on folds that it had not seen.
 
     Each fold but the first is scored by a scale and quantiles of the folds before it, purged: only
-    rows whose target was known when the fold began. Ties go to the simpler scale.
+    rows whose target was known when the fold began (`unseen`). Ties go to the simpler scale.
 
     Returns:
         The kind, and the mean interval score of each; without a second fold all are infinite.
     """
-    scores = {kind: _unseen(kind, errors, shrinkage, level) for kind in kinds(errors.names)}
+    scores = {kind: _score(kind, errors, shrinkage, level) for kind in kinds(errors.names)}
     return min(scores, key=lambda kind: scores[kind]), scores
 
 
-def _unseen(kind: str, errors: Errors, shrinkage: float, level: float) -> float:
-    parts = []
+def unseen(
+    kind: str, errors: Errors, shrinkage: float, level: float
+) -> Iterator[tuple[Rows, Vector, Vector]]:
+    """Intervals of each fold but the first, learned on the folds before it, purged.
+
+    Yields:
+        The rows of a fold, (all rows,), and how far the interval reaches below and above the
+        forecast in each of them, (rows of the fold,).
+    """
     for number in np.unique(errors.fold)[1:]:
         valid = errors.fold == number
-        begin = errors.dates[valid].min()
-        known = (errors.fold < number) & (errors.target_dates < begin)
+        known = (errors.fold < number) & (errors.target_dates < errors.dates[valid].min())
         if not known.any():
             continue
         scale = fit(kind, part(errors, known), shrinkage)
         quantiles = spread(errors.error[known] / scale(errors.logs[known]), level)
         reach = scale(errors.logs[valid])
-        parts.append(
-            interval_score(
-                errors.error[valid], reach * quantiles.lower, reach * quantiles.upper, level
-            )
-        )
+        yield valid, reach * quantiles.lower, reach * quantiles.upper
+
+
+def _score(kind: str, errors: Errors, shrinkage: float, level: float) -> float:
+    parts = [
+        interval_score(errors.error[valid], lower, upper, level)
+        for valid, lower, upper in unseen(kind, errors, shrinkage, level)
+    ]
     return float(np.concatenate(parts).mean()) if parts else float("inf")
 
 
-def part(errors: Errors, rows: npt.NDArray[np.bool_]) -> Errors:
+def part(errors: Errors, rows: Rows) -> Errors:
     """Some of the rows."""
     return Errors(
         errors.names,

@@ -110,6 +110,34 @@ def test_the_scale_that_made_the_errors_wins() -> None:
     assert set(losses) == {scale.CONSTANT, *NAMES, scale.HAR}
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_shuffled_errors_teach_the_scale_nothing(seed: int) -> None:
+    given_ = errors(seed, rows=4000)
+    rng = np.random.default_rng(seed)
+    losses = {
+        shuffled: scale.choose(
+            with_error(given_, rng.permutation(given_.error) if shuffled else given_.error),
+            0.3,
+            0.9,
+        )[1]
+        for shuffled in (False, True)
+    }
+    gain = {key: 1 - loss[scale.HAR] / loss[scale.CONSTANT] for key, loss in losses.items()}
+    assert gain[False] > 0.05
+    assert gain[True] < 0.01
+
+
+@pytest.mark.parametrize("kind", [scale.CONSTANT, *NAMES, scale.HAR])
+def test_an_interval_of_a_fold_knows_no_later_error(kind: str) -> None:
+    given_ = errors(11)
+    other = with_error(given_, np.where(given_.fold >= 4, -3 * given_.error, given_.error))
+    seen, changed = (list(scale.unseen(kind, each, 0.3, 0.9)) for each in (given_, other))
+    assert [int(given_.fold[rows].min()) for rows, *_ in seen] == [2, 3, 4, 5]
+    for (_, *reach), (_, *same) in zip(seen[:3], changed[:3], strict=True):
+        assert np.array_equal(reach, same)
+    assert not np.array_equal(seen[3][1:], changed[3][1:])
+
+
 @pytest.mark.parametrize("kind", [scale.CONSTANT, "vol_14", scale.HAR])
 def test_outcomes_that_were_not_known_when_a_fold_began_teach_it_nothing(kind: str) -> None:
     given_ = errors(9)
