@@ -74,7 +74,8 @@ def random_forest(
         min_leaf: smallest leaf, as a share of the training rows; a tree sees `max_samples` of them.
         n_jobs: trees grown at the same time; the forest does not depend on it.
     """
-    from sklearn.ensemble import RandomForestRegressor
+    with without("pandas"):
+        from sklearn.ensemble import RandomForestRegressor
 
     model = RandomForestRegressor(
         n_estimators=n_estimators,
@@ -90,7 +91,8 @@ def random_forest(
     example = x[:1].copy()
 
     def to_onnx() -> "ModelProto":
-        from skl2onnx import to_onnx as convert
+        with without("pandas"):
+            from skl2onnx import to_onnx as convert
 
         return _named(convert(model, example, target_opset=OPSETS))
 
