@@ -1,7 +1,9 @@
-"""A `dvc` for the tests: each of its processes is forked from one that has imported DVC.
+"""A `dvc` and a `python` for the tests: each is forked from a process that has imported a lot.
 
 Most of what a short command takes is its imports. Apart from that each command is a process of its
-own, with the arguments, folder, environment and streams that it was given, and ends as `dvc` does.
+own, with the arguments, folder, environment and streams that it was given, and ends as it does
+elsewhere. `python -m` imports the stages and `versions` of the folder in which it is run; for
+anything else, and with a PYTHONPATH or under coverage, `python` is the interpreter itself.
 """
 
 import atexit
@@ -9,6 +11,7 @@ import functools
 import gc
 import importlib
 import os
+import runpy
 import select
 import shlex
 import shutil
@@ -17,17 +20,27 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-# What most commands load. Libraries that start threads must not be among them.
-MODULES = (
-    *("dvc.cli.parser", "dvc.data_cloud", "dvc.repo.open_repo", "dvc.repo.reproduce"),
-    *("dvc.repo.artifacts", "dvc.repo.datasets", "dvc.repo.plots", "dvc.repo.stage"),
-    *("dvc.repo.index", "dvc.repo.experiments.show", "dvc.stage.run", "dvc.utils.strictyaml"),
-    *("dvc.repo.experiments.executor.local", "dvc.repo.experiments.queue.celery", "dvc_s3"),
-    *("dvc_data.hashfile.db.local", "networkx", "pyparsing", "ruamel.yaml", "s3fs"),
-)
+# What most commands load. Libraries that start threads, such as polars and onnxruntime, must not
+# be among them.
+MODULES = {
+    "dvc": (
+        *("dvc.cli.parser", "dvc.data_cloud", "dvc.repo.open_repo", "dvc.repo.reproduce"),
+        *("dvc.repo.artifacts", "dvc.repo.datasets", "dvc.repo.plots", "dvc.repo.stage"),
+        *("dvc.repo.index", "dvc.repo.experiments.show", "dvc.stage.run", "dvc.utils.strictyaml"),
+        *("dvc.repo.experiments.executor.local", "dvc.repo.experiments.queue.celery", "dvc_s3"),
+        *("dvc_data.hashfile.db.local", "networkx", "pyparsing", "ruamel.yaml", "s3fs"),
+        *("celery.apps.worker", "dvc.repo.experiments.queue.tempdir", "hydra", "pygit2"),
+    ),
+    "python": (
+        *("coreforecast", "exchange_calendars", "great_expectations", "onnx", "optuna", "pandas"),
+        *("pyarrow.parquet", "pydantic", "rich.table", "ruamel.yaml", "scipy.stats"),
+        *("threadpoolctl", "tqdm", "yaml"),
+    ),
+}
 
 CLIENT = """
 import os, socket, sys
@@ -43,18 +56,34 @@ with socket.socket(socket.AF_UNIX) as server:
 """
 
 
+PYTHON = """#!/bin/sh
+case "${{PYTHONPATH-}}${{COVERAGE_PROCESS_CONFIG-}}$1 $2" in
+"-m stages."* | "-m versions."*) exec {forked} "$@" ;;
+esac
+exec {interpreter} "$@"
+"""
+
+
 @functools.cache
 def folder() -> Path:
-    """A folder for PATH that holds this `dvc`; its server ends with this process."""
+    """A folder for PATH that holds the two commands; their server ends with this process."""
     made = Path(tempfile.mkdtemp(prefix="dvc-"))
-    client, command = made / "client.py", made / "dvc"
+    client = made / "client.py"
     client.write_text(CLIENT, encoding="utf-8")
     # Neither settings of Python nor packages: it starts in a hundredth of a second.
-    call = shlex.join([sys.executable, "-IS", str(client), str(made / "socket")])
-    command.write_text(f'#!/bin/sh\nexec {call} "$@"\n', encoding="utf-8")
-    command.chmod(0o755)
+    call = {
+        name: shlex.join([sys.executable, "-IS", str(client), str(made / f"{name}.socket")])
+        for name in MODULES
+    }
+    scripts = {
+        "dvc": f'#!/bin/sh\nexec {call["dvc"]} "$@"\n',
+        "python": PYTHON.format(forked=call["python"], interpreter=shlex.quote(sys.executable)),
+    }
+    for name, script in scripts.items():
+        (made / name).write_text(script, encoding="utf-8")
+        (made / name).chmod(0o755)
     server = subprocess.Popen(
-        [sys.executable, "-P", __file__, str(made / "socket")],
+        [sys.executable, "-P", __file__, str(made)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -69,33 +98,30 @@ def folder() -> Path:
     return made
 
 
-def answer(connection: socket.socket) -> None:
+def answer(name: str, connection: socket.socket) -> None:
     """Run the command of a client in a process of its own, and tell its exit status."""
     _, streams, _, _ = socket.recv_fds(connection, 1, 3)
     asked = b"".join(iter(functools.partial(connection.recv, 65536), b""))
     child = os.fork()
     if not child:
         connection.close()
-        become(os.fsdecode(asked), streams)
+        become(name, os.fsdecode(asked), streams)
     _, status = os.waitpid(child, 0)
     connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def become(asked: str, streams: list[int]) -> NoReturn:
+def become(name: str, asked: str, streams: list[int]) -> NoReturn:
     here, count, *fields = asked.split("\0")
-    arguments, environment = fields[: int(count)], fields[int(count) :]
+    arguments, environment = fields[1 : int(count)], fields[int(count) :]
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(here)
     os.environ.clear()
     for pair in environment:
-        name, _, value = pair.partition("=")
-        os.environ[name] = value
-    sys.argv = ["dvc", *arguments[1:]]
-    from dvc.cli import main
-
-    status = main()
+        variable, _, value = pair.partition("=")
+        os.environ[variable] = value
+    status = {"dvc": dvc, "python": python}[name](arguments)
     # As an interpreter ends, but for taking down all the modules: that would copy the memory that
     # this process shares with the server.
     threading._shutdown()  # type: ignore[attr-defined]
@@ -105,30 +131,66 @@ def become(asked: str, streams: list[int]) -> NoReturn:
     os._exit(status)
 
 
-def serve(address: str) -> None:
-    for name in MODULES:
-        importlib.import_module(name)
-    # It is the same for every command.
-    parser: Any = importlib.import_module("dvc.cli.parser")
-    parser.get_main_parser = functools.cache(parser.get_main_parser)
-    parser.get_main_parser()
+def dvc(arguments: list[str]) -> int:
+    sys.argv = ["dvc", *arguments]
+    from dvc.cli import main
+
+    status: int = main()
+    return status
+
+
+def python(arguments: list[str]) -> int:
+    """Run `-m <module> ...`, and give its exit status as the interpreter does."""
+    sys.argv = arguments[1:]
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  # whatever ends a module
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+@functools.cache
+def load(name: str) -> None:
+    """Import what a command needs, once."""
+    for module in MODULES[name]:
+        importlib.import_module(module)
+    if name == "dvc":
+        # It is the same for every command.
+        parser: Any = importlib.import_module("dvc.cli.parser")
+        parser.get_main_parser = functools.cache(parser.get_main_parser)
+        parser.get_main_parser()
     # The garbage collector of a child does not touch, and so copy, what is there by now.
     gc.freeze()
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(address)
-        server.listen()
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        # Its input ends with the process that started it.
-        while server in select.select([server, sys.stdin], [], [])[0]:
-            connection, _ = server.accept()
+
+
+def serve(made: Path) -> None:
+    sockets = {}
+    for name in MODULES:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(made / f"{name}.socket"))
+        listener.listen()
+        sockets[listener] = name
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    # Its input ends with the process that started it.
+    while asked := sockets.keys() & set(select.select([*sockets, sys.stdin], [], [])[0]):
+        for listener in asked:
+            load(sockets[listener])
+            connection, _ = listener.accept()
             with connection:
                 if not os.fork():
-                    server.close()
-                    answer(connection)
+                    for each in sockets:
+                        each.close()
+                    answer(sockets[listener], connection)
                     os._exit(0)
-            while _ended():
-                pass
+        while _ended():
+            pass
 
 
 def _ended() -> bool:
@@ -140,4 +202,4 @@ def _ended() -> bool:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(Path(sys.argv[1]))
