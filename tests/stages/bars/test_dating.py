@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stages.bars import calendars
 from stages.bars.calendars import Sessions
-from stages.bars.dating import check, dated
+from stages.bars.ingestion.dating import check, dated
 from stages.common.errors import DataError
 from tests.messages import facts
 from tests.panels import examples
