@@ -53,7 +53,7 @@ def test_the_first_answer_comes_before_xgboost_is_imported(models: Path, tmp_pat
     answers, imports = [], []
     for number in range(8):
         start = time.perf_counter()
-        with Server(models, tmp_path / str(number)) as server:
+        with Server(models, tmp_path / str(number), alone=True) as server:
             assert httpx2.post(f"{server.url}/predict/short").status_code == 200
             answers.append(time.perf_counter() - start)
         start = time.perf_counter()

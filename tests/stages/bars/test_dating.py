@@ -1,5 +1,6 @@
 """Daily bars that are stamped with instants: dated on the clocks of every exchange, or refused."""
 
+import os
 from datetime import date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -7,7 +8,7 @@ from zoneinfo import ZoneInfo
 import exchange_calendars
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.bars import calendars
@@ -15,12 +16,15 @@ from stages.bars.calendars import Sessions
 from stages.bars.ingestion.dating import check, dated
 from stages.common.errors import DataError
 from tests.messages import facts
+from tests.panels import examples
 
-SPAN = (date(2024, 9, 16), date(2025, 4, 30))
+SPAN = (date(2024, 9, 9), date(2025, 4, 30))
 """Clocks change in it on both hemispheres."""
 
+FEW = ["XNYS", "XBOM", "XLON", "XASX", "XSAU", "BVMF", "24/5", "CMES", "us_futures"]
+"""One of each kind: half hours, both hemispheres, weeks from Sunday on, and sessions by night."""
+
 EVERY = exchange_calendars.get_calendar_names(include_aliases=False)
-FEW = ["XNYS", "XBOM", "XLON", "XASX", "BVMF", "24/5", "CMES", "us_futures"]
 
 
 @cache
@@ -55,7 +59,9 @@ def unknown(stamps: pl.Series) -> pl.Series:
     return pl.Series([None] * len(stamps), dtype=pl.Datetime("us", "UTC"))
 
 
-def holds_everywhere(name: str) -> None:
+# A calendar takes a third of a second to build, and here are seventy.
+@pytest.mark.parametrize("name", EVERY if os.environ.get("CI_FULL") == "1" else FEW)
+def test_midnight_open_and_close_are_the_days_of_their_sessions(name: str) -> None:
     held = exchange(name)
     days = session_days(held).to_list()
     midnight = midnights(held)
@@ -75,18 +81,7 @@ def holds_everywhere(name: str) -> None:
         assert read == days or midnight_end
 
 
-@pytest.mark.parametrize("name", FEW)
-def test_midnight_open_and_close_are_the_days_of_their_sessions(name: str) -> None:
-    holds_everywhere(name)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in EVERY if name not in FEW])
-def test_so_they_are_on_every_exchange(name: str) -> None:
-    holds_everywhere(name)
-
-
-@settings(max_examples=25)
+@examples(25)
 @given(
     st.sampled_from(FEW),
     st.integers(-11, 13),
