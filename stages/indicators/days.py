@@ -79,12 +79,14 @@ class Days:
         return days.select(expression.cast(pl.Float64)).to_series().to_numpy()
 
     def _as_of(self, name: str | LevelOf, lag: int, of_closes: Callable[[Array], Array]) -> Array:
-        is_market = isinstance(name, str)
-        bars = self._market[name] if isinstance(name, str) else self._of_symbols[name]
+        if isinstance(name, str):
+            bars, same_session = self._market[name], self._same_session
+        else:
+            bars, same_session = self._of_symbols[name], True
         # An unknown value in front stands for all before the first bar, and for a stale one.
         values = np.concatenate(([np.nan], of_closes(bars["adj_close"].to_numpy())))
         dates = bars["date"].to_physical().to_numpy()
-        newest = self._newest(dates, same_session=self._same_session or not is_market)
+        newest = self._newest(dates, same_session=same_session)
         return values[np.maximum(newest - (lag - 1) + 1, 0)]
 
     def _newest(self, dates: Dates, *, same_session: bool) -> npt.NDArray[np.intp]:

@@ -294,15 +294,17 @@ def publications(values: pl.Series, rules: Rules, *, needed: bool) -> pl.Series:
     Raises:
         BadCells: a stamp names no zone or no time of day, or cannot be read.
     """
+    # A format of days is that of other files, or of the column date.
+    formats = [form for form in rules.date_format if "%H" in form]
     if isinstance(values.dtype, pl.Datetime) or values.dtype == pl.Date:
         written = values.cast(MICROSECONDS) if values.dtype == pl.Date else values
         written = written.dt.cast_time_unit("us").dt.replace_time_zone(None)
     else:
         values = _text(values, "time")
-        written = walls(values, rules.date_format, rules.option("date_format"))
+        written = walls(values, formats, rules.option("date_format"))
     if needed:
         _refuse(written.is_null(), values, "is empty; a value needs its publication, or a date")
-    zoned = _instants(values, written, replace(rules, timezone=None))
+    zoned = _instants(values, written, replace(rules, date_format=formats, timezone=None))
     bare = written.is_not_null() & zoned.is_null()
     _refuse(
         bare & (written.to_physical() % _DAY == 0),

@@ -2,11 +2,10 @@
 
 `data.path` is one file, or a folder of files. In a folder, the sub-folders `daily/`, `hourly/` and
 `market/`, where there are any, say what their files hold; `levels/` has a file of numbers for each
-series. Files beside them hold daily bars, or
-hourly ones where only a `timestamp` is mapped. A symbol's file bears its name, written as ingest
-writes names (`EUR%2FUSD.csv`), unless a column names the symbol: then a file may hold many
-symbols, and a symbol may lie in many files. Folders such as `symbol=TCS/` are columns of their
-files.
+series. Files beside them hold daily bars, or hourly ones where only a `timestamp` is mapped. A
+symbol's file bears its name, written as ingest writes names (`EUR%2FUSD.csv`), unless a column
+names the symbol: then a file may hold many symbols, and a symbol may lie in many files. Folders
+such as `symbol=TCS/` are columns of their files.
 """
 
 from collections import Counter

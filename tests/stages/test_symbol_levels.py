@@ -246,7 +246,9 @@ def test_the_example_of_the_docs(tmp_path: Path, repo_root: Path) -> None:
         write_csv(tmp_path / "data" / "inbox", name, dict.fromkeys(days, 50.0), "100")
     (tmp_path / "data" / "actions.csv").write_text("symbol,date,ratio\n", encoding="utf-8")
     write_numbers(tmp_path, "SENTIMENT", numbers.splitlines())
-    plain = {"symbols": [], "market": [], "levels": [], "calendar": "XBOM"}
+    plain: dict[str, Any] = {"symbols": [], "market": [], "levels": [], "calendar": "XBOM"}
+    # As in the example of bars.
+    plain["sources"] = {"csv": {"date_format": "%Y-%m-%d", "thousands": ","}}
     rows = made(tmp_path, days[-1], **plain, **yaml.safe_load(example)["data"])
     levels = rows.group_by("symbol", maintain_order=True).agg("SENTIMENT_level")
     assert [[None if v is None else round(v, 2) for v in own] for _, own in levels.rows()] == [
@@ -339,6 +341,20 @@ def test_the_zone_of_the_source_is_that_of_stamps_without_one(tmp_path: Path) ->
         ingest.ingest(params.load().data, RAW)
         raw = [tables.read(RAW / "market" / f"MOOD of {symbol}.parquet") for symbol in at]
     assert [bars["date"].to_list() for bars in raw] == [[date(2012, 1, 5)], [date(2012, 1, 6)]]
+
+
+def test_the_date_counts_where_the_publication_is_empty(tmp_path: Path) -> None:
+    write_inbox(tmp_path, moods())
+    lines = ["A,2012-01-05,2012-01-05T21:01:00Z,1", "A,2012-01-09,,2", "B,2012-01-07,,3"]
+    write_numbers(tmp_path, "MOOD", ["symbol,date,published_at,value", *lines])
+    settings(tmp_path)
+    with chdir(tmp_path):
+        ingest.ingest(params.load().data, RAW)
+        raw = {name: tables.read(RAW / "market" / f"MOOD of {name}.parquet") for name in "AB"}
+    assert {name: bars.select("date", "close").rows() for name, bars in raw.items()} == {
+        "A": [(date(2012, 1, 6), 1.0), (date(2012, 1, 9), 2.0)],
+        "B": [(date(2012, 1, 7), 3.0)],
+    }
 
 
 def test_a_source_without_such_files_says_that_it_has_no_values(tmp_path: Path) -> None:
