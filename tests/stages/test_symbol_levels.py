@@ -27,6 +27,15 @@ from tests.stages.test_levels import AS_OF, OPEN_DAYS, write_csv
 
 MOOD = ["MOOD_level", "MOOD_change_lag1"]
 
+DATA: dict[str, Any] = {
+    "source": "csv",
+    "as_of": str(AS_OF),
+    "symbols": ["A", "B"],
+    "market": ["INDEX", "VIX"],
+    "levels": ["VIX"],
+    "symbol_levels": ["MOOD"],
+}
+
 
 def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
@@ -93,15 +102,7 @@ def settings(folder: Path, as_of: date = AS_OF, *, same_session: bool = True, **
     windows = asked(market_lags=[1, 2], market_same_session=same_session, lags=[1], volatility=[2])
     write_params(
         folder,
-        data={
-            "source": "csv",
-            "as_of": str(as_of),
-            "symbols": ["A", "B"],
-            "market": ["INDEX", "VIX"],
-            "levels": ["VIX"],
-            "symbol_levels": ["MOOD"],
-            **data,
-        },
+        data=DATA | {"as_of": str(as_of), **data},
         features=windows.model_dump(),
         dataset={"features": ["return_lag1", "*_level", "*_change_lag*"], "scale": ["vol_2"]},
     )
@@ -323,8 +324,9 @@ def test_numbers_that_are_wrong_stop_with_one_line(
     if name == "MODE":
         (tmp_path / "data" / "inbox" / "levels" / "MOOD.csv").unlink()
     file = write_numbers(tmp_path, name, lines).relative_to(tmp_path)
-    with pytest.raises(StageError) as caught:
-        made(tmp_path)
+    data = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))["data"] | DATA
+    with chdir(tmp_path), pytest.raises(StageError) as caught:
+        ingest.ingest(SourceParams.model_validate(data), RAW)
     assert "\n" not in str(caught.value)
     expected = told.format(file=file, folder=file.parent)
     assert facts(str(caught.value)) >= facts(expected)
