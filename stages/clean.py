@@ -4,7 +4,7 @@ Reads data/raw/ and data/actions.csv; writes data/clean/ (`tables.CLEAN_DAILY`, 
 `REJECTED`) and metrics/clean.json, group of symbols by group of symbols.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
@@ -60,7 +60,8 @@ def clean_folder(
     hand = actions.read_hand_kept(ledger)
     ex_dates = actions.combine(_source_actions(raw / "actions.parquet"), hand)
     sessions = _sessions(settings.data, files)
-    report = CleanReport(settings.data.calendar, settings.clean.max_rejected)
+    data, share = settings.data, settings.clean.max_rejected
+    report = CleanReport(data.calendar, share, data.symbol_levels)
     with tables.replacing(out) as folder, tables.Writer(folder / REJECTED.name) as rejected:
         for kind, cleaned in _cleaned(files, ex_dates, sessions, settings, folder):
             report.add(kind, cleaned)
@@ -68,7 +69,7 @@ def clean_folder(
                 rejected.append(cleaned.rejected)
         if not rejected.rows:
             rejected.append(tables.empty(tables.REJECTED))
-        idle = _idle_lines(hand, files, settings.data.levels, ledger)
+        idle = _idle_lines(hand, files, settings.data, ledger)
         for line in (*report.warnings(), *idle):
             log.warning(line)
         report.check()
@@ -89,7 +90,7 @@ def _cleaned(
         if not files[kind] and kind != "daily":
             continue
         with tables.Writer(folder / f"{kind}.parquet") as writer:
-            groups = _groups(files[kind], settings.data.levels)
+            groups = _groups(files[kind], settings.data)
             for level, group in progress(groups, f"clean {kind}"):
                 bars = raw_files.read(group, contract)
                 if kind == "hourly":
@@ -104,11 +105,11 @@ def _cleaned(
                 writer.append(tables.empty(tables.CLEAN_DAILY))
 
 
-def _groups(files: Sequence[RawFile], levels: Collection[str]) -> list[tuple[bool, list[RawFile]]]:
+def _groups(files: Sequence[RawFile], data: DataParams) -> list[tuple[bool, list[RawFile]]]:
     """Groups of neighbours, each of levels alone or of prices alone, and which it is."""
     return [
         (level, group)
-        for level, neighbours in groupby(files, lambda file: file.symbol in levels)
+        for level, neighbours in groupby(files, lambda file: data.is_level(file.symbol))
         for group in raw_files.groups(list(neighbours))
     ]
 
@@ -130,14 +131,14 @@ def _sessions(data: DataParams, files: Mapping[Kind, Sequence[RawFile]]) -> Sess
 def _idle_lines(
     hand: pl.DataFrame,
     files: Mapping[Kind, Sequence[RawFile]],
-    levels: Collection[str],
+    data: DataParams,
     ledger: Path,
 ) -> Iterator[str]:
     known = {file.symbol for kind in files for file in files[kind]}
     named = set(hand["symbol"])
     if unknown := sorted(named - known):
         yield f"{ledger}: no bars of {few(unknown)}; what it says of them has no effect"
-    if settled := sorted(named & known & {*levels}):
+    if settled := sorted(name for name in named & known if data.is_level(name)):
         yield f"{ledger}: data.levels names {few(settled)}; what it says of them has no effect"
 
 

@@ -14,7 +14,7 @@ from stages.common.running import log, progress, run
 from stages.common.sections import DataParams, Sections, load
 from stages.indicators import feature_table
 from stages.indicators.feature_params import FeatureParams
-from stages.indicators.feature_table import features, market_bars
+from stages.indicators.feature_table import features, level_values, market_bars
 
 
 class Settings(Sections):
@@ -27,7 +27,7 @@ class Settings(Sections):
 def main() -> None:
     """Compute the features of all symbols."""
     settings = load(Settings)
-    levels = settings.data.levels
+    levels, symbol_levels = settings.data.levels, settings.data.symbol_levels
     market = market_bars(settings.data.market)
     hourly = tables.read(CLEAN_HOURLY) if CLEAN_HOURLY.exists() else None
     threads = os.cpu_count() or 1
@@ -39,18 +39,27 @@ def main() -> None:
         groups = tables.row_groups(CLEAN_DAILY)
         for bars in progress(groups, "features", tables.count_row_groups(CLEAN_DAILY)):
             names = bars["symbol"].unique()
+            of_symbols = level_values(symbol_levels, names)
             hours = (
                 hourly.filter(pl.col("symbol").is_in(names.implode()))
                 if hourly is not None
                 else None
             )
-            writer.append(features(bars, market, hours, settings.features, threads, levels=levels))
+            made = features(
+                *(bars, market, hours, settings.features, threads),
+                levels=levels,
+                of_symbols=of_symbols,
+            )
+            writer.append(made)
             symbols += len(names)
+    columns = feature_table.columns(
+        *(settings.features, settings.data.market, levels, symbol_levels)
+    )
     log.info(
         "features: %s bars of %s symbols, %s features -> %s",
         f"{writer.rows:,}",
         symbols,
-        len(feature_table.columns(settings.features, settings.data.market, levels)),
+        len(columns),
         FEATURES_DAILY,
     )
 

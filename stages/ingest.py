@@ -21,16 +21,16 @@ from pydantic_core import to_jsonable_python
 
 from stages import sources
 from stages.bars import calendars, hours
-from stages.bars.ingestion import dating, revisions
+from stages.bars.ingestion import dating, publication, revisions
 from stages.bars.ingestion.last_bars import last_bars
 from stages.bars.ingestion.raw_folder import RawFolder, file_name
 from stages.common import tables
 from stages.common.errors import DataError, SourceError, few
 from stages.common.paths import RAW, REVISIONS
 from stages.common.running import Parser, log, progress, run
-from stages.common.sections import Sections, load
+from stages.common.sections import Sections, load, of_symbol
 from stages.common.tables import RAW_BARS, Kind, clock
-from stages.sources import INSTANT, WRITTEN, Request, Series, SourceParams
+from stages.sources import INSTANT, PUBLISHED, WRITTEN, Request, Series, SourceParams
 
 _HOW_TO_ASK = ("retries", "backoff")
 """Options of a source that do not change its bars."""
@@ -103,7 +103,7 @@ def ingest(
 def _revised(data: SourceParams, former: Path, given: Path) -> pl.DataFrame:
     def asked(kind: Kind, symbol: str) -> bool:
         if kind == "market":
-            return symbol in data.market
+            return symbol in data.market or data.is_of_symbol(symbol)
         return not data.symbols or symbol in data.symbols
 
     def sessions_of(bars: pl.DataFrame, kind: Kind) -> pl.Series:
@@ -119,13 +119,15 @@ def _fill(folder: Path, data: SourceParams, former: RawFolder | None) -> Ingeste
         market=tuple(data.market),
         as_of=data.as_of,
         path=data.path,
+        symbol_levels=tuple(data.symbol_levels),
         known={} if former is None else former,
     )
     done = Ingested()
     actions = [tables.empty(tables.ACTIONS)]
     spans: dict[str, Span] = {}
     first = _first(data) or date.min
-    total = len(data.symbols) + len(data.market) if data.symbols else None
+    each = 1 + len(data.symbol_levels)
+    total = each * len(data.symbols) + len(data.market) if data.symbols else None
     fetched = sources.load(data.source)(request, **data.source_options)
     for series in progress(fetched, "ingest", total):
         kind, symbol = series.kind, series.symbol
@@ -180,6 +182,12 @@ def _whole(
 def _dated(series: Series, data: SourceParams) -> pl.DataFrame:
     """The bars of a series, each daily one on the date of its session."""
     bars = series.bars
+    if PUBLISHED in bars.columns:
+        with _named(series, data):
+            dates = publication.dated(
+                *(bars["date"], bars[PUBLISHED], data.calendar, data.as_of, data.extra_sessions)
+            )
+        return bars.with_columns(dates)
     if INSTANT not in bars.columns:
         return bars
     stamped = bars[WRITTEN].is_not_null()
@@ -219,6 +227,13 @@ def sessions(bars: pl.DataFrame, kind: Kind, calendar: str) -> pl.Series:
 
 
 def _check_complete(data: SourceParams, done: Ingested, spans: Mapping[str, Span]) -> None:
+    for level in data.symbol_levels:
+        needed = [of_symbol(level, symbol) for symbol in sorted(done.symbols["daily"])]
+        if without := [name for name in needed if name not in done.symbols["market"]]:
+            raise SourceError(
+                f"{data.source}: gave no values of {few(without)} up to {data.as_of}; bring them, "
+                f"or take {level} out of data.symbol_levels"
+            )
     here = {name for names in done.symbols.values() for name in names}
     first = _first(data) or date.min
     old = {name for name, (_, newest) in spans.items() if newest is not None and newest < first}

@@ -129,7 +129,8 @@ class Params(Options):
     @property
     def feature_names(self) -> list[str]:
         """Every column that the features stage writes, in order."""
-        return feature_table.columns(self.features, self.data.market, self.data.levels)
+        data = self.data
+        return feature_table.columns(self.features, data.market, data.levels, data.symbol_levels)
 
     @property
     def selected_features(self) -> list[str]:

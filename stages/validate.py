@@ -22,7 +22,7 @@ from stages.common.paths import (
     RAW,
 )
 from stages.common.running import run
-from stages.common.sections import DataParams, Sections, checked, load
+from stages.common.sections import DataParams, Sections, checked, load, of_symbol
 from stages.quality.helper_columns import (
     BARS,
     FINITE,
@@ -89,10 +89,12 @@ def clean_parts() -> list[Part]:
 
 def with_levels(parts: Sequence[Part], data: DataParams) -> list[Part]:
     """Take the levels out of the market series, to a suite that does not ask for prices."""
-    levels = pl.col("symbol").is_in(data.levels)
+    of_symbols = [of_symbol(level, "") for level in data.symbol_levels]
+    symbol = pl.col("symbol")
+    levels = pl.any_horizontal(symbol.is_in(data.levels), *map(symbol.str.starts_with, of_symbols))
     apart: list[Part] = []
     for part in parts:
-        if not data.levels or not part.name.endswith("/market"):
+        if not (data.levels or data.symbol_levels) or not part.name.endswith("/market"):
             apart.append(part)
             continue
         if set(data.market) > set(data.levels):

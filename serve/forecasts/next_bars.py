@@ -12,6 +12,7 @@ from serve.forecasts.forecaster import Forecaster, Row, not_future
 from serve.forecasts.prediction import Forecast
 from serve.schemas import Bar, BarsRequest
 from stages.common import tables
+from stages.common.errors import few
 from stages.indicators.feature_table import features
 
 
@@ -41,6 +42,13 @@ async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast
     last = await asyncio.to_thread(compute)
 
     def row(model: Model) -> Row:
+        absent = [name for name in model.card.features if name not in last.columns]
+        if absent:
+            raise InvalidInputError(
+                f"{asked.symbol}: {few(absent)} is made of values that cannot be sent with bars "
+                "(data.symbol_levels); send the features with their values to /batch-predict",
+                "no-levels",
+            )
         columns = last.select(model.card.features)
         values = columns.cast(pl.Float32).fill_null(float("nan")).to_numpy()[0]
         return Row(

@@ -43,6 +43,11 @@ class Sections(Options):
     model_config = ConfigDict(extra="ignore")
 
 
+def of_symbol(level: str, symbol: str) -> str:
+    """The market series that holds the numbers of one symbol, of one of `data.symbol_levels`."""
+    return f"{level} of {symbol}"
+
+
 class DataParams(Sections):
     """The part of `data:` that most stages read: up to when, which sessions, which market."""
 
@@ -52,6 +57,16 @@ class DataParams(Sections):
     market: Names
     levels: Names = Field(default=[])
     """Those of `market` whose values are numbers, not prices."""
+    symbol_levels: Names = Field(default=[])
+    """Series that have a number for each symbol."""
+
+    def is_level(self, series: str) -> bool:
+        """Whether a market series holds numbers, not prices."""
+        return series in self.levels or self.is_of_symbol(series)
+
+    def is_of_symbol(self, series: str) -> bool:
+        """Whether a market series holds the numbers of one symbol."""
+        return series.startswith(tuple(of_symbol(level, "") for level in self.symbol_levels))
 
 
 TAKEN = ("candidates", "refitted", "clean", "params", "validation", "validation_datasets")

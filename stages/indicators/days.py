@@ -13,6 +13,9 @@ Array = npt.NDArray[np.float64]
 Dates = npt.NDArray[np.int32]
 """Days since 1970-01-01, as polars stores a date."""
 
+LevelOf = tuple[str, str]
+"""A level that has a number for each symbol, and a symbol."""
+
 _NEVER = np.iinfo(np.int32).min
 
 
@@ -22,13 +25,20 @@ class Days:
     Args:
         dates: whose least and greatest bound the span.
         market: per series, its bars in the columns of `tables.CLEAN_DAILY`, sorted by date.
+        of_symbols: the same per level and symbol, known on their dates.
         market_same_session: whether the market's bar of a day is known on that day.
     """
 
     def __init__(
-        self, dates: Dates, market: Mapping[str, pl.DataFrame], *, market_same_session: bool
+        self,
+        dates: Dates,
+        market: Mapping[str, pl.DataFrame],
+        of_symbols: Mapping[LevelOf, pl.DataFrame],
+        *,
+        market_same_session: bool,
     ) -> None:
         self._market = market
+        self._of_symbols = of_symbols
         self._same_session = market_same_session
         self._first, last = (int(dates.min()), int(dates.max())) if dates.size else (0, -1)
         self._days: Dates = np.arange(self._first, last + 1, dtype=np.int32)
@@ -42,12 +52,12 @@ class Days:
         """Return of a market series, as of each date, `lag - 1` of its sessions earlier."""
         return self._at(dates, ("return", name, lag), lambda: self._as_of(name, lag, _returns))
 
-    def market_level(self, name: str, dates: Dates) -> Array:
-        """Newest value of a market series that each date knows."""
+    def level(self, name: str | LevelOf, dates: Dates) -> Array:
+        """Newest value of a series that each date knows."""
         return self._at(dates, ("level", name), lambda: self._as_of(name, 1, np.array))
 
-    def market_change(self, name: str, lag: int, dates: Dates) -> Array:
-        """Rise of a market series, as of each date, `lag - 1` of its sessions earlier."""
+    def change(self, name: str | LevelOf, lag: int, dates: Dates) -> Array:
+        """Rise of a series, as of each date, `lag - 1` of its values earlier."""
         return self._at(dates, ("change", name, lag), lambda: self._as_of(name, lag, _changes))
 
     def _at(self, dates: Dates, key: Hashable, compute: Callable[[], Array]) -> Array:
@@ -68,18 +78,22 @@ class Days:
         days = pl.DataFrame({"day": pl.Series(self._days, dtype=pl.Int32).cast(pl.Date)})
         return days.select(expression.cast(pl.Float64)).to_series().to_numpy()
 
-    def _as_of(self, name: str, lag: int, of_closes: Callable[[Array], Array]) -> Array:
-        market = self._market[name]
+    def _as_of(self, name: str | LevelOf, lag: int, of_closes: Callable[[Array], Array]) -> Array:
+        if isinstance(name, str):
+            bars, same_session = self._market[name], self._same_session
+        else:
+            bars, same_session = self._of_symbols[name], True
         # An unknown value in front stands for all before the first bar, and for a stale one.
-        values = np.concatenate(([np.nan], of_closes(market["adj_close"].to_numpy())))
-        newest = self._newest(market["date"].to_physical().to_numpy())
+        values = np.concatenate(([np.nan], of_closes(bars["adj_close"].to_numpy())))
+        dates = bars["date"].to_physical().to_numpy()
+        newest = self._newest(dates, same_session=same_session)
         return values[np.maximum(newest - (lag - 1) + 1, 0)]
 
-    def _newest(self, dates: Dates) -> npt.NDArray[np.intp]:
-        """Row of the newest market bar that each day knows; far below 0 if it is stale."""
+    def _newest(self, dates: Dates, *, same_session: bool) -> npt.NDArray[np.intp]:
+        """Row of the newest bar that each day knows; far below 0 if it is stale."""
         if not dates.size:
             return np.full(self._days.size, _NEVER)
-        side: Literal["left", "right"] = "right" if self._same_session else "left"
+        side: Literal["left", "right"] = "right" if same_session else "left"
         newest = np.searchsorted(dates, self._days, side=side) - 1
         fresh = self._days - dates[np.maximum(newest, 0)] <= STALE_DAYS
         return np.where(fresh, newest, _NEVER)

@@ -41,7 +41,10 @@ class Feature(NamedTuple):
 
 
 def definitions(
-    params: FeatureParams, market: Sequence[str], levels: Collection[str] = ()
+    params: FeatureParams,
+    market: Sequence[str],
+    levels: Collection[str] = (),
+    symbol_levels: Sequence[str] = (),
 ) -> dict[str, Feature]:
     """Every feature that `params.yaml` asks for, by column name, in column order.
 
@@ -49,6 +52,7 @@ def definitions(
         params: which windows.
         market: the names of the market series.
         levels: those of them that are numbers, not prices.
+        symbol_levels: the names of the series that have a number for each symbol.
     """
     return {
         "volume": Feature(_traded_volume, 0),
@@ -56,7 +60,7 @@ def definitions(
         **_averages(params),
         **_oscillators(params),
         **_ranges(params),
-        **_context(params, market, levels),
+        **_context(params, market, levels, symbol_levels),
     }
 
 
@@ -126,7 +130,10 @@ def _ranges(params: FeatureParams) -> dict[str, Feature]:
 
 
 def _context(
-    params: FeatureParams, market: Sequence[str], levels: Collection[str]
+    params: FeatureParams,
+    market: Sequence[str],
+    levels: Collection[str],
+    symbol_levels: Sequence[str],
 ) -> dict[str, Feature]:
     columns = {}
     # A market series may be ahead of the symbol by bars that say nothing of today yet.
@@ -139,6 +146,11 @@ def _context(
             columns[f"{name}_{move}_lag{k}"] = Feature(
                 partial(compute, name=name, lag=k), k + STALE_DAYS
             )
+    for name in symbol_levels:
+        # No bar is needed, only values of the series.
+        columns[f"{name}_level"] = Feature(partial(_symbol_level, name=name), 0)
+        for k in params.market_lags:
+            columns[f"{name}_change_lag{k}"] = Feature(partial(_symbol_change, name=name, lag=k), 0)
     for field in params.calendar:
         columns[field] = Feature(partial(_calendar, field=field), 0)
     if params.hourly_volatility:
@@ -301,6 +313,14 @@ def _market_change(panel: Panel, name: str, lag: int) -> Array:
 
 def _market_level(panel: Panel, name: str) -> Array:
     return panel.market_level(name)
+
+
+def _symbol_level(panel: Panel, name: str) -> Array:
+    return panel.symbol_level(name)
+
+
+def _symbol_change(panel: Panel, name: str, lag: int) -> Array:
+    return panel.symbol_change(name, lag)
 
 
 def _calendar(panel: Panel, field: str) -> Array:

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import polars as pl
 from stages.common import tables
 from stages.common.errors import DataError, few
 from stages.common.paths import CLEAN_MARKET
+from stages.common.sections import of_symbol
+from stages.indicators.days import LevelOf
 from stages.indicators.definitions import definitions
 from stages.indicators.feature_params import FeatureParams
 from stages.indicators.panel import Array, Panel
@@ -21,10 +23,13 @@ BLOCK_ROWS = 50_000
 
 
 def columns(
-    params: FeatureParams, market: Sequence[str], levels: Collection[str] = ()
+    params: FeatureParams,
+    market: Sequence[str],
+    levels: Collection[str] = (),
+    symbol_levels: Sequence[str] = (),
 ) -> list[str]:
     """Every column that the features stage writes, in order."""
-    return list(definitions(params, market, levels))
+    return list(definitions(params, market, levels, symbol_levels))
 
 
 def features(  # noqa: PLR0913  # what a feature depends on, and which are wanted
@@ -35,6 +40,7 @@ def features(  # noqa: PLR0913  # what a feature depends on, and which are wante
     threads: int = 1,
     *,
     levels: Collection[str] = (),
+    of_symbols: Mapping[LevelOf, pl.DataFrame] | None = None,
     only: Collection[str] | None = None,
 ) -> pl.DataFrame:
     """Compute every feature of every bar.
@@ -46,6 +52,7 @@ def features(  # noqa: PLR0913  # what a feature depends on, and which are wante
         params: which windows.
         threads: that share the work; the result does not depend on it.
         levels: those of the market series that are numbers, not prices.
+        of_symbols: per level that has a number for each symbol, and symbol, its clean values.
         only: names of the features to make; every one of `params` by default.
 
     Returns:
@@ -53,10 +60,11 @@ def features(  # noqa: PLR0913  # what a feature depends on, and which are wante
     """
     volatility = realised_volatility(bars, hourly) if hourly is not None else None
     same_session = params.market_same_session
-    panel = Panel.of(bars, market, volatility, market_same_session=same_session)
+    panel = Panel.of(bars, market, volatility, of_symbols, market_same_session=same_session)
+    symbol_levels = list(dict.fromkeys(level for level, _ in of_symbols or {}))
     wanted = {
         name: feature
-        for name, feature in definitions(params, list(market), levels).items()
+        for name, feature in definitions(params, list(market), levels, symbol_levels).items()
         if only is None or name in only
     }
     arrays = {name: np.empty(bars.height, np.float32) for name in wanted}
@@ -103,12 +111,25 @@ def market_bars(names: list[str], path: Path = CLEAN_MARKET) -> dict[str, pl.Dat
     """
     if not names:
         return {}
-    bars = tables.read(path)
-    there = bars["symbol"].unique().sort().to_list()
+    bars = tables.read(path).partition_by("symbol", as_dict=True)
+    there = sorted(name for (name,) in bars)
     missing = [name for name in names if name not in there]
     if missing:
         raise DataError(
             f"{path}: no bar of {few(missing)}, it has {few(there) or 'none'}; "
             "take it out of data.market, or bring its bars"
         )
-    return {name: bars.filter(pl.col("symbol") == name) for name in names}
+    return {name: bars[name,] for name in names}
+
+
+def level_values(
+    levels: Sequence[str], symbols: Iterable[str], path: Path = CLEAN_MARKET
+) -> dict[LevelOf, pl.DataFrame]:
+    """The clean values of each level that has a number for each symbol, by level and symbol.
+
+    Raises:
+        DataError: the file has none of a level for a symbol.
+    """
+    series = {of_symbol(level, symbol): (level, symbol) for level in levels for symbol in symbols}
+    bars = market_bars(list(series), path)
+    return {series[name]: values for name, values in bars.items()}

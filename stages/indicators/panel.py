@@ -4,8 +4,9 @@ Prices enter adjusted for splits and dividends. A value of row t uses rows up to
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import coreforecast.lag_transforms as kernels
@@ -15,7 +16,7 @@ import polars as pl
 from coreforecast.grouped_array import GroupedArray
 
 from stages.indicators import windows
-from stages.indicators.days import Dates, Days
+from stages.indicators.days import Dates, Days, LevelOf
 
 Array = npt.NDArray[np.float64]
 _T = TypeVar("_T")
@@ -32,23 +33,27 @@ class Rows:
         dates: days since 1970-01-01.
         hourly_volatility: realised volatility, NaN where a symbol has no hourly bars.
         bounds: the first row of each symbol, and the number of rows.
+        names: of the symbols.
     """
 
     columns: Mapping[str, Array]
     dates: Dates
     hourly_volatility: Array
     bounds: npt.NDArray[np.int32]
+    names: Sequence[str]
 
     @classmethod
     def of(cls, bars: pl.DataFrame, hourly_volatility: Array | None) -> "Rows":
         """Take a table in the columns of `tables.CLEAN_DAILY`."""
         symbols = bars["symbol"]
         changes = np.flatnonzero((symbols[1:] != symbols[:-1]).to_numpy()) + 1
+        bounds = np.unique(np.concatenate(([0], changes, [bars.height]))).astype(np.int32)
         return cls(
             {name: bars[name].to_numpy() for name in _COLUMNS},
             bars["date"].to_physical().to_numpy(),
             np.full(bars.height, np.nan) if hourly_volatility is None else hourly_volatility,
-            np.unique(np.concatenate(([0], changes, [bars.height]))).astype(np.int32),
+            bounds,
+            symbols[bounds[:-1]].to_list(),
         )
 
     def symbols(self, first: int, last: int) -> "Rows":
@@ -59,6 +64,7 @@ class Rows:
             self.dates[rows],
             self.hourly_volatility[rows],
             self.bounds[first : last + 1] - self.bounds[first],
+            self.names[first:last],
         )
 
 
@@ -84,6 +90,7 @@ class Panel:
         bars: pl.DataFrame,
         market: Mapping[str, pl.DataFrame],
         hourly_volatility: Array | None = None,
+        of_symbols: Mapping[LevelOf, pl.DataFrame] | None = None,
         *,
         market_same_session: bool = True,
     ) -> "Panel":
@@ -93,10 +100,12 @@ class Panel:
             bars: whole symbols, sorted by (symbol, date).
             market: per series, its bars, sorted by date.
             hourly_volatility: see `Rows`; None where no symbol has hourly bars.
+            of_symbols: see `Days`.
             market_same_session: whether the market's bar of day t is known at t.
         """
         rows = Rows.of(bars, hourly_volatility)
-        return cls(rows, Days(rows.dates, market, market_same_session=market_same_session))
+        days = Days(rows.dates, market, of_symbols or {}, market_same_session=market_same_session)
+        return cls(rows, days)
 
     def blocks(self, rows: int) -> Iterator[tuple[slice, "Panel"]]:
         """Panels of neighbouring symbols, at least so many rows each, and where their rows are.
@@ -148,11 +157,26 @@ class Panel:
 
     def market_level(self, name: str) -> Array:
         """Newest value of a market series that each row's date knows."""
-        return self._days.market_level(name, self._rows.dates)
+        return self._days.level(name, self._rows.dates)
 
     def market_change(self, name: str, lag: int) -> Array:
         """Rise of a market series, as of each row's date, `lag - 1` of its sessions earlier."""
-        return self._days.market_change(name, lag, self._rows.dates)
+        return self._days.change(name, lag, self._rows.dates)
+
+    def symbol_level(self, name: str) -> Array:
+        """Newest value of a level for the row's symbol that its date knows."""
+        return self._by_symbol(lambda symbol, dates: self._days.level((name, symbol), dates))
+
+    def symbol_change(self, name: str, lag: int) -> Array:
+        """Rise of a level for the row's symbol, as of its date, `lag - 1` of its values earlier."""
+        return self._by_symbol(lambda symbol, dates: self._days.change((name, symbol), lag, dates))
+
+    def _by_symbol(self, look_up: Callable[[str, Dates], Array]) -> Array:
+        dates, bounds = self._rows.dates, self._rows.bounds.tolist()
+        values = np.empty(dates.size)
+        for symbol, (first, end) in zip(self._rows.names, pairwise(bounds), strict=True):
+            values[first:end] = look_up(symbol, dates[first:end])
+        return values
 
     def calendar(self, field: str) -> Array:
         """A number that the date alone gives, such as `day_of_week` (Monday is 1)."""

@@ -26,6 +26,9 @@ WRITTEN, INSTANT = STAMPS = ("written", "instant")
 """Of daily bars whose dates have a time of day: what is written, without a zone, and the instant
 in UTC that it is, null where it names no zone."""
 
+PUBLISHED = "published_at"
+"""Of numbers: when each was published, in UTC; null where its date alone is known."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -38,6 +41,7 @@ class Request:
         path: `data.path`, the folder or file that file sources read.
         known: newest session of the former bars, per (kind, symbol); a network source fetches
             only what follows it, a local one may ignore it.
+        symbol_levels: the series wanted that have a number for each symbol, by name.
     """
 
     symbols: tuple[str, ...]
@@ -45,15 +49,19 @@ class Request:
     as_of: date
     path: Path
     known: Mapping[tuple[Kind, str], date] = field(default_factory=dict)
+    symbol_levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Series:
     """One symbol's bars as a source has them, in its own order, with nothing repaired.
 
+    The numbers of a level for one symbol are a market series, named by `sections.of_symbol`.
+
     Attributes:
         bars: in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`. Beside `date` there may
-            be the columns of `STAMPS`, from which ingest takes the session.
+            be the columns of `STAMPS`, or beside that of a market series `PUBLISHED`, from which
+            ingest takes the session.
         actions: corporate actions in the columns of `tables.ACTIONS`, or None where the source
             knows none.
         partial: the bars only continue the former ones (`Request.known`); where they overlap it,
@@ -122,6 +130,9 @@ class SourceParams(DataParams):
                     for name in strange
                 ]
             )
+        twice = [name for name in self.symbol_levels if name in self.market]
+        if twice:
+            raise NestedError([f"symbol_levels: {few(twice)} cannot be in market as well"])
         return self
 
     @property

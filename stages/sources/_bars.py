@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -281,6 +281,45 @@ def _instants(values: pl.Series, written: pl.Series, rules: Rules) -> pl.Series:
     if rules.timezone is not None:
         return localised(written, rules.timezone)
     return pl.Series([None] * len(written), dtype=tables.UTC)
+
+
+def publications(values: pl.Series, rules: Rules, *, needed: bool) -> pl.Series:
+    """Read when numbers were published, in UTC.
+
+    Args:
+        values: the cells.
+        rules: how texts are read.
+        needed: whether every number needs one.
+
+    Raises:
+        BadCells: a stamp names no zone or no time of day, or cannot be read.
+    """
+    # A format of days is that of other files, or of the column date.
+    formats = [form for form in rules.date_format if "%H" in form]
+    if isinstance(values.dtype, pl.Datetime) or values.dtype == pl.Date:
+        written = values.cast(MICROSECONDS) if values.dtype == pl.Date else values
+        written = written.dt.cast_time_unit("us").dt.replace_time_zone(None)
+    else:
+        values = _text(values, "time")
+        written = walls(values, formats, rules.option("date_format"))
+    if needed:
+        _refuse(written.is_null(), values, "is empty; a value needs its publication, or a date")
+    zoned = _instants(values, written, replace(rules, date_format=formats, timezone=None))
+    bare = written.is_not_null() & zoned.is_null()
+    _refuse(
+        bare & (written.to_physical() % _DAY == 0),
+        values,
+        "has no time of day; call the column date if the day is all that is known",
+    )
+    if rules.timezone is None:
+        _refuse(
+            bare,
+            values,
+            "names no time zone; write the offset behind it, as in 2021-03-05 16:30:00+05:30, or "
+            f"set {rules.option('timezone')}",
+        )
+        return zoned
+    return zoned.zip_with(~bare, localised(written, rules.timezone))
 
 
 def _timestamps(values: pl.Series, rules: Rules) -> pl.Series:

@@ -1,11 +1,11 @@
 """Bars in files of the user's own: which files there are, whose bars they hold, and reading them.
 
 `data.path` is one file, or a folder of files. In a folder, the sub-folders `daily/`, `hourly/` and
-`market/`, where there are any, say what their files hold. Files beside them hold daily bars, or
-hourly ones where only a `timestamp` is mapped. A symbol's file bears its name, written as ingest
-writes names (`EUR%2FUSD.csv`), unless a column names the symbol: then a file may hold many
-symbols, and a symbol may lie in many files. Folders such as `symbol=TCS/` are columns of their
-files.
+`market/`, where there are any, say what their files hold; `levels/` has a file of numbers for each
+series. Files beside them hold daily bars, or hourly ones where only a `timestamp` is mapped. A
+symbol's file bears its name, written as ingest writes names (`EUR%2FUSD.csv`), unless a column
+names the symbol: then a file may hold many symbols, and a symbol may lie in many files. Folders
+such as `symbol=TCS/` are columns of their files.
 """
 
 from collections import Counter
@@ -20,11 +20,13 @@ from urllib.parse import unquote
 import polars as pl
 
 from stages.common.errors import InputError
+from stages.common.sections import of_symbol
 from stages.common.tables import Kind
 from stages.common.text import first_line
 from stages.sources import Request, Series
 from stages.sources._bars import ROW, Rules, actual, bars, mapped, without_summary
 from stages.sources._layout import too_long
+from stages.sources._levels import VALUE, numbers
 from stages.sources._names import check
 
 EXTRA = "__extra"
@@ -67,22 +69,34 @@ def fetch(request: Request, form: Format, rules: Rules) -> Iterator[Series]:
         SourceError: a symbol is not there.
     """
     daily, hourly, market = _shelves(request.path, form, rules)
+    levels = _Levels(request.path / "levels", form, rules)
     known = sorted({*daily.names, *hourly.names} - set(request.market))
     check(request.symbols, known, str(request.path), "data.symbols")
-    series = sorted({*daily.names, *market.names})
+    series = sorted({*daily.names, *market.names, *levels.names})
     check(request.market, series, str(request.path), "data.market")
     symbols = sorted(request.symbols or known)
+    check(request.symbol_levels, sorted(levels.names), str(levels.root), "data.symbol_levels")
     if not symbols:
         what = "market series only" if series else "no bars"
         raise InputError(f"{request.path}: holds {what}; add the bars of each symbol")
 
-    beside = [name for name in sorted(request.market) if name not in market.names]
+    apart = {*market.names, *levels.names}
+    beside = [name for name in sorted(request.market) if name not in apart]
     for name, frame in daily.read([name for name in symbols if name in daily.names] + beside):
         yield Series("market" if name in beside else "daily", name, frame)
     for name, frame in hourly.read([name for name in symbols if name in hourly.names]):
         yield Series("hourly", name, frame)
     for name, frame in market.read([name for name in request.market if name in market.names]):
         yield Series("market", name, frame)
+    for name in request.market:
+        if name in levels.names and name not in market.names:
+            yield Series("market", name, levels.numbers(name, by_symbol=False))
+    for name in request.symbol_levels:
+        values = levels.numbers(name, by_symbol=True).partition_by("symbol", as_dict=True)
+        for symbol in symbols:
+            if (own := values.get((symbol,))) is not None:
+                series_name = of_symbol(name, symbol)
+                yield Series("market", series_name, own.with_columns(symbol=pl.lit(series_name)))
 
 
 def _shelves(path: Path, form: Format, rules: Rules) -> tuple["_Shelf", "_Shelf", "_Shelf"]:
@@ -230,11 +244,7 @@ class _Shelf:
             if isinstance(wanted, list):
                 scan = scan.filter(_name(columns["symbol"]).is_in(wanted))
             raw = scan.collect()
-        if extra:
-            beyond = raw.filter(pl.any_horizontal(pl.col(extra).is_not_null()))
-            if beyond.height:
-                width = len(names) - len(extra) - 1
-                raise InputError(too_long(file, beyond[ROW][0], width))
+        _refuse_longer(raw, file, len(names) - len(extra) - 1)
         if isinstance(wanted, list):
             return bars(raw, columns, file, self._rules, symbol=None)
         if raw.is_empty():
@@ -258,6 +268,39 @@ class _Shelf:
                 or f"{file}: cannot be read as {self._form.name} ({first_line(error)}); "
                 f"{self._form.remedy}"
             ) from None
+
+
+class _Levels(_Shelf):
+    """Files of numbers, one for each series, in a folder that need not be there."""
+
+    def __init__(self, root: Path, form: Format, rules: Rules) -> None:
+        files = _listed(root, form) if root.is_dir() else []
+        super().__init__(root, files, form, rules, hourly=False)
+        self.root = root
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The series in these files."""
+        return frozenset(self._by_name)
+
+    @cached_property
+    def _wanted(self) -> list[str]:
+        return [VALUE]
+
+    def numbers(self, name: str, *, by_symbol: bool) -> pl.DataFrame:
+        """The numbers of a series; see `_levels.numbers`."""
+        file = self._by_name[name]
+        with self._opened(file):
+            raw = self._form.scan(file, self._wanted).collect()
+        own = [column for column in raw.columns if not column.startswith(EXTRA)]
+        _refuse_longer(raw, file, len(own) - 1)
+        return numbers(raw.select(own), file, self._rules, name, by_symbol=by_symbol)
+
+
+def _refuse_longer(raw: pl.DataFrame, file: Path, width: int) -> None:
+    extra = [pl.col(name).is_not_null() for name in raw.columns if name.startswith(EXTRA)]
+    if extra and (beyond := raw.filter(pl.any_horizontal(extra))).height:
+        raise InputError(too_long(file, beyond[ROW][0], width))
 
 
 def _name(column: str) -> pl.Expr:

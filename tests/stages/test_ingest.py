@@ -550,11 +550,11 @@ def test_continuing_anywhere_gives_the_whole(held: int, overlap_from: int) -> No
 def test_the_examples_of_the_docs_are_valid(repo_root: Path) -> None:
     text = (repo_root / "docs" / "data.md").read_text(encoding="utf-8")
     examples = re.findall(r"```yaml\n(data:.*?)```", text, re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     usual = yaml.safe_load((repo_root / "params.yaml").read_text(encoding="utf-8"))["data"]
     for example in examples:
         params = SourceParams.model_validate({**usual, **yaml.safe_load(example)["data"]})
-        assert params.source_options or params.levels == ["INDIAVIX"]
+        assert params.source_options or params.levels or params.symbol_levels
 
 
 def project(folder: Path, root: Path, **changes: Any) -> Path:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from stages.bars.cleaning.adjust import MOVE
 from stages.common.errors import DataError, few
+from stages.common.sections import of_symbol
 from stages.common.tables import ENDED_DAYS, STALE_DAYS, Kind
 
 if TYPE_CHECKING:
@@ -48,11 +49,15 @@ class CleanReport:
     Args:
         calendar: the name of the calendar that tells the sessions.
         max_rejected: `clean.max_rejected`.
+        symbol_levels: `data.symbol_levels`.
     """
 
-    def __init__(self, calendar: str, max_rejected: float) -> None:
+    def __init__(
+        self, calendar: str, max_rejected: float, symbol_levels: Sequence[str] = ()
+    ) -> None:
         self._calendar = calendar
         self._max_rejected = max_rejected
+        self._symbol_levels = symbol_levels
         self._newest: dict[Kind, dict[str, date]] = defaultdict(dict)
         self._records: list[Record] = []
         self._moves = [pl.DataFrame(schema=dict(MOVE))]
@@ -153,17 +158,24 @@ class CleanReport:
 
     def _check_market(self) -> None:
         newest = max(self._newest["daily"].values(), default=date.min)
+        # What is said of one symbol may end with it.
+        ends = {
+            of_symbol(level, symbol): last
+            for level in self._symbol_levels
+            for symbol, last in self._newest["daily"].items()
+        }
         early = {
             name: last
             for name, last in sorted(self._newest["market"].items())
-            if (newest - last).days > STALE_DAYS
+            if (ends.get(name, newest) - last).days > STALE_DAYS
         }
         if early:
             named = few((f"{name} on {last}" for name, last in early.items()), 3)
             raise DataError(
                 f"data.market: a series ends before the newest bar of the symbols, {newest}: "
                 f"{named}; its features would be unknown {STALE_DAYS} days later, and the newest "
-                "forecasts with them: bring its newer bars, or take it out of data.market"
+                "forecasts with them: bring its newer bars, or take it out of "
+                f"data.{'symbol_levels' if {*early} <= {*ends} else 'market'}"
             )
 
     def unexplained(self) -> pl.DataFrame:

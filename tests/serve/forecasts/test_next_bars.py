@@ -1,6 +1,7 @@
 """Forecasts from a caller's own bars know the levels of the revision."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from serve.checkout.bundle import Bundle, Card, Interval, Model, Trained
 from serve.checkout.provenance import Revision
 from serve.forecasts import next_bars
+from serve.forecasts.forecast_errors import InvalidInputError
 from serve.forecasts.forecaster import Forecaster
 from serve.schemas import BarsRequest
 from stages.forecast.session import Session
@@ -69,3 +71,14 @@ def test_own_bars_take_the_newest_level_that_their_day_knows(after: int, expecte
     forecaster = served([5.0, 3.0, 4.0], days)
     made = predicted(forecaster, MONDAY + timedelta(days=after))
     assert made == pytest.approx(expected, abs=1e-6)
+
+
+def test_own_bars_are_refused_where_a_model_sees_numbers_of_symbols() -> None:
+    forecaster = served([5.0, 3.0], [MONDAY - timedelta(days=3), MONDAY])
+    model = forecaster.bundle.models["short"]
+    card = model.card.model_copy(update={"features": ["vix_level", "mood_level"]})
+    models = {"short": replace(model, card=card)}
+    forecaster = Forecaster(replace(forecaster.bundle, models=models))
+    with pytest.raises(InvalidInputError, match=r"mine: mood_level .*/batch-predict") as caught:
+        predicted(forecaster, MONDAY)
+    assert caught.value.kind == "no-levels"
