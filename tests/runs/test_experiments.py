@@ -196,19 +196,19 @@ def test_the_search_of_the_page(light: Project) -> None:
         assert re.search(rf"^{name} +{re.escape(format(score, '+.5f'))} ", printed, re.MULTILINE)
 
 
-def test_real_stages_two_at_a_time_make_the_same_bytes_as_alone(quick: Project) -> None:
+def test_real_stages_two_at_a_time_make_the_same_bytes_as_alone(brief: Project) -> None:
     # What two horizons share is no other with one.
-    quick.dvc(
+    brief.dvc(
         *("exp", "run", "--queue", "--name", "alpha", "-S", "models.ridge.alpha=1,100"),
         "evaluate@short",
     )
-    quick.dvc("exp", "run", "--run-all", "-j", "2")
-    quick.dvc("exp", "apply", "alpha-2")
+    brief.dvc("exp", "run", "--run-all", "-j", "2")
+    brief.dvc("exp", "apply", "alpha-2")
     stages = ("train@short-ridge", "evaluate@short")
-    assert "up to date" in quick.dvc("status", *stages)
-    log = quick.dvc("repro", "--force", "--single-item", *stages)
+    assert "up to date" in brief.dvc("status", *stages)
+    log = brief.dvc("repro", "--force", "--single-item", *stages)
     assert all(f"Running stage '{name}'" in log for name in stages)
-    assert quick.git("diff", "--name-only", quick.experiment("alpha-2")) == ""
+    assert brief.git("diff", "--name-only", brief.experiment("alpha-2")) == ""
 
 
 def test_only_the_check_depends_on_what_may_be_searched(project: Project) -> None:
