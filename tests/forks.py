@@ -25,8 +25,8 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-# What most commands load. Libraries that start threads, such as polars and onnxruntime, must not
-# be among them.
+# What most commands load. Libraries that start threads of their own when they are imported, such as
+# onnxruntime, must not be among them; polars starts its pool when it first computes.
 MODULES = {
     "dvc": (
         *("dvc.cli.parser", "dvc.data_cloud", "dvc.repo.open_repo", "dvc.repo.reproduce"),
@@ -37,9 +37,9 @@ MODULES = {
         *("celery.apps.worker", "dvc.repo.experiments.queue.tempdir", "hydra", "pygit2"),
     ),
     "python": (
-        *("coreforecast", "exchange_calendars", "great_expectations", "onnx", "optuna", "pandas"),
-        *("pyarrow.parquet", "pydantic", "rich.table", "ruamel.yaml", "scipy.stats"),
-        *("threadpoolctl", "tqdm", "yaml"),
+        *("annotated_types", "coreforecast", "exchange_calendars", "great_expectations", "onnx"),
+        *("optuna", "pandas", "polars", "pyarrow.parquet", "pydantic.main", "rich.console"),
+        *("rich.table", "ruamel.yaml", "scipy.stats", "threadpoolctl", "tqdm", "yaml"),
     ),
 }
 

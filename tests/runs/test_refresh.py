@@ -65,7 +65,7 @@ def test_a_refresh_from_the_first_try_to_the_commit(brief: Project) -> None:
 
     # A pipeline that stops keeps the date, and there is a way back.
     stopped = type_in(project, "make refresh AS_OF=2009-01-01", check=False)
-    assert "error: data.as_of 2009-01-01 is before the first bar of AAPL (2009-01-02)" in stopped
+    assert "error: data.as_of 2009-01-01 is before the first bar of AAPL (2000-03-01)" in stopped
     assert "error: the pipeline stopped; params.yaml keeps the new date: mend what is" in stopped
     assert f"or go back: {BACK}\n" in stopped
     # The first stage, which checks params.yaml, has passed.
@@ -79,14 +79,14 @@ def test_a_refresh_from_the_first_try_to_the_commit(brief: Project) -> None:
     another_volume(project.folder / "data" / "raw" / "daily" / "AAPL.parquet")
     project.dvc("commit", "--quiet", "--force", "ingest")
     printed = type_in(project, REFRESH)
-    revision = "1 changed (volume 1): AAPL 2011-05-06 volume 1 -> 14342550"
+    revision = "1 changed (volume 1): AAPL 2011-05-06 volume 1 -> 10004800"
     changed = f"ingest: sample: bars of earlier sessions have changed: {revision};"
     assert printed.index(changed) < printed.index("daily bars to 2013-02-28")
     mae = json.loads((project.folder / "metrics" / "short.json").read_text(encoding="utf-8"))["mae"]
     lines = [re.sub(" +", " ", line.strip()) for line in printed.splitlines()]
     for line in (
-        "daily AAPL 3,269 (+40) 3,269 (+40) 0 2013-02-28 2012-12-31",
-        "market all 7,122 (+80) 7,122 (+80) 0",
+        "daily AAPL 1,046 (+40) 1,046 (+40) 0 2013-02-28 2012-12-31",
+        "market all 2,092 (+80) 2,092 (+80) 0",
         f"short MAE % {100 * was:.3f} {100 * mae:.3f} {100 * (mae - was):+.3f}",
         "raw 100.00 100.00",
         f"Revised by the source: {revision}",
