@@ -3,7 +3,8 @@
 Most of what a short command takes is its imports. Apart from that each command is a process of its
 own, with the arguments, folder, environment and streams that it was given, and ends as it does
 elsewhere. `python -m` imports the stages and `versions` of the folder in which it is run; for
-anything else, and with a PYTHONPATH or under coverage, `python` is the interpreter itself.
+anything else, and with a PYTHONPATH or under coverage, `python` is the interpreter itself. The two
+are in `bin` of a folder that make takes as an environment (`make VENV=...`).
 """
 
 import atexit
@@ -24,8 +25,8 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-# What most commands load. Libraries that start threads, such as polars and onnxruntime, must not
-# be among them.
+# What most commands load. Libraries that start threads of their own when they are imported, such as
+# onnxruntime, must not be among them; polars starts its pool when it first computes.
 MODULES = {
     "dvc": (
         *("dvc.cli.parser", "dvc.data_cloud", "dvc.repo.open_repo", "dvc.repo.reproduce"),
@@ -36,9 +37,9 @@ MODULES = {
         *("celery.apps.worker", "dvc.repo.experiments.queue.tempdir", "hydra", "pygit2"),
     ),
     "python": (
-        *("coreforecast", "exchange_calendars", "great_expectations", "onnx", "optuna", "pandas"),
-        *("pyarrow.parquet", "pydantic", "rich.table", "ruamel.yaml", "scipy.stats"),
-        *("threadpoolctl", "tqdm", "yaml"),
+        *("annotated_types", "coreforecast", "exchange_calendars", "great_expectations", "onnx"),
+        *("optuna", "pandas", "polars", "pyarrow.parquet", "pydantic.main", "rich.console"),
+        *("rich.table", "ruamel.yaml", "scipy.stats", "threadpoolctl", "tqdm", "yaml"),
     ),
 }
 
@@ -58,7 +59,8 @@ with socket.socket(socket.AF_UNIX) as server:
 
 PYTHON = """#!/bin/sh
 case "${{PYTHONPATH-}}${{COVERAGE_PROCESS_CONFIG-}}$1 $2" in
-"-m stages."* | "-m versions."*) exec {forked} "$@" ;;
+"-m stages."* | "-m versions."*) exec {python} "$@" ;;
+"-m dvc") shift 2 && exec {dvc} "$@" ;;
 esac
 exec {interpreter} "$@"
 """
@@ -66,8 +68,11 @@ exec {interpreter} "$@"
 
 @functools.cache
 def folder() -> Path:
-    """A folder for PATH that holds the two commands; their server ends with this process."""
-    made = Path(tempfile.mkdtemp(prefix="dvc-"))
+    """An environment that holds the two commands; their server ends with this process."""
+    made = Path(tempfile.mkdtemp(prefix="venv-"))
+    (made / "bin").mkdir()
+    for lock in Path(sys.prefix).glob("requirements*.txt"):
+        (made / lock.name).symlink_to(lock)
     client = made / "client.py"
     client.write_text(CLIENT, encoding="utf-8")
     # Neither settings of Python nor packages: it starts in a hundredth of a second.
@@ -77,11 +82,11 @@ def folder() -> Path:
     }
     scripts = {
         "dvc": f'#!/bin/sh\nexec {call["dvc"]} "$@"\n',
-        "python": PYTHON.format(forked=call["python"], interpreter=shlex.quote(sys.executable)),
+        "python": PYTHON.format(**call, interpreter=shlex.quote(sys.executable)),
     }
     for name, script in scripts.items():
-        (made / name).write_text(script, encoding="utf-8")
-        (made / name).chmod(0o755)
+        (made / "bin" / name).write_text(script, encoding="utf-8")
+        (made / "bin" / name).chmod(0o755)
     server = subprocess.Popen(
         [sys.executable, "-P", __file__, str(made)],
         stdin=subprocess.PIPE,
@@ -170,6 +175,8 @@ def load(name: str) -> None:
 
 
 def serve(made: Path) -> None:
+    # A module that starts another one with it gets a process that is forked, too.
+    sys.executable = str(made / "bin" / "python")
     sockets = {}
     for name in MODULES:
         listener = socket.socket(socket.AF_UNIX)

@@ -19,7 +19,11 @@ class Project:
 
     def run(self, *command: str, check: bool = True, **environment: str) -> str:
         """Run a command as a user would; returns what it printed on both streams."""
-        folders = (str(forks.folder()), str(Path(sys.executable).parent), os.environ["PATH"])
+        folders = (
+            str(forks.folder() / "bin"),
+            str(Path(sys.executable).parent),
+            os.environ["PATH"],
+        )
         done = subprocess.run(
             command,
             cwd=self.folder,
