@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,17 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def model(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> contestants.Model:
     return contestants.build(reproduced, tmp_path_factory.mktemp("contestants"))
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loads of a third of a second."""
+    measure = load.measure
+
+    def brief(*asked: Any, clients: int, **_: float) -> Load:
+        return measure(*asked, clients=clients, warm_up=0.1, seconds=0.2)
+
+    monkeypatch.setattr(load, "measure", brief)
 
 
 def test_a_race_asks_every_contestant_and_tells_who_answered(
@@ -114,7 +126,7 @@ def answering(answer: bytes) -> Iterator[int]:
 
 
 def ask(port: int) -> Load:
-    return load.measure(port, "/", {}, clients=2, warm_up=0.1, seconds=0.3)
+    return load.measure(port, "/", {}, clients=2)
 
 
 def test_answers_are_counted_however_they_arrive() -> None:
