@@ -1,5 +1,6 @@
 """A tiny run of the benchmarks of the server, without the peers that are a gigabyte to install."""
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -26,6 +27,18 @@ def model(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> contest
     return contestants.build(reproduced, tmp_path_factory.mktemp("contestants"))
 
 
+@pytest.fixture
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loads of a fifth of a second, from this process."""
+
+    def brief(port: int, path: str, body: object, *, clients: int, seconds: float) -> Load:
+        del seconds
+        return asyncio.run(load._run(port, load.request(path, body), clients, 0.1, 0.2))
+
+    monkeypatch.setattr(load, "measure", brief)
+
+
+@pytest.mark.usefixtures("_brief")
 def test_a_race_asks_every_contestant_and_tells_who_answered(
     model: contestants.Model, tmp_path: Path
 ) -> None:
@@ -114,7 +127,7 @@ def answering(answer: bytes) -> Iterator[int]:
 
 
 def ask(port: int) -> Load:
-    return load.measure(port, "/", {}, clients=2, warm_up=0.1, seconds=0.3)
+    return load.measure(port, "/", {}, clients=2, warm_up=0.1, seconds=0.2)
 
 
 def test_answers_are_counted_however_they_arrive() -> None:
@@ -125,9 +138,10 @@ def test_answers_are_counted_however_they_arrive() -> None:
     assert found.rate == pytest.approx(found.requests / found.seconds)
 
 
+@pytest.mark.usefixtures("_brief")
 def test_a_failure_is_counted_and_voids_the_race() -> None:
     with answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n") as port:
-        found = ask(port)
+        found = load.measure(port, "/", {}, clients=2, seconds=0.2)
         assert found.failures >= found.requests > 0
         contestant = Contestant("broken", ["none"], port, "/", {}, {})
         with pytest.raises(SystemExit, match=r"broken: \d+ of \d+ failed"):

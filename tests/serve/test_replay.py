@@ -34,9 +34,9 @@ from serve.settings import Settings
 from stages.forecast.contract import FORECAST_OUTPUTS
 from stages.forecast.session import Session
 from stages.forecast.training.graphs import as_model
-from tests import forks
 from tests.predictions.rows import row
 from tests.projects import Project
+from tests.pythons import with_forked_dvc
 from tests.serve.forecasts.streams import HEADERS, table, written
 from tests.serve.revisions import another
 
@@ -79,21 +79,13 @@ class Served(Project):
             patch.setenv("SERVE_ROOT", str(self.folder))
             patch.setenv("COLUMNS", "200")
             patch.setattr(tempfile, "tempdir", str(self.temporary))
-            # For `python -m dvc`.
-            patch.setattr(sys, "executable", str(self.python))
+            python = with_forked_dvc(self.folder.parent / "python")
+            patch.setattr(sys, "executable", python)
             try:
                 command.main(["replay", *arguments])
             except SystemExit as end:
                 assert end.code == 1  # noqa: PT017  # it may also end well
         return printed.getvalue()
-
-    @property
-    def python(self) -> Path:
-        """A Python that knows `-m dvc` alone, without the time that its imports take."""
-        script = self.folder.parent / "python"
-        script.write_text(f'#!/bin/sh\nshift 2\nexec {forks.folder()}/dvc "$@"\n', "utf-8")
-        script.chmod(0o755)
-        return script
 
     @property
     def temporary(self) -> Path:

@@ -1,6 +1,8 @@
 """What the tests of stages share."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,3 +11,10 @@ import pytest
 def _no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     """A `main` that a test calls does not read the command line of pytest."""
     monkeypatch.setattr(sys, "argv", ["stage"])
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Out of the project, where each ingest would open it with DVC, to look for former bars."""
+    with contextlib.chdir(tmp_path_factory.mktemp("elsewhere")):
+        yield

@@ -29,6 +29,8 @@ from stages.ingest import continued, ingest, sessions, summary
 from stages.sources import SourceParams
 from tests.messages import facts
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 AS_OF = date(2012, 12, 31)
 
 

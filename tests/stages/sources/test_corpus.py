@@ -18,6 +18,8 @@ from stages.ingest import ingest
 from stages.sources import SourceParams
 from tests.messages import facts
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 TWO = [
     (date(2023, 3, 6), 31.0, 31.6, 30.9, 31.2, 1200300.0),
     (date(2023, 3, 7), 31.2, 31.4, 30.7, 30.8, 1100200.0),

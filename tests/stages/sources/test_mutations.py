@@ -25,6 +25,8 @@ from stages.ingest import ingest
 from stages.sources import SourceParams
 from tests.exchange import days, new_york, rules
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 COUNT = 40
 HEADER = ["date", "open", "high", "low", "close", "volume"]
 Table = list[list[str]]

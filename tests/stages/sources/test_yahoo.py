@@ -34,6 +34,8 @@ from stages.ingest import ingest
 from stages.sources import Request, Series, SourceParams, yahoo
 from tests.messages import facts
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 INDIA = ZoneInfo("Asia/Kolkata")
 LIMIT = 730 * 24 * 60 * 60
 
