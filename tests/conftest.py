@@ -11,7 +11,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from tests.light import lighten
-from tests.projects import Project, checkout, copied
+from tests.projects import Forked, Project, checkout, copied, few_models
 from tests.s3 import S3
 
 Once = Callable[[str, Callable[[Path], None]], Path]
@@ -165,6 +165,20 @@ def light(once: Once, tmp_path: Path) -> Project:
         lighten(checkout(folder))
 
     return copied(once("light", make), tmp_path / "project")
+
+
+@pytest.fixture
+def walked(once: Once, tmp_path: Path) -> Forked:
+    """The real sample through the real stages, with two small models; for walks of the docs."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        project = Forked(checkout(folder).folder)
+        few_models(project)
+        project.dvc("repro", "--quiet")
+        project.git("commit", "--quiet", "--no-verify", "--all", "--message=Few models")
+
+    return Forked(copied(once("walked", make), tmp_path / "project").folder)
 
 
 @pytest.fixture
