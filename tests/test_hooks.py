@@ -1,5 +1,7 @@
 """The git hooks of `make hooks`, on a small project: what follows git, and what is left alone."""
 
+import functools
+import shlex
 import shutil
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import forks
 from tests.messages import facts
 from tests.projects import ROOT, Project
 from tests.small import again, commit, small
@@ -37,9 +40,19 @@ def work(_made: Path, tmp_path: Path) -> Project:
     return Project(tmp_path / "copy" / "work")
 
 
-def install(project: Project, venv: str = sys.prefix) -> subprocess.CompletedProcess[str]:
+@functools.cache
+def environment() -> Path:
+    """What the hooks run of an environment: a `dvc` that starts fast, and Python."""
+    made = forks.folder() / "hooks"
+    (made / "bin").mkdir(parents=True)
+    (made / "bin" / "dvc").symlink_to(forks.folder() / "dvc")
+    forks.write(made / "bin" / "python", f'exec {shlex.quote(sys.executable)} "$@"')
+    return made
+
+
+def install(project: Project, venv: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", ".ci/hooks", venv],
+        ["sh", ".ci/hooks", str(venv or environment())],
         cwd=project.folder,
         capture_output=True,
         text=True,
@@ -130,8 +143,8 @@ def test_data_and_models_follow_a_checkout(work: Project) -> None:
 def test_what_keeps_data_from_following_is_one_line(work: Project) -> None:
     # The environment may lie anywhere.
     elsewhere = work.folder.with_name("Ada's R&D")
-    elsewhere.symlink_to(sys.prefix)
-    assert install(work, str(elsewhere)).returncode == 0
+    elsewhere.symlink_to(environment())
+    assert install(work, elsewhere).returncode == 0
     path = work.folder / "models" / "short" / "model.onnx"
     path.chmod(0o644)
     path.write_text("mine", encoding="utf-8")
