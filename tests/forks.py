@@ -186,6 +186,9 @@ def serve(kind: str, address: str) -> None:
         parser: Any = importlib.import_module("dvc.cli.parser")
         parser.get_main_parser = functools.cache(parser.get_main_parser)
         parser.get_main_parser()
+    keep_service_models()
+    botocore: Any = importlib.import_module("botocore.session")
+    botocore.Session().create_client("s3", region_name="us-east-1")
     # The garbage collector of a child does not touch, and so copy, what is there by now.
     gc.freeze()
     with socket.socket(socket.AF_UNIX) as server:
@@ -203,6 +206,20 @@ def serve(kind: str, address: str) -> None:
                     os._exit(0)
             while _ended():
                 pass
+
+
+def keep_service_models() -> None:
+    """Have botocore read its megabyte of JSON about S3 once in a process, not for each client."""
+    loader: Any = importlib.import_module("botocore.loaders").JSONFileLoader
+    if hasattr(loader.load_file, "__wrapped__"):
+        return
+    read = functools.cache(functools.partial(loader.load_file, loader()))
+
+    @functools.wraps(loader.load_file)
+    def load_file(_: object, path: str) -> object:
+        return read(path)
+
+    loader.load_file = load_file
 
 
 def _ended() -> bool:
