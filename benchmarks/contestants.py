@@ -27,10 +27,10 @@ from benchmarks.processes import environment
 from stages import params
 from stages.common.paths import DATASETS, MODELS
 from stages.forecast.dataset_params import of_scale
-from stages.forecast.fold_rows import errors_of
-from stages.forecast.forecast_graph import forecast_graph
-from stages.forecast.scale import HAR, fit, logarithms
-from stages.forecast.spread import spread
+from stages.forecast.evaluation.fold_rows import errors_of
+from stages.forecast.evaluation.forecast_graph import forecast_graph
+from stages.forecast.evaluation.scale import HAR, fit, logarithms
+from stages.forecast.scoring.spread import spread
 from stages.forecast.training import graphs, models, train_params
 from versions.repository import lock
 

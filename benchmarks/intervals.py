@@ -18,19 +18,19 @@ from stages.common import tables
 from stages.common.paths import CLEAN_DAILY, DATASETS, MODELS
 from stages.common.sections import load
 from stages.evaluate import Settings
-from stages.forecast import combine, scale
-from stages.forecast.card import Training
-from stages.forecast.contestants import STACK
 from stages.forecast.dataset_params import of_scale
-from stages.forecast.fold_rows import (
+from stages.forecast.evaluation import combine, scale
+from stages.forecast.evaluation.card import Training
+from stages.forecast.evaluation.contestants import STACK
+from stages.forecast.evaluation.fold_rows import (
     KEYS,
     errors_of,
     fold_predictions,
     load_candidates,
     with_baselines,
 )
-from stages.forecast.scale import CONSTANT, Errors
-from stages.forecast.spread import crps, interval_score, spread
+from stages.forecast.evaluation.scale import CONSTANT, Errors
+from stages.forecast.scoring.spread import crps, interval_score, spread
 from stages.forecast.training.train_params import EvaluateParams
 
 SERVED, VOLATILITY, EWMA, GARCH = "served", "vol_14", "ewma_vol_94", "GARCH(1,1)"

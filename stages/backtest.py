@@ -18,9 +18,8 @@ from stages.common.errors import DataError, InputError
 from stages.common.paths import CLEAN_DAILY, METRICS, MODELS
 from stages.common.running import arguments, log, run
 from stages.common.sections import Horizons, Sections, load, sessions
-from stages.forecast import cross_section, tripwires
 from stages.forecast.rounding import DIGITS, rounded
-from stages.forecast.trading import account, performance, strategies
+from stages.forecast.trading import account, cross_section, performance, strategies, tripwires
 from stages.forecast.trading.backtest_params import BacktestParams, IntervalParams
 from stages.forecast.trading.grid import grid
 

@@ -26,13 +26,13 @@ from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, REFITTED,
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import DataParams, Horizons, Sections, load, sessions
 from stages.common.tables import ENDED_DAYS
-from stages.forecast import baselines, combine, plots
-from stages.forecast.card import FitRecord, Recipe, Stack, Training, card, training
-from stages.forecast.contestants import STACK, against_baselines, contestants, fit
+from stages.forecast import baselines
 from stages.forecast.contract import FORECAST_OUTPUTS
 from stages.forecast.dataset_params import DatasetParams, of_scale, selected
-from stages.forecast.distribution import with_losses
-from stages.forecast.fold_rows import (
+from stages.forecast.evaluation import combine, plots
+from stages.forecast.evaluation.card import FitRecord, Recipe, Stack, Training, card, training
+from stages.forecast.evaluation.contestants import STACK, against_baselines, contestants, fit
+from stages.forecast.evaluation.fold_rows import (
     Candidates,
     errors_of,
     fold_logs,
@@ -40,10 +40,11 @@ from stages.forecast.fold_rows import (
     load_candidates,
     with_baselines,
 )
-from stages.forecast.refit import refitted, together
+from stages.forecast.evaluation.refit import refitted, together
+from stages.forecast.evaluation.scale import Errors, choose, logarithms
 from stages.forecast.rounding import DIGITS, rounded
-from stages.forecast.scale import Errors, choose, logarithms
-from stages.forecast.scores import COLUMNS, table
+from stages.forecast.scoring.distribution import with_losses
+from stages.forecast.scoring.scores import COLUMNS, table
 from stages.forecast.session import Session
 from stages.forecast.training import graphs
 from stages.forecast.training.arrays import Dataset

@@ -20,9 +20,10 @@ import polars as pl
 from pydantic_core import to_jsonable_python
 
 from stages import sources
-from stages.bars import calendars, dating, hours, revisions
-from stages.bars.last_bars import last_bars
-from stages.bars.raw_folder import RawFolder, file_name
+from stages.bars import calendars, hours
+from stages.bars.ingestion import dating, revisions
+from stages.bars.ingestion.last_bars import last_bars
+from stages.bars.ingestion.raw_folder import RawFolder, file_name
 from stages.common import tables
 from stages.common.errors import DataError, SourceError, few
 from stages.common.paths import RAW, REVISIONS

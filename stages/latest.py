@@ -6,8 +6,7 @@ and name the session that a forecast is for.
 """
 
 import json
-from datetime import date, timedelta
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
@@ -16,6 +15,9 @@ from stages.common import tables
 from stages.common.paths import CLEAN_DAILY, CLEAN_MARKET, FEATURES_DAILY, LATEST, SESSIONS
 from stages.common.running import log, run
 from stages.common.sections import DataParams, Horizons, Sections, checked, load
+
+if TYPE_CHECKING:
+    from datetime import date
 
 YEAR = 252
 """Sessions named beyond the longest horizon, so that a model can go on serving for a year."""
@@ -58,11 +60,8 @@ def main() -> None:
     data = settings.data
     dates = rows.filter(~pl.col("market"))["date"]
     first, last = cast("date", dates.min()), cast("date", dates.max())
-    until_now = calendars.sessions(data.calendar, first, last, data.extra_sessions)
     ahead = max(settings.horizons.values()) + YEAR
-    days = calendars.coming_sessions(
-        data.calendar, first - timedelta(days=1), len(until_now.days) + ahead, data.extra_sessions
-    )
+    days = calendars.coming_sessions(data.calendar, last, ahead, data.extra_sessions, since=first)
     with tables.replacing(SESSIONS) as partial:
         content = {
             "calendar": data.calendar,
@@ -73,7 +72,7 @@ def main() -> None:
         "latest: the newest %s bars of %s series, %s sessions to come -> %s, %s",
         count,
         rows["symbol"].n_unique(),
-        len(days) - len(until_now.days),
+        sum(day > last for day in days),
         LATEST,
         SESSIONS,
     )

@@ -11,7 +11,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from tests.light import lighten
-from tests.projects import Forked, Project, checkout, copied, few_models
+from tests.projects import Project, checkout, copied
 from tests.s3 import S3
 
 Once = Callable[[str, Callable[[Path], None]], Path]
@@ -156,6 +156,36 @@ def quick(reproduced: Path, once: Once, tmp_path: Path) -> Project:
     return copied(once("quick", make), tmp_path / "project")
 
 
+@pytest.fixture(scope="session")
+def brief_history(once: Once) -> Path:
+    """Four years of the real sample through the real stages: one horizon, and ridge alone."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        project = checkout(folder)
+        project.set("  start: null", "  start: '2009-01-01'")
+        project.set("  long: 63\n", "")
+        project.set("  folds: 5", "  folds: 2")
+        path = folder / "params.yaml"
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(r"\n  random_forest:\n.*?(?=\n\n)", "", text, count=1, flags=re.DOTALL)
+        path.write_text(text, encoding="utf-8")
+        # DVC runs no stage of which git has the lock and all that it makes.
+        (folder / "dvc.lock").unlink()
+        shutil.rmtree(folder / "metrics")
+        project.dvc("repro", "--quiet")
+        project.git("add", "--all")
+        project.git("commit", "--quiet", "--no-verify", "--message=A brief history")
+
+    return once("brief", make)
+
+
+@pytest.fixture
+def brief(brief_history: Path, tmp_path: Path) -> Project:
+    """A copy of that project, for what needs real stages and not the whole sample."""
+    return copied(brief_history, tmp_path / "project")
+
+
 @pytest.fixture
 def light(once: Once, tmp_path: Path) -> Project:
     """The project with stages that take no time, for what is not about what they compute."""
@@ -165,20 +195,6 @@ def light(once: Once, tmp_path: Path) -> Project:
         lighten(checkout(folder))
 
     return copied(once("light", make), tmp_path / "project")
-
-
-@pytest.fixture
-def walked(once: Once, tmp_path: Path) -> Forked:
-    """The real sample through the real stages, with two small models; for walks of the docs."""
-
-    def make(folder: Path) -> None:
-        folder.mkdir()
-        project = Forked(checkout(folder).folder)
-        few_models(project)
-        project.dvc("repro", "--quiet")
-        project.git("commit", "--quiet", "--no-verify", "--all", "--message=Few models")
-
-    return Forked(copied(once("walked", make), tmp_path / "project").folder)
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
-"""A `dvc` for the tests: each of its processes is forked from one that has imported DVC.
+"""A `dvc` and a `python` for the tests: each is forked from a process that has imported a lot.
 
 Most of what a short command takes is its imports. Apart from that each command is a process of its
-own, with the arguments, folder, environment and streams that it was given, and ends as `dvc` does.
-
-`environment` does the same for `python -m stages.X` and `python -m versions.X`: each process
-imports the modules of the project anew, from its folder. No signal to such a process reaches it:
-what is about interruptions runs without.
+own, with the arguments, folder, environment and streams that it was given, and ends as it does
+elsewhere. `python -m` imports the stages and `versions` of the folder in which it is run; for
+anything else, and with a PYTHONPATH or under coverage, `python` is the interpreter itself. The two
+are in `bin` of a folder that make takes as an environment (`make VENV=...`).
 """
 
 import atexit
@@ -23,26 +22,27 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-# What most commands load. Libraries that start threads must not be among them.
-MODULES = (
-    *("dvc.cli.parser", "dvc.data_cloud", "dvc.repo.open_repo", "dvc.repo.reproduce"),
-    *("dvc.repo.artifacts", "dvc.repo.datasets", "dvc.repo.plots", "dvc.repo.stage"),
-    *("dvc.repo.index", "dvc.repo.experiments.show", "dvc.stage.run", "dvc.utils.strictyaml"),
-    *("dvc.repo.experiments.executor.local", "dvc.repo.experiments.queue.celery", "dvc_s3"),
-    *("dvc_data.hashfile.db.local", "networkx", "pyparsing", "ruamel.yaml", "s3fs"),
-)
-
-# What stages and the commands of versions import, and none of the project's own modules.
-LIBRARIES = (
-    *("dvc.repo", "dvc.repo.artifacts", "dvc_s3", "exchange_calendars", "great_expectations"),
-    *("gto.api", "lightgbm", "onnxmltools", "onnxruntime", "pandas", "polars", "pyarrow.parquet"),
-    *("pydantic", "rich.table", "ruamel.yaml", "s3fs", "scipy.special", "skl2onnx"),
-    *("sklearn.ensemble", "sklearn.linear_model", "xgboost", "yaml"),
-)
+# What most commands load. Libraries that start threads of their own when they are imported, such as
+# onnxruntime, must not be among them; polars starts its pool when it first computes.
+MODULES = {
+    "dvc": (
+        *("dvc.cli.parser", "dvc.data_cloud", "dvc.repo.open_repo", "dvc.repo.reproduce"),
+        *("dvc.repo.artifacts", "dvc.repo.datasets", "dvc.repo.plots", "dvc.repo.stage"),
+        *("dvc.repo.index", "dvc.repo.experiments.show", "dvc.stage.run", "dvc.utils.strictyaml"),
+        *("dvc.repo.experiments.executor.local", "dvc.repo.experiments.queue.celery", "dvc_s3"),
+        *("dvc_data.hashfile.db.local", "networkx", "pyparsing", "ruamel.yaml", "s3fs"),
+        *("celery.apps.worker", "dvc.repo.experiments.queue.tempdir", "hydra", "pygit2"),
+    ),
+    "python": (
+        *("annotated_types", "coreforecast", "exchange_calendars", "great_expectations", "onnx"),
+        *("optuna", "pandas", "polars", "pyarrow.parquet", "pydantic.main", "rich.console"),
+        *("rich.table", "ruamel.yaml", "scipy.stats", "threadpoolctl", "tqdm", "yaml"),
+        *("dvc.repo.artifacts", "dvc.repo.open_repo", "dvc_s3", "gto.api", "s3fs"),
+    ),
+}
 
 CLIENT = """
 import os, socket, sys
@@ -58,53 +58,38 @@ with socket.socket(socket.AF_UNIX) as server:
 """
 
 
+PYTHON = """#!/bin/sh
+case "${{PYTHONPATH-}}${{COVERAGE_PROCESS_CONFIG-}}$1 $2" in
+"-m stages."* | "-m versions."*) exec {python} "$@" ;;
+"-m dvc") shift 2 && exec {dvc} "$@" ;;
+esac
+exec {interpreter} "$@"
+"""
+
+
 @functools.cache
 def folder() -> Path:
-    """A folder for PATH that holds this `dvc`; its server ends with this process."""
-    made = started("dvc")
-    write(made / "dvc", f'exec {client(made)} "$@"')
-    return made
-
-
-@functools.cache
-def environment() -> Path:
-    """This environment with such a `dvc` and a `python` beside it; it is a VENV of the Makefile."""
-    made = started("python")
-    prefix, programs = Path(sys.prefix), made / "bin"
-    programs.mkdir()
-    for path in (*prefix.iterdir(), *(prefix / "bin").iterdir()):
-        link = made / path.relative_to(prefix)
-        if path.name not in {"bin", "dvc", "python"}:
-            link.symlink_to(path)
-    write(programs / "dvc", f'exec {shlex.quote(str(folder() / "dvc"))} "$@"')
-    write(
-        programs / "python",
-        'case "$1 $2" in',
-        f'"-m dvc") shift 2; exec {shlex.quote(str(programs / "dvc"))} "$@" ;;',
-        f'"-m stages."* | "-m versions."*) exec {client(made)} "$@" ;;',
-        f'*) exec {shlex.quote(sys.executable)} "$@" ;;',
-        "esac",
-    )
-    return made
-
-
-def write(script: Path, *lines: str) -> None:
-    script.write_text("\n".join(["#!/bin/sh", *lines, ""]), encoding="utf-8")
-    script.chmod(0o755)
-
-
-def client(made: Path) -> str:
-    """How a shell hands a command to the server of a folder."""
+    """An environment that holds the two commands; their server ends with this process."""
+    made = Path(tempfile.mkdtemp(prefix="venv-"))
+    (made / "bin").mkdir()
+    for lock in Path(sys.prefix).glob("requirements*.txt"):
+        (made / lock.name).symlink_to(lock)
+    client = made / "client.py"
+    client.write_text(CLIENT, encoding="utf-8")
     # Neither settings of Python nor packages: it starts in a hundredth of a second.
-    return shlex.join([sys.executable, "-IS", str(made / "client.py"), str(made / "socket")])
-
-
-def started(kind: str) -> Path:
-    """The folder of a new server, which ends with this process."""
-    made = Path(tempfile.mkdtemp(prefix=f"{kind}-"))
-    (made / "client.py").write_text(CLIENT, encoding="utf-8")
+    call = {
+        name: shlex.join([sys.executable, "-IS", str(client), str(made / f"{name}.socket")])
+        for name in MODULES
+    }
+    scripts = {
+        "dvc": f'#!/bin/sh\nexec {call["dvc"]} "$@"\n',
+        "python": PYTHON.format(**call, interpreter=shlex.quote(sys.executable)),
+    }
+    for name, script in scripts.items():
+        (made / "bin" / name).write_text(script, encoding="utf-8")
+        (made / "bin" / name).chmod(0o755)
     server = subprocess.Popen(
-        [sys.executable, "-P", __file__, kind, str(made / "socket")],
+        [sys.executable, "-P", __file__, str(made)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -119,33 +104,30 @@ def started(kind: str) -> Path:
     return made
 
 
-Run = Callable[[list[str]], int]
-
-
-def answer(connection: socket.socket, run: Run) -> None:
+def answer(name: str, connection: socket.socket) -> None:
     """Run the command of a client in a process of its own, and tell its exit status."""
     _, streams, _, _ = socket.recv_fds(connection, 1, 3)
     asked = b"".join(iter(functools.partial(connection.recv, 65536), b""))
     child = os.fork()
     if not child:
         connection.close()
-        become(os.fsdecode(asked), streams, run)
+        become(name, os.fsdecode(asked), streams)
     _, status = os.waitpid(child, 0)
     connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def become(asked: str, streams: list[int], run: Run) -> NoReturn:
+def become(name: str, asked: str, streams: list[int]) -> NoReturn:
     here, count, *fields = asked.split("\0")
-    arguments, environment = fields[: int(count)], fields[int(count) :]
+    arguments, environment = fields[1 : int(count)], fields[int(count) :]
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(here)
     os.environ.clear()
     for pair in environment:
-        name, _, value = pair.partition("=")
-        os.environ[name] = value
-    status = run(arguments[1:])
+        variable, _, value = pair.partition("=")
+        os.environ[variable] = value
+    status = {"dvc": dvc, "python": python}[name](arguments)
     # As an interpreter ends, but for taking down all the modules: that would copy the memory that
     # this process shares with the server.
     threading._shutdown()  # type: ignore[attr-defined]
@@ -156,32 +138,35 @@ def become(asked: str, streams: list[int], run: Run) -> NoReturn:
 
 
 def dvc(arguments: list[str]) -> int:
+    sys.argv = ["dvc", *arguments]
     from dvc.cli import main
 
-    sys.argv = ["dvc", *arguments]
-    return int(main())
+    status: int = main()
+    return status
 
 
 def python(arguments: list[str]) -> int:
-    """Run a module as `python -m` does."""
-    _, name, *sys.argv[1:] = arguments
+    """Run `-m <module> ...`, and give its exit status as the interpreter does."""
+    sys.argv = arguments[1:]
     sys.path.insert(0, str(Path.cwd()))
     try:
-        runpy.run_module(name, run_name="__main__", alter_sys=True)
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if isinstance(end.code, str):
             sys.stderr.write(f"{end.code}\n")
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001  # as the interpreter ends
+    except BaseException:  # noqa: BLE001  # whatever ends a module
         traceback.print_exc()
         return 1
     return 0
 
 
-def serve(kind: str, address: str) -> None:
-    for name in MODULES if kind == "dvc" else LIBRARIES:
-        importlib.import_module(name)
-    if kind == "dvc":
+@functools.cache
+def load(name: str) -> None:
+    """Import what a command needs, once."""
+    for module in MODULES[name]:
+        importlib.import_module(module)
+    if name == "dvc":
         # It is the same for every command.
         parser: Any = importlib.import_module("dvc.cli.parser")
         parser.get_main_parser = functools.cache(parser.get_main_parser)
@@ -191,21 +176,6 @@ def serve(kind: str, address: str) -> None:
     botocore.Session().create_client("s3", region_name="us-east-1")
     # The garbage collector of a child does not touch, and so copy, what is there by now.
     gc.freeze()
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(address)
-        server.listen()
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        # Its input ends with the process that started it.
-        while server in select.select([server, sys.stdin], [], [])[0]:
-            connection, _ = server.accept()
-            with connection:
-                if not os.fork():
-                    server.close()
-                    answer(connection, dvc if kind == "dvc" else python)
-                    os._exit(0)
-            while _ended():
-                pass
 
 
 def keep_service_models() -> None:
@@ -222,6 +192,32 @@ def keep_service_models() -> None:
     loader.load_file = load_file
 
 
+def serve(made: Path) -> None:
+    # A module that starts another one with it gets a process that is forked, too.
+    sys.executable = str(made / "bin" / "python")
+    sockets = {}
+    for name in MODULES:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(made / f"{name}.socket"))
+        listener.listen()
+        sockets[listener] = name
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    # Its input ends with the process that started it.
+    while asked := sockets.keys() & set(select.select([*sockets, sys.stdin], [], [])[0]):
+        for listener in asked:
+            load(sockets[listener])
+            connection, _ = listener.accept()
+            with connection:
+                if not os.fork():
+                    for each in sockets:
+                        each.close()
+                    answer(sockets[listener], connection)
+                    os._exit(0)
+        while _ended():
+            pass
+
+
 def _ended() -> bool:
     """Whether a child that has ended was waiting for its parent to take note."""
     try:
@@ -231,4 +227,4 @@ def _ended() -> bool:
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:])
+    serve(Path(sys.argv[1]))

@@ -45,6 +45,11 @@ def lighten(project: Project) -> None:
     """Put two stand-ins in place of the stages of a fresh checkout, reproduce and commit."""
     folder = project.folder
     shutil.copytree(folder / "metrics", folder / "committed" / "metrics")
+    # Files that git and DVC would look at for each experiment, and no command here needs.
+    for name in ("benchmarks", "predictions", "serve", "tests"):
+        shutil.rmtree(folder / name)
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     (folder / "light.py").write_text(STAGES, encoding="utf-8")
     pipeline = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))
     evaluate = pipeline["stages"]["evaluate"]

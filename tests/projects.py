@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
 from tests import forks
 
 ROOT = Path(__file__).parents[1]
@@ -19,14 +17,13 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    @property
-    def venv(self) -> Path:
-        """The environment whose programs it runs."""
-        return Path(sys.prefix)
-
     def run(self, *command: str, check: bool = True, **environment: str) -> str:
         """Run a command as a user would; returns what it printed on both streams."""
-        folders = (str(forks.folder()), str(self.venv / "bin"), os.environ["PATH"])
+        folders = (
+            str(forks.folder() / "bin"),
+            str(Path(sys.executable).parent),
+            os.environ["PATH"],
+        )
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -63,15 +60,6 @@ class Project:
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-class Forked(Project):
-    """The same, but stages and commands start as fast as `dvc`; no signal reaches them."""
-
-    @property
-    def venv(self) -> Path:
-        """This environment with another `python`."""
-        return forks.environment()
-
-
 def checkout(folder: Path) -> Project:
     """The project as it stands, uncommitted changes included, as one commit of its own."""
     listed = subprocess.run(
@@ -99,29 +87,3 @@ def copied(made: Path, folder: Path) -> Project:
     # In a third of the time that shutil takes.
     subprocess.run(["cp", "-a", str(made), str(folder)], check=True)
     return Project(folder)
-
-
-def few_models(project: Project) -> None:
-    """One horizon, ridge and a few trees on two folds, served though their skill may be chance.
-
-    Otherwise every revision would serve the historical mean. No stage names its code: half of what
-    such a pipeline takes is what DVC does with `dvc.lock`.
-    """
-    folder = project.folder
-    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
-    params["models"] = {
-        "ridge": params["models"]["ridge"],
-        "xgboost": params["models"]["xgboost"]
-        | {"n_estimators": 20, "max_depth": 3, "min_leaf": 0.01},
-    }
-    params["horizons"] = {"short": params["horizons"]["short"]}
-    params["train"]["folds"] = 2
-    params["evaluate"]["significance"] = 1.0
-    pipeline = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))
-    for stage in pipeline["stages"].values():
-        stage["deps"] = [name for name in stage["deps"] if not name.startswith("stages/")]
-    for name, content in {"params.yaml": params, "dvc.yaml": pipeline}.items():
-        (folder / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    (folder / "dvc.lock").unlink()
-    for path in (folder / "metrics").rglob("long*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -74,14 +74,14 @@ def test_every_stage_names_the_code_that_it_imports_and_no_other(
 def test_a_module_that_is_imported_and_not_named_is_seen(
     imports: grimp.ImportGraph, repo_root: Path
 ) -> None:
-    """Evaluate without `scores.py`, and features with a module that it does not use."""
+    """Evaluate without `scoring/`, and features with a module that it does not use."""
     module, deps = stages_of(repo_root)["evaluate"]
-    fewer = [dep for dep in deps if dep not in ("stages/forecast", "stages/forecast/scores.py")]
+    fewer = [dep for dep in deps if dep != "stages/forecast/scoring"]
     needed = closure(module, imports, repo_root)
-    assert "stages/forecast/scores.py" in needed - set(listed(fewer, repo_root))
+    assert "stages/forecast/scoring/scores.py" in needed - set(listed(fewer, repo_root))
     module, deps = stages_of(repo_root)["features"]
     more = set(listed([*deps, "stages/forecast"], repo_root))
-    assert "stages/forecast/combine.py" in more - closure(module, imports, repo_root)
+    assert "stages/forecast/evaluation/combine.py" in more - closure(module, imports, repo_root)
 
 
 def test_no_stage_imports_another(imports: grimp.ImportGraph, repo_root: Path) -> None:

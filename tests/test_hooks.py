@@ -1,10 +1,7 @@
 """The git hooks of `make hooks`, on a small project: what follows git, and what is left alone."""
 
-import functools
-import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -40,19 +37,9 @@ def work(_made: Path, tmp_path: Path) -> Project:
     return Project(tmp_path / "copy" / "work")
 
 
-@functools.cache
-def environment() -> Path:
-    """What the hooks run of an environment: a `dvc` that starts fast, and Python."""
-    made = forks.folder() / "hooks"
-    (made / "bin").mkdir(parents=True)
-    (made / "bin" / "dvc").symlink_to(forks.folder() / "dvc")
-    forks.write(made / "bin" / "python", f'exec {shlex.quote(sys.executable)} "$@"')
-    return made
-
-
 def install(project: Project, venv: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", ".ci/hooks", str(venv or environment())],
+        ["sh", ".ci/hooks", str(venv or forks.folder())],
         cwd=project.folder,
         capture_output=True,
         text=True,
@@ -143,7 +130,7 @@ def test_data_and_models_follow_a_checkout(work: Project) -> None:
 def test_what_keeps_data_from_following_is_one_line(work: Project) -> None:
     # The environment may lie anywhere.
     elsewhere = work.folder.with_name("Ada's R&D")
-    elsewhere.symlink_to(environment())
+    elsewhere.symlink_to(forks.folder())
     assert install(work, elsewhere).returncode == 0
     path = work.folder / "models" / "short" / "model.onnx"
     path.chmod(0o644)

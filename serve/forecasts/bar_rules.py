@@ -8,7 +8,7 @@ import polars as pl
 
 from serve.forecasts.forecast_errors import InvalidInputError
 from serve.forecasts.prediction import days_since_epoch
-from stages.bars import jumps
+from stages.bars.cleaning import jumps
 from stages.common.errors import few
 
 _DOUBTS = {

@@ -165,8 +165,10 @@ def _month(name: str) -> Sessions:
     return sessions(name, *_MONTH)
 
 
-def coming_sessions(name: str, after: date, count: int, extra: Sequence[date] = ()) -> list[date]:
-    """The next `count` sessions after a day.
+def coming_sessions(
+    name: str, after: date, count: int, extra: Sequence[date] = (), *, since: date | None = None
+) -> list[date]:
+    """The next `count` sessions after a day, led by those from `since` to that day.
 
     Some calendars are known for a few years only. Where one ends too early there are fewer, and
     a line in the log says so.
@@ -174,29 +176,35 @@ def coming_sessions(name: str, after: date, count: int, extra: Sequence[date] = 
     Raises:
         ParamsError: exchange_calendars does not know the calendar.
     """
-    _, end = _bounds(name)
-    dates: list[date] = []
+    first = after + timedelta(days=1) if since is None else since
+    end: date | None = None
     # Two days a session nearly always suffice, so that one calendar is built.
     span = timedelta(days=count) + _CLOSURE / 2
-    while len(dates) < count:
+    while True:
         span *= 2
-        last = after + span if end is None else min(after + span, end)
-        if last > after:
-            days = sessions(name, after, last, extra).days
-            dates = [
-                day for number in days if (day := _EPOCH + timedelta(days=int(number))) > after
-            ]
-        if last == end or last <= after:
+        try:
+            dates = _between(name, first, after + span, extra)
+        except DataError:
+            _, end = _bounds(name)
+            dates = _between(name, first, end, extra) if end and end >= first else []
+        ahead = sum(day > after for day in dates)
+        if ahead >= count or end is not None:
             break
-    if len(dates) < count:
+    if ahead < count:
         log.warning(
             "data.calendar: exchange_calendars knows the sessions of %s only up to %s: %s of the "
             "%s after %s can be named; install a newer exchange-calendars",
-            *(name, end, len(dates), count, after),
+            *(name, end, ahead, count, after),
         )
-    return dates[:count]
+    return dates[: len(dates) - max(ahead - count, 0)]
 
 
+def _between(name: str, first: date, last: date, extra: Sequence[date]) -> list[date]:
+    days = sessions(name, first, last, extra).days
+    return [day for number in days if (day := _EPOCH + timedelta(days=int(number))) >= first]
+
+
+@cache
 def _calendar(name: str, first: date, last: date) -> Any:
     import exchange_calendars
     from exchange_calendars.errors import InvalidCalendarName

@@ -1,10 +1,14 @@
-"""How every stage runs: one log line of what it did, one line of error, and an exit status."""
+"""How every stage runs: one log line of what it did, one line of error, and an exit status.
+
+And how it imports a large library without what the library can do without.
+"""
 
 import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 from tqdm import tqdm
@@ -77,3 +81,21 @@ class Parser(argparse.ArgumentParser):
 def progress(items: Iterable[_T], label: str, total: int | None = None) -> Iterable[_T]:
     """A progress bar on a terminal, and nothing anywhere else."""
     return tqdm(items, desc=label, total=total, disable=not sys.stderr.isatty(), leave=False)
+
+
+@contextmanager
+def without(*packages: str) -> Iterator[None]:
+    """Import within this context as if these packages were not installed.
+
+    Boosters, for instance, import scikit-learn and pandas for interfaces that nothing here uses:
+    that is most of the time their import takes. A package that is imported already stays, and
+    after the context each can be imported again.
+    """
+    absent = set(packages) - set(sys.modules)
+    # Python treats a module that is None as one that is not installed.
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]

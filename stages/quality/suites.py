@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.errors import QualityError, few
+from stages.common.running import without
 from stages.quality.score import Rule
 
 ROOT = Path("great_expectations")
@@ -128,17 +129,14 @@ def _light_import(configuration: str) -> Iterator[None]:
     SQLAlchemy is optional to Great Expectations: it is left out unless the configuration names
     a store in a database. Garbage collection would take a sixth of the time and free nothing.
     """
-    absent = set() if "Database" in configuration else {"sqlalchemy"} - set(sys.modules)
-    # Python treats a module that is None as one that is not installed.
-    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+    absent = () if "Database" in configuration else ("sqlalchemy",)
     sys.meta_path.insert(0, _LazyFinder)
     gc.disable()
     try:
-        yield
+        with without(*absent):
+            yield
     finally:
         sys.meta_path.remove(_LazyFinder)
-        for name in absent:
-            del sys.modules[name]
         # The modules stay until the end: no later collection needs to look at them.
         gc.freeze()
         gc.enable()

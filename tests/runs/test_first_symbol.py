@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.projects import ROOT, Forked, Project, copied
+from tests import forks
+from tests.projects import ROOT, Project, copied
 from tests.runs.test_readme import served
 
 pytestmark = pytest.mark.slow
@@ -22,7 +23,7 @@ TRACK, RUN, SERVE, ASK, KEEP = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTIL
 
 
 def type_in(project: Project, command: str) -> str:
-    return project.run("bash", "-euc", command, MAKEFLAGS=f"VENV={project.venv}")
+    return project.run("bash", "-euc", command, MAKEFLAGS=f"VENV={forks.folder()}")
 
 
 def write_bars(project: Project, first: str = "2015-01-02", last: str = "2018-12-31") -> None:
@@ -51,22 +52,22 @@ def edit(project: Project) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def test_from_a_file_to_a_served_forecast(walked: Forked) -> None:
-    write_bars(walked)
-    type_in(walked, TRACK)
-    edit(walked)
-    printed = type_in(walked, RUN)
+def test_from_a_file_to_a_served_forecast(brief: Project) -> None:
+    write_bars(brief)
+    type_in(brief, TRACK)
+    edit(brief)
+    printed = type_in(brief, RUN)
     assert "ingest: csv: 1 symbol, " in printed
     assert "ACME" in printed
     assert SERVE == "make serve\n"
-    with served(walked) as port:
-        answer = json.loads(type_in(walked, ASK.replace(":8000", f":{port}")))
+    with served(brief) as port:
+        answer = json.loads(type_in(brief, ASK.replace(":8000", f":{port}")))
     assert (answer["symbol"], answer["horizon"], answer["as_of"]) == ("ACME", "short", "2018-12-31")
     assert answer["target_date"] == "2019-01-02"
     interval = answer["interval"]
     assert interval["lower_return"] < answer["predicted_return"] < interval["upper_return"]
-    type_in(walked, KEEP)
-    assert walked.git("status", "--porcelain") == ""
+    type_in(brief, KEEP)
+    assert brief.git("status", "--porcelain") == ""
 
 
 TRACKED = ("git add data/inbox/ACME.csv", "dvc add data/inbox/ACME.csv")
@@ -79,7 +80,7 @@ def test_experiments_and_colleagues_need_files_that_git_knows(tmp_path: Path) ->
     for fact in ("error: data/inbox", "git add", "dvc add"):
         assert fact in missing
     for number, track in enumerate(TRACKED):
-        tracked = Forked(copied(mine.folder, tmp_path / f"tracked {number}").folder)
+        tracked = copied(mine.folder, tmp_path / f"tracked {number}")
         type_in(tracked, track)
         tracked.git("add", "--all", "data/inbox")
         assert "ingest: csv: 1 symbol, " in tracked.dvc("exp", "run", "--temp")
@@ -87,9 +88,9 @@ def test_experiments_and_colleagues_need_files_that_git_knows(tmp_path: Path) ->
         colleague(tracked, tmp_path / f"colleague {number}", track)
 
 
-def ingesting(folder: Path) -> Forked:
+def ingesting(folder: Path) -> Project:
     """The first stage that reads bars, with the params of the page, committed."""
-    mine = Forked(folder)
+    mine = Project(folder)
     shutil.copytree(ROOT / "stages", folder / "stages")
     (folder / "data" / "inbox").mkdir(parents=True)
     (folder / ".dvc").mkdir()
@@ -108,10 +109,10 @@ def ingesting(folder: Path) -> Forked:
     return mine
 
 
-def colleague(mine: Forked, folder: Path, track: str) -> None:
+def colleague(mine: Project, folder: Path, track: str) -> None:
     """What a clone makes of the files."""
     mine.git("clone", "--quiet", ".", str(folder))
-    other = Forked(folder)
+    other = Project(folder)
     if track.startswith("dvc"):
         other.dvc("cache", "dir", "--local", str(mine.folder / ".dvc" / "cache"))
         other.dvc("checkout", "data/inbox/ACME.csv.dvc")

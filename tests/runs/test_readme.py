@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.projects import ROOT, Project
+from tests import forks
+from tests.projects import ROOT, Project, copied
 
 pytestmark = pytest.mark.slow
 
@@ -98,6 +99,12 @@ def served(project: Project) -> Iterator[int]:
         process.wait()
 
 
+@pytest.fixture(scope="module")
+def unchanged(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A reproduced project for commands that change nothing in it."""
+    return copied(reproduced, tmp_path_factory.mktemp("readme") / "project")
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -107,5 +114,5 @@ def served(project: Project) -> Iterator[int]:
         if "<" not in line and "exp run" not in line
     ],
 )
-def test_commands_of_the_tables_work(project: Project, command: str) -> None:
-    project.run("bash", "-euc", command, MAKEFLAGS=f"VENV={sys.prefix}")
+def test_commands_of_the_tables_work(unchanged: Project, command: str) -> None:
+    unchanged.run("bash", "-euc", command, MAKEFLAGS=f"VENV={forks.folder()}")

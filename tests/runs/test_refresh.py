@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from stages.common import tables
+from tests import forks
 from tests.narrow import wait_for
 from tests.projects import ROOT, Project
 from tests.serve.servers import Server
@@ -27,7 +28,7 @@ REFRESH, KEEP, BACK, WHOLE = re.findall(r"^```sh\n(.*?)\n```$", TEXT, re.MULTILI
 
 def type_in(project: Project, command: str, *, check: bool = True) -> str:
     # The environment is the one that runs this test: installing it has a test of its own.
-    flags = {"MAKEFLAGS": f"VENV={sys.prefix}"} if command.startswith("make") else {}
+    flags = {"MAKEFLAGS": f"VENV={forks.folder()}"} if command.startswith("make") else {}
     return project.run("bash", "-euc", command, check=check, **flags)
 
 
@@ -41,12 +42,12 @@ def content(project: Project) -> dict[str, bytes]:
 def another_volume(file: Path) -> None:
     """Make one bar differ from that of the source."""
     bars = tables.read(file)
-    other = pl.when(pl.col("date") == date(2003, 5, 6)).then(1.0).otherwise("volume")
+    other = pl.when(pl.col("date") == date(2011, 5, 6)).then(1.0).otherwise("volume")
     tables.write(bars.with_columns(other.alias("volume")), file)
 
 
-def test_a_refresh_from_the_first_try_to_the_commit(quick: Project) -> None:
-    project = quick
+def test_a_refresh_from_the_first_try_to_the_commit(brief: Project) -> None:
+    project = brief
     before = content(project)
     was = json.loads(before["metrics/short.json"])["mae"]
 
@@ -63,29 +64,29 @@ def test_a_refresh_from_the_first_try_to_the_commit(quick: Project) -> None:
     assert content(project) == before
 
     # A pipeline that stops keeps the date, and there is a way back.
-    stopped = type_in(project, "make refresh AS_OF=1999-01-04", check=False)
-    assert "error: data.as_of 1999-01-04 is before the first bar of AAPL (2000-03-01)" in stopped
+    stopped = type_in(project, "make refresh AS_OF=2009-01-01", check=False)
+    assert "error: data.as_of 2009-01-01 is before the first bar of AAPL (2000-03-01)" in stopped
     assert "error: the pipeline stopped; params.yaml keeps the new date: mend what is" in stopped
     assert f"or go back: {BACK}\n" in stopped
     # The first stage, which checks params.yaml, has passed.
     assert project.git("status", "--porcelain") == " M dvc.lock\n M params.yaml\n"
     type_in(project, BACK)
     assert content(project) == before
-    project.set("as_of: '2012-12-31'", "as_of: '1999-01-04'")
+    project.set("as_of: '2012-12-31'", "as_of: '2009-01-01'")
 
     # Mended by another date; the former bars are not those of the source.
     project.dvc("checkout", "data/raw")
     another_volume(project.folder / "data" / "raw" / "daily" / "AAPL.parquet")
     project.dvc("commit", "--quiet", "--force", "ingest")
     printed = type_in(project, REFRESH)
-    revision = "1 changed (volume 1): AAPL 2003-05-06 volume 1 -> 27044500"
+    revision = "1 changed (volume 1): AAPL 2011-05-06 volume 1 -> 10004800"
     changed = f"ingest: sample: bars of earlier sessions have changed: {revision};"
     assert printed.index(changed) < printed.index("daily bars to 2013-02-28")
     mae = json.loads((project.folder / "metrics" / "short.json").read_text(encoding="utf-8"))["mae"]
     lines = [re.sub(" +", " ", line.strip()) for line in printed.splitlines()]
     for line in (
-        "daily AAPL 3,269 (+40) 3,269 (+40) 0 2013-02-28 2012-12-31",
-        "market all 7,122 (+80) 7,122 (+80) 0",
+        "daily AAPL 1,046 (+40) 1,046 (+40) 0 2013-02-28 2012-12-31",
+        "market all 2,092 (+80) 2,092 (+80) 0",
         f"short MAE % {100 * was:.3f} {100 * mae:.3f} {100 * (mae - was):+.3f}",
         "raw 100.00 100.00",
         f"Revised by the source: {revision}",
@@ -114,10 +115,10 @@ def test_a_refresh_from_the_first_try_to_the_commit(quick: Project) -> None:
     assert "Data and pipelines are up to date" in project.dvc("status")
 
 
-def test_a_day_comes_without_training(quick: Project, tmp_path: Path) -> None:
-    models = [quick.folder / "models" / name / "model.onnx" for name in ("short", "long")]
-    before = [path.read_bytes() for path in models]
-    with Server(quick.folder, tmp_path / "var") as server:
+def test_a_day_comes_without_training(brief: Project, tmp_path: Path) -> None:
+    model = brief.folder / "models" / "short" / "model.onnx"
+    before = model.read_bytes()
+    with Server(brief.folder, tmp_path / "var") as server:
 
         def forecast() -> tuple[str, str, str]:
             answer = httpx2.post(f"{server.url}/predict/short", json={"symbol": "AAPL"}).json()
@@ -125,21 +126,21 @@ def test_a_day_comes_without_training(quick: Project, tmp_path: Path) -> None:
 
         day, target, md5 = forecast()
         assert (day, target) == ("2012-12-31", "2013-01-02")
-        printed = type_in(quick, KEEP)
+        printed = type_in(brief, KEEP)
         wait_for(lambda: forecast() == ("2013-01-02", "2013-01-03", md5), 10)
-    assert [path.read_bytes() for path in models] == before
+    assert model.read_bytes() == before
     assert "stages.train" not in printed
     assert "stages.dataset" not in printed
     assert "  short knows the bars up to 2012-12-31\n" in printed
-    status = quick.dvc("status")
+    status = brief.dvc("status")
     stages = {line.split("@")[0].rstrip(":") for line in status.splitlines() if line[:1].strip()}
     assert stages == {"dataset", "validate_datasets", "evaluate", "backtest"}
 
-    assert "Nothing to do: data.as_of is 2013-01-02" in type_in(quick, KEEP)
+    assert "Nothing to do: data.as_of is 2013-01-02" in type_in(brief, KEEP)
     (keep,) = (line.strip() for line in printed.splitlines() if line.startswith("  git add"))
-    type_in(quick, keep)
-    assert quick.git("status", "--porcelain") == ""
-    refused = type_in(quick, "make release HORIZON=short", check=False)
+    type_in(brief, keep)
+    assert brief.git("status", "--porcelain") == ""
+    refused = type_in(brief, "make release HORIZON=short", check=False)
     for fact in ("dvc.lock of HEAD does not match", "dataset@short (data/features)", "dvc repro"):
         assert fact in refused
 

@@ -1,7 +1,6 @@
 """Every stage can use DVC's run cache, and the first stage checks the whole of params.yaml."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,37 +11,42 @@ from tests.projects import Project
 pytestmark = pytest.mark.slow
 
 
-def test_every_stage_is_in_the_run_cache(quick: Project) -> None:
-    # In a fresh clone DVC does not run a stage of which git has all that it makes.
-    shutil.rmtree(quick.folder / "metrics")
-    quick.dvc("repro")
-    lock = yaml.safe_load((quick.folder / "dvc.lock").read_text(encoding="utf-8"))
+def test_every_stage_is_in_the_run_cache(brief_history: Path) -> None:
+    lock = yaml.safe_load((brief_history / "dvc.lock").read_text(encoding="utf-8"))
     cached = {
         yaml.safe_load(path.read_text(encoding="utf-8"))["cmd"]
-        for path in (quick.folder / ".dvc/cache/runs").glob("*/*/*")
+        for path in (brief_history / ".dvc/cache/runs").glob("*/*/*")
     }
-    assert {stage["cmd"] for stage in lock["stages"].values()} <= cached
+    commands = {stage["cmd"] for stage in lock["stages"].values()}
+    pipeline = yaml.safe_load((brief_history / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert len(commands) == len(pipeline)
+    assert commands <= cached
 
 
 def test_no_output_persists(repo_root: Path) -> None:
     assert "persist: true" not in (repo_root / "dvc.yaml").read_text(encoding="utf-8")
 
 
-def test_what_an_earlier_run_made_is_not_made_again(quick: Project) -> None:
-    quick.set("    alpha: 10.0", "    alpha: 2.0")
-    assert "Running stage 'train@short-ridge'" in quick.dvc("repro", "train@short-ridge")
-    graph = quick.folder / "models/candidates/short/ridge/model.onnx"
+def test_what_an_earlier_run_made_is_not_made_again(brief: Project) -> None:
+    brief.set("    alpha: 10.0", "    alpha: 2.0")
+    assert "Running stage 'train@short-ridge'" in brief.dvc("repro", "train@short-ridge")
+    graph = brief.folder / "models/candidates/short/ridge/model.onnx"
     other = graph.read_bytes()
-    quick.set("    alpha: 2.0", "    alpha: 10.0")
-    log = quick.dvc("repro", "train@short-ridge")
+    brief.set("    alpha: 2.0", "    alpha: 10.0")
+    log = brief.dvc("repro", "train@short-ridge")
     assert "Stage 'train@short-ridge' is cached - skipping run" in log
     assert graph.read_bytes() != other
-    assert "up to date" in quick.dvc("status", "train@short-ridge")
+    assert "up to date" in brief.dvc("status", "train@short-ridge")
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(
     ("old", "new", "mistake"),
     [
+        ("  sma:\n  - 7\n", "  sma:\n  - 0\n", "features.sma: windows must be positive integers"),
         ("    alpha: 10.0", "    alhpa: 10.0", "models.ridge.alhpa: unknown key (did you mean al"),
         (
             "  significance: 0.05\n",
@@ -57,10 +61,12 @@ def test_what_an_earlier_run_made_is_not_made_again(quick: Project) -> None:
     ],
 )
 def test_a_mistake_anywhere_stops_at_the_first_stage(
-    quick: Project, old: str, new: str, mistake: str
+    brief: Project, old: str, new: str, mistake: str
 ) -> None:
-    quick.set(old, new)
-    log = quick.dvc("repro", check=False)
+    before = contents(brief.folder / "data")
+    brief.set(old, new)
+    log = brief.dvc("repro", check=False)
     assert re.findall(r"^Running stage '([^']+)'", log, re.MULTILINE) == ["params"]
     assert f"error: {mistake}" in log
     assert "failed to reproduce 'params'" in log
+    assert contents(brief.folder / "data") == before

@@ -1,8 +1,10 @@
 """A search through real DVC, over a pipeline of one stage that takes no time."""
 
 import json
+import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import forks
 from tests.projects import ROOT, Project
 
 pytestmark = pytest.mark.slow
@@ -53,21 +56,17 @@ class Search(Project):
         super().__init__(folder)
         self.marks = marks
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return {"PYTHONPATH": str(ROOT), "MARKS": str(self.marks)}
-
     def search(self, *arguments: str, check: bool = True) -> str:
         arguments = arguments or ("--trials", "4")
-        command = (sys.executable, "-m", "versions.search", "short", *arguments)
-        return self.run(*command, check=check, **self.environment)
+        command = ("python", "-m", "versions.search", "short", *arguments)
+        return self.run(*command, check=check, MARKS=str(self.marks))
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return subprocess.Popen(
             [sys.executable, "-m", "versions.search", "short", "--trials", "4", *arguments],
             cwd=self.folder,
-            env={**os.environ, **self.environment, "PATH": path},
+            env={**os.environ, "MARKS": str(self.marks), "PATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -101,9 +100,11 @@ def small(tmp_path: Path) -> Search:
         "params.yaml": yaml.safe_dump(params),
         "dvc.yaml": PIPELINE,
         "score.py": STAGE,
-        ".gitignore": "var/\n__pycache__/\n",
+        ".gitignore": "/stages\n/versions\nvar/\n__pycache__/\n",
     }.items():
         (folder / name).write_text(text, encoding="utf-8")
+    for name in ("stages", "versions"):
+        (folder / name).symlink_to(ROOT / name)
     project.git("init", "--quiet", "--initial-branch=main")
     project.git("config", "user.email", "tests@example.org")
     project.git("config", "user.name", "Tests")
@@ -174,20 +175,35 @@ def test_two_trials_at_the_same_time_are_stopped_and_run_again(small: Search) ->
     assert stopped.returncode == 130
     slow.unlink()
     begun = sorted(small.ran())
-    printed = small.search("--trials", "4", "-j", "2")
+    printed = small.search("--trials", "2", "-j", "2")
     again = small.ran()[2:]
-    assert sorted(again[:2]) == begun
-    assert len(again) == 4
+    assert sorted(again) == begun
     failed = sum(float(alpha) < 1.5 for alpha in again)
-    assert len(small.experiments()) == 4 - failed
-    assert len(re.findall(r"^search: trial \d", printed, re.MULTILINE)) == 4
+    assert len(small.experiments()) == 2 - failed
+    assert len(re.findall(r"^search: trial \d", printed, re.MULTILINE)) == 2
     assert small.git("status", "--porcelain") == ""
 
 
-def test_what_is_printed_keeps_the_best_and_begins_a_new_study(small: Search) -> None:
-    printed = small.search("--trials", "2", "--seed", "1")
-    best = max(small.ran(), key=lambda alpha: -abs(float(alpha) - 10))
-    keep = re.search(r"^keep it +(dvc exp apply search-short-\w+-s1-\d+)$", printed, re.MULTILINE)
+def test_the_command_of_the_page_keeps_the_best_and_begins_a_new_study(small: Search) -> None:
+    text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^```sh\n(make search .*)\n```$", text, re.MULTILINE)
+    for name in ("Makefile", ".ci/install", "requirements.txt"):
+        (small.folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy2(ROOT / name, small.folder / name)
+    # None of the two trials fails.
+    small.set("low: 0.1", "low: 2")
+    small.git("add", "--all")
+    small.git("commit", "--quiet", "--message=The commands")
+    head = small.git("rev-parse", "HEAD").strip()
+    flags = f"VENV={forks.folder()}"
+    printed = small.run("bash", "-euc", command, MAKEFLAGS=flags, MARKS=str(small.marks))
+    assert small.git("status", "--porcelain") == ""
+    for number, alpha in enumerate(small.ran()):
+        name, value = f"search-short-{head[:7]}-{number:03d}", -abs(math.log10(float(alpha)) - 1)
+        assert re.search(rf"^{name} +{re.escape(format(value, '+.5f'))} ", printed, re.MULTILINE)
+    assert len(small.ran()) == len(small.experiments()) == 2
+    best = max(small.ran(), key=lambda alpha: -abs(math.log10(float(alpha)) - 1))
+    keep = re.search(r"^keep it +(dvc exp apply search-short-\w+-\d+)$", printed, re.MULTILINE)
     assert keep is not None
     small.run("bash", "-euc", keep.group(1))
     params = yaml.safe_load((small.folder / "params.yaml").read_text(encoding="utf-8"))

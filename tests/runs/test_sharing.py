@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import forks
 from tests.narrow import SMALL, Narrow
-from tests.projects import ROOT, Forked, Project
+from tests.projects import ROOT, Project
 from tests.s3 import S3
 from versions import s3 as local
 from versions.repository import lock, workspace
@@ -22,15 +23,15 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 AWS, OTHER, LOCAL, TEAM, ADA, BEN, HEAL = BLOCKS
 
 
-def block(project: Forked, text: str) -> str:
+def block(project: Project, text: str) -> str:
     """Run a block of the page; the environment is the one that runs this test."""
-    return project.run("bash", "-euc", text, MAKEFLAGS=f"VENV={project.venv}")
+    return project.run("bash", "-euc", text, MAKEFLAGS=f"VENV={forks.folder()}")
 
 
 def test_two_people_work_on_one_history(
     light: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = Forked(light.folder)
+    project = light
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     # The page says AWS; this is where AWS is here.
@@ -44,14 +45,14 @@ def test_two_people_work_on_one_history(
     # With the cache wiped, Ada has nothing that Ben could get but through the bucket.
     project.run("rm", "-r", ".dvc/cache")
 
-    elsewhere = Forked(tmp_path / "another path")
+    elsewhere = Project(tmp_path / "another path")
     elsewhere.folder.mkdir()
     printed = block(elsewhere, BEN.replace("<this repository>", str(tmp_path / "origin")))
     assert "objects are here" in printed
     # `dvc status`, and `dvc repro` at the end.
     assert printed.count("Data and pipelines are up to date.") == 2
     assert "Running stage" not in printed
-    ben = Forked(elsewhere.folder / "stocks")
+    ben = Project(elsewhere.folder / "stocks")
     assert lock.read(ben.folder / "dvc.lock") == before
     assert ben.git("status", "--porcelain") == ""
     for entry in before.outs.values():
@@ -81,9 +82,9 @@ def _key(md5: str) -> str:
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Forked:
+def bare(tmp_path: Path) -> Project:
     """What the commands of a remote read of the project, in which nothing has been run."""
-    made = Forked(tmp_path / "bare")
+    made = Project(tmp_path / "bare")
     shutil.copytree(ROOT / ".ci", made.folder / ".ci")
     for name in ("stages/common", "versions"):
         shutil.copytree(ROOT / name, made.folder / name)
@@ -100,7 +101,7 @@ def bare(tmp_path: Path) -> Forked:
 
 
 def test_the_remote_of_a_team_is_in_git_and_of_another_server_has_an_endpoint(
-    bare: Forked, s3: S3, monkeypatch: pytest.MonkeyPatch
+    bare: Project, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
@@ -112,7 +113,7 @@ def test_the_remote_of_a_team_is_in_git_and_of_another_server_has_an_endpoint(
 
 
 @pytest.fixture
-def alone(bare: Forked) -> Iterator[Forked]:
+def alone(bare: Project) -> Iterator[Project]:
     """A checkout with a port of its own, whose server, if one was started, ends with the test."""
     # One for each worker, below those that the system gives to connections: the server is to find
     # it free again after it was stopped.
@@ -124,7 +125,7 @@ def alone(bare: Forked) -> Iterator[Forked]:
     block(bare, "make s3-stop")
 
 
-def test_no_cloud_at_all(alone: Forked, tmp_path: Path) -> None:
+def test_no_cloud_at_all(alone: Project, tmp_path: Path) -> None:
     assert "started, data in var/s3/data; the remote points at it" in block(alone, LOCAL)
     state = alone.folder / "var" / "s3" / "server.json"
     server = json.loads(state.read_text(encoding="utf-8"))

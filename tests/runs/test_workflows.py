@@ -12,7 +12,8 @@ from typing import Any, Self
 import pytest
 import yaml
 
-from tests.projects import ROOT, Forked, Project
+from tests import forks
+from tests.projects import ROOT, Project
 from tests.s3 import S3
 
 WORKFLOW = ".github/workflows/ci.yml"
@@ -305,9 +306,9 @@ def runner(light: Project, tmp_path: Path) -> Project:
     light.git("tag", "long@v1.0.5")
     light.git("tag", "short#production#1")
     Project(tmp_path).git("clone", "--quiet", "--no-local", str(light.folder), "runner")
-    made = Forked(tmp_path / "runner")
+    made = Project(tmp_path / "runner")
     made.git("checkout", "--quiet", "short@v1.1.0")
-    (made.folder / ".venv").symlink_to(made.venv)
+    (made.folder / ".venv").symlink_to(forks.folder())
     (made.folder / ".git" / "info" / "exclude").write_text(".venv\n", encoding="utf-8")
     return made
 

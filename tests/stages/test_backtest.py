@@ -16,7 +16,7 @@ from stages import backtest
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from stages.common.paths import CLEAN_DAILY, METRICS, MODELS
-from stages.forecast import tripwires
+from stages.forecast.trading import tripwires
 from stages.forecast.trading.strategies import HOLDING
 from tests import datasets
 from tests.markets import market

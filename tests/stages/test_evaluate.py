@@ -19,11 +19,13 @@ from stages import evaluate, params, train
 from stages.common import tables
 from stages.common.errors import InputError, ParamsError
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, SESSIONS
-from stages.forecast import combine, dataset_params, fold_rows, scores
-from stages.forecast.contestants import DISTRIBUTIONS, STACK
+from stages.forecast import dataset_params
 from stages.forecast.contract import FORECAST_OUTPUTS
-from stages.forecast.distribution import REGIMES
+from stages.forecast.evaluation import combine, fold_rows
+from stages.forecast.evaluation.contestants import DISTRIBUTIONS, STACK
 from stages.forecast.rounding import rounded
+from stages.forecast.scoring import scores
+from stages.forecast.scoring.distribution import REGIMES
 from stages.forecast.session import Session
 from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.train_params import BASELINES

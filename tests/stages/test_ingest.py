@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from stages import ingest as stage
 from stages import sources
-from stages.bars.raw_folder import file_name
+from stages.bars.ingestion.raw_folder import file_name
 from stages.common import tables
 from stages.common.errors import DataError, ParamsError, SourceError, StageError
 from stages.ingest import continued, ingest, sessions, summary

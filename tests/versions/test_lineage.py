@@ -1,16 +1,19 @@
 """The command: what it prints of a small repository, as text and as JSON, and its errors."""
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from stages.common.errors import StageError
 from tests.histories import Repository
 from versions import lineage
 from versions.repository import lock
@@ -58,21 +61,24 @@ def repository(tmp_path: Path) -> Repository:
     return made
 
 
-def command(repository: Repository, root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "versions.lineage", *arguments],
-        cwd=repository.folder,
-        env={**os.environ, "PYTHONPATH": str(root), "PYTHONUTF8": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == (1 if done.stderr else 0)
-    return done.stderr or done.stdout
+def command(repository: Repository, *arguments: str) -> str:
+    """What `python -m versions.lineage` prints; in this process, which has imported it."""
+    printed = io.StringIO()
+    with (
+        chdir(repository.folder),
+        redirect_stdout(printed),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(sys, "argv", ["lineage", *arguments])
+        try:
+            lineage.main()
+        except StageError as error:
+            return f"error: {error}\n"
+    return printed.getvalue()
 
 
-def test_a_page_has_a_line_for_each_stage(repository: Repository, repo_root: Path) -> None:
-    page = command(repository, repo_root, CARD)
+def test_a_page_has_a_line_for_each_stage(repository: Repository) -> None:
+    page = command(repository, CARD)
     lines = [" ".join(line.split()) for line in page.splitlines()]
     assert f"evaluate@short 1 {CARD} {md5('two')[:8]}" in lines
     assert f"ingest 3 data/raw {'c' * 8}" in lines
@@ -80,17 +86,17 @@ def test_a_page_has_a_line_for_each_stage(repository: Repository, repo_root: Pat
     assert lines[-1].startswith("--all shows the params")
 
 
-def test_a_stage_that_is_behind_says_so(repository: Repository, repo_root: Path) -> None:
+def test_a_stage_that_is_behind_says_so(repository: Repository) -> None:
     """As after a refresh that kept the models."""
     repository.commit(lock_text("two", read="d"), "New bars")
-    assert "made from a former data/raw\n" in command(repository, repo_root, CARD)
-    whole = command(repository, repo_root, CARD, "--all")
+    assert "made from a former data/raw\n" in command(repository, CARD)
+    whole = command(repository, CARD, "--all")
     assert f"{'d' * 32}  data/raw/ (a former one; the stage that writes it has run since)" in whole
 
 
-def test_the_chain_of_a_file_is_printed(repository: Repository, repo_root: Path) -> None:
+def test_the_chain_of_a_file_is_printed(repository: Repository) -> None:
     head = repository.git("rev-parse", "HEAD")
-    assert command(repository, repo_root, CARD, "--all") == (
+    assert command(repository, CARD, "--all") == (
         f"{CARD}\n"
         f"md5      {md5('two')}  {CARD}\n"
         f"commit   {head} (main), 2024-01-02, Second\n"
@@ -117,8 +123,8 @@ def test_the_chain_of_a_file_is_printed(repository: Repository, repo_root: Path)
     )
 
 
-def test_json_holds_the_same(repository: Repository, repo_root: Path) -> None:
-    found = json.loads(command(repository, repo_root, CARD, "--json"))
+def test_json_holds_the_same(repository: Repository) -> None:
+    found = json.loads(command(repository, CARD, "--json"))
     raw = {"path": "data/raw", "md5": "c" * 32 + ".dir", "size": 4, "files": None}
     card = {"path": CARD, "md5": md5("two"), "size": 4, "files": None}
     inbox = {"path": "data/inbox", "md5": "a" * 32 + ".dir", "size": 4, "files": None}
@@ -166,16 +172,16 @@ def test_json_holds_the_same(repository: Repository, repo_root: Path) -> None:
     }
 
 
-def test_another_revision_needs_nothing_at_hand(repository: Repository, repo_root: Path) -> None:
+def test_another_revision_needs_nothing_at_hand(repository: Repository) -> None:
     first = repository.git("rev-parse", "v1")
-    found = json.loads(command(repository, repo_root, CARD, "--rev", "v1", "--json"))
+    found = json.loads(command(repository, CARD, "--rev", "v1", "--json"))
     assert found["outputs"][0]["md5"] == md5("one")
     assert (found["commit"]["id"], found["commit"]["names"]) == (first, ["v1"])
     assert found["workspace"] is None
 
 
-def test_from_the_md5_alone(repository: Repository, repo_root: Path) -> None:
-    printed = command(repository, repo_root, "--md5", md5("one")[:8], "--all")
+def test_from_the_md5_alone(repository: Repository) -> None:
+    printed = command(repository, "--md5", md5("one")[:8], "--all")
     first = repository.git("rev-parse", "v1")
     head = printed[: printed.index("\nevaluate@short\n")].splitlines()
     assert head[0] == f"md5 {md5('one')}"
@@ -186,24 +192,24 @@ def test_from_the_md5_alone(repository: Repository, repo_root: Path) -> None:
         f"md5      {md5('one')}  {CARD}",
         f"commit   {first} (v1), 2024-01-01, {FIRST}",
     ]
-    found = json.loads(command(repository, repo_root, "--md5", md5("one"), "--json"))
+    found = json.loads(command(repository, "--md5", md5("one"), "--json"))
     assert found["md5"] == md5("one")
     assert [sighting["commit"]["id"] for sighting in found["sightings"]] == [first]
     assert found["sightings"][0]["paths"] == [CARD]
 
 
-def test_an_experiment_is_said_to_be_one(repository: Repository, repo_root: Path) -> None:
+def test_an_experiment_is_said_to_be_one(repository: Repository) -> None:
     repository.commit(lock_text("three"), "Tried")
     repository.git("update-ref", "refs/exps/12/3456/brave-owl", "HEAD")
     repository.git("reset", "--hard", "HEAD~1")
-    printed = command(repository, repo_root, "--md5", md5("three"))
+    printed = command(repository, "--md5", md5("three"))
     assert "Only experiments have it: no branch or tag leads to these commits.\n" in printed
     assert "experiment brave-owl" in printed
 
 
-def test_what_differs_from_the_commit_is_told(repository: Repository, repo_root: Path) -> None:
+def test_what_differs_from_the_commit_is_told(repository: Repository) -> None:
     def workspace(path: str) -> Any:
-        return json.loads(command(repository, repo_root, path, "--json"))["workspace"]
+        return json.loads(command(repository, path, "--json"))["workspace"]
 
     path = repository.folder / CARD
     path.write_text("other", encoding="utf-8")
@@ -221,20 +227,20 @@ def test_what_differs_from_the_commit_is_told(repository: Repository, repo_root:
         "changes": ["new"],
         "at_hand": {"data/raw": "missing"},
     }
-    assert command(repository, repo_root, CARD).splitlines()[3:6] == [
+    assert command(repository, CARD).splitlines()[3:6] == [
         "lock     not that of the commit: what follows is not committed",
         "changed  new (not committed)",
         f"at hand  other bytes than dvc.lock has: `dvc checkout {CARD}` brings those",
     ]
-    assert command(repository, repo_root, "data/raw/daily").splitlines()[3:6] == [
+    assert command(repository, "data/raw/daily").splitlines()[3:6] == [
         "lock     not that of the commit, but what follows is the same there",
         "changed  new (not committed)",
         "at hand  not there: `dvc checkout data/raw` brings it, or `dvc pull data/raw`",
     ]
 
 
-def test_an_input_has_readers(repository: Repository, repo_root: Path) -> None:
-    printed = command(repository, repo_root, "data/inbox/AAPL.csv", "--rev", "v1")
+def test_an_input_has_readers(repository: Repository) -> None:
+    printed = command(repository, "data/inbox/AAPL.csv", "--rev", "v1")
     assert printed.splitlines()[-1] == "input    no stage writes it; read by ingest"
 
 
@@ -263,10 +269,8 @@ def test_an_input_has_readers(repository: Repository, repo_root: Path) -> None:
         ),
     ],
 )
-def test_errors_are_one_line(
-    repository: Repository, repo_root: Path, arguments: list[str], message: str
-) -> None:
-    assert command(repository, repo_root, *arguments) == f"error: {message}\n"
+def test_errors_are_one_line(repository: Repository, arguments: list[str], message: str) -> None:
+    assert command(repository, *arguments) == f"error: {message}\n"
 
 
 def test_a_reader_who_has_seen_enough_is_no_error(repository: Repository, repo_root: Path) -> None:

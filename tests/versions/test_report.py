@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from stages.common.paths import DATA_DOCS
-from stages.forecast import tripwires
+from stages.forecast.trading import tripwires
 from stages.quality.data_docs import INDEX
 from versions import report
 from versions.results.formats import COLUMNS

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from stages.bars.jumps import RATIOS
+from stages.bars.cleaning.jumps import RATIOS
 from stages.common import tables
 from stages.common.errors import DataError, InputError, few
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from stages.bars import jumps
-from stages.bars.jumps import beyond, changes
+from stages.bars.cleaning import jumps
+from stages.bars.cleaning.jumps import beyond, changes
 from stages.common import tables
 from stages.common.errors import DataError
 

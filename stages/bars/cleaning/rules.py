@@ -38,8 +38,8 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from stages.bars import jumps
 from stages.bars.calendars import BAR, Sessions
+from stages.bars.cleaning import jumps
 from stages.common.tables import PRICES, Kind
 
 ROUNDING = 1e-6

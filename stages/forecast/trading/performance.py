@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr
 
-from stages.forecast.scores import long_run_variance
+from stages.forecast.scoring.scores import long_run_variance
 from stages.forecast.trading.account import Account
 from stages.forecast.trading.grid import Array
 from stages.forecast.trading.strategies import PER_YEAR

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from stages.common.running import without
 from stages.forecast.contract import BLOCK, OPSETS, Matrix, Vector
 from stages.forecast.training.fitted import Fitted, shares
 from stages.forecast.training.lstm import lstm
@@ -116,30 +117,39 @@ def xgboost(
         min_leaf: smallest leaf, as a share of the training rows; a tree sees `subsample` of them.
         n_jobs: threads; the trees do not depend on it, and on few rows one is the fastest.
     """
-    from xgboost import XGBRegressor
+    with without("sklearn", "pandas"):
+        from xgboost import QuantileDMatrix, train
 
-    model = XGBRegressor(
-        n_estimators=n_estimators,
-        max_depth=max_depth,
-        learning_rate=learning_rate,
-        # The Hessian of a squared error is 1 a row.
-        min_child_weight=leaf_rows(min_leaf, len(x)),
-        subsample=subsample,
-        colsample_bytree=colsample_bytree,
-        reg_lambda=reg_lambda,
-        n_jobs=n_jobs,
-        tree_method="hist",
-        random_state=seed,
-    ).fit(x, y)
+    model = train(
+        {
+            "objective": "reg:squarederror",
+            "tree_method": "hist",
+            "max_depth": max_depth,
+            "learning_rate": learning_rate,
+            # The Hessian of a squared error is 1 a row.
+            "min_child_weight": leaf_rows(min_leaf, len(x)),
+            "subsample": subsample,
+            "colsample_bytree": colsample_bytree,
+            "reg_lambda": reg_lambda,
+            "nthread": n_jobs,
+            "seed": seed,
+        },
+        QuantileDMatrix(x, label=y, nthread=n_jobs),
+        num_boost_round=n_estimators,
+    )
+    columns = x.shape[1]
+    gains = model.get_score(importance_type="gain")
+    importance = np.array([gains.get(f"f{column}", 0.0) for column in range(columns)])
 
     def to_onnx() -> "ModelProto":
-        from onnxmltools import convert_xgboost
-        from onnxmltools.convert.common.data_types import FloatTensorType
+        with without("sklearn", "pandas"):
+            from onnxmltools import convert_xgboost
+            from onnxmltools.convert.common.data_types import FloatTensorType
 
-        shape = [("features", FloatTensorType([None, model.n_features_in_]))]
+        shape = [("features", FloatTensorType([None, columns]))]
         return _named(convert_xgboost(model, initial_types=shape, target_opset=15))
 
-    return Fitted(model.predict, to_onnx, shares(model.feature_importances_))
+    return Fitted(model.inplace_predict, to_onnx, shares(importance))
 
 
 def lightgbm(
@@ -162,38 +172,40 @@ def lightgbm(
         min_leaf: smallest leaf, as a share of the training rows; a tree sees `subsample` of them.
         n_jobs: threads; the trees do not depend on it, and on few rows one is the fastest.
     """
-    from lightgbm import LGBMRegressor
+    with without("sklearn", "pandas"):
+        from lightgbm import Dataset, train
 
-    model = LGBMRegressor(
-        n_estimators=n_estimators,
-        num_leaves=num_leaves,
-        learning_rate=learning_rate,
-        min_child_samples=leaf_rows(min_leaf, len(x)),
-        subsample=subsample,
-        subsample_freq=1,
-        colsample_bytree=colsample_bytree,
-        reg_lambda=reg_lambda,
-        n_jobs=n_jobs,
-        random_state=seed,
-        deterministic=True,
-        force_row_wise=True,
-        importance_type="gain",
-        verbose=-1,
-    ).fit(x, y)
+    asked = {
+        "objective": "regression",
+        "num_leaves": num_leaves,
+        "learning_rate": learning_rate,
+        "min_data_in_leaf": leaf_rows(min_leaf, len(x)),
+        "bagging_fraction": subsample,
+        "bagging_freq": 1,
+        "feature_fraction": colsample_bytree,
+        "lambda_l2": reg_lambda,
+        "num_threads": n_jobs,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+    model = train(asked, Dataset(x, label=y, params=asked), num_boost_round=n_estimators)
 
     def to_onnx() -> "ModelProto":
-        from onnxmltools import convert_lightgbm
-        from onnxmltools.convert.common.data_types import FloatTensorType
+        with without("sklearn", "pandas"):
+            from onnxmltools import convert_lightgbm
+            from onnxmltools.convert.common.data_types import FloatTensorType
 
-        shape = [("features", FloatTensorType([None, model.n_features_in_]))]
-        exact = _with_float32_thresholds(model.booster_)
+        shape = [("features", FloatTensorType([None, model.num_feature()]))]
+        exact = _with_float32_thresholds(model)
         return _named(convert_lightgbm(exact, initial_types=shape, target_opset=15, zipmap=False))
 
     def predict(rows: Matrix) -> Vector:
-        values: Any = model.booster_.predict(rows)
+        values: Any = model.predict(rows)
         return np.asarray(values, dtype=np.float64)
 
-    return Fitted(predict, to_onnx, shares(model.feature_importances_))
+    return Fitted(predict, to_onnx, shares(model.feature_importance("gain")))
 
 
 _KINDS: dict[str, Callable[..., Fitted]] = {

@@ -7,10 +7,10 @@ from onnx import ModelProto
 
 from serve.checkout.bundle import Model
 from stages.forecast.contract import SYMBOL
-from stages.forecast.forecast_graph import forecast_graph
-from stages.forecast.scale import CONSTANT, LogScale
+from stages.forecast.evaluation.forecast_graph import forecast_graph
+from stages.forecast.evaluation.scale import CONSTANT, LogScale
+from stages.forecast.scoring.spread import Spread
 from stages.forecast.session import Session
-from stages.forecast.spread import Spread
 from stages.forecast.training.graphs import linear
 
 CONSTANT_SCALE = 0.02

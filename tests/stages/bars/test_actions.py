@@ -18,7 +18,7 @@ from stages.bars.cleaning.actions import (
     unexplained,
 )
 from stages.bars.cleaning.adjust import MOVE
-from stages.bars.jumps import RATIOS
+from stages.bars.cleaning.jumps import RATIOS
 from stages.common import tables
 from stages.common.errors import DataError, InputError
 from tests.exchange import ex_dates

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stages.bars import calendars
 from stages.bars.calendars import Sessions
-from stages.bars.dating import check, dated
+from stages.bars.ingestion.dating import check, dated
 from stages.common.errors import DataError
 from tests.messages import facts
 

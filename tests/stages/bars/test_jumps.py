@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.bars import jumps
+from stages.bars.cleaning import jumps
 from stages.common.tables import PRICES
 from tests.exchange import days, hours, raw, raw_hourly
 from tests.panels import examples

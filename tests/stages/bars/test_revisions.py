@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from stages.bars import revisions
-from stages.bars.raw_folder import file_name
-from stages.bars.revisions import between, compare, summary
+from stages.bars.ingestion import revisions
+from stages.bars.ingestion.raw_folder import file_name
+from stages.bars.ingestion.revisions import between, compare, summary
 from stages.common import tables
 from stages.common.tables import Kind
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.signal import lfilter
 
-from stages.forecast import combine
-from stages.forecast.combine import Chosen, FoldPredictions, Problem
 from stages.forecast.contract import Vector
+from stages.forecast.evaluation import combine
+from stages.forecast.evaluation.combine import Chosen, FoldPredictions, Problem
 from tests import panels
 
 NAMES = ["a", "b", "c"]

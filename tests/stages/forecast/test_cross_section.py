@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr, ttest_1samp
 
-from stages.forecast import cross_section, scores
+from stages.forecast.scoring import scores
+from stages.forecast.trading import cross_section
 
 FIRST = date(2010, 12, 1)
 

@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from stages.forecast import distribution
 from stages.forecast.contract import Vector
-from stages.forecast.distribution import LOSSES, PINBALL, REGIMES
-from stages.forecast.spread import GRID, Spread
+from stages.forecast.scoring import distribution
+from stages.forecast.scoring.distribution import LOSSES, PINBALL, REGIMES
+from stages.forecast.scoring.spread import GRID, Spread
 
 LEVELS = np.linspace(0, 1, GRID)
 

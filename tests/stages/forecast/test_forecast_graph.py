@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from stages.forecast import contract, session
 from stages.forecast.contract import FORECAST_OUTPUTS, SMALLEST_SCALE, Matrix, Vector
-from stages.forecast.forecast_graph import forecast_graph
-from stages.forecast.scale import LogScale, logarithms
+from stages.forecast.evaluation.forecast_graph import forecast_graph
+from stages.forecast.evaluation.scale import LogScale, logarithms
+from stages.forecast.scoring.spread import Spread
 from stages.forecast.session import Session
-from stages.forecast.spread import Spread
 from stages.forecast.training import graphs, models
 from tests import panels
 

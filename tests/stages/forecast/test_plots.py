@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.forecast import plots
-from stages.forecast.combine import Chosen
+from stages.forecast.evaluation import plots
+from stages.forecast.evaluation.combine import Chosen
 from tests import panels
 
 FIRST = date(2010, 1, 1)

@@ -6,9 +6,9 @@ import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.forecast import scale
 from stages.forecast.contract import SMALLEST_SCALE, Vector
-from stages.forecast.scale import Errors
+from stages.forecast.evaluation import scale
+from stages.forecast.evaluation.scale import Errors
 from tests import panels
 
 NAMES = ["vol_14", "range_5"]

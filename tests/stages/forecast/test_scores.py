@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 
-from stages.forecast import scores
-from stages.forecast.distribution import LOSSES
+from stages.forecast.scoring import scores
+from stages.forecast.scoring.distribution import LOSSES
 from tests import datasets, panels
 
 FIRST = date(2010, 1, 1)

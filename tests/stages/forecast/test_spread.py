@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from stages.forecast.spread import GRID, crps, interval_score, pinball, spread
+from stages.forecast.scoring.spread import GRID, crps, interval_score, pinball, spread
 from tests import panels
 
 

@@ -159,7 +159,7 @@ def test_xgboost_gives_the_same(panel: tuple[Matrix, Values]) -> None:
 
     x, y = panel
     fitted = models.xgboost(x, y, 0, max_depth=4, **WHOLE)
-    booster = fitted.predict.__self__.get_booster()  # type: ignore[attr-defined]
+    booster = fitted.predict.__self__  # type: ignore[attr-defined]
     booster.set_param({"nthread": 1})
     native = booster.predict(DMatrix(x[:200], nthread=1), pred_contribs=True)
     base, added = of_ensemble(node_of(fitted), x[:200], x)
@@ -171,7 +171,7 @@ def test_xgboost_gives_the_same(panel: tuple[Matrix, Values]) -> None:
 def test_lightgbm_gives_the_same(panel: tuple[Matrix, Values]) -> None:
     x, y = panel
     fitted = models.lightgbm(x, y, 0, num_leaves=15, **WHOLE)
-    booster = inspect.getclosurevars(fitted.predict).nonlocals["model"].booster_
+    booster = inspect.getclosurevars(fitted.predict).nonlocals["model"]
     native = booster.predict(x[:200], pred_contrib=True)
     base, added = of_ensemble(node_of(fitted), x[:200], x)
     assert base == pytest.approx(native[0, -1], abs=1e-7)

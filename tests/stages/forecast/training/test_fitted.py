@@ -10,11 +10,11 @@ from stages.common import tables
 from stages.common.errors import DataError
 from stages.forecast.attribution.graph_walk import Rows, combined
 from stages.forecast.contract import Matrix, Vector
-from stages.forecast.forecast_graph import forecast_graph
-from stages.forecast.refit import refitted
-from stages.forecast.scale import LogScale
+from stages.forecast.evaluation.forecast_graph import forecast_graph
+from stages.forecast.evaluation.refit import refitted
+from stages.forecast.evaluation.scale import LogScale
+from stages.forecast.scoring.spread import Spread
 from stages.forecast.session import Session
-from stages.forecast.spread import Spread
 from stages.forecast.training import graphs, models, train_params
 from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.fitted import Fit, Fitted, of_columns

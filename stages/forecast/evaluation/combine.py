@@ -15,7 +15,7 @@ import polars as pl
 from scipy.optimize import nnls
 
 from stages.forecast.contract import Vector
-from stages.forecast.scores import clark_west
+from stages.forecast.scoring.scores import clark_west
 
 Days = npt.NDArray[np.int32]
 Predictions = npt.NDArray[np.float64]

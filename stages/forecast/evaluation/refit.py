@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from stages.common.running import progress
 from stages.forecast import baselines
-from stages.forecast.scale import Errors
+from stages.forecast.evaluation.scale import Errors
 from stages.forecast.training import train_params
 from stages.forecast.training.arrays import Dataset, Joined
 from stages.forecast.training.fitting import fit_graph

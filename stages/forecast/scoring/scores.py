@@ -11,7 +11,7 @@ import polars as pl
 from scipy.fft import dct
 from scipy.special import stdtr
 
-from stages.forecast.distribution import LOSSES, PINBALL
+from stages.forecast.scoring.distribution import LOSSES, PINBALL
 
 Array = npt.NDArray[np.float64]
 

@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 
 from stages.common import tables
-from stages.forecast.combine import Chosen
+from stages.forecast.evaluation.combine import Chosen
+from stages.forecast.evaluation.scale import LogScale
 from stages.forecast.rounding import rounded
-from stages.forecast.scale import LogScale
-from stages.forecast.spread import Spread
+from stages.forecast.scoring.spread import Spread
 from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.train_params import BASELINES
 

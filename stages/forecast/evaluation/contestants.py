@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import onnx
 import polars as pl
 
-from stages.forecast import scale
-from stages.forecast.forecast_graph import forecast_graph
-from stages.forecast.scale import CONSTANT, Errors, LogScale
-from stages.forecast.spread import Spread, spread
+from stages.forecast.evaluation import scale
+from stages.forecast.evaluation.forecast_graph import forecast_graph
+from stages.forecast.evaluation.scale import CONSTANT, Errors, LogScale
+from stages.forecast.scoring.spread import Spread, spread
 from stages.forecast.training.train_params import BASELINES, EvaluateParams
 
 STACK = "stack"

@@ -20,8 +20,8 @@ from stages.forecast.contract import (
     SMALLEST_SCALE,
     SYMBOL,
 )
-from stages.forecast.scale import LogScale
-from stages.forecast.spread import Spread
+from stages.forecast.evaluation.scale import LogScale
+from stages.forecast.scoring.spread import Spread
 from stages.forecast.training.graphs import as_model, embed
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.special import stdtr
 
-from stages.forecast.scores import long_run_variance
+from stages.forecast.scoring.scores import long_run_variance
 
 FEWEST = 20
 """Symbols of a date that counts."""

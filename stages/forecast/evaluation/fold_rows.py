@@ -10,9 +10,10 @@ import polars as pl
 
 from stages.common import tables
 from stages.common.paths import CANDIDATES
-from stages.forecast import baselines, combine
+from stages.forecast import baselines
 from stages.forecast.contract import Vector
-from stages.forecast.scale import Errors, logarithms
+from stages.forecast.evaluation import combine
+from stages.forecast.evaluation.scale import Errors, logarithms
 from stages.forecast.training.folds import walk_forward
 from stages.forecast.training.train_params import TrainParams
 

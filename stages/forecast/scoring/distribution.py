@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from stages.forecast.spread import Spread, crps, interval_score, pinball
+from stages.forecast.scoring.spread import Spread, crps, interval_score, pinball
 
 PINBALL = {"pinball_05": 0.05, "pinball_25": 0.25, "pinball_50": 0.5} | {
     "pinball_75": 0.75,

@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
-from stages.forecast.combine import Chosen
-from stages.forecast.distribution import coverage, pit_histogram
+from stages.forecast.evaluation.combine import Chosen
+from stages.forecast.scoring.distribution import coverage, pit_histogram
 
 BINS = 10
 RESIDUAL_EDGE, RESIDUAL_STEP = 4.0, 0.25

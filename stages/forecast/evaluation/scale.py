@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.forecast.contract import SMALLEST_SCALE, Matrix, Vector
-from stages.forecast.spread import interval_score, spread
+from stages.forecast.scoring.spread import interval_score, spread
 
 CONSTANT, HAR = "constant", "har"
 

@@ -1,0 +1,1 @@
+"""How good forecasts and their distributions were."""
