@@ -74,6 +74,8 @@ def folder() -> Path:
     (made / "bin").mkdir()
     for lock in Path(sys.prefix).glob("requirements*.txt"):
         (made / lock.name).symlink_to(lock)
+    # `make s3` looks for it beside its Python.
+    (made / "bin" / "rclone").symlink_to(Path(sys.executable).with_name("rclone"))
     client = made / "client.py"
     client.write_text(CLIENT, encoding="utf-8")
     # Neither settings of Python nor packages: it starts in a hundredth of a second.
