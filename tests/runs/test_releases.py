@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 from stages.forecast.session import Session
 from tests import forks
@@ -85,11 +86,19 @@ def predictions(project: Project) -> dict[str, bytes]:
 @pytest.fixture
 def team(brief: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The project with a git remote, and a bucket in which nothing is yet."""
-    # Served though its skill may be chance: otherwise every revision would serve the mean.
+    # A few trees on the whole history, served though their skill may be chance: otherwise every
+    # revision would serve the mean.
     project = brief
-    project.set("significance: 0.05", "significance: 1.0")
+    path = project.folder / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    params["data"]["start"] = None
+    params["evaluate"]["significance"] = 1.0
+    known = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["models"]["xgboost"]
+    trees = {"n_estimators": 20, "max_depth": 3, "min_leaf": 0.01}
+    params["models"]["xgboost"] = known | trees
+    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     project.dvc("repro", "--quiet")
-    project.git("commit", "--quiet", "--no-verify", "--all", "--message=Any skill")
+    project.git("commit", "--quiet", "--no-verify", "--all", "--message=A few trees")
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     project.run("git", "init", "--quiet", "--bare", "--initial-branch=main", f"{tmp_path}/team.git")
