@@ -40,6 +40,7 @@ MODULES = {
         *("annotated_types", "coreforecast", "exchange_calendars", "great_expectations", "onnx"),
         *("optuna", "pandas", "polars", "pyarrow.parquet", "pydantic.main", "rich.console"),
         *("rich.table", "ruamel.yaml", "scipy.stats", "threadpoolctl", "tqdm", "yaml"),
+        *("dvc.repo.artifacts", "dvc.repo.open_repo", "dvc_s3", "gto.api", "s3fs"),
     ),
 }
 
@@ -73,6 +74,8 @@ def folder() -> Path:
     (made / "bin").mkdir()
     for lock in Path(sys.prefix).glob("requirements*.txt"):
         (made / lock.name).symlink_to(lock)
+    # `make s3` looks for it beside its Python.
+    (made / "bin" / "rclone").symlink_to(Path(sys.executable).with_name("rclone"))
     client = made / "client.py"
     client.write_text(CLIENT, encoding="utf-8")
     # Neither settings of Python nor packages: it starts in a hundredth of a second.
@@ -170,8 +173,25 @@ def load(name: str) -> None:
         parser: Any = importlib.import_module("dvc.cli.parser")
         parser.get_main_parser = functools.cache(parser.get_main_parser)
         parser.get_main_parser()
+    keep_service_models()
+    botocore: Any = importlib.import_module("botocore.session")
+    botocore.Session().create_client("s3", region_name="us-east-1")
     # The garbage collector of a child does not touch, and so copy, what is there by now.
     gc.freeze()
+
+
+def keep_service_models() -> None:
+    """Have botocore read its megabyte of JSON about S3 once in a process, not for each client."""
+    loader: Any = importlib.import_module("botocore.loaders").JSONFileLoader
+    if hasattr(loader.load_file, "__wrapped__"):
+        return
+    read = functools.cache(functools.partial(loader.load_file, loader()))
+
+    @functools.wraps(loader.load_file)
+    def load_file(_: object, path: str) -> object:
+        return read(path)
+
+    loader.load_file = load_file
 
 
 def serve(made: Path) -> None:

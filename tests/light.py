@@ -37,7 +37,7 @@ for name in outputs:
     elif former.exists():
         path.write_bytes(former.read_bytes())
     else:
-        path.write_text(digest)
+        path.write_text(f"{name} {digest}")
 '''
 
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from tests import forks
+
 RCLONE = Path(sys.executable).with_name("rclone")
 
 
@@ -35,6 +37,7 @@ class S3:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        forks.keep_service_models()
         self.start()
         return self
 

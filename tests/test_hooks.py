@@ -2,12 +2,12 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests import forks
 from tests.messages import facts
 from tests.projects import ROOT, Project
 from tests.small import again, commit, small
@@ -37,9 +37,9 @@ def work(_made: Path, tmp_path: Path) -> Project:
     return Project(tmp_path / "copy" / "work")
 
 
-def install(project: Project, venv: str = sys.prefix) -> subprocess.CompletedProcess[str]:
+def install(project: Project, venv: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", ".ci/hooks", venv],
+        ["sh", ".ci/hooks", str(venv or forks.folder())],
         cwd=project.folder,
         capture_output=True,
         text=True,
@@ -130,8 +130,8 @@ def test_data_and_models_follow_a_checkout(work: Project) -> None:
 def test_what_keeps_data_from_following_is_one_line(work: Project) -> None:
     # The environment may lie anywhere.
     elsewhere = work.folder.with_name("Ada's R&D")
-    elsewhere.symlink_to(sys.prefix)
-    assert install(work, str(elsewhere)).returncode == 0
+    elsewhere.symlink_to(forks.folder())
+    assert install(work, elsewhere).returncode == 0
     path = work.folder / "models" / "short" / "model.onnx"
     path.chmod(0o644)
     path.write_text("mine", encoding="utf-8")

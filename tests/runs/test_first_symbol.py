@@ -2,14 +2,16 @@
 
 import json
 import re
-import sys
+import shutil
+from pathlib import Path
 
 import exchange_calendars
 import numpy as np
 import pytest
 import yaml
 
-from tests.projects import ROOT, Project
+from tests import forks
+from tests.projects import ROOT, Project, copied
 from tests.runs.test_readme import served
 
 pytestmark = pytest.mark.slow
@@ -20,8 +22,8 @@ TRACK, RUN, SERVE, ASK, KEEP = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTIL
 (HEADER,) = re.findall(r"^(date,open.*)$", TEXT, re.MULTILINE)
 
 
-def type_in(project: Project, command: str, *, check: bool = True) -> str:
-    return project.run("bash", "-euc", command, check=check, MAKEFLAGS=f"VENV={sys.prefix}")
+def type_in(project: Project, command: str) -> str:
+    return project.run("bash", "-euc", command, MAKEFLAGS=f"VENV={forks.folder()}")
 
 
 def write_bars(project: Project, first: str = "2015-01-02", last: str = "2018-12-31") -> None:
@@ -50,43 +52,69 @@ def edit(project: Project) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def test_from_a_file_to_a_served_forecast(quick: Project) -> None:
-    write_bars(quick)
-    type_in(quick, TRACK)
-    edit(quick)
-    printed = type_in(quick, RUN)
+def test_from_a_file_to_a_served_forecast(brief: Project) -> None:
+    write_bars(brief)
+    type_in(brief, TRACK)
+    edit(brief)
+    printed = type_in(brief, RUN)
     assert "ingest: csv: 1 symbol, " in printed
     assert "ACME" in printed
     assert SERVE == "make serve\n"
-    with served(quick) as port:
-        answer = json.loads(type_in(quick, ASK.replace(":8000", f":{port}")))
+    with served(brief) as port:
+        answer = json.loads(type_in(brief, ASK.replace(":8000", f":{port}")))
     assert (answer["symbol"], answer["horizon"], answer["as_of"]) == ("ACME", "short", "2018-12-31")
     assert answer["target_date"] == "2019-01-02"
     interval = answer["interval"]
     assert interval["lower_return"] < answer["predicted_return"] < interval["upper_return"]
-    type_in(quick, KEEP)
-    assert quick.git("status", "--porcelain") == ""
+    type_in(brief, KEEP)
+    assert brief.git("status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("track", ["git add data/inbox/ACME.csv", "dvc add data/inbox/ACME.csv"])
-def test_experiments_and_colleagues_need_files_that_git_knows(fresh: Project, track: str) -> None:
-    pipeline = (fresh.folder / "dvc.yaml").read_text(encoding="utf-8")
-    (fresh.folder / "dvc.yaml").write_text(pipeline[: pipeline.index("\n  clean:\n")])
-    edit(fresh)
-    fresh.git("commit", "--quiet", "--no-verify", "--all", "--message=Bars of a file")
-    write_bars(fresh)
-    missing = fresh.dvc("exp", "run", "--temp", check=False)
+TRACKED = ("git add data/inbox/ACME.csv", "dvc add data/inbox/ACME.csv")
+
+
+def test_experiments_and_colleagues_need_files_that_git_knows(tmp_path: Path) -> None:
+    mine = ingesting(tmp_path / "mine")
+    write_bars(mine)
+    missing = mine.dvc("exp", "run", "--temp", check=False)
     for fact in ("error: data/inbox", "git add", "dvc add"):
         assert fact in missing
-    type_in(fresh, track)
-    fresh.git("add", "--all", "data/inbox")
-    assert "ingest: csv: 1 symbol, " in fresh.dvc("exp", "run", "--temp")
+    for number, track in enumerate(TRACKED):
+        tracked = copied(mine.folder, tmp_path / f"tracked {number}")
+        type_in(tracked, track)
+        tracked.git("add", "--all", "data/inbox")
+        assert "ingest: csv: 1 symbol, " in tracked.dvc("exp", "run", "--temp")
+        tracked.git("commit", "--quiet", "--message=Bars of ACME")
+        colleague(tracked, tmp_path / f"colleague {number}", track)
 
-    fresh.git("commit", "--quiet", "--no-verify", "--all", "--message=Bars of ACME")
-    colleague = Project(fresh.folder.with_name("colleague"))
-    fresh.git("clone", "--quiet", ".", str(colleague.folder))
+
+def ingesting(folder: Path) -> Project:
+    """The first stage that reads bars, with the params of the page, committed."""
+    mine = Project(folder)
+    shutil.copytree(ROOT / "stages", folder / "stages")
+    (folder / "data" / "inbox").mkdir(parents=True)
+    (folder / ".dvc").mkdir()
+    names = (".gitignore", ".dvcignore", "data/inbox/README.md", "data/.gitignore", "params.yaml")
+    for name in (*names, ".dvc/config", ".dvc/.gitignore"):
+        shutil.copy(ROOT / name, folder / name)
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    pipeline = {"stages": {"ingest": pipeline["stages"]["ingest"]}}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline), encoding="utf-8")
+    edit(mine)
+    mine.git("init", "--quiet", "--initial-branch=main")
+    mine.git("config", "user.email", "tests@example.org")
+    mine.git("config", "user.name", "Tests")
+    mine.git("add", "--all")
+    mine.git("commit", "--quiet", "--message=Bars of a file")
+    return mine
+
+
+def colleague(mine: Project, folder: Path, track: str) -> None:
+    """What a clone makes of the files."""
+    mine.git("clone", "--quiet", ".", str(folder))
+    other = Project(folder)
     if track.startswith("dvc"):
-        colleague.dvc("cache", "dir", "--local", str(fresh.folder / ".dvc" / "cache"))
-        colleague.dvc("checkout", "data/inbox/ACME.csv.dvc")
-    colleague.dvc("repro")
-    assert (colleague.folder / "data" / "raw" / "daily" / "ACME.parquet").exists()
+        other.dvc("cache", "dir", "--local", str(mine.folder / ".dvc" / "cache"))
+        other.dvc("checkout", "data/inbox/ACME.csv.dvc")
+    other.dvc("repro")
+    assert (folder / "data" / "raw" / "daily" / "ACME.parquet").exists()

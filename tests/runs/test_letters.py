@@ -6,19 +6,18 @@ from pathlib import Path
 import pytest
 
 from stages.common.errors import VersionError
-from tests.projects import Project
+from tests.small import small
 from versions.tuning.trial import check_cache
 
 pytestmark = pytest.mark.slow
 
 
 def test_experiments_beside_the_workspace_need_a_cache_with_a_plain_path(
-    light: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = Project(tmp_path / "José")
-    shutil.move(light.folder, project.folder)
+    project = small(tmp_path / "José")
     monkeypatch.chdir(project.folder)
-    run = ("exp", "run", "--temp", "-S", "evaluate.shrinkage=0.4")
+    run = ("exp", "run", "--temp", "-S", "evaluate.level=0.4")
     assert "codec can't encode character" in project.dvc(*run, check=False)
     with pytest.raises(VersionError) as caught:
         check_cache()

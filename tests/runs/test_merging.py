@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import ROOT, Project
-from tests.s3 import S3
+from tests.projects import ROOT, Project, copied
 
 TEXT = (ROOT / "docs" / "merging.md").read_text(encoding="utf-8")
 MERGE, LISTED, FINISH, THEIRS, GONE, OURS = re.findall(
@@ -93,24 +92,22 @@ class Clone(Project):
         self.check_whole()
 
 
-@pytest.fixture
-def clones(tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> tuple[Clone, Clone]:
-    """Two clones in the same state, with a git remote and one on S3, verified as in the project."""
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-    first = tmp_path / "first"
+@pytest.fixture(scope="module")
+def _team(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clones in the same state, their git remote and that of DVC, which is verified."""
+    here = tmp_path_factory.mktemp("team")
+    first = here / "first"
     first.mkdir()
     for name, text in {"dvc.yaml": PIPELINE, "make.py": MAKE}.items():
         (first / name).write_text(text, encoding="utf-8")
     for name in ("params.yaml", ".gitattributes"):
         shutil.copy(ROOT / name, first)
-    Project(tmp_path).git("init", "--quiet", "--bare", "--initial-branch=main", "team.git")
+    Project(here).git("init", "--quiet", "--bare", "--initial-branch=main", "team.git")
     one = Clone(first)
     one.git("init", "--quiet", "--initial-branch=main")
     one.git("remote", "add", "origin", "../team.git")
     one.dvc("init", "--quiet")
-    one.dvc("remote", "add", "--quiet", "--default", "team", f"s3://{s3.bucket}/team")
-    one.dvc("remote", "modify", "--quiet", "team", "endpointurl", s3.url)
+    one.dvc("remote", "add", "--quiet", "--default", "team", "../storage")
     one.dvc("remote", "modify", "--quiet", "team", "verify", "true")
     one.dvc("repro", "--quiet")
     one.git("add", "--all")
@@ -118,19 +115,25 @@ def clones(tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> tuple[Clo
     one.git(*author, "commit", "--quiet", "--message=First")
     one.dvc("push", "--quiet")
     one.git("push", "--quiet", "--set-upstream", "origin", "main")
-    Project(tmp_path).git("clone", "--quiet", "team.git", "second")
-    two = Clone(tmp_path / "second")
+    Project(here).git("clone", "--quiet", "team.git", "second")
+    two = Clone(here / "second")
+    two.git("remote", "set-url", "origin", "../team.git")
     two.dvc("pull", "--quiet")
     for clone in (one, two):
         clone.git("config", "user.name", "Tests")
         clone.git("config", "user.email", "tests@example.org")
-    return one, two
+    return here
+
+
+@pytest.fixture
+def clones(_team: Path, tmp_path: Path) -> tuple[Clone, Clone]:
+    """These two, for one test to change."""
+    here = copied(_team, tmp_path / "team").folder
+    return Clone(here / "first"), Clone(here / "second")
 
 
 @pytest.mark.slow
-def test_the_page_merges_what_two_clones_changed(
-    clones: tuple[Clone, Clone], tmp_path: Path
-) -> None:
+def test_the_page_merges_what_two_clones_changed(clones: tuple[Clone, Clone]) -> None:
     one, two = clones
     one.change(f"{ALPHA}10.0", f"{ALPHA}2.0")
     one.push()
@@ -152,7 +155,7 @@ def test_the_page_merges_what_two_clones_changed(
     assert two.read("dvc.lock") == lock
     assert f"{ALPHA}2.0" in two.read("params.yaml")
     assert "  level: 0.8" in two.read("params.yaml")
-    other = Clone(tmp_path / "other")
+    other = Clone(two.folder.with_name("other"))
     shutil.copytree(two.folder, other.folder)
     assert "Running stage 'train'" in two.sh(FINISH)
     two.check_same_anew()
@@ -171,7 +174,7 @@ def test_the_page_merges_what_two_clones_changed(
     one.check_whole()
 
     both_change_the_same_param(one, two)
-    one.follow()
+    one.git("pull", "--quiet", "--ff-only")
     one_side_takes_out_a_horizon(one, two)
 
 

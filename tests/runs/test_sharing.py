@@ -1,14 +1,15 @@
-"""docs/sharing.md as it stands: two people, two clones, one history, on the real sample."""
+"""docs/sharing.md as it stands: two people, two clones, one history."""
 
 import json
 import os
 import re
-import sys
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import forks
 from tests.narrow import SMALL, Narrow
 from tests.projects import ROOT, Project
 from tests.s3 import S3
@@ -24,12 +25,13 @@ AWS, OTHER, LOCAL, TEAM, ADA, BEN, HEAL = BLOCKS
 
 def block(project: Project, text: str) -> str:
     """Run a block of the page; the environment is the one that runs this test."""
-    return project.run("bash", "-euc", text, MAKEFLAGS=f"VENV={sys.prefix}")
+    return project.run("bash", "-euc", text, MAKEFLAGS=f"VENV={forks.folder()}")
 
 
 def test_two_people_work_on_one_history(
-    project: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
+    light: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    project = light
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     # The page says AWS; this is where AWS is here.
@@ -58,10 +60,10 @@ def test_two_people_work_on_one_history(
 
     # A folder of outputs alone, which DVC itself takes for none.
     (models,) = re.findall(r"`(make pull ARGS=\w+)`", TEXT)
-    ben.run("rm", "-r", ".dvc/cache", "data/raw", "models/short/model.onnx")
+    ben.run("rm", "-r", ".dvc/cache", "data/features", "models/short/model.onnx")
     assert "objects are here" in block(ben, models)
     assert workspace.state(before.outs["models/short/model.onnx"], ben.folder) == "same"
-    assert not (ben.folder / "data" / "raw").exists()
+    assert not (ben.folder / "data" / "features").exists()
 
     # Ada has her cache no more; her working tree is a whole copy.
     assert "objects, 0 of them sent now" in block(project, HEAL)
@@ -79,29 +81,48 @@ def _key(md5: str) -> str:
     return f"cache/files/md5/{md5[:2]}/{md5[2:]}"
 
 
+@pytest.fixture
+def bare(tmp_path: Path) -> Project:
+    """What the commands of a remote read of the project, in which nothing has been run."""
+    made = Project(tmp_path / "bare")
+    shutil.copytree(ROOT / ".ci", made.folder / ".ci")
+    for name in ("stages/common", "versions"):
+        shutil.copytree(ROOT / name, made.folder / name)
+    (made.folder / ".dvc").mkdir()
+    names = ("Makefile", "requirements.txt", ".gitignore", ".dvc/config", ".dvc/.gitignore")
+    for name in names:
+        shutil.copy(ROOT / name, made.folder / name)
+    made.git("init", "--quiet")
+    made.git("config", "user.email", "tests@example.org")
+    made.git("config", "user.name", "Tests")
+    made.git("add", "--all")
+    made.git("commit", "--quiet", "--no-verify", "--message=The commands")
+    return made
+
+
 def test_the_remote_of_a_team_is_in_git_and_of_another_server_has_an_endpoint(
-    fresh: Project, s3: S3, monkeypatch: pytest.MonkeyPatch
+    bare: Project, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
-    printed = block(fresh, OTHER.replace("https://s3.example.org", s3.url))
+    printed = block(bare, OTHER.replace("https://s3.example.org", s3.url))
     assert f"remote: {s3.url} answers" in printed
-    assert fresh.git("status", "--porcelain") == ""
-    block(fresh, TEAM)
-    assert "url = s3://stocks/cache" in fresh.git("show", "HEAD:.dvc/config")
+    assert bare.git("status", "--porcelain") == ""
+    block(bare, TEAM)
+    assert "url = s3://stocks/cache" in bare.git("show", "HEAD:.dvc/config")
 
 
 @pytest.fixture
-def alone(fresh: Project) -> Iterator[Project]:
+def alone(bare: Project) -> Iterator[Project]:
     """A checkout with a port of its own, whose server, if one was started, ends with the test."""
     # One for each worker, below those that the system gives to connections: the server is to find
     # it free again after it was stopped.
     server = local.Server(20_000 + os.getpid() % 10_000, "key-of-a-test", "secret-of-a-test")
-    state = fresh.folder / local.STATE
+    state = bare.folder / local.STATE
     state.parent.mkdir(parents=True)
     state.write_text(json.dumps(server._asdict()), encoding="utf-8")
-    yield fresh
-    block(fresh, "make s3-stop")
+    yield bare
+    block(bare, "make s3-stop")
 
 
 def test_no_cloud_at_all(alone: Project, tmp_path: Path) -> None:
@@ -116,10 +137,9 @@ def test_no_cloud_at_all(alone: Project, tmp_path: Path) -> None:
     shown = alone.run("ps", "-ww", "-o", "command=", "-p", str(server["pid"]))
     assert "rclone serve s3" in shown
     assert server["secret"] not in shown
-    python = (sys.executable, "-m")
     alone.run("dvc", "remote", "modify", "--local", "storage", "secret_access_key", "guessed")
     assert "refuses the signature: look at secret_access_key in .dvc/config.local" in alone.run(
-        *python, "versions.remote", "check", check=False
+        *("python", "-m", "versions.remote", "check"), check=False
     )
     block(alone, LOCAL)
 

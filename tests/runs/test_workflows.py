@@ -12,6 +12,7 @@ from typing import Any, Self
 import pytest
 import yaml
 
+from tests import forks
 from tests.projects import ROOT, Project
 from tests.s3 import S3
 
@@ -94,23 +95,43 @@ def test_make_lint_refuses_a_broken_workflow_and_a_careless_script(
 
 
 @pytest.fixture
-def changed(fresh: Project) -> Project:
+def changed(tmp_path: Path) -> Project:
     """A branch that changes a param and two metrics, with a base that has gone on since."""
-    fresh.git("checkout", "--quiet", "-b", "other")
-    fresh.set("alpha: 10.0", "alpha: 2.0")
-    for name in ("short", "long"):
-        path = fresh.folder / "metrics" / f"{name}.json"
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        path.write_text(json.dumps(metrics | {"mae": 0.5}), encoding="utf-8")
-    fresh.git("commit", "--quiet", "--all", "--message=Another penalty")
-    fresh.git("checkout", "--quiet", "main")
-    fresh.set("embargo: 0", "embargo: 1")
-    fresh.git("commit", "--quiet", "--all", "--message=An embargo")
-    fresh.git("checkout", "--quiet", "other")
-    return fresh
+    here = scripts(tmp_path / "changed")
+    metrics = [f"metrics/{name}.json" for name in ("long", "short")]
+    (here.folder / "metrics").mkdir()
+    for name in ("params.yaml", *metrics):
+        shutil.copy(ROOT / name, here.folder / name)
+    (here.folder / "dvc.yaml").write_text(yaml.safe_dump({"metrics": metrics}), encoding="utf-8")
+    here.git("add", "--all")
+    here.git("commit", "--quiet", "--message=The project")
+    here.git("checkout", "--quiet", "-b", "other")
+    here.set("alpha: 10.0", "alpha: 2.0")
+    for name in metrics:
+        path = here.folder / name
+        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"mae": 0.5}), "utf-8")
+    here.git("commit", "--quiet", "--all", "--message=Another penalty")
+    here.git("checkout", "--quiet", "main")
+    here.set("embargo: 0", "embargo: 1")
+    here.git("commit", "--quiet", "--all", "--message=An embargo")
+    here.git("checkout", "--quiet", "other")
+    return here
 
 
-def test_what_a_branch_changes_is_told_in_markdown(changed: Project) -> None:
+def scripts(folder: Path) -> Project:
+    """A new repository with the scripts of the project."""
+    here = Project(folder)
+    shutil.copytree(ROOT / ".ci", folder / ".ci")
+    here.git("init", "--quiet", "--initial-branch=main")
+    here.git("config", "user.email", "tests@example.org")
+    here.git("config", "user.name", "Tests")
+    here.dvc("init", "--quiet")
+    return here
+
+
+def test_what_a_branch_changes_is_told_in_markdown(
+    changed: Project,
+) -> None:
     told = changed.run(".ci/metrics-diff", "main")
     base = changed.git("rev-parse", "--short", "main~1").strip()
     head, metrics, params = told.split("\n#### ")
@@ -131,6 +152,7 @@ def test_what_a_branch_changes_is_told_in_markdown(changed: Project) -> None:
     page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert changed.run("bash", "-euc", block).partition("\n")[2] == told.partition("\n")[2]
+    assert changed.run(".ci/metrics-diff", "HEAD").count("None changed.") == 2
 
 
 def test_what_a_merge_with_its_base_changes_is_in_the_summary(
@@ -153,11 +175,6 @@ def test_what_a_merge_with_its_base_changes_is_in_the_summary(
     assert told.count("| mae ") == 2
     assert told.count("models.ridge.alpha") == 1
     assert "embargo" not in told
-
-
-def test_nothing_changed_is_told() -> None:
-    told = Project(ROOT).run(".ci/metrics-diff", "HEAD")
-    assert told.count("None changed.") == 2
 
 
 @pytest.mark.parametrize(
@@ -281,17 +298,17 @@ def remote(s3: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
 
 
 @pytest.fixture
-def runner(project: Project, tmp_path: Path) -> Project:
+def runner(light: Project, tmp_path: Path) -> Project:
     """A checkout of a release tag as a runner has it, with the environment but without data."""
     for version in ("v1.0.0", "v1.1.0"):
-        project.git("commit", "--quiet", "--allow-empty", "--message", version)
-        project.git("tag", "--annotate", f"short@{version}", "--message", version)
-    project.git("tag", "long@v1.0.5")
-    project.git("tag", "short#production#1")
-    Project(tmp_path).git("clone", "--quiet", "--no-local", str(project.folder), "runner")
+        light.git("commit", "--quiet", "--allow-empty", "--message", version)
+        light.git("tag", "--annotate", f"short@{version}", "--message", version)
+    light.git("tag", "long@v1.0.5")
+    light.git("tag", "short#production#1")
+    Project(tmp_path).git("clone", "--quiet", "--no-local", str(light.folder), "runner")
     made = Project(tmp_path / "runner")
     made.git("checkout", "--quiet", "short@v1.1.0")
-    (made.folder / ".venv").symlink_to(sys.prefix)
+    (made.folder / ".venv").symlink_to(forks.folder())
     (made.folder / ".git" / "info" / "exclude").write_text(".venv\n", encoding="utf-8")
     return made
 
@@ -316,14 +333,14 @@ def release(runner: Project, remote: S3) -> str:
 
 @pytest.mark.slow
 def test_a_release_pushes_what_the_remote_lacks(
-    runner: Project, project: Project, remote: S3
+    runner: Project, light: Project, remote: S3
 ) -> None:
     # The remote has all but one model, as after a push that was cut off.
-    project.dvc("remote", "modify", "--local", "storage", "url", f"s3://{remote.bucket}/cache")
-    project.dvc("remote", "modify", "--local", "storage", "endpointurl", remote.url)
-    project.dvc("push")
+    light.dvc("remote", "modify", "--local", "storage", "url", f"s3://{remote.bucket}/cache")
+    light.dvc("remote", "modify", "--local", "storage", "endpointurl", remote.url)
+    light.dvc("push")
     whole = set(remote.objects())
-    lock = yaml.safe_load((project.folder / "dvc.lock").read_text(encoding="utf-8"))
+    lock = yaml.safe_load((light.folder / "dvc.lock").read_text(encoding="utf-8"))
     outs = {out["path"]: out["md5"] for out in lock["stages"]["evaluate@long"]["outs"]}
     md5 = outs["models/long/model.onnx"]
     remote.objects()[f"cache/files/md5/{md5[:2]}/{md5[2:]}"].unlink()
@@ -341,9 +358,11 @@ def test_a_release_pushes_what_the_remote_lacks(
     assert notes.startswith("### What changed since short@v1.0.0 (")
 
 
-def test_a_release_without_a_bucket_says_what_to_set(fresh: Project) -> None:
+def test_a_release_without_a_bucket_says_what_to_set(tmp_path: Path) -> None:
     step = commands("release", "push")["Push data and models"]
-    assert fresh.run("bash", "-ec", step, check=False, REMOTE="", ENDPOINT="") == (
+    here = scripts(tmp_path / "here")
+    shutil.copy(ROOT / ".dvc" / "config", here.folder / ".dvc")
+    assert here.run("bash", "-ec", step, check=False, REMOTE="", ENDPOINT="") == (
         "error: no bucket is set: `make remote URL=s3://bucket/path`, in CI the variable "
         "DVC_REMOTE_URL\n"
     )
@@ -352,12 +371,7 @@ def test_a_release_without_a_bucket_says_what_to_set(fresh: Project) -> None:
 @pytest.fixture
 def tiny(tmp_path: Path, remote: S3) -> Project:
     """A pipeline of one stage, with the scripts of the project and a remote."""
-    made = Project(tmp_path / "tiny")
-    shutil.copytree(ROOT / ".ci", made.folder / ".ci")
-    made.git("init", "--quiet", "--initial-branch=main")
-    for key, value in {"user.email": "tests@example.org", "user.name": "Tests"}.items():
-        made.git("config", key, value)
-    made.dvc("init", "--quiet")
+    made = scripts(tmp_path / "tiny")
     made.dvc("remote", "add", "--default", "storage", f"s3://{remote.bucket}/cache")
     made.dvc("remote", "modify", "storage", "endpointurl", remote.url)
     (made.folder / "in").write_text("one", encoding="utf-8")
