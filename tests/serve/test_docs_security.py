@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import time
+from typing import Any
 
 import httpx2
 import pytest
@@ -31,7 +32,7 @@ def test_keys_are_made_used_and_removed(project: Project) -> None:
     file = project.folder / "var" / "keys"
     assert file.stat().st_mode & 0o777 == 0o600
     assert desk.removeprefix("desk=") not in file.read_text(encoding="utf-8")
-    settings = {"KEYS_FILE": str(file), "LOG_LEVEL": "info", "RATE_LIMIT": "600"}
+    settings: dict[str, Any] = {"KEYS_FILE": str(file), "LOG_LEVEL": "info", "RATE_LIMIT": "600"}
     with Server(project.folder, project.folder / "var", **settings) as server:
         asked = f"{desk}; {ASK}".replace("localhost:8000", f"127.0.0.1:{server.port}")
         assert '"predicted_return"' in project.run("bash", "-euc", asked)
