@@ -114,6 +114,9 @@ def test_the_line_that_is_named_makes_an_artifact(work: Project) -> None:
     (work.folder / "metrics" / "long.json").write_text('{"mae": 0.1}', encoding="utf-8")
     commit(work, "One more")
     assert promotion.register("long", folder=work.folder) == "long@v1.0.0"
+    # Each horizon has versions of its own, also on one commit.
+    assert promotion.register("short", folder=work.folder) == "short@v1.2.0"
+    assert work.git("tag", "--points-at", "HEAD").split() == ["long@v1.0.0", "short@v1.2.0"]
 
 
 @pytest.mark.parametrize(
