@@ -34,9 +34,9 @@ from serve.settings import Settings
 from stages.forecast.contract import FORECAST_OUTPUTS
 from stages.forecast.session import Session
 from stages.forecast.training.graphs import as_model
+from tests import forks
 from tests.predictions.rows import row
 from tests.projects import Project
-from tests.pythons import with_forked_dvc
 from tests.serve.forecasts.streams import HEADERS, table, written
 from tests.serve.revisions import another
 
@@ -79,7 +79,7 @@ class Served(Project):
             patch.setenv("SERVE_ROOT", str(self.folder))
             patch.setenv("COLUMNS", "200")
             patch.setattr(tempfile, "tempdir", str(self.temporary))
-            python = with_forked_dvc(self.folder.parent / "python")
+            python = str(forks.folder() / "bin" / "python")
             patch.setattr(sys, "executable", python)
             try:
                 command.main(["replay", *arguments])
