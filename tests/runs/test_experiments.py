@@ -1,7 +1,7 @@
 """Every command of docs/experiments.md, in its order, with stages that take no time.
 
 That of a search is run in test_search.py.
-Those of real stages, two at a time, make the same bytes as alone.
+In the long checks real stages run two at a time, and make the same bytes as alone.
 """
 
 import json
