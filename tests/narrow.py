@@ -94,16 +94,20 @@ class Narrow(Project):
     def remote(self, *arguments: str) -> list[str]:
         """The lines of `python -m versions.remote`; in this process, which imports DVC once."""
         said = Lines()
-        stages.common.running.log.addHandler(said)
+        log = stages.common.running.log
+        log.addHandler(said)
+        former = log.level
+        # Not the attribute: a logger remembers for which levels it is enabled.
+        log.setLevel(logging.INFO)
         try:
             with contextlib.chdir(self.folder), pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sys, "argv", ["remote", *arguments])
-                patch.setattr(stages.common.running.log, "level", logging.INFO)
                 versions.remote.main()
         except StageError as error:
             said.lines.append(f"error: {error}")
         finally:
-            stages.common.running.log.removeHandler(said)
+            log.setLevel(former)
+            log.removeHandler(said)
         return said.lines
 
     def start(self, name: str, *arguments: str) -> "subprocess.Popen[str]":
