@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from html import escape
 from itertools import chain, cycle, pairwise
+from math import fsum
 from pathlib import Path, PurePosixPath
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -194,7 +195,8 @@ def draw(boxes: Mapping[str, Sequence[str]], edges: Edges, gap: int = GAP) -> st
     longest = max(len(text) for name, lines in boxes.items() for text in (name, *lines))
     width = longest * CHARACTER + 2 * PADDING
     layers, routes = _layers(boxes, edges)
-    spans = [sum(width + GAP if name in boxes else GAP for name in layer) for layer in layers]
+    # The sum of floats by `sum` is another one from Python 3.12 on.
+    spans = [fsum(width + GAP if name in boxes else GAP for name in layer) for layer in layers]
     total = max(spans) - GAP + 2 * PADDING
     places: dict[str, Place] = {}
     top = float(PADDING)
