@@ -44,6 +44,9 @@ MODULES = {
     ),
 }
 
+TEMPORARY = tempfile.gettempdir()
+"""Of when the tests began: the path of a socket has to be short, and a test may set TMPDIR."""
+
 CLIENT = """
 import os, socket, sys
 
@@ -70,7 +73,7 @@ exec {interpreter} "$@"
 @functools.cache
 def folder() -> Path:
     """An environment that holds the two commands; their server ends with this process."""
-    made = Path(tempfile.mkdtemp(prefix="venv-"))
+    made = Path(tempfile.mkdtemp(prefix="venv-", dir=TEMPORARY))
     (made / "bin").mkdir()
     for lock in Path(sys.prefix).glob("requirements*.txt"):
         (made / lock.name).symlink_to(lock)

@@ -165,9 +165,12 @@ def files(draw: st.DrawFn) -> bytes:
         text,
         delimiter=draw(st.sampled_from([",", ",", ",", ";", "\t"])),
         quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])),
-        lineterminator=draw(st.sampled_from(["\n", "\r\n", ",\n"])),
+        lineterminator="",
     )
-    writer.writerows(rows)
+    end = draw(st.sampled_from(["\n", "\r\n", ",\n"]))
+    for row in rows:
+        writer.writerow(row)
+        text.write(end)
     text.write(draw(st.sampled_from(["", "", "\n", "Total,,,,,99\n", "Average,1,1,1,1,1\n"])))
     return text.getvalue().encode(draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"])))
 
