@@ -7,7 +7,7 @@ with today's date.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -175,6 +175,7 @@ def coming_sessions(
 
     Raises:
         ParamsError: exchange_calendars does not know the calendar.
+        DataError: the calendar does not reach back to `since`.
     """
     first = after + timedelta(days=1) if since is None else since
     end: date | None = None
@@ -185,8 +186,10 @@ def coming_sessions(
         try:
             dates = _between(name, first, after + span, extra)
         except DataError:
-            _, end = _bounds(name)
-            dates = _between(name, first, end, extra) if end and end >= first else []
+            begin, end = _bounds(name)
+            if end is None or (begin is not None and first < begin):
+                raise
+            dates = _between(name, first, end, extra) if end >= first else []
         ahead = sum(day > after for day in dates)
         if ahead >= count or end is not None:
             break
@@ -204,7 +207,7 @@ def _between(name: str, first: date, last: date, extra: Sequence[date]) -> list[
     return [day for number in days if (day := _EPOCH + timedelta(days=int(number))) >= first]
 
 
-@cache
+@lru_cache(maxsize=4)
 def _calendar(name: str, first: date, last: date) -> Any:
     import exchange_calendars
     from exchange_calendars.errors import InvalidCalendarName

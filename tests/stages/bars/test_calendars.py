@@ -155,6 +155,21 @@ def test_coming_sessions_of_a_round_the_clock_market() -> None:
     assert coming_sessions("24/5", date(2017, 12, 29), 2) == [date(2018, 1, 1), date(2018, 1, 2)]
 
 
+def test_coming_sessions_are_led_by_those_since_a_day() -> None:
+    after, since = date(2012, 12, 31), date(2012, 12, 20)
+    known = sessions("XNYS", since, date(2013, 12, 31))
+    last = coming_sessions("XNYS", after, 5)
+    expected = [day for day in dates(known) if day <= last[-1]]
+    assert coming_sessions("XNYS", after, 5, since=since) == expected
+    assert expected[0] == since
+
+
+def test_coming_sessions_do_not_reach_before_a_calendar_begins() -> None:
+    with pytest.raises(DataError) as raised:
+        coming_sessions("XBOM", date(2012, 12, 31), 5, since=date(1990, 1, 1))
+    assert {"XBOM", "1997-01-01", "1990-01-01"} <= facts(str(raised.value))
+
+
 @pytest.mark.parametrize(("after", "known"), [(date(2049, 12, 28), 3), (date(2049, 12, 31), 0)])
 def test_where_a_calendar_ends_fewer_sessions_come(
     after: date, known: int, caplog: pytest.LogCaptureFixture
