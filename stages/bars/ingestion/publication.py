@@ -21,7 +21,7 @@ def dated(
     """Give the date from which each number of a series is known.
 
     With a publication it is the first session that closes then or later. Without one it is the
-    number's own date, even if that is no session.
+    date in the file, which may be a holiday.
 
     Args:
         dates: of the numbers; null where only the publication is known.
