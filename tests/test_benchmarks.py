@@ -363,10 +363,13 @@ def one_of_three(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("instead")
-def test_doing_nothing_is_timed_against_an_empty_pipeline() -> None:
+def test_doing_nothing_is_timed_against_an_empty_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where DVC starts in no time, what it does takes hardly longer.
+    monkeypatch.setattr(commands, "DVC", (sys.executable, "-m", "dvc"))
+
     def ordered(made: report.Report) -> bool:
-        *others, start = seconds(made, "this project, s")
-        return start < min(others)
+        repro, _, run, start = seconds(made, "this project, s")
+        return start < repro < run
 
     made = one_of_three(versions.measure, ordered)
     assert [row[0].strip("`") for row in made.rows] == list(versions.COMMANDS)
