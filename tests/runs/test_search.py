@@ -180,7 +180,8 @@ def test_two_trials_at_the_same_time_are_stopped_and_run_again(small: Search) ->
     begun = sorted(small.ran())
     printed = small.search("--trials", str(PARALLEL), "-j", "2")
     again = small.ran()[2:]
-    assert sorted(again[:2]) == begun
+    # Which of two that run at the same time writes first is chance.
+    assert {*begun} <= {*again}
     assert len(again) == PARALLEL
     failed = sum(float(alpha) < 1.5 for alpha in again)
     assert len(small.experiments()) == PARALLEL - failed
