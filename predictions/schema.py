@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-VERSION = "0002"
+VERSION = "0003"
 """The newest migration. A migration only adds what may be empty, so that a server of an older
 revision can go on with newer tables."""
 
@@ -73,6 +73,9 @@ prediction_logs = Table(
     Column("inputs", Text, nullable=False),
     Column("scale", Float(53), nullable=False),
     Column("symbol_index", BigInteger),
+    # Null is the model of the revision that is checked out; a challenger's is `shadow` if its
+    # forecast was only logged, `canary` if it was the answer.
+    Column("role", String(8)),
     Index("prediction_logs_of_a_symbol", "symbol", "id"),
 )
 
@@ -108,6 +111,75 @@ former_labels = Table(
     Column("client", String(64)),
     Column("replaced_at", UtcDateTime, nullable=False),
 )
+
+model_metadata = Table(
+    "model_metadata",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("horizon", String(64), nullable=False),
+    # `trained`, `shadow`, `canary`, `production`, `rejected` or `rolled back`.
+    Column("place", String(16), nullable=False),
+    Column("version", String(32)),
+    Column("commit", String(40), nullable=False),
+    Column("model_md5", String(32), nullable=False),
+    Column("decision_id", String(64)),
+    Index("model_metadata_of_a_model", "model_md5", "id"),
+)
+"""Where each model was put, and when: a row an event."""
+
+monitoring_metrics = Table(
+    "monitoring_metrics",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("name", String(64), nullable=False),
+    # Null where the number is not defined, such as a correlation of one row.
+    Column("value", Float(53)),
+    # JSON with sorted keys, such as the horizon and the feature.
+    Column("tags", Text, nullable=False),
+    Index("monitoring_metrics_of_a_name", "name", "created_at"),
+)
+"""Any number that was watched: a row a measurement."""
+
+monitoring_alerts = Table(
+    "monitoring_alerts",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("rule", String(64), nullable=False),
+    # What the rule is about, such as a horizon; JSON with sorted keys.
+    Column("tags", Text, nullable=False),
+    Column("severity", String(8), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    # When people were told of its beginning and its end.
+    Column("sent_at", UtcDateTime),
+    Column("end_sent_at", UtcDateTime),
+    Index("monitoring_alerts_of_a_rule", "rule", "started_at"),
+)
+"""Alerts: a row an episode."""
+
+retraining_decisions = Table(
+    "retraining_decisions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    # `drift`, `schedule`, `manual` or `rollback`.
+    Column("reason", String(16), nullable=False),
+    # `refit` or `change`; null where nothing was trained.
+    Column("lane", String(8)),
+    # `refused`, `failed`, `rejected`, `shadow`, `approval`, `promoted` or `rolled back`.
+    Column("outcome", String(16), nullable=False),
+    Column("champion", String(40)),
+    Column("challenger", String(40)),
+    # Who decided, where a person did.
+    Column("decided_by", String(64)),
+    # JSON: every number that led to it.
+    Column("document", Text, nullable=False),
+)
+"""Decisions of any kind."""
 
 Row = dict[str, Any]
 """One row of a table, by column, in values that every driver takes: text, numbers, None.

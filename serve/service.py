@@ -117,6 +117,7 @@ class Service:
             "created_at": now,
             "request_id": scope.get("request_id") or "",
             "client": scope.get("client_name"),
+            "role": None,
         }
         answers, rows = [], []
         for forecast in forecasts:

@@ -12,6 +12,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_v
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from predictions.location import default_url
 from serve.schemas import MOST_ROWS
 from stages.common.errors import StageError
 
@@ -132,7 +133,7 @@ class Settings(BaseSettings):
     @property
     def log_url(self) -> str:
         """Where the prediction log is."""
-        return self.database_url or f"sqlite:///{self.working_folder / 'predictions.db'}"
+        return self.database_url or default_url(self.working_folder)
 
 
 def load() -> Settings:

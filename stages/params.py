@@ -29,6 +29,7 @@ from stages.forecast.training.train_params import EvaluateParams, Models, TrainP
 from stages.indicators import feature_table
 from stages.indicators.definitions import definitions, lookback
 from stages.indicators.feature_params import FeatureParams
+from stages.monitor_params import MonitorParams
 from stages.quality.validate_params import ValidateParams
 from stages.sources import SourceParams
 
@@ -46,6 +47,7 @@ class Params(Options):
     models: Models
     evaluate: EvaluateParams
     backtest: BacktestParams
+    monitor: MonitorParams
     search: Any = None
     """What `make search` may try, as it is written; only the search checks it, so that a model
     that is taken out does not stop the pipeline."""

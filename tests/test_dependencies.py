@@ -8,7 +8,7 @@ import grimp
 import pytest
 import yaml
 
-PACKAGES = ("stages", "versions", "predictions", "serve")
+PACKAGES = ("stages", "versions", "predictions", "serve", "monitor")
 
 DYNAMIC = {"stages.sources"}
 """Packages that import their own modules by name: who imports the package may need each of them."""

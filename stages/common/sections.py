@@ -32,7 +32,7 @@ PARAMS_FILE = Path("params.yaml")
 
 SECTIONS = (
     *("data", "clean", "features", "validate", "dataset", "horizons"),
-    *("train", "models", "evaluate", "backtest", "search"),
+    *("train", "models", "evaluate", "backtest", "monitor", "search"),
 )
 """The keys that the file may have."""
 

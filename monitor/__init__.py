@@ -1,0 +1,1 @@
+"""Watches what was forecast: labels, drift, performance, health, alerts, retraining by gates."""

@@ -1,0 +1,35 @@
+"""The monitor's commands: `python -m monitor --help`."""
+
+import argparse
+from types import ModuleType
+
+from monitor import settings
+from monitor.commands import audit_command, metrics_command
+from stages.common.running import run
+
+COMMANDS: tuple[ModuleType, ...] = (metrics_command, audit_command)
+"""In the order in which `--help` lists them."""
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m monitor",
+        description="Watch the forecasts that were served, and retrain, promote or roll back.",
+        epilog="Thresholds are in params.yaml, settings in environment variables or the file .env; "
+        "docs/self-healing.md explains them.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        module.register(commands)
+    return parser
+
+
+def main() -> None:
+    """Run the command of the command line; an error is one line and exit status 1."""
+    arguments = command_line().parse_args()
+    arguments.run(settings.load(), arguments)
+
+
+if __name__ == "__main__":
+    run(main)

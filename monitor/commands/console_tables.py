@@ -1,0 +1,58 @@
+"""Tables on the terminal: aligned on a screen, plain lines in a pipe."""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+Measurement = tuple[datetime, str, float | None, dict[str, str]]
+
+
+def show(table: Table) -> None:
+    """Print a table."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(table)
+        return
+    plain = Console(highlight=False, width=200, color_system=None)
+    with plain.capture() as captured:
+        plain.print(table)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def table(*columns: str, numbers: Sequence[str] = ()) -> Table:
+    """An empty table; the columns of numbers are aligned to the right."""
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left")
+    return made
+
+
+def number(value: float | None) -> str:
+    """A number as tables show it."""
+    return "-" if value is None else f"{value:.6g}"
+
+
+def metrics(rows: Sequence[Measurement]) -> Table:
+    """One row a metric and its tags: how often it was measured, first, last, least, greatest."""
+    grouped: dict[tuple[str, str], list[Measurement]] = {}
+    for row in rows:
+        tags = " ".join(f"{name}={value}" for name, value in sorted(row[3].items()))
+        grouped.setdefault((row[1], tags), []).append(row)
+    columns = ("times", "first", "last", "least", "greatest")
+    shown = table("metric", "of", *columns, "at", numbers=columns)
+    for (name, tags), measured in sorted(grouped.items()):
+        values = [value for _, _, value, _ in measured if value is not None]
+        ends = (measured[0][2], measured[-1][2])
+        extremes = (min(values, default=None), max(values, default=None))
+        shown.add_row(
+            name,
+            tags,
+            f"{len(measured):,}",
+            *(number(value) for value in (*ends, *extremes)),
+            f"{measured[-1][0]:%Y-%m-%d %H:%M}",
+        )
+    return shown

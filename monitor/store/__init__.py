@@ -1,0 +1,1 @@
+"""The rows that the monitor keeps, and the audit trail from which they can be rebuilt."""
