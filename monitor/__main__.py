@@ -4,10 +4,22 @@ import argparse
 from types import ModuleType
 
 from monitor import settings
-from monitor.commands import audit_command, metrics_command
+from monitor.commands import (
+    audit_command,
+    metrics_command,
+    refresh_command,
+    run_command,
+    up_command,
+)
 from stages.common.running import run
 
-COMMANDS: tuple[ModuleType, ...] = (metrics_command, audit_command)
+COMMANDS: tuple[ModuleType, ...] = (
+    run_command,
+    up_command,
+    refresh_command,
+    metrics_command,
+    audit_command,
+)
 """In the order in which `--help` lists them."""
 
 

@@ -1,0 +1,81 @@
+"""Bring the newest bars into the checkout without retraining, as a commit of its own."""
+
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from monitor import child_output
+from monitor.settings import MonitorError
+from stages.common import tables
+from stages.common.errors import few
+from stages.common.paths import LATEST, METRICS
+from stages.common.sections import PARAMS_FILE
+from versions.repository import git
+from versions.repository.lock import LOCK_FILE
+
+INPUTS = Path("data")
+"""Files of the user's own may wait here, such as the bars of an inbox; a refresh commits them."""
+
+MADE = (str(PARAMS_FILE), str(LOCK_FILE), str(METRICS))
+"""What a refresh changes among the files of git."""
+
+
+def refresh(day: date, as_of: date) -> date | None:
+    """Move `data.as_of` of the checkout to a day, compute up to the newest features, and commit.
+
+    A refresh that fails, or brings no bar, leaves the checkout as it was.
+
+    Args:
+        day: the newest session that has closed.
+        as_of: `data.as_of` of the checkout.
+
+    Returns:
+        The session of the newest bar; None if the checkout knows that day already.
+
+    Raises:
+        MonitorError: the checkout has other changes, the pipeline failed, or the source has no
+            newer bars.
+        VersionError: git failed.
+    """
+    if day <= as_of:
+        return None
+    others = [name for name in git.changes() if not Path(name).is_relative_to(INPUTS)]
+    if others:
+        raise MonitorError(
+            f"the checkout has changes that are not committed: {few(others)}; commit them, or put "
+            "them away (git stash), so that the commit of the refresh has the new bars alone"
+        )
+    before = newest_bar()
+    command = [sys.executable, "-m", "versions.refresh", str(day), "--keep", "models"]
+    done = subprocess.run(  # noqa: S603  # no shell
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        _go_back()
+        raise MonitorError(f"refresh to {day}: {child_output.reason(done.stderr)}")
+    after = newest_bar()
+    if after is None or (before is not None and after <= before):
+        _go_back()
+        raise MonitorError(f"refresh to {day}: the source has no bars after {before}")
+    git.git("add", "--", *MADE, str(INPUTS))
+    # The hooks check code and pipeline, of which this commit has nothing.
+    git.git("commit", "--quiet", "--no-verify", "--message", f"Refresh to {day}")
+    return after
+
+
+def newest_bar() -> date | None:
+    """The session of the newest bar that a server would forecast from; None before the first."""
+    if not LATEST.exists():
+        return None
+    rows = tables.read(LATEST, ["date", "market"]).filter(~pl.col("market"))
+    return rows["date"].max()  # type: ignore[return-value]  # a column of dates
+
+
+def _go_back() -> None:
+    git.git("checkout", "--quiet", "HEAD", "--", *MADE)
+    # What the pipeline makes, and not what the user has brought.
+    command = [sys.executable, "-m", "dvc", "checkout", "--quiet", "--force", "dvc.yaml"]
+    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
