@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from monitor import child_output
+from monitor import child_process
 from monitor.settings import MonitorError
 from stages.common import tables
 from stages.common.errors import few
@@ -49,13 +49,10 @@ def refresh(day: date, as_of: date) -> date | None:
             "them away (git stash), so that the commit of the refresh has the new bars alone"
         )
     before = newest_bar()
-    command = [sys.executable, "-m", "versions.refresh", str(day), "--keep", "models"]
-    done = subprocess.run(  # noqa: S603  # no shell
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    done = _python("versions.refresh", str(day), "--keep", "models")
     if done.returncode:
         _go_back()
-        raise MonitorError(f"refresh to {day}: {child_output.reason(done.stderr)}")
+        raise MonitorError(f"refresh to {day}: {child_process.reason(done.stderr)}")
     after = newest_bar()
     if after is None or (before is not None and after <= before):
         _go_back()
@@ -77,5 +74,15 @@ def newest_bar() -> date | None:
 def _go_back() -> None:
     git.git("checkout", "--quiet", "HEAD", "--", *MADE)
     # What the pipeline makes, and not what the user has brought.
-    command = [sys.executable, "-m", "dvc", "checkout", "--quiet", "--force", "dvc.yaml"]
-    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
+    _python("dvc", "checkout", "--quiet", "--force", "dvc.yaml")
+
+
+def _python(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603  # no shell
+        [sys.executable, "-m", *words],
+        env=child_process.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
-from monitor import child_output
+from monitor import child_process
 from monitor.settings import Settings
 from monitor.store import records
 from stages.common.errors import StageError
@@ -145,7 +145,7 @@ class Scheduler:
         if status is None:
             return
         if status:
-            said = child_output.reason(path.read_text(encoding="utf-8", errors="replace"))
+            said = child_process.reason(path.read_text(encoding="utf-8", errors="replace"))
             log.error("%s: exit status %s: %s (%s)", job.name, status, said, path)
         else:
             log.info("%s: done in %.1f s", job.name, time.monotonic() - clock)
@@ -176,6 +176,7 @@ class Scheduler:
             # Ctrl-C reaches the scheduler alone, which passes it on when the time has come.
             child = subprocess.Popen(  # noqa: S603  # no shell
                 [*self.python, *job.command],
+                env=child_process.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
