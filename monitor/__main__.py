@@ -6,7 +6,9 @@ from types import ModuleType
 from monitor import settings
 from monitor.commands import (
     audit_command,
+    labels_command,
     metrics_command,
+    models_command,
     refresh_command,
     run_command,
     up_command,
@@ -19,6 +21,8 @@ COMMANDS: tuple[ModuleType, ...] = (
     refresh_command,
     metrics_command,
     audit_command,
+    labels_command,
+    models_command,
 )
 """In the order in which `--help` lists them."""
 
