@@ -4,10 +4,15 @@ import argparse
 from types import ModuleType
 
 from monitor import settings
-from monitor.commands import audit_command, metrics_command
+from monitor.commands import audit_command, decision_command, metrics_command, retrain_command
 from stages.common.running import run
 
-COMMANDS: tuple[ModuleType, ...] = (metrics_command, audit_command)
+COMMANDS: tuple[ModuleType, ...] = (
+    metrics_command,
+    retrain_command,
+    decision_command,
+    audit_command,
+)
 """In the order in which `--help` lists them."""
 
 
