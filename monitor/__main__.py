@@ -4,14 +4,23 @@ import argparse
 from types import ModuleType
 
 from monitor import settings
-from monitor.commands import audit_command, decision_command, metrics_command, retrain_command
+from monitor.commands import (
+    audit_command,
+    decision_command,
+    labels_command,
+    metrics_command,
+    models_command,
+    retrain_command,
+)
 from stages.common.running import run
 
 COMMANDS: tuple[ModuleType, ...] = (
+    labels_command,
     metrics_command,
     retrain_command,
     decision_command,
     audit_command,
+    models_command,
 )
 """In the order in which `--help` lists them."""
 

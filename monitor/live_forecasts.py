@@ -15,6 +15,7 @@ import orjson
 import polars as pl
 from sqlalchemy import ColumnElement, Engine, Select, case, func, select
 
+from predictions import engine as engines
 from predictions.schema import label_store, prediction_logs
 from stages.common import tables
 
@@ -170,7 +171,7 @@ def _groups(
         .join(distinct, prediction_logs.c.id == distinct.c.id)
         .outerjoin(label_store, label_store.c.prediction_id == prediction_logs.c.id)
     )
-    with engine.connect() as connection:
+    with engines.reading(engine) as connection:
         result = connection.execution_options(yield_per=GROUP).execute(query)
         for rows in result.partitions():
             columns = list(zip(*rows, strict=True))

@@ -1,13 +1,14 @@
 """Ground truth: what came of a prediction, and what was said of it before a correction."""
 
 import math
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from predictions import queries
-from predictions.schema import Row, former_labels, label_store
+from predictions.schema import Row, former_labels, label_store, prediction_logs
 from stages.common.errors import StageError
 
 
@@ -79,6 +80,67 @@ def correct(connection: Connection, label: Row) -> Row:
     connection.execute(insert(former_labels).values(**replaced, replaced_at=label["created_at"]))
     connection.execute(update(label_store).where(its_own).values(stored))
     return stored
+
+
+def add_many(connection: Connection, new: Sequence[Row]) -> list[str]:
+    """Keep labels with a return, as `add` does, in one statement; returns whose were stored.
+
+    A prediction that is gone or has a label is passed over.
+
+    Args:
+        connection: in a transaction.
+        new: by column of `label_store`, without `observed_at`.
+    """
+    # So that none of them is removed before the labels are there.
+    ids = [label["prediction_id"] for label in new]
+    query = select(prediction_logs.c.id).where(prediction_logs.c.id.in_(ids))
+    present = set(connection.scalars(query.with_for_update(key_share=True)))
+    identifier = label_store.c.prediction_id
+    labelled = set(connection.scalars(select(identifier).where(identifier.in_(present))))
+    rows = [label for label in new if label["prediction_id"] in present - labelled]
+    if not rows:
+        return []
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(label_store).on_conflict_do_nothing()
+    stored = connection.scalars(statement.returning(identifier), rows)
+    return list(stored)
+
+
+def correct_many(connection: Connection, new: Sequence[Row]) -> list[str]:
+    """Put labels in the place of others by the same client; returns whose were corrected.
+
+    A prediction that has no label, or one by another client, is passed over. A label is younger
+    than the one that it replaces, even by a clock that went back.
+
+    Args:
+        connection: in a transaction.
+        new: by column of `label_store`; one client for all.
+    """
+    by_id = {label["prediction_id"]: label for label in new}
+    query = (
+        select(label_store)
+        .where(label_store.c.prediction_id.in_(by_id), label_store.c.client == new[0]["client"])
+        .with_for_update()
+    )
+    replaced = connection.execute(query).mappings().all()
+    if not replaced:
+        return []
+    rows = []
+    for row in replaced:
+        label = by_id[row["prediction_id"]]
+        moment = max(label["created_at"], row["created_at"] + timedelta(microseconds=1))
+        rows.append({**label, "created_at": moment})
+    connection.execute(
+        insert(former_labels),
+        [
+            {**old, "replaced_at": label["created_at"]}
+            for old, label in zip(replaced, rows, strict=True)
+        ],
+    )
+    its_own = label_store.c.prediction_id == bindparam("its_own")
+    statement = update(label_store).where(its_own)
+    connection.execute(statement, [{**row, "its_own": row["prediction_id"]} for row in rows])
+    return [row["prediction_id"] for row in rows]
 
 
 def former(connection: Connection, identifier: str) -> list[Row]:

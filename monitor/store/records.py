@@ -9,7 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Table, insert, select, update
 from uuid_utils import uuid7
 
 from monitor.settings import Settings
@@ -175,3 +175,12 @@ def metrics_since(
     return [
         (at, name, value, json.loads(tags)) for at, name, value, tags in connection.execute(query)
     ]
+
+
+def places(connection: Connection, horizon: str | None = None) -> Sequence[RowMapping]:
+    """The rows of `model_metadata`, of one horizon or of all, oldest first."""
+    columns = model_metadata.c
+    query = select(model_metadata).order_by(columns.created_at, columns.id)
+    if horizon is not None:
+        query = query.where(columns.horizon == horizon)
+    return connection.execute(query).mappings().all()
