@@ -28,6 +28,7 @@ docs/self-healing.md has the error rates and the dates until conviction in simul
 """
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,13 +99,17 @@ def evidence(gains: pl.DataFrame, sessions: int, restart: int | None = None) -> 
     logs = _log_wealth(_scaled(gains["gain"], sessions), sessions, restart)
     mean = float(gains["gain"].to_numpy().mean())
     now = [stream[-1] if len(stream) else 0.0 for stream in logs]
-    best = np.mean([max(0.0, *stream) if len(stream) else 0.0 for stream in logs])
+    best = float(np.mean([stream.max(initial=0.0) for stream in logs]))
     return Evidence(
-        e_value=float(np.exp(logsumexp(now)) / sessions),
-        greatest=max(1.0, float(np.exp(best)) / min(float(sessions), math.e)),
+        e_value=_exp(float(logsumexp(now)) - math.log(sessions)),
+        greatest=max(1.0, _exp(best - math.log(min(sessions, math.e)))),
         dates=gains.height,
         mean=mean,
     )
+
+
+def _exp(power: float) -> float:
+    return math.exp(power) if power < math.log(sys.float_info.max) else math.inf
 
 
 def _check(gains: pl.DataFrame) -> None:
