@@ -6,10 +6,12 @@ from types import ModuleType
 from monitor import settings
 from monitor.commands import (
     audit_command,
+    decision_command,
     labels_command,
     metrics_command,
     models_command,
     refresh_command,
+    retrain_command,
     run_command,
     up_command,
 )
@@ -23,6 +25,8 @@ COMMANDS: tuple[ModuleType, ...] = (
     audit_command,
     labels_command,
     models_command,
+    decision_command,
+    retrain_command,
 )
 """In the order in which `--help` lists them."""
 
