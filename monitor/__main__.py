@@ -4,10 +4,24 @@ import argparse
 from types import ModuleType
 
 from monitor import settings
-from monitor.commands import audit_command, health_command, metrics_command
+from monitor.commands import (
+    alerts_command,
+    audit_command,
+    check_command,
+    health_command,
+    metrics_command,
+    silence_command,
+)
 from stages.common.running import run
 
-COMMANDS: tuple[ModuleType, ...] = (health_command, metrics_command, audit_command)
+COMMANDS: tuple[ModuleType, ...] = (
+    check_command,
+    health_command,
+    alerts_command,
+    silence_command,
+    metrics_command,
+    audit_command,
+)
 """In the order in which `--help` lists them."""
 
 

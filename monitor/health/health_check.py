@@ -28,12 +28,12 @@ REPORT = "health.json"
 METRIC = "health"
 
 _ROOT = Path()
-_FREE_DISK = "free some space: `dvc gc --workspace` removes what no file of this revision names"
+_FREE_DISK = "free some space on the disk of SERVE_VAR: the server logs no forecast on a full disk"
 _FREE_MEMORY = "see what else runs here; fewer SERVE_WORKERS need less"
 
 
 def check(
-    log: Engine | str,
+    prediction_log: Engine | str,
     settings: Settings,
     thresholds: MonitorParams,
     now: datetime,
@@ -42,13 +42,13 @@ def check(
     """Check everything, store the report and, where the log answers, its history.
 
     Args:
-        log: the engine of the log, or why there is none.
+        prediction_log: the engine of the log, or why there is none.
         settings: of the machine.
         thresholds: of params.yaml.
         now: in UTC.
         others: checks that the caller made.
     """
-    state, known = _read(log, settings, now)
+    state, known = _read(prediction_log, settings, now)
     lock = model_files.read_lock(_ROOT)
     models = horizons(lock)
     checks = [
@@ -62,9 +62,9 @@ def check(
         checks += measured.check(current, thresholds.alerts, models)
         checks.append(measured.check_scheduler(current, minutes, now))
     checks += [*_of_machine(settings, thresholds.alerts), *others]
-    if not isinstance(log, str) and state.problem is None:
+    if not isinstance(prediction_log, str) and state.problem is None:
         try:
-            _keep(log, settings, checks, now)
+            _keep(prediction_log, settings, checks, now)
         except (SQLAlchemyError, OSError) as error:
             lost = LogState(reason(error), state.place)
             checks[0] = log_state.check(lost, settings.timeout, now)
@@ -74,15 +74,15 @@ def check(
 
 
 def _read(
-    log: Engine | str, settings: Settings, now: datetime
+    prediction_log: Engine | str, settings: Settings, now: datetime
 ) -> tuple[LogState, Sequence[Measured]]:
-    if isinstance(log, str):
-        return LogState(log), ()
-    state = log_state.ask(log, settings.timeout)
+    if isinstance(prediction_log, str):
+        return LogState(prediction_log), ()
+    state = log_state.ask(prediction_log, settings.timeout)
     if state.problem is not None:
         return state, ()
     try:
-        with log.connect() as connection:
+        with prediction_log.connect() as connection:
             return state, measured.newest(connection, now)
     except SQLAlchemyError as error:
         return LogState(reason(error), state.place), ()

@@ -10,8 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from monitor.bounded import bounded
 from monitor.health.verdicts import Check
 from predictions import migrate
-from predictions.engine import place, reason
 from predictions.database import Database
+from predictions.engine import place, reason
 from predictions.schema import VERSION, prediction_logs
 from stages.common.errors import StageError
 

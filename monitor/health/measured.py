@@ -102,6 +102,7 @@ def check(
     kinds = {
         DRIFT_SHARE: (_drift_share, "no drift was measured yet: `python -m monitor drift`"),
         DRIFT_FEATURES: (_drift_features, "no drift was measured yet: `python -m monitor drift`"),
+        DRIFT_ALARM: (_drift_alarm, "no drift was measured yet: `python -m monitor drift`"),
         DEGRADED: (_degraded, "no performance yet: `python -m monitor performance`"),
         LABEL_COVERAGE: (_coverage, "no forecast is due yet"),
     }
@@ -145,6 +146,21 @@ def _drifted(measured: Measured, value: float, most: float, found: str) -> Check
         if has_drifted
         else "",
         measured.tags,
+    )
+
+
+def _drift_alarm(measured: Measured, value: float, _: AlertParams) -> Check:
+    differs = value > 0
+    found = "differs from the training table more than" if differs else "differs no more than"
+    return Check(
+        DRIFT_ALARM,
+        "ok",
+        value,
+        0,
+        f"the window of forecasts {found} chance allows, {_at(measured)}",
+        "nothing to do: a challenger may be proposed" if differs else "",
+        measured.tags,
+        info=differs,
     )
 
 

@@ -23,6 +23,7 @@ class Check:
         remedy: what to do about it; empty if it is well.
         tags: what it is about, such as a horizon.
         judged: whether it could be judged; what could not neither begins nor ends an alert.
+        info: whether people should hear of it although it is well.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Check:
     remedy: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     judged: bool = True
+    info: bool = False
 
     @property
     def of(self) -> str:
