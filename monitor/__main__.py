@@ -5,14 +5,18 @@ from types import ModuleType
 
 from monitor import settings
 from monitor.commands import (
+    alerts_command,
     audit_command,
+    check_command,
     decision_command,
+    health_command,
     labels_command,
     metrics_command,
     models_command,
     refresh_command,
     retrain_command,
     run_command,
+    silence_command,
     up_command,
 )
 from stages.common.running import run
@@ -27,6 +31,10 @@ COMMANDS: tuple[ModuleType, ...] = (
     models_command,
     decision_command,
     retrain_command,
+    alerts_command,
+    check_command,
+    health_command,
+    silence_command,
 )
 """In the order in which `--help` lists them."""
 

@@ -53,6 +53,8 @@ class AlertParams(Options):
     """Share of forecasts that are due and have a label."""
     min_free_disk: Part
     min_free_memory: Part
+    quiet_checks: PositiveInt
+    """Checks without a finding that end an alert, so that what flickers is one."""
     retries: Annotated[int, Field(ge=0)]
     """Times that a message is sent again before its channel is left alone for a while."""
     pause: PositiveInt

@@ -1,0 +1,53 @@
+"""The quality score of the data, as the stages of validation wrote it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monitor.health.verdicts import Check, unknown
+from stages.common.errors import few
+from stages.common.paths import METRICS
+
+NAME = "data_quality"
+
+
+def look(root: Path) -> Mapping[str, Mapping[str, Any]] | str:
+    """The scores of each validated table and dataset; or why they cannot be read."""
+    path = METRICS / "validation.json"
+    scores: dict[str, Mapping[str, Any]] = {}
+    try:
+        scores.update(json.loads((root / path).read_text(encoding="utf-8"))["tables"])
+        for file in sorted((root / METRICS / "validation_datasets").glob("*.json")):
+            path = METRICS / "validation_datasets" / file.name
+            scores[f"dataset {file.stem}"] = json.loads(file.read_text(encoding="utf-8"))
+        return {name: {"quality": float(s["quality"]), **s} for name, s in scores.items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{path}: missing or not what the stage validate writes; run `dvc repro`"
+
+
+def check(scores: Mapping[str, Mapping[str, Any]] | str, least: float) -> Check:
+    """The lowest score of all tables.
+
+    Args:
+        scores: `quality` in percent and the `failed` expectations, by table; or why there are none.
+        least: percent below which the data is not to be trusted.
+    """
+    if isinstance(scores, str):
+        return unknown(NAME, scores)
+    name = min(scores, key=lambda each: scores[each]["quality"])
+    quality = float(scores[name]["quality"])
+    # A number that is not one is below every bound.
+    is_good = quality >= least
+    if quality == 100:  # noqa: PLR2004  # percent
+        return Check(NAME, "ok", quality, least, f"all of {len(scores)} tables score 100 %")
+    failed = few(map(_named, scores[name].get("failed") or ()))
+    sentence = f"{name} scores {quality:g} %" + (f": {failed} failed" if failed else "")
+    if is_good:
+        return Check(NAME, "ok", quality, least, sentence)
+    remedy = "see the newest bars of the source; docs/validation.md explains each expectation"
+    return Check(NAME, "critical", quality, least, sentence, remedy)
+
+
+def _named(failed: Mapping[str, Any]) -> str:
+    return " ".join(str(failed[key]) for key in ("table", "type") if key in failed)
