@@ -20,14 +20,13 @@ from serve.checkout.bundle import Bundle, Model
 from serve.checkout.challengers import FOLDER, Challengers
 from serve.checkout.follow import Follower
 from serve.edge.keyring import Keyring, KeysError
-from serve.forecasts import trials
 from serve.forecasts.adaptive_intervals import AdaptiveIntervals
 from serve.forecasts.bulk import Bulk
 from serve.forecasts.forecast_errors import UnavailableError
 from serve.forecasts.forecaster import Forecaster
 from serve.forecasts.forecaster import Row as Input
 from serve.forecasts.prediction import Forecast, answer
-from serve.forecasts.trials import Answered
+from serve.forecasts.trials import Answered, Trials
 from serve.observe.listeners import Live
 from serve.observe.prometheus import Metrics
 from serve.settings import Settings
@@ -48,6 +47,7 @@ class Service:
         settings: of the server.
         follower: holds the revision that answers.
         challengers: holds the models that are tried beside it.
+        trials: forecasts of both.
         intervals: corrects intervals; None if the settings do not ask for it.
         engine: of the prediction log.
         writer: makes its rows durable.
@@ -66,6 +66,7 @@ class Service:
         self._log_problem = migrate.ensure_at_start(self.engine)
         self.keyring = Keyring(settings.keys, settings.keys_file)
         self.challengers = Challengers(settings.root, settings.var / FOLDER)
+        self.trials = Trials(self.challengers)
         self.metrics = Metrics(lambda: self.follower.current, lambda: self.challengers.ready)
         self.intervals = (
             None
@@ -134,7 +135,7 @@ class Service:
             InvalidInputError: the model of the revision refuses the row.
         """
         caller = None if own else scope.get("client_name") or scope.get("request_id") or ""
-        return await trials.answered(self.challengers, forecaster, model, row, caller)
+        return await self.trials.forecast(forecaster, model, row, caller)
 
     async def record(
         self,

@@ -26,7 +26,6 @@ from serve.checkout.bundle import Bundle, Card, Model
 from serve.checkout.follow import stamp
 from serve.checkout.loading import BundleError
 from serve.checkout.provenance import Revision
-from serve.forecasts.forecaster import Forecaster
 from stages.forecast.contract import SYMBOL
 from stages.forecast.session import Session
 
@@ -79,14 +78,14 @@ class Challenger:
 
     Attributes:
         announced: what `challenger.json` says.
-        forecaster: of its model, on the bars of the bundle that serves.
-        beside: that bundle.
+        bundle: its own: its model, on the bars of the bundle that serves.
+        beside: the bundle that serves.
         failures: rows that it had no forecast for.
         failure: why, of the newest of them.
     """
 
     announced: Announced
-    forecaster: Forecaster
+    bundle: Bundle
     beside: Bundle
     failures: int = 0
     failure: str = ""
@@ -94,7 +93,7 @@ class Challenger:
     @property
     def model(self) -> Model:
         """Its model."""
-        (model,) = self.forecaster.bundle.models.values()
+        (model,) = self.bundle.models.values()
         return model
 
     def answers(self, caller: str) -> bool:
@@ -268,7 +267,7 @@ class Challengers:
             models=models,
             rows=loading.rows_of(bundle.latest, models),
         )
-        return Challenger(announced, Forecaster(own), bundle)
+        return Challenger(announced, own, bundle)
 
     def _read(self, path: Path) -> bytes:
         try:

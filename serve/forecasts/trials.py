@@ -37,89 +37,101 @@ class Answered(NamedTuple):
     beside: Sequence[Forecast] = ()
 
 
-async def answered(
-    challengers: Challengers, forecaster: Forecaster, model: Model, row: Row, caller: str | None
-) -> Answered:
-    """Forecast from a bar of the revision, with the challenger too where there is one.
+class Trials:
+    """Forecasts of requests that a challenger takes part in.
 
     Args:
         challengers: of the server.
-        forecaster: of the revision that answers.
-        model: of its horizon.
-        row: the bar.
-        caller: decides whether a canary answers; None if it must not.
-
-    Raises:
-        InvalidInputError: the model of the revision refuses the row.
     """
-    challenger = challengers.of(model.name, forecaster.bundle)
-    if challenger is None:
-        return Answered(forecaster.bundle, model, row, await forecaster.soon(model, row))
-    champions = forecaster.submit(model, row)
-    other = await _forecast(challenger, row)
-    own = finite(await champions)
-    if other is None:
-        return Answered(forecaster.bundle, model, row, own)
-    if caller is None or not challenger.answers(caller):
-        return Answered(forecaster.bundle, model, row, own, [{**other[1], "role": SHADOW}])
-    return Answered(
-        challenger.forecaster.bundle,
-        challenger.model,
-        other[0],
-        {**other[1], "role": CANARY},
-        [{**own, "role": SHADOW}],
-    )
 
+    def __init__(self, challengers: Challengers) -> None:
+        self._challengers = challengers
+        self._forecasters: dict[str, Forecaster] = {}
 
-async def _forecast(challenger: Challenger, row: Row) -> tuple[Row, Forecast] | None:
-    """A challenger's forecast for a bar; None if it has none, whatever the reason."""
-    forecaster, model = challenger.forecaster, challenger.model
-    try:
-        own = forecaster.row(model, row.symbol, day(row.bar or 0))
-        return own, await forecaster.soon(model, own)
-    except Exception as error:  # noqa: BLE001  # the model of the revision answers alone
-        _failed(challenger, row.symbol, error)
-        return None
+    async def forecast(
+        self, forecaster: Forecaster, model: Model, row: Row, caller: str | None
+    ) -> Answered:
+        """Forecast from a bar of the revision, with the challenger too where there is one.
 
+        Args:
+            forecaster: of the revision that answers.
+            model: of its horizon.
+            row: the bar.
+            caller: decides whether a canary answers; None if it must not.
 
-def shadows(
-    challengers: Challengers, bundle: Bundle, forecasts: Sequence[Forecast]
-) -> list[Forecast]:
-    """What challengers forecast from the same bars, with one call a horizon.
+        Raises:
+            InvalidInputError: the model of the revision refuses the row.
+        """
+        challenger = self._challengers.of(model.name, forecaster.bundle)
+        if challenger is None:
+            return Answered(forecaster.bundle, model, row, await forecaster.soon(model, row))
+        champions = forecaster.submit(model, row)
+        other = await self._soon(challenger, row)
+        own = finite(await champions)
+        if other is None:
+            return Answered(forecaster.bundle, model, row, own)
+        challengers_row, forecast = other
+        if caller is None or not challenger.answers(caller):
+            return Answered(forecaster.bundle, model, row, own, [{**forecast, "role": SHADOW}])
+        return Answered(
+            challenger.bundle,
+            challenger.model,
+            challengers_row,
+            {**forecast, "role": CANARY},
+            [{**own, "role": SHADOW}],
+        )
 
-    Args:
-        challengers: of the server.
-        bundle: that the forecasts are of.
-        forecasts: of any horizons; those that are not from bars of the revision are left out.
-    """
-    rows: dict[str, tuple[Challenger, list[Row]]] = {}
-    for forecast in forecasts:
-        horizon, symbol = forecast["horizon"], forecast["symbol"]
-        challenger = challengers.of(horizon, bundle)
-        if challenger is None or forecast["source"] != "latest":
-            continue
+    async def _soon(self, challenger: Challenger, row: Row) -> tuple[Row, Forecast] | None:
+        """A challenger's forecast from a bar; None if it has none, whatever the reason."""
+        forecaster, model = self._forecaster(challenger), challenger.model
         try:
-            as_of = date.fromisoformat(forecast["as_of"])
-            row = challenger.forecaster.row(challenger.model, symbol, as_of)
-            check(challenger.model, row)
+            own = forecaster.row(model, row.symbol, day(row.bar or 0))
+            return own, await forecaster.soon(model, own)
         except Exception as error:  # noqa: BLE001  # the model of the revision answers alone
-            _failed(challenger, symbol, error)
-        else:
-            rows.setdefault(horizon, (challenger, []))[1].append(row)
-    return [forecast for tried, given in rows.values() for forecast in _computed(tried, given)]
+            _failed(challenger, row.symbol, error)
+            return None
 
+    def shadows(self, bundle: Bundle, forecasts: Sequence[Forecast]) -> list[Forecast]:
+        """What challengers forecast from the same bars, with one call a horizon.
 
-def _computed(challenger: Challenger, rows: Sequence[Row]) -> Iterator[Forecast]:
-    try:
-        forecasts = challenger.forecaster.many(challenger.model, rows)
-    except Exception as error:  # noqa: BLE001  # the model of the revision answers alone
-        _failed(challenger, rows[0].symbol, error)
-        return
-    for forecast in forecasts:
+        Args:
+            bundle: that the forecasts are of.
+            forecasts: of any horizons; those that are not from bars of the revision are left out.
+        """
+        rows: dict[str, tuple[Challenger, list[Row]]] = {}
+        for forecast in forecasts:
+            horizon, symbol = forecast["horizon"], forecast["symbol"]
+            challenger = self._challengers.of(horizon, bundle)
+            if challenger is None or forecast["source"] != "latest":
+                continue
+            try:
+                as_of = date.fromisoformat(forecast["as_of"])
+                row = self._forecaster(challenger).row(challenger.model, symbol, as_of)
+                check(challenger.model, row)
+            except Exception as error:  # noqa: BLE001  # the model of the revision answers alone
+                _failed(challenger, symbol, error)
+            else:
+                rows.setdefault(horizon, (challenger, []))[1].append(row)
+        return [each for tried, given in rows.values() for each in self._many(tried, given)]
+
+    def _many(self, challenger: Challenger, rows: Sequence[Row]) -> Iterator[Forecast]:
         try:
-            yield {**finite(forecast), "role": SHADOW}
-        except InvalidInputError as error:
-            _failed(challenger, forecast["symbol"], error)
+            forecasts = self._forecaster(challenger).many(challenger.model, rows)
+        except Exception as error:  # noqa: BLE001  # the model of the revision answers alone
+            _failed(challenger, rows[0].symbol, error)
+            return
+        for forecast in forecasts:
+            try:
+                yield {**finite(forecast), "role": SHADOW}
+            except InvalidInputError as error:
+                _failed(challenger, forecast["symbol"], error)
+
+    def _forecaster(self, challenger: Challenger) -> Forecaster:
+        horizon = challenger.model.name
+        known = self._forecasters.get(horizon)
+        if known is None or known.bundle is not challenger.bundle:
+            known = self._forecasters[horizon] = Forecaster(challenger.bundle)
+        return known
 
 
 def _failed(challenger: Challenger, symbol: str, error: Exception) -> None:

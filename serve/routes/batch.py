@@ -26,7 +26,6 @@ from serve.forecasts import rows as batch
 from serve.forecasts.batch_files import Meta
 from serve.forecasts.forecast_errors import TooManyRowsError
 from serve.forecasts.prediction import Forecast
-from serve.forecasts.trials import shadows
 from serve.schemas import MOST_ROWS, Batch, BatchRequest, ModelReference, Predictions
 from serve.service import Service, ServiceDep
 
@@ -115,7 +114,7 @@ async def batch_predict(
 
     def compute() -> tuple[list[Forecast], list[Forecast]]:
         forecasts = batch.forecasts(forecaster, asked, service.settings.max_batch)
-        return forecasts, shadows(service.challengers, forecaster.bundle, forecasts)
+        return forecasts, service.trials.shadows(forecaster.bundle, forecasts)
 
     # Other requests go on during these milliseconds of arithmetic.
     forecasts, beside = await asyncio.to_thread(compute)

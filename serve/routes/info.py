@@ -209,7 +209,7 @@ def _challengers(challengers: Challengers) -> dict[str, ChallengerHealth]:
         for horizon, problem in challengers.refused.items()
     }
     for horizon, challenger in challengers.ready.items():
-        reference = challenger.forecaster.bundle.reference(horizon)
+        reference = challenger.bundle.reference(horizon)
         states[horizon] = ChallengerHealth(
             mode=challenger.announced.mode,
             share=challenger.announced.share,
