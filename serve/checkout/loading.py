@@ -176,7 +176,8 @@ def _params(lock: Lock) -> _Params:
 def mistake(error: ValidationError) -> str:
     """The first mistake of a document, in a line."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
 class _Files:
