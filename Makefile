@@ -104,6 +104,16 @@ serve: install ## Serve forecasts of what is checked out; ARGS go to python -m s
 migrate: install ## Bring the tables of the prediction log up to date; ARGS go to the command
 	@$(PY) -m serve migrate $(ARGS)
 
+.PHONY: monitor up demo-self-healing
+monitor: install ## Watch, refresh and retrain when it is due; ARGS go to python -m monitor run
+	@$(PY) -m monitor run $(ARGS)
+
+up: install ## Run server and monitor together; one Ctrl-C ends both
+	@$(PY) -m monitor up
+
+demo-self-healing: install ## Two years in minutes: drift, retraining, gates, rollback (docs/self-healing.md)
+	@$(PY) -m monitor demo $(ARGS)
+
 hooks: install ## Let data and models follow git checkout and git push; check each commit
 	@sh .ci/hooks "$(VENV)"
 

@@ -17,6 +17,7 @@ from monitor.commands import (
     retrain_command,
     run_command,
     silence_command,
+    simulate_command,
     up_command,
 )
 from stages.common.running import run
@@ -35,6 +36,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     check_command,
     health_command,
     silence_command,
+    simulate_command,
 )
 """In the order in which `--help` lists them."""
 

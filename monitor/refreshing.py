@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from monitor import child_process
-from monitor.settings import MonitorError
+from monitor.retraining import running_lock
+from monitor.settings import MonitorError, Settings
 from stages.common import tables
 from stages.common.errors import few
 from stages.common.paths import LATEST, METRICS
@@ -23,12 +24,13 @@ MADE = (str(PARAMS_FILE), str(LOCK_FILE), str(METRICS))
 """What a refresh changes among the files of git."""
 
 
-def refresh(day: date, as_of: date) -> date | None:
+def refresh(settings: Settings, day: date, as_of: date) -> date | None:
     """Move `data.as_of` of the checkout to a day, compute up to the newest features, and commit.
 
     A refresh that fails, or brings no bar, leaves the checkout as it was.
 
     Args:
+        settings: of the monitor.
         day: the newest session that has closed.
         as_of: `data.as_of` of the checkout.
 
@@ -36,12 +38,17 @@ def refresh(day: date, as_of: date) -> date | None:
         The session of the newest bar; None if the checkout knows that day already.
 
     Raises:
-        MonitorError: the checkout has other changes, the pipeline failed, or the source has no
-            newer bars.
+        MonitorError: the checkout has other changes, a retraining is at work, the pipeline failed,
+            or the source has no newer bars.
         VersionError: git failed.
     """
     if day <= as_of:
         return None
+    with running_lock.held(settings, f"refresh to {day}"):
+        return _refresh(day)
+
+
+def _refresh(day: date) -> date:
     others = [name for name in git.changes() if not Path(name).is_relative_to(INPUTS)]
     if others:
         raise MonitorError(

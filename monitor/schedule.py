@@ -20,6 +20,9 @@ RETRAINING: dict[str, dict[str, Any]] = {
 }
 """When the whole pipeline runs, in the time zone of the exchange: at a weekend."""
 
+REFUSED = 2
+"""Exit status of a retraining whose conditions do not hold."""
+
 AGAIN = (3600.0, 3)
 """A refresh that failed, since the source is late for instance, is tried again in an hour."""
 
@@ -67,7 +70,7 @@ def jobs(schedule: ScheduleParams, calendar: str, every: timedelta) -> list[Job]
     if schedule.retrain != "never":
         weekend = CronTrigger(timezone=zone, **RETRAINING[schedule.retrain])
         command = _monitor("retrain", "--reason", "schedule")
-        planned.append(Job("retrain", command, weekend, queue=CHANGING))
+        planned.append(Job("retrain", command, weekend, queue=CHANGING, well=(0, REFUSED)))
     return planned
 
 

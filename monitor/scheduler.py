@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
@@ -53,6 +53,7 @@ class Job:
         queue: jobs of one queue wait for each other.
         again: seconds after which it runs again if it failed, and how often; None for not before
             its time.
+        well: exit statuses of a run that did what it should.
         then: what is called after it succeeded.
     """
 
@@ -62,6 +63,7 @@ class Job:
     at_start: bool = False
     queue: str = "default"
     again: tuple[float, int] | None = None
+    well: Collection[int] = (0,)
     then: Callable[["Scheduler"], None] | None = None
 
 
@@ -144,20 +146,21 @@ class Scheduler:
             status = 1
         if status is None:
             return
-        if status:
+        well = status in job.well
+        if not well:
             said = child_process.reason(path.read_text(encoding="utf-8", errors="replace"))
             log.error("%s: exit status %s: %s (%s)", job.name, status, said, path)
         else:
             log.info("%s: done in %.1f s", job.name, time.monotonic() - clock)
-        self._note(started, job.name, succeeded=not status)
+        self._note(started, job.name, succeeded=well)
         if self._stopping.is_set():
             return
-        if not status and job.then is not None:
+        if well and job.then is not None:
             try:
                 job.then(self)
             except StageError as error:
                 log.error("%s: %s", job.name, error)
-        if status and job.again is not None and attempt < job.again[1]:
+        if not well and job.again is not None and attempt < job.again[1]:
             self._timer.add_job(
                 self._run,
                 "date",

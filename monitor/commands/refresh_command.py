@@ -1,4 +1,4 @@
-"""`python -m monitor refresh`: bring the newest bars in, without retraining."""
+"""`python -m monitor refresh`: bring the newest bars in, without retraining, and store labels."""
 
 import argparse
 import sys
@@ -17,7 +17,8 @@ def register(commands: "Commands") -> None:
         "refresh",
         help="bring the newest bars into the checkout, without retraining",
         description="Bring the bars up to the newest session that has closed into the checkout, "
-        "leave the models as they are, and commit. A running server follows.",
+        "leave the models as they are, and commit; then store the labels that fell due. A running "
+        "server follows.",
     )
     parser.add_argument(
         "--day", type=date.fromisoformat, help="the newest session; by default the last to close"
@@ -27,7 +28,8 @@ def register(commands: "Commands") -> None:
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
     """Refresh, and say up to when."""
-    from monitor import exchange_hours, refreshing
+    from monitor import exchange_hours, labels, refreshing
+    from monitor.store import records
     from stages.common.sections import DataParams, Sections, load
 
     class Data(Sections):
@@ -35,8 +37,10 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
 
     data = load(Data).data
     day = arguments.day or exchange_hours.newest_closed(data.calendar, settings.clock)
-    newest = refreshing.refresh(day, data.as_of)
+    newest = refreshing.refresh(settings, day, data.as_of)
     if newest is None:
         sys.stdout.write(f"nothing to do: the checkout knows the bars up to {data.as_of}\n")
     else:
         sys.stdout.write(f"refreshed to {day}: the newest bar is of {newest}\n")
+    with records.opened(settings) as engine:
+        labels.store(engine, settings)

@@ -29,11 +29,16 @@ class Fault:
     day: date
 
 
-def _known(names: Sequence[str]) -> Sequence[str]:
-    strange = [name for name in names if name.split("@")[0] not in FAULTS]
-    if strange:
-        raise ValueError(f"no fault {strange[0]!r}; there is {', '.join(FAULTS)}")
-    return names
+def _known(texts: Sequence[str]) -> Sequence[str]:
+    for text in texts:
+        name, _, day = text.partition("@")
+        if name not in FAULTS:
+            raise ValueError(f"no fault {name!r}; there is {', '.join(FAULTS)}")
+        try:
+            date.fromisoformat(day or "2000-01-01")
+        except ValueError:
+            raise ValueError(f"{text}: write a day such as {name}@2011-06-01") from None
+    return texts
 
 
 class Plan(Options):

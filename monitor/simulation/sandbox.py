@@ -28,7 +28,7 @@ from versions.repository.lock import LOCK_FILE
 
 INBOX = Path("data/inbox")
 
-LEFT_OUT = ("tests", "benchmarks", "docs", "data/inbox", ".github", ".ci")
+LEFT_OUT = ("tests", "benchmarks", "docs", ".github", ".ci")
 """Folders that nothing here needs."""
 
 SMALL: Mapping[str, Any] = {"folds": 2, "models": ("ridge",), "start": "2005-01-03"}
@@ -111,7 +111,7 @@ def make(project: Path, folder: Path, plan: Plan) -> tuple[Sandbox, pl.DataFrame
     ):
         git.git("config", key, value, folder=root)
     if not (root / CLEAN_DAILY).exists():
-        sandbox.python("dvc", "repro", "--quiet", "clean")
+        sandbox.python("dvc", "repro", "clean")
     params = yaml.safe_load((root / PARAMS_FILE).read_text(encoding="utf-8"))
     bars = faulty_bars.adjusted(tables.read(root / CLEAN_DAILY))
     market = params["data"]["market"]

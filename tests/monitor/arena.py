@@ -48,7 +48,7 @@ artifacts:
   long: {path: models/long, type: model}
 """
 
-STAGE = '''
+STAGE = """
 import json
 import sys
 from datetime import date, timedelta
@@ -120,7 +120,7 @@ graph = helper.make_graph(
 )
 made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 onnx.save(made, folder / "model.onnx")
-'''
+"""
 
 AS_OF, NEWER, NEWEST = date(2012, 6, 29), date(2012, 8, 31), date(2012, 12, 28)
 
@@ -185,12 +185,20 @@ class Arena(Project):
 
     def production(self) -> list[str]:
         """The commits that were put into production, oldest first."""
-        listed = self.git("tag", "--list", "short#*", "--sort=creatordate", "--format=%(*objectname)")
+        listed = self.git(
+            "tag", "--list", "short#*", "--sort=creatordate", "--format=%(*objectname)"
+        )
         return listed.split()
 
     def log(
-        self, engine: Engine, md5: str, *, since: date = date(2011, 1, 3), role: str | None = None,
-        sessions: int = 120, predicted: float = 0.0,
+        self,
+        engine: Engine,
+        md5: str,
+        *,
+        since: date = date(2011, 1, 3),
+        role: str | None = None,
+        sessions: int = 120,
+        predicted: float = 0.0,
     ) -> None:
         """Let a model have made forecasts of bars, all with labels."""
         bars = live.bars(sessions=sessions, start=since)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor import exchange_hours, refreshing
-from monitor.settings import MonitorError
+from monitor.settings import MonitorError, Settings
 from tests.projects import Project
 
 
@@ -45,7 +45,7 @@ def test_bars_come_in_as_a_commit_or_not_at_all(
     brief: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refresh(day: str) -> date | None:
-        return refreshing.refresh(date.fromisoformat(day), date(2012, 12, 31))
+        return refreshing.refresh(Settings(), date.fromisoformat(day), date(2012, 12, 31))
 
     monkeypatch.chdir(brief.folder)
     head = brief.git("rev-parse", "HEAD")
@@ -89,6 +89,6 @@ def test_a_source_without_newer_bars_leaves_no_commit(
     brief.run("python", "-m", "versions.refresh", "2012-12-28", "--keep", "models")
     brief.git("commit", "--quiet", "--no-verify", "--all", "--message=Friday")
     with pytest.raises(MonitorError, match="the source has no bars after 2012-12-28"):
-        refreshing.refresh(date(2012, 12, 29), date(2012, 12, 28))
+        refreshing.refresh(Settings(), date(2012, 12, 29), date(2012, 12, 28))
     assert brief.git("status", "--porcelain") == ""
     assert "as_of: '2012-12-28'" in Path("params.yaml").read_text("utf-8")
