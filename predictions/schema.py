@@ -77,6 +77,7 @@ prediction_logs = Table(
     # forecast was only logged, `canary` if it was the answer.
     Column("role", String(8)),
     Index("prediction_logs_of_a_symbol", "symbol", "id"),
+    Index("prediction_logs_of_a_bar", "horizon", "as_of"),
 )
 
 label_store = Table(
