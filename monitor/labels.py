@@ -33,7 +33,7 @@ ROUNDING = 1e-5
 BATCH = 2_000
 """Labels of one transaction, for which writers have to wait."""
 
-GROUP = 50_000
+GROUP = 10_000
 """Forecasts of a trip to the database."""
 
 COMPARED = "labels_compared"

@@ -91,19 +91,21 @@ def add_many(connection: Connection, new: Sequence[Row]) -> list[str]:
         connection: in a transaction.
         new: by column of `label_store`, without `observed_at`.
     """
-    # So that none of them is removed before the labels are there.
-    ids = [label["prediction_id"] for label in new]
-    query = select(prediction_logs.c.id).where(prediction_logs.c.id.in_(ids))
-    present = set(connection.scalars(query.with_for_update(key_share=True)))
-    identifier = label_store.c.prediction_id
-    labelled = set(connection.scalars(select(identifier).where(identifier.in_(present))))
-    rows = [label for label in new if label["prediction_id"] in present - labelled]
+    identifier, labelled = prediction_logs.c.id, label_store.c.prediction_id
+    query = (
+        select(identifier)
+        .outerjoin(label_store)
+        .where(identifier.in_([label["prediction_id"] for label in new]), labelled.is_(None))
+        # So that none of them is removed before its label is there.
+        .with_for_update(key_share=True, of=prediction_logs)
+    )
+    wanted = set(connection.scalars(query))
+    rows = [label for label in new if label["prediction_id"] in wanted]
     if not rows:
         return []
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(label_store).on_conflict_do_nothing()
-    stored = connection.scalars(statement.returning(identifier), rows)
-    return list(stored)
+    return list(connection.scalars(statement.returning(labelled), rows))
 
 
 def correct_many(connection: Connection, new: Sequence[Row]) -> list[str]:
