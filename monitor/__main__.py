@@ -9,6 +9,7 @@ from monitor.commands import (
     audit_command,
     check_command,
     decision_command,
+    drift_command,
     health_command,
     labels_command,
     metrics_command,
@@ -37,6 +38,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     health_command,
     silence_command,
     simulate_command,
+    drift_command,
 )
 """In the order in which `--help` lists them."""
 

@@ -197,7 +197,7 @@ def forecasts() -> pl.DataFrame:
     ]
     made = pl.concat(frames).rename({"target": "actual_return"})
     made = made.with_columns(labelled_at=pl.lit(None, tables.UTC))
-    return made.select(list(SCHEMA)).cast(dict(SCHEMA))
+    return made.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
 
 
 def test_the_rolling_loss_is_the_interval_score() -> None:
