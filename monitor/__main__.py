@@ -4,10 +4,14 @@ import argparse
 from types import ModuleType
 
 from monitor import settings
-from monitor.commands import audit_command, metrics_command
+from monitor.commands import audit_command, metrics_command, performance_command
 from stages.common.running import run
 
-COMMANDS: tuple[ModuleType, ...] = (metrics_command, audit_command)
+COMMANDS: tuple[ModuleType, ...] = (
+    performance_command,
+    metrics_command,
+    audit_command,
+)
 """In the order in which `--help` lists them."""
 
 
