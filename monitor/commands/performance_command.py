@@ -67,7 +67,7 @@ def _show(found: "Performance") -> None:
         columns = ("live", "95 % interval", "hold-out", "yardstick")
         shown = table(f"{found.horizon}: score", *columns, numbers=columns)
         for name, score in found.scores.items():
-            ends = "-" if score.lower is None else f"{score.lower:.4g} to {score.upper:.4g}"
+            ends = "-" if score.interval is None else "{:.4g} to {:.4g}".format(*score.interval)
             values = (number(score.held_out), number(score.yardstick))
             shown.add_row(name, number(score.live), ends, *values)
         show(shown)

@@ -34,7 +34,7 @@ class Blocks:
 
     def length(self, dates: int) -> int:
         """Dates of a block."""
-        return max(self.sessions, math.ceil(dates ** (1 / 3)))
+        return max(self.sessions, math.ceil(math.cbrt(dates)))
 
     def counts(self, dates: int) -> Array:
         """How often each date was drawn, (resamples, dates)."""

@@ -50,8 +50,9 @@ def excess(rows: pl.DataFrame, held_out: Mapping[str, float], tolerance: float) 
         tolerance: share by which the ratio may be greater.
 
     Returns:
-        `date, model_md5, crps, base_crps, allowed, gain`, means over symbols, one row a date; `gain` is `crps`
-        less `allowed`, in units of return. Rows whose model or yardstick is not known are left out.
+        `date, model_md5, crps, base_crps, allowed, gain`, means over symbols, one row a date;
+        `gain` is `crps` less `allowed`, in units of return. Rows whose model or yardstick is not
+        known are left out.
     """
     ratios = pl.DataFrame(
         {"model_md5": list(held_out), "ratio": list(held_out.values())},

@@ -8,13 +8,13 @@ due h sessions late; a step is that much smaller, or the factors would swing.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from stages.common import tables
@@ -71,7 +71,8 @@ def track(rows: pl.DataFrame, sessions: int, step: float, newest: int) -> Tracke
     # Factors by date of forecast: those that were known when it was made.
     days = sorted({*rows["date"], *rows["target_date"]})
     due = {day: part for (day,), part in reach.group_by("target_date", maintain_order=True)}
-    factors, at = np.ones(2), {}
+    factors = np.ones(2)
+    at: dict[date, npt.NDArray[np.float64]] = {}
     for day in days:
         if day in due:
             part = due[day]
@@ -100,7 +101,7 @@ def track(rows: pl.DataFrame, sessions: int, step: float, newest: int) -> Tracke
 def write(folder: Path, horizon: str, tracked: Tracked | None) -> None:
     """Put the factors of a horizon into `intervals.json`, or take them out."""
     path = folder / FILE
-    kept: dict[str, Mapping[str, Any]] = {}
+    kept: dict[str, Any] = {}
     if path.exists():
         kept = json.loads(path.read_text(encoding="utf-8"))
     kept.pop(horizon, None)

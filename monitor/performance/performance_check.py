@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -39,8 +38,7 @@ class Score:
     """One score: live with its interval, on the model's hold-out, and of the yardstick live."""
 
     live: float | None
-    lower: float | None
-    upper: float | None
+    interval: tuple[float, float] | None
     held_out: float | None
     yardstick: float | None
 
@@ -92,7 +90,6 @@ def check(
     thresholds: MonitorParams,
     horizon: str,
     today: date,
-    root: Path = Path(),
 ) -> Performance:
     """Score the labelled forecasts of a horizon, and keep what was found.
 
@@ -105,7 +102,6 @@ def check(
         thresholds: of params.yaml.
         horizon: whose forecasts.
         today: forecasts whose target session is after it are not judged.
-        root: of the project, with its bars and models.
     """
     params = thresholds.performance
     forecasts = live_forecasts.read(engine, Window(horizon, due=today))
@@ -117,9 +113,11 @@ def check(
         # A horizon whose length was changed is another one.
         sessions = int(labelled["sessions"][-1])
         labelled = labelled.filter(pl.col("sessions") == sessions)
-        bars, lacking = _bars(root)
-        judged = judged_rows.judge(labelled, bars, partial(model_records.read, horizon, root=root))
-        found = _found(horizon, judged, sessions, params, lacking, root)
+        bars, lacking = _bars()
+        judged = judged_rows.judge(labelled, bars, partial(model_records.read, horizon))
+        if lacking is not None:
+            judged = replace(judged, problems=(lacking,))
+        found = _found(horizon, judged, sessions, params)
         tracked = (
             interval_tracker.track(judged.rows, sessions, params.tracking, params.sessions)
             if params.tracking
@@ -143,10 +141,10 @@ def _nothing(
     return Performance(horizon, needed=1 / params.error, verdict=problem, problem=problem)
 
 
-def _bars(root: Path) -> tuple[pl.DataFrame, str | None]:
+def _bars() -> tuple[pl.DataFrame, str | None]:
     """The bars that the yardstick is made of, or why there are none."""
     try:
-        return tables.read(root / CLEAN_DAILY, list(_BARS)), None
+        return tables.read(CLEAN_DAILY, list(_BARS)), None
     except InputError as error:
         return tables.empty(_BARS), str(error)
 
@@ -156,15 +154,13 @@ def _found(
     judged: Judged,
     sessions: int,
     params: PerformanceParams,
-    lacking: str | None,
-    root: Path,
 ) -> Performance:
     dates = judged.rows["date"].unique().sort().tail(params.sessions)
     rows = judged.rows.filter(pl.col("date") >= dates[0])
     md5 = rows["model_md5"][-1]
     costs = degradation.excess(judged.rows, judged.held_out, params.tolerance)
     decided = degradation.judge(costs, sessions, params.error)
-    problems = [lacking] if lacking else list(judged.problems)
+    problems = judged.problems
     problem = "; ".join(problems) if problems and decided.evidence.dates == 0 else None
     return Performance(
         horizon=horizon,
@@ -173,7 +169,7 @@ def _found(
         dates=len(dates),
         first=dates[0],
         last=dates[-1],
-        scores=_scores(rows, sessions, params, _held_out(horizon, rows, root)),
+        scores=_scores(rows, sessions, params, _held_out(horizon, rows)),
         degraded=decided.degraded,
         evidence=decided.evidence.greatest,
         needed=1 / params.error,
@@ -186,10 +182,10 @@ def _found(
     )
 
 
-def _held_out(horizon: str, rows: pl.DataFrame, root: Path) -> Mapping[str, float | None]:
+def _held_out(horizon: str, rows: pl.DataFrame) -> Mapping[str, float | None]:
     newest = rows.row(-1, named=True)
     try:
-        return model_records.read(horizon, newest["model_md5"], newest["revision"], root).held_out
+        return model_records.read(horizon, newest["model_md5"], newest["revision"]).held_out
     except MonitorError:
         return {}
 
@@ -202,9 +198,8 @@ def _scores(
 ) -> dict[str, Score]:
     live, yardstick = live_scores.of_model(rows, sessions), live_scores.of_yardstick(rows, sessions)
     ends = block_bootstrap.intervals(rows, Blocks(sessions, params.resamples, params.seed))
-    nothing = (None, None)
     return {
-        name: Score(live[name], *ends.get(name, nothing), held_out.get(name), yardstick[name])
+        name: Score(live[name], ends.get(name), held_out.get(name), yardstick[name])
         for name in live_scores.SHOWN
     }
 
