@@ -14,6 +14,8 @@ from stages.common.errors import few
 from stages.forecast.scoring.distribution import LOSSES, with_losses
 from stages.forecast.scoring.spread import interval_score
 
+Scores = Mapping[str, float | None]
+
 YARDSTICK = ("forecast", "lower", "upper", "probability", *LOSSES)
 """What a row keeps of the yardstick, with `base_` before the name."""
 
@@ -26,13 +28,14 @@ class Judged:
         rows: `symbol, date, target_date, target, forecast, lower, upper, level, probability, scale,
             model_md5, mean`, `distribution.LOSSES`, and `YARDSTICK` with `base_` before each name;
             NaN where a number is not known. Sorted by date and symbol.
-        held_out: of each model whose record could be read, its CRPS on its hold-out over that of
-            the yardstick there.
+        held_out: the scores on its hold-out of each model whose record could be read.
+        ratios: its CRPS there over that of the yardstick.
         problems: what could not be known, in words.
     """
 
     rows: pl.DataFrame
-    held_out: Mapping[str, float]
+    held_out: Mapping[str, Scores]
+    ratios: Mapping[str, float]
     problems: tuple[str, ...]
 
 
@@ -58,19 +61,23 @@ def judge(
         target="actual_return",
         forecast="predicted_return",
     )
-    parts, held_out, problems = [], {}, []
+    parts: list[pl.DataFrame] = []
+    held_out: dict[str, Scores] = {}
+    ratios: dict[str, float] = {}
+    problems: list[str] = []
     sessions = int(forecasts["sessions"][-1]) if forecasts.height else 1
     prepared = yardstick.prepared(bars, sessions)
     for (md5,), own in rows.group_by("model_md5", maintain_order=True):
         try:
             record = record_of(str(md5), own["revision"][-1])
-            part, held_out[record.md5] = _scored(own, record, prepared)
+            held_out[record.md5] = record.held_out
+            part, ratios[record.md5] = _scored(own, record, prepared)
         except MonitorError as error:
             problems.append(str(error))
             part = _without_record(own)
         parts.append(part.drop("revision"))
     if not parts:
-        return Judged(_without_record(rows).drop("revision"), held_out, ())
+        return Judged(_without_record(rows).drop("revision"), {}, {}, ())
     scored = pl.concat(parts, how="diagonal").sort("date", "symbol")
     lacking = scored.filter(pl.col("base_crps").is_nan())
     if lacking.height and not problems:
@@ -78,7 +85,7 @@ def judge(
             f"the bars lack {lacking.height:,} of the {scored.height:,} bars that forecasts were "
             f"made from ({few(sorted(lacking['symbol'].unique()))}); `dvc repro clean`"
         )
-    return Judged(scored, held_out, tuple(problems))
+    return Judged(scored, held_out, ratios, tuple(problems))
 
 
 def _scored(

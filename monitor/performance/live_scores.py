@@ -1,16 +1,13 @@
 """Every score of the pipeline's tables for live forecasts, and for the yardstick beside them."""
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
 
-from monitor.performance.judged_rows import YARDSTICK
+from monitor.performance.judged_rows import YARDSTICK, Scores
 from stages.forecast.scoring.distribution import LOSSES
 from stages.forecast.scoring.scores import scores
-
-Scores = Mapping[str, float | None]
 
 SHOWN = (
     *("mae", "rmse", "oos_r2", "direction", "f1", "precision", "recall", "auc", "brier"),

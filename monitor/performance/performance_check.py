@@ -23,7 +23,7 @@ from monitor.performance import (
 from monitor.performance.block_bootstrap import Blocks
 from monitor.performance.degradation import Degradation
 from monitor.performance.judged_rows import Judged
-from monitor.settings import MonitorError, Settings
+from monitor.settings import Settings
 from monitor.store import records
 from stages.common import tables
 from stages.common.errors import InputError
@@ -158,7 +158,7 @@ def _found(
     dates = judged.rows["date"].unique().sort().tail(params.sessions)
     rows = judged.rows.filter(pl.col("date") >= dates[0])
     md5 = rows["model_md5"][-1]
-    costs = degradation.excess(judged.rows, judged.held_out, params.tolerance)
+    costs = degradation.excess(judged.rows, judged.ratios, params.tolerance)
     decided = degradation.judge(costs, sessions, params.error)
     problems = judged.problems
     problem = "; ".join(problems) if problems and decided.evidence.dates == 0 else None
@@ -169,7 +169,7 @@ def _found(
         dates=len(dates),
         first=dates[0],
         last=dates[-1],
-        scores=_scores(rows, sessions, params, _held_out(horizon, rows)),
+        scores=_scores(rows, sessions, params, judged.held_out.get(md5, {})),
         degraded=decided.degraded,
         evidence=decided.evidence.greatest,
         needed=1 / params.error,
@@ -180,14 +180,6 @@ def _found(
         remarks=(*live_scores.remarks(rows), *(problems if problem is None else ())),
         problem=problem,
     )
-
-
-def _held_out(horizon: str, rows: pl.DataFrame) -> Mapping[str, float | None]:
-    newest = rows.row(-1, named=True)
-    try:
-        return model_records.read(horizon, newest["model_md5"], newest["revision"]).held_out
-    except MonitorError:
-        return {}
 
 
 def _scores(
