@@ -14,6 +14,7 @@ from monitor.commands import (
     labels_command,
     metrics_command,
     models_command,
+    performance_command,
     refresh_command,
     retrain_command,
     run_command,
@@ -39,6 +40,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     silence_command,
     simulate_command,
     drift_command,
+    performance_command,
 )
 """In the order in which `--help` lists them."""
 

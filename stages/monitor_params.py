@@ -32,6 +32,8 @@ class PerformanceParams(Options):
     """Newest sessions whose horizon has passed that are scored."""
     error: Share
     """Chance that a model that did not degrade is ever called degraded, however often one looks."""
+    tolerance: Part
+    """Share by which the CRPS, over that of the yardstick, may be greater than on the hold-out."""
     resamples: Annotated[int, Field(ge=100)]
     """Of the block bootstrap."""
     seed: Seed
