@@ -156,20 +156,12 @@ def test_a_model_ages_beyond_its_horizon(last: date, length: int, status: str, b
 
 
 def test_what_cannot_be_read_is_unknown_and_named(tmp_path: Path) -> None:
-    for path, function in (
-        ("models/latest.parquet", lambda: ages.check_features(ages.look(tmp_path), NOW.date(), 2)),
-        (
-            "models/short/card.json",
-            lambda: ages.check_model(
-                "short", ages.read_card(tmp_path, "short"), bars(A=worlds.AS_OF), 2
-            ),
-        ),
-        (
-            "metrics/validation.json",
-            lambda: data_quality.check(data_quality.look(tmp_path), 50.0),
-        ),
+    card = ages.read_card(tmp_path, "short")
+    for path, check in (
+        ("models/latest.parquet", ages.check_features(ages.look(tmp_path), NOW.date(), 2)),
+        ("models/short/card.json", ages.check_model("short", card, bars(A=worlds.AS_OF), 2)),
+        ("metrics/validation.json", data_quality.check(data_quality.look(tmp_path), 50.0)),
     ):
-        check = function()
         assert (check.status, check.value, check.judged) == ("warning", None, False)
         assert path in check.sentence
     folder = worlds.build(tmp_path / "world")

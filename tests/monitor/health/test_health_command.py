@@ -136,11 +136,13 @@ def postgres() -> Iterator[Postgres]:
     server.remove()
 
 
-def test_a_database_that_hangs_costs_a_bounded_time(world: Path, postgres: Postgres) -> None:
+def test_a_database_that_hangs_costs_a_bounded_time(
+    world: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from predictions import migrate
     from predictions.engine import connect
 
-    assert world
+    monkeypatch.chdir(world)
     url = postgres.new_database()
     engine = connect(url)
     migrate.upgrade(engine)
