@@ -44,9 +44,7 @@ def message(number: int, *urls: str, kind: str = "begin", title: str = "") -> Me
     )
 
 
-def deliver(
-    box: Outbox, *urls: str, now: datetime = NOW, limits: Limits = QUICK
-) -> list[str]:
+def deliver(box: Outbox, *urls: str, now: datetime = NOW, limits: Limits = QUICK) -> list[str]:
     return delivery.deliver(
         box, {outbox.key_of(url): url for url in urls}, now, limits, lambda: None
     )
@@ -80,7 +78,9 @@ def test_slack_gets_its_own_form(server: Receiver, monkeypatch: pytest.MonkeyPat
 
 def test_mail_arrives() -> None:
     with mailbox() as (kept, port):
-        url = f"mailto://127.0.0.1:{port}?from=monitor@example.org&to=desk@example.org&mode=insecure"
+        url = (
+            f"mailto://127.0.0.1:{port}?from=monitor@example.org&to=desk@example.org&mode=insecure"
+        )
         assert sender.send(url, "CRITICAL models", "missing: model.onnx", "CRITICAL") is None
     (mail,) = kept.mails
     assert mail["Subject"] == "CRITICAL models"
