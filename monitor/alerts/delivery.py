@@ -70,6 +70,8 @@ def try_out(urls: Sequence[str], seconds: float = SECONDS) -> list[str | None]:
     """Send a test message to each channel once; returns why one did not take it, or None."""
     from monitor.alerts import sender
 
+    sender.load()
+
     def send(url: str) -> str | None:
         body = "This channel receives the alerts of the monitor."
         return sender.send(url, "INFO test of alerts", body, "INFO")
@@ -104,6 +106,12 @@ def deliver(
         What went wrong, a sentence a channel.
     """
     tasks = _tasks(outbox, urls, now, limits)
+    if not tasks:
+        return []
+    # Its import takes a second, which a round without news need not spend.
+    from monitor.alerts import sender
+
+    sender.load()
     results: SimpleQueue[_Result] = SimpleQueue()
     stop = threading.Event()
     for task in tasks:
@@ -156,7 +164,6 @@ def _work(task: _Task, results: "SimpleQueue[_Result]", stop: threading.Event) -
 
 
 def _send(task: _Task, message: Message, stop: threading.Event) -> str | None:
-    # Its import takes half a second, which a round without news need not spend.
     from monitor.alerts import sender
 
     kind = "ended" if message.title.startswith("ended") else message.severity

@@ -171,18 +171,18 @@ def _message(episode: Episode, channels: Sequence[str], now: datetime) -> Messag
     kind = _kind(episode) or "begin"
     about = f"{episode.rule} {episode.about}".rstrip()
     since = f"{episode.started_at:%Y-%m-%d %H:%M}"
-    times = f"since {since} UTC"
-    if episode.ended_at is not None and episode.ended_at != episode.started_at:
-        times = f"from {since} to {episode.ended_at:%Y-%m-%d %H:%M} UTC"
-    has_ended = "ended: " if " to " in times else ""
+    # What happened at one moment has no end to tell of.
+    is_event = kind == "whole" and episode.ended_at == episode.started_at
+    has_ended = episode.ended_at is not None and not is_event
+    times = f"from {since} to {episode.ended_at:%Y-%m-%d %H:%M}" if has_ended else f"since {since}"
     return Message(
         id=f"{episode.id}:{kind}:{episode.severity}",
         episode=episode.id,
         rule=episode.rule,
         kind=kind,
         severity=episode.severity,
-        title=f"{has_ended}{episode.severity} {about}",
-        body=f"{episode.message}\n{times}",
+        title=f"{'ended: ' if has_ended else ''}{episode.severity} {about}",
+        body=f"{episode.message}\n{times} UTC",
         created_at=now,
         waiting=list(channels),
     )

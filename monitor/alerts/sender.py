@@ -24,6 +24,11 @@ _LOGGER.addHandler(logging.NullHandler())
 _ASSET = AppriseAsset(app_id="Stock forecasting", app_desc="Stock forecasting: the monitor")
 
 
+def load() -> None:
+    """Load the plug-ins of Apprise, which takes a second that no channel has to answer for."""
+    Apprise.instantiate("json://localhost", asset=_ASSET)
+
+
 def send(url: str, title: str, body: str, kind: str) -> str | None:
     """Send one message.
 
