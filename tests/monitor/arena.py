@@ -77,7 +77,7 @@ if name == "latest":
     sys.exit()
 
 sessions, skill = params["horizons"][name], params["models"]["ridge"]["alpha"] / 100
-days = [date(2010, 1, 1) + timedelta(days=n) for n in range((end - date(2010, 1, 1)).days + 1)]
+days = [date(2006, 1, 2) + timedelta(days=n) for n in range((end - date(2006, 1, 2)).days + 1)]
 days = [day for day in days if day.weekday() < 5]
 rows = []
 for place, symbol in enumerate(("AAA", "BBB", "CCC")):
@@ -145,7 +145,7 @@ class Arena(Project):
         shutil.copy(ROOT / "params.yaml", folder)
         arena.set("2012-12-31", str(AS_OF))
         arena.set("  long: 63\n", "")
-        arena.set("alpha: 10.0", "alpha: -6")
+        arena.set("alpha: 10.0", "alpha: -10")
         with (folder / ".gitignore").open("a", encoding="utf-8") as file:
             file.write("/var/\n")
         # Within the project: a copy of it has a remote of its own.
