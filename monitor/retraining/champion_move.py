@@ -190,16 +190,12 @@ class Move:
                     ("production", self._served(), versions.current(PRODUCTION)),
                     ("rolled back" if back else "shadow", former, None),
                 ):
-                    rows.placed(
-                        place,
-                        horizon,
-                        {
-                            "commit": each.commit,
-                            "model_md5": each.md5(horizon),
-                            "version": version,
-                            "decision_id": made.id,
-                        },
-                    )
+                    model = {
+                        "commit": each.commit,
+                        "model_md5": each.md5(horizon),
+                        "version": version,
+                    }
+                    decision.placed(rows, made, place, horizon, model)
 
 
 def known(

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, select
 
 from monitor.settings import MonitorError, Settings
 from monitor.store.records import Records
-from predictions.schema import retraining_decisions
+from predictions.schema import model_metadata, retraining_decisions
 from stages.common import tables
 from stages.common.errors import few
 from versions.repository import git
@@ -120,6 +120,21 @@ def store(records: Records, decision: Decision) -> None:
     else:
         del row["id"]
         records.change(retraining_decisions, decision.id, row)
+
+
+def placed(
+    records: Records, made: Decision, place: str, horizon: str, model: Mapping[str, str | None]
+) -> None:
+    """Note where a decision put a model, once: a step that is repeated adds nothing."""
+    columns = model_metadata.c
+    same = select(columns.id).where(
+        columns.decision_id == made.id,
+        columns.place == place,
+        columns.horizon == horizon,
+        columns.model_md5 == model["model_md5"],
+    )
+    if records.connection.scalar(same) is None:
+        records.placed(place, horizon, {**model, "decision_id": made.id})
 
 
 def listed(connection: Connection) -> list[Decision]:

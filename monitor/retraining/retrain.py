@@ -338,15 +338,8 @@ def _keep(this: Run, made: Decision, place: str) -> None:
     with records.writing(this.engine, this.settings) as rows:
         decision.store(rows, made)
         for horizon in challenger.horizons:
-            rows.placed(
-                place,
-                horizon,
-                {
-                    "commit": challenger.commit,
-                    "model_md5": challenger.md5(horizon),
-                    "decision_id": made.id,
-                },
-            )
+            model = {"commit": challenger.commit, "model_md5": challenger.md5(horizon)}
+            decision.placed(rows, made, place, horizon, model)
     log.info("%s: %s; %s", made.id, made.outcome, made.because)
 
 

@@ -151,7 +151,7 @@ class TrainingClone:
         if (self.root / local).exists():
             shutil.copy2(self.root / local, self.folder / local)
         with Repo(str(self.root)) as repo:
-            cache = repo.cache.local.path
+            cache = repo.cache.local_cache_dir
         with Config(str(self.folder / ".dvc")).edit("local") as content:
             content.setdefault("cache", {})["dir"] = cache
 

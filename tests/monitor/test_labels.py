@@ -1,6 +1,5 @@
 """Labels from the bars."""
 
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -8,10 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from monitor import labels
-from monitor.settings import MonitorError, Settings
-from predictions.schema import former_labels, label_store, monitoring_metrics
+from monitor.settings import Settings
+from predictions.schema import label_store
 from stages import dataset
-from stages.common.errors import InputError
 from tests.monitor import live
 
 CLEAN = Path("data/clean/daily.parquet")
