@@ -3,12 +3,14 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
 from tests.narrow import wait_for
 from tests.serve.challenging import FEATURES, card, graph, put, take
@@ -27,6 +29,15 @@ def promote(root: Path, content: bytes, document: dict[str, Any]) -> None:
     (folder / "card.json").write_text(json.dumps(document), encoding="utf-8")
     for name in ("model.onnx", "card.json"):
         relock(root, f"models/short/{name}")
+
+
+def predictions(feed: ClientConnection, count: int) -> Iterator[dict[str, Any]]:
+    """The first so many that a live feed tells."""
+    while count:
+        told = json.loads(feed.recv(timeout=10))
+        if told["type"] == "prediction":
+            count -= 1
+            yield told["data"]
 
 
 @pytest.mark.slow
@@ -53,7 +64,10 @@ def test_challengers_come_and_go_without_a_lost_request(small_models: Path, tmp_
     def says(fact: str) -> Callable[[dict[str, Any]], bool]:
         return lambda said: fact in said["challengers"].get("short", {}).get("detail", "")
 
-    with Server(root, var, REVISION="image-7") as server, Load(server.url) as load:
+    with ExitStack() as stack:
+        server = stack.enter_context(Server(root, var, REVISION="image-7"))
+        feed = stack.enter_context(connect(f"{server.url.replace('http', 'ws')}/live", proxy=None))
+        load = stack.enter_context(Load(server.url))
         step(lambda: put(var, first), mode("shadow"))
         step(lambda: put(var, first, mode="canary", share=0.5), mode("canary"))
         step(lambda: put(var, b"no graph", mode="canary"), says("cannot be read"))
@@ -64,6 +78,7 @@ def test_challengers_come_and_go_without_a_lost_request(small_models: Path, tmp_
         step(lambda: promote(root, second, {**own, **card(FEATURES)}), says("model that serves"))
         step(lambda: put(var, champion, own), mode("shadow"))
         step(lambda: take(var), lambda said: said["challengers"] == {})
+        told = list(predictions(feed, len(load.answers)))
     assert load.failures == []
     assert {answer.status for answer in load.answers} == {200}
     # Each answer is of one model, whole.
@@ -80,7 +95,12 @@ def test_challengers_come_and_go_without_a_lost_request(small_models: Path, tmp_
         most = log.execute(
             "SELECT max(n) FROM (SELECT count(*) AS n FROM prediction_logs GROUP BY request_id)"
         ).fetchone()
+        query = "SELECT id FROM prediction_logs WHERE role IS NULL OR role = 'canary' ORDER BY id"
+        answered = [identifier for (identifier,) in log.execute(query)]
     log.close()
+    # The live feed tells answers, and nothing that was only logged.
+    assert {each["model"].get("role") for each in told} == {None, "canary"}
+    assert set(answered) >= {each["id"] for each in told}
     # Those of the last moment may have been answered to nobody.
     assert len(load.answers) <= counted[None] + counted["canary"] <= len(load.answers) + 4
     assert counted["shadow"] > 4 * ENOUGH

@@ -242,18 +242,6 @@ def test_the_log_lists_roles_and_charts_have_answers_alone(tried: Tried) -> None
     path.unlink()
 
 
-def test_the_live_feed_tells_answers_alone(tried: Tried) -> None:
-    with tried.client.websocket_connect("/live", headers=tried.headers) as feed:
-        assert feed.receive_json()["type"] == "hello"
-        tried.come(mode="shadow")
-        first = tried.post("/predict/short")
-        tried.come(mode="canary", share=1.0)
-        second = tried.post("/predict/short")
-        told = [feed.receive_json()["data"] for _ in range(2)]
-    assert [each["id"] for each in told] == [first["id"], second["id"]]
-    assert told[1]["model"] == second["model"]
-
-
 def test_prometheus_counts_roles_and_shows_what_is_tried(tried: Tried) -> None:
     def value(line: str) -> float:
         page = tried.client.get("/metrics", headers=tried.headers).text
