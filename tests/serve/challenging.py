@@ -19,9 +19,7 @@ FEATURES = ("sma_21", "return_lag1")
 """The champion does not take the first of them."""
 
 
-def graph(
-    features: Sequence[str] = FEATURES, intercept: float = 0.01, slope: float = 0.0
-) -> bytes:
+def graph(features: Sequence[str] = FEATURES, intercept: float = 0.01, slope: float = 0.0) -> bytes:
     """A forecast of `intercept`, plus `slope` times the first feature."""
     slopes = np.zeros(len(features))
     slopes[0] = slope

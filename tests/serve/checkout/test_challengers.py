@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,7 @@ def test_a_challenger_may_take_features_that_the_champion_does_not(
         (graph(), card(), {"version": "v1\x00"}, ("challenger.json: version: ",)),
     ],
 )
-def test_one_that_cannot_be_used_is_refused_with_a_line(  # noqa: PLR0913
+def test_one_that_cannot_be_used_is_refused_with_a_line(  # noqa: PLR0917  # pytest gives them
     small_bundle: Bundle,
     tmp_path: Path,
     content: bytes,
@@ -170,7 +169,7 @@ def test_a_folder_that_cannot_be_listed_has_no_challengers(
     assert dict(looked(small_bundle, tmp_path).ready) == {}
     (tmp_path / "challengers").unlink()
     (tmp_path / "challengers").mkdir()
-    os.symlink(tmp_path / "nowhere", tmp_path / "challengers" / "short")
+    (tmp_path / "challengers" / "short").symlink_to(tmp_path / "nowhere")
     assert dict(looked(small_bundle, tmp_path).refused) == {}
 
 

@@ -81,7 +81,9 @@ def test_each_setting(small_models: Path, small_bundle: Bundle, tmp_path: Path) 
         assert of_batch["interval"] == {**answer["interval"], "own": former}
 
 
-def test_another_model_keeps_its_own(small_models: Path, small_bundle: Bundle, tmp_path: Path) -> None:
+def test_another_model_keeps_its_own(
+    small_models: Path, small_bundle: Bundle, tmp_path: Path
+) -> None:
     wrote(tmp_path, small_bundle.models["short"].md5)
     put(tmp_path, graph(), mode="canary", share=1.0)
     with served(small_models, tmp_path, adaptive_intervals="serve") as client:
