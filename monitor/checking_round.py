@@ -1,9 +1,8 @@
 """One round of the monitor: measure, check, and tell people what is not well."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from sqlalchemy import Engine
@@ -15,6 +14,7 @@ from monitor.bounded import bounded
 from monitor.health import health_check, log_state
 from monitor.health.log_state import LogState
 from monitor.health.verdicts import Check, Health
+from monitor.measuring import STEPS, Step
 from monitor.settings import Settings
 from predictions import engine as engines
 from predictions import migrate
@@ -25,13 +25,6 @@ from stages.common.running import log
 from stages.common.sections import DataParams, Sections
 from stages.common.text import first_line
 from stages.monitor_params import MonitorParams
-
-Step = Callable[[Engine, Settings, MonitorParams, date], None]
-"""Measures something and writes it to the table of metrics; `today` is the newest session that the
-pipeline may know."""
-
-STEPS: Mapping[str, Step] = {}
-"""What each round measures before it checks, in this order."""
 
 MEASURING = "measuring"
 

@@ -1,6 +1,8 @@
 """Which commands run when: checks, refreshes and retraining, as `monitor.schedule` says."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +11,9 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from monitor import exchange_hours
-from monitor.scheduler import CHANGING, Job
+from monitor.drift.drift_check import DRIFT
+from monitor.scheduler import CHANGING, Job, Scheduler
+from monitor.settings import Settings
 from stages.common.errors import StageError
 from stages.common.running import log
 from stages.monitor_params import ScheduleParams
@@ -42,10 +46,38 @@ class AfterClose(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
             return now + timedelta(days=1)
 
 
-def jobs(schedule: ScheduleParams, calendar: str, every: timedelta) -> list[Job]:
+@dataclass
+class Proposals:
+    """Proposes a retraining after a check that found drift, once for each newest session.
+
+    Whether one is due is decided by the conditions of the retraining.
+    """
+
+    settings: Settings
+    _proposed: set[tuple[str, str]] = field(default_factory=set)
+
+    def __call__(self, scheduler: Scheduler) -> None:
+        """Look at what the check has written."""
+        found = set()
+        for path in sorted((self.settings.folder / DRIFT).glob("*.json")):
+            drift = json.loads(path.read_text(encoding="utf-8"))
+            if drift["alarm"]:
+                found.add((drift["horizon"], drift["last"]))
+        if found - self._proposed:
+            drifted = ", ".join(sorted(horizon for horizon, _ in found))
+            log.info("check: drift of %s, so a retraining is proposed", drifted)
+            command = _monitor("retrain", "--reason", "drift")
+            scheduler.add(Job("retrain after drift", command, queue=CHANGING, well=(0, REFUSED)))
+        self._proposed |= found
+
+
+def jobs(
+    settings: Settings, schedule: ScheduleParams, calendar: str, every: timedelta
+) -> list[Job]:
     """The jobs of a schedule.
 
     Args:
+        settings: of the monitor.
         schedule: of `params.yaml`, or of the command line.
         calendar: of the exchange.
         every: time between two checks.
@@ -60,6 +92,7 @@ def jobs(schedule: ScheduleParams, calendar: str, every: timedelta) -> list[Job]
             _monitor("check"),
             IntervalTrigger(seconds=every.total_seconds()),
             at_start=True,
+            then=Proposals(settings),
         )
     ]
     if schedule.refresh != "never":

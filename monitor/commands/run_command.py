@@ -50,7 +50,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
         update={name: value for name, value in given.items() if value is not None}
     )
     every = arguments.every or timedelta(minutes=obeyed.check_minutes)
-    jobs = schedule.jobs(obeyed, load(Data).data.calendar, every)
+    jobs = schedule.jobs(settings, obeyed, load(Data).data.calendar, every)
     log.info(
         "monitor: checks every %s, refreshes %s, retrains %s; its files are in %s",
         *(every, obeyed.refresh, obeyed.retrain, settings.folder),

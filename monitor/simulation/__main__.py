@@ -24,6 +24,8 @@ def main() -> None:
     (given,) = running.arguments("FOLDER")
     folder = Path(given)
     plan = Plan.model_validate_json((folder / "plan.json").read_text(encoding="utf-8"))
+    # What retraining and rollback say is part of the story.
+    running.log.setLevel("WARNING")
     told = Timeline()
     began = time.monotonic()
     loop = Loop(plan, Sandbox(Path.cwd()), pl.read_parquet(folder / "bars.parquet"), told)

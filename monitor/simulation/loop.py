@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from sqlalchemy import Engine
 
-from monitor import checking_round, labels, live_forecasts
+from monitor import checking_round, labels, live_forecasts, measuring
 from monitor import settings as monitor_settings
 from monitor.live_forecasts import Window
 from monitor.retraining import retrain, rollback, waiting
@@ -35,6 +35,9 @@ from stages.common.sections import Horizons, Sections
 from stages.monitor_params import MonitorParams
 from versions.registry import history
 from versions.repository import git
+
+if TYPE_CHECKING:
+    from monitor.measuring import Step
 
 AFTER_CLOSE = time(22)
 """When a round runs, in UTC."""
@@ -139,7 +142,11 @@ class Loop:
         return Settings(now=datetime.combine(day, AFTER_CLOSE, UTC))
 
     def _round(self, settings: Settings, end: date) -> str:
-        steps = {"labels": _labels, **checking_round.STEPS}
+        # Without Evidently's report, which nobody would read.
+        steps: "dict[str, Step]" = {
+            **measuring.STEPS,
+            "drift": partial(measuring.drift, with_report=False),
+        }
         if any(fault.name == "late-labels" and fault.day <= end for fault in self.faults):
             steps["labels"] = partial(_late_labels, seed=self.plan.seed)
         done = checking_round.run(settings, self.thresholds, steps)
@@ -183,10 +190,8 @@ class Loop:
 
     def _heal(self, settings: Settings, period: Sequence[date]) -> None:
         end = period[-1]
-        for horizon in self.horizons:
-            if ("drift", horizon) in self._firing and self.timeline.events[-1].day == end:
-                self._decide(settings, Proposal("drift"), "retraining because of drift")
-                break
+        if any(kind == "drift" for kind, _ in self._firing):
+            self._decide(settings, Proposal("drift"), "retraining after drift")
         for fault in self.faults:
             if fault.name.endswith("-challenger") and period[0] <= fault.day <= end:
                 changes = self._changes(fault)
@@ -204,9 +209,12 @@ class Loop:
         self._tell(settings.clock.date(), made, about)
 
     def _tell(self, day: date, made: Decision, about: str) -> None:
+        if made.outcome == "refused":
+            self.timeline.tell(f"{day}  {about}: refused, {made.because}", "dim")
+            return
         versions = [self._version(horizon) for horizon in self.horizons]
-        now = f" ({', '.join(versions)} in production)" if made.outcome != "refused" else ""
-        self.timeline.add(day, made.outcome, about, f"{made.because}{now}")
+        standing = f"{', '.join(versions)} in production"
+        self.timeline.add(day, made.outcome, about, f"{made.because} ({standing})")
 
     def _version(self, horizon: str) -> str:
         record = history.read().get(horizon, history.History())
@@ -215,7 +223,7 @@ class Loop:
     def _changes(self, fault: Fault) -> dict[str, Any]:
         chosen = sections.read()["dataset"]
         if fault.name == "bad-challenger":
-            return {"dataset.scale": ["relative_volume_*"]}
+            return {"dataset.scale": ["vol_252"]}
         return {
             "dataset.features": [*chosen["features"], f"{faulty_bars.SENTIMENT}_level"],
             "dataset.scale": [*chosen["scale"], f"{faulty_bars.IMPLIED}_level"],
@@ -234,10 +242,6 @@ class Loop:
             for suffix in ("svg", "png"):
                 path = folder / f"{horizon}.{suffix}"
                 simulation_plot.draw(path, rolling, drift, self.timeline.events)
-
-
-def _labels(engine: Engine, settings: Settings, _: MonitorParams, today: date) -> None:
-    labels.store(engine, settings, today)
 
 
 def _late_labels(

@@ -31,8 +31,14 @@ INBOX = Path("data/inbox")
 LEFT_OUT = ("tests", "benchmarks", "docs", ".github", ".ci")
 """Folders that nothing here needs."""
 
-SMALL: Mapping[str, Any] = {"folds": 2, "models": ("ridge",), "start": "2005-01-03"}
-"""What makes a world small: its folds, its models, its first session."""
+SMALL: Mapping[str, Any] = {
+    "folds": 2,
+    "models": ("ridge",),
+    "start": "2005-01-03",
+    "cooldown_days": 120,
+}
+"""What makes a world small: its folds, its models, its first session; and its cooldown, so that a
+drift that lasts is not answered by a training every period."""
 
 OWN = ("SERVE_", "MONITOR_", "DATABASE_URL")
 """Variables that would lead the simulation to the log, the server or the alerts of the user."""
@@ -167,6 +173,7 @@ def _adapt(root: Path, params: dict[str, Any], plan: Plan) -> None:
         } or params["models"]
         params["train"]["folds"] = SMALL["folds"]
         params["data"]["start"] = SMALL["start"]
+        params["monitor"]["retraining"]["cooldown_days"] = SMALL["cooldown_days"]
         # What a search may try of other models.
         params.pop("search", None)
     text = yaml.safe_dump(params, sort_keys=False)

@@ -1,5 +1,6 @@
 """The scheduler, with commands that are processes of their own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -208,7 +209,7 @@ def test_a_signal_ends_it_in_order_and_a_running_command_gets_time(
 
 def test_the_schedule_of_params() -> None:
     params = ScheduleParams(check_minutes=5, refresh="daily", after_close=30, retrain="weekly")
-    check, refresh, retrain = schedule.jobs(params, "XNYS", timedelta(minutes=5))
+    check, refresh, retrain = schedule.jobs(Settings(), params, "XNYS", timedelta(minutes=5))
     # A Thursday before Independence Day in 2025, when New York closed at 13:00 (17:00 UTC).
     noon = datetime(2025, 7, 3, 16, tzinfo=UTC)
     moments = [noon]
@@ -220,13 +221,43 @@ def test_the_schedule_of_params() -> None:
     ]
     weekend = retrain.trigger.get_next_fire_time(None, noon)
     assert weekend.astimezone(UTC) == datetime(2025, 7, 5, 10, tzinfo=UTC)
-    monthly = schedule.jobs(
-        params.model_copy(update={"retrain": "monthly"}), "XNYS", timedelta(minutes=5)
-    )[-1]
+    of_months = params.model_copy(update={"retrain": "monthly"})
+    monthly = schedule.jobs(Settings(), of_months, "XNYS", timedelta(minutes=5))[-1]
     first = monthly.trigger.get_next_fire_time(None, datetime(2025, 7, 6, tzinfo=UTC))
     assert first.date().isoformat() == "2025-08-02"
     assert check.trigger.interval == timedelta(minutes=5)
     assert (check.queue, refresh.queue, retrain.queue) == ("default", CHANGING, CHANGING)
     only = params.model_copy(update={"refresh": "never", "retrain": "never"})
-    assert [job.name for job in schedule.jobs(only, "XNYS", timedelta(hours=1))] == ["check"]
+    assert [job.name for job in schedule.jobs(Settings(), only, "XNYS", timedelta(hours=1))] == [
+        "check"
+    ]
     assert scheduler.GRACE + scheduler.PATIENCE < 90
+
+
+def test_drift_is_proposed_once_a_session(settings: Settings) -> None:
+    folder = settings.folder / "drift"
+    folder.mkdir(parents=True)
+    proposing = schedule.Proposals(settings)
+    asked: list[Job] = []
+
+    class Asked(Scheduler):
+        def add(self, job: Job, *, now: bool = False) -> None:
+            del now
+            asked.append(job)
+
+    scheduled = Asked(settings, [])
+
+    def found(horizon: str, last: str, *, alarm: bool) -> int:
+        content = {"horizon": horizon, "last": last, "alarm": alarm}
+        (folder / f"{horizon}.json").write_text(json.dumps(content), "utf-8")
+        proposing(scheduled)
+        return len(asked)
+
+    proposing(scheduled)
+    assert found("short", "2012-12-31", alarm=False) == 0
+    assert found("short", "2012-12-31", alarm=True) == 1
+    assert found("short", "2012-12-31", alarm=True) == 1
+    assert found("long", "2012-12-31", alarm=True) == 2
+    assert found("short", "2013-01-02", alarm=True) == 3
+    assert asked[0].command == ("-m", "monitor", "retrain", "--reason", "drift")
+    assert asked[0].queue == CHANGING
