@@ -143,7 +143,7 @@ class Loop:
 
     def _round(self, settings: Settings, end: date) -> str:
         # Without Evidently's report, which nobody would read.
-        steps: "dict[str, Step]" = {
+        steps: dict[str, Step] = {
             **measuring.STEPS,
             "drift": partial(measuring.drift, with_report=False),
         }

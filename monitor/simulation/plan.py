@@ -15,7 +15,7 @@ FAULTS = {
     "broken-feed": "the feed of a symbol repeats its last bar for one period",
     "late-labels": "labels come for 40 % of the forecasts, and two weeks late",
     "restated": "the source gives other closes for the past of a symbol",
-    "bad-challenger": "somebody proposes intervals as wide as the last year was, whatever the last weeks were",
+    "bad-challenger": "somebody proposes intervals that follow the last year alone",
     "turning-challenger": "somebody proposes two new series, which turn bad once they are used",
 }
 """Each by its name, with what it does."""
