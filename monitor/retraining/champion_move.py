@@ -5,8 +5,6 @@ is visible but objects in the remote. It moves by one fast-forward. What comes a
 models, tags, shadow, rows) follows from where the checkout is, and is done again by the next run.
 """
 
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from monitor.retraining import challenger_folder, contestant, decision
+from monitor.retraining import challenger_folder, contestant, decision, training_clone
 from monitor.retraining.challenger_folder import Placement
 from monitor.retraining.prepared_commits import PRODUCTION, Release
 from monitor.retraining.progress_file import Progress
@@ -26,7 +24,6 @@ from stages.common.running import log
 from versions.registry import history, promotion
 from versions.repository import git
 from versions.storage import remote_config, transfers
-from versions.tuning.trial import reason
 
 
 class NotMovedError(MonitorError):
@@ -122,19 +119,13 @@ class Move:
         )
 
     def _check_out(self) -> None:
-        done = subprocess.run(  # no shell
-            [sys.executable, "-m", "dvc", "checkout", "--quiet"],
-            cwd=self.root,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
+        try:
+            training_clone.check_out(self.root)
+        except MonitorError as error:
             raise MonitorError(
-                f"dvc checkout: {reason(done.stderr)}; git has the new champion already, mend this "
-                "and run any command of the monitor to finish"
-            )
+                f"{error}; git has the new champion already: mend this, and any command that "
+                "changes something finishes"
+            ) from None
 
     def _tag(self) -> None:
         for release in self._releases:

@@ -1,4 +1,4 @@
-"""The commits of a promotion or a roll back, prepared in a clone: the served checkout moves once."""
+"""The commits of a promotion or a roll back, prepared in a clone, so that the checkout moves once."""
 
 from dataclasses import dataclass
 
@@ -63,8 +63,7 @@ def prepare(transplant: Transplant, decision: Decision) -> Commits:
     day = transplant.newest()
     if day <= source.newest:
         return Commits(models, models)
-    clone.dvc("checkout", "--quiet", "--force", "--allow-missing")
-    clone.run("versions.refresh", str(day), "--keep", "models")
+    clone.refresh(str(day))
     return Commits(models, _commit(clone, f"Refresh to {day}"))
 
 

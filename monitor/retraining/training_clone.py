@@ -62,7 +62,11 @@ class TrainingClone:
         self.git("checkout", "--quiet", "--detach", commit)
         self._share_cache()
         self._copy_inputs()
-        self.dvc("checkout", "--quiet", "--force", "--allow-missing")
+        self.check_out()
+
+    def check_out(self) -> None:
+        """Bring data and models, as far as the cache has them."""
+        check_out(self.folder, force=True)
 
     def remove(self) -> None:
         """Delete it; what it made stays in the cache, and its log beside it."""
@@ -122,8 +126,7 @@ class TrainingClone:
         Raises:
             MonitorError: a stage failed, or there was nothing to do.
         """
-        params = self.folder / PARAMS_FILE
-        params.write_bytes(as_of.moved(params.read_bytes().decode("utf-8"), day).encode("utf-8"))
+        self._move(day)
         given = [f"--set-param={key}={compact(value)}" for key, value in changes.items()]
         self.dvc("exp", "run", "--name", name, *given)
         listed = self.git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
@@ -135,6 +138,20 @@ class TrainingClone:
             "fetch", "--quiet", "--no-tags", str(self.folder), f"+{ref}:{ref}", folder=self.root
         )
         return git.commit(ref, self.folder)
+
+    def refresh(self, day: str) -> None:
+        """Bring the bars up to a day and leave the models as they are (`make refresh KEEP=models`).
+
+        Raises:
+            MonitorError: a stage failed.
+        """
+        self.check_out()
+        self._move(day)
+        self.dvc("repro", "--quiet", "latest")
+
+    def _move(self, day: str) -> None:
+        params = self.folder / PARAMS_FILE
+        params.write_bytes(as_of.moved(params.read_bytes().decode("utf-8"), day).encode("utf-8"))
 
     def hand_over(self, commit: str, ref: str) -> None:
         """Let the project have a commit of this clone under a ref."""
@@ -173,6 +190,26 @@ class TrainingClone:
                 if not inside and "__pycache__" not in name:
                     (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(self.root / name, self.folder / name)
+
+
+def check_out(folder: Path, *, force: bool = False) -> None:
+    """Bring the data and models of the `dvc.lock` of a folder from the cache.
+
+    Args:
+        folder: of the project or a clone.
+        force: drop files that are in no cache, and do without those that the cache lacks.
+
+    Raises:
+        MonitorError: DVC refuses.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(folder)) as repo:
+            repo.checkout(force=force, allow_missing=force)
+    except DvcException as error:
+        raise MonitorError(f"dvc checkout: {error}") from None
 
 
 def _setting(root: Path, key: str) -> str:

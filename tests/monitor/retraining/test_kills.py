@@ -1,5 +1,6 @@
 """A run that is killed between any two steps leaves one champion, and the next one ends it."""
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +22,10 @@ PROMOTION = (
     *("judged", "prepared", "pushed", "moved", "checked out", "tagged", "placed", "recorded"),
 )
 ROLL_BACK = PROMOTION[1:]
+
+BOTH = (False, True) if os.environ.get("CI_FULL") == "1" else (False,)
+"""Killed when a step is done and not yet noted, which is the harder case; `CI_FULL=1` adds killed
+when it is noted."""
 
 
 class Killed(BaseException):
@@ -48,10 +53,10 @@ class Killer:
     def everywhere(
         self, steps: Sequence[str], start: Callable[[], object], then: Callable[[], object]
     ) -> None:
-        """Kill a run at each step twice, each time from where the last one came; then let it be."""
+        """Kill a run at each step, each time from where the last one came; then let it be."""
         action = start
         for step in steps:
-            for noted in (False, True):
+            for noted in BOTH:
                 self.kill(step, noted, action)
                 action = then
         self.at = None
@@ -130,7 +135,7 @@ def test_promotion_and_roll_back_end_whatever_kills_them(
     def check() -> None:
         rollback.check(later, params, NEWEST, ground.folder)
 
-    killer.everywhere(ROLL_BACK, check, go_on)
+    killer.everywhere(ROLL_BACK, check, check)
     back = ended(ground)[-1]
     assert back.outcome == "rolled back"
     assert list(dict.fromkeys(killer.served)) == [second, first]
