@@ -149,7 +149,7 @@ def _room(module: str) -> str:
     first, *rest = module.split(".")
     if first != "stages" or not rest:
         return first
-    if rest[0] == "params":
+    if rest[0] in {"params", "monitor_params"}:
         return PARAMS
     return f"{first}/{rest[0]}" if (ROOT / first / rest[0]).is_dir() else first
 
