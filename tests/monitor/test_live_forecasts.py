@@ -1,6 +1,5 @@
 """The forecasts of the log as tables."""
 
-
 import sqlalchemy as sa
 
 from monitor import live_forecasts
