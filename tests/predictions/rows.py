@@ -32,6 +32,7 @@ def row(**values: Any) -> Row:
         "inputs": '{"return_lag1":0.1}',
         "scale": 0.02,
         "symbol_index": None,
+        "role": None,
         **values,
     }
 

@@ -15,6 +15,7 @@ from stages.common.sections import SECTIONS
 from stages.forecast.training import models, train_params
 from stages.forecast.training.train_params import BASELINES
 from tests.messages import facts
+from tests.projects import ROOT
 
 BASE = """
 data:
@@ -58,12 +59,14 @@ evaluate: {level: 0.9, shrinkage: 0.5, scale_shrinkage: 0.3, significance: 0.05}
 backtest: {delay: 1, cost: 5.0, slippage: 5.0, cap: 1.0, volatility: 0.15, seed: 0}
 """
 
+MONITOR = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["monitor"]
+
 ABSENT = object()
 
 
 def content(**changes: Any) -> dict[str, Any]:
     """The base with some dotted keys (`features__sma`) set, or left out (`ABSENT`)."""
-    whole: dict[str, Any] = yaml.safe_load(BASE)
+    whole: dict[str, Any] = {**yaml.safe_load(BASE), "monitor": copy.deepcopy(MONITOR)}
     for key, value in changes.items():
         *parents, last = key.split("__")
         section = whole
@@ -126,6 +129,11 @@ def test_sections_are_typed() -> None:
             {"data__sources__yahoo__retires": 3},
             "data.sources.yahoo.retires: unknown key (did you mean retries?)",
         ),
+        (
+            {"monitor__drift__windows": 3},
+            "monitor.drift.windows: unknown key (did you mean window?)",
+        ),
+        ({"monitor__gates__error": 1}, "monitor.gates.error: must be less than 1, got 1"),
         # a section or key that is not there
         ({"clean": ABSENT}, "clean: is missing"),
         ({"validate": ABSENT}, "validate: is missing"),
