@@ -18,8 +18,10 @@ import polars as pl
 
 from monitor.evidence import Evidence, evidence
 
-RESTART = 63
-"""Dates after which a new bettor begins: a model may be good for years before it turns bad."""
+
+def restart(sessions: int) -> int:
+    """Dates after which a new bettor begins: a model may be good for years before it turns bad."""
+    return max(63, 4 * sessions)
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,10 @@ def judge(costs: pl.DataFrame, sessions: int, error: float) -> Degradation:
         sessions: of the horizon.
         error: chance that models that are no worse than they may be are ever called degraded.
     """
-    start, seen = 0, evidence(costs, sessions, RESTART)
+    start, seen = 0, evidence(costs, sessions, restart(sessions))
     places = costs.with_row_index("row").group_by("model_md5").agg(end=pl.col("row").max() + 1)
     for end in places["end"].sort():
-        seen = evidence(costs[start:end], sessions, RESTART)
+        seen = evidence(costs[start:end], sessions, restart(sessions))
         if seen.convinces(error) and end < costs.height:
             start = end
     own = costs[start:]

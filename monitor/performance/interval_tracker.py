@@ -4,10 +4,12 @@ Of a forecast's interval, each side is stretched by a factor. When a forecast fa
 grows by a step if the outcome lay beyond the side that it had stretched, and shrinks by a little if
 not, so that in the long run the share beyond is the intended one, whatever the market does
 (Gibbs and Candès, 2021; Angelopoulos, Candès and Tibshirani, 2023). A forecast of h sessions falls
-due h sessions late; a step is that much smaller, or the factors would swing.
+due h sessions late, and its neighbours miss with it: steps are smaller by the root of h, or the
+factors would swing.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -21,6 +23,9 @@ from stages.common import tables
 
 FILE = "intervals.json"
 """Within the folder of the monitor; the server reads it."""
+
+DIGITS = 6
+"""Of the factors."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,7 @@ def track(rows: pl.DataFrame, sessions: int, step: float, newest: int) -> Tracke
         rows: `symbol, date, target_date, target, forecast, lower, upper, level, model_md5`, as
             `judged_rows.judge` gives them.
         sessions: of the horizon.
-        step: how far a factor moves in as many dates as the horizon has sessions, if each outcome
-            lies beyond.
+        step: how far a factor of a horizon of one session moves if an outcome lies beyond.
         newest: dates whose coverage is reported.
 
     Returns:
@@ -67,7 +71,7 @@ def track(rows: pl.DataFrame, sessions: int, step: float, newest: int) -> Tracke
         above=(pl.col("target") - pl.col("forecast")) / (pl.col("upper") - pl.col("forecast")),
         share=(1 - pl.col("level")) / 2,
     ).sort("target_date", "date", "symbol")
-    rate = step / sessions
+    rate = step / math.sqrt(sessions)
     # Factors by date of forecast: those that were known when it was made.
     days = sorted({*rows["date"], *rows["target_date"]})
     due = {day: part for (day,), part in reach.group_by("target_date", maintain_order=True)}
@@ -90,8 +94,8 @@ def track(rows: pl.DataFrame, sessions: int, step: float, newest: int) -> Tracke
     assert isinstance(last, date)  # noqa: S101  # there is a row
     return Tracked(
         model_md5=rows.sort("date", maintain_order=True)["model_md5"][-1],
-        factor_lower=float(factors[0]),
-        factor_upper=float(factors[1]),
+        factor_lower=round(float(factors[0]), DIGITS),
+        factor_upper=round(float(factors[1]), DIGITS),
         updated_to=last.isoformat(),
         coverage_before=float(inside["before"].to_numpy().mean()),
         coverage_after=float(inside["after"].to_numpy().mean()),
