@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +16,7 @@ from monitor.health.log_state import LogState
 from monitor.health.verdicts import Check, Health
 from monitor.measuring import STEPS, Step
 from monitor.settings import Settings
+from monitor.store import records
 from predictions import engine as engines
 from predictions import migrate
 from predictions.engine import reason
@@ -58,22 +59,25 @@ def run(settings: Settings, thresholds: MonitorParams, steps: Mapping[str, Step]
     today = sections.load(_Data).data.as_of
     now = settings.clock
     with reached(settings) as prediction_log:
-        measured: list[Check] = []
+        measured = []
         if isinstance(prediction_log, Engine):
             measured = [
-                _measured(name, step, prediction_log, settings, thresholds, today)
-                for name, step in steps.items()
+                _measured(name, step, settings, thresholds, today) for name, step in steps.items()
             ]
         health = health_check.check(prediction_log, settings, thresholds, now, measured)
         return Round(health, _tell(prediction_log, settings, thresholds, health))
 
 
-def _measured(name: str, step: Step, *arguments: Any) -> Check:
+def _measured(
+    name: str, step: Step, settings: Settings, thresholds: MonitorParams, today: date
+) -> Check:
     tags = {"step": name}
     try:
-        step(*arguments)
-    except (StageError, SQLAlchemyError) as error:
-        words = reason(error)
+        # Large windows may take longer than a request may wait for the log.
+        with records.opened(settings) as engine:
+            step(engine, settings, thresholds, today)
+    except StageError as error:
+        words = str(error)
     except Exception as error:  # noqa: BLE001  # a fault in one measurement must not hide the others
         log.exception("%s", name)
         words = f"{type(error).__name__}: {first_line(error)}"
@@ -91,7 +95,7 @@ def _tell(
     if isinstance(prediction_log, Engine) and not is_away:
         try:
             return alerting.update(prediction_log, settings, thresholds, found, unjudged)
-        except (SQLAlchemyError, StageError) as error:
+        except (SQLAlchemyError, StageError, OSError) as error:
             lost = log_state.check(LogState(reason(error)), settings.timeout, settings.clock)
             found += firing.of_checks([lost])
     return alerting.update(None, settings, thresholds, found)

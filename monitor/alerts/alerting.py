@@ -92,7 +92,7 @@ def _update(
     if engine is not None:
         _keep(engine, settings, stored, box.episodes, now)
     box.episodes = [each for each in box.episodes if episode_store.is_open(each, now)]
-    outbox.write(settings.folder, box)
+    _save(settings.folder, box)
     former = {each.id for each in running}
     return Update(
         running=sum(each.ended_at is None for each in after),
@@ -126,13 +126,21 @@ def _tell(box: Outbox, settings: Settings, params: AlertParams, now: datetime) -
     outbox.queue(box, audible, list(urls), now)
 
     def save() -> None:
-        outbox.write(settings.folder, box)
+        _save(settings.folder, box)
 
     save()
     problems = delivery.deliver(box, urls, now, Limits(params.retries, params.pause), save)
     for problem in problems:
         log.warning("alerts: %s; it is tried again after %s s", problem, params.pause)
     return problems
+
+
+def _save(folder: Path, box: Outbox) -> None:
+    # Of a full disk people must hear, though it may be more than once.
+    try:
+        outbox.write(folder, box)
+    except OSError as error:
+        log.warning("alerts: %s cannot be written: %s", folder / outbox.FILE, error.strerror)
 
 
 def _silences(folder: Path) -> list[Silence]:

@@ -136,7 +136,7 @@ def test_an_episode_is_told_once_and_its_end_once(
 
 def test_a_severity_that_rises_is_told(monitor: Monitor, server: Receiver) -> None:
     for severity in ("WARNING", "WARNING", "CRITICAL", "CRITICAL", "WARNING"):
-        monitor.round(drift(severity))  # type: ignore[arg-type]
+        monitor.round(drift(severity))
     assert titles(server) == ["WARNING drift_share", "CRITICAL drift_share"]
     assert [row.severity for row in monitor.rows()] == ["CRITICAL"]
 
@@ -288,24 +288,24 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "nth"),
+    ("step", "nth"),
     [
-        ("alerting", "_keep", 1),
-        ("alerting", "_tell", 1),
-        ("outbox", "write", 1),
-        ("delivery", "deliver", 1),
-        ("alerting", "_keep", 2),
-        ("outbox", "write", 3),
+        ("alerting._keep", 1),
+        ("alerting._tell", 1),
+        ("outbox.write", 1),
+        ("delivery.deliver", 1),
+        ("alerting._keep", 2),
+        ("outbox.write", 3),
     ],
 )
 def test_a_round_that_is_killed_is_finished_by_the_next(
     monitor: Monitor,
     server: Receiver,
     monkeypatch: pytest.MonkeyPatch,
-    module: str,
-    name: str,
+    step: str,
     nth: int,
 ) -> None:
+    module, name = step.split(".")
     owner = getattr(alerting, module, alerting)
     whole: Callable[..., object] = getattr(owner, name)
     calls: list[int] = []
@@ -325,6 +325,19 @@ def test_a_round_that_is_killed_is_finished_by_the_next(
     assert titles(server) == ["WARNING drift_share", "ended: WARNING drift_share"]
     (row,) = monitor.rows()
     assert None not in (row.sent_at, row.ended_at, row.end_sent_at)
+
+
+def test_where_nothing_can_be_kept_people_are_told_all_the_same(
+    monitor: Monitor, server: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    (monitor.settings().folder / outbox.FILE / "in the way").mkdir(parents=True)
+    monitor.round(AWAY, away=True)
+    assert server.titles == ["CRITICAL prediction_log"]
+    assert outbox.FILE in caplog.text
+    # The table knows what was told.
+    monitor.round(drift())
+    monitor.round(drift())
+    assert titles(server)[1:] == ["WARNING drift_share"]
 
 
 def test_two_rounds_at_once_tell_once(monitor: Monitor, server: Receiver) -> None:

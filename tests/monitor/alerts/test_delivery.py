@@ -17,7 +17,7 @@ from tests.monitor.receivers import Receiver, closed_port, mailbox, receiver
 
 NOW = datetime(2013, 1, 2, 12, tzinfo=UTC)
 QUICK = Limits(retries=1, pause=300, seconds=10)
-SECRET = "sesame-d41d8cd98f"
+SESAME = "sesame-d41d8cd98f"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def server() -> Iterator[Receiver]:
 
 
 def url_of(server: Receiver) -> str:
-    return f"json://user:{SECRET}@{server.url}/{SECRET}?+X-Token={SECRET}"
+    return f"json://user:{SESAME}@{server.url}/{SESAME}?+X-Token={SESAME}"
 
 
 def message(number: int, *urls: str, kind: str = "begin", title: str = "") -> Message:
@@ -56,7 +56,7 @@ def test_a_webhook_gets_title_body_and_kind(server: Receiver) -> None:
     assert deliver(box, url) == []
     assert box.messages == []
     (path, first), (_, second) = server.posts
-    assert path == f"/{SECRET}"
+    assert path == f"/{SESAME}"
     assert (first["title"], first["type"]) == ("WARNING disk 1", "warning")
     assert "5 % free" in first["message"]
     assert (second["title"], second["type"]) == ("ended: WARNING disk", "success")
@@ -142,12 +142,12 @@ def test_a_slow_or_absent_channel_keeps_no_other_waiting(server: Receiver) -> No
 @pytest.mark.parametrize(
     "url",
     [
-        f"json://user:{SECRET}@127.0.0.1:1/{SECRET}",
-        f"mailto://user:{SECRET}@127.0.0.1:1?from=a@b.org&to=c@d.org&mode=insecure",
-        f"nonsense://{SECRET}",
-        f"slack://{SECRET}",
-        SECRET,
-        f"pagerduty://{SECRET}",
+        f"json://user:{SESAME}@127.0.0.1:1/{SESAME}",
+        f"mailto://user:{SESAME}@127.0.0.1:1?from=a@b.org&to=c@d.org&mode=insecure",
+        f"nonsense://{SESAME}",
+        f"slack://{SESAME}",
+        SESAME,
+        f"pagerduty://{SESAME}",
     ],
 )
 def test_no_secret_is_told(url: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -165,7 +165,7 @@ def test_no_secret_is_told(url: str, capfd: pytest.CaptureFixture[str]) -> None:
     told = (logs.getvalue(), streams.out, streams.err, box.model_dump_json(), repr(settings))
     assert problems
     for text in (*problems, *told):
-        assert SECRET not in text
+        assert SESAME not in text
 
 
 def test_a_test_message_goes_to_each_channel(server: Receiver) -> None:
