@@ -11,6 +11,7 @@ from benchmarks import (
     features,
     intervals,
     memory,
+    monitor_window,
     parquet,
     rollback,
     serving,
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "transfer": "push and pull in MB/s, against `rclone copy`",
     "serving": "the server against an empty handler, mlflow and MLServer",
     "arrow": "an Arrow stream over HTTP against calling the ONNX session",
+    "monitor": "labels and windows of live forecasts, by how many there are",
     "intervals": "the interval's scale against simpler ones and a GARCH, in the current folder",
     "degradation": "how often the monitor's evidence is wrong, and how soon right, in simulation",
 }
@@ -51,6 +53,7 @@ MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
     "transfer": lambda _: transfer.measure(),
     "serving": lambda _: serving.measure(),
     "arrow": lambda _: arrow.measure(),
+    "monitor": lambda _: monitor_window.measure(),
     "intervals": lambda _: intervals.measure(),
     "degradation": lambda _: degradation.measure(),
 }
