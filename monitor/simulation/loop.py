@@ -221,12 +221,12 @@ class Loop:
         return f"{horizon} {record.current('production')}"
 
     def _changes(self, fault: Fault) -> dict[str, Any]:
-        chosen = sections.read()["dataset"]
         if fault.name == "bad-challenger":
             return {"dataset.scale": ["vol_252"]}
+        scale = sections.read()["dataset"]["scale"]
         return {
-            "dataset.features": [*chosen["features"], f"{faulty_bars.SENTIMENT}_level"],
-            "dataset.scale": [*chosen["scale"], f"{faulty_bars.IMPLIED}_level"],
+            "dataset.features": [f"{faulty_bars.SENTIMENT}_level"],
+            "dataset.scale": [*scale, f"{faulty_bars.IMPLIED}_level"],
         }
 
     def results(self, folder: Path) -> None:

@@ -16,7 +16,7 @@ FAULTS = {
     "late-labels": "labels come for 40 % of the forecasts, and two weeks late",
     "restated": "the source gives other closes for the past of a symbol",
     "bad-challenger": "somebody proposes intervals that follow the last year alone",
-    "turning-challenger": "somebody proposes two new series, which turn bad once they are used",
+    "turning-challenger": "somebody proposes two new series, which mislead once they are used",
 }
 """Each by its name, with what it does."""
 
