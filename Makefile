@@ -24,7 +24,7 @@ PY := "$(VENV)/bin/python"
 	serve migrate release promote rollback versions
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 install: ## Make .venv with what the pipeline needs
 	@sh .ci/install "$(VENV)" "$(PYTHON)" $(LOCK)
@@ -111,7 +111,7 @@ monitor: install ## Watch, refresh and retrain when it is due; ARGS go to python
 up: install ## Run server and monitor together; one Ctrl-C ends both
 	@$(PY) -m monitor up
 
-demo-self-healing: install ## Two years in minutes: drift, retraining, gates, rollback (docs/self-healing.md)
+demo-self-healing: install ## Show the whole loop on past data: drift, gates, rollback (docs/self-healing.md)
 	@$(PY) -m monitor simulate --small --step 50 --from 2011-01-03 --to 2012-03-09 --name demo \
 		--faults drift@2011-03-16,bad-challenger@2011-06-01,turning-challenger@2011-08-10 $(ARGS)
 
