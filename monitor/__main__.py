@@ -61,9 +61,10 @@ def command_line() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Run the command of the command line; an error is one line and exit status 1."""
+    # First: `run` itself would answer --help, with the docstring of this module.
     arguments = command_line().parse_args()
-    arguments.run(settings.load(), arguments)
+    run(lambda: arguments.run(settings.load(), arguments))
 
 
 if __name__ == "__main__":
-    run(main)
+    main()
