@@ -13,6 +13,7 @@ from monitor.settings import MonitorError, Settings
 from stages.common import tables
 from stages.common.errors import few
 from stages.common.paths import LATEST, METRICS
+from stages.common.running import log
 from stages.common.sections import PARAMS_FILE
 from versions.repository import git
 from versions.repository.lock import LOCK_FILE
@@ -27,7 +28,8 @@ MADE = (str(PARAMS_FILE), str(LOCK_FILE), str(METRICS))
 def refresh(settings: Settings, day: date, as_of: date) -> date | None:
     """Move `data.as_of` of the checkout to a day, compute up to the newest features, and commit.
 
-    A refresh that fails, or brings no bar, leaves the checkout as it was.
+    Where the source is late, the day is that of its newest bar. A refresh that fails, or brings no
+    bar, leaves the checkout as it was.
 
     Args:
         settings: of the monitor.
@@ -45,10 +47,10 @@ def refresh(settings: Settings, day: date, as_of: date) -> date | None:
     if day <= as_of:
         return None
     with running_lock.held(settings, f"refresh to {day}"):
-        return _refresh(day)
+        return _refresh(day, as_of)
 
 
-def _refresh(day: date) -> date:
+def _refresh(day: date, as_of: date) -> date:
     others = [name for name in git.changes() if not Path(name).is_relative_to(INPUTS)]
     if others:
         raise MonitorError(
@@ -61,9 +63,13 @@ def _refresh(day: date) -> date:
         _go_back()
         raise MonitorError(f"refresh to {day}: {child_process.reason(done.stderr)}")
     after = newest_bar()
-    if after is None or (before is not None and after <= before):
+    if after != day:
         _go_back()
-        raise MonitorError(f"refresh to {day}: the source has no bars after {before}")
+        if after is None or after <= max(before or as_of, as_of):
+            raise MonitorError(f"refresh to {day}: the source has no bars after {before}")
+        # `data.as_of` counts as today: it must not be ahead of the bars.
+        log.info("the source has no bars after %s", after)
+        return _refresh(after, as_of)
     git.git("add", "--", *MADE, str(INPUTS))
     # The hooks check code and pipeline, of which this commit has nothing.
     git.git("commit", "--quiet", "--no-verify", "--message", f"Refresh to {day}")

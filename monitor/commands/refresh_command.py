@@ -41,6 +41,6 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
     if newest is None:
         sys.stdout.write(f"nothing to do: the checkout knows the bars up to {data.as_of}\n")
     else:
-        sys.stdout.write(f"refreshed to {day}: the newest bar is of {newest}\n")
+        sys.stdout.write(f"refreshed to {newest}\n")
     with records.opened(settings) as engine:
         labels.store(engine, settings)

@@ -58,7 +58,9 @@ def run(_: Settings, arguments: argparse.Namespace) -> None:
         plan = Plan(**given, faults=faults)
     except ValidationError as error:
         first = error.errors()[0]
-        raise MonitorError(f"{first['loc'][0]}: {first['msg']}") from None
+        raise MonitorError(
+            f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None
     results = RESULTS / plan.name
     with tempfile.TemporaryDirectory(prefix="simulation-") as temporary:
         folder = (arguments.folder or Path(temporary)).resolve()

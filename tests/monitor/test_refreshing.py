@@ -71,13 +71,15 @@ def test_bars_come_in_as_a_commit_or_not_at_all(
     # A file that the user has brought is part of the refresh.
     (brief.folder / "data" / "inbox" / "note.txt").write_text("bars of January", "utf-8")
     models = (brief.folder / "models" / "short" / "model.onnx").read_bytes()
-    assert refresh("2013-01-03") == date(2013, 1, 3)
+    # A Saturday: the newest bar is of the Friday before.
+    assert refresh("2013-01-05") == date(2013, 1, 4)
     assert brief.git("status", "--porcelain") == ""
-    assert brief.git("log", "-1", "--format=%s").strip() == "Refresh to 2013-01-03"
+    assert brief.git("log", "-1", "--format=%s").strip() == "Refresh to 2013-01-04"
     changed = brief.git("show", "--name-only", "--format=").splitlines()
     assert {"params.yaml", "dvc.lock", "data/inbox/note.txt"} <= set(changed)
     assert (brief.folder / "models" / "short" / "model.onnx").read_bytes() == models
-    assert refreshing.newest_bar() == date(2013, 1, 3)
+    assert refreshing.newest_bar() == date(2013, 1, 4)
+    assert "as_of: '2013-01-04'" in Path("params.yaml").read_text("utf-8")
 
 
 @pytest.mark.slow
