@@ -12,8 +12,8 @@ import polars as pl
 from monitor.simulation.plan import Fault
 from stages.common import tables
 
-NERVOUS = 2.0
-"""Factor of the logarithmic returns of a drift."""
+MANIA = 1.06
+"""Growth of the volume from session to session in a drift, which lasts two periods."""
 
 RESTATED = 0.02
 """Largest share by which a close of the past is restated, and so many sessions of it."""
@@ -48,7 +48,7 @@ def given(bars: pl.DataFrame, faults: Sequence[Fault], today: date, step: int) -
     """
     for fault in faults:
         if fault.name == "drift":
-            bars = _nervous(bars, fault.day)
+            bars = _mania(bars, fault.day, 2 * step)
     for fault in faults:
         if fault.name == "broken-feed":
             bars = _repeating(bars, fault.day, today, step)
@@ -57,23 +57,10 @@ def given(bars: pl.DataFrame, faults: Sequence[Fault], today: date, step: int) -
     return bars
 
 
-def _nervous(bars: pl.DataFrame, day: date) -> pl.DataFrame:
-    """Logarithmic returns since the last close before a day, doubled; also within the day."""
-    before = pl.col("close").shift(1).over("symbol")
-    late = pl.col("date") >= day
-    moved = [
-        pl.when(late).then((pl.col(name) / before).log() * NERVOUS).alias(f"_{name}")
-        for name in tables.PRICES
-    ]
-    base = pl.col("close").filter(pl.col("date") < day).last().over("symbol")
-    closes = base * pl.col("_close").fill_null(0.0).cum_sum().over("symbol").exp()
-    former = pl.when(pl.col("date") >= day).then(closes / pl.col("_close").exp())
-    out = bars.with_columns(moved)
-    prices = [
-        pl.when(late).then(former * pl.col(f"_{name}").exp()).otherwise(pl.col(name)).alias(name)
-        for name in tables.PRICES
-    ]
-    return out.with_columns(prices).select(bars.columns)
+def _mania(bars: pl.DataFrame, day: date, sessions: int) -> pl.DataFrame:
+    """A volume that grows from session to session, and stays high then."""
+    late = (pl.col("date") >= day).cum_sum().over("symbol").clip(upper_bound=sessions)
+    return bars.with_columns(pl.col("volume") * MANIA**late)
 
 
 def _repeating(bars: pl.DataFrame, day: date, today: date, step: int) -> pl.DataFrame:

@@ -148,7 +148,7 @@ class Loop:
             "drift": partial(measuring.drift, with_report=False),
         }
         if any(fault.name == "late-labels" and fault.day <= end for fault in self.faults):
-            steps["labels"] = partial(_late_labels, seed=self.plan.seed)
+            steps["labels"] = partial(late_labels, seed=self.plan.seed)
         done = checking_round.run(settings, self.thresholds, steps)
         with records.opened(settings, read_only=True) as engine, engine.connect() as connection:
             measured = records.metrics_since(connection, settings.clock)
@@ -244,16 +244,20 @@ class Loop:
                 simulation_plot.draw(path, rolling, drift, self.timeline.events)
 
 
-def _late_labels(
+def late_labels(
     engine: Engine, settings: Settings, _: MonitorParams, today: date, *, seed: int
 ) -> None:
     """Labels of two weeks ago, where the bars of both ends of the return are among some."""
     bars = labels.read_bars()
     days = bars["date"].unique().sort()
     due = days[max(0, len(days) - 1 - LATE)]
-    drawn = np.random.default_rng(seed).random(bars.height) < LABELLED
+    # The first draws stay the same while the bars of a symbol become more.
+    parts = [
+        own.filter(pl.Series(np.random.default_rng((seed, number)).random(own.height) < LABELLED))
+        for number, own in enumerate(bars.partition_by("symbol", maintain_order=True))
+    ]
     path = settings.folder / "simulation" / CLEAN_DAILY.name
-    tables.write(bars.filter(pl.Series(drawn)), path)
+    tables.write(pl.concat(parts), path)
     if due > today:
         raise MonitorError(f"{CLEAN_DAILY}: has bars after {today}")
     labels.store(engine, settings, due, path)
