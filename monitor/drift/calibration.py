@@ -69,8 +69,8 @@ def p_values(values: Floats, drawn: Floats) -> Floats:
         share = len(beyond) / count
         tail = share * np.exp(-(values - begin) / beyond.mean())
         ranks = np.where(values > begin, np.minimum(share, tail), ranks)
-    else:
-        # A feature that is constant in the reference, and is not any longer.
+    elif drawn[0] == drawn[-1]:
+        # Such as a feature that is constant in the reference: no window ever differed.
         ranks = np.where(values > begin, 0.0, ranks)
     return np.where(np.isnan(values), 1.0, ranks)
 

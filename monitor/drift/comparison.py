@@ -133,19 +133,20 @@ def prepare(reference: pl.DataFrame, window: Shape, params: DriftParams) -> Prep
         MonitorError: the reference is too short for windows of this shape.
     """
     features = tuple(reference.columns[2:])
-    own = pl.col("symbol").is_in(window.symbols)
-    if reference.filter(own).is_empty():
-        own = pl.lit(value=True)
-    symbols = min(len(window.symbols), reference.filter(own)["symbol"].n_unique())
+    own = reference["symbol"].is_in(window.symbols)
+    # New symbols alone: windows of all that there are say most about them.
+    own = own if own.any() else ~own
+    symbols = min(len(window.symbols), reference["symbol"].filter(own).n_unique())
     share = min(1.0, MOST / window.rows, MOST_REFERENCE / reference.height)
     if share < 1:
-        reference = reference.filter(_sample(reference.height, share, params.seed))
-    places = np.flatnonzero(reference.select(own).to_series().to_numpy())
+        chosen = _sample(reference.height, share, params.seed)
+        reference, own = reference.filter(chosen), own.filter(chosen)
+    places = np.flatnonzero(own.to_numpy())
     length = max(1, round(window.sessions * symbols * share))
     size = min(max(1, round(window.rows * share)), length)
     independent = len(places) / length
     if independent < LEAST_WINDOWS:
-        sessions = reference.filter(own)["date"].n_unique()
+        sessions = reference["date"].filter(own).n_unique()
         raise MonitorError(
             f"a window of {window.sessions} sessions cannot be calibrated by a training table of "
             f"{sessions}, which must be {LEAST_WINDOWS} times as long; lower monitor.drift.window "
