@@ -3,21 +3,13 @@
 Reads the datasets that `dvc repro` left in the current folder; panels are made in memory.
 """
 
-import json
-import os
-import sys
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from benchmarks.processes import python
-from benchmarks.report import Report, required
 from monitor.drift import comparison
 from monitor.drift.comparison import Comparison
 from monitor.drift.drift_reference import KEYS, PARTS
@@ -111,7 +103,9 @@ def panel(symbols: int, sessions: int, seed: int) -> pl.DataFrame:
         {
             "symbol": [f"S{number:04}" for number in range(symbols)] * sessions,
             "date": pl.Series(days).repeat_by(symbols).explode(),
-            **{name: each[:, warm:].T.ravel().astype(np.float32) for name, each in features.items()},
+            **{
+                name: each[:, warm:].T.ravel().astype(np.float32) for name, each in features.items()
+            },
         }
     )
 

@@ -13,7 +13,7 @@ import polars as pl
 from sqlalchemy import Engine
 
 from monitor import live_forecasts
-from monitor.drift import comparison, drift_reference, proxies, report_process
+from monitor.drift import comparison, drift_reference, prepared_store, proxies, report_process
 from monitor.drift.comparison import Comparison, Prepared
 from monitor.drift.drift_reference import Reference
 from monitor.drift.proxies import Proxy
@@ -158,7 +158,12 @@ def _compared(
     predictions = proxies.compare(own, reference.forecasts, params.resamples, params.seed)
     named = _replaced(named, predictions=predictions)
     try:
-        prepared = comparison.prepare(reference.rows, comparison.shape(keys), params)
+        shape = comparison.shape(keys)
+        prepared = prepared_store.cached(
+            settings.folder / REFERENCES / f"{horizon}.npz",
+            prepared_store.key(reference.pins.dataset, shape, params),
+            lambda: comparison.prepare(reference.rows, shape, params),
+        )
     except MonitorError as error:
         return _replaced(named, problem=str(error))
     compared = comparison.compare(prepared, inputs, params.seed)

@@ -69,7 +69,11 @@ def write(folder: Path, rows: pl.DataFrame, model: bytes = b"model") -> str:
         target_date=pl.col("date"), close=pl.lit(1.0), target=pl.lit(0.0)
     ).sort("symbol", "date")
     part = pl.col("date").rank("dense") / rows["date"].n_unique()
-    parts = {"train": part <= 0.8, "purged": part.is_between(0.8, 0.81, "right"), "test": part > 0.81}
+    parts = {
+        "train": part <= 0.8,
+        "purged": part.is_between(0.8, 0.81, "right"),
+        "test": part > 0.81,
+    }
     for name, own in parts.items():
         path = folder / "data" / "datasets" / "short" / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -52,10 +52,14 @@ def test_new_windows_raise_an_alarm_as_seldom_as_stated(independent: int) -> Non
         windows = calibration.draw(len(reference), size, size, 200, seed=0)
         means = reference[windows].mean(axis=1)
         rest = (reference.sum(axis=0) - size * means) / (len(reference) - size)
-        found = calibration.calibrate(np.abs(means - rest), independent, 0.1)
+        folds = 4 * windows[:, 0] // len(reference)
+        others = [reference[4 * np.arange(len(reference)) // len(reference) != k] for k in range(4)]
+        held_out = np.abs(means - np.stack([part.mean(axis=0) for part in others])[folds])
+        found = calibration.calibrate(np.abs(means - rest), held_out, folds, independent, 0.1)
         p = found.p_values(np.abs(live - reference.mean(axis=0)))
         simes = calibration.adjusted(p).min()
         alarms += simes <= found.level
         assert (simes <= found.level) == (found.share_as_different(simes) <= 0.1 + 1e-9)
-    # Three standard deviations of a count with that chance.
-    assert 0.02 < alarms / rounds < 0.1 + 3 * (0.09 / rounds) ** 0.5
+    # Three standard deviations of a count with that chance. Few windows make it too careful.
+    assert alarms / rounds < 0.1 + 3 * (0.09 / rounds) ** 0.5
+    assert independent < 10 or alarms / rounds > 0.02

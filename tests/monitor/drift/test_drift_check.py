@@ -119,6 +119,21 @@ def test_a_shifted_feature_is_found_once_and_its_gauges_say_so(
     assert 'monitor_drift_p{feature="level",horizon="short"}' in text
 
 
+def test_a_prepared_reference_is_read_again_and_a_damaged_one_made_anew(
+    project: World, engine: sa.Engine, settings: Settings
+) -> None:
+    world.add(engine, project.live, project.model)
+    found = check(engine, settings)
+    path = settings.folder / "references" / "short.npz"
+    made = path.read_bytes()
+    assert check(engine, settings) == found
+    path.write_bytes(made[:1000])
+    assert check(engine, settings) == found
+    assert path.stat().st_size == len(made)
+    # Another share of false alarms is another calibration.
+    assert check(engine, settings, false_alarms=0.2).comparison != found.comparison
+
+
 def records_of(engine: sa.Engine, name: str) -> int:
     with engine.connect() as connection:
         query = sa.select(sa.func.count()).where(monitoring_metrics.c.name == name)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from monitor.drift.ks_distance import distance, of_windows
+from monitor.drift.ks_distance import Ranked, distance
 
 SAMPLES = st.lists(st.integers(-3, 3), min_size=1, max_size=30)
 
@@ -25,5 +25,9 @@ def test_a_window_is_compared_with_the_rest_alone(seed: int, ties: bool) -> None
     if ties:
         values = values.round(0)
     windows = np.stack([np.sort(random.choice(60, 20, replace=False)) for _ in range(3)])
+    ranked = Ranked(values)
     expected = [ks_2samp(values[own], np.delete(values, own)).statistic for own in windows]
-    assert of_windows(values, windows) == pytest.approx(expected)
+    assert ranked.from_rest(windows) == pytest.approx(expected)
+    others = random.random(60) < 0.5
+    expected = [ks_2samp(values[own], values[others]).statistic for own in windows]
+    assert ranked.from_others(windows, others) == pytest.approx(expected)
