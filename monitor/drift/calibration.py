@@ -10,7 +10,9 @@ that were drawn from the reference in the same shape, stretches of consecutive s
 2. The features are tested together by Benjamini and Hochberg (1995). That finds one at a level q
    exactly if Simes' p-value, the least of p(k) m / k, is at most q.
 3. The level q itself is calibrated: q is the quantile of Simes' p-value among the drawn windows
-   such that at most the stated share of windows without drift raises an alarm. The drawn windows
+   such that at most the stated share of windows without drift raises an alarm. To be like a live
+   window, each is compared with a reference without its own years, and ranked among the windows of
+   other years: beside its neighbours it would seem far more usual than a new one. The drawn windows
    overlap, so that they count as no more than what fits side by side into the reference. With n of
    those, a further window is the most extreme of all with a chance of 1 / (n + 1), which is taken
    off the share (as in conformal prediction, Vovk et al., 2005).
@@ -69,8 +71,8 @@ def p_values(values: Floats, drawn: Floats) -> Floats:
         share = len(beyond) / count
         tail = share * np.exp(-(values - begin) / beyond.mean())
         ranks = np.where(values > begin, np.minimum(share, tail), ranks)
-    else:
-        # A feature that is constant in the reference, and is not any longer.
+    elif drawn[0] == drawn[-1]:
+        # Such as a feature that is constant in the reference: no window ever differed.
         ranks = np.where(values > begin, 0.0, ranks)
     return np.where(np.isnan(values), 1.0, ranks)
 
@@ -115,17 +117,24 @@ class Calibration:
         return simes / float(self.simes[0]) / (self.independent + 1)
 
 
-def calibrate(distances: Floats, independent: float, false_alarms: float) -> Calibration:
+def calibrate(
+    distances: Floats, held_out: Floats, folds: Rows, independent: float, false_alarms: float
+) -> Calibration:
     """Set the level so that windows without drift raise an alarm as often as stated.
 
     Args:
         distances: of drawn windows from the rest of the reference, of shape (windows, statistics).
+        held_out: the same from the reference without the fold of each window.
+        folds: the number of the fold of each window, of shape (windows,).
         independent: how many windows fit side by side into the reference.
         false_alarms: share of windows that may raise an alarm.
     """
-    ordered = np.sort(distances, axis=0)
-    columns = zip(distances.T, ordered.T, strict=True)
-    p = np.stack([p_values(own, drawn) for own, drawn in columns], axis=1)
+    p = np.empty_like(distances)
+    for fold in np.unique(folds):
+        own = folds == fold
+        others = np.sort(distances[~own], axis=0)
+        for column, drawn in enumerate(others.T):
+            p[own, column] = p_values(held_out[own, column], drawn)
     simes = np.sort(adjusted(p).min(axis=1))
     allowed = false_alarms * (independent + 1)
     level = (
@@ -134,4 +143,4 @@ def calibrate(distances: Floats, independent: float, false_alarms: float) -> Cal
         # Fewer windows than the share asks for: a part of the most extreme one's p-value.
         else float(simes[0]) * allowed
     )
-    return Calibration(ordered, simes, independent, level)
+    return Calibration(np.sort(distances, axis=0), simes, independent, level)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from monitor.drift import calibration, ks_distance, relations
+from monitor.drift import calibration, folds, ks_distance, relations
 from monitor.drift.calibration import Calibration
-from monitor.drift.ks_distance import Floats
+from monitor.drift.folds import Fold
+from monitor.drift.ks_distance import Floats, Rows
 from monitor.settings import MonitorError
 from stages.monitor_params import DriftParams
 
@@ -133,19 +134,20 @@ def prepare(reference: pl.DataFrame, window: Shape, params: DriftParams) -> Prep
         MonitorError: the reference is too short for windows of this shape.
     """
     features = tuple(reference.columns[2:])
-    own = pl.col("symbol").is_in(window.symbols)
-    if reference.filter(own).is_empty():
-        own = pl.lit(value=True)
-    symbols = min(len(window.symbols), reference.filter(own)["symbol"].n_unique())
+    own = reference["symbol"].is_in(window.symbols)
+    # New symbols alone: windows of all that there are say most about them.
+    own = own if own.any() else ~own
+    symbols = min(len(window.symbols), reference["symbol"].filter(own).n_unique())
     share = min(1.0, MOST / window.rows, MOST_REFERENCE / reference.height)
     if share < 1:
-        reference = reference.filter(_sample(reference.height, share, params.seed))
-    places = np.flatnonzero(reference.select(own).to_series().to_numpy())
+        chosen = _sample(reference.height, share, params.seed)
+        reference, own = reference.filter(chosen), own.filter(chosen)
+    places = np.flatnonzero(own.to_numpy())
     length = max(1, round(window.sessions * symbols * share))
     size = min(max(1, round(window.rows * share)), length)
     independent = len(places) / length
     if independent < LEAST_WINDOWS:
-        sessions = reference.filter(own)["date"].n_unique()
+        sessions = reference["date"].filter(own).n_unique()
         raise MonitorError(
             f"a window of {window.sessions} sessions cannot be calibrated by a training table of "
             f"{sessions}, which must be {LEAST_WINDOWS} times as long; lower monitor.drift.window "
@@ -155,10 +157,8 @@ def prepare(reference: pl.DataFrame, window: Shape, params: DriftParams) -> Prep
     values = reference.select(features).to_numpy().astype(np.float64)
     mean, deviation = values.mean(axis=0), values.std(axis=0)
     standard = relations.standardised(values, mean, deviation)
-    sessions_of = reference["date"].rle_id().to_numpy().astype(np.int64)
-    residuals = relations.residuals(standard, sessions_of)
-    both = (*values.T, *residuals.T)
-    distances = np.stack([ks_distance.of_windows(each, windows) for each in both], axis=1)
+    parts = folds.split(reference["date"].rle_id().to_numpy().astype(np.int64))
+    residuals = relations.residuals(standard, parts)
     return Prepared(
         features,
         share,
@@ -167,8 +167,26 @@ def prepare(reference: pl.DataFrame, window: Shape, params: DriftParams) -> Prep
         deviation,
         relations.coefficients(standard),
         np.sort(residuals, axis=0),
-        calibration.calibrate(distances, independent, params.false_alarms),
+        _calibrated(
+            np.hstack([values, residuals]), windows, parts, independent, params.false_alarms
+        ),
     )
+
+
+def _calibrated(
+    values: Floats, windows: Rows, parts: Sequence[Fold], independent: float, false_alarms: float
+) -> Calibration:
+    middle = windows[:, windows.shape[1] // 2]
+    own = np.searchsorted([fold.own.start for fold in parts], middle, "right") - 1
+    distances, held_out = np.empty((2, len(windows), values.shape[1]))
+    for column, each in enumerate(values.T):
+        ranked = ks_distance.Ranked(each)
+        distances[:, column] = ranked.from_rest(windows)
+        for number in np.unique(own):
+            chosen = own == number
+            others = parts[number].others
+            held_out[chosen, column] = ranked.from_others(windows[chosen], others)
+    return calibration.calibrate(distances, held_out, own, independent, false_alarms)
 
 
 def compare(prepared: Prepared, inputs: pl.DataFrame, seed: int) -> Comparison:

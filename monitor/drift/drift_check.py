@@ -13,7 +13,7 @@ import polars as pl
 from sqlalchemy import Engine
 
 from monitor import live_forecasts
-from monitor.drift import comparison, drift_reference, proxies, report_process
+from monitor.drift import comparison, drift_reference, prepared_store, proxies, report_process
 from monitor.drift.comparison import Comparison, Prepared
 from monitor.drift.drift_reference import Reference
 from monitor.drift.proxies import Proxy
@@ -56,6 +56,7 @@ class Drift:
         comparison: of the features; None if not compared.
         predictions: the forecasts' own distribution.
         report: Evidently's, as HTML; empty if there is none.
+        scores: Evidently's distance of each feature, beside the report.
     """
 
     horizon: str
@@ -71,6 +72,7 @@ class Drift:
     comparison: Comparison | None = None
     predictions: tuple[Proxy, ...] = ()
     report: str = ""
+    scores: Mapping[str, float] | None = None
 
 
 def check(
@@ -156,7 +158,12 @@ def _compared(
     predictions = proxies.compare(own, reference.forecasts, params.resamples, params.seed)
     named = _replaced(named, predictions=predictions)
     try:
-        prepared = comparison.prepare(reference.rows, comparison.shape(keys), params)
+        shape = comparison.shape(keys)
+        prepared = prepared_store.cached(
+            settings.folder / REFERENCES / f"{horizon}.npz",
+            prepared_store.key(reference.pins.dataset, shape, params),
+            lambda: comparison.prepare(reference.rows, shape, params),
+        )
     except MonitorError as error:
         return _replaced(named, problem=str(error))
     compared = comparison.compare(prepared, inputs, params.seed)
@@ -197,16 +204,18 @@ def _reported(
     key = hashlib.md5(usedforsecurity=False)
     for part in (reference.pins.dataset, repr(found.comparison)):
         key.update(part.encode())
-    mark = html.with_suffix(".md5")
-    if html.exists() and mark.exists() and mark.read_text() == key.hexdigest():
-        return _replaced(found, report=str(html))
+    kept = html.with_suffix(".scores.json")
+    if html.exists() and kept.exists():
+        former = json.loads(kept.read_bytes())
+        if former["window"] == key.hexdigest():
+            return _replaced(found, report=str(html), scores=former["scores"])
     try:
-        report_process.write(reference.rows, inputs, _thresholds(prepared), html)
+        scores = report_process.write(reference.rows, inputs, _thresholds(prepared), html)
     except MonitorError as error:
         html.unlink(missing_ok=True)
         return _replaced(found, problem=str(error))
-    mark.write_text(key.hexdigest(), encoding="utf-8")
-    return _replaced(found, report=str(html))
+    kept.write_text(json.dumps({"window": key.hexdigest(), "scores": scores}), encoding="utf-8")
+    return _replaced(found, report=str(html), scores=scores)
 
 
 def _thresholds(prepared: Prepared) -> dict[str, float]:

@@ -13,7 +13,7 @@ Rows = NDArray[np.int64]
 
 
 def distance(values: Floats, ordered: Floats) -> float:
-    """The distance of values from a reference.
+    """The distance of a window from a reference.
 
     Args:
         values: at least one, in any order.
@@ -28,24 +28,53 @@ def distance(values: Floats, ordered: Floats) -> float:
     return float(_greatest(below[None], upto[None])[0])
 
 
-def of_windows(values: Floats, windows: Rows) -> Floats:
-    """The distance of each window of a reference from the rest of it.
+class Ranked:
+    """Values of a reference by their ranks, for the distances of many windows of it.
 
-    The rest has n' = N - n rows. If F is the distribution of all N rows and G that of a window, the
-    rest has (N F - n G) / n', and so G differs from it by (G - F) N / n'.
-
-    Args:
-        values: of the reference, of shape (N,).
-        windows: numbers of rows, of shape (windows, n), with n < N.
+    Attributes:
+        order: numbers of the rows, by value.
+        below, upto: how many rows have a lesser value than each row, and how many none greater.
     """
-    ordered, size = np.sort(values), len(values)
-    below = np.sort((np.searchsorted(ordered, values, "left") / size)[windows], axis=1)
-    upto = np.sort((np.searchsorted(ordered, values, "right") / size)[windows], axis=1)
-    return _greatest(below, upto) * size / (size - windows.shape[1])
+
+    def __init__(self, values: Floats) -> None:
+        """Sort values of shape (N,)."""
+        self.order = np.argsort(values)
+        ordered = values[self.order]
+        self.below = np.searchsorted(ordered, values, "left")
+        self.upto = np.searchsorted(ordered, values, "right")
+
+    def from_rest(self, windows: Rows) -> Floats:
+        """The distance of each window from all rows but its own.
+
+        The rest has n' = N - n rows. If F is the distribution of all N rows and G that of a window,
+        the rest has (N F - n G) / n', and so G differs from it by (G - F) N / n'.
+
+        Args:
+            windows: numbers of rows, of shape (windows, n), with n < N.
+        """
+        size = len(self.order)
+        whole = self.from_others(windows, np.ones(size, bool))
+        result: Floats = whole * size / (size - windows.shape[1])
+        return result
+
+    def from_others(self, windows: Rows, others: NDArray[np.bool_]) -> Floats:
+        """The distance of each window from some rows.
+
+        Args:
+            windows: numbers of rows, of shape (windows, n).
+            others: which rows those are, of shape (N,).
+        """
+        counts = np.concatenate([[0], np.cumsum(others[self.order])])
+        below, upto = (
+            np.sort(counts[ranks[windows]], axis=1) / counts[-1]
+            for ranks in (self.below, self.upto)
+        )
+        return _greatest(below, upto)
 
 
 def _greatest(below: Floats, upto: Floats) -> Floats:
     """The greatest step between a window's own distribution and the reference at its values."""
     size = below.shape[1]
     steps = np.arange(size) / size
-    return np.maximum((steps + 1 / size - upto).max(axis=1), (below - steps).max(axis=1))
+    result: Floats = np.maximum((steps + 1 / size - upto).max(axis=1), (below - steps).max(axis=1))
+    return result

@@ -9,14 +9,12 @@ compared like that of the feature itself.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from monitor.drift.folds import Fold
 from monitor.drift.ks_distance import Floats
 
 PENALTY = 0.01
 """Ridge, in units of the variance of a feature: many features are nearly sums of others."""
-
-FOLDS = 5
 
 
 def standardised(values: Floats, mean: Floats, deviation: Floats) -> Floats:
@@ -37,23 +35,18 @@ def coefficients(values: Floats) -> Floats:
     return result
 
 
-def residuals(values: Floats, sessions: NDArray[np.int64]) -> Floats:
-    """Residuals of a reference, each by a regression that saw neither its rows nor their neighbours.
+def residuals(values: Floats, folds: Sequence[Fold]) -> Floats:
+    """Residuals of a reference, each by a regression that saw neither its rows nor their years.
 
     Without that, windows of the reference would fit better than any new one.
 
     Args:
         values: standardised, of shape (rows, features), sorted by session.
-        sessions: the number of each row's session, ascending.
+        folds: of the rows.
     """
-    total = int(sessions[-1]) + 1
-    gap = total // (4 * FOLDS)
-    bounds = np.linspace(0, total, FOLDS + 1).astype(int)
     result = np.empty_like(values)
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
-        own = slice(*np.searchsorted(sessions, (begin, end)))
-        others = (sessions < begin - gap) | (sessions >= end + gap)
-        result[own] = values[own] @ coefficients(values[others])
+    for fold in folds:
+        result[fold.own] = values[fold.own] @ coefficients(values[fold.others])
     return result
 
 

@@ -13,6 +13,9 @@ import polars as pl
 from monitor.settings import MonitorError
 from stages.common import tables
 
+ROOT = Path(__file__).parents[2]
+"""The folder from which `python -m monitor` finds its modules."""
+
 TIMEOUT = 300.0
 """Seconds after which Evidently is ended: the import alone takes 5 to 20 on a busy machine."""
 
@@ -60,6 +63,7 @@ def _run(folder: Path, timeout: float) -> None:
     try:
         done = subprocess.run(  # noqa: S603  # no shell
             [sys.executable, "-m", "monitor.drift.evidently_report", str(folder)],
+            cwd=ROOT,
             env={**os.environ, "DO_NOT_TRACK": "1"},
             capture_output=True,
             text=True,
