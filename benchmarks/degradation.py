@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +23,14 @@ from stages.forecast.scoring.spread import Spread, crps, spread
 
 Array = npt.NDArray[np.float64]
 
+MARKETS = 200
 ERROR, TOLERANCE, LEVEL = 0.05, 0.02, 0.9
 SYMBOLS = ("A", "B", "C", "D")
 TRAINED, HELD_OUT, LIVE = 1_000, 500, 1_000
 """Dates of the training, of the hold-out and of the live forecasts."""
+
+LONGEST = 63
+"""Sessions of the longest horizon."""
 
 CRISIS = range(TRAINED + HELD_OUT + 300, TRAINED + HELD_OUT + 500)
 SHARED = 0.6
@@ -40,6 +45,7 @@ class Market:
     deviation: Array
 
 
+@lru_cache(MARKETS)
 def market(seed: int, dates: int) -> Market:
     """Simulate a market."""
     random = np.random.default_rng(seed)
@@ -74,6 +80,53 @@ def days(count: int) -> list[date]:
     return [date(2000, 1, 3) + timedelta(days=n) for n in range(count)]
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a live model meets.
+
+    Attributes:
+        target, scale: of the live dates, (dates, symbols); the scale is that of a model that knows
+            the spread.
+        own: the distribution of its errors.
+        base: `symbol, date, base_crps`, the losses of the yardstick on the live dates.
+        ratio: CRPS of the model over the yardstick's on its hold-out.
+    """
+
+    target: Array
+    scale: Array
+    own: Spread
+    base: pl.DataFrame
+    ratio: float
+
+
+@lru_cache(MARKETS)
+def setting(seed: int, sessions: int) -> Setting:
+    """A market, the yardstick in it and a model that knows the spread."""
+    total = TRAINED + HELD_OUT + LIVE + 2 * LONGEST
+    found, stamps = market(seed, total), days(total)
+    target, scale = targets(found.returns, sessions), known_deviation(found, sessions)
+    bars = pl.DataFrame(
+        {
+            "symbol": np.repeat(SYMBOLS, total),
+            "date": stamps * len(SYMBOLS),
+            "adj_close": np.exp(np.cumsum(found.returns, axis=0)).T.reshape(-1),
+        }
+    )
+    rows = yardstick.prepared(bars, sessions)
+    span = Span(SYMBOLS, stamps[0], stamps[TRAINED - 1 - sessions])
+    means, base = yardstick.fitted(rows, span, LEVEL)
+    losses = yardstick.forecasts(rows.drop_nulls("target"), means, base, LEVEL)
+    losses = losses.select("symbol", "date", base_crps="crps")
+    trained, held_out = slice(0, TRAINED - sessions), slice(TRAINED, TRAINED + HELD_OUT)
+    first = TRAINED + HELD_OUT + sessions
+    live = slice(first, first + LIVE)
+    own = spread((target[trained] / scale[trained]).reshape(-1), LEVEL)
+    known = losses.filter(pl.col("date").is_in(stamps[held_out]))["base_crps"].to_numpy()
+    ratio = _crps(target[held_out], scale[held_out], own).mean() / known.mean()
+    base_rows = losses.filter(pl.col("date").is_in(stamps[live])).sort("date", "symbol")
+    return Setting(target[live], scale[live], own, base_rows, float(ratio))
+
+
 def costs(
     seed: int, sessions: int, spoiled: Callable[[Array, Array], tuple[Array, Array]]
 ) -> pl.DataFrame:
@@ -87,53 +140,16 @@ def costs(
     Returns:
         As `degradation.excess` gives them, with the ratio of a hold-out that was not spoiled.
     """
-    total = TRAINED + HELD_OUT + LIVE + 2 * sessions
-    found = market(seed, total)
-    target, scale = targets(found.returns, sessions), known_deviation(found, sessions)
-    stamps = days(total)
-    bars = pl.DataFrame(
-        {
-            "symbol": np.repeat(SYMBOLS, total),
-            "date": stamps * len(SYMBOLS),
-            "adj_close": np.exp(np.cumsum(found.returns, axis=0)).T.reshape(-1),
-        }
-    )
-    rows = yardstick.prepared(bars, sessions)
-    span = Span(SYMBOLS, stamps[0], stamps[TRAINED - 1 - sessions])
-    means, base = yardstick.fitted(rows, span, LEVEL)
-    losses = yardstick.forecasts(rows.drop_nulls("target"), means, base, LEVEL)
-    live = slice(TRAINED + HELD_OUT + sessions, TRAINED + HELD_OUT + sessions + LIVE)
-    held_out = slice(TRAINED, TRAINED + HELD_OUT)
-    trained = slice(0, TRAINED - sessions)
-    own = spread((target[trained] / scale[trained]).reshape(-1), LEVEL)
-    forecast, wrong = spoiled(np.zeros_like(scale[live]), scale[live])
-    ratio = _mean(losses, stamps[held_out], own, target[held_out], scale[held_out])
-    made = pl.DataFrame(
-        {
-            "symbol": list(SYMBOLS) * LIVE,
-            "date": [day for day in stamps[live] for _ in SYMBOLS],
-            "model_md5": "a",
-            "crps": _crps(target[live] - forecast, wrong, own).reshape(-1),
-        }
-    )
-    joined = made.join(
-        losses.select("symbol", "date", base_crps="crps"),
-        on=["symbol", "date"],
-        maintain_order="left",
-    )
-    return degradation.excess(joined, {"a": ratio}, TOLERANCE)
+    known = setting(seed, sessions)
+    forecast, scale = spoiled(np.zeros_like(known.scale), known.scale)
+    losses = _crps(known.target - forecast, scale, known.own).reshape(-1)
+    rows = known.base.with_columns(crps=pl.Series(losses), model_md5=pl.lit("a"))
+    return degradation.excess(rows, {"a": known.ratio}, TOLERANCE)
 
 
 def _crps(error: Array, scale: Array, own: Spread) -> Array:
     flat: Array = crps((error / scale).reshape(-1), own.grid)
     return flat.reshape(scale.shape) * scale
-
-
-def _mean(
-    losses: pl.DataFrame, stamps: list[date], own: Spread, target: Array, scale: Array
-) -> float:
-    base = losses.filter(pl.col("date").is_in(stamps))["crps"].to_numpy().mean()
-    return float(_crps(target, scale, own).mean() / base)
 
 
 def _noise(part: float) -> Callable[[Array, Array], tuple[Array, Array]]:
@@ -166,10 +182,10 @@ def gains(seed: int, sessions: int, known: float) -> pl.DataFrame:
         sessions: of the horizon.
         known: part of the target that it alone knows, in deviations; 0 for one that is no better.
     """
-    total = LIVE + sessions + 1
-    found = market(seed, total)
-    scale = known_deviation(found, sessions)[:LIVE]
-    target = targets(found.returns, sessions)[:LIVE]
+    found = market(seed, TRAINED + HELD_OUT + LIVE + 2 * LONGEST)
+    live = slice(TRAINED + HELD_OUT, TRAINED + HELD_OUT + LIVE)
+    scale = known_deviation(found, sessions)[live]
+    target = targets(found.returns, sessions)[live]
     random = np.random.default_rng(seed)
     first, second, part = random.standard_normal((3, *scale.shape)) * scale
     champion, challenger = 0.1 * first, 0.1 * second + known * part
@@ -228,7 +244,7 @@ def cases(horizons: tuple[int, ...]) -> Iterator[Case]:
             )
 
 
-def measure(markets: int = 200, horizons: tuple[int, ...] = (1, 5, 63)) -> Report:
+def measure(markets: int = MARKETS, horizons: tuple[int, ...] = (1, 5, LONGEST)) -> Report:
     """Every case in so many markets."""
     rows, findings = [], []
     for case in cases(horizons):

@@ -72,6 +72,9 @@ def test_an_outcome_counts_for_forecasts_made_when_it_was_known_and_not_before()
     assert found.coverage_before == 0
     # Date 0 falls due on date 5: forecasts of dates 0 to 4 cannot know it.
     assert found.coverage_after == pytest.approx(7 / 12)
+    # Five misses of a factor of 1, also those that fall due when the factor is greater by then.
+    moved = 0.5 / 5**0.5 * (5 * 0.95 - 7 * 0.05)
+    assert found.factor_upper == pytest.approx(1 + moved, abs=1e-6)
 
 
 def test_rows_without_width_give_no_factor() -> None:

@@ -152,6 +152,16 @@ def test_without_forecasts_or_labels_the_remedy_is_named(
     assert live.count_of(engine, monitoring_metrics) == 0
 
 
+def test_a_forecast_whose_target_session_is_to_come_is_not_judged(
+    check: Check, engine: sa.Engine, settings: Settings
+) -> None:
+    check()
+    today = live.weekdays(SESSIONS)[TRAINED + 50]
+    found = performance_check.check(engine, settings, monitor_settings.thresholds(), HORIZON, today)
+    assert (found.dates, found.judged) == (50, 50)
+    assert found.last == live.weekdays(SESSIONS)[TRAINED + 49]
+
+
 def test_of_one_forecast_no_score_says_anything(check: Check) -> None:
     found = check(count=1)
     assert found.rows == 1
