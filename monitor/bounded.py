@@ -30,7 +30,7 @@ def bounded(function: Callable[[], _T], seconds: float) -> _T:
     try:
         result, error = results.get(timeout=seconds)
     except Empty:
-        raise TimeoutError from None
+        raise TimeoutError(f"no answer for {seconds:g} s") from None
     if error is not None:
         raise error
     return result  # type: ignore[return-value]  # without an error it is a result

@@ -8,7 +8,7 @@ from datetime import date
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from monitor.alerts import alerting, firing
+from monitor.alerts import alerting, channel_check, firing
 from monitor.alerts.alerting import Update
 from monitor.bounded import bounded
 from monitor.health import health_check, log_state
@@ -64,7 +64,8 @@ def run(settings: Settings, thresholds: MonitorParams, steps: Mapping[str, Step]
             measured = [
                 _measured(name, step, settings, thresholds, today) for name, step in steps.items()
             ]
-        health = health_check.check(prediction_log, settings, thresholds, now, measured)
+        others = [channel_check.check(settings), *measured]
+        health = health_check.check(prediction_log, settings, thresholds, now, others)
         return Round(health, _tell(prediction_log, settings, thresholds, health))
 
 
@@ -120,13 +121,9 @@ def reached(settings: Settings) -> Iterator[Engine | str]:
 
 
 def _problem(engine: Engine, settings: Settings) -> str | None:
-    bound = 3 * settings.timeout
+    bound = log_state.PATIENCE * settings.timeout
     try:
         bounded(lambda: migrate.ensure(engine), bound)
-    except TimeoutError:
-        return f"{engines.place(engine)}: no answer for {bound:g} s"
-    except StageError as error:
-        return f"{engines.place(engine)}: {error}"
-    except SQLAlchemyError as error:
+    except (StageError, SQLAlchemyError, TimeoutError) as error:
         return f"{engines.place(engine)}: {reason(error)}"
     return None

@@ -14,6 +14,8 @@ from monitor.alerts.episodes import Episode
 from monitor.alerts.firing import Firing, Key
 from monitor.alerts.outbox import Outbox
 from monitor.alerts.silences import Silence
+from monitor.bounded import bounded
+from monitor.health.log_state import PATIENCE
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from predictions.schema import monitoring_alerts
@@ -57,6 +59,10 @@ def update(
         thresholds: of params.yaml.
         firing: everything that is not well now; an episode that it lacks grows quiet.
         unjudged: what could not be judged now.
+
+    Raises:
+        SQLAlchemyError: the log is away; the next step sends what this one did not.
+        TimeoutError: it does not answer.
     """
     with outbox.locked(settings.folder) as is_free:
         if not is_free:
@@ -79,8 +85,8 @@ def _update(
         firing = [each for each in firing if each.severity == "CRITICAL"]
         unjudged = {each.key for each in box.episodes}
     else:
-        with engine.connect() as connection:
-            stored = episode_store.read(connection, [each.id for each in box.episodes], now)
+        ids = [each.id for each in box.episodes]
+        stored = bounded(lambda: _stored(engine, ids, now), PATIENCE * settings.timeout)
     known = episode_store.merged(stored, box.episodes)
     running = [each for each in known if each.ended_at is None]
     followed = episodes.follow(running, firing, unjudged, now, params.quiet_checks)
@@ -103,6 +109,11 @@ def _update(
     )
 
 
+def _stored(engine: Engine, ids: Sequence[str], now: datetime) -> dict[str, Episode]:
+    with engine.connect() as connection:
+        return episode_store.read(connection, ids, now)
+
+
 def _keep(
     engine: Engine,
     settings: Settings,
@@ -110,8 +121,11 @@ def _keep(
     after: Sequence[Episode],
     now: datetime,
 ) -> dict[str, Episode]:
-    with records.writing(engine, settings, now) as writer:
-        episode_store.write(writer, before, after)
+    def write() -> None:
+        with records.writing(engine, settings, now) as writer:
+            episode_store.write(writer, before, after)
+
+    bounded(write, PATIENCE * settings.timeout)
     return {**before, **{each.id: each for each in after}}
 
 

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from monitor.settings import MonitorError, Settings
+from stages.common.running import log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,11 +35,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
     if arguments.test:
         _test(settings)
         return
-    from monitor.alerts import episode_store
-    from monitor.store import records
-
-    with records.opened(settings, read_only=True) as engine, engine.connect() as connection:
-        episodes = episode_store.listed(connection, every=arguments.all)
+    episodes = _episodes(settings, every=arguments.all)
     if arguments.json:
         for episode in episodes:
             sys.stdout.write(episode.model_dump_json(exclude={"quiet"}) + "\n")
@@ -46,6 +43,23 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
         _show(settings, episodes)
     else:
         sys.stdout.write("no alert\n" if arguments.all else "no alert goes on\n")
+
+
+def _episodes(settings: Settings, *, every: bool) -> "Sequence[Episode]":
+    from monitor.alerts import episode_store, outbox
+    from monitor.store import records
+    from predictions.engine import LogError
+
+    try:
+        with records.opened(settings, read_only=True) as engine, engine.connect() as connection:
+            return episode_store.listed(connection, every=every)
+    except LogError as error:
+        # While the log is away, alerts go on in a file.
+        known = outbox.read(settings.folder).episodes
+        if not known:
+            raise
+        log.warning("%s; these alerts are in %s", error, settings.folder / outbox.FILE)
+        return [each for each in known[::-1] if every or each.ended_at is None]
 
 
 def _show(settings: Settings, episodes: "Sequence[Episode]") -> None:

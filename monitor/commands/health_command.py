@@ -26,6 +26,7 @@ def register(commands: "Commands") -> None:
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
     """Check, print, and exit with the worst status."""
+    from monitor.alerts import channel_check
     from monitor.checking_round import reached
     from monitor.health import health_check
     from monitor.health.verdicts import ORDER
@@ -33,7 +34,8 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
     thresholds = monitor_settings.thresholds()
     now = settings.clock
     with reached(settings) as log:
-        health = health_check.check(log, settings, thresholds, now)
+        others = [channel_check.check(settings)]
+        health = health_check.check(log, settings, thresholds, now, others)
     if arguments.json:
         content = {"at": now.isoformat(), **health.document()}
         sys.stdout.write(json.dumps(content, indent=1) + "\n")

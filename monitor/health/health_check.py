@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from monitor.bounded import bounded
 from monitor.health import ages, data_quality, log_state, machine, measured, model_files
 from monitor.health.log_state import LogState
 from monitor.health.measured import Measured
@@ -48,6 +49,7 @@ def check(
         now: in UTC.
         others: checks that the caller made.
     """
+    bound = log_state.PATIENCE * settings.timeout
     state, known = _read(prediction_log, settings, now)
     lock = model_files.read_lock(_ROOT)
     models = horizons(lock)
@@ -64,7 +66,7 @@ def check(
     checks += [*_of_machine(settings, thresholds.alerts), *others]
     if not isinstance(prediction_log, str) and state.problem is None:
         try:
-            _keep(prediction_log, settings, checks, now)
+            bounded(lambda: _keep(prediction_log, settings, checks, now), bound)
         except (SQLAlchemyError, OSError) as error:
             lost = LogState(reason(error), state.place)
             checks[0] = log_state.check(lost, settings.timeout, now)
@@ -81,11 +83,16 @@ def _read(
     state = log_state.ask(prediction_log, settings.timeout)
     if state.problem is not None:
         return state, ()
+    bound = log_state.PATIENCE * settings.timeout
     try:
-        with prediction_log.connect() as connection:
-            return state, measured.newest(connection, now)
-    except SQLAlchemyError as error:
+        return state, bounded(lambda: _newest(prediction_log, now), bound)
+    except (SQLAlchemyError, TimeoutError) as error:
         return LogState(reason(error), state.place), ()
+
+
+def _newest(engine: Engine, now: datetime) -> Sequence[Measured]:
+    with engine.connect() as connection:
+        return measured.newest(connection, now)
 
 
 def _of_data(models: Iterable[str], thresholds: MonitorParams, now: datetime) -> Iterator[Check]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Engine, func, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.bounded import bounded
 from monitor.health.verdicts import Check
@@ -13,9 +12,11 @@ from predictions import migrate
 from predictions.database import Database
 from predictions.engine import place, reason
 from predictions.schema import VERSION, prediction_logs
-from stages.common.errors import StageError
 
 NAME = "prediction_log"
+
+PATIENCE = 3
+"""The log may take so many times as long as a statement may wait, and is then away."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,7 @@ def ask(engine: Engine, timeout: float) -> LogState:
     where = place(engine)
     try:
         # A statement has its own time-out; this is for a server that does not even refuse.
-        return bounded(lambda: _ask(engine, where), 3 * timeout)
-    except TimeoutError:
-        return LogState(f"no answer for {3 * timeout:g} s", where)
-    except StageError as error:
-        return LogState(str(error), where)
-    except SQLAlchemyError as error:
-        return LogState(reason(error), where)
+        return bounded(lambda: _ask(engine, where), PATIENCE * timeout)
     except Exception as error:  # noqa: BLE001  # drivers raise errors of their own
         return LogState(reason(error), where)
 

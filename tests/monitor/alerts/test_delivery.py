@@ -2,11 +2,13 @@
 
 import io
 import logging
+import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from apprise.plugins import pagerduty
 from apprise.plugins.slack import NotifySlack
 
 from monitor.alerts import delivery, outbox, sender
@@ -76,6 +78,18 @@ def test_slack_gets_its_own_form(server: Receiver, monkeypatch: pytest.MonkeyPat
     assert "TIiajkdnlazkcOXrIdevi7FQ" not in problem
 
 
+def test_pagerduty_gets_its_own_form(server: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    lookup = dict.fromkeys(pagerduty.PAGERDUTY_API_LOOKUP, f"http://{server.url}/enqueue")
+    monkeypatch.setattr(pagerduty, "PAGERDUTY_API_LOOKUP", lookup)
+    server.status = 202
+    url = f"pagerduty://{SESAME}@{SESAME}"
+    assert sender.send(url, "CRITICAL models", "missing: model.onnx", "CRITICAL") is None
+    ((path, body),) = server.posts
+    assert path == "/enqueue"
+    assert body["payload"]["severity"] == "critical"
+    assert "CRITICAL models" in body["payload"]["summary"]
+
+
 def test_mail_arrives() -> None:
     with mailbox() as (kept, port):
         url = (
@@ -137,6 +151,17 @@ def test_a_slow_or_absent_channel_keeps_no_other_waiting(server: Receiver) -> No
     (waits,) = box.messages
     assert waits.taken_at == NOW
     assert waits.waiting == [outbox.key_of(late), outbox.key_of(away)]
+
+
+def test_a_mail_server_that_says_nothing_costs_a_bounded_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = f"mailto://127.0.0.1:{port}?from=a@example.org&to=b@example.org&mode=insecure"
+        box = Outbox(messages=[message(1, url)])
+        began = time.monotonic()
+        (problem,) = deliver(box, url, limits=Limits(0, 300, 1))
+        assert time.monotonic() - began < 3
+    assert "1 s" in problem
 
 
 @pytest.mark.parametrize(

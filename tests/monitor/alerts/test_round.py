@@ -5,6 +5,8 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,13 +14,17 @@ from typing import Any
 
 import pytest
 import yaml
+from apprise import Apprise
 from sqlalchemy import Engine, text
 
 from monitor import checking_round
+from monitor import settings as monitor_settings
 from monitor.__main__ import main
-from monitor.alerts import alerting
+from monitor.alerts import alerting, delivery, episode_store
 from monitor.alerts.alerting import Update
+from monitor.alerts.episodes import Episode
 from monitor.settings import MonitorError, Settings, thresholds
+from serve import settings as serve_settings
 from stages.common.running import run
 from stages.monitor_params import MonitorParams
 from tests.monitor import worlds
@@ -40,6 +46,8 @@ def server() -> Iterator[Receiver]:
 def world(tmp_path: Path, server: Receiver, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(worlds.build(tmp_path))
     monkeypatch.setenv("MONITOR_NOW", NOW.isoformat())
+    # A connection that a test leaves open knows its file by this name.
+    monkeypatch.setenv("SERVE_VAR", str(tmp_path / "var"))
     monkeypatch.setenv("MONITOR_ALERT_URLS", f"json://{server.url}")
     return tmp_path
 
@@ -82,6 +90,7 @@ def test_a_round_tells_what_health_finds(
     for _ in range(2):
         code, printed = command("check")
         assert code == 0
+    assert re.search("CRITICAL +models .*goes on", command("alerts")[1])
     assert server.titles[1:] == ["CRITICAL prediction_log"]
     assert "sesame" not in str(server.posts) + printed
     monkeypatch.delenv("DATABASE_URL")
@@ -150,6 +159,43 @@ def test_a_database_that_goes_in_the_middle_is_told(
         checking_round.run(Settings(), thresholds(), {})
     assert server.titles == ["CRITICAL prediction_log"]
     assert "monitoring_alerts" in server.posts[0][1]["message"]
+
+
+def test_a_database_that_hangs_in_the_middle_is_told(
+    world: Path, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert world.exists()
+    monkeypatch.setenv("SERVE_LOG_TIMEOUT", "0.3")
+    ready = threading.Event()
+
+    def hangs(*_: object) -> dict[str, Episode]:
+        ready.wait(10)
+        return {}
+
+    monkeypatch.setattr(episode_store, "read", hangs)
+    began = time.monotonic()
+    checking_round.run(Settings(), thresholds(), {})
+    took = time.monotonic() - began
+    ready.set()
+    assert took < 5
+    assert server.titles == ["CRITICAL prediction_log"]
+    assert "no answer for 0.9 s" in server.posts[0][1]["message"]
+
+
+def test_channels_that_fail_are_told_to_the_others(
+    world: Path, command: Command, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = f"json://127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("MONITOR_ALERT_URLS", f"json://{server.url} {away}")
+    (world / "models/short/card.json").unlink()
+    command("check")
+    command("check")
+    assert server.titles == ["CRITICAL models", "WARNING alert_channels"]
+    assert "2 (json)" in server.posts[1][1]["message"]
+    monkeypatch.setenv("MONITOR_ALERT_URLS", f"json://{server.url}")
+    for _ in range(3):
+        command("check")
+    assert server.titles[2:] == ["ended: WARNING alert_channels"]
 
 
 def test_silences_are_added_listed_and_removed(
@@ -261,10 +307,22 @@ def test_every_check_and_alert_is_on_the_page(world: Path) -> None:
 
     checks = checking_round.run(Settings(), thresholds(), {"labels": well}).health.checks
     names = {check.name for check in checks}
-    assert len(names) == 14
+    assert len(names) == 15
     for place in ("Health", "Runbook"):
         listed = re.findall(r"^\| ((?:`\w+`(?:, )?)+)", section(place), re.MULTILINE)
         assert names <= set(re.findall(r"`(\w+)`", " ".join(listed))), place
+
+
+def test_server_and_monitor_read_the_channels_of_the_page(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (line,) = re.findall(r"^MONITOR_ALERT_URLS=.*$", section("Alerts"), re.MULTILINE)
+    (world / ".env").write_text(f"{line}\nSERVE_PORT=9000\n", encoding="utf-8")
+    assert serve_settings.load().port == 9000
+    monkeypatch.delenv("MONITOR_ALERT_URLS")
+    urls = monitor_settings.load().alert_urls.split()
+    assert delivery.names(urls) == ["1 (slack)", "2 (mailtos)"]
+    assert all(Apprise.instantiate(url) for url in urls)
 
 
 def test_every_threshold_of_alerts_has_its_default_and_its_reason() -> None:

@@ -30,6 +30,8 @@ Command = Callable[..., tuple[int, str]]
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(worlds.build(tmp_path))
     monkeypatch.setenv("MONITOR_NOW", NOW.isoformat())
+    # A connection that a test leaves open knows its file by this name.
+    monkeypatch.setenv("SERVE_VAR", str(tmp_path / "var"))
     return tmp_path
 
 
