@@ -12,7 +12,7 @@ import polars as pl
 from monitor.simulation.plan import Fault
 from stages.common import tables
 
-MANIA = 1.06
+MANIA = 1.1
 """Growth of the volume from session to session in a drift, which lasts two periods."""
 
 RESTATED = 0.02
