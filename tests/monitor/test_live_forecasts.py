@@ -1,6 +1,5 @@
 """The forecasts of the log as tables."""
 
-
 import numpy as np
 import polars as pl
 import pytest
