@@ -151,4 +151,4 @@ def _with_losses(rows: pl.DataFrame, champion: Side, challenger: Side) -> pl.Dat
             scale = rows[f"{name}_scale"].to_numpy()
             loss = scale * crps(error / scale, np.asarray(grid))
         rows = rows.with_columns(pl.Series(f"{name}_loss", loss, pl.Float64))
-    return rows.select(list(CONTRACT)).cast(dict(CONTRACT)).sort("date", "symbol")
+    return rows.select(list(CONTRACT)).cast(pl.Schema(CONTRACT)).sort("date", "symbol")

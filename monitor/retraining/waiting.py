@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitor.retraining import challenger_folder, decision, progress_file, retrain, running_lock
@@ -11,6 +11,14 @@ from monitor.retraining.retrain import Run
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from stages.monitor_params import MonitorParams
+
+
+@dataclass(frozen=True)
+class Word:
+    """A person's word on a decision: whose, and why."""
+
+    by: str
+    because: str
 
 
 @contextmanager
@@ -60,7 +68,7 @@ def _again(this: Run, made: Decision) -> Decision:
         return made
     turned = made.turned(found.outcome, found.because, this.settings.clock)
     document = {**found.document, "history": turned.document["history"]}
-    return _settled(this, replace(turned, document=document))
+    return _settled(this, replace(turned, document=document), former=made)
 
 
 def _replaced(this: Run, made: Decision) -> bool:
@@ -86,8 +94,7 @@ def reject(
     settings: Settings,
     thresholds: MonitorParams,
     name: str,
-    by: str,
-    because: str,
+    word: Word,
     root: Path | None = None,
 ) -> Decision:
     """Take a challenger away that waits.
@@ -97,7 +104,10 @@ def reject(
     """
     with running(settings, thresholds, f"reject {name}", root) as this:
         (made,) = _waiting(this, name, OPEN)
-        return _settled(this, made.turned("rejected", f"{by}: {because}", this.settings.clock, by))
+        return _settled(
+            this,
+            made.turned("rejected", f"{word.by}: {word.because}", this.settings.clock, word.by),
+        )
 
 
 def _waiting(this: Run, name: str | None, outcomes: Sequence[str]) -> list[Decision]:
@@ -111,7 +121,8 @@ def _waiting(this: Run, name: str | None, outcomes: Sequence[str]) -> list[Decis
     return [made]
 
 
-def _settled(this: Run, made: Decision) -> Decision:
+def _settled(this: Run, made: Decision, former: Decision | None = None) -> Decision:
     progress = progress_file.begin(this.settings, made.id, kind="waiting")
-    progress.reached("judged", decision=made.content(), placed_by=made.id)
+    known = {} if former is None else {"former": former.content()}
+    progress.reached("judged", decision=made.content(), placed_by=made.id, **known)
     return retrain.settle(this, progress)

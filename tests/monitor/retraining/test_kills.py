@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -13,15 +12,15 @@ from monitor.retraining.decision import Decision
 from monitor.retraining.progress_file import Progress
 from monitor.store import records
 from predictions.schema import model_metadata
-from tests.conftest import Once
 from tests.monitor.arena import NEWER, NEWEST, Arena, better, thresholds
-from tests.projects import copied
 from versions.repository.workspace import digest
 
 PROMOTION = (
     *("judged", "prepared", "pushed", "moved", "checked out", "tagged", "placed", "recorded"),
 )
 ROLL_BACK = PROMOTION[1:]
+
+pytestmark = pytest.mark.slow
 
 BOTH = (False, True) if os.environ.get("CI_FULL") == "1" else (False,)
 """Killed when a step is done and not yet noted, which is the harder case; `CI_FULL=1` adds killed
@@ -73,14 +72,6 @@ class Killer:
         if self.project.md5() != model:
             # Git has moved, the data not yet: a server goes on with what it has loaded.
             assert (step, noted) in {("moved", False), ("moved", True), ("checked out", False)}
-
-
-@pytest.fixture
-def ground(once: Once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arena:
-    """The project, as the working folder."""
-    project = Arena(copied(once("arena", Arena.make), tmp_path / "project").folder)
-    monkeypatch.chdir(project.folder)
-    return project
 
 
 def ended(project: Arena) -> list[Decision]:
