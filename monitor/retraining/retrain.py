@@ -1,7 +1,7 @@
 """Train a challenger and decide about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import IO, Any
@@ -284,7 +284,7 @@ def _not_promoted(this: Run, progress: Progress, made: Decision, error: StageErr
         this.clone(progress.id).remove()
         progress.end()
         return decision.parse(former)
-    waiting = made.turned("shadow", why, this.settings.clock)
+    waiting = replace(made, outcome="shadow", because=why)
     progress.reached("judged", decision=waiting.content())
     return settle(this, progress)
 
