@@ -8,6 +8,7 @@ from benchmarks import (
     arrow,
     cold,
     features,
+    gates,
     intervals,
     memory,
     parquet,
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "serving": "the server against an empty handler, mlflow and MLServer",
     "arrow": "an Arrow stream over HTTP against calling the ONNX session",
     "intervals": "the interval's scale against simpler ones and a GARCH, in the current folder",
+    "gates": "promotions of an equal challenger, and labels until a better one is promoted",
 }
 
 
@@ -50,6 +52,7 @@ MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
     "serving": lambda _: serving.measure(),
     "arrow": lambda _: arrow.measure(),
     "intervals": lambda _: intervals.measure(),
+    "gates": lambda _: gates.measure(),
 }
 
 
