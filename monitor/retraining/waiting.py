@@ -5,7 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monitor.retraining import challenger_folder, decision, progress_file, retrain, running_lock
+from monitor.retraining import (
+    challenger_folder,
+    contestant,
+    decision,
+    progress_file,
+    retrain,
+    running_lock,
+)
 from monitor.retraining.decision import OPEN, Decision
 from monitor.retraining.retrain import Run
 from monitor.settings import MonitorError, Settings
@@ -59,10 +66,9 @@ def judge(
 
 
 def _again(this: Run, made: Decision) -> Decision:
-    if _replaced(this, made):
-        return _settled(
-            this, made.turned("rejected", "a later challenger took its place", this.settings.clock)
-        )
+    gone = _gone(this, made)
+    if gone is not None:
+        return _settled(this, made.turned("rejected", gone, this.settings.clock))
     found = retrain.judged(this, made, made.document.get("lead"))
     if found.outcome == "shadow":
         return made
@@ -71,10 +77,16 @@ def _again(this: Run, made: Decision) -> Decision:
     return _settled(this, replace(turned, document=document), former=made)
 
 
-def _replaced(this: Run, made: Decision) -> bool:
-    horizons = made.document["models"]["challenger"]
-    placed = [challenger_folder.current(this.settings, name) for name in horizons]
-    return all(each is not None and each.decision_id != made.id for each in placed)
+def _gone(this: Run, made: Decision) -> str | None:
+    """Why a challenger has nobody to challenge any more, or is itself replaced."""
+    models = made.document["models"]
+    served = contestant.at("HEAD", this.root).md5s()
+    if served != {name: files["model.onnx"] for name, files in models["champion"].items()}:
+        return "the champion is another one than it was compared with"
+    placed = [challenger_folder.current(this.settings, name) for name in models["challenger"]]
+    if all(each is not None and each.decision_id != made.id for each in placed):
+        return "a later challenger took its place"
+    return None
 
 
 def approve(
