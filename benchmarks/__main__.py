@@ -9,6 +9,7 @@ from benchmarks import (
     cold,
     degradation,
     features,
+    gates,
     intervals,
     memory,
     monitor_window,
@@ -37,6 +38,7 @@ BENCHMARKS = {
     "monitor": "labels and windows of live forecasts, by how many there are",
     "intervals": "the interval's scale against simpler ones and a GARCH, in the current folder",
     "degradation": "how often the monitor's evidence is wrong, and how soon right, in simulation",
+    "gates": "promotions of an equal challenger, and labels until a better one is promoted",
 }
 
 
@@ -56,6 +58,7 @@ MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
     "monitor": lambda _: monitor_window.measure(),
     "intervals": lambda _: intervals.measure(),
     "degradation": lambda _: degradation.measure(),
+    "gates": lambda _: gates.measure(),
 }
 
 
