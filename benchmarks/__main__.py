@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from benchmarks import (
     arrow,
     cold,
+    drift,
     features,
     intervals,
     memory,
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "serving": "the server against an empty handler, mlflow and MLServer",
     "arrow": "an Arrow stream over HTTP against calling the ONNX session",
     "intervals": "the interval's scale against simpler ones and a GARCH, in the current folder",
+    "drift": "false alarms, power and cost of the check for drift, in the current folder",
 }
 
 
@@ -50,6 +52,7 @@ MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
     "serving": lambda _: serving.measure(),
     "arrow": lambda _: arrow.measure(),
     "intervals": lambda _: intervals.measure(),
+    "drift": lambda _: drift.measure(),
 }
 
 
