@@ -8,6 +8,7 @@ from benchmarks import (
     arrow,
     cold,
     degradation,
+    drift,
     features,
     gates,
     intervals,
@@ -39,6 +40,7 @@ BENCHMARKS = {
     "intervals": "the interval's scale against simpler ones and a GARCH, in the current folder",
     "degradation": "how often the monitor's evidence is wrong, and how soon right, in simulation",
     "gates": "promotions of an equal challenger, and labels until a better one is promoted",
+    "drift": "false alarms, power and cost of the check for drift, in the current folder",
 }
 
 
@@ -59,6 +61,7 @@ MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
     "intervals": lambda _: intervals.measure(),
     "degradation": lambda _: degradation.measure(),
     "gates": lambda _: gates.measure(),
+    "drift": lambda _: drift.measure(),
 }
 
 
