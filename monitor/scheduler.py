@@ -4,6 +4,7 @@ A command that fails is one line of the log, and is due again at its next time. 
 no state but the time of the last runs, which is in the database.
 """
 
+import fcntl
 import logging
 import os
 import signal
@@ -11,13 +12,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import IO, Any
 
 from monitor import child_process
-from monitor.settings import Settings
+from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from stages.common.errors import StageError
 from stages.common.running import log
@@ -91,12 +94,17 @@ class Scheduler:
         self._timer = _timer()
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT, and give running commands time to end."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stopping.set())
-        self.start()
-        self._stopping.wait()
-        self.stop()
+        """Run until SIGTERM or SIGINT, and give running commands time to end.
+
+        Raises:
+            MonitorError: another scheduler runs here.
+        """
+        with _alone(self.settings.folder / "scheduler.lock"):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: self._stopping.set())
+            self.start()
+            self._stopping.wait()
+            self.stop()
 
     def start(self) -> None:
         """Plan every job; one that missed its time since its last run is due now."""
@@ -226,6 +234,23 @@ class Scheduler:
             # The first check says what is wrong with the database.
             return {}
         return {tags["job"]: at for at, _, value, tags in found if value}
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pid = path.read_text(encoding="utf-8")
+            raise MonitorError(
+                f"`python -m monitor run` runs here already (pid {pid}); stop it first"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
 
 
 def _timer() -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Engine
 
-from monitor import checking_round, labels, live_forecasts, measuring
+from monitor import checking_round, labels, live_forecasts, measuring, refreshing
 from monitor import settings as monitor_settings
 from monitor.live_forecasts import Window
 from monitor.retraining import retrain, rollback, waiting
@@ -30,8 +30,9 @@ from monitor.simulation.sandbox import Sandbox
 from monitor.simulation.timeline import Timeline
 from monitor.store import records
 from stages.common import sections, tables
+from stages.common.errors import StageError
 from stages.common.paths import CLEAN_DAILY
-from stages.common.sections import Horizons, Sections
+from stages.common.sections import DataParams, Horizons, Sections
 from stages.monitor_params import MonitorParams
 from versions.registry import history
 from versions.repository import git
@@ -49,7 +50,8 @@ LABELLED = 0.63
 """Share of the bars that late labels are made of: both ends of a return are there for 40 %."""
 
 
-class _Horizons(Sections):
+class _Pipeline(Sections):
+    data: DataParams
     horizons: Horizons
 
 
@@ -77,7 +79,7 @@ class Loop:
         self.faults = self.plan.faulty(self.periods)
         self.before = max(day for day in days if day < self.plan.first)
         self.thresholds: MonitorParams = monitor_settings.thresholds()
-        self.horizons = list(sections.load(_Horizons).horizons)
+        self.horizons = list(sections.load(_Pipeline).horizons)
         self.symbols = self.bars["symbol"].unique(maintain_order=True).to_list()
 
     def run(self) -> LiveServer:
@@ -122,16 +124,20 @@ class Loop:
         if (turn := self._turn()) is not None and period[0] <= turn <= end:
             self.timeline.add(turn, "fault", "turning", "the new series mislead from now on")
         self._stock(end)
-        self.here.python("versions.refresh", str(end), "--keep", "models")
-        self.here.commit(f"Refresh to {end}")
-        server.follows(git.commit(), end)
+        settings = self._settings(end)
+        try:
+            newest = refreshing.refresh(settings, end, sections.load(_Pipeline).data.as_of)
+        except StageError as error:
+            # Bars that the pipeline refuses: the server goes on with those it has.
+            self.timeline.add(end, "failed", "refresh", str(error))
+            return
+        server.follows(git.commit(), newest or end)
         answered = 0
         for day in period:
             for symbol in self.symbols:
                 for horizon in self.horizons:
                     answer = server.forecast(horizon, symbol, day)
                     answered += answer is not None and answer["as_of"] == str(day)
-        settings = self._settings(end)
         counts = self._round(settings, end)
         self.timeline.tell(f"{end}  {answered:,} forecasts; {counts}", "dim")
         with server.asking(self.horizons[0], self.symbols[0], end):

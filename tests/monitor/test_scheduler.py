@@ -16,7 +16,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from monitor import schedule, scheduler
 from monitor.scheduler import CHANGING, Job, Scheduler
-from monitor.settings import Settings
+from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from stages.monitor_params import ScheduleParams
 from tests.projects import ROOT
@@ -154,7 +154,7 @@ import logging, sys
 from pathlib import Path
 from apscheduler.triggers.interval import IntervalTrigger
 from monitor import scheduler
-from monitor.settings import Settings
+from monitor.settings import MonitorError, Settings
 logging.basicConfig(level="INFO", format="%(message)s")
 scheduler.GRACE, scheduler.PATIENCE = float(sys.argv[2]), float(sys.argv[3])
 job = scheduler.Job("work", ("-c", sys.argv[4]), IntervalTrigger(days=1), at_start=True)
@@ -197,6 +197,10 @@ def test_a_signal_ends_it_in_order_and_a_running_command_gets_time(
     if left == "deaf":
         until(marked.exists)
     child = int(started.read_text("utf-8"))
+    with pytest.raises(
+        MonitorError, match=rf"runs here already \(pid {process.pid}\); stop it first"
+    ):
+        Scheduler(Settings(var=tmp_path / "var"), []).run()
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 0
