@@ -193,7 +193,7 @@ def test_no_secret_is_told(url: str, capfd: pytest.CaptureFixture[str]) -> None:
         assert SESAME not in text
 
 
-def test_parts_of_a_url_are_taken_out_of_what_apprise_says(server: Receiver) -> None:
+def test_parts_of_a_url_are_taken_out_of_what_apprise_says() -> None:
     url = f"json://me%40home:{SESAME}@127.0.0.1:{closed_port()}/hooks/{SESAME}"
     problem = sender.send(url, "INFO x", "y", "INFO")
     assert problem is not None
