@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -89,6 +89,15 @@ def autocommit(engine: Engine) -> Engine:
         return engine.execution_options(isolation_level=_AUTOCOMMIT)
     # With `isolation_level` SQLAlchemy would undo how `_sqlite` sets its connections up.
     return engine.execution_options(begin=_AUTOCOMMIT)
+
+
+def reading(engine: Engine) -> Connection:
+    """A connection for a query of any length, that keeps no writer of SQLite waiting.
+
+    A transaction of an engine that writes takes the lock of SQLite at its begin. In PostgreSQL,
+    rows can only be fetched in parts within a transaction.
+    """
+    return (engine if engine.dialect.name == "postgresql" else autocommit(engine)).connect()
 
 
 @contextmanager

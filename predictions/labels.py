@@ -1,13 +1,14 @@
 """Ground truth: what came of a prediction, and what was said of it before a correction."""
 
 import math
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from predictions import queries
-from predictions.schema import Row, former_labels, label_store
+from predictions.schema import Row, former_labels, label_store, prediction_logs
 from stages.common.errors import StageError
 
 
@@ -79,6 +80,73 @@ def correct(connection: Connection, label: Row) -> Row:
     connection.execute(insert(former_labels).values(**replaced, replaced_at=label["created_at"]))
     connection.execute(update(label_store).where(its_own).values(stored))
     return stored
+
+
+def add_many(connection: Connection, new: Sequence[Row]) -> list[str]:
+    """Keep labels with a return, as `add` does, in one statement; returns whose were stored.
+
+    A prediction that is gone or has a label is passed over.
+
+    Args:
+        connection: in a transaction.
+        new: by column of `label_store`, without `observed_at`.
+    """
+    identifier, labelled = prediction_logs.c.id, label_store.c.prediction_id
+    query = (
+        select(identifier)
+        .outerjoin(label_store)
+        .where(identifier.in_([label["prediction_id"] for label in new]), labelled.is_(None))
+        # So that none of them is removed before its label is there.
+        .with_for_update(key_share=True, of=prediction_logs)
+    )
+    wanted = set(connection.scalars(query))
+    rows = [label for label in new if label["prediction_id"] in wanted]
+    if not rows:
+        return []
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(label_store).on_conflict_do_nothing()
+    return list(connection.scalars(statement.returning(labelled), rows))
+
+
+def correct_many(connection: Connection, new: Sequence[Row]) -> list[str]:
+    """Put labels in the place of others by the same client; returns whose were corrected.
+
+    A prediction that has no label, the same label, or one by another client is passed over. A label
+    is younger than the one that it replaces, even by a clock that went back.
+
+    Args:
+        connection: in a transaction.
+        new: by column of `label_store`; one client for all.
+    """
+    by_id = {label["prediction_id"]: label for label in new}
+    query = (
+        select(label_store)
+        .where(label_store.c.prediction_id.in_(by_id), label_store.c.client == new[0]["client"])
+        .with_for_update()
+    )
+    replaced = [
+        row
+        for row in connection.execute(query).mappings()
+        if row["actual_return"] != by_id[row["prediction_id"]]["actual_return"]
+    ]
+    if not replaced:
+        return []
+    rows = []
+    for row in replaced:
+        label = by_id[row["prediction_id"]]
+        moment = max(label["created_at"], row["created_at"] + timedelta(microseconds=1))
+        rows.append({**label, "created_at": moment})
+    connection.execute(
+        insert(former_labels),
+        [
+            {**old, "replaced_at": label["created_at"]}
+            for old, label in zip(replaced, rows, strict=True)
+        ],
+    )
+    its_own = label_store.c.prediction_id == bindparam("its_own")
+    statement = update(label_store).where(its_own)
+    connection.execute(statement, [{**row, "its_own": row["prediction_id"]} for row in rows])
+    return [row["prediction_id"] for row in rows]
 
 
 def former(connection: Connection, identifier: str) -> list[Row]:

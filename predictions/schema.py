@@ -77,6 +77,7 @@ prediction_logs = Table(
     # is a forecast that was only logged: the challenger's, or the revision's beside a canary.
     Column("role", String(8)),
     Index("prediction_logs_of_a_symbol", "symbol", "id"),
+    Index("prediction_logs_of_a_bar", "horizon", "as_of"),
 )
 
 label_store = Table(

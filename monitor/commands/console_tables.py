@@ -1,14 +1,19 @@
 """Tables on the terminal: aligned on a screen, plain lines in a pipe."""
 
 import sys
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import RowMapping
 
-Measurement = tuple[datetime, str, float | None, dict[str, str]]
+from monitor.store.records import Measurement
+from stages.common.errors import few
+
+if TYPE_CHECKING:
+    from monitor.label_counts import LabelCounts
 
 
 def show(table: Table) -> None:
@@ -56,3 +61,51 @@ def metrics(rows: Sequence[Measurement]) -> Table:
             f"{measured[-1][0]:%Y-%m-%d %H:%M}",
         )
     return shown
+
+
+def places(rows: Sequence[RowMapping]) -> Table:
+    """One row for each time that a model was put somewhere."""
+    shown = table("at", "horizon", "place", "version", "model", "commit", "decision")
+    for row in rows:
+        shown.add_row(
+            f"{row['created_at']:%Y-%m-%d %H:%M}",
+            *(row["horizon"], row["place"], row["version"] or "-"),
+            *(row["model_md5"][:8], row["commit"][:8], row["decision_id"] or "-"),
+        )
+    return shown
+
+
+def labels(counts: Sequence["LabelCounts"]) -> Table:
+    """One row a horizon."""
+    numbers = ("due", "labelled", "coverage", "of all", "new", "corrected", "no bar", "days late")
+    shown = table("horizon", *numbers, numbers=numbers)
+    for one in counts:
+        shown.add_row(
+            one.horizon,
+            *(f"{value:,}" for value in (one.due, one.labelled)),
+            *(percent(share) for share in (one.coverage, one.coverage_all)),
+            *(f"{value:,}" for value in (one.stored, one.corrected, one.lacking)),
+            number(one.lateness),
+        )
+    return shown
+
+
+def label_remarks(counts: Sequence["LabelCounts"]) -> Iterator[str]:
+    """What a user should look at, a sentence each."""
+    for one in counts:
+        if one.without_bar:
+            bars = [f"{symbol} {session}" for symbol, session in one.without_bar]
+            yield (
+                f"{one.horizon}: {one.lacking:,} due forecasts have no label, since data/clean has "
+                f"no bar of {few(bars)}"
+            )
+        if one.disagreeing:
+            yield (
+                f"{one.horizon}: {one.disagreeing:,} labels by others differ from data/clean; they "
+                "stay as they are"
+            )
+
+
+def percent(share: float | None) -> str:
+    """A share as tables show it."""
+    return "-" if share is None else f"{share:.1%}"

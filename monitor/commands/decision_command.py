@@ -1,0 +1,93 @@
+"""`python -m monitor decisions` and `explain`: what was decided, and why."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor.settings import Settings
+
+if TYPE_CHECKING:
+    from monitor.commands import Commands
+    from monitor.retraining.decision import Decision
+
+
+def register(commands: "Commands") -> None:
+    """Add the commands."""
+    listing = commands.add_parser("decisions", help="list every decision")
+    listing.add_argument("--json", action="store_true", help="whole, one a line")
+    listing.set_defaults(run=show)
+    explaining = commands.add_parser(
+        "explain",
+        help="compute a decision again and compare",
+        description="Show the gates of a decision, compute them again from the rows, models and "
+        "thresholds that it pinned, and compare. Exit status 1 if anything differs.",
+    )
+    explaining.add_argument("decision", metavar="ID")
+    explaining.set_defaults(run=explain)
+
+
+def show(settings: Settings, arguments: argparse.Namespace) -> None:
+    """List, oldest first."""
+    from monitor.commands import console_tables
+    from monitor.retraining import decision
+    from monitor.store import records
+
+    with records.opened(settings, read_only=True) as engine, engine.connect() as connection:
+        decisions = decision.listed(connection)
+    if arguments.json:
+        for made in decisions:
+            sys.stdout.write(json.dumps(made.content()) + "\n")
+        return
+    if not decisions:
+        sys.stdout.write("nothing was decided yet\n")
+        return
+    shown = console_tables.table("decision", "lane", "outcome", "challenger", "because")
+    for made in decisions:
+        shown.add_row(
+            made.id, made.lane or "-", made.outcome, (made.challenger or "-")[:7], made.because
+        )
+    console_tables.show(shown)
+
+
+def explain(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Compute again."""
+    from monitor.retraining import decision, explanation
+    from monitor.store import records
+
+    root = Path.cwd()
+    with records.opened(settings, read_only=True) as engine:
+        made = decision.find(engine, arguments.decision, root)
+        _gates(made)
+        different = explanation.differences(made, settings, engine, root)
+    for line in different:
+        sys.stdout.write(f"differs: {line}\n")
+    if different:
+        raise SystemExit(1)
+    sys.stdout.write("computed again from the pinned window: every number and answer is the same\n")
+
+
+def _gates(made: "Decision") -> None:
+    from monitor.commands import console_tables
+
+    sys.stdout.write(f"{made.id}: {made.outcome}; {made.because}\n")
+    asked = made.document.get("gates", {})
+    if not asked:
+        return
+    numbers = ("effect", "threshold")
+    shown = console_tables.table(
+        "horizon", "gate", "effect", "", "threshold", "answer", "why", numbers=numbers
+    )
+    for horizon, gates in asked.items():
+        for gate in gates:
+            shown.add_row(
+                horizon,
+                gate["name"],
+                console_tables.number(gate["effect"]),
+                gate["direction"],
+                console_tables.number(gate["threshold"]),
+                gate["answer"],
+                gate["sentence"],
+            )
+    console_tables.show(shown)

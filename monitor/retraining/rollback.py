@@ -1,0 +1,259 @@
+"""Give the former champion its place back when the promoted model is significantly worse.
+
+The former champion goes on in shadow after a promotion, so that both forecast the same live rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from monitor import evidence as evidences
+from monitor.evidence import Evidence
+from monitor.retraining import (
+    cached_outputs,
+    champion_move,
+    contestant,
+    decision,
+    judgement,
+    paired_rows,
+    paired_scores,
+    prepared_commits,
+    progress_file,
+    waiting,
+)
+from monitor.retraining.champion_move import Move
+from monitor.retraining.contestant import Contestant
+from monitor.retraining.decision import Decision
+from monitor.retraining.judgement import Pinned
+from monitor.retraining.paired_rows import LiveRows, Side
+from monitor.retraining.prepared_commits import PRODUCTION
+from monitor.retraining.retrain import Run
+from monitor.retraining.transplant import Transplant
+from monitor.settings import MonitorError, Settings
+from stages.common import tables
+from stages.common.errors import few
+from stages.common.running import log
+from stages.monitor_params import MonitorParams
+from versions.registry import history
+from versions.repository import git
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A promoted model against the former champion's shadow.
+
+    Attributes:
+        promotion: the decision that promoted it; None without one.
+        worse: by horizon, the evidence that it is worse on live rows.
+        error: chance for each horizon that it is found worse though it is not.
+        problem: why it is not rolled back although it may be worse; None if nothing is in the way.
+        decision: of the roll back, if there was one.
+    """
+
+    promotion: str | None
+    worse: Mapping[str, Evidence] = field(default_factory=dict)
+    error: float = 0.05
+    problem: str | None = None
+    decision: Decision | None = None
+
+    @property
+    def found(self) -> list[str]:
+        """The horizons at which it is significantly worse."""
+        return [name for name, each in self.worse.items() if each.convinces(self.error)]
+
+
+def check(
+    settings: Settings, thresholds: MonitorParams, today: date, root: Path | None = None
+) -> Watch:
+    """Compare, and roll back if the promoted model is significantly worse.
+
+    Args:
+        settings, thresholds: of the monitor.
+        today: only targets up to this session count.
+        root: of the project.
+
+    Raises:
+        MonitorError: another run is at work.
+    """
+    with waiting.running(settings, thresholds, "rollback --check", root) as this:
+        promotion = last_promotion(this.former())
+        if promotion is None:
+            return Watch(None, problem="nothing that could be rolled back was promoted")
+        rows = live_rows(this, promotion, today)
+        params = thresholds.rollback
+        watch = Watch(
+            promotion.id,
+            {name: worse(this.root, promotion, name, each) for name, each in rows.items()},
+            params.error / max(1, len(rows)),
+        )
+        if not watch.found:
+            return watch
+        last = max(
+            (each.created_at for each in this.former() if each.outcome == "rolled back"),
+            default=None,
+        )
+        cooling = timedelta(days=params.cooldown_days)
+        if last is not None and timedelta(0) <= settings.clock - last < cooling:
+            problem = (
+                f"the last roll back was at {last:%Y-%m-%d}, less than {cooling.days} days ago"
+            )
+            return Watch(watch.promotion, watch.worse, watch.error, problem)
+        reasons = [
+            f"{name}: evidence {watch.worse[name].greatest:.3g} of {watch.worse[name].dates} dates "
+            "that the former champion is better"
+            for name in watch.found
+        ]
+        made = _decision(this, rows, watch, few(reasons))
+        return Watch(watch.promotion, watch.worse, watch.error, None, _back(this, promotion, made))
+
+
+def now(
+    settings: Settings, thresholds: MonitorParams, by: str, root: Path | None = None
+) -> Decision:
+    """Roll the last promotion back because a person says so.
+
+    Raises:
+        MonitorError: another run is at work, or nothing was promoted.
+    """
+    with waiting.running(settings, thresholds, "rollback", root) as this:
+        promotion = last_promotion(this.former())
+        if promotion is None:
+            raise MonitorError(
+                "nothing that could be rolled back was promoted by the monitor; `make rollback` "
+                "goes back by tags"
+            )
+        rows = live_rows(this, promotion, contestant.at("HEAD", this.root).newest)
+        found = {name: worse(this.root, promotion, name, each) for name, each in rows.items()}
+        watch = Watch(promotion.id, found, thresholds.rollback.error / max(1, len(rows)))
+        made = _decision(this, rows, watch, f"{by} asked for it", by)
+        return _back(this, promotion, made)
+
+
+def last_promotion(decisions: list[Decision]) -> Decision | None:
+    """The newest promotion, unless it was rolled back."""
+    moves = [each for each in decisions if each.outcome in ("promoted", "rolled back")]
+    undone = {each.document.get("promotion") for each in moves}
+    standing = [each for each in moves if each.outcome == "promoted" and each.id not in undone]
+    newest = moves[-1] if moves else None
+    if newest is not None and newest.outcome == "rolled back":
+        # One step back only: what was champion before has no shadow.
+        return None
+    return standing[-1] if standing else None
+
+
+def live_rows(this: Run, promotion: Decision, today: date) -> dict[str, pl.DataFrame]:
+    """Live rows of the promoted model and the former champion's shadow, by horizon."""
+    models = promotion.document["models"]
+    rows = {}
+    for name, new in models["challenger"].items():
+        former = models["champion"][name]
+        if new["model.onnx"] == former["model.onnx"]:
+            continue
+        after = max(date.fromisoformat(each["as_of"]) for each in (new, former))
+        md5s = (new["model.onnx"], former["model.onnx"])
+        rows[name] = LiveRows(name, md5s, after, today).read(this.engine)
+    return rows
+
+
+def worse(root: Path, promotion: Decision, horizon: str, rows: pl.DataFrame) -> Evidence:
+    """Evidence that the promoted model loses more than the former champion.
+
+    Args:
+        root: of the project.
+        promotion: the decision.
+        horizon: which.
+        rows: as `live_rows` gives them.
+    """
+    new, former = (
+        _card(contestant.at(str(commit), root), horizon)
+        for commit in (promotion.challenger, promotion.champion)
+    )
+    scored = paired_rows.live(rows, new, former)
+    sessions = promotion.document["models"]["challenger"][horizon]["sessions"]
+    return evidences.evidence(paired_scores.gains(scored), sessions)
+
+
+def _card(each: Contestant, horizon: str) -> Side:
+    return Side(tables.empty(paired_rows.CONTRACT), cached_outputs.card(each, horizon))
+
+
+def _decision(
+    this: Run, rows: Mapping[str, pl.DataFrame], watch: Watch, because: str, by: str | None = None
+) -> Decision:
+    folder = judgement.windows_folder(this.settings)
+    promotion = decision.find(this.engine, str(watch.promotion), this.root)
+    document: dict[str, Any] = {
+        "promotion": promotion.id,
+        "error": watch.error,
+        "windows": {name: Pinned(each, 0, 0, None).document(folder) for name, each in rows.items()},
+        "worse": {name: dict(vars(each)) for name, each in watch.worse.items()},
+    }
+    return Decision(
+        id=decision.new_id(this.settings, this.engine, "rollback"),
+        created_at=this.settings.clock,
+        reason="rollback",
+        outcome="rolled back",
+        because=because,
+        champion=promotion.challenger,
+        challenger=promotion.champion,
+        decided_by=by,
+        document=document,
+    )
+
+
+def _back(this: Run, promotion: Decision, made: Decision) -> Decision:
+    """Prepare the commit that carries the former champion back, and move."""
+    changed = git.changes(this.root)
+    if changed:
+        raise MonitorError(
+            f"the served checkout has changes: {few(changed)}; commit them or `git stash "
+            "--include-untracked`, then roll back again"
+        )
+    progress = progress_file.begin(this.settings, made.id, kind="rollback")
+    clone = this.clone(made.id)
+    begin = git.commit("HEAD", this.root)
+    champion = contestant.at(begin, this.root)
+    promoted = promotion.document["models"]["challenger"]
+    if champion.md5s() != {name: files["model.onnx"] for name, files in promoted.items()}:
+        progress.end()
+        raise MonitorError(
+            f"the checkout no longer has the models that {promotion.id} promoted; `make rollback` "
+            "goes back by tags"
+        )
+    clone.make(begin)
+    release = _release(champion, promotion)
+    transplant = Transplant(clone, release, git.commit(f"{release}~1", this.root), begin)
+    commits = prepared_commits.prepare(transplant, made)
+    champion_move.hand_over(clone, made.id, commits.tip, [])
+    back = {name: _version(this, name, release) for name in champion.horizons}
+    progress.reached(
+        "prepared",
+        **champion_move.known(begin, commits.tip, [], made, promotion.id),
+        back={name: version for name, version in back.items() if version is not None},
+    )
+    Move(this.settings, this.engine, this.root, progress).finish()
+    clone.remove()
+    log.warning("%s: rolled back; %s", made.id, made.because)
+    return made
+
+
+def _release(champion: Contestant, promotion: Decision) -> str:
+    """The commit in the line of the champion that brought the promoted models."""
+    horizon = next(
+        name
+        for name, files in promotion.document["models"]["challenger"].items()
+        if files["model.onnx"] != promotion.document["models"]["champion"][name]["model.onnx"]
+    )
+    return contestant.trained(champion, horizon).commit
+
+
+def _version(this: Run, horizon: str, release: str) -> str | None:
+    """The version of a commit, if it is in production."""
+    record = history.read(this.root).get(horizon, history.History())
+    current = record.current(PRODUCTION)
+    tag = record.versions.get(current or "")
+    return current if tag is not None and tag.commit == release else None

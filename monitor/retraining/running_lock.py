@@ -1,0 +1,54 @@
+"""One run at a time changes the champion; a second one says who is at work."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from monitor.settings import MonitorError, Settings
+
+
+@contextmanager
+def held(settings: Settings, work: str) -> Iterator[IO[str]]:
+    """Hold `var/monitor/lock` for the time of a run.
+
+    Args:
+        settings: where it is, and the time.
+        work: what is done, such as `retraining 20121231T220000-drift`.
+
+    Returns:
+        The open file; a process that inherits it holds the lock until it ends, should this one be
+        killed before.
+
+    Raises:
+        MonitorError: another run holds it.
+    """
+    path = settings.folder / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise MonitorError(_running(path)) from None
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "work": work, "since": _minute(settings)}))
+        file.flush()
+        yield file
+
+
+def _minute(settings: Settings) -> str:
+    return f"{settings.clock:%Y-%m-%d %H:%M} UTC"
+
+
+def _running(path: Path) -> str:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        return f"another run has just begun ({path}); wait for it"
+    run = f"{said['work']} has been running since {said['since']} (pid {said['pid']})"
+    if Path(f"/proc/{said['pid']}").exists() or not Path("/proc/self").exists():
+        return f"{run}; wait for it"
+    return f"{run} and was killed; what it had started still ends: try again in a moment"

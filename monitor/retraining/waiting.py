@@ -1,0 +1,140 @@
+"""Look again at a challenger that waits: by new labels, or by a person's word."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from monitor.retraining import (
+    challenger_folder,
+    contestant,
+    decision,
+    progress_file,
+    retrain,
+    running_lock,
+)
+from monitor.retraining.decision import OPEN, Decision
+from monitor.retraining.retrain import Run
+from monitor.settings import MonitorError, Settings
+from monitor.store import records
+from stages.monitor_params import MonitorParams
+
+
+@dataclass(frozen=True)
+class Word:
+    """A person's word on a decision: whose, and why."""
+
+    by: str
+    because: str
+
+
+@contextmanager
+def running(
+    settings: Settings, thresholds: MonitorParams, work: str, root: Path | None = None
+) -> Iterator[Run]:
+    """Hold the lock, and finish or undo what was stopped before.
+
+    Raises:
+        MonitorError: another run is at work.
+    """
+    with records.opened(settings) as engine, running_lock.held(settings, work) as held:
+        this = Run(settings, thresholds, engine, (root or Path()).resolve(), held)
+        retrain.recover(this)
+        yield this
+
+
+def judge(
+    settings: Settings, thresholds: MonitorParams, name: str | None = None, root: Path | None = None
+) -> list[Decision]:
+    """Judge the challengers in shadow again, with what is known now.
+
+    A challenger whose answer is still `inconclusive` goes on, and nothing is written.
+
+    Args:
+        settings, thresholds: of the monitor.
+        name: of one decision; by default all that wait in shadow.
+        root: of the project.
+
+    Returns:
+        The decisions as they are now.
+
+    Raises:
+        MonitorError: another run is at work, or this decision does not wait.
+    """
+    with running(settings, thresholds, "judge", root) as this:
+        return [_again(this, made) for made in _waiting(this, name, ("shadow",))]
+
+
+def _again(this: Run, made: Decision) -> Decision:
+    gone = _gone(this, made)
+    if gone is not None:
+        return _settled(this, made.turned("rejected", gone, this.settings.clock))
+    found = retrain.judged(this, made, made.document.get("lead"))
+    if found.outcome == "shadow":
+        return made
+    turned = made.turned(found.outcome, found.because, this.settings.clock)
+    document = {**found.document, "history": turned.document["history"]}
+    return _settled(this, replace(turned, document=document), former=made)
+
+
+def _gone(this: Run, made: Decision) -> str | None:
+    """Why a challenger has nobody to challenge any more, or is itself replaced."""
+    models = made.document["models"]
+    served = contestant.at("HEAD", this.root).md5s()
+    if served != {name: files["model.onnx"] for name, files in models["champion"].items()}:
+        return "the champion is another one than it was compared with"
+    placed = [challenger_folder.current(this.settings, name) for name in models["challenger"]]
+    if all(each is not None and each.decision_id != made.id for each in placed):
+        return "a later challenger took its place"
+    return None
+
+
+def approve(
+    settings: Settings, thresholds: MonitorParams, name: str, by: str, root: Path | None = None
+) -> Decision:
+    """Promote a challenger that passed every gate and waits for a person.
+
+    Raises:
+        MonitorError: another run is at work, or this decision does not wait for approval.
+    """
+    with running(settings, thresholds, f"approve {name}", root) as this:
+        (made,) = _waiting(this, name, ("approval",))
+        return _settled(this, made.turned("promoted", f"{by} approved it", this.settings.clock, by))
+
+
+def reject(
+    settings: Settings,
+    thresholds: MonitorParams,
+    name: str,
+    word: Word,
+    root: Path | None = None,
+) -> Decision:
+    """Take a challenger away that waits.
+
+    Raises:
+        MonitorError: another run is at work, or this decision does not wait.
+    """
+    with running(settings, thresholds, f"reject {name}", root) as this:
+        (made,) = _waiting(this, name, OPEN)
+        return _settled(
+            this,
+            made.turned("rejected", f"{word.by}: {word.because}", this.settings.clock, word.by),
+        )
+
+
+def _waiting(this: Run, name: str | None, outcomes: Sequence[str]) -> list[Decision]:
+    if name is None:
+        return [made for made in this.former() if made.outcome in outcomes]
+    made = decision.find(this.engine, name, this.root)
+    if made.outcome not in outcomes:
+        raise MonitorError(
+            f"{name} is {made.outcome}, and only what is in {' or '.join(outcomes)} can be decided"
+        )
+    return [made]
+
+
+def _settled(this: Run, made: Decision, former: Decision | None = None) -> Decision:
+    progress = progress_file.begin(this.settings, made.id, kind="waiting")
+    known = {} if former is None else {"former": former.content()}
+    progress.reached("judged", decision=made.content(), placed_by=made.id, **known)
+    return retrain.settle(this, progress)
