@@ -8,7 +8,9 @@ from benchmarks import (
     arrow,
     cold,
     degradation,
+    drift,
     features,
+    gates,
     intervals,
     memory,
     monitor_window,
@@ -37,6 +39,8 @@ BENCHMARKS = {
     "monitor": "labels and windows of live forecasts, by how many there are",
     "intervals": "the interval's scale against simpler ones and a GARCH, in the current folder",
     "degradation": "how often the monitor's evidence is wrong, and how soon right, in simulation",
+    "gates": "promotions of an equal challenger, and labels until a better one is promoted",
+    "drift": "false alarms, power and cost of the check for drift, in the current folder",
 }
 
 
@@ -56,6 +60,8 @@ MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
     "monitor": lambda _: monitor_window.measure(),
     "intervals": lambda _: intervals.measure(),
     "degradation": lambda _: degradation.measure(),
+    "gates": lambda _: gates.measure(),
+    "drift": lambda _: drift.measure(),
 }
 
 

@@ -24,7 +24,7 @@ from stages.forecast.scoring.spread import Spread, crps, spread
 Array = npt.NDArray[np.float64]
 
 MARKETS = 200
-ERROR, TOLERANCE, LEVEL = 0.05, 0.02, 0.9
+ERROR, TOLERANCE, LEVEL = 0.05, 0.03, 0.9
 SYMBOLS = ("A", "B", "C", "D")
 TRAINED, HELD_OUT, LIVE = 1_000, 500, 1_000
 """Dates of the training, of the hold-out and of the live forecasts."""
@@ -32,7 +32,9 @@ TRAINED, HELD_OUT, LIVE = 1_000, 500, 1_000
 LONGEST = 63
 """Sessions of the longest horizon."""
 
-CRISIS = range(TRAINED + HELD_OUT + 300, TRAINED + HELD_OUT + 500)
+CRISIS, AFTER = 200, 300
+"""Dates of a crisis, and those before it among the live ones."""
+
 SHARED = 0.6
 """Correlation of the symbols' noise."""
 
@@ -46,17 +48,19 @@ class Market:
 
 
 @lru_cache(MARKETS)
-def market(seed: int, dates: int) -> Market:
-    """Simulate a market."""
+def market(seed: int, dates: int, crisis: int) -> Market:
+    """Simulate a market whose crisis begins at a date."""
+    times = np.ones(dates)
+    times[crisis : crisis + CRISIS] = 3
     random = np.random.default_rng(seed)
     noise = random.standard_t(4, (dates, len(SYMBOLS) + 1)) / math.sqrt(2)
     shocks = math.sqrt(SHARED) * noise[:, :1] + math.sqrt(1 - SHARED) * noise[:, 1:]
     variance = np.full(len(SYMBOLS), 1.0)
     returns, deviation = np.empty_like(shocks), np.empty_like(shocks)
     for day, shock in enumerate(shocks):
-        deviation[day] = np.sqrt(variance) * (3 if day in CRISIS else 1)
+        deviation[day] = np.sqrt(variance) * times[day]
         returns[day] = deviation[day] * shock
-        own = (returns[day] / (3 if day in CRISIS else 1)) ** 2
+        own = (returns[day] / times[day]) ** 2
         variance = 0.02 + 0.08 * np.minimum(own, 50) + 0.9 * variance
     return Market(0.01 * returns, 0.01 * deviation)
 
@@ -80,6 +84,12 @@ def days(count: int) -> list[date]:
     return [date(2000, 1, 3) + timedelta(days=n) for n in range(count)]
 
 
+def simulated(seed: int, *, early: bool = False) -> Market:
+    """A market long enough for every horizon."""
+    crisis = TRAINED + HELD_OUT // 5 if early else TRAINED + HELD_OUT + AFTER
+    return market(seed, TRAINED + HELD_OUT + LIVE + 2 * LONGEST, crisis)
+
+
 @dataclass(frozen=True)
 class Setting:
     """What a live model meets.
@@ -100,10 +110,17 @@ class Setting:
 
 
 @lru_cache(MARKETS)
-def setting(seed: int, sessions: int) -> Setting:
-    """A market, the yardstick in it and a model that knows the spread."""
-    total = TRAINED + HELD_OUT + LIVE + 2 * LONGEST
-    found, stamps = market(seed, total), days(total)
+def setting(seed: int, sessions: int, *, early: bool) -> Setting:
+    """A market, the yardstick in it and a model that knows the spread.
+
+    Args:
+        seed: of the market.
+        sessions: of the horizon.
+        early: whether the crisis is in the hold-out and not among the live dates.
+    """
+    found = simulated(seed, early=early)
+    total = len(found.returns)
+    stamps = days(total)
     target, scale = targets(found.returns, sessions), known_deviation(found, sessions)
     bars = pl.DataFrame(
         {
@@ -128,7 +145,11 @@ def setting(seed: int, sessions: int) -> Setting:
 
 
 def costs(
-    seed: int, sessions: int, spoiled: Callable[[Array, Array], tuple[Array, Array]]
+    seed: int,
+    sessions: int,
+    spoiled: Callable[[Array, Array], tuple[Array, Array]],
+    *,
+    early: bool = False,
 ) -> pl.DataFrame:
     """Live costs of a model that knows the spread, spoiled while it is live.
 
@@ -136,11 +157,12 @@ def costs(
         seed: of the market.
         sessions: of the horizon.
         spoiled: forecasts and scales from true forecasts (all zero) and true scales.
+        early: as in `setting`.
 
     Returns:
         As `degradation.excess` gives them, with the ratio of a hold-out that was not spoiled.
     """
-    known = setting(seed, sessions)
+    known = setting(seed, sessions, early=early)
     forecast, scale = spoiled(np.zeros_like(known.scale), known.scale)
     losses = _crps(known.target - forecast, scale, known.own).reshape(-1)
     rows = known.base.with_columns(crps=pl.Series(losses), model_md5=pl.lit("a"))
@@ -164,8 +186,10 @@ def _scaled(times: float) -> Callable[[Array, Array], tuple[Array, Array]]:
     return lambda forecast, scale: (forecast, times * scale)
 
 
+SAME = "as on the hold-out"
+
 LIVE_MODELS: Mapping[str, Callable[[Array, Array], tuple[Array, Array]]] = {
-    "as on the hold-out": _scaled(1.0),
+    SAME: _scaled(1.0),
     "scale 1.5 times too wide": _scaled(1.5),
     "scale twice too wide": _scaled(2.0),
     "scale half as wide": _scaled(0.5),
@@ -182,7 +206,7 @@ def gains(seed: int, sessions: int, known: float) -> pl.DataFrame:
         sessions: of the horizon.
         known: part of the target that it alone knows, in deviations; 0 for one that is no better.
     """
-    found = market(seed, TRAINED + HELD_OUT + LIVE + 2 * LONGEST)
+    found = simulated(seed)
     live = slice(TRAINED + HELD_OUT, TRAINED + HELD_OUT + LIVE)
     scale = known_deviation(found, sessions)[live]
     target = targets(found.returns, sessions)[live]
@@ -224,12 +248,20 @@ class Case:
 def cases(horizons: tuple[int, ...]) -> Iterator[Case]:
     """Everything that is simulated."""
     for sessions in horizons:
+        yield Case(
+            "degradation",
+            f"{SAME}, which had a crisis",
+            sessions,
+            true=True,
+            made=lambda seed, n=sessions: costs(seed, n, _scaled(1.0), early=True),  # type: ignore[misc]
+            restart=degradation.restart(sessions),
+        )
         for name, spoiled in LIVE_MODELS.items():
             yield Case(
                 "degradation",
                 name,
                 sessions,
-                name == next(iter(LIVE_MODELS)),
+                name == SAME,
                 lambda seed, n=sessions, s=spoiled: costs(seed, n, s),  # type: ignore[misc]
                 degradation.restart(sessions),
             )
@@ -259,8 +291,8 @@ def measure(markets: int = MARKETS, horizons: tuple[int, ...] = (1, 5, LONGEST))
         )
         if case.true:
             findings.append(
-                f"{case.what}, {case.sessions} sessions: {share:.3f} of {markets} markets with "
-                f"nothing to find; {required(share, ERROR)}."
+                f"{case.what}, {case.name}, sessions {case.sessions}: {share:.3f} of {markets} "
+                f"markets with nothing to find; {required(share, ERROR)}."
             )
     header = ("evidence of", "live", "sessions", "found", "half by date", "90 % by date")
     return Report(header, rows, findings, ("numpy", "polars"), texts=2)

@@ -3,19 +3,30 @@
 Reads the datasets that `dvc repro` left in the current folder; panels are made in memory.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from sqlalchemy import insert
+from uuid_utils import uuid7
 
-from monitor.drift import comparison
+from benchmarks.processes import python
+from benchmarks.report import Report, required
+from monitor.drift import comparison, drift_check
 from monitor.drift.comparison import Comparison
-from monitor.drift.drift_reference import KEYS, PARTS
+from monitor.drift.drift_reference import FORECASTS, KEYS, PARTS
+from predictions import migrate
+from predictions.engine import opened
+from predictions.schema import prediction_logs
 from stages.common import tables
 from stages.common.paths import DATASETS
 from stages.monitor_params import DriftParams
+from versions.repository.workspace import digest
 
 PARAMS = DriftParams(window=200, false_alarms=0.05, resamples=500, seed=0)
 
@@ -148,3 +159,150 @@ def rates(cases: Iterator[Case], params: DriftParams = PARAMS) -> Rates:
         found += bool(drifted)
         named += len(set(chosen) & set(drifted))
     return Rates(count, false, found, named / (SHIFTED * count))
+
+
+class Cost(NamedTuple):
+    """Of one check in a process of its own: wall seconds, and MB of the largest process."""
+
+    seconds: float
+    megabytes: float
+
+
+MODEL = "c" * 32
+WINDOW_SESSIONS, REFERENCE_SESSIONS = 200, 1_000
+
+
+def world(folder: Path, size: int) -> date:
+    """A log of so many forecasts and the pinned training table; returns the day of the last."""
+    rows = panel(size // WINDOW_SESSIONS, REFERENCE_SESSIONS + WINDOW_SESSIONS, 0)
+    days = rows["date"].unique().sort()
+    trained = pl.col("date") < days[REFERENCE_SESSIONS]
+    forecast = {
+        "forecast": 0.001,
+        "lower": -0.03,
+        "upper": 0.03,
+        "probability": 0.52,
+        "scale": 0.02,
+    }
+    pinned = folder / "var" / "monitor" / drift_check.REFERENCES
+    pinned.mkdir(parents=True)
+    reference = rows.filter(trained)
+    parts = {
+        "train": reference.with_columns(target_date="date", close=pl.lit(1.0), target=pl.lit(0.0)),
+        FORECASTS: reference.tail(10_000).select("symbol", "date").with_columns(**forecast),
+    }
+    parts |= {name: parts["train"].clear() for name in ("purged", "test")}
+    files = {}
+    for name, part in parts.items():
+        tables.write(part, folder / name)
+        files[name] = digest(folder / name)
+        (folder / name).rename(pinned / f"{files[name]}.parquet")
+    note = {"commit": "", "dataset": "d" * 32, "files": files}
+    (pinned / f"short-{MODEL}.json").write_text(json.dumps(note), encoding="utf-8")
+    _log(folder / "var" / "predictions.db", rows.filter(~trained), forecast)
+    last = days[-1]
+    if not isinstance(last, date):
+        raise TypeError(last)
+    return last
+
+
+def _log(path: Path, rows: pl.DataFrame, forecast: Mapping[str, float]) -> None:
+    with opened(f"sqlite:///{path}", 60, bounded=False) as engine:
+        migrate.upgrade(engine)
+        for some in rows.iter_slices(50_000):
+            inputs = some.select(pl.exclude("symbol", "date"))
+            made = some.select("symbol", as_of="date", target_date="date").with_columns(
+                inputs=pl.Series([json.dumps(each) for each in inputs.iter_rows(named=True)])
+            )
+            values = {
+                "created_at": datetime(2026, 1, 1, tzinfo=UTC),
+                "request_id": "r",
+                "source": "latest",
+                "horizon": "short",
+                "sessions": 1,
+                "predicted_return": forecast["forecast"],
+                **{name: forecast[name] for name in ("lower", "upper", "probability", "scale")},
+                "level": 0.9,
+                "revision": "r",
+                "model_md5": MODEL,
+            }
+            with engine.begin() as connection:
+                connection.execute(
+                    insert(prediction_logs),
+                    [{"id": str(uuid7()), **values, **each} for each in made.iter_rows(named=True)],
+                )
+
+
+CHECK = """
+import sys
+from datetime import date
+from monitor.drift import drift_check
+from monitor.settings import Settings
+from monitor.store import records
+from stages.monitor_params import DriftParams, MonitorParams
+settings = Settings()
+params = DriftParams(window=int(sys.argv[1]), false_alarms=0.05, resamples=500, seed=0)
+thresholds = MonitorParams.model_construct(drift=params)
+with records.opened(settings) as engine:
+    found = drift_check.check(
+        engine, settings, thresholds, "short", date.fromisoformat(sys.argv[2]),
+        with_report=sys.argv[3] == "report",
+    )
+if found.problem or found.rows != params.window:
+    sys.exit(f"{found.problem}, {found.rows} rows")
+"""
+
+
+def costs(size: int) -> tuple[Cost, Cost, Cost]:
+    """Of the first check, of one whose calibration is kept, and of one with Evidently's report."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        last = world(folder, size)
+
+        def check(report: str) -> Cost:
+            usage = python(["-c", CHECK, str(size), last.isoformat(), report], folder)
+            return Cost(usage.seconds, usage.peak / 2**20)
+
+        return check("-"), check("-"), check("report")
+
+
+def measure() -> Report:
+    """Error rates first, then costs."""
+    rows: list[tuple[str, ...]] = []
+    findings = []
+    named = {
+        "windows cut out of the training table": real("short"),
+        "the same, with the year after each": real("short", gap=252),
+        "ends of synthetic panels": synthetic(),
+    }
+    for name, cases in named.items():
+        found = rates(cases)
+        false, power = found.false / found.windows, found.found / found.windows
+        figures = (f"{found.windows}", f"{false:.1%}", f"{power:.1%}", f"{found.named:.0%}")
+        rows.append((name, *figures, "", "", "", ""))
+        findings.append(
+            f"{name}: {false:.1%} false alarms, {required(false, PARAMS.false_alarms)}; shifts "
+            f"found in {power:.1%}, {required(power, POWER, at_least=True)}."
+        )
+    for size in SIZES:
+        first, again, reported = costs(size)
+        evidently = reported.seconds - again.seconds
+        figures = (
+            f"{first.seconds:.1f} s",
+            f"{again.seconds:.1f} s",
+            f"{evidently:.1f} s",
+            f"{max(first.megabytes, reported.megabytes):,.0f} MB",
+        )
+        rows.append((f"a check of {size:,} forecasts", "", "", "", "", *figures))
+        if size == 100_000:  # noqa: PLR2004
+            peak = max(first.megabytes, reported.megabytes)
+            findings.append(
+                f"{size:,} forecasts with the report: {reported.seconds:.1f} s, "
+                f"{required(reported.seconds, LIMIT_SECONDS)}; {peak:,.0f} MB, "
+                f"{required(peak, LIMIT_MB)}."
+            )
+    header = (
+        *("case", "windows", "false alarms", "found", "named"),
+        *("first check", "next checks", "Evidently", "memory"),
+    )
+    return Report(header, rows, findings, ("evidently", "numpy", "polars", "scipy"))

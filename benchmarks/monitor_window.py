@@ -1,12 +1,9 @@
-"""What the monitor does with a log of forecasts, by the number of forecasts.
-
-Each action runs in a process of its own: `python -m benchmarks.monitor_window ACTION FOLDER`.
-"""
+"""What the monitor does with a log of forecasts, by the number of forecasts."""
 
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -14,12 +11,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from benchmarks.monitor_actions import ACTIONS, FEATURES, HORIZON
 from benchmarks.processes import Usage, python
 from benchmarks.report import Report, required
-from monitor import labels, live_forecasts
-from monitor.live_forecasts import Window
 from monitor.settings import Settings
-from monitor.store import records
 from predictions import engine as engines
 from predictions import migrate
 from predictions.schema import prediction_logs
@@ -28,11 +23,6 @@ from stages.common.paths import CLEAN_DAILY
 
 SIZES = (1_000, 100_000, 1_000_000)
 SYMBOLS = 50
-NEWEST = 200
-"""Forecasts of a drift window, by `monitor.drift.window` of params.yaml."""
-
-FEATURES = tuple(f"feature_{number:02}" for number in range(35))
-HORIZON = "short"
 START = date(2010, 1, 1)
 
 CHECKED = 100_000
@@ -40,36 +30,6 @@ CHECKED = 100_000
 SECONDS = 30.0
 PEAK = 1.0
 """GB, of 10^9 bytes."""
-
-
-def _labels(settings: Settings) -> None:
-    with records.opened(settings) as engine:
-        labels.store(engine, settings)
-
-
-def _forecasts(settings: Settings) -> None:
-    with records.opened(settings, read_only=True) as engine:
-        live_forecasts.read(engine, Window(HORIZON))
-
-
-def _inputs(settings: Settings) -> None:
-    with records.opened(settings, read_only=True) as engine:
-        live_forecasts.read_inputs(engine, Window(HORIZON), FEATURES)
-
-
-def _newest(settings: Settings) -> None:
-    with records.opened(settings, read_only=True) as engine:
-        live_forecasts.read_inputs(engine, Window(HORIZON, newest=NEWEST), FEATURES)
-
-
-ACTIONS: Mapping[str, tuple[str, Callable[[Settings], None]]] = {
-    "labels": ("store the label of each", _labels),
-    "again": ("look for labels again", _labels),
-    "forecasts": ("read all, with labels", _forecasts),
-    "inputs": (f"read all, with {len(FEATURES)} inputs", _inputs),
-    "newest": (f"read the newest {NEWEST}, with inputs", _newest),
-}
-"""By name: what it does, and how; in this order on one log."""
 
 
 def measure(sizes: tuple[int, ...] = SIZES) -> Report:
@@ -80,7 +40,7 @@ def measure(sizes: tuple[int, ...] = SIZES) -> Report:
             folder = Path(work)
             fill(folder, size)
             for name, (text, _) in ACTIONS.items():
-                usage = python(["-m", "benchmarks.monitor_window", name, "."], folder)
+                usage = python(["-m", "benchmarks.monitor_actions", name, "."], folder)
                 usages[size, name] = usage
                 lines.append((f"{size:,}", text, f"{usage.seconds:.1f}", f"{usage.peak / 1e9:.2f}"))
                 sys.stderr.write(f"monitor: {' '.join(lines[-1])}\n")
@@ -166,8 +126,3 @@ def _session(
         model_md5=pl.lit("c" * 32),
         scale=pl.lit(0.02),
     )
-
-
-if __name__ == "__main__":
-    _, act = ACTIONS[sys.argv[1]]
-    act(Settings(var=Path(sys.argv[2]) / "var"))

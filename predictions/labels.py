@@ -111,8 +111,8 @@ def add_many(connection: Connection, new: Sequence[Row]) -> list[str]:
 def correct_many(connection: Connection, new: Sequence[Row]) -> list[str]:
     """Put labels in the place of others by the same client; returns whose were corrected.
 
-    A prediction that has no label, or one by another client, is passed over. A label is younger
-    than the one that it replaces, even by a clock that went back.
+    A prediction that has no label, the same label, or one by another client is passed over. A label
+    is younger than the one that it replaces, even by a clock that went back.
 
     Args:
         connection: in a transaction.
@@ -124,7 +124,11 @@ def correct_many(connection: Connection, new: Sequence[Row]) -> list[str]:
         .where(label_store.c.prediction_id.in_(by_id), label_store.c.client == new[0]["client"])
         .with_for_update()
     )
-    replaced = connection.execute(query).mappings().all()
+    replaced = [
+        row
+        for row in connection.execute(query).mappings()
+        if row["actual_return"] != by_id[row["prediction_id"]]["actual_return"]
+    ]
     if not replaced:
         return []
     rows = []

@@ -32,6 +32,7 @@ from benchmarks import (
     transfer,
     versions,
 )
+from benchmarks.monitor_actions import ACTIONS, FEATURES, HORIZON
 from benchmarks.panel import Panel
 from benchmarks.processes import Usage
 from monitor import live_forecasts
@@ -483,18 +484,16 @@ def test_the_actions_of_the_monitor_do_their_work(
     monkeypatch.chdir(tmp_path)
     monitor_window.fill(tmp_path, 100)
     settings = Settings(var=tmp_path / "var")
-    for _, act in monitor_window.ACTIONS.values():
+    for _, act in ACTIONS.values():
         act(settings)
     with records.opened(settings, read_only=True) as engine:
-        rows, inputs = live_forecasts.read_inputs(
-            engine, Window(monitor_window.HORIZON), monitor_window.FEATURES
-        )
+        rows, inputs = live_forecasts.read_inputs(engine, Window(HORIZON), FEATURES)
     assert rows.height == rows["actual_return"].count() == 100
     assert inputs.null_count().sum_horizontal().to_list() == [0]
 
 
 def test_the_actions_of_the_monitor_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    newest = {"newest": monitor_window.ACTIONS["newest"]}
+    newest = {"newest": ACTIONS["newest"]}
     monkeypatch.setattr(monitor_window, "ACTIONS", newest)
     monkeypatch.setattr(monitor_window, "CHECKED", 100)
     made = monitor_window.measure((100,))

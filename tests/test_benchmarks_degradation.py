@@ -13,8 +13,8 @@ def test_targets_are_the_returns_of_the_next_sessions() -> None:
 
 
 def test_a_market_is_known_before_it_moves() -> None:
-    found = degradation.market(0, 600)
-    again = degradation.market(0, 600)
+    found = degradation.market(0, 600, 500)
+    again = degradation.market(0, 600, 500)
     assert np.array_equal(found.returns, again.returns)
     scaled = found.returns / found.deviation
     assert scaled.std() == pytest.approx(1, abs=0.15)

@@ -56,7 +56,7 @@ def explain(settings: Settings, arguments: argparse.Namespace) -> None:
     from monitor.retraining import decision, explanation
     from monitor.store import records
 
-    root = Path().resolve()
+    root = Path.cwd()
     with records.opened(settings, read_only=True) as engine:
         made = decision.find(engine, arguments.decision, root)
         _gates(made)

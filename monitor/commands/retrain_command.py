@@ -131,8 +131,8 @@ def reject(settings: Settings, arguments: argparse.Namespace) -> None:
     """Reject."""
     from monitor.retraining import waiting
 
-    name, because = arguments.decision, arguments.because
-    _say(waiting.reject(settings, thresholds(), name, who(), because))
+    word = waiting.Word(who(), arguments.because)
+    _say(waiting.reject(settings, thresholds(), arguments.decision, word))
 
 
 def roll_back(settings: Settings, arguments: argparse.Namespace) -> None:

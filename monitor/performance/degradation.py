@@ -6,6 +6,10 @@ the historical mean with an exponential average of volatility, which meets the s
 hold-out a model's CRPS was some ratio of the yardstick's, 0.99 say. It is degraded once there is
 evidence (`monitor.evidence`) that live it costs more than this ratio and a tolerance allow.
 
+The tolerance is needed also because the ratio of a hold-out is of sums, in which wild dates weigh
+more, and in the evidence all dates weigh alike: after a hold-out with a crisis, calm dates alone
+raise the ratio by 1 % in simulation (benchmarks/degradation.py).
+
 Neither the squared error alone, which a broken scale leaves as it was, nor errors divided by the
 model's own scale, which a scale that is far too wide makes small, would do.
 """

@@ -20,6 +20,10 @@ MOST_RESTATED = 0.05
 """Share of the common hold-out that may have another target now. Beyond it the champion's scores
 belong to a past that no longer exists, and only live forecasts count."""
 
+GUARDS = 4
+"""Gates on noisy scores that can fail an equal challenger (Brier, recall, AUC, coverage): they
+share the error."""
+
 LEAST_SYMBOLS = 3
 """Symbols of a day from which on a rank correlation is defined."""
 
@@ -149,7 +153,7 @@ def compare(
     level = horizon.level
 
     def scored(score: paired_scores.Score) -> Difference:
-        return paired_scores.compare(rows, score, horizon.sessions, params.error)
+        return paired_scores.compare(rows, score, horizon.sessions, params.error / GUARDS)
 
     def distance(rows: pl.DataFrame, side: str) -> float | None:
         covered = paired_scores.coverage(rows, side)

@@ -10,12 +10,15 @@ import polars as pl
 from sqlalchemy import Engine
 
 from monitor import live_forecasts
-from monitor.live_forecasts import Window
+from monitor.live_forecasts import CHAMPION, Window
 from stages.common import tables
 from stages.forecast.scoring.spread import crps
 
 SAME = 1e-9
 """Two targets of a row that differ by more have been restated by the source."""
+
+CHALLENGER_ROLES = ("shadow", "canary")
+"""Of a challenger's live forecasts: logged only, or the answer."""
 
 _FORECAST = ("forecast", "lower", "upper", "probability", "scale")
 
@@ -113,10 +116,13 @@ class LiveRows:
         """
         paired = None
         for side, md5, role in zip(
-            ("champion", "challenger"), self.models, ("champion", "shadow"), strict=True
+            ("champion", "challenger"), self.models, (CHAMPION, None), strict=True
         ):
             window = Window(self.horizon, models=[md5], role=role, due=self.due)
             rows = live_forecasts.read(engine, window).filter(pl.col("as_of") > self.after)
+            if role is None:
+                rows = rows.filter(pl.col("role").is_in(CHALLENGER_ROLES))
+            rows = rows.unique(["symbol", "as_of"], keep="last", maintain_order=True)
             rows = rows.drop_nulls("actual_return").select(
                 "symbol",
                 date="as_of",
@@ -126,9 +132,8 @@ class LiveRows:
                     for name in _FORECAST
                 },
             )
-            paired = (
-                rows if paired is None else paired.join(rows, ["symbol", "date"], suffix="_other")
-            )
+            both = ["symbol", "date"]
+            paired = rows if paired is None else paired.join(rows, both, suffix="_other")
         assert paired is not None  # noqa: S101  # two sides
         return paired.select(list(LIVE)).sort("date", "symbol")
 
@@ -151,4 +156,4 @@ def _with_losses(rows: pl.DataFrame, champion: Side, challenger: Side) -> pl.Dat
             scale = rows[f"{name}_scale"].to_numpy()
             loss = scale * crps(error / scale, np.asarray(grid))
         rows = rows.with_columns(pl.Series(f"{name}_loss", loss, pl.Float64))
-    return rows.select(list(CONTRACT)).cast(dict(CONTRACT)).sort("date", "symbol")
+    return rows.select(list(CONTRACT)).cast(pl.Schema(CONTRACT)).sort("date", "symbol")

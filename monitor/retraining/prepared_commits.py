@@ -1,4 +1,4 @@
-"""The commits of a promotion or a roll back, prepared in a clone, so that the checkout moves once."""
+"""The commits of a promotion or a roll back, prepared in a clone: then one step moves all."""
 
 from dataclasses import dataclass
 

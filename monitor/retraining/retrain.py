@@ -1,10 +1,10 @@
 """Train a challenger and decide about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from sqlalchemy import Engine
 
@@ -119,7 +119,8 @@ def _run(this: Run, proposal: Proposal, name: str) -> Decision:
     champion = contestant.at("HEAD", this.root)
     day = proposal.as_of or champion.newest
     refusals = _refusals(this, proposal, champion, day)
-    asked = {"asked": {"by": proposal.by, "forced": proposal.force and bool(refusals)}}
+    asked: dict[str, Any] = {"by": proposal.by, "changes": dict(proposal.changes)}
+    asked["conditions"] = refusals
     if refusals and not proposal.force:
         made = Decision(
             name,
@@ -128,11 +129,9 @@ def _run(this: Run, proposal: Proposal, name: str) -> Decision:
             "refused",
             "; ".join(refusals),
             champion=champion.commit,
-            document=asked,
+            document={"asked": asked},
         )
         return this.record(made)
-    asked["asked"]["conditions"] = refusals
-    asked["asked"]["changes"] = dict(proposal.changes)
     progress = progress_file.begin(
         this.settings,
         name,
@@ -140,7 +139,7 @@ def _run(this: Run, proposal: Proposal, name: str) -> Decision:
         reason=proposal.reason,
         champion=champion.commit,
         horizon=proposal.horizon,
-        asked=asked,
+        asked={"asked": asked | {"forced": proposal.force}},
         at=this.settings.clock.isoformat(),
     )
     clone = this.clone(name)
@@ -265,10 +264,7 @@ def settle(this: Run, progress: Progress) -> Decision:
         except StageError as error:
             if progress.step not in ("judged", "prepared", "pushed"):
                 raise
-            why = f"all gates passed, and it could not be promoted: {error}"
-            made = made.turned("shadow", why, this.settings.clock)
-            progress.reached("judged", decision=made.content())
-            return settle(this, progress)
+            return _not_promoted(this, progress, made, error)
         log.info("%s: promoted; %s", made.id, made.because)
     elif made.outcome == "rejected":
         _close(this, made)
@@ -277,6 +273,20 @@ def settle(this: Run, progress: Progress) -> Decision:
     this.clone(progress.id).remove()
     progress.end()
     return made
+
+
+def _not_promoted(this: Run, progress: Progress, made: Decision, error: StageError) -> Decision:
+    """Let a challenger wait that passed every gate, and could not be promoted."""
+    why = f"all gates passed, and it could not be promoted: {error}"
+    former = progress.known.get("former")
+    if former is not None and former["because"] == why:
+        # Tried every few minutes, it would fill the history of git.
+        this.clone(progress.id).remove()
+        progress.end()
+        return decision.parse(former)
+    waiting = replace(made, outcome="shadow", because=why)
+    progress.reached("judged", decision=waiting.content())
+    return settle(this, progress)
 
 
 def _prepare(this: Run, progress: Progress, made: Decision) -> None:
@@ -369,10 +379,7 @@ def _finish(this: Run, progress: Progress) -> None:
     except NotMovedError as error:
         if progress.known["kind"] == "promotion":
             made = decision.parse(progress.known["decision"])
-            why = f"all gates passed, and it could not be promoted: {error}"
-            waiting = made.turned("shadow", why, this.settings.clock)
-            progress.reached("judged", decision=waiting.content())
-            settle(this, progress)
+            _not_promoted(this, progress, made, error)
             return
         log.warning("%s: %s", progress.id, error)
         progress.end()

@@ -107,7 +107,7 @@ def check(
             "that the former champion is better"
             for name in watch.found
         ]
-        made = _decision(this, promotion, few(reasons), rows, watch)
+        made = _decision(this, rows, watch, few(reasons))
         return Watch(watch.promotion, watch.worse, watch.error, None, _back(this, promotion, made))
 
 
@@ -129,7 +129,7 @@ def now(
         rows = live_rows(this, promotion, contestant.at("HEAD", this.root).newest)
         found = {name: worse(this.root, promotion, name, each) for name, each in rows.items()}
         watch = Watch(promotion.id, found, thresholds.rollback.error / max(1, len(rows)))
-        made = _decision(this, promotion, f"{by} asked for it", rows, watch, by)
+        made = _decision(this, rows, watch, f"{by} asked for it", by)
         return _back(this, promotion, made)
 
 
@@ -182,14 +182,10 @@ def _card(each: Contestant, horizon: str) -> Side:
 
 
 def _decision(
-    this: Run,
-    promotion: Decision,
-    because: str,
-    rows: Mapping[str, pl.DataFrame],
-    watch: Watch,
-    by: str | None = None,
+    this: Run, rows: Mapping[str, pl.DataFrame], watch: Watch, because: str, by: str | None = None
 ) -> Decision:
     folder = judgement.windows_folder(this.settings)
+    promotion = decision.find(this.engine, str(watch.promotion), this.root)
     document: dict[str, Any] = {
         "promotion": promotion.id,
         "error": watch.error,

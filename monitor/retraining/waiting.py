@@ -2,15 +2,30 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monitor.retraining import challenger_folder, decision, progress_file, retrain, running_lock
+from monitor.retraining import (
+    challenger_folder,
+    contestant,
+    decision,
+    progress_file,
+    retrain,
+    running_lock,
+)
 from monitor.retraining.decision import OPEN, Decision
 from monitor.retraining.retrain import Run
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from stages.monitor_params import MonitorParams
+
+
+@dataclass(frozen=True)
+class Word:
+    """A person's word on a decision: whose, and why."""
+
+    by: str
+    because: str
 
 
 @contextmanager
@@ -51,22 +66,27 @@ def judge(
 
 
 def _again(this: Run, made: Decision) -> Decision:
-    if _replaced(this, made):
-        return _settled(
-            this, made.turned("rejected", "a later challenger took its place", this.settings.clock)
-        )
+    gone = _gone(this, made)
+    if gone is not None:
+        return _settled(this, made.turned("rejected", gone, this.settings.clock))
     found = retrain.judged(this, made, made.document.get("lead"))
     if found.outcome == "shadow":
         return made
     turned = made.turned(found.outcome, found.because, this.settings.clock)
     document = {**found.document, "history": turned.document["history"]}
-    return _settled(this, replace(turned, document=document))
+    return _settled(this, replace(turned, document=document), former=made)
 
 
-def _replaced(this: Run, made: Decision) -> bool:
-    horizons = made.document["models"]["challenger"]
-    placed = [challenger_folder.current(this.settings, name) for name in horizons]
-    return all(each is not None and each.decision_id != made.id for each in placed)
+def _gone(this: Run, made: Decision) -> str | None:
+    """Why a challenger has nobody to challenge any more, or is itself replaced."""
+    models = made.document["models"]
+    served = contestant.at("HEAD", this.root).md5s()
+    if served != {name: files["model.onnx"] for name, files in models["champion"].items()}:
+        return "the champion is another one than it was compared with"
+    placed = [challenger_folder.current(this.settings, name) for name in models["challenger"]]
+    if all(each is not None and each.decision_id != made.id for each in placed):
+        return "a later challenger took its place"
+    return None
 
 
 def approve(
@@ -86,8 +106,7 @@ def reject(
     settings: Settings,
     thresholds: MonitorParams,
     name: str,
-    by: str,
-    because: str,
+    word: Word,
     root: Path | None = None,
 ) -> Decision:
     """Take a challenger away that waits.
@@ -97,7 +116,10 @@ def reject(
     """
     with running(settings, thresholds, f"reject {name}", root) as this:
         (made,) = _waiting(this, name, OPEN)
-        return _settled(this, made.turned("rejected", f"{by}: {because}", this.settings.clock, by))
+        return _settled(
+            this,
+            made.turned("rejected", f"{word.by}: {word.because}", this.settings.clock, word.by),
+        )
 
 
 def _waiting(this: Run, name: str | None, outcomes: Sequence[str]) -> list[Decision]:
@@ -111,7 +133,8 @@ def _waiting(this: Run, name: str | None, outcomes: Sequence[str]) -> list[Decis
     return [made]
 
 
-def _settled(this: Run, made: Decision) -> Decision:
+def _settled(this: Run, made: Decision, former: Decision | None = None) -> Decision:
     progress = progress_file.begin(this.settings, made.id, kind="waiting")
-    progress.reached("judged", decision=made.content(), placed_by=made.id)
+    known = {} if former is None else {"former": former.content()}
+    progress.reached("judged", decision=made.content(), placed_by=made.id, **known)
     return retrain.settle(this, progress)

@@ -121,6 +121,8 @@ made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_
 onnx.save(made, folder / "model.onnx")
 """
 
+STAGE_FILE = "stages/make.py"
+
 AS_OF, NEWER, NEWEST = date(2012, 6, 29), date(2012, 8, 31), date(2012, 12, 28)
 
 EVENING = datetime.fromisoformat("2012-12-31T22:00:00+00:00")
@@ -139,7 +141,7 @@ class Arena(Project):
         arena.git("config", "user.name", "Tests")
         arena.dvc("init", "--quiet")
         (folder / "stages").mkdir()
-        (folder / "stages" / "make.py").write_text(STAGE, encoding="utf-8")
+        (folder / STAGE_FILE).write_text(STAGE, encoding="utf-8")
         (folder / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
         shutil.copy(ROOT / "params.yaml", folder)
         arena.set("2012-12-31", str(AS_OF))

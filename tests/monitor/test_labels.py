@@ -1,5 +1,6 @@
 """Labels from the bars."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -273,6 +274,21 @@ def test_what_is_stored_again_changes_nothing(
     assert live.count_of(engine, former_labels) == 0
 
 
+def test_two_runs_at_once_store_each_label_once(
+    engine_of_both: sa.Engine, settings_of_both: Settings, bars: pl.DataFrame, tmp_path: Path
+) -> None:
+    live.add(engine_of_both, live.forecasts(bars))
+
+    def at_once() -> list[LabelCounts]:
+        with ThreadPoolExecutor(2) as threads:
+            return list(threads.map(lambda _: store(engine_of_both, settings_of_both), range(2)))
+
+    assert sum(one.stored for one in at_once()) == live.count_of(engine_of_both, label_store) == 117
+    live.write_bars(tmp_path, restated(bars, 10, 1.01))
+    assert sum(one.corrected for one in at_once()) == 2
+    assert live.count_of(engine_of_both, former_labels) == 2
+
+
 def given(identifier: str, settings: Settings, value: float = 0.1) -> Row:
     return {
         "prediction_id": identifier,
@@ -297,9 +313,11 @@ def test_many_labels_pass_over_what_is_gone_or_labelled(
         assert label_table.add_many(connection, many) == [one]
         assert label_table.add_many(connection, many) == []
         # That of two is by another client, and three has none.
-        assert label_table.correct_many(connection, many) == [one]
+        assert label_table.correct_many(connection, many) == []
+        other = [{**label, "actual_return": 0.3} for label in many]
+        assert label_table.correct_many(connection, other) == [one]
     found = stored(engine_of_both)
-    assert {i: row["actual_return"] for i, row in found.items()} == {one: 0.1, two: 0.2}
+    assert {i: row["actual_return"] for i, row in found.items()} == {one: 0.3, two: 0.2}
 
 
 # Counts
@@ -364,11 +382,11 @@ def test_the_command_shows_the_counts(
     assert row.split()[:7] == ["short", "117", "117", "100.0%", "100.0%", "117", "0"]
 
 
-@pytest.mark.usefixtures("engine")
-def test_an_empty_log_is_said(bars: pl.DataFrame, monitor: Monitor) -> None:
+@pytest.mark.usefixtures("engine", "bars")
+def test_an_empty_log_is_said(monitor: Monitor) -> None:
     assert monitor("labels")[:2] == (
         0,
-        f"no forecast was due by {day(bars, 39)}, the newest session of data/clean\n",
+        "no forecast of the log is due by the newest session of data/clean\n",
     )
 
 

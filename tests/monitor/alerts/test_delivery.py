@@ -193,6 +193,19 @@ def test_no_secret_is_told(url: str, capfd: pytest.CaptureFixture[str]) -> None:
         assert SESAME not in text
 
 
+def test_parts_of_a_url_are_taken_out_of_what_apprise_says() -> None:
+    url = f"json://me%40home:{SESAME}@127.0.0.1:{closed_port()}/hooks/{SESAME}"
+    problem = sender.send(url, "INFO x", "y", "INFO")
+    assert problem is not None
+    # Apprise names the host.
+    assert "***" in problem
+    assert "127.0.0.1" not in problem
+    said = sender.scrubbed(f"me@home at hooks with {SESAME} or me%40home: no", url)
+    for part in ("home", "hooks", SESAME):
+        assert part not in said
+    assert said.endswith("no")
+
+
 def test_a_test_message_goes_to_each_channel(server: Receiver) -> None:
     urls = [url_of(server), f"json://127.0.0.1:{closed_port()}"]
     took, failed = delivery.try_out(urls)

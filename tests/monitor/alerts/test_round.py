@@ -23,6 +23,7 @@ from monitor.__main__ import main
 from monitor.alerts import alerting, delivery, episode_store
 from monitor.alerts.alerting import Update
 from monitor.alerts.episodes import Episode
+from monitor.measuring import Step
 from monitor.settings import MonitorError, Settings, thresholds
 from serve import settings as serve_settings
 from stages.common.running import run
@@ -124,7 +125,7 @@ def test_a_step_that_fails_is_told_and_the_others_go_on(world: Path, server: Rec
     def wrong(*_: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    steps: dict[str, checking_round.Step] = {
+    steps: dict[str, Step] = {
         "drift": refuses,
         "labels": broken,
         "performance": wrong,

@@ -1,9 +1,10 @@
 """A run that is killed between any two steps leaves one champion, and the next one ends it."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -13,15 +14,17 @@ from monitor.retraining.decision import Decision
 from monitor.retraining.progress_file import Progress
 from monitor.store import records
 from predictions.schema import model_metadata
-from tests.conftest import Once
-from tests.monitor.arena import NEWER, NEWEST, Arena, better, thresholds
-from tests.projects import copied
+from tests.monitor.arena import EVENING, NEWER, NEWEST, STAGE_FILE, Arena, better, thresholds
+from tests.narrow import wait_for
+from tests.projects import ROOT
 from versions.repository.workspace import digest
 
 PROMOTION = (
     *("judged", "prepared", "pushed", "moved", "checked out", "tagged", "placed", "recorded"),
 )
 ROLL_BACK = PROMOTION[1:]
+
+pytestmark = pytest.mark.slow
 
 BOTH = (False, True) if os.environ.get("CI_FULL") == "1" else (False,)
 """Killed when a step is done and not yet noted, which is the harder case; `CI_FULL=1` adds killed
@@ -73,14 +76,6 @@ class Killer:
         if self.project.md5() != model:
             # Git has moved, the data not yet: a server goes on with what it has loaded.
             assert (step, noted) in {("moved", False), ("moved", True), ("checked out", False)}
-
-
-@pytest.fixture
-def ground(once: Once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arena:
-    """The project, as the working folder."""
-    project = Arena(copied(once("arena", Arena.make), tmp_path / "project").folder)
-    monkeypatch.chdir(project.folder)
-    return project
 
 
 def ended(project: Arena) -> list[Decision]:
@@ -145,3 +140,40 @@ def test_promotion_and_roll_back_end_whatever_kills_them(
     assert commits[2] == commits[0]
     # Once: what was champion before is not what the former one was compared with.
     assert rollback.check(later, params, NEWEST, ground.folder).decision is None
+
+
+def test_a_killed_training_is_undone_by_the_next_command(
+    ground: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a real kill -9 of the command, whose stage goes on for a while."""
+    first, head = ground.md5(), ground.head
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("MONITOR_NOW", EVENING.isoformat())
+    ground.set("name = sys.argv[1]", "import time; time.sleep(2); name = sys.argv[1]", STAGE_FILE)
+    head = ground.commit("Take time")
+    command = [sys.executable, "-m", "monitor"]
+    training = subprocess.Popen(
+        [*command, "retrain", "--force", "--as-of", str(NEWER)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    log = ground.folder / "var" / "monitor" / "workspaces"
+    wait_for(lambda: any(b"Running stage" in path.read_bytes() for path in log.glob("*.log")))
+    training.kill()
+    training.wait()
+
+    def second() -> str:
+        return ground.run(*command, "judge", check=False)
+
+    # What it had started still ends, and holds the lock.
+    said = second()
+    assert "retraining for manual has been running since 2012-12-31 22:00 UTC" in said
+    assert f"pid {training.pid}" in said
+    assert "was killed" in said
+    wait_for(lambda: "was killed" not in second())
+    (failed,) = ended(ground)
+    assert (failed.outcome, failed.decided_by) == ("failed", None)
+    assert (ground.md5(), ground.head) == (first, head)
+    listed = ground.run(*command, "decisions")
+    assert "it was stopped while it trained" in listed

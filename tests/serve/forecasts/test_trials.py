@@ -135,6 +135,7 @@ def test_a_batch_is_shadowed_where_its_rows_are_bars_of_the_revision(tried: Trie
     assert [row["role"] for row in logged] == [None] * 3 + ["shadow"] * 2
     shadows = [(row["symbol"], str(row["as_of"])) for row in logged[3:]]
     assert shadows == [("IBM", "2012-12-31"), ("AAPL", "2012-12-20")]
+    assert tried.health()["short"]["failures"] == 0
 
 
 def test_a_canary_answers_its_keys_and_the_champion_is_its_shadow(tried: Tried) -> None:

@@ -1,0 +1,17 @@
+"""A small project with a champion, as the working folder."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Once
+from tests.monitor.arena import Arena
+from tests.projects import copied
+
+
+@pytest.fixture
+def ground(once: Once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arena:
+    """The project, as the working folder."""
+    project = Arena(copied(once("arena", Arena.make), tmp_path / "project").folder)
+    monkeypatch.chdir(project.folder)
+    return project

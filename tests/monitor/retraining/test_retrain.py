@@ -1,0 +1,143 @@
+"""One project from a refusal to a promotion, a rejection and a person's word."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import yaml
+from sqlalchemy import select
+
+from monitor.retraining import decision, explanation, retrain, running_lock, waiting
+from monitor.retraining.decision import Decision
+from monitor.retraining.retrain import Proposal
+from monitor.settings import MonitorError, Settings
+from monitor.store import records
+from predictions.schema import model_metadata
+from tests.monitor.arena import NEWER, NEWEST, Arena, better, thresholds
+from versions.repository.workspace import digest
+
+pytestmark = pytest.mark.slow
+
+
+def explained(project: Arena, made: Decision) -> Sequence[str]:
+    """What is not the same when a decision is computed again."""
+    with records.opened(project.settings, read_only=True) as engine:
+        return explanation.differences(made, project.settings, engine, project.folder)
+
+
+def later(project: Arena, days: int) -> Settings:
+    """The settings so many days later."""
+    settings = project.settings
+    return settings.model_copy(update={"now": settings.clock + timedelta(days=days)})
+
+
+def test_from_a_refusal_to_a_promotion(ground: Arena) -> None:  # noqa: PLR0915  # one walk
+    settings, root = ground.settings, ground.folder
+    first, begin = ground.md5(), ground.head
+
+    # Every condition that does not hold is named with its number; nothing is trained.
+    strict = thresholds(retraining={"min_labels": 10_000})
+    refused = retrain.run(settings, strict, Proposal("drift"), root)
+    assert refused.outcome == "refused"
+    assert "357 live forecasts have a label, 10,000 are needed" in refused.because
+    assert "the champion was trained up to 2012-06-29: no session is newer" in refused.because
+    assert ground.head == begin
+
+    with running_lock.held(settings, "retraining 1"), pytest.raises(MonitorError) as error:
+        retrain.run(settings, strict, Proposal("drift"), root)
+    assert "retraining 1 has been running since 2012-12-31 22:00 UTC" in str(error.value)
+    assert f"pid {os.getpid()}" in str(error.value)
+
+    # Newer data alone: no worse is enough. A person has the last word here.
+    careful = thresholds(retraining={"approval": True})
+    refit = retrain.run(settings, careful, Proposal("schedule", NEWER), root)
+    assert (refit.lane, refit.outcome) == ("refit", "approval"), refit.because
+    names = [gate["name"] for gate in refit.document["gates"]["short"]]
+    assert "crps_no_worse" in names
+    assert "f1" not in names
+    assert ground.md5() == digest(root / "models" / "short" / "model.onnx") == first
+    placed = ground.placed()
+    assert placed is not None
+    assert (placed["mode"], placed["decision_id"]) == ("shadow", refit.id)
+    assert explained(ground, refit) == []
+    assert ground.git("show", "--name-only", "--format=").split() == [f"decisions/{refit.id}.json"]
+
+    # Meanwhile the bars are refreshed and the models kept: that must not be lost.
+    ground.set("'2012-06-29'", f"'{NEWEST}'")
+    ground.dvc("repro", "--quiet", "latest")
+    ground.commit(f"Refresh to {NEWEST}")
+
+    # With work that is not committed in the served checkout nothing moves.
+    (root / "notes.txt").write_text("mine", encoding="utf-8")
+    waits = waiting.approve(settings, careful, refit.id, "Ada", root)
+    assert waits.outcome == "shadow"
+    assert "notes.txt" in waits.because
+    assert ground.md5() == first
+    assert not ground.production()
+    commit = ground.head
+    assert waiting.judge(settings, thresholds(), root=root)[0].outcome == "shadow"
+    assert ground.head == commit
+    (root / "notes.txt").unlink()
+    (promoted,) = waiting.judge(settings, thresholds(), root=root)
+    assert promoted.outcome == "promoted", promoted.because
+
+    assert ground.md5() == promoted.document["models"]["challenger"]["short"]["model.onnx"]
+    assert ground.md5() == digest(root / "models" / "short" / "model.onnx") != first
+    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    assert params["data"]["as_of"] == str(NEWEST)
+    latest = json.loads((root / "models" / "latest.json").read_text(encoding="utf-8"))
+    assert latest == {"as_of": str(NEWEST)}
+    assert ground.git("status", "--porcelain") == ""
+    released, served = ground.production()
+    assert released == begin
+    assert ground.git("rev-parse", "HEAD~1").strip() == served
+    stored = json.loads((root / "decisions" / f"{refit.id}.json").read_text(encoding="utf-8"))
+    assert stored["outcome"] == "promoted"
+    assert [each["outcome"] for each in stored["history"]] == ["approval", "shadow"]
+    assert explained(ground, promoted) == []
+    placed = ground.placed()
+    assert placed is not None
+    assert placed["model_md5"] == first
+    assert placed["version"] == "v1.0.0"
+    with records.opened(settings) as engine, engine.connect() as connection:
+        rows = connection.execute(select(model_metadata.c.place, model_metadata.c.version))
+        assert ("production", "v1.1.0") in {tuple(row) for row in rows}
+
+    # A cooldown follows, and is named.
+    refused = retrain.run(settings, thresholds(), better(), root)
+    assert refused.outcome == "refused"
+    assert "a challenger was trained 0.0 days ago, 7 days must pass" in refused.because
+
+
+def test_a_change_is_promoted_only_if_it_is_better(ground: Arena) -> None:
+    root, first, params = ground.folder, ground.md5(), thresholds()
+    worse = retrain.run(ground.settings, params, better(alpha=70.0), root)
+    assert (worse.lane, worse.outcome) == ("change", "rejected"), worse.because
+    assert "short: crps_superior" in worse.because
+    assert worse.document["differences"] == {"short": ["models.ridge.alpha"]}
+    assert ground.md5() == first
+    assert ground.placed() is None
+    assert explained(ground, worse) == []
+    gates = {**worse.document["gates"]}
+    gates["short"] = [gate | {"answer": "pass"} for gate in gates["short"]]
+    forged = replace(worse, document={**worse.document, "gates": gates})
+    assert any("'pass' then, 'fail' now" in line for line in explained(ground, forged))
+
+    # Hardly different: the champion stays, and a person ends it.
+    loose = thresholds(gates={"f1_gain": None})
+    equal = retrain.run(later(ground, 8), loose, better(alpha=88.5), root)
+    assert equal.outcome == "shadow", equal.because
+    placed = ground.placed()
+    assert placed is not None
+    assert placed["decision_id"] == equal.id
+    word = waiting.Word("Ada", "not worth the disk")
+    ended = waiting.reject(later(ground, 8), params, equal.id, word, root)
+    assert (ended.outcome, ended.decided_by) == ("rejected", "Ada")
+    assert ground.placed() is None
+    with pytest.raises(MonitorError, match="rejected"):
+        waiting.approve(later(ground, 8), params, equal.id, "Ada", root)
+    with records.opened(ground.settings) as engine, engine.connect() as connection:
+        assert [each.outcome for each in decision.listed(connection)] == ["rejected", "rejected"]
