@@ -12,7 +12,7 @@ import polars as pl
 from monitor.simulation.plan import Fault
 from stages.common import tables
 
-MANIA = 1.1
+MANIA = 1.15
 """Growth of the volume from session to session in a drift, which lasts two periods."""
 
 RESTATED = 0.02
@@ -25,6 +25,9 @@ CORRELATION = 0.085
 
 WIDTH = 0.5
 """Weight of the next absolute return in the series that foretells volatility."""
+
+LOCAL = 21
+"""Sessions by which moves are measured."""
 
 SENTIMENT, IMPLIED = "SENTIMENT", "IMPLIED"
 """Series of each symbol: one foretells the direction of the next return, one its size."""
@@ -105,12 +108,14 @@ def series(bars: pl.DataFrame, turn: date | None, seed: int) -> dict[str, pl.Dat
     Returns:
         `symbol, date, value` by name; values are above zero, as logarithms need them.
     """
-    ahead = (pl.col("close").shift(-1) / pl.col("close")).log().over("symbol")
-    usual = pl.col("_ahead").abs().mean().over("symbol")
-    rows = bars.with_columns(_ahead=ahead).with_columns(
-        _size=(pl.col("_ahead") / usual).fill_null(0.0)
-    )
-    size = rows["_size"].to_numpy()
+    moves = (pl.col("close") / pl.col("close").shift(1)).log().over("symbol")
+    usual = pl.col("_move").rolling_std(LOCAL, min_samples=2).over("symbol")
+    rows = bars.with_columns(_move=moves)
+    # In units of what is usual by then, or a crisis would decide alone.
+    size = rows.select(
+        size=(pl.col("_move").shift(-1).over("symbol") / usual).fill_nan(None).fill_null(0.0)
+    )["size"].to_numpy()
+    size = np.clip(size, -5, 5)
     generator = np.random.default_rng(seed)
     noise = generator.standard_normal((2, len(size)))
     sign = np.ones(len(size)) if turn is None else np.where(rows["date"] >= turn, -1.0, 1.0)

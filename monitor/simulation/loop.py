@@ -229,8 +229,11 @@ class Loop:
     def _changes(self, fault: Fault) -> dict[str, Any]:
         if fault.name == "bad-challenger":
             return {"dataset.scale": ["vol_252"]}
-        scale = sections.read()["dataset"]["scale"]
+        given = sections.read()
+        scale, ridge = given["dataset"]["scale"], given["models"].get("ridge")
         return {
+            # One column needs less of it than forty.
+            **({"models.ridge.alpha": 1.0} if ridge else {}),
             "dataset.features": [f"{faulty_bars.SENTIMENT}_level"],
             "dataset.scale": [*scale, f"{faulty_bars.IMPLIED}_level"],
         }

@@ -11,7 +11,7 @@ from monitor.settings import MonitorError
 from stages.common.options import Options
 
 FAULTS = {
-    "drift": "the volume grows by 10 % a session for two periods, as in a mania",
+    "drift": "the volume grows by 15 % a session for two periods, as in a mania",
     "broken-feed": "the feed of a symbol repeats its last bar for one period",
     "late-labels": "labels come for 40 % of the forecasts, and two weeks late",
     "restated": "the source gives other closes for the past of a symbol",

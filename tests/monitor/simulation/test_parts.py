@@ -96,8 +96,8 @@ def test_a_drift_is_a_volume_that_grows_for_two_periods(bars: pl.DataFrame) -> N
         )
         growth = after / before
         np.testing.assert_allclose(growth[:200], 1)
-        np.testing.assert_allclose(growth[200:242], 1.1 ** np.arange(1, 43))
-        np.testing.assert_allclose(growth[242:], 1.1**42)
+        np.testing.assert_allclose(growth[200:242], 1.15 ** np.arange(1, 43))
+        np.testing.assert_allclose(growth[242:], 1.15**42)
 
 
 def test_a_broken_feed_repeats_and_is_mended_after_a_period(bars: pl.DataFrame) -> None:
