@@ -26,6 +26,9 @@ CORRELATION = 0.085
 WIDTH = 0.5
 """Weight of the next absolute return in the series that foretells volatility."""
 
+MISLEADS = -2.0
+"""Weight of the next return once they mislead."""
+
 LOCAL = 21
 """Sessions by which moves are measured."""
 
@@ -118,7 +121,7 @@ def series(bars: pl.DataFrame, turn: date | None, seed: int) -> dict[str, pl.Dat
     size = np.clip(size, -5, 5)
     generator = np.random.default_rng(seed)
     noise = generator.standard_normal((2, len(size)))
-    sign = np.ones(len(size)) if turn is None else np.where(rows["date"] >= turn, -1.0, 1.0)
+    sign = np.ones(len(size)) if turn is None else np.where(rows["date"] >= turn, MISLEADS, 1.0)
     spread = float(size.std()) or 1.0
     direction = CORRELATION * sign * size / spread + (1 - CORRELATION**2) ** 0.5 * noise[0]
     volatility = WIDTH * sign * np.log(np.abs(size) + 0.1) + 0.5 * noise[1]

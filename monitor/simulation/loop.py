@@ -72,6 +72,7 @@ class Loop:
     timeline: Timeline
     drift: list[tuple[date, float]] = field(default_factory=list)
     _firing: set[tuple[str, str]] = field(default_factory=set)
+    _served: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         days = sandbox.sessions(self.bars)
@@ -143,6 +144,12 @@ class Loop:
         with server.asking(self.horizons[0], self.symbols[0], end):
             self._heal(settings, period)
             server.follows(git.commit(), end)
+        for horizon in self.horizons:
+            answer = server.forecast(horizon, self.symbols[0], end)
+            version = answer["model"]["version"] if answer is not None else None
+            if version is not None and version != self._served.get(horizon, version):
+                self.timeline.add(end, "follows", horizon, f"the server answers with {version}")
+            self._served[horizon] = version
 
     def _settings(self, day: date) -> Settings:
         return Settings(now=datetime.combine(day, AFTER_CLOSE, UTC))
