@@ -43,7 +43,7 @@ def cached(path: Path, wanted: str, prepare: Callable[[], Prepared]) -> Prepared
         found = prepare()
         path.parent.mkdir(parents=True, exist_ok=True)
         with tables.replacing(path) as partial, partial.open("wb") as file:
-            np.savez(file, **_arrays(found, wanted))
+            np.savez(file, allow_pickle=False, **_arrays(found, wanted))
     return found
 
 
