@@ -61,7 +61,7 @@ def _arrays(found: Prepared, wanted: str) -> Mapping[str, NDArray[np.generic]]:
 
 def _read(path: Path, wanted: str) -> Prepared | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             if str(file["key"]) != wanted:
                 return None
             return Prepared(
