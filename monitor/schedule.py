@@ -95,6 +95,10 @@ def jobs(
             then=Proposals(settings),
         )
     ]
+    planned += [
+        Job(name, _monitor(*words), IntervalTrigger(hours=1), queue=CHANGING)
+        for name, words in (("rollback", ("rollback", "--check")), ("judge", ("judge",)))
+    ]
     if schedule.refresh != "never":
         after = AfterClose(calendar, timedelta(minutes=schedule.after_close))
         planned.append(

@@ -203,6 +203,13 @@ class Loop:
 
     def _heal(self, settings: Settings, period: Sequence[date]) -> None:
         end = period[-1]
+        # First what is already there: a model that is worse goes before another takes its place.
+        watch = rollback.check(settings, self.thresholds, end)
+        if watch.decision is not None:
+            self._tell(end, watch.decision, "the promoted model")
+        for made in waiting.judge(settings, self.thresholds):
+            if made.outcome != "shadow":
+                self._tell(end, made, "challenger in shadow")
         if any(kind == "drift" for kind, _ in self._firing):
             self._decide(settings, Proposal("drift"), "retraining after drift")
         for fault in self.faults:
@@ -210,12 +217,6 @@ class Loop:
                 changes = self._changes(fault)
                 proposal = Proposal("manual", changes=changes, force=True, by="simulation")
                 self._decide(settings, proposal, fault.name)
-        for made in waiting.judge(settings, self.thresholds):
-            if made.outcome != "shadow":
-                self._tell(end, made, "challenger in shadow")
-        watch = rollback.check(settings, self.thresholds, end)
-        if watch.decision is not None:
-            self._tell(end, watch.decision, "the promoted model")
 
     def _decide(self, settings: Settings, proposal: Proposal, about: str) -> None:
         made = retrain.run(settings, self.thresholds, proposal)

@@ -213,7 +213,9 @@ def test_a_signal_ends_it_in_order_and_a_running_command_gets_time(
 
 def test_the_schedule_of_params() -> None:
     params = ScheduleParams(check_minutes=5, refresh="daily", after_close=30, retrain="weekly")
-    check, refresh, retrain = schedule.jobs(Settings(), params, "XNYS", timedelta(minutes=5))
+    check, back, judge, refresh, retrain = schedule.jobs(
+        Settings(), params, "XNYS", timedelta(minutes=5)
+    )
     # A Thursday before Independence Day in 2025, when New York closed at 13:00 (17:00 UTC).
     noon = datetime(2025, 7, 3, 16, tzinfo=UTC)
     moments = [noon]
@@ -230,11 +232,12 @@ def test_the_schedule_of_params() -> None:
     first = monthly.trigger.get_next_fire_time(None, datetime(2025, 7, 6, tzinfo=UTC))
     assert first.date().isoformat() == "2025-08-02"
     assert check.trigger.interval == timedelta(minutes=5)
-    assert (check.queue, refresh.queue, retrain.queue) == ("default", CHANGING, CHANGING)
+    assert check.queue == "default"
+    assert {job.queue for job in (back, judge, refresh, retrain)} == {CHANGING}
+    assert back.command[-2:] == ("rollback", "--check")
     only = params.model_copy(update={"refresh": "never", "retrain": "never"})
-    assert [job.name for job in schedule.jobs(Settings(), only, "XNYS", timedelta(hours=1))] == [
-        "check"
-    ]
+    names = [job.name for job in schedule.jobs(Settings(), only, "XNYS", timedelta(hours=1))]
+    assert names == ["check", "rollback", "judge"]
     assert scheduler.GRACE + scheduler.PATIENCE < 90
 
 
