@@ -74,7 +74,8 @@ def test_drift_is_healed_the_bad_rejected_and_the_one_that_turns_rolled_back(
     ]
     with contextlib.closing(sqlite3.connect(copy / "project" / "var" / "predictions.db")) as log:
         versions = log.execute(
-            "SELECT model_version FROM prediction_logs WHERE role IS NULL "
+            "SELECT model_version FROM prediction_logs "
+            "WHERE role IS NULL AND model_version IS NOT NULL "
             "GROUP BY model_version ORDER BY min(id)"
         ).fetchall()
     assert versions == [("v1.0.0",), ("v1.1.0",), ("v1.2.0",)]
