@@ -88,7 +88,6 @@ class Run:
         """Keep a decision as a row alone."""
         with records.writing(self.engine, self.settings) as rows:
             decision.store(rows, made)
-        log.info("%s: %s; %s", made.id, made.outcome, made.because)
         return made
 
 
@@ -265,7 +264,6 @@ def settle(this: Run, progress: Progress) -> Decision:
             if progress.step not in ("judged", "prepared", "pushed"):
                 raise
             return _not_promoted(this, progress, made, error)
-        log.info("%s: promoted; %s", made.id, made.because)
     elif made.outcome == "rejected":
         _close(this, made)
     else:
@@ -350,7 +348,6 @@ def _keep(this: Run, made: Decision, place: str) -> None:
         for horizon in challenger.horizons:
             model = {"commit": challenger.commit, "model_md5": challenger.md5(horizon)}
             decision.placed(rows, made, place, horizon, model)
-    log.info("%s: %s; %s", made.id, made.outcome, made.because)
 
 
 def recover(this: Run) -> None:
@@ -359,28 +356,36 @@ def recover(this: Run) -> None:
     if progress is None:
         return
     log.warning("%s was stopped after the step %r", progress.id, progress.step)
-    kind = progress.known.get("kind")
-    if progress.step == "begun" and kind == "retraining":
-        failed(this, progress, "it was stopped while it trained")
-    elif progress.step == "begun":
+    made = _ended(this, progress)
+    if made is not None:
+        log.warning("%s: %s; %s", made.id, made.outcome, made.because)
+
+
+def _ended(this: Run, progress: Progress) -> Decision | None:
+    if progress.step == "begun":
+        if progress.known.get("kind") == "retraining":
+            return failed(this, progress, "it was stopped while it trained")
         this.clone(progress.id).remove()
         progress.end()
-    elif progress.step == "trained":
-        conclude(this, progress)
-    elif progress.step == "judged":
-        settle(this, progress)
-    else:
-        _finish(this, progress)
+        return None
+    if progress.step == "trained":
+        return conclude(this, progress)
+    if progress.step == "judged":
+        return settle(this, progress)
+    return _finish(this, progress)
 
 
-def _finish(this: Run, progress: Progress) -> None:
+def _finish(this: Run, progress: Progress) -> Decision | None:
+    made = decision.parse(progress.known["decision"])
     try:
         Move(this.settings, this.engine, this.root, progress).finish()
     except NotMovedError as error:
         if progress.known["kind"] == "promotion":
-            made = decision.parse(progress.known["decision"])
-            _not_promoted(this, progress, made, error)
-            return
+            return _not_promoted(this, progress, made, error)
         log.warning("%s: %s", progress.id, error)
         progress.end()
-    this.clone(progress.id).remove()
+        return None
+    finally:
+        if not progress.path.exists():
+            this.clone(progress.id).remove()
+    return made
