@@ -29,9 +29,9 @@ from monitor.retraining.champion_move import Move
 from monitor.retraining.contestant import Contestant
 from monitor.retraining.decision import Decision
 from monitor.retraining.judgement import Pinned
+from monitor.retraining.monitor_run import Run
 from monitor.retraining.paired_rows import LiveRows, Side
 from monitor.retraining.prepared_commits import PRODUCTION
-from monitor.retraining.retrain import Run
 from monitor.retraining.transplant import Transplant
 from monitor.settings import MonitorError, Settings
 from stages.common import tables
