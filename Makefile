@@ -24,7 +24,7 @@ PY := "$(VENV)/bin/python"
 	serve migrate release promote rollback versions
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 install: ## Make .venv with what the pipeline needs
 	@sh .ci/install "$(VENV)" "$(PYTHON)" $(LOCK)
@@ -103,6 +103,17 @@ serve: install ## Serve forecasts of what is checked out; ARGS go to python -m s
 
 migrate: install ## Bring the tables of the prediction log up to date; ARGS go to the command
 	@$(PY) -m serve migrate $(ARGS)
+
+.PHONY: monitor up demo-self-healing
+monitor: install ## Watch, refresh and retrain when it is due; ARGS go to python -m monitor run
+	@$(PY) -m monitor run $(ARGS)
+
+up: install ## Run server and monitor together; one Ctrl-C ends both
+	@$(PY) -m monitor up
+
+demo-self-healing: install ## Show the whole loop on past data: drift, gates, rollback (docs/self-healing.md)
+	@$(PY) -m monitor simulate --small --step 50 --from 2011-01-03 --to 2012-03-09 --name demo --seed 1 \
+		--faults drift@2011-03-16,bad-challenger@2011-06-01,turning-challenger@2011-08-10 $(ARGS)
 
 hooks: install ## Let data and models follow git checkout and git push; check each commit
 	@sh .ci/hooks "$(VENV)"

@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from benchmarks import (
     arrow,
     cold,
+    degradation,
+    drift,
     features,
     gates,
     intervals,
     memory,
+    monitor_window,
     parquet,
     rollback,
     serving,
@@ -33,8 +36,11 @@ BENCHMARKS = {
     "transfer": "push and pull in MB/s, against `rclone copy`",
     "serving": "the server against an empty handler, mlflow and MLServer",
     "arrow": "an Arrow stream over HTTP against calling the ONNX session",
+    "monitor": "labels and windows of live forecasts, by how many there are",
     "intervals": "the interval's scale against simpler ones and a GARCH, in the current folder",
+    "degradation": "how often the monitor's evidence is wrong, and how soon right, in simulation",
     "gates": "promotions of an equal challenger, and labels until a better one is promoted",
+    "drift": "false alarms, power and cost of the check for drift, in the current folder",
 }
 
 
@@ -51,8 +57,11 @@ MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
     "transfer": lambda _: transfer.measure(),
     "serving": lambda _: serving.measure(),
     "arrow": lambda _: arrow.measure(),
+    "monitor": lambda _: monitor_window.measure(),
     "intervals": lambda _: intervals.measure(),
+    "degradation": lambda _: degradation.measure(),
     "gates": lambda _: gates.measure(),
+    "drift": lambda _: drift.measure(),
 }
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,36 @@ def ours(model: Model, work: Path, workers: int = 1) -> Contestant:
         {"symbol": "AAPL"},
         settings,
     )
+
+
+def trying(model: Model, work: Path, mode: str) -> Contestant:
+    """This server, with a challenger that computes the same as its own model.
+
+    Args:
+        model: that it serves.
+        work: where it keeps its files.
+        mode: `shadow`; or `canary`, which answers half of the requests.
+    """
+    import onnx
+
+    own = model.folder / MODELS / HORIZON
+    var = work / mode / "var"
+    folder = var / "challengers" / HORIZON
+    folder.mkdir(parents=True)
+    graph = onnx.load(own / "model.onnx")
+    # Another file, and therefore another model.
+    graph.doc_string = mode
+    content = graph.SerializeToString()
+    (folder / "model.onnx").write_bytes(content)
+    shutil.copy(own / "card.json", folder)
+    said = {
+        "commit": "0" * 40,
+        "model_md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        "mode": mode,
+        "share": 0.5,
+    }
+    (folder / "challenger.json").write_text(json.dumps(said), encoding="utf-8")
+    return replace(ours(model, var.parent), name=f"the same beside a {mode}")
 
 
 def empty() -> Contestant:

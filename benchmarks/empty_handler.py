@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 from fastapi import FastAPI
 
-from serve.schemas import Interval, ModelReference, Prediction, PredictRequest
+from serve.schemas import ForecastingModel, Interval, Prediction, PredictRequest
 
 app = FastAPI()
 
@@ -26,7 +26,7 @@ ANSWER = Prediction(
         lower_close=512.013254953966,
         upper_close=552.4415507458385,
     ),
-    model=ModelReference(
+    model=ForecastingModel(
         revision="cc5419f3dc41c6f874488feaffd7d7c1c3d93e59",
         md5="ed5b4089ceefaf3453cf3a4ac1bbc987",
         version=None,
@@ -36,7 +36,7 @@ ANSWER = Prediction(
 )
 
 
-@app.post("/predict/short")
+@app.post("/predict/short", response_model_exclude_unset=True)
 async def predict(asked: PredictRequest) -> Prediction:
     """Answer the same to everyone."""
     del asked

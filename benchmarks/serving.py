@@ -1,8 +1,9 @@
 """The server under load: against an empty handler, mlflow and MLServer; more workers; its memory.
 
 All contestants answer with the same booster, on one worker, to 32 clients that ask without a pause,
-and to one. They take turns, so that a machine that slows down does so for all of them; each figure
-is the median of the rounds, a ratio that of the ratios within a round.
+and to one. Two are this server with a challenger as large as the model that serves. They take
+turns, so that a machine that slows down does so for all of them; each figure is the median of the
+rounds, a ratio that of the ratios within a round.
 """
 
 import statistics
@@ -50,6 +51,7 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> Report:
         peers = contestants.peers()
         field = [
             contestants.ours(model, work),
+            *(contestants.trying(model, work, mode) for mode in ("shadow", "canary")),
             contestants.empty(),
             contestants.mlflow(model, work, peers),
             contestants.mlserver(model, work, peers),

@@ -5,22 +5,42 @@ from types import ModuleType
 
 from monitor import settings
 from monitor.commands import (
+    alerts_command,
     audit_command,
+    check_command,
     decision_command,
+    drift_command,
+    health_command,
     labels_command,
     metrics_command,
     models_command,
+    performance_command,
+    refresh_command,
     retrain_command,
+    run_command,
+    silence_command,
+    simulate_command,
+    up_command,
 )
 from stages.common.running import run
 
 COMMANDS: tuple[ModuleType, ...] = (
-    labels_command,
+    run_command,
+    up_command,
+    refresh_command,
     metrics_command,
-    retrain_command,
-    decision_command,
     audit_command,
+    labels_command,
     models_command,
+    decision_command,
+    retrain_command,
+    alerts_command,
+    check_command,
+    health_command,
+    silence_command,
+    simulate_command,
+    drift_command,
+    performance_command,
 )
 """In the order in which `--help` lists them."""
 
@@ -41,9 +61,10 @@ def command_line() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Run the command of the command line; an error is one line and exit status 1."""
+    # First: `run` itself would answer --help, with the docstring of this module.
     arguments = command_line().parse_args()
-    arguments.run(settings.load(), arguments)
+    run(lambda: arguments.run(settings.load(), arguments))
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

@@ -7,7 +7,9 @@ someone who bets against it: under the null, wealth 1 reaches 20 with a chance o
 however often one looks and whenever one stops (Ville's inequality).
 
 - Scale. Each gain is divided by the mean absolute gain that was known when its forecast was made,
-  the newest weighing most, so that a turbulent month does not decide alone.
+  the newest weighing most, so that a turbulent month does not decide alone. So every date counts
+  alike: a challenger that wins in calm times what it loses in wild ones, in units of the loss, is
+  the better one on most dates, and is found. A margin is for that.
 - Bound. Squared errors have no bound, and without one no such test exists. The scaled gain counts
   within plus and minus `bound(sessions)` alone. What is tested is therefore exactly: the
   conditional means of the bounded, scaled gains, summed up to any date, are not above zero. This

@@ -126,7 +126,15 @@ def _sizes(connection: Connection, today: date) -> Iterator[tuple[str, _Sizes]]:
         )
         .select_from(prediction_logs.outerjoin(label_store))
         .where(*due_by(today))
-        .group_by(*named, column.symbol, column.as_of, column.model_md5, column.role)
+        # In the order of the index of bars.
+        .group_by(
+            column.horizon,
+            column.as_of,
+            column.source,
+            column.symbol,
+            column.model_md5,
+            column.role,
+        )
         .subquery()
     )
     own = distinct.c.source == LATEST

@@ -33,7 +33,7 @@ ROUNDING = 1e-5
 BATCH = 2_000
 """Labels of one transaction, for which writers have to wait."""
 
-GROUP = 50_000
+GROUP = 10_000
 """Forecasts of a trip to the database."""
 
 COMPARED = "labels_compared"
@@ -117,11 +117,13 @@ def store(
     Raises:
         InputError, MonitorError: as `read_bars`.
     """
+    # Before they are read: bars that change in between are compared again.
+    content = _md5(path)
     bars = read_bars(path)
     today = today or newest_session(bars)
-    content = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    compared = {"md5": str(content), "until": str(today)}
     with engines.reading(engine) as connection:
-        compare = _compared(connection) != content
+        compare = _compared(connection) != compared
     now = settings.clock
     done = [
         _put(engine, _judged(realised(due, bars)), now)
@@ -133,17 +135,25 @@ def store(
         for one in counts:
             label_counts.keep(written, one)
         if compare:
-            compared = sum(one.labelled_all for one in counts)
-            written.metric(COMPARED, compared, {"md5": content})
+            written.metric(COMPARED, sum(one.labelled_all for one in counts), compared)
     return counts
 
 
+def _md5(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "md5").hexdigest()
+    except OSError:
+        return None
+
+
 def _compared(connection: Connection) -> Any:
-    """The md5 of the bars with which labels were last compared."""
+    """The bars with which labels were last compared, and the session up to which."""
     columns = monitoring_metrics.c
-    newest = select(columns.tags).where(columns.name == COMPARED)
-    tags = connection.scalar(newest.order_by(columns.created_at.desc(), columns.id.desc()).limit(1))
-    return None if tags is None else json.loads(tags)["md5"]
+    # By id, since the clock of a simulation may go back.
+    query = select(columns.tags).where(columns.name == COMPARED).order_by(columns.id.desc())
+    tags = connection.scalar(query.limit(1))
+    return None if tags is None else json.loads(tags)
 
 
 def _due(engine: Engine, today: date, *, compare: bool) -> Iterator[pl.DataFrame]:
@@ -189,7 +199,8 @@ def _put(engine: Engine, outcomes: pl.DataFrame, now: datetime) -> pl.DataFrame:
     """
     made = [outcomes.filter(pl.col("state").is_in([WITHOUT_BAR, DISAGREEING]))]
     for state, put in ((STORED, labels.add_many), (CORRECTED, labels.correct_many)):
-        for batch in outcomes.filter(pl.col("state") == state).iter_slices(BATCH):
+        # In one order, so that two runs at once cannot wait for each other.
+        for batch in outcomes.filter(pl.col("state") == state).sort("id").iter_slices(BATCH):
             with engine.begin() as connection:
                 ids = put(connection, _rows(batch, now))
             made.append(batch.filter(pl.col("id").is_in(ids)))

@@ -6,20 +6,20 @@ caller's own features, which have no bar, are distinct each.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import numpy as np
 import orjson
 import polars as pl
-from sqlalchemy import ColumnElement, Engine, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, case, func, select
 
 from predictions import engine as engines
 from predictions.schema import label_store, prediction_logs
 from stages.common import tables
 
-GROUP = 50_000
+GROUP = 10_000
 """Rows of a trip to the database."""
 
 SCHEMA: tables.Contract = {
@@ -76,7 +76,47 @@ class Window:
     newest: int | None = None
 
     def query(self) -> Select[Any]:
-        """The id of the newest prediction of each distinct forecast."""
+        """The id of one prediction of each distinct forecast: the newest with a label, if any."""
+        column, label = prediction_logs.c, label_store.c.prediction_id
+        identifier = func.coalesce(func.max(label), func.max(column.id)).label("id")
+        keys: list[ColumnElement[Any]] = [
+            column.as_of,
+            column.symbol,
+            column.model_md5,
+            column.role,
+        ]
+        if "rows" in self.sources:
+            keys.append(case((column.as_of.is_(None), column.id)))
+        query = (
+            select(identifier)
+            .select_from(prediction_logs.outerjoin(label_store))
+            .where(*self._conditions())
+            .group_by(*keys)
+        )
+        if self.newest is not None:
+            query = query.order_by(column.as_of.desc().nulls_last(), func.max(column.id).desc())
+            query = query.limit(self.newest)
+        return query
+
+    def narrowed(self, connection: Connection) -> "Window":
+        """The same forecasts, where only the newest are wanted: without the bars that are older.
+
+        The index of bars then spares the database from a look at the whole log.
+        """
+        if self.newest is None or "rows" in self.sources:
+            return self
+        as_of, symbols = prediction_logs.c.as_of, func.count(prediction_logs.c.symbol.distinct())
+        query = select(as_of, symbols).where(*self._conditions(), as_of.is_not(None))
+        result = connection.execute(query.group_by(as_of).order_by(as_of.desc()))
+        missing = self.newest
+        with result:
+            for session, forecasts in result:
+                missing -= forecasts
+                if missing <= 0:
+                    return replace(self, since=session)
+        return self
+
+    def _conditions(self) -> list[ColumnElement[bool]]:
         column = prediction_logs.c
         conditions: list[ColumnElement[bool]] = [
             column.horizon == self.horizon,
@@ -94,16 +134,7 @@ class Window:
             conditions.append(column.as_of <= self.until)
         if self.due is not None:
             conditions.append(column.target_date <= self.due)
-        without_bar = case((column.as_of.is_(None), column.id))
-        query = (
-            select(func.max(column.id).label("id"), column.as_of)
-            .where(*conditions)
-            .group_by(column.symbol, column.as_of, column.model_md5, column.role, without_bar)
-        )
-        if self.newest is not None:
-            query = query.order_by(column.as_of.desc(), func.max(column.id).desc())
-            query = query.limit(self.newest)
-        return query
+        return conditions
 
 
 def read(engine: Engine, window: Window) -> pl.DataFrame:
@@ -129,9 +160,9 @@ def read_inputs(
         The columns of `SCHEMA`, and a table of float32 with a column a feature, row by row the same
         forecasts.
     """
-    groups = list(_groups(engine, window, inputs=True))
     frames = [
-        frame.with_columns(_features(texts, features)) for frame, texts in groups if frame.height
+        frame.with_columns(_features(texts, features))
+        for frame, texts in _groups(engine, window, inputs=True)
     ]
     empty = tables.empty({**SCHEMA, **dict.fromkeys(features, pl.Float32)})
     rows = _sorted(frames or [empty])
@@ -145,12 +176,10 @@ def _sorted(frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _features(texts: Sequence[str], features: Sequence[str]) -> list[pl.Series]:
-    values = np.full((len(texts), len(features)), np.nan, np.float32)
+    values = np.empty((len(texts), len(features)), np.float32)
     for place, text in enumerate(texts):
-        given = orjson.loads(text)
-        values[place] = [
-            np.nan if (value := given.get(name)) is None else value for name in features
-        ]
+        # None becomes NaN.
+        values[place] = list(map(orjson.loads(text).get, features))
     return [
         pl.Series(name, values[:, column]).fill_nan(None) for column, name in enumerate(features)
     ]
@@ -159,19 +188,19 @@ def _features(texts: Sequence[str], features: Sequence[str]) -> list[pl.Series]:
 def _groups(
     engine: Engine, window: Window, *, inputs: bool
 ) -> Iterator[tuple[pl.DataFrame, Sequence[str]]]:
-    distinct = window.query().subquery()
     named = [
         *(prediction_logs.c[name] for name in SCHEMA if name in prediction_logs.c),
         label_store.c.actual_return,
         label_store.c.created_at.label("labelled_at"),
         *([prediction_logs.c.inputs] if inputs else []),
     ]
-    query = (
-        select(*named)
-        .join(distinct, prediction_logs.c.id == distinct.c.id)
-        .outerjoin(label_store, label_store.c.prediction_id == prediction_logs.c.id)
-    )
     with engines.reading(engine) as connection:
+        distinct = window.narrowed(connection).query().subquery()
+        query = (
+            select(*named)
+            .join(distinct, prediction_logs.c.id == distinct.c.id)
+            .outerjoin(label_store, label_store.c.prediction_id == prediction_logs.c.id)
+        )
         result = connection.execution_options(yield_per=GROUP).execute(query)
         for rows in result.partitions():
             columns = list(zip(*rows, strict=True))

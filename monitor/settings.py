@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     var: Annotated[Path, Field(validation_alias="SERVE_VAR")] = Path("var")
     database_url: Annotated[str, Field(validation_alias="DATABASE_URL")] = ""
     timeout: Annotated[float, Field(validation_alias="SERVE_LOG_TIMEOUT", gt=0)] = 5.0
-    alert_urls: Annotated[str, Field(validation_alias="MONITOR_ALERT_URLS")] = ""
+    alert_urls: Annotated[str, Field(validation_alias="MONITOR_ALERT_URLS", repr=False)] = ""
     now: Annotated[datetime | None, Field(validation_alias="MONITOR_NOW")] = None
 
     @property

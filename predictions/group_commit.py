@@ -30,6 +30,7 @@ _LEAVE = 1.0
 
 class _Entry(NamedTuple):
     rows: Sequence[Row]
+    beside: Sequence[Row]
     done: "asyncio.Future[None]"
     since: float
 
@@ -92,8 +93,13 @@ class GroupCommit:
             return "down", self.problem
         return "ok", f"{self.waiting:,} rows wait for it"
 
-    async def append(self, rows: Sequence[Row]) -> None:
+    async def append(self, rows: Sequence[Row], beside: Sequence[Row] = ()) -> None:
         """Return once the rows are durable.
+
+        Args:
+            rows: to write.
+            beside: more rows for the same commit. If the log refuses them, it says so in the
+                server's log alone.
 
         Raises:
             LogDownError: they are not known to be. They may become durable later.
@@ -105,7 +111,7 @@ class GroupCommit:
             raise LogDownError("the server is about to end")
         if self.waiting and self.waiting + len(rows) > self._backlog:
             raise LogDownError(f"{self.waiting:,} rows wait for the prediction log")
-        entry = _Entry(rows, self._loop.create_future(), self._loop.time())
+        entry = _Entry(rows, beside, self._loop.create_future(), self._loop.time())
         self._gathered.append(entry)
         self.waiting += len(rows)
         # The task wakes after all requests that the loop has at hand: they go together.
@@ -141,10 +147,13 @@ class GroupCommit:
             async with asyncio.timeout(self._timeout):
                 await self._thread.run(self._database.ping)
             return
-        rows = [entry.rows for entry in entries]
+        beside = [entry.beside for entry in entries if entry.beside]
+        rows = [*(entry.rows for entry in entries), *beside]
         async with asyncio.timeout_at(entries[0].since + self._timeout):
             refusals = await self._thread.run(lambda: self._database.write(rows))
-        for entry, refusal in zip(entries, refusals, strict=True):
+        for refused in filter(None, refusals[len(entries) :]):
+            log.warning("%s does not take the forecasts of a challenger: %s", self._name, refused)
+        for entry, refusal in zip(entries, refusals[: len(entries)], strict=True):
             self.waiting -= len(entry.rows)
             if not entry.done.done():
                 if refusal is None:

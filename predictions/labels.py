@@ -91,26 +91,28 @@ def add_many(connection: Connection, new: Sequence[Row]) -> list[str]:
         connection: in a transaction.
         new: by column of `label_store`, without `observed_at`.
     """
-    # So that none of them is removed before the labels are there.
-    ids = [label["prediction_id"] for label in new]
-    query = select(prediction_logs.c.id).where(prediction_logs.c.id.in_(ids))
-    present = set(connection.scalars(query.with_for_update(key_share=True)))
-    identifier = label_store.c.prediction_id
-    labelled = set(connection.scalars(select(identifier).where(identifier.in_(present))))
-    rows = [label for label in new if label["prediction_id"] in present - labelled]
+    identifier, labelled = prediction_logs.c.id, label_store.c.prediction_id
+    query = (
+        select(identifier)
+        .outerjoin(label_store)
+        .where(identifier.in_([label["prediction_id"] for label in new]), labelled.is_(None))
+        # So that none of them is removed before its label is there.
+        .with_for_update(key_share=True, of=prediction_logs)
+    )
+    wanted = set(connection.scalars(query))
+    rows = [label for label in new if label["prediction_id"] in wanted]
     if not rows:
         return []
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(label_store).on_conflict_do_nothing()
-    stored = connection.scalars(statement.returning(identifier), rows)
-    return list(stored)
+    return list(connection.scalars(statement.returning(labelled), rows))
 
 
 def correct_many(connection: Connection, new: Sequence[Row]) -> list[str]:
     """Put labels in the place of others by the same client; returns whose were corrected.
 
-    A prediction that has no label, or one by another client, is passed over. A label is younger
-    than the one that it replaces, even by a clock that went back.
+    A prediction that has no label, the same label, or one by another client is passed over. A label
+    is younger than the one that it replaces, even by a clock that went back.
 
     Args:
         connection: in a transaction.
@@ -122,7 +124,11 @@ def correct_many(connection: Connection, new: Sequence[Row]) -> list[str]:
         .where(label_store.c.prediction_id.in_(by_id), label_store.c.client == new[0]["client"])
         .with_for_update()
     )
-    replaced = connection.execute(query).mappings().all()
+    replaced = [
+        row
+        for row in connection.execute(query).mappings()
+        if row["actual_return"] != by_id[row["prediction_id"]]["actual_return"]
+    ]
     if not replaced:
         return []
     rows = []

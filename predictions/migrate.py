@@ -28,17 +28,34 @@ def ensure(engine: Engine) -> None:
     Raises:
         LogError: the tables of PostgreSQL are missing, or older than the code.
     """
-    with engine.connect() as connection:
-        present = version(connection)
-    if present is not None and present >= VERSION:
-        return
-    if engine.dialect.name == "sqlite":
+    if engine.dialect.name != "sqlite":
+        check(engine)
+    elif not _is_current(_present(engine)):
         upgrade(engine)
-        return
-    state = "has no tables" if present is None else f"has tables of version {present}"
-    raise LogError(
-        f"the prediction log {state}, this revision writes version {VERSION}; run `make migrate`"
-    )
+
+
+def check(engine: Engine) -> None:
+    """See that a log has the tables of this code.
+
+    Raises:
+        LogError: they are missing, or older than the code.
+    """
+    present = _present(engine)
+    if not _is_current(present):
+        state = "has no tables" if present is None else f"has tables of version {present}"
+        raise LogError(
+            f"the prediction log {state}, this revision writes version {VERSION}; run "
+            "`make migrate`"
+        )
+
+
+def _present(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return version(connection)
+
+
+def _is_current(present: str | None) -> bool:
+    return present is not None and present >= VERSION
 
 
 def ensure_at_start(engine: Engine) -> str | None:

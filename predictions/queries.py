@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, or_, select
 
 from predictions.schema import first_id, label_store, prediction_logs
 from stages.common.errors import StageError
@@ -20,6 +20,13 @@ _COLUMNS = (
 )
 
 
+CHAMPION = "champion"
+"""The role, as a selection names it, of the model of the revision that is checked out."""
+
+_ROLE = prediction_logs.c.role
+_ANSWERED = or_(_ROLE.is_(None), _ROLE != "shadow")
+
+
 class UnknownPredictionError(StageError):
     """The log has no prediction of this id."""
 
@@ -32,6 +39,7 @@ class Selection:
         symbol, horizon: of the prediction.
         since, until: when it was made, `until` itself left out.
         labelled: whether it has a label.
+        role: of its model: `champion`, `shadow` or `canary`.
     """
 
     symbol: str | None = None
@@ -39,6 +47,7 @@ class Selection:
     since: datetime | None = None
     until: datetime | None = None
     labelled: bool | None = None
+    role: str | None = None
 
     @property
     def id(self) -> ColumnElement[str]:
@@ -57,6 +66,10 @@ class Selection:
             query = query.where(prediction_logs.c.symbol == self.symbol)
         if self.horizon is not None:
             query = query.where(prediction_logs.c.horizon == self.horizon)
+        if self.role == CHAMPION:
+            query = query.where(_ROLE.is_(None))
+        elif self.role is not None:
+            query = query.where(prediction_logs.c.role == self.role)
         if self.since is not None:
             query = query.where(self.id >= first_id(self.since))
         if self.until is not None:
@@ -96,7 +109,7 @@ def one(connection: Connection, identifier: str) -> RowMapping:
 def for_sessions(
     connection: Connection, selection: Selection, first: date, until: date, limit: int
 ) -> dict[str, list[Any]]:
-    """Predictions for the sessions of a span, by column, oldest first, with their outcomes.
+    """Answers for the sessions of a span, by column, oldest first, with their outcomes.
 
     Args:
         first, until: target dates, both included.
@@ -110,7 +123,7 @@ def for_sessions(
     columns = [*(prediction_logs.c[name] for name in names), *outcome]
     query = (
         selection.select(*columns)
-        .where(prediction_logs.c.target_date.between(first, until))
+        .where(prediction_logs.c.target_date.between(first, until), _ANSWERED)
         .order_by(selection.id.desc())
         .limit(limit)
     )
@@ -121,7 +134,7 @@ def for_sessions(
 def since(
     connection: Connection, first: str, known: Collection[str], limit: int
 ) -> list[dict[str, Any]]:
-    """Predictions from an id on, oldest first, without their inputs.
+    """Answers from an id on, oldest first, without their inputs.
 
     Args:
         first: the least id.
@@ -129,7 +142,7 @@ def since(
         limit: most predictions.
     """
     identifier = prediction_logs.c.id
-    every = select(identifier).where(identifier >= first).order_by(identifier)
+    every = select(identifier).where(identifier >= first, _ANSWERED).order_by(identifier)
     new = [each for each in connection.scalars(every) if each not in known][:limit]
     if not new:
         return []

@@ -73,10 +73,11 @@ prediction_logs = Table(
     Column("inputs", Text, nullable=False),
     Column("scale", Float(53), nullable=False),
     Column("symbol_index", BigInteger),
-    # Null is the model of the revision that is checked out; a challenger's is `shadow` if its
-    # forecast was only logged, `canary` if it was the answer.
+    # Null is an answer of the revision that is checked out, `canary` one of a challenger; `shadow`
+    # is a forecast that was only logged: the challenger's, or the revision's beside a canary.
     Column("role", String(8)),
     Index("prediction_logs_of_a_symbol", "symbol", "id"),
+    Index("prediction_logs_of_a_bar", "horizon", "as_of"),
 )
 
 label_store = Table(

@@ -55,14 +55,34 @@ class PredictRequest(Strict):
     )
 
 
-class Interval(BaseModel):
-    """The prediction interval."""
+class Bounds(BaseModel):
+    """Where an interval begins and ends."""
 
-    level: float = Field(description="Share of outcomes that it should hold.", examples=[0.9])
     lower_return: Return
     upper_return: Return
     lower_close: float | None
     upper_close: float | None
+
+
+class OtherBounds(Bounds):
+    """The same interval before or after the monitor's correction."""
+
+    updated_to: date = Field(description="Newest session whose outcome is in the correction.")
+
+
+class Interval(Bounds):
+    """The prediction interval."""
+
+    level: float = Field(description="Share of outcomes that it should hold.", examples=[0.9])
+    adapted: OtherBounds | None = Field(
+        None,
+        description="As the monitor has corrected it; only with SERVE_ADAPTIVE_INTERVALS=show.",
+    )
+    own: OtherBounds | None = Field(
+        None,
+        description="As the model gave it, where the bounds are the corrected ones; only with "
+        "SERVE_ADAPTIVE_INTERVALS=serve.",
+    )
 
 
 class ModelReference(BaseModel):
@@ -71,6 +91,18 @@ class ModelReference(BaseModel):
     revision: str = Field(description="The commit that is checked out.")
     md5: str = Field(description="Of the model's file, as dvc.lock has it.")
     version: str | None = Field(description="Its release, if it has one.", examples=["v1.1.0"])
+
+
+class ForecastingModel(ModelReference):
+    """Which model made this forecast."""
+
+    revision: str = Field(description="The commit that is checked out; with a role, see there.")
+    role: Literal["shadow", "canary"] | None = Field(
+        None,
+        description="Only where it is not an answer of the revision that is checked out: `canary` "
+        "is one of a challenger, `shadow` a forecast that was logged beside an answer; `revision` "
+        "is then the commit of the model that made it.",
+    )
 
 
 class Prediction(BaseModel):
@@ -95,7 +127,7 @@ class Prediction(BaseModel):
     predicted_close: float | None
     probability_of_rise: float = Field(ge=0, le=1)
     interval: Interval
-    model: ModelReference
+    model: ForecastingModel
     created_at: datetime
     logged_to: Literal["database"] = Field(description="Where it is durable.")
 

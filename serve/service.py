@@ -16,13 +16,17 @@ from predictions.database import Database
 from predictions.engine import CONNECTIONS, connect, place
 from predictions.group_commit import GroupCommit
 from predictions.schema import Row, moment, written
-from serve.checkout.bundle import Bundle
+from serve.checkout.bundle import Bundle, Model
+from serve.checkout.challengers import FOLDER, Challengers
 from serve.checkout.follow import Follower
 from serve.edge.keyring import Keyring, KeysError
+from serve.forecasts.adaptive_intervals import AdaptiveIntervals
 from serve.forecasts.bulk import Bulk
 from serve.forecasts.forecast_errors import UnavailableError
 from serve.forecasts.forecaster import Forecaster
+from serve.forecasts.forecaster import Row as Input
 from serve.forecasts.prediction import Forecast, answer
+from serve.forecasts.trials import Answered, Trials
 from serve.observe.listeners import Live
 from serve.observe.prometheus import Metrics
 from serve.settings import Settings
@@ -42,6 +46,9 @@ class Service:
     Attributes:
         settings: of the server.
         follower: holds the revision that answers.
+        challengers: holds the models that are tried beside it.
+        trials: forecasts of both.
+        intervals: corrects intervals; None if the settings do not ask for it.
         engine: of the prediction log.
         writer: makes its rows durable.
         writes: stores its labels, one at a time.
@@ -58,7 +65,14 @@ class Service:
         self.engine = connect(settings.log_url, settings.log_timeout)
         self._log_problem = migrate.ensure_at_start(self.engine)
         self.keyring = Keyring(settings.keys, settings.keys_file)
-        self.metrics = Metrics(lambda: self.follower.current)
+        self.challengers = Challengers(settings.root, settings.var / FOLDER)
+        self.trials = Trials(self.challengers)
+        self.metrics = Metrics(lambda: self.follower.current, lambda: self.challengers.ready)
+        self.intervals = (
+            None
+            if settings.adaptive_intervals == "off"
+            else AdaptiveIntervals(settings.working_folder, settings.adaptive_intervals)
+        )
         self._forecaster: Forecaster | None = None
         self.follower = Follower(settings.root, settings.revision, self._swapped)
         reading = connect(settings.log_url, settings.log_timeout, read_only=True)
@@ -104,8 +118,37 @@ class Service:
             )
         return self._forecaster
 
-    async def record(self, forecasts: Sequence[Forecast], scope: Scope) -> list[dict[str, Any]]:
+    async def forecast(
+        self, forecaster: Forecaster, model: Model, row: Input, scope: Scope, *, own: bool = False
+    ) -> Answered:
+        """Forecast from a bar of the revision, and try the challenger, if there is one.
+
+        Args:
+            forecaster: of the revision that answers.
+            model: of its horizon.
+            row: the bar.
+            scope: of the request. The name of its key decides whether a canary answers; where
+                callers have no keys, its id does.
+            own: whether the revision's own model must answer.
+
+        Raises:
+            InvalidInputError: the model of the revision refuses the row.
+        """
+        caller = None if own else scope.get("client_name") or scope.get("request_id") or ""
+        return await self.trials.forecast(forecaster, model, row, caller)
+
+    async def record(
+        self,
+        forecasts: Sequence[Forecast],
+        scope: Scope,
+        beside: Sequence[Forecast] = (),
+    ) -> list[dict[str, Any]]:
         """Log forecasts; returns them as answers once they are durable.
+
+        Args:
+            forecasts: the answers.
+            scope: of the request.
+            beside: forecasts that are only logged.
 
         Raises:
             LogDownError: the log is away.
@@ -124,9 +167,15 @@ class Service:
             identifier = str(uuid7())
             answers.append(answer(forecast, identifier, created_at))
             rows.append({"id": identifier, **request, **forecast})
-        await self.writer.append(rows)
-        for forecast in forecasts:
-            self.metrics.predicted(forecast["horizon"], forecast["model_md5"])
+        tried = [{"id": str(uuid7()), **request, **forecast} for forecast in beside]
+        await self.writer.append(rows, tried)
+        for row in rows:
+            self.metrics.predicted(row["horizon"], row["model_md5"])
+        for row in (*rows, *tried) if tried else ():
+            self.metrics.tried(row["horizon"], row["role"])
+        if self.intervals is not None:
+            for each in answers:
+                self.intervals.correct(each)
         return answers
 
     async def _watch(self) -> None:
@@ -137,9 +186,16 @@ class Service:
                     log.info("the API keys are read again")
             except KeysError as error:
                 log.error("the former API keys stay: %s", error)  # noqa: TRY400  # no stack
+            if self.challengers.changed:
+                # Other requests go on while a model is loaded.
+                await asyncio.to_thread(self.challengers.look)
+            if self.intervals is not None:
+                self.intervals.refresh()
             await asyncio.sleep(TICK)
 
     def _swapped(self, bundle: Bundle) -> None:
+        # First: no answer of the new revision goes without its challenger.
+        self.challengers.join(bundle)
         self._forecaster = Forecaster(bundle)
         # Every worker follows the same checkout, and tells its own readers.
         self.live.tell("revision", bundle.described())

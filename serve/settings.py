@@ -60,6 +60,8 @@ class Settings(BaseSettings):
         max_batch: rows of a JSON batch.
         request_timeout: seconds until the answer to a request has to begin.
         keep_alive: seconds that a connection may be idle between requests.
+        adaptive_intervals: what to do with the intervals that the monitor has corrected: `off`,
+            `show` them beside the model's own, or `serve` them in their place.
         log_level: the lowest that is logged: `debug`, `info` (each request), `warning` or `error`.
     """
 
@@ -89,6 +91,7 @@ class Settings(BaseSettings):
     max_batch: Annotated[PositiveInt, Field(le=MOST_ROWS)] = 1_000
     request_timeout: PositiveFloat = 30.0
     keep_alive: PositiveInt = 5
+    adaptive_intervals: Literal["off", "show", "serve"] = "off"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("trusted_proxies", "cors_origins", mode="before")

@@ -32,6 +32,8 @@ class PerformanceParams(Options):
     """Newest sessions whose horizon has passed that are scored."""
     error: Share
     """Chance that a model that did not degrade is ever called degraded, however often one looks."""
+    tolerance: Part
+    """Share by which the CRPS, over that of the yardstick, may be greater than on the hold-out."""
     resamples: Annotated[int, Field(ge=100)]
     """Of the block bootstrap."""
     seed: Seed
@@ -53,6 +55,8 @@ class AlertParams(Options):
     """Share of forecasts that are due and have a label."""
     min_free_disk: Part
     min_free_memory: Part
+    quiet_checks: PositiveInt
+    """Checks without a finding that end an alert, so that what flickers is one."""
     retries: Annotated[int, Field(ge=0)]
     """Times that a message is sent again before its channel is left alone for a while."""
     pause: PositiveInt

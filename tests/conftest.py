@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
@@ -13,6 +14,9 @@ from hypothesis import HealthCheck, settings
 from tests.light import lighten
 from tests.projects import Project, checkout, copied
 from tests.s3 import S3
+
+if TYPE_CHECKING:
+    from tests.predictions.postgres import Postgres
 
 Once = Callable[[str, Callable[[Path], None]], Path]
 
@@ -100,6 +104,22 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
         return folder
 
     return make_once
+
+
+@pytest.fixture(scope="session")
+def _postgres() -> Iterator["Postgres"]:
+    from tests.predictions.postgres import Postgres
+
+    found = Postgres()
+    yield found
+    found.remove()
+
+
+@pytest.fixture
+def postgres(_postgres: "Postgres") -> "Postgres":
+    """A PostgreSQL server that a test may kill; it runs when the next begins."""
+    _postgres.start()
+    return _postgres
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from benchmarks import (
     features,
     launcher,
     memory,
+    monitor_window,
     panel,
     parquet,
     processes,
@@ -31,8 +32,13 @@ from benchmarks import (
     transfer,
     versions,
 )
+from benchmarks.monitor_actions import ACTIONS, FEATURES, HORIZON
 from benchmarks.panel import Panel
 from benchmarks.processes import Usage
+from monitor import live_forecasts
+from monitor.live_forecasts import Window
+from monitor.settings import Settings
+from monitor.store import records
 from stages import params
 from tests import forks
 from versions import s3
@@ -467,6 +473,37 @@ def test_what_is_moved_is_timed_both_ways(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_failing_command_ends_the_run_with_what_it_said(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"(?s)^.*dvc repro failed:.*not inside of a DVC"):
         commands.dvc(tmp_path, "repro")
+
+
+# Live forecasts
+
+
+def test_the_actions_of_the_monitor_do_their_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monitor_window.fill(tmp_path, 100)
+    settings = Settings(var=tmp_path / "var")
+    for _, act in ACTIONS.values():
+        act(settings)
+    with records.opened(settings, read_only=True) as engine:
+        rows, inputs = live_forecasts.read_inputs(engine, Window(HORIZON), FEATURES)
+    assert rows.height == rows["actual_return"].count() == 100
+    assert inputs.null_count().sum_horizontal().to_list() == [0]
+
+
+def test_the_actions_of_the_monitor_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    newest = {"newest": ACTIONS["newest"]}
+    monkeypatch.setattr(monitor_window, "ACTIONS", newest)
+    monkeypatch.setattr(monitor_window, "CHECKED", 100)
+    made = monitor_window.measure((100,))
+    (row,) = made.rows
+    assert row[0] == "100"
+    assert 0 < float(row[3]) < 1
+    assert [finding.split(", ")[0] for finding in made.findings] == [
+        "100 forecasts",
+        "100 forecasts: at most 1 required: met",
+    ]
 
 
 # The report

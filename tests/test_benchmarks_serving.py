@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +43,8 @@ def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_race_asks_every_contestant_and_tells_who_answered(
     model: contestants.Model, tmp_path: Path
 ) -> None:
-    field = [contestants.ours(model, tmp_path), contestants.empty()]
+    canary = contestants.trying(model, tmp_path, "canary")
+    field = [contestants.ours(model, tmp_path), contestants.empty(), canary]
     many, one = serving.race(field, tmp_path, rounds=1, seconds=0.5)
     for (found,) in (*many, *one):
         assert found.requests > 0
@@ -50,8 +52,12 @@ def test_a_race_asks_every_contestant_and_tells_who_answered(
         assert 0 < found.p50 <= found.p99
     made = serving.report(field, many, one, 1.5, [Memory(20_001, 100.0), Memory(360_002, 110.0)])
     assert [row[0] for row in made.rows] == [contestant.name for contestant in field]
-    (ours,), (empty,) = many
+    (ours,), (empty,), _ = many
     assert seconds(made, "ours, times")[1] == pytest.approx(ours.rate / empty.rate, abs=0.01)
+    with sqlite3.connect(tmp_path / "canary" / "var" / "predictions.db") as log:
+        roles = dict(log.execute("SELECT role, count(*) FROM prediction_logs GROUP BY role"))
+    log.close()
+    assert roles["shadow"] == roles["canary"] + roles[None] > roles["canary"] > 0
     verdict = "met" if ours.rate / empty.rate >= 0.75 else "MISSED"
     assert len(made.findings) == 3
     assert made.findings[0].endswith(f"at least 0.75 required: {verdict}.")

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -10,12 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import RowMapping
 
+from monitor.store.records import Measurement
 from stages.common.errors import few
 
 if TYPE_CHECKING:
     from monitor.label_counts import LabelCounts
-
-Measurement = tuple[datetime, str, float | None, dict[str, str]]
 
 
 def show(table: Table) -> None:

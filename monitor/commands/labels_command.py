@@ -28,11 +28,10 @@ def run(settings: Settings, _: argparse.Namespace) -> None:
     from monitor.commands import console_tables
     from monitor.store import records
 
-    today = labels.newest_session(labels.read_bars())
     with records.opened(settings) as engine:
-        counts = labels.store(engine, settings, today)
+        counts = labels.store(engine, settings)
     if not counts:
-        sys.stdout.write(f"no forecast was due by {today}, the newest session of data/clean\n")
+        sys.stdout.write("no forecast of the log is due by the newest session of data/clean\n")
         return
     console_tables.show(console_tables.labels(counts))
     for line in console_tables.label_remarks(counts):

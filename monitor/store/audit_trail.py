@@ -6,6 +6,7 @@ of history. A day's file is small: it is written anew with each addition, whole 
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,7 +15,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from monitor.settings import MonitorError
 from stages.common import tables
+from stages.common.errors import StageError
 
 CONTRACT: tables.Contract = {
     "at": tables.UTC,
@@ -23,6 +26,8 @@ CONTRACT: tables.Contract = {
     "row": pl.String,
 }
 """When, of which table, the primary key, and the whole row as JSON, as it was from then on."""
+
+FILES = "????-??-??.parquet"
 
 
 class Entry(NamedTuple):
@@ -40,16 +45,21 @@ class Entry(NamedTuple):
 
 
 def append(folder: Path, entries: Sequence[Entry], at: datetime) -> None:
-    """Add entries to the file of a day; it is on the disk when this returns.
+    """Add entries to the file of a day; they are on the disk when this returns.
+
+    By a clock that went back they go into the newest file, so that the order of the files and of
+    their rows stays that in which they were written.
 
     Args:
         folder: of the trail.
         entries: in the order in which they were written.
         at: the moment of all of them, in UTC.
+
+    Raises:
+        MonitorError: the file is there and cannot be read.
     """
     if not entries:
         return
-    path = folder / f"{at:%Y-%m-%d}.parquet"
     new = pl.DataFrame(
         [
             {
@@ -63,21 +73,36 @@ def append(folder: Path, entries: Sequence[Entry], at: datetime) -> None:
         schema=dict(CONTRACT),
     )
     with _locked(folder):
-        former = [tables.read(path)] if path.exists() else []
-        tables.write(pl.concat([*former, new]), path)
+        path = max([folder / f"{at:%Y-%m-%d}.parquet", *folder.glob(FILES)])
+        former = [_read(path)] if path.exists() else []
+        with tables.replacing(path) as partial:
+            with tables.Writer(partial) as writer:
+                writer.append(pl.concat([*former, new]))
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def replay(folder: Path) -> dict[str, dict[str, Mapping[str, Any]]]:
     """The last state of every row, by table and key, in the order in which rows were first written.
 
     Raises:
-        InputError: a file of the trail cannot be read.
+        MonitorError: a file of the trail cannot be read.
     """
     last: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for path in sorted(folder.glob("*.parquet")):
-        for table, key, row in tables.read(path).select("table", "key", "row").iter_rows():
+    for path in sorted(folder.glob(FILES)):
+        for table, key, row in _read(path).select("table", "key", "row").iter_rows():
             last.setdefault(table, {})[key] = json.loads(row)
     return last
+
+
+def _read(path: Path) -> pl.DataFrame:
+    try:
+        return tables.conform(tables.read(path), CONTRACT, str(path))
+    except StageError as error:
+        raise MonitorError(
+            f"the audit trail is damaged: {error}; bring the file back from a backup, or move it "
+            "away: what it held is then only in the tables"
+        ) from None
 
 
 @contextmanager

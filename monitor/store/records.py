@@ -12,13 +12,14 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, Table, insert, select, update
 from uuid_utils import uuid7
 
-from monitor.settings import Settings
+from monitor.settings import MonitorError, Settings
 from monitor.store import audit_trail
 from monitor.store.audit_trail import Entry
 from predictions import engine as engines
 from predictions import migrate
 from predictions.schema import (
     Row,
+    UtcDateTime,
     model_metadata,
     monitoring_alerts,
     monitoring_metrics,
@@ -30,6 +31,9 @@ TABLES: Mapping[str, Table] = {
     for table in (model_metadata, monitoring_metrics, monitoring_alerts, retraining_decisions)
 }
 """What the monitor writes, by name."""
+
+Measurement = tuple[datetime, str, float | None, dict[str, str]]
+"""Time, name, value and tags of a metric."""
 
 TRAIL = "audit"
 """The folder of the audit trail, within `var/`."""
@@ -93,10 +97,16 @@ class Records:
         self._note(table, row)
 
     def change(self, table: Table, key: str, changes: Row) -> None:
-        """Update the row of a key."""
+        """Update the row of a key.
+
+        Raises:
+            MonitorError: there is none.
+        """
         its_own = next(iter(table.primary_key.columns)) == key
         self.connection.execute(update(table).where(its_own).values(changes))
-        row = self.connection.execute(select(table).where(its_own)).mappings().one()
+        row = self.connection.execute(select(table).where(its_own)).mappings().one_or_none()
+        if row is None:
+            raise MonitorError(f"{table.name} has no row {key}")
         self._note(table, {str(name): value for name, value in row.items()})
 
     def _note(self, table: Table, row: Row) -> None:
@@ -123,7 +133,9 @@ def opened(settings: Settings, *, read_only: bool = False) -> Iterator[Engine]:
     with engines.opened(
         settings.log_url, settings.timeout, read_only=read_only, bounded=False
     ) as engine:
-        if not read_only:
+        if read_only:
+            migrate.check(engine)
+        else:
             migrate.ensure(engine)
         yield engine
 
@@ -138,11 +150,15 @@ def writing(engine: Engine, settings: Settings, now: datetime | None = None) -> 
 
 
 def restore(engine: Engine, trail: Path) -> dict[str, int]:
-    """Insert the rows of an audit trail that the tables lack; returns how many, by table."""
+    """Insert the rows of an audit trail that the tables lack; returns how many, by table.
+
+    Raises:
+        MonitorError: a file of the trail cannot be read, or a newer revision wrote it.
+    """
     restored = {}
     with engine.begin() as connection:
         for name, rows in audit_trail.replay(trail).items():
-            table = TABLES[name]
+            table = _known(name, rows)
             key = next(iter(table.primary_key.columns))
             present = set(connection.scalars(select(key)))
             missing = [_row(table, row) for k, row in rows.items() if k not in present]
@@ -152,17 +168,30 @@ def restore(engine: Engine, trail: Path) -> dict[str, int]:
     return restored
 
 
+def _known(name: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = TABLES.get(name)
+    columns = {column for row in rows.values() for column in row}
+    if table is None or columns - set(table.columns.keys()):
+        raise MonitorError(
+            f"the audit trail has rows of {name} that this revision does not know; restore with "
+            "the revision that wrote them"
+        )
+    return table
+
+
 def _row(table: Table, row: Mapping[str, Any]) -> Row:
-    moments = {str(c.name) for c in table.columns if str(c.name).endswith("_at")}
+    values = {name: row.get(name) for name in table.columns.keys()}  # noqa: SIM118  # keyed by name
     return {
-        name: datetime.fromisoformat(value) if name in moments and value is not None else value
-        for name, value in row.items()
+        name: datetime.fromisoformat(value)
+        if value is not None and isinstance(table.columns[name].type, UtcDateTime)
+        else value
+        for name, value in values.items()
     }
 
 
 def metrics_since(
     connection: Connection, since: datetime, names: Sequence[str] = ()
-) -> list[tuple[datetime, str, float | None, dict[str, str]]]:
+) -> list[Measurement]:
     """Time, name, value and tags of measurements, oldest first."""
     columns = monitoring_metrics.c
     query = (

@@ -97,6 +97,7 @@ class Bundle:
         market: clean bars of each market series.
         levels: those market series that are numbers, not prices.
         bars: clean bars of every symbol, as `latest.parquet` keeps them.
+        latest: the same with every feature of the revision, also those that no model takes.
         sessions: days since 1970-01-01 of the exchange's sessions, from the oldest bar kept.
         max_gap: the share beyond which an overnight move must be explained.
         features: the windows that features are computed with.
@@ -111,6 +112,7 @@ class Bundle:
     models: Mapping[str, Model]
     rows: Mapping[str, Rows]
     bars: pl.DataFrame
+    latest: pl.DataFrame
     market: Mapping[str, pl.DataFrame]
     levels: Sequence[str]
     sessions: Sequence[int]

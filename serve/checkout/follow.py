@@ -105,7 +105,7 @@ class Follower:
         models = self._root / MODELS
         files = sorted([*models.glob("*"), *models.glob("*/*")])
         lock = self._root / LOCK_FILE
-        return tuple((path, _stamp(path)) for path in (lock, *self._of_git, *files))
+        return tuple((path, stamp(path)) for path in (lock, *self._of_git, *files))
 
     def start(self) -> None:
         """Begin to follow, from within a running loop."""
@@ -140,7 +140,8 @@ def _of_git(root: Path) -> tuple[Path, ...]:
     return own / "HEAD", own / "logs" / "HEAD", shared / "refs" / "tags", shared / "packed-refs"
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """A value that changes with a file; None while there is none."""
     try:
         stat = path.stat()
     except OSError:

@@ -59,10 +59,14 @@ def load(root: Path, named: str = "") -> Bundle:
     params = _params(lock)
     models = {name: _model(name, sessions, files) for name, sessions in params.horizons.items()}
     latest = files.table(LATEST)
-    rows = _rows(latest, models)
+    own, market = (latest.filter(pl.col("market") == is_market) for is_market in (False, True))
+    if own.is_empty():
+        raise BundleError(f"{LATEST}: has no bars of a symbol")
+    for model in models.values():
+        check_features(model.card, own, MODELS / model.name / "card.json")
+    rows = rows_of(own, models)
     sessions = files.json(SESSIONS)["sessions"]
     md5s = {name: model.md5 for name, model in models.items()}
-    own, market = (latest.filter(pl.col("market") == is_market) for is_market in (False, True))
     contract = list(tables.CLEAN_DAILY)
     bundle = Bundle(
         revision=provenance.of(root, text, md5s, named),
@@ -71,6 +75,7 @@ def load(root: Path, named: str = "") -> Bundle:
         models=models,
         rows=rows,
         bars=own.select(contract),
+        latest=own,
         market={
             name: market.filter(pl.col("symbol") == name).select(contract) for name in params.market
         },
@@ -83,7 +88,9 @@ def load(root: Path, named: str = "") -> Bundle:
         loaded_at=time.time(),
     )
     check_lock(root, text)
-    _warm_up(bundle)
+    # None is served that cannot predict.
+    for name, model in models.items():
+        check_forecast(model, MODELS / name / "model.onnx")
     return bundle
 
 
@@ -163,12 +170,14 @@ def _params(lock: Lock) -> _Params:
             f"{LOCK_FILE}: has no params of {error.args[0]}; run `dvc repro`"
         ) from None
     except ValidationError as error:
-        raise BundleError(f"{LOCK_FILE}: params: {_mistake(error)}") from None
+        raise BundleError(f"{LOCK_FILE}: params: {mistake(error)}") from None
 
 
-def _mistake(error: ValidationError) -> str:
+def mistake(error: ValidationError) -> str:
+    """The first mistake of a document, in a line."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
 class _Files:
@@ -217,18 +226,11 @@ def _model(name: str, sessions: int, files: _Files) -> Model:
     try:
         card = Card.model_validate(document)
     except ValidationError as error:
-        raise BundleError(f"{path}: {_mistake(error)}") from None
-    if (card.horizon, card.sessions) != (name, sessions):
-        raise BundleError(
-            f"{path}: is of {card.horizon} over {card.sessions} sessions, "
-            f"{LOCK_FILE} has {name} over {sessions}"
-        )
+        raise BundleError(f"{path}: {mistake(error)}") from None
+    check_horizon(card, name, sessions, path)
     graph = folder / "model.onnx"
     session = files.parsed(graph, Session)
-    if session.width != len(card.features):
-        raise BundleError(
-            f"{graph}: takes {session.width} features, {path} names {len(card.features)}"
-        )
+    check_width(session, card, graph, path)
     forecasts, explanations = folder / "forecasts.parquet", folder / "explanations.parquet"
     # Not yet made, or of the forecasts of former models.
     explained = files.made_from(explanations, forecasts)
@@ -245,23 +247,65 @@ def _model(name: str, sessions: int, files: _Files) -> Model:
     )
 
 
+def check_horizon(card: Card, name: str, sessions: int, path: Path) -> None:
+    """See that a card is of a horizon.
+
+    Raises:
+        BundleError: it is of another one, or of another length.
+    """
+    if (card.horizon, card.sessions) != (name, sessions):
+        raise BundleError(
+            f"{path}: is of {card.horizon} over {card.sessions} sessions, "
+            f"{LOCK_FILE} has {name} over {sessions}"
+        )
+
+
+def check_width(session: Session, card: Card, graph: Path, path: Path) -> None:
+    """See that a graph takes as many features as its card names.
+
+    Args:
+        session: of the graph.
+        card: its card.
+        graph, path: of the graph and the card.
+
+    Raises:
+        BundleError: it takes more or fewer.
+    """
+    if session.width != len(card.features):
+        raise BundleError(
+            f"{graph}: takes {session.width} features, {path} names {len(card.features)}"
+        )
+
+
 def _by_symbol(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {part["symbol"][0]: part for part in table.partition_by("symbol", maintain_order=True)}
 
 
-def _rows(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows]:
-    for model in models.values():
-        missing = [name for name in model.card.features if name not in latest.columns]
-        if missing:
-            raise BundleError(
-                f"{MODELS / model.name / 'card.json'}: names {few(missing)}, "
-                f"which {LATEST} does not have"
-            )
-    own = latest.filter(~pl.col("market"))
-    if own.is_empty():
-        raise BundleError(f"{LATEST}: has no bars of a symbol")
+def check_features(card: Card, latest: pl.DataFrame, path: Path) -> None:
+    """See that bars have every feature of a card.
+
+    Args:
+        card: of the model.
+        latest: the bars.
+        path: of the card.
+
+    Raises:
+        BundleError: a feature is missing.
+    """
+    missing = [name for name in card.features if name not in latest.columns]
+    if missing:
+        raise BundleError(f"{path}: names {few(missing)}, which {LATEST} does not have")
+
+
+def rows_of(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows]:
+    """The bars of each symbol as inputs of models, by symbol in alphabetical order.
+
+    Args:
+        latest: the bars, with every feature of the models.
+        models: by horizon.
+    """
     rows = {}
-    for part in own.partition_by("symbol", maintain_order=True):
+    for part in latest.partition_by("symbol", maintain_order=True):
         matrices: dict[tuple[str, ...], npt.NDArray[np.float32]] = {}
         features = {}
         for name, model in models.items():
@@ -283,17 +327,23 @@ def _floats(frame: pl.DataFrame) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(filled.to_numpy())
 
 
-def _warm_up(bundle: Bundle) -> None:
-    """Predict once with every model, so that none is served that cannot predict."""
-    for model in bundle.models.values():
-        width = len(model.card.features)
-        outputs = model.session(np.zeros((1, width), np.float32), np.zeros((1, 1), np.int64))
-        path = MODELS / model.name / "model.onnx"
-        missing = [name for name in FORECAST_OUTPUTS if name not in outputs]
-        if missing:
-            raise BundleError(f"{path}: does not give {few(missing)}")
-        if not all(np.isfinite(outputs[name]).all() for name in FORECAST_OUTPUTS):
-            raise BundleError(f"{path}: a row of zeros gives no finite forecast")
+def check_forecast(model: Model, path: Path) -> None:
+    """Predict once.
+
+    Args:
+        model: to predict with.
+        path: of its graph.
+
+    Raises:
+        BundleError: the graph lacks an output, or gives none that is finite.
+    """
+    width = len(model.card.features)
+    outputs = model.session(np.zeros((1, width), np.float32), np.zeros((1, 1), np.int64))
+    missing = [name for name in FORECAST_OUTPUTS if name not in outputs]
+    if missing:
+        raise BundleError(f"{path}: does not give {few(missing)}")
+    if not all(np.isfinite(outputs[name]).all() for name in FORECAST_OUTPUTS):
+        raise BundleError(f"{path}: a row of zeros gives no finite forecast")
 
 
 def md5_of(content: bytes) -> str:

@@ -123,13 +123,22 @@ class Forecaster:
         )
 
     async def soon(self, model: Model, row: Row) -> Forecast:
-        """Run a model on a row, together with all rows that this turn of the event loop brings.
-
-        A call of a model costs more than one more row in it, and requests come in bursts: the
-        log makes many answers durable at once, and their callers ask again.
+        """Run a model on a row, as `submit` does.
 
         Raises:
             InvalidInputError: as `check` and `finite` say.
+        """
+        return finite(await self.submit(model, row))
+
+    def submit(self, model: Model, row: Row) -> asyncio.Future[Forecast]:
+        """Run a model on a row, together with all rows that this turn of the event loop brings.
+
+        A call of a model costs more than one more row in it, and requests come in bursts: the
+        log makes many answers durable at once, and their callers ask again. The forecast may not be
+        finite.
+
+        Raises:
+            InvalidInputError: as `check` says.
         """
         check(model, row)
         loop = asyncio.get_running_loop()
@@ -138,7 +147,7 @@ class Forecaster:
             loop.call_soon(self._run, model)
         future: asyncio.Future[Forecast] = loop.create_future()
         waiting.append((row, future))
-        return finite(await future)
+        return future
 
     def _run(self, model: Model) -> None:
         # Requests that were cancelled need no forecast.

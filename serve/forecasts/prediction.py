@@ -13,11 +13,18 @@ _EPOCH = date(1970, 1, 1).toordinal()
 
 Forecast = Mapping[str, Any]
 """The forecast of one model for one row, by column of `prediction_logs`; without the id, the time
-and the client."""
+and the client, and with a `role` only where it is not the answer of the revision's own model."""
 
 
 def answer(forecast: Forecast, identifier: str, created_at: str) -> dict[str, Any]:
     """A forecast in the shape of `schemas.Prediction`."""
+    model = {
+        "revision": forecast["revision"],
+        "md5": forecast["model_md5"],
+        "version": forecast["model_version"],
+    }
+    if role := forecast.get("role"):
+        model["role"] = role
     close = forecast["last_close"]
     expected, lower, upper = forecast["predicted_return"], forecast["lower"], forecast["upper"]
     return {
@@ -38,11 +45,7 @@ def answer(forecast: Forecast, identifier: str, created_at: str) -> dict[str, An
             "lower_close": None if close is None else close * (1 + lower),
             "upper_close": None if close is None else close * (1 + upper),
         },
-        "model": {
-            "revision": forecast["revision"],
-            "md5": forecast["model_md5"],
-            "version": forecast["model_version"],
-        },
+        "model": model,
         "created_at": created_at,
         "logged_to": "database",
     }

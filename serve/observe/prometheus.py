@@ -5,7 +5,7 @@ No caller can add labels without bound: routes are templates, and paths without 
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from serve.checkout.bundle import Bundle
+from serve.checkout.challengers import Challenger
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds; an answer takes one to three milliseconds when the server is not pressed."""
@@ -34,9 +35,14 @@ class Metrics:
 
     Args:
         bundle: gives the bundle that serves.
+        challengers: gives those that are tried beside it, by horizon.
     """
 
-    def __init__(self, bundle: Callable[[], Bundle | None]) -> None:
+    def __init__(
+        self,
+        bundle: Callable[[], Bundle | None],
+        challengers: Callable[[], Mapping[str, Challenger]],
+    ) -> None:
         # The moments at which counters were created would double the page.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # ships no types of it
         self._registry = registry = CollectorRegistry()
@@ -66,17 +72,25 @@ class Metrics:
             ("horizon", "md5"),
             registry=registry,
         )
+        tried = Counter(
+            "serve_challenger_forecasts",
+            "Forecasts of requests that a challenger took part in, by horizon and role: champion "
+            "and canary were answered, shadow was only logged.",
+            ("horizon", "role"),
+            registry=registry,
+        )
         # prometheus_client takes a lock and some microseconds to find what has these labels.
         self._requests = cache(requests.labels)
         self._seconds = cache(seconds.labels)
         self._predictions = cache(predictions.labels)
+        self._tried = cache(tried.labels)
         self._queue = Gauge(
             "serve_prediction_log_queue",
             "Rows that wait to be durable.",
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self._bundle = _BundleCollector(bundle)
+        self._bundle = _BundleCollector(bundle, challengers)
         if not self._shared:
             registry.register(self._bundle)
 
@@ -93,6 +107,10 @@ class Metrics:
     def predicted(self, horizon: str, md5: str, forecasts: int = 1) -> None:
         """Count forecasts that were answered."""
         self._predictions(horizon, md5).inc(forecasts)
+
+    def tried(self, horizon: str, role: str | None) -> None:
+        """Count a forecast of a request that a challenger took part in."""
+        self._tried(horizon, role or "champion").inc()
 
     def waiting(self, rows: int) -> None:
         """Note how many rows wait for the prediction log."""
@@ -111,10 +129,15 @@ class Metrics:
 
 
 class _BundleCollector(Collector):
-    """The bundle of the worker that answers."""
+    """The bundle of the worker that answers, and its challengers."""
 
-    def __init__(self, bundle: Callable[[], Bundle | None]) -> None:
+    def __init__(
+        self,
+        bundle: Callable[[], Bundle | None],
+        challengers: Callable[[], Mapping[str, Challenger]],
+    ) -> None:
         self._bundle_now = bundle
+        self._challengers_now = challengers
 
     def collect(self) -> Iterator[Metric]:
         """Nothing while no bundle is loaded."""
@@ -127,6 +150,21 @@ class _BundleCollector(Collector):
             "1 for each model that serves.",
             labels=("horizon", "revision", "md5", "version"),
         )
+        ready = GaugeMetricFamily(
+            "serve_challenger_info",
+            "1 for each challenger that is tried beside a model that serves.",
+            labels=("horizon", "revision", "md5", "version", "mode"),
+        )
+        failures = GaugeMetricFamily(
+            "serve_challenger_failures",
+            "Rows that the challenger of a horizon had no forecast for since it was loaded.",
+            labels=("horizon",),
+        )
+        for name, challenger in self._challengers_now().items():
+            said = challenger.announced
+            values = (name, said.commit, said.model_md5, said.version or "", said.mode)
+            ready.add_metric(values, 1)
+            failures.add_metric((name,), challenger.failures)
         if bundle is not None:
             age.add_metric((), max(0.0, time.time() - bundle.loaded_at))
             for name, model in bundle.models.items():
@@ -134,6 +172,8 @@ class _BundleCollector(Collector):
                 info.add_metric((name, bundle.revision.name, model.md5, version), 1)
         yield age
         yield info
+        yield ready
+        yield failures
 
 
 def _forget_the_dead(folder: Path) -> None:

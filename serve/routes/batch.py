@@ -25,6 +25,7 @@ from serve.forecasts import batch_files, stream
 from serve.forecasts import rows as batch
 from serve.forecasts.batch_files import Meta
 from serve.forecasts.forecast_errors import TooManyRowsError
+from serve.forecasts.prediction import Forecast
 from serve.schemas import MOST_ROWS, Batch, BatchRequest, ModelReference, Predictions
 from serve.service import Service, ServiceDep
 
@@ -110,11 +111,14 @@ async def batch_predict(
             "two-horizons",
         )
     forecaster = service.forecaster
+
+    def compute() -> tuple[list[Forecast], list[Forecast]]:
+        forecasts = batch.forecasts(forecaster, asked, service.settings.max_batch)
+        return forecasts, service.trials.shadows(forecaster.bundle, forecasts)
+
     # Other requests go on during these milliseconds of arithmetic.
-    forecasts = await asyncio.to_thread(
-        batch.forecasts, forecaster, asked, service.settings.max_batch
-    )
-    answers = await service.record(forecasts, request.scope)
+    forecasts, beside = await asyncio.to_thread(compute)
+    answers = await service.record(forecasts, request.scope, beside)
     return Response(orjson.dumps({"predictions": answers}), media_type=JSON)
 
 

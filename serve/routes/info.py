@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from serve.checkout.bundle import OLD, Bundle
+from serve.checkout.challengers import Challengers
 from serve.edge import problems
 from serve.forecasts.prediction import day, days_since_epoch
 from serve.schemas import ModelReference
@@ -30,22 +31,41 @@ class Version(BaseModel):
     uptime_seconds: float
 
 
+State = Literal["ok", "degraded", "down"]
+
+
 class Check(BaseModel):
     """The state of one part."""
 
-    status: Literal["ok", "degraded", "down"]
+    status: State
     detail: str
+
+
+class ChallengerHealth(BaseModel):
+    """A model that is tried beside the one that serves."""
+
+    mode: Literal["shadow", "canary"] | None = Field(
+        description="`shadow`: its forecasts are only logged; `canary`: it answers a share of the "
+        "callers; null if it is not used."
+    )
+    share: float | None = Field(description="Of the callers that a canary answers.")
+    model: ModelReference | None
+    failures: int = Field(description="Rows that it had no forecast for.")
+    detail: str = Field(description="Why it is not used, or why its newest failure; or nothing.")
 
 
 class Health(BaseModel):
     """The state of the server, and of each of its parts."""
 
-    status: Literal["ok", "degraded", "down"] = Field(description="The worst of the checks.")
+    status: State = Field(description="The worst of the checks.")
     stale: bool | None = Field(
         description="Whether sessions have passed since the newest bar, which is nothing wrong "
         "with the server; null while no revision is loaded."
     )
     checks: dict[str, Check]
+    challengers: dict[str, ChallengerHealth] = Field(
+        description="By horizon. Whatever is wrong with them, the server is well."
+    )
 
 
 class Symbol(BaseModel):
@@ -106,12 +126,18 @@ async def health(service: ServiceDep, response: Response) -> Health:
         "prediction_log": Check(status=status, detail=detail),
         "features": _features(service),
     }
-    states = [check.status for check in checks.values()]
-    worst = next((state for state in ("down", "degraded") if state in states), "ok")
+    if service.intervals is not None:
+        # Without a correction the model's own intervals are answered.
+        detail = service.intervals.problem or "reads the corrections of the monitor"
+        checks["adaptive_intervals"] = Check(status="ok", detail=detail)
+    states = {check.status for check in checks.values()}
+    worst: State = "down" if "down" in states else "degraded" if "degraded" in states else "ok"
     response.status_code = 503 if worst == "down" else 200
     bundle = service.follower.current
     stale = None if bundle is None else _missed(bundle) > 0
-    return Health.model_validate({"status": worst, "stale": stale, "checks": checks})
+    return Health(
+        status=worst, stale=stale, checks=checks, challengers=_challengers(service.challengers)
+    )
 
 
 @routes.get("/symbols", responses=problems.documented(401, 403, 429, 503))
@@ -175,6 +201,23 @@ def _features(service: Service) -> Check:
     if ended := sorted(bundle.stale):
         detail += f"; {few(ended)} ended more than {OLD} sessions before it"
     return Check(status="ok", detail=detail)
+
+
+def _challengers(challengers: Challengers) -> dict[str, ChallengerHealth]:
+    states = {
+        horizon: ChallengerHealth(mode=None, share=None, model=None, failures=0, detail=problem)
+        for horizon, problem in challengers.refused.items()
+    }
+    for horizon, challenger in challengers.ready.items():
+        reference = challenger.bundle.reference(horizon)
+        states[horizon] = ChallengerHealth(
+            mode=challenger.announced.mode,
+            share=challenger.announced.share,
+            model=ModelReference.model_validate(reference),
+            failures=challenger.failures,
+            detail=challenger.failure,
+        )
+    return dict(sorted(states.items()))
 
 
 def _missed(bundle: Bundle) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
@@ -61,11 +61,18 @@ async def predictions(  # noqa: PLR0913  # each is a part of the query
     since: Annotated[Moment | None, Query(alias="from", description="Made then or later.")] = None,
     until: Annotated[Moment | None, Query(description="Made before.")] = None,
     labelled: Annotated[bool | None, Query(description="Whether ground truth was sent.")] = None,
+    role: Annotated[
+        Literal["champion", "shadow", "canary"] | None,
+        Query(
+            description="Of its model: `champion` is that of the revision; by default any, also "
+            "`shadow`, which was only logged."
+        ),
+    ] = None,
     cursor: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
 ) -> Response:
-    """Forecasts that were answered, newest first, a page at a time; each with its label."""
-    selection = Selection(symbol, horizon, since, until, labelled)
+    """Logged forecasts, newest first, a page at a time; each with its label."""
+    selection = Selection(symbol, horizon, since, until, labelled, role)
 
     def page(connection: Connection) -> dict[str, Any]:
         after = None if cursor is None else str(cursor)

@@ -48,9 +48,10 @@ async def _one(service: Service, scope: Scope, horizon: str, asked: PredictReque
     row = forecaster.row(model, name, asked.as_of)
     # First: a request that is refused leaves nothing in the log.
     why = explanation(model, row) if asked.explain else None
-    forecast = await forecaster.soon(model, row)
-    (answer,) = await service.record([forecast], scope)
-    answer.update(remarks(forecaster.bundle, model, row))
+    # The features of a challenger are not explained.
+    made = await service.forecast(forecaster, model, row, scope, own=asked.explain)
+    (answer,) = await service.record([made.forecast], scope, made.beside)
+    answer.update(remarks(made.bundle, made.model, made.row))
     if why is not None:
         answer["explanation"] = why
     return orjson.dumps(answer)
@@ -127,13 +128,16 @@ async def _named(service: Service, scope: Scope, name: str, asked: PredictReques
         )
     rows = {name: forecaster.row(model, symbol, asked.as_of) for name, model in models.items()}
     why = {name: explanation(models[name], row) for name, row in rows.items() if asked.explain}
-    forecasts = [await forecaster.soon(models[name], row) for name, row in rows.items()]
-    answers = await service.record(forecasts, scope)
-    for answer in answers:
+    made = [
+        await service.forecast(forecaster, models[name], row, scope, own=asked.explain)
+        for name, row in rows.items()
+    ]
+    beside = [forecast for each in made for forecast in each.beside]
+    answers = await service.record([each.forecast for each in made], scope, beside)
+    for answer, each in zip(answers, made, strict=True):
         horizon = answer["horizon"]
-        model = models[horizon]
-        answer.update(remarks(forecaster.bundle, model, rows[horizon]))
-        answer["scores"] = model.scores.get(symbol)
+        answer.update(remarks(each.bundle, each.model, each.row))
+        answer["scores"] = each.model.scores.get(symbol)
         if asked.explain:
             answer["explanation"] = why[horizon]
     stale = symbol in forecaster.bundle.stale

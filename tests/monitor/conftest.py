@@ -1,14 +1,22 @@
 """A log of live forecasts, and the monitor's settings for it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Engine
 
+from monitor import __main__ as command_line
 from monitor.settings import Settings
+from stages.common.running import run
 from tests.monitor import live
+
+if TYPE_CHECKING:
+    from tests.predictions.postgres import Postgres
+
+Monitor = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -23,3 +31,41 @@ def engine(settings: Settings) -> Iterator[Engine]:
     made = live.log(settings)
     yield made
     made.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings_of_both(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """The same for either database."""
+    if request.param == "sqlite":
+        return settings
+    server: Postgres = request.getfixturevalue("postgres")
+    return settings.model_copy(update={"database_url": server.new_database()})
+
+
+@pytest.fixture
+def engine_of_both(settings_of_both: Settings) -> Iterator[Engine]:
+    """An empty log in either database."""
+    made = live.log(settings_of_both)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def monitor(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Monitor:
+    """Runs `python -m monitor`; gives the exit status, and what it wrote to both streams."""
+    monkeypatch.setenv("SERVE_VAR", str(settings.var))
+    monkeypatch.setenv("MONITOR_NOW", settings.clock.isoformat())
+
+    def called(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["monitor", *arguments])
+        capsys.readouterr()
+        status = 0
+        try:
+            run(command_line.main)
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 1
+        return status, *capsys.readouterr()
+
+    return called

@@ -93,6 +93,14 @@ def test_new_bettors_are_no_more_often_wrong() -> None:
     assert np.mean(found) <= ERROR
 
 
+@pytest.mark.parametrize(("sessions", "factor"), [(1, 1.0), (2, 2.0), (10, math.e)])
+def test_streams_of_unknown_dependence_must_convince_by_more(sessions: int, factor: float) -> None:
+    """Bonferroni's factor for two streams; e times the geometric mean of p-values for more."""
+    alike = evidence(gains_of(np.full(50 * sessions, 0.3)), sessions)
+    assert alike.greatest == pytest.approx(alike.e_value / factor, rel=0.2)
+    assert alike.greatest < 1.0001 * alike.e_value / factor
+
+
 def test_one_outcome_alone_never_convinces() -> None:
     random = np.random.default_rng(5)
     gains = random.normal(0, 1, 100)

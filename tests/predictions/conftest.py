@@ -2,27 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Engine
 
 from predictions import migrate
 from predictions.engine import connect
-from tests.predictions.postgres import Postgres
 
-
-@pytest.fixture(scope="session")
-def _postgres() -> Iterator[Postgres]:
-    found = Postgres()
-    yield found
-    found.remove()
-
-
-@pytest.fixture
-def postgres(_postgres: Postgres) -> Postgres:
-    """A PostgreSQL server that a test may kill; it runs when the next begins."""
-    _postgres.start()
-    return _postgres
+if TYPE_CHECKING:
+    from tests.predictions.postgres import Postgres
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

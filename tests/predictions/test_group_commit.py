@@ -150,6 +150,36 @@ def test_a_row_that_is_refused_fails_alone(engine: sa.Engine, place: int) -> Non
     assert len(ids(engine)) == len(bad) * 60
 
 
+def test_rows_beside_go_with_their_entry_and_fail_without_it(
+    engine: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    sizes = []
+
+    class Counted(Database):
+        def write(self, entries: Sequence[Sequence[Row]]) -> Sequence[str | None]:
+            sizes.append(sum(map(len, entries)))
+            return super().write(entries)
+
+    pairs = [(row(), row(role="shadow")) for _ in range(20)]
+    wrong = row(role="shadow", predicted_return=float("nan"))
+
+    async def run() -> None:
+        # Rows beside do not count among those that may wait.
+        commit = GroupCommit(Counted(engine), "log", PATIENT, 20)
+        commit.start()
+        await asyncio.gather(*(commit.append([one], [other]) for one, other in pairs))
+        assert sizes == [40]
+        new = row()
+        await commit.append([new], [wrong])
+        pairs.append((new, new))
+        assert commit.health()[0] == "ok"
+        await commit.stop()
+
+    asyncio.run(run())
+    assert set(ids(engine)) == {each["id"] for pair in pairs for each in pair}
+    assert sum("challenger" in line for line in caplog.messages) == 1
+
+
 def test_an_id_goes_in_once(engine: sa.Engine) -> None:
     async def run() -> None:
         async with writing(engine) as writer:

@@ -18,6 +18,7 @@ from alembic.script import ScriptDirectory
 from fastapi.testclient import TestClient
 
 from predictions import labels, migrate
+from predictions.database import Database
 from predictions.engine import LogError, connect
 from predictions.schema import VERSION, Row, metadata, moment, prediction_logs
 from serve.__main__ import main
@@ -48,15 +49,28 @@ def test_what_differs_would_be_found(engine: sa.Engine) -> None:
         assert [change[0] for change in found] == ["remove_column"]
 
 
-def test_rows_and_labels_of_the_first_version_stay(url: str) -> None:
-    engine = connect(url)
+def at_version(engine: sa.Engine, wanted: str) -> None:
+    """Make the tables of an older version."""
     config = Config()
     config.set_main_option("script_location", str(migrate.SCRIPTS))
-    logged = row()
-    label = {"id": logged["id"], "now": moment()}
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, wanted)
+
+
+def former_row() -> Row:
+    """A row of a version that had no role."""
+    logged = row()
+    del logged["role"]
+    return logged
+
+
+def test_rows_and_labels_of_the_first_version_stay(url: str) -> None:
+    engine = connect(url)
+    logged = former_row()
+    label = {"id": logged["id"], "now": moment()}
+    at_version(engine, "0001")
+    with engine.begin() as connection:
         connection.execute(sa.insert(prediction_logs), [typed(logged)])
         connection.execute(
             sa.text(
@@ -92,6 +106,25 @@ def typed(logged: Row) -> Row:
         "created_at": datetime.fromisoformat(logged["created_at"]),
         **{name: date.fromisoformat(logged[name]) for name in ("as_of", "target_date")},
     }
+
+
+def test_a_server_of_the_second_version_goes_on_with_the_tables_of_the_third(url: str) -> None:
+    engine = connect(url)
+    at_version(engine, "0002")
+    before, after, new = former_row(), former_row(), row(role="shadow")
+    former_server = sa.Table("prediction_logs", sa.MetaData(), autoload_with=engine)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(former_server), [typed(before)])
+    assert migrate.upgrade(engine) == ("0002", VERSION)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(former_server), [typed(after)])
+    Database(engine).write([[new]])
+    roles = {before["id"]: None, after["id"]: None, new["id"]: "shadow"}
+    with engine.connect() as connection:
+        query = sa.select(prediction_logs.c.id, prediction_logs.c.role)
+        assert dict(connection.execute(query).all()) == roles
+        assert len(connection.execute(sa.select(former_server)).all()) == len(roles)
+    engine.dispose()
 
 
 def test_many_at_once_make_the_tables_once(url: str) -> None:

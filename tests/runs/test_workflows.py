@@ -56,6 +56,16 @@ def test_ci_runs_on_every_python_of_the_locks() -> None:
     assert commands("ci", "run") == {"Check everything": ".ci/run"}
 
 
+def test_the_monitor_has_the_commands_that_its_workflow_runs() -> None:
+    from monitor.__main__ import command_line
+
+    text = "\n".join(commands("monitor", "monitor").values())
+    found = re.findall(r"-m monitor ([a-z -]+[a-z])", text)
+    assert found == ["refresh", "check", "retrain --reason schedule"]
+    for words in found:
+        assert callable(command_line().parse_args(words.split()).run)
+
+
 def test_a_release_tag_starts_the_release_and_a_stage_tag_does_not() -> None:
     patterns = workflow("release")[True]["push"]["tags"]
     assert patterns == ["*@v*"]

@@ -42,3 +42,18 @@ def container(models: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "container"
     shutil.copytree(models, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_models(brief_history: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a project with a brief history and one horizon."""
+    folder = tmp_path_factory.mktemp("small") / "container"
+    shutil.copytree(brief_history / "models", folder / "models")
+    shutil.copy(brief_history / "dvc.lock", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_bundle(small_models: Path) -> Bundle:
+    """What it serves."""
+    return load(small_models, "image-7")

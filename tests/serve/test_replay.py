@@ -37,6 +37,7 @@ from stages.forecast.training.graphs import as_model
 from tests import forks
 from tests.predictions.rows import row
 from tests.projects import Project
+from tests.serve.challenging import put
 from tests.serve.forecasts.streams import HEADERS, table, written
 from tests.serve.revisions import another
 
@@ -211,6 +212,33 @@ def test_what_is_not_in_the_cache_comes_from_the_remote(served: Served, tmp_path
     assert printed.startswith("error: models/short/model.onnx of commit ")
     assert "neither the DVC cache nor a remote has it; `dvc get` says: " in printed
     assert list(served.temporary.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_forecasts_of_challengers_and_beside_them(brief: Project) -> None:
+    served = Served(brief.folder)
+    head = served.git("rev-parse", "HEAD").strip()
+    another(served, 0.91)
+    commit = served.commit("A challenger")
+    folder = served.folder / "models" / "short"
+    content, document = (folder / "model.onnx").read_bytes(), (folder / "card.json").read_bytes()
+    served.git("checkout", "--quiet", "--detach", head)
+    served.dvc("checkout", "--quiet", "--force")
+    rows = []
+    # Under its short name, and one that the repository does not have.
+    for name, mode in ((commit[:8], "shadow"), ("f" * 40, "canary")):
+        put(served.var, content, json.loads(document), commit=name, mode=mode, share=1.0)
+        assert served.predict()["model"].get("role") == (None if mode == "shadow" else mode)
+        with sqlite3.connect(served.var / "predictions.db") as log:
+            query = "SELECT id FROM prediction_logs ORDER BY id DESC LIMIT 2"
+            rows += [identifier for (identifier,) in log.execute(query)][::-1]
+        log.close()
+    _, shadow, canary, champion = rows
+    for identifier, made_by in ((shadow, commit), (canary, commit), (champion, head)):
+        replayed = json.loads(served.replay(identifier, "--json"))
+        assert replayed["same"] is True
+        assert replayed["commit"]["id"] == made_by
+        assert ("has the same model" in replayed["note"]) == (identifier == canary)
 
 
 def test_what_cannot_be_replayed_is_said_in_a_line(served: Served, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor import settings as monitor_settings
 from serve.__main__ import main
 from serve.edge.keyring import make
 from serve.settings import Settings, SettingsError, load, variable
@@ -127,6 +128,8 @@ def test_the_example_has_every_setting_with_its_default(
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert all(line.startswith("#") for line in example.splitlines() if line)
     listed = dict(re.findall(r"^#([A-Z_]+)=(.*)$", example, re.MULTILINE))
+    # Of the monitor, which shares the file; what only a simulation sets is not for a file.
+    assert listed.pop("MONITOR_ALERT_URLS") == monitor_settings.Settings().alert_urls
     assert listed == {
         variable(field): _shown(information.default)
         for field, information in Settings.model_fields.items()

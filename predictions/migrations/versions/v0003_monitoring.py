@@ -10,6 +10,7 @@ down_revision = "0002"
 def upgrade() -> None:
     """Make the tables and the column."""
     op.add_column("prediction_logs", sa.Column("role", sa.String(8)))
+    op.create_index("prediction_logs_of_a_bar", "prediction_logs", ["horizon", "as_of"])
     op.create_table(
         "model_metadata",
         sa.Column("id", sa.String(36), primary_key=True),

@@ -44,6 +44,7 @@ def served(values: list[float], days: list[date]) -> Forecaster:
             models={"short": forecasting(model, candidate)},
             rows={},
             bars=daily("A", []),
+            latest=pl.DataFrame(),
             market={"vix": daily("vix", values, days)},
             levels=["vix"],
             sessions=[],

@@ -1,0 +1,86 @@
+"""Sends a message to a URL of Apprise; what it says on failure holds no part of the URL."""
+
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import unquote
+
+from apprise import Apprise, AppriseAsset, NotifyType
+
+_TYPES = {
+    "INFO": NotifyType.INFO,
+    "WARNING": NotifyType.WARNING,
+    "CRITICAL": NotifyType.FAILURE,
+    "ended": NotifyType.SUCCESS,
+}
+
+_LOGGER = logging.getLogger("apprise")
+# What it logs may hold parts of URLs, which are secrets: it reaches no log but `_said`.
+_LOGGER.propagate = False
+_LOGGER.addHandler(logging.NullHandler())
+
+_ASSET = AppriseAsset(app_id="Stock forecasting", app_desc="Stock forecasting: the monitor")
+
+
+def load() -> None:
+    """Load the plug-ins of Apprise, which takes a second that no channel has to answer for."""
+    Apprise.instantiate("json://localhost", asset=_ASSET)
+
+
+def send(url: str, title: str, body: str, kind: str) -> str | None:
+    """Send one message.
+
+    Args:
+        url: of Apprise.
+        title, body: plain text.
+        kind: a severity, or `ended`.
+
+    Returns:
+        Why it was not taken; None if it was.
+    """
+    with _said() as lines:
+        try:
+            service = Apprise.instantiate(url, asset=_ASSET)
+            if service is None:
+                return "not a URL that Apprise knows; see https://appriseit.com/services/"
+            is_taken = service.notify(body=body, title=title, notify_type=_TYPES[kind])
+        except Exception as error:  # noqa: BLE001  # a plug-in may raise anything
+            return f"{type(error).__name__} in Apprise"
+    if is_taken:
+        return None
+    return scrubbed(" ".join(lines) or "it refused the message", url)
+
+
+def scrubbed(text: str, url: str) -> str:
+    """A text without the parts of a URL."""
+    schema, _, rest = url.partition("://")
+    parts = {part for whole in (rest, unquote(rest)) for part in re.split(r"[/:@?&=+,\s]+", whole)}
+    for part in sorted(parts - {"", schema}, key=len, reverse=True):
+        # Shorter ones are words of any sentence, and no secret.
+        if len(part) >= _SECRET:
+            text = text.replace(part, "***")
+    return text
+
+
+_SECRET = 4
+
+
+@contextmanager
+def _said() -> Iterator[list[str]]:
+    """What Apprise warns of in this thread."""
+    lines: list[str] = []
+    thread = threading.get_ident()
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.thread == thread:
+                lines.append(record.getMessage())
+
+    handler = Collector(logging.WARNING)
+    _LOGGER.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        _LOGGER.removeHandler(handler)

@@ -1,0 +1,238 @@
+"""Compares the newest forecasts of a horizon with what their model was trained on."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sqlalchemy import Engine
+
+from monitor import live_forecasts
+from monitor.drift import comparison, drift_reference, prepared_store, proxies, report_process
+from monitor.drift.comparison import Comparison, Prepared
+from monitor.drift.drift_reference import Reference
+from monitor.drift.proxies import Proxy
+from monitor.live_forecasts import Window
+from monitor.settings import MonitorError, Settings
+from monitor.store import records
+from stages.common import tables
+from stages.common.errors import StageError
+from stages.common.sections import DataParams, Horizons, Sections
+from stages.monitor_params import DriftParams, MonitorParams
+
+DRIFT = "drift"
+"""The folder of the results, within `var/monitor/`."""
+
+REFERENCES = "references"
+"""The folder of the pinned training tables, within `var/monitor/`."""
+
+
+class Pipeline(Sections):
+    """What a check must know of the pipeline."""
+
+    data: DataParams
+    horizons: Horizons
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What a check found.
+
+    Attributes:
+        horizon: of the forecasts.
+        model_md5: of the model that made the newest of them; empty without forecasts.
+        rows: of the window.
+        first, last: sessions of its bars.
+        drifted: names of the features that drifted.
+        share: of the features.
+        alarm: whether the window differs more than the stated share of windows without drift.
+        p: at most this share of windows without drift differs as much; None if not compared.
+        problem: why nothing could be compared, or the report is missing; None if all is well.
+        comparison: of the features; None if not compared.
+        predictions: the forecasts' own distribution.
+        report: Evidently's, as HTML; empty if there is none.
+        scores: Evidently's distance of each feature, beside the report.
+    """
+
+    horizon: str
+    model_md5: str = ""
+    rows: int = 0
+    first: date | None = None
+    last: date | None = None
+    drifted: tuple[str, ...] = ()
+    share: float = 0.0
+    alarm: bool = False
+    p: float | None = None
+    problem: str | None = None
+    comparison: Comparison | None = None
+    predictions: tuple[Proxy, ...] = ()
+    report: str = ""
+    scores: Mapping[str, float] | None = None
+
+
+def check(
+    engine: Engine,
+    settings: Settings,
+    thresholds: MonitorParams,
+    horizon: str,
+    today: date,
+    *,
+    with_report: bool = True,
+) -> Drift:
+    """Compare, store the numbers, and write `var/monitor/drift/<horizon>.json` and `.html`.
+
+    Args:
+        engine: of the log.
+        settings: where the files go.
+        thresholds: `drift` alone is read.
+        horizon: whose forecasts.
+        today: no forecast of a later bar counts.
+        with_report: whether Evidently writes its report, which takes seconds.
+    """
+    params = thresholds.drift
+    try:
+        found = _compared(engine, settings, params, horizon, today, with_report=with_report)
+    except StageError as error:
+        found = Drift(horizon, problem=str(error))
+    path = settings.folder / DRIFT / f"{horizon}.json"
+    text = json.dumps(document(found), indent=2) + "\n"
+    # The same window again: its features' numbers are in the history already.
+    known = path.exists() and path.read_text(encoding="utf-8") == text
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tables.replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+    with records.writing(engine, settings) as rows:
+        for name, value in measurements(found).items():
+            rows.metric(name, value, {"horizon": horizon})
+        for feature in found.comparison.features if found.comparison and not known else ():
+            p = min(feature.p, feature.relation_p)
+            rows.metric("drift_p", p, {"horizon": horizon, "feature": feature.name})
+    return found
+
+
+def measurements(found: Drift) -> Mapping[str, float | None]:
+    """The numbers of a check that have a history."""
+    compared = found.comparison is not None
+    return {
+        "drift_rows": found.rows,
+        "drift_share": found.share if compared else None,
+        "drift_features": len(found.drifted) if compared else None,
+        "drift_alarm": float(found.alarm) if compared else None,
+        **{proxy.name: proxy.value for proxy in found.predictions},
+    }
+
+
+def _compared(
+    engine: Engine,
+    settings: Settings,
+    params: DriftParams,
+    horizon: str,
+    today: date,
+    *,
+    with_report: bool,
+) -> Drift:
+    # Distinct forecasts of a bar by several models are one row, so that more are read.
+    window = Window(horizon, until=today, newest=2 * params.window)
+    newest = live_forecasts.read(engine, Window(horizon, until=today, newest=1))
+    if newest.is_empty():
+        raise MonitorError(f"no forecast of horizon {horizon} up to {today} is in the log")
+    model = str(newest["model_md5"][0])
+    reference = drift_reference.load(settings.folder / REFERENCES, horizon, model)
+    keys, inputs = _newest(
+        *live_forecasts.read_inputs(engine, window, reference.features), model, params.window
+    )
+    first, last = keys["as_of"].min(), keys["as_of"].max()
+    named = Drift(horizon, model, keys.height, first, last)  # type: ignore[arg-type]
+    if keys.height < comparison.LEAST:
+        return _replaced(
+            named,
+            problem=f"{keys.height} forecasts of horizon {horizon} are in the log, and a "
+            f"comparison needs {comparison.LEAST}; it begins by itself when they are there",
+        )
+    own = keys.filter(pl.col("model_md5") == model)
+    predictions = proxies.compare(own, reference.forecasts, params.resamples, params.seed)
+    named = _replaced(named, predictions=predictions)
+    try:
+        shape = comparison.shape(keys)
+        prepared = prepared_store.cached(
+            settings.folder / REFERENCES / f"{horizon}.npz",
+            prepared_store.key(reference.pins.dataset, shape, params),
+            lambda: comparison.prepare(reference.rows, shape, params),
+        )
+    except MonitorError as error:
+        return _replaced(named, problem=str(error))
+    compared = comparison.compare(prepared, inputs, params.seed)
+    drifted = compared.drifted
+    found = _replaced(
+        named,
+        comparison=compared,
+        drifted=drifted,
+        share=len(drifted) / len(compared.features),
+        alarm=bool(drifted),
+        p=compared.p,
+    )
+    if not with_report:
+        return found
+    html = settings.folder / DRIFT / f"{horizon}.html"
+    return _reported(found, html, reference, inputs, prepared)
+
+
+def _newest(
+    keys: pl.DataFrame, inputs: pl.DataFrame, model: str, rows: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The newest rows, one a symbol and bar; a former model's only if it knew all features."""
+    place = "row"
+    whole = inputs.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+    chosen = (
+        keys.with_row_index(place)
+        .filter((pl.col("model_md5") == model) | whole)
+        .unique(["symbol", "as_of"], keep="last", maintain_order=True)
+        .tail(rows)
+    )
+    return chosen.drop(place), inputs[chosen[place]]
+
+
+def _reported(
+    found: Drift, html: Path, reference: Reference, inputs: pl.DataFrame, prepared: Prepared
+) -> Drift:
+    """Evidently's report, unless it is there for this very window."""
+    key = hashlib.md5(usedforsecurity=False)
+    for part in (reference.pins.dataset, repr(found.comparison)):
+        key.update(part.encode())
+    kept = html.with_suffix(".scores.json")
+    if html.exists() and kept.exists():
+        former = json.loads(kept.read_bytes())
+        if former["window"] == key.hexdigest():
+            return _replaced(found, report=str(html), scores=former["scores"])
+    try:
+        scores = report_process.write(reference.rows, inputs, _thresholds(prepared), html)
+    except MonitorError as error:
+        html.unlink(missing_ok=True)
+        return _replaced(found, problem=str(error))
+    kept.write_text(json.dumps({"window": key.hexdigest(), "scores": scores}), encoding="utf-8")
+    return _replaced(found, report=str(html), scores=scores)
+
+
+def _thresholds(prepared: Prepared) -> dict[str, float]:
+    """The distance from which on each feature, taken alone, is rarer than false alarms may be."""
+    drawn = prepared.calibration.distances
+    alone = np.quantile(drawn, 1 - prepared.calibration.level / len(drawn.T), axis=0)
+    return dict(zip(prepared.features, map(float, alone[: len(prepared.features)]), strict=True))
+
+
+def _replaced(found: Drift, **changes: Any) -> Drift:
+    return Drift(**{**found.__dict__, **changes})
+
+
+def document(found: Drift) -> dict[str, Any]:
+    """A check as JSON."""
+    return {
+        **asdict(found),
+        "first": found.first and found.first.isoformat(),
+        "last": found.last and found.last.isoformat(),
+    }

@@ -1,0 +1,84 @@
+"""A prepared reference on the disk: it changes with the model and the shape of the window alone.
+
+One file a horizon, `var/monitor/references/<horizon>.npz`, written anew when either changes.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.drift import comparison
+from monitor.drift.calibration import Calibration
+from monitor.drift.comparison import Prepared, Shape
+from stages.common import tables
+from stages.monitor_params import DriftParams
+
+VERSION = 1
+"""Of what is computed: a higher one makes older files worthless."""
+
+
+def key(dataset: str, window: Shape, params: DriftParams) -> str:
+    """What a prepared reference depends on.
+
+    Args:
+        dataset: md5 of the training table.
+        window: its shape.
+        params: of the calibration.
+    """
+    limits = (comparison.MOST, comparison.MOST_REFERENCE)
+    parts = [VERSION, dataset, asdict(window), params.model_dump(), limits]
+    return hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
+
+
+def cached(path: Path, wanted: str, prepare: Callable[[], Prepared]) -> Prepared:
+    """The prepared reference of a key, from the file or anew."""
+    found = _read(path, wanted)
+    if found is None:
+        found = prepare()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tables.replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, **_arrays(found, wanted))
+    return found
+
+
+def _arrays(found: Prepared, wanted: str) -> Mapping[str, NDArray[np.generic]]:
+    own = {name: np.asarray(value) for name, value in vars(found).items() if name != "calibration"}
+    return (
+        {"key": np.array(wanted)}
+        | own
+        | {
+            f"calibration_{name}": np.asarray(value)
+            for name, value in vars(found.calibration).items()
+        }
+    )
+
+
+def _read(path: Path, wanted: str) -> Prepared | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["key"]) != wanted:
+                return None
+            return Prepared(
+                features=tuple(map(str, file["features"])),
+                share=float(file["share"]),
+                values=file["values"],
+                mean=file["mean"],
+                deviation=file["deviation"],
+                coefficients=file["coefficients"],
+                residuals=file["residuals"],
+                calibration=Calibration(
+                    distances=file["calibration_distances"],
+                    simes=file["calibration_simes"],
+                    independent=float(file["calibration_independent"]),
+                    level=float(file["calibration_level"]),
+                ),
+            )
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        # Not there, or not whole: it is only a copy of what can be computed.
+        return None

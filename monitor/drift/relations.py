@@ -1,0 +1,66 @@
+"""What of each feature the other features do not explain.
+
+A year's volatility moves so slowly that a window of fifty sessions says nothing against it: any
+such window has a single level. But a feature whose feed broke no longer fits to the features beside
+it. The residual of a regression of each feature on all others shows that, and its distribution is
+compared like that of the feature itself.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from monitor.drift.folds import Fold
+from monitor.drift.ks_distance import Floats
+
+PENALTY = 0.01
+"""Ridge, in units of the variance of a feature: many features are nearly sums of others."""
+
+
+def standardised(values: Floats, mean: Floats, deviation: Floats) -> Floats:
+    """Values less a mean, in standard deviations; 0 where that is 0."""
+    shifted: Floats = values - mean
+    return np.divide(shifted, deviation, out=np.zeros_like(shifted), where=deviation > 0)
+
+
+def coefficients(values: Floats) -> Floats:
+    """The matrix that turns standardised rows into residuals.
+
+    Column j of the inverse covariance, divided by its diagonal, is 1 at j and minus the
+    coefficients of the regression of feature j on the others elsewhere (Lauritzen, 1996, 5.1.3).
+    """
+    covariance = values.T @ values / len(values)
+    inverse = np.linalg.inv(covariance + PENALTY * np.eye(values.shape[1]))
+    result: Floats = inverse / np.diag(inverse)
+    return result
+
+
+def residuals(values: Floats, folds: Sequence[Fold]) -> Floats:
+    """Residuals of a reference, each by a regression that saw neither its rows nor their years.
+
+    Without that, windows of the reference would fit better than any new one.
+
+    Args:
+        values: standardised, of shape (rows, features), sorted by session.
+        folds: of the rows.
+    """
+    result = np.empty_like(values)
+    for fold in folds:
+        result[fold.own] = values[fold.own] @ coefficients(values[fold.others])
+    return result
+
+
+def without(values: Floats, matrix: Floats, places: Sequence[int]) -> Floats:
+    """Rows in which some features are what the others make of them, so that they have no residual.
+
+    Args:
+        values: standardised, of shape (rows, features).
+        matrix: of `coefficients`.
+        places: numbers of those features.
+    """
+    chosen = np.array(places, int)
+    others = np.setdiff1d(np.arange(values.shape[1]), chosen)
+    result = values.copy()
+    known = values[:, others] @ matrix[np.ix_(others, chosen)]
+    result[:, chosen] = -known @ np.linalg.inv(matrix[np.ix_(chosen, chosen)])
+    return result

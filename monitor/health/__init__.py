@@ -1,0 +1,1 @@
+"""Is everything well that the forecasts stand on? One small function a check."""

@@ -1,0 +1,101 @@
+"""Bring the newest bars into the checkout without retraining, as a commit of its own."""
+
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from monitor import child_process
+from monitor.retraining import running_lock
+from monitor.settings import MonitorError, Settings
+from stages.common import tables
+from stages.common.errors import few
+from stages.common.paths import LATEST, METRICS
+from stages.common.running import log
+from stages.common.sections import PARAMS_FILE
+from versions.repository import git
+from versions.repository.lock import LOCK_FILE
+
+INPUTS = Path("data")
+"""Files of the user's own may wait here, such as the bars of an inbox; a refresh commits them."""
+
+MADE = (str(PARAMS_FILE), str(LOCK_FILE), str(METRICS))
+"""What a refresh changes among the files of git."""
+
+
+def refresh(settings: Settings, day: date, as_of: date) -> date | None:
+    """Move `data.as_of` of the checkout to a day, compute up to the newest features, and commit.
+
+    Where the source is late, the day is that of its newest bar. A refresh that fails, or brings no
+    bar, leaves the checkout as it was.
+
+    Args:
+        settings: of the monitor.
+        day: the newest session that has closed.
+        as_of: `data.as_of` of the checkout.
+
+    Returns:
+        The session of the newest bar; None if the checkout knows that day already.
+
+    Raises:
+        MonitorError: the checkout has other changes, a retraining is at work, the pipeline failed,
+            or the source has no newer bars.
+        VersionError: git failed.
+    """
+    if day <= as_of:
+        return None
+    with running_lock.held(settings, f"refresh to {day}"):
+        return _refresh(day, as_of)
+
+
+def _refresh(day: date, as_of: date) -> date:
+    others = [name for name in git.changes() if not Path(name).is_relative_to(INPUTS)]
+    if others:
+        raise MonitorError(
+            f"the checkout has changes that are not committed: {few(others)}; commit them, or put "
+            "them away (git stash), so that the commit of the refresh has the new bars alone"
+        )
+    before = newest_bar()
+    done = _python("versions.refresh", str(day), "--keep", "models")
+    if done.returncode:
+        _go_back()
+        raise MonitorError(f"refresh to {day}: {child_process.reason(done.stderr)}")
+    after = newest_bar()
+    if after != day:
+        _go_back()
+        if after is None or after <= max(before or as_of, as_of):
+            raise MonitorError(f"refresh to {day}: the source has no bars after {before}")
+        # `data.as_of` counts as today: it must not be ahead of the bars.
+        log.info("the source has no bars after %s", after)
+        return _refresh(after, as_of)
+    git.git("add", "--", *MADE, str(INPUTS))
+    # The hooks check code and pipeline, of which this commit has nothing.
+    git.git("commit", "--quiet", "--no-verify", "--message", f"Refresh to {day}")
+    return after
+
+
+def newest_bar() -> date | None:
+    """The session of the newest bar that a server would forecast from; None before the first."""
+    if not LATEST.exists():
+        return None
+    rows = tables.read(LATEST, ["date", "market"]).filter(~pl.col("market"))
+    return rows["date"].max()  # type: ignore[return-value]  # a column of dates
+
+
+def _go_back() -> None:
+    git.git("checkout", "--quiet", "HEAD", "--", *MADE)
+    # What the pipeline makes, and not what the user has brought.
+    _python("dvc", "checkout", "--quiet", "--force", "dvc.yaml")
+
+
+def _python(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603  # no shell
+        [sys.executable, "-m", *words],
+        env=child_process.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
