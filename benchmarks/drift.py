@@ -125,7 +125,7 @@ def shifted(case: Case, features: Sequence[str], seed: int) -> pl.DataFrame:
     """The window with some features moved by one standard deviation of the reference."""
     signs = np.random.default_rng(seed).choice([-1, 1], len(features))
     moved = [
-        (pl.col(name) + float(case.reference[name].std() * sign)).cast(pl.Float32)  # type: ignore[operator]
+        (pl.col(name) + float(case.reference[name].std() * sign)).cast(pl.Float32)
         for name, sign in zip(features, signs, strict=True)
     ]
     return case.window.with_columns(moved)

@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -75,7 +75,15 @@ class Drift:
     scores: Mapping[str, float] | None = None
 
 
-def check(
+class _Compared(NamedTuple):
+    """What the report needs."""
+
+    reference: Reference
+    inputs: pl.DataFrame
+    prepared: Prepared
+
+
+def check(  # noqa: PLR0913  # the report alone may be left out
     engine: Engine,
     settings: Settings,
     thresholds: MonitorParams,
@@ -94,11 +102,12 @@ def check(
         today: no forecast of a later bar counts.
         with_report: whether Evidently writes its report, which takes seconds.
     """
-    params = thresholds.drift
     try:
-        found = _compared(engine, settings, params, horizon, today, with_report=with_report)
+        found, compared = _compared(engine, settings, thresholds.drift, horizon, today)
     except StageError as error:
-        found = Drift(horizon, problem=str(error))
+        found, compared = Drift(horizon, problem=str(error)), None
+    if compared is not None and with_report:
+        found = _reported(found, settings.folder / DRIFT / f"{horizon}.html", compared)
     path = settings.folder / DRIFT / f"{horizon}.json"
     text = json.dumps(document(found), indent=2) + "\n"
     # The same window again: its features' numbers are in the history already.
@@ -128,14 +137,8 @@ def measurements(found: Drift) -> Mapping[str, float | None]:
 
 
 def _compared(
-    engine: Engine,
-    settings: Settings,
-    params: DriftParams,
-    horizon: str,
-    today: date,
-    *,
-    with_report: bool,
-) -> Drift:
+    engine: Engine, settings: Settings, params: DriftParams, horizon: str, today: date
+) -> tuple[Drift, _Compared | None]:
     # Distinct forecasts of a bar by several models are one row, so that more are read.
     window = Window(horizon, until=today, newest=2 * params.window)
     newest = live_forecasts.read(engine, Window(horizon, until=today, newest=1))
@@ -149,14 +152,14 @@ def _compared(
     first, last = keys["as_of"].min(), keys["as_of"].max()
     named = Drift(horizon, model, keys.height, first, last)  # type: ignore[arg-type]
     if keys.height < comparison.LEAST:
-        return _replaced(
+        return replace(
             named,
             problem=f"{keys.height} forecasts of horizon {horizon} are in the log, and a "
             f"comparison needs {comparison.LEAST}; it begins by itself when they are there",
-        )
+        ), None
     own = keys.filter(pl.col("model_md5") == model)
     predictions = proxies.compare(own, reference.forecasts, params.resamples, params.seed)
-    named = _replaced(named, predictions=predictions)
+    named = replace(named, predictions=predictions)
     try:
         shape = comparison.shape(keys)
         prepared = prepared_store.cached(
@@ -165,10 +168,10 @@ def _compared(
             lambda: comparison.prepare(reference.rows, shape, params),
         )
     except MonitorError as error:
-        return _replaced(named, problem=str(error))
+        return replace(named, problem=str(error)), None
     compared = comparison.compare(prepared, inputs, params.seed)
     drifted = compared.drifted
-    found = _replaced(
+    found = replace(
         named,
         comparison=compared,
         drifted=drifted,
@@ -176,10 +179,7 @@ def _compared(
         alarm=bool(drifted),
         p=compared.p,
     )
-    if not with_report:
-        return found
-    html = settings.folder / DRIFT / f"{horizon}.html"
-    return _reported(found, html, reference, inputs, prepared)
+    return found, _Compared(reference, inputs, prepared)
 
 
 def _newest(
@@ -197,25 +197,27 @@ def _newest(
     return chosen.drop(place), inputs[chosen[place]]
 
 
-def _reported(
-    found: Drift, html: Path, reference: Reference, inputs: pl.DataFrame, prepared: Prepared
-) -> Drift:
+def _reported(found: Drift, html: Path, compared: _Compared) -> Drift:
     """Evidently's report, unless it is there for this very window."""
     key = hashlib.md5(usedforsecurity=False)
-    for part in (reference.pins.dataset, repr(found.comparison)):
+    for part in (compared.reference.pins.dataset, repr(found.comparison)):
         key.update(part.encode())
     kept = html.with_suffix(".scores.json")
     if html.exists() and kept.exists():
         former = json.loads(kept.read_bytes())
         if former["window"] == key.hexdigest():
-            return _replaced(found, report=str(html), scores=former["scores"])
+            return replace(found, report=str(html), scores=former["scores"])
     try:
-        scores = report_process.write(reference.rows, inputs, _thresholds(prepared), html)
+        scores = report_process.write(
+            compared.reference.rows, compared.inputs, _thresholds(compared.prepared), html
+        )
     except MonitorError as error:
         html.unlink(missing_ok=True)
-        return _replaced(found, problem=str(error))
-    kept.write_text(json.dumps({"window": key.hexdigest(), "scores": scores}), encoding="utf-8")
-    return _replaced(found, report=str(html), scores=scores)
+        return replace(found, problem=str(error))
+    with tables.replacing(kept) as partial:
+        text = json.dumps({"window": key.hexdigest(), "scores": scores})
+        partial.write_text(text, encoding="utf-8")
+    return replace(found, report=str(html), scores=scores)
 
 
 def _thresholds(prepared: Prepared) -> dict[str, float]:
@@ -223,10 +225,6 @@ def _thresholds(prepared: Prepared) -> dict[str, float]:
     drawn = prepared.calibration.distances
     alone = np.quantile(drawn, 1 - prepared.calibration.level / len(drawn.T), axis=0)
     return dict(zip(prepared.features, map(float, alone[: len(prepared.features)]), strict=True))
-
-
-def _replaced(found: Drift, **changes: Any) -> Drift:
-    return Drift(**{**found.__dict__, **changes})
 
 
 def document(found: Drift) -> dict[str, Any]:

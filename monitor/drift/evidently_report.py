@@ -1,4 +1,4 @@
-"""`python -m monitor.drift.evidently_report FOLDER`: Evidently's report of a window, as its own process.
+"""Evidently's report of a window: `python -m monitor.drift.evidently_report FOLDER`.
 
 Evidently takes seconds and 300 MB to import, so nothing else imports it. The folder has
 `reference.parquet`, `current.parquet` and `thresholds.json`, the distance of each column from which

@@ -43,7 +43,7 @@ def cached(path: Path, wanted: str, prepare: Callable[[], Prepared]) -> Prepared
         found = prepare()
         path.parent.mkdir(parents=True, exist_ok=True)
         with tables.replacing(path) as partial, partial.open("wb") as file:
-            np.savez(file, **_arrays(found, wanted))
+            np.savez(file, allow_pickle=False, **_arrays(found, wanted))
     return found
 
 
@@ -61,7 +61,7 @@ def _arrays(found: Prepared, wanted: str) -> Mapping[str, NDArray[np.generic]]:
 
 def _read(path: Path, wanted: str) -> Prepared | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             if str(file["key"]) != wanted:
                 return None
             return Prepared(

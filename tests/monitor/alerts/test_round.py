@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -23,7 +23,6 @@ from monitor.__main__ import main
 from monitor.alerts import alerting, delivery, episode_store
 from monitor.alerts.alerting import Update
 from monitor.alerts.episodes import Episode
-from monitor.measuring import Step
 from monitor.settings import MonitorError, Settings, thresholds
 from serve import settings as serve_settings
 from stages.common.running import run
@@ -31,6 +30,9 @@ from stages.monitor_params import MonitorParams
 from tests.monitor import worlds
 from tests.monitor.receivers import Receiver, closed_port, receiver
 from tests.projects import ROOT
+
+if TYPE_CHECKING:
+    from monitor.measuring import Step
 
 NOW = datetime(2013, 1, 2, 12, tzinfo=UTC)
 

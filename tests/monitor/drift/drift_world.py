@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 import polars as pl
 import sqlalchemy as sa
+import yaml
 
 from monitor.settings import Settings
 from predictions.schema import prediction_logs
@@ -17,6 +18,7 @@ from stages.monitor_params import DriftParams, MonitorParams
 from tests.predictions.rows import row
 from versions.repository import lock
 
+ROOT = Path(__file__).parents[3]
 SYMBOLS = ("AAA", "BBB")
 FEATURES = ("slow", "quick", "sum", "level", "constant")
 START = date(2000, 1, 3)
@@ -140,7 +142,9 @@ def drift_params(**values: object) -> DriftParams:
 
 
 def thresholds(**values: object) -> MonitorParams:
-    return MonitorParams.model_construct(drift=drift_params(**values))
+    """Those of the project, with another section `drift`."""
+    found = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["monitor"]
+    return MonitorParams.model_validate(found).model_copy(update={"drift": drift_params(**values)})
 
 
 def monitor(folder: Path) -> Settings:

@@ -21,7 +21,7 @@ from monitor.drift import drift_check, drift_reference, report_process
 from monitor.drift.drift_check import Drift
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
-from predictions.schema import monitoring_metrics, prediction_logs
+from predictions.schema import monitoring_metrics
 from tests.monitor.drift import drift_world as world
 
 DAYS = 700
@@ -196,8 +196,6 @@ def test_the_window_goes_over_a_change_of_models(
 
 def test_later_bars_do_not_count(project: World, engine: sa.Engine, settings: Settings) -> None:
     world.add(engine, project.live, project.model)
-    with engine.connect() as connection:
-        assert connection.scalar(sa.select(sa.func.max(prediction_logs.c.as_of))) < TODAY
     early = TODAY - timedelta(10)
     found = drift_check.check(
         engine, settings, world.thresholds(), "short", early, with_report=False
@@ -213,7 +211,7 @@ def test_the_reference_is_that_of_the_commit_and_outlives_the_cache(
     assert found.pins.commit == project.commit
     assert found.rows.equals(project.trained.sort("date", "symbol"))
     assert found.features == list(world.FEATURES)
-    assert found.forecasts["date"].min() > date(2001, 1, 1)
+    assert found.forecasts.filter(pl.col("date") < date(2001, 1, 1)).is_empty()
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     # Neither git nor DVC is asked again.
     monkeypatch.setenv("PATH", "")
@@ -300,7 +298,7 @@ def test_evidently_that_dies_or_fails_is_a_message_and_the_alarm_stays(
         python.write_text(f"#!{os.path.realpath(sys.executable)} -S\n{script}\n")
         python.chmod(0o755)
         with monkeypatch.context() as patch:
-            patch.setattr(report_process.sys, "executable", str(python))
+            patch.setattr(sys, "executable", str(python))
             found = drift_check.check(engine, settings, world.thresholds(), "short", TODAY)
         assert found.problem is not None
         assert said in found.problem

@@ -40,7 +40,7 @@ def test_no_row_is_in_the_regression_of_its_own_residual(rows: np.ndarray) -> No
     after = relations.residuals(changed, parts)
     # The first fold's regression has not seen the change; that of a far one has.
     assert after[:20, 3] - before[:20, 3] == pytest.approx(100)
-    assert after[20:60] == pytest.approx(before[20:60])
+    assert after[20:50] == pytest.approx(before[20:50])
     assert after[200:] != pytest.approx(before[200:])
 
 
