@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from monitor import child_process
-from monitor.retraining import running_lock
+from monitor.retraining import journal, running_lock
 from monitor.settings import MonitorError, Settings
 from stages.common import tables
 from stages.common.errors import few
@@ -46,6 +46,8 @@ def refresh(settings: Settings, day: date, as_of: date) -> date | None:
     """
     if day <= as_of:
         return None
+    # A promotion that was killed expects the checkout as it left it.
+    journal.recover(settings)
     with running_lock.held(settings, f"refresh to {day}"):
         return _refresh(day, as_of)
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from monitor.alerts import alerting
+from monitor.alerts.firing import Firing
 from monitor.retraining import challenger_folder, contestant, decision, training_clone
 from monitor.retraining.challenger_folder import Placement
 from monitor.retraining.prepared_commits import PRODUCTION, Release
@@ -72,6 +74,7 @@ class Move:
             "checked out": self._check_out,
             "tagged": self._tag,
             "placed": self._place,
+            "announced": self._announce,
             "recorded": self._record,
         }
         names = list(steps)
@@ -165,6 +168,18 @@ class Move:
                 decision_id=made.id,
             )
             challenger_folder.place(self.settings, former, horizon, placement)
+
+    def _announce(self) -> None:
+        """Tell people; a run that is killed here may tell them twice, and never not at all."""
+        made = decision.parse(self._known["decision"])
+        back = "back" in self._known
+        news = Firing(
+            rule="rolled_back" if back else "promoted",
+            tags={"decision": made.id},
+            severity="CRITICAL" if back else "INFO",
+            message=f"{made.because}; `python -m monitor explain {made.id}`",
+        )
+        alerting.announce(self.engine, self.settings, news)
 
     def _served(self) -> contestant.Contestant:
         return contestant.at(self._known["tip"], self.root)

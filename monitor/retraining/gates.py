@@ -165,7 +165,7 @@ def _no_loss(name: str, found: Difference, most: float | None, sign: int) -> Gat
         return None
     if found.value is None:
         return Gate(name, "at most", None, most, "inconclusive", _of_both(found))
-    lost = -sign * found.value
+    lost = 0.0 - sign * found.value
     low = None
     if found.low is not None and found.high is not None:
         low = -found.high if sign > 0 else found.low

@@ -29,14 +29,13 @@ from monitor.retraining.champion_move import Move
 from monitor.retraining.contestant import Contestant
 from monitor.retraining.decision import Decision
 from monitor.retraining.judgement import Pinned
+from monitor.retraining.monitor_run import Run
 from monitor.retraining.paired_rows import LiveRows, Side
 from monitor.retraining.prepared_commits import PRODUCTION
-from monitor.retraining.retrain import Run
 from monitor.retraining.transplant import Transplant
 from monitor.settings import MonitorError, Settings
 from stages.common import tables
 from stages.common.errors import few
-from stages.common.running import log
 from stages.monitor_params import MonitorParams
 from versions.registry import history
 from versions.repository import git
@@ -237,7 +236,6 @@ def _back(this: Run, promotion: Decision, made: Decision) -> Decision:
     )
     Move(this.settings, this.engine, this.root, progress).finish()
     clone.remove()
-    log.warning("%s: rolled back; %s", made.id, made.because)
     return made
 
 

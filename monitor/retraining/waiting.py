@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitor.retraining import (
+    challenge,
     challenger_folder,
     contestant,
     decision,
     progress_file,
-    retrain,
+    recovery,
     running_lock,
+    settlement,
 )
 from monitor.retraining.decision import OPEN, Decision
-from monitor.retraining.retrain import Run
+from monitor.retraining.monitor_run import Run
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from stages.monitor_params import MonitorParams
@@ -39,7 +41,7 @@ def running(
     """
     with records.opened(settings) as engine, running_lock.held(settings, work) as held:
         this = Run(settings, thresholds, engine, (root or Path()).resolve(), held)
-        retrain.recover(this)
+        recovery.recover(this)
         yield this
 
 
@@ -69,7 +71,7 @@ def _again(this: Run, made: Decision) -> Decision:
     gone = _gone(this, made)
     if gone is not None:
         return _settled(this, made.turned("rejected", gone, this.settings.clock))
-    found = retrain.judged(this, made, made.document.get("lead"))
+    found = challenge.judged(this, made, made.document.get("lead"))
     if found.outcome == "shadow":
         return made
     turned = made.turned(found.outcome, found.because, this.settings.clock)
@@ -137,4 +139,4 @@ def _settled(this: Run, made: Decision, former: Decision | None = None) -> Decis
     progress = progress_file.begin(this.settings, made.id, kind="waiting")
     known = {} if former is None else {"former": former.content()}
     progress.reached("judged", decision=made.content(), placed_by=made.id, **known)
-    return retrain.settle(this, progress)
+    return settlement.settle(this, progress)

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import yaml
 
+from stages.common import tables
 from tests.projects import ROOT
 
 AS_OF = date(2012, 12, 31)
@@ -33,6 +34,11 @@ def build(folder: Path) -> Path:
         if day <= AS_OF
     ]
     pl.DataFrame(bars).write_parquet(models / "latest.parquet")
+    prices = dict.fromkeys(("open", "high", "low", "close", "adj_close", "volume"), 10.0)
+    clean = [{**bar, **prices, "filled": False} for bar in bars if not bar["market"]]
+    daily = pl.DataFrame(clean).select(list(tables.CLEAN_DAILY))
+    (folder / "data" / "clean").mkdir(parents=True)
+    daily.write_parquet(folder / "data" / "clean" / "daily.parquet")
     content = {"calendar": "XNYS", "sessions": [str(day) for day in sessions()]}
     (models / "sessions.json").write_text(json.dumps(content))
     for horizon, length, last in (("short", 1, "2012-12-28"), ("long", 63, "2012-10-03")):
@@ -41,8 +47,8 @@ def build(folder: Path) -> Path:
         card = {"sessions": length, "training": {"last": last}}
         (models / horizon / "card.json").write_text(json.dumps(card))
     (folder / "metrics" / "validation_datasets").mkdir(parents=True)
-    tables = {name: {"quality": 100.0, "failed": []} for name in ("raw", "clean", "features")}
-    validation = {"quality": 100.0, "tables": tables}
+    scores = {name: {"quality": 100.0, "failed": []} for name in ("raw", "clean", "features")}
+    validation = {"quality": 100.0, "tables": scores}
     (folder / "metrics" / "validation.json").write_text(json.dumps(validation))
     for horizon in ("short", "long"):
         path = folder / "metrics" / "validation_datasets" / f"{horizon}.json"

@@ -13,14 +13,16 @@ from monitor.retraining import decision, journal, progress_file, retrain, rollba
 from monitor.retraining.decision import Decision
 from monitor.retraining.progress_file import Progress
 from monitor.store import records
-from predictions.schema import model_metadata
+from monitor.store.records import tags_text
+from predictions.schema import model_metadata, monitoring_alerts
 from tests.monitor.arena import EVENING, NEWER, NEWEST, STAGE_FILE, Arena, better, thresholds
 from tests.narrow import wait_for
 from tests.projects import ROOT
 from versions.repository.workspace import digest
 
 PROMOTION = (
-    *("judged", "prepared", "pushed", "moved", "checked out", "tagged", "placed", "recorded"),
+    *("judged", "prepared", "pushed", "moved", "checked out", "tagged"),
+    *("placed", "announced", "recorded"),
 )
 ROLL_BACK = PROMOTION[1:]
 
@@ -133,6 +135,14 @@ def test_promotion_and_roll_back_end_whatever_kills_them(
     killer.everywhere(ROLL_BACK, check, check)
     back = ended(ground)[-1]
     assert back.outcome == "rolled back"
+    with records.opened(later) as engine, engine.connect() as connection:
+        columns = monitoring_alerts.c
+        told = connection.execute(select(columns.rule, columns.severity, columns.tags))
+        news = {tuple(row) for row in told}
+    assert news == {
+        ("promoted", "INFO", tags_text({"decision": promoted.id})),
+        ("rolled_back", "CRITICAL", tags_text({"decision": back.id})),
+    }
     assert list(dict.fromkeys(killer.served)) == [second, first]
     assert ground.placed() is None
     commits = ground.production()

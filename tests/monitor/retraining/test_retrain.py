@@ -126,9 +126,9 @@ def test_a_change_is_promoted_only_if_it_is_better(ground: Arena) -> None:
     forged = replace(worse, document={**worse.document, "gates": gates})
     assert any("'pass' then, 'fail' now" in line for line in explained(ground, forged))
 
-    # Hardly different: the champion stays, and a person ends it.
+    # As wrong on the other side: the champion stays, and a person ends it.
     loose = thresholds(gates={"f1_gain": None})
-    equal = retrain.run(later(ground, 8), loose, better(alpha=88.5), root)
+    equal = retrain.run(later(ground, 8), loose, better(alpha=126.0), root)
     assert equal.outcome == "shadow", equal.because
     placed = ground.placed()
     assert placed is not None

@@ -1,0 +1,91 @@
+"""What becomes of a challenger that was trained, or of a training that failed."""
+
+from monitor.retraining import contestant, judgement, settlement
+from monitor.retraining.decision import Decision
+from monitor.retraining.judgement import Match
+from monitor.retraining.monitor_run import Run
+from monitor.retraining.progress_file import Progress
+from stages.common.errors import StageError, few
+
+
+def failed(this: Run, progress: Progress, why: str) -> Decision:
+    """Undo a retraining that did not come to a challenger."""
+    known = progress.known
+    made = Decision(
+        progress.id,
+        this.settings.clock,
+        known["reason"],
+        "failed",
+        why,
+        champion=known["champion"],
+        document=known["asked"],
+    )
+    this.record(made)
+    this.clone(progress.id).remove()
+    progress.end()
+    return made
+
+
+def conclude(this: Run, progress: Progress) -> Decision:
+    """Judge what was trained, and act on it; from the step `trained` on."""
+    known = progress.known
+    base = Decision(
+        progress.id,
+        this.settings.clock,
+        known["reason"],
+        "shadow",
+        "",
+        champion=known["champion"],
+        challenger=known["challenger"],
+        document=known["asked"],
+    )
+    try:
+        made = judged(this, base, known["horizon"])
+    except StageError as error:
+        return failed(this, progress, str(error))
+    progress.reached("judged", decision=made.content(), placed_by=made.id)
+    return settlement.settle(this, progress)
+
+
+def judged(this: Run, base: Decision, lead: str | None) -> Decision:
+    """A decision about a challenger from what is known now."""
+    champion = contestant.at(str(base.champion), this.root)
+    challenger = contestant.at(str(base.challenger), this.root)
+    match = judgement.match(champion, challenger, lead)
+    today = contestant.at("HEAD", this.root).newest
+    windows = judgement.windows(match, this.engine, today)
+    params = this.thresholds.gates
+    found = judgement.judge(match, windows, params, this.root)
+    outcome, because = _outcome(this, match, found)
+    document = {
+        **base.document,
+        **judgement.document(match, windows, this.settings),
+        "thresholds": params.model_dump(mode="json"),
+        **found.document(),
+    }
+    return Decision(
+        base.id,
+        base.created_at,
+        base.reason,
+        outcome,
+        because,
+        match.lane,
+        champion.commit,
+        challenger.commit,
+        base.decided_by,
+        document,
+    )
+
+
+def _outcome(this: Run, match: Match, found: judgement.Judgement) -> tuple[str, str]:
+    if match.champion.md5s() == match.challenger.md5s():
+        return "rejected", "the challenger is the champion, byte for byte"
+    if found.answer == "fail":
+        return "rejected", few(found.of("fail"), 8)
+    if found.answer == "inconclusive":
+        return "shadow", few(found.of("inconclusive"), 8)
+    asked = sum(map(len, found.gates.values()))
+    passed = f"lane {match.lane}: all {asked} gates passed"
+    if this.thresholds.retraining.approval:
+        return "approval", f"{passed}; `python -m monitor approve` promotes it"
+    return "promoted", passed

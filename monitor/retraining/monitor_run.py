@@ -1,0 +1,48 @@
+"""What one run of the monitor holds: settings, log, project and lock."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import Engine
+
+from monitor.retraining import decision
+from monitor.retraining.decision import Decision
+from monitor.retraining.training_clone import TrainingClone
+from monitor.settings import Settings
+from monitor.store import records
+from stages.monitor_params import MonitorParams
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the monitor that may change the champion.
+
+    Attributes:
+        settings, thresholds, engine: of the monitor.
+        root: of the project.
+        held: its lock.
+    """
+
+    settings: Settings
+    thresholds: MonitorParams
+    engine: Engine
+    root: Path
+    held: IO[str]
+
+    def clone(self, name: str) -> TrainingClone:
+        """The clone of a decision; it need not be there."""
+        return TrainingClone(
+            self.settings.folder.resolve() / "workspaces" / name, self.root, self.held
+        )
+
+    def former(self) -> list[Decision]:
+        """Every decision so far."""
+        with self.engine.connect() as connection:
+            return decision.listed(connection)
+
+    def record(self, made: Decision) -> Decision:
+        """Keep a decision as a row alone."""
+        with records.writing(self.engine, self.settings) as rows:
+            decision.store(rows, made)
+        return made
