@@ -35,7 +35,7 @@ SMALL: Mapping[str, Any] = {
     "folds": 2,
     "models": ("ridge",),
     "start": "2005-01-03",
-    "cooldown_days": 120,
+    "cooldown_days": 150,
 }
 """What makes a world small: its folds, its models, its first session; and its cooldown, so that a
 drift that lasts is not answered by a training every period."""
