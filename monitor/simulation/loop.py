@@ -203,7 +203,13 @@ class Loop:
 
     def _heal(self, settings: Settings, period: Sequence[date]) -> None:
         end = period[-1]
-        # First what is already there: a model that is worse goes before another takes its place.
+        # People propose by day; in the evening the monitor looks at what is there, and only then
+        # for something new.
+        for fault in self.faults:
+            if fault.name.endswith("-challenger") and period[0] <= fault.day <= end:
+                changes = self._changes(fault)
+                proposal = Proposal("manual", changes=changes, force=True, by="simulation")
+                self._decide(settings, proposal, fault.name)
         watch = rollback.check(settings, self.thresholds, end)
         if watch.decision is not None:
             self._tell(end, watch.decision, "the promoted model")
@@ -212,11 +218,6 @@ class Loop:
                 self._tell(end, made, "challenger in shadow")
         if any(kind == "drift" for kind, _ in self._firing):
             self._decide(settings, Proposal("drift"), "retraining after drift")
-        for fault in self.faults:
-            if fault.name.endswith("-challenger") and period[0] <= fault.day <= end:
-                changes = self._changes(fault)
-                proposal = Proposal("manual", changes=changes, force=True, by="simulation")
-                self._decide(settings, proposal, fault.name)
 
     def _decide(self, settings: Settings, proposal: Proposal, about: str) -> None:
         made = retrain.run(settings, self.thresholds, proposal)
