@@ -15,11 +15,15 @@ from stages.common.errors import few
 from stages.common.paths import LATEST, METRICS
 from stages.common.running import log
 from stages.common.sections import PARAMS_FILE
+from versions import as_of as as_of_text
 from versions.repository import git
 from versions.repository.lock import LOCK_FILE
 
 INPUTS = Path("data")
 """Files of the user's own may wait here, such as the bars of an inbox; a refresh commits them."""
+
+END = 30
+"""Seconds in which a command that was interrupted has to end."""
 
 MADE = (str(PARAMS_FILE), str(LOCK_FILE), str(METRICS))
 """What a refresh changes among the files of git."""
@@ -28,8 +32,8 @@ MADE = (str(PARAMS_FILE), str(LOCK_FILE), str(METRICS))
 def refresh(settings: Settings, day: date, as_of: date) -> date | None:
     """Move `data.as_of` of the checkout to a day, compute up to the newest features, and commit.
 
-    Where the source is late, the day is that of its newest bar. A refresh that fails, or brings no
-    bar, leaves the checkout as it was.
+    Where the source is late, the day is that of its newest bar. A refresh that fails, brings no bar
+    or is interrupted leaves the checkout as it was; one that was killed is undone by the next.
 
     Args:
         settings: of the monitor.
@@ -49,7 +53,31 @@ def refresh(settings: Settings, day: date, as_of: date) -> date | None:
     # A promotion that was killed expects the checkout as it left it.
     journal.recover(settings)
     with running_lock.held(settings, f"refresh to {day}"):
-        return _refresh(day, as_of)
+        mark = settings.folder / "refreshing"
+        if mark.exists() and _is_half_made(mark.read_text(encoding="utf-8")):
+            log.warning("a refresh was killed; what it left is undone")
+            _go_back()
+        mark.write_text(git.commit(), encoding="utf-8")
+        try:
+            return _refresh(day, as_of)
+        except KeyboardInterrupt:
+            _go_back()
+            raise
+        finally:
+            mark.unlink()
+
+
+def _is_half_made(head: str) -> bool:
+    """Whether the checkout differs from a commit by what a refresh changes, and by nothing else."""
+    committed, present = git.content("HEAD", PARAMS_FILE) or b"", PARAMS_FILE.read_bytes()
+    text = present.decode("utf-8")
+    day = as_of_text.read(text)
+    if head != git.commit() or day is None:
+        return False
+    changed = [name for name in git.changes() if not Path(name).is_relative_to(INPUTS)]
+    return as_of_text.moved(committed.decode("utf-8"), day) == text and all(
+        any(Path(name).is_relative_to(path) for path in MADE) for name in changed
+    )
 
 
 def _refresh(day: date, as_of: date) -> date:
@@ -93,11 +121,19 @@ def _go_back() -> None:
 
 
 def _python(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(  # noqa: S603  # no shell
-        [sys.executable, "-m", *words],
+    command = [sys.executable, "-m", *words]
+    with subprocess.Popen(  # noqa: S603  # no shell
+        command,
         env=child_process.environment(),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
+    ) as process:
+        try:
+            output, errors = process.communicate()
+        except KeyboardInterrupt:
+            # It was interrupted as well; what it has begun must end before anything is undone.
+            process.wait(END)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)

@@ -42,15 +42,22 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
     from stages.common.running import log
     from stages.common.sections import DataParams, Sections, load
 
+    class Source(DataParams):
+        source: str
+
     class Data(Sections):
-        data: DataParams
+        data: Source
 
     given = {name: getattr(arguments, name) for name in ("refresh", "retrain")}
     obeyed = monitor_settings.thresholds().schedule.model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )
+    data = load(Data).data
+    if data.source == "sample" and arguments.refresh is None:
+        # Its bars end in the past: a refresh would only move a newcomer's checkout.
+        obeyed = obeyed.model_copy(update={"refresh": "never"})
     every = arguments.every or timedelta(minutes=obeyed.check_minutes)
-    jobs = schedule.jobs(settings, obeyed, load(Data).data.calendar, every)
+    jobs = schedule.jobs(settings, obeyed, data.calendar, every)
     log.info(
         "monitor: checks every %s, refreshes %s, retrains %s; its files are in %s",
         *(every, obeyed.refresh, obeyed.retrain, settings.folder),

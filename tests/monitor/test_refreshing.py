@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from monitor import exchange_hours, refreshing
 from monitor.settings import MonitorError, Settings
 from tests import forks
 from tests.projects import Project
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 def test_the_newest_session_is_one_that_has_closed() -> None:
@@ -42,7 +46,16 @@ def test_an_unknown_calendar_is_one_line(ask: Callable[[], object], said: str) -
     assert said in str(raised.value)
 
 
+@pytest.fixture
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interpreters that have imported what stages need; dvc.yaml finds `python` by PATH."""
+    folder = forks.folder() / "bin"
+    monkeypatch.setattr("sys.executable", str(folder / "python"))
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("_fast")
 def test_bars_come_in_as_a_commit_or_not_at_all(
     brief: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,10 +63,6 @@ def test_bars_come_in_as_a_commit_or_not_at_all(
         return refreshing.refresh(Settings(), date.fromisoformat(day), date(2012, 12, 31))
 
     monkeypatch.chdir(brief.folder)
-    # Interpreters that have imported what stages need; dvc.yaml finds `python` by PATH.
-    folder = forks.folder() / "bin"
-    monkeypatch.setattr("sys.executable", str(folder / "python"))
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     head = brief.git("rev-parse", "HEAD")
     assert refresh("2012-12-31") is None
 
@@ -73,6 +82,30 @@ def test_bars_come_in_as_a_commit_or_not_at_all(
     assert brief.git("status", "--porcelain") == " M data/actions.csv\n"
     brief.git("checkout", "--quiet", "data/actions.csv")
     assert brief.git("rev-parse", "HEAD") == head
+
+    # Ctrl-C in the middle, and the checkout is as it was.
+    python = refreshing._python
+
+    def interrupted(*words: str) -> "subprocess.CompletedProcess[str]":
+        if words[0] == "versions.refresh":
+            brief.set("as_of: '2012-12-31'", "as_of: '2013-01-03'")
+            raise KeyboardInterrupt
+        return python(*words)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(refreshing, "_python", interrupted)
+        refresh("2013-01-03")
+    assert brief.git("status", "--porcelain") == ""
+
+    # What a killed refresh has left is undone, but not what a person has changed since.
+    mark = Path("var/monitor/refreshing")
+    brief.set("as_of: '2012-12-31'", "as_of: '2013-01-03'")
+    brief.set("alpha: 10.0", "alpha: 2.0")
+    mark.write_text(head.strip(), encoding="utf-8")
+    with pytest.raises(MonitorError, match=r"not committed: params\.yaml; commit them"):
+        refresh("2013-01-03")
+    brief.set("alpha: 2.0", "alpha: 10.0")
+    mark.write_text(head.strip(), encoding="utf-8")
 
     # A file that the user has brought is part of the refresh.
     (brief.folder / "data" / "inbox" / "note.txt").write_text("bars of January", "utf-8")
