@@ -77,7 +77,7 @@ def test_the_project_as_it_stands_is_copied_and_left_alone(
         == b""
     )
     # A promotion pushes to a folder beside it.
-    remote = here.python("dvc", "remote", "list")
+    remote = "".join(here.python("dvc", "remote", "list").split())  # wrapped where it is narrow
     assert str(folder / "remote") in remote
     assert "(default)" in remote
 
