@@ -204,7 +204,7 @@ def gains(seed: int, sessions: int, known: float) -> pl.DataFrame:
     Args:
         seed: of the market.
         sessions: of the horizon.
-        known: part of the target that it alone knows, in deviations; 0 for one that is no better.
+        known: part of the target that it alone knows, in deviations; 0 if it is equal.
     """
     found = simulated(seed)
     live = slice(TRAINED + HELD_OUT, TRAINED + HELD_OUT + LIVE)

@@ -17,8 +17,8 @@ from uuid_utils import uuid7
 
 from benchmarks.processes import python
 from benchmarks.report import Report, required
-from monitor.drift import comparison, drift_check
-from monitor.drift.comparison import Comparison
+from monitor.drift import drift_check, drift_comparison
+from monitor.drift.drift_comparison import Comparison
 from monitor.drift.drift_reference import FORECASTS, KEYS, PARTS
 from predictions import migrate
 from predictions.engine import opened
@@ -144,12 +144,12 @@ def rates(cases: Iterator[Case], params: DriftParams = PARAMS) -> Rates:
     """Look at each window as it is, and with three features chosen at random moved."""
     count = false = found = named = 0
     for number, case in enumerate(cases):
-        window = comparison.shape(case.window.select("symbol", as_of="date"))
-        prepared = comparison.prepare(case.reference, window, params)
+        window = drift_comparison.shape(case.window.select("symbol", as_of="date"))
+        prepared = drift_comparison.prepare(case.reference, window, params)
 
         def look(rows: pl.DataFrame) -> Comparison:
             inputs = rows.select(prepared.features)  # noqa: B023
-            return comparison.compare(prepared, inputs, params.seed)  # noqa: B023
+            return drift_comparison.compare(prepared, inputs, params.seed)  # noqa: B023
 
         random = np.random.default_rng(number)
         chosen = sorted(random.choice(prepared.features, SHIFTED, replace=False))

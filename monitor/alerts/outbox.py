@@ -117,7 +117,7 @@ def locked(folder: Path) -> Iterator[bool]:
 def queue(
     outbox: Outbox, episodes: Sequence[Episode], channels: Sequence[str], now: datetime
 ) -> None:
-    """Add what people have not been told of episodes, and take away what is no news any more.
+    """Add what people have not been told of episodes, and take away what they know already.
 
     Args:
         outbox: is changed.

@@ -53,14 +53,14 @@ def show(settings: Settings, arguments: argparse.Namespace) -> None:
 
 def explain(settings: Settings, arguments: argparse.Namespace) -> None:
     """Compute again."""
-    from monitor.retraining import decision, explanation
+    from monitor.retraining import decision, recomputation
     from monitor.store import records
 
     root = Path.cwd()
     with records.opened(settings, read_only=True) as engine:
         made = decision.find(engine, arguments.decision, root)
         _gates(made)
-        different = explanation.differences(made, settings, engine, root)
+        different = recomputation.differences(made, settings, engine, root)
     for line in different:
         sys.stdout.write(f"differs: {line}\n")
     if different:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from monitor.commands import console_tables
-from monitor.drift.comparison import Comparison
 from monitor.drift.drift_check import Drift
+from monitor.drift.drift_comparison import Comparison
 from monitor.drift.proxies import Proxy
 from stages.common.errors import few
 

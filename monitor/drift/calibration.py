@@ -57,11 +57,11 @@ def p_values(values: Floats, drawn: Floats) -> Floats:
     """The chance that a window without drift has a statistic of at least some values.
 
     Args:
-        values: of shape (k,); NaN where there is no statistic.
+        values: of shape (k,); NaN where the statistic is unknown.
         drawn: that of the drawn windows, ascending, of shape (windows,).
 
     Returns:
-        Of shape (k,); 1 where there is no statistic.
+        Of shape (k,); 1 where the statistic is unknown.
     """
     count = len(drawn)
     ranks = (1 + count - np.searchsorted(drawn, values, "left")) / (count + 1)

@@ -13,8 +13,8 @@ import polars as pl
 from sqlalchemy import Engine
 
 from monitor import live_forecasts
-from monitor.drift import comparison, drift_reference, prepared_store, proxies, report_process
-from monitor.drift.comparison import Comparison, Prepared
+from monitor.drift import drift_comparison, drift_reference, prepared_store, proxies, report_process
+from monitor.drift.drift_comparison import Comparison, Prepared
 from monitor.drift.drift_reference import Reference
 from monitor.drift.proxies import Proxy
 from monitor.live_forecasts import Window
@@ -151,25 +151,25 @@ def _compared(
     )
     first, last = keys["as_of"].min(), keys["as_of"].max()
     named = Drift(horizon, model, keys.height, first, last)  # type: ignore[arg-type]
-    if keys.height < comparison.LEAST:
+    if keys.height < drift_comparison.LEAST:
         return replace(
             named,
             problem=f"{keys.height} forecasts of horizon {horizon} are in the log, and a "
-            f"comparison needs {comparison.LEAST}; it begins by itself when they are there",
+            f"comparison needs {drift_comparison.LEAST}; it begins by itself when they are there",
         ), None
     own = keys.filter(pl.col("model_md5") == model)
     predictions = proxies.compare(own, reference.forecasts, params.resamples, params.seed)
     named = replace(named, predictions=predictions)
     try:
-        shape = comparison.shape(keys)
+        shape = drift_comparison.shape(keys)
         prepared = prepared_store.cached(
             settings.folder / REFERENCES / f"{horizon}.npz",
             prepared_store.key(reference.pins.dataset, shape, params),
-            lambda: comparison.prepare(reference.rows, shape, params),
+            lambda: drift_comparison.prepare(reference.rows, shape, params),
         )
     except MonitorError as error:
         return replace(named, problem=str(error)), None
-    compared = comparison.compare(prepared, inputs, params.seed)
+    compared = drift_comparison.compare(prepared, inputs, params.seed)
     drifted = compared.drifted
     found = replace(
         named,

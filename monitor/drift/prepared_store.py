@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.drift import comparison
+from monitor.drift import drift_comparison
 from monitor.drift.calibration import Calibration
-from monitor.drift.comparison import Prepared, Shape
+from monitor.drift.drift_comparison import Prepared, Shape
 from stages.common import tables
 from stages.monitor_params import DriftParams
 
@@ -31,7 +31,7 @@ def key(dataset: str, window: Shape, params: DriftParams) -> str:
         window: its shape.
         params: of the calibration.
     """
-    limits = (comparison.MOST, comparison.MOST_REFERENCE)
+    limits = (drift_comparison.MOST, drift_comparison.MOST_REFERENCE)
     parts = [VERSION, dataset, asdict(window), params.model_dump(), limits]
     return hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
 

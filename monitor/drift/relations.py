@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monitor.drift.folds import Fold
 from monitor.drift.ks_distance import Floats
+from monitor.drift.reference_folds import Fold
 
 PENALTY = 0.01
 """Ridge, in units of the variance of a feature: many features are nearly sums of others."""

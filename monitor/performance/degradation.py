@@ -85,7 +85,7 @@ def judge(costs: pl.DataFrame, sessions: int, error: float) -> Degradation:
         costs: as `excess` gives them: since the first live forecast, so that nothing moves from
             look to look.
         sessions: of the horizon.
-        error: chance that models that are no worse than they may be are ever called degraded.
+        error: chance that a model within the tolerance is ever called degraded.
     """
     start, seen = 0, evidence(costs, sessions, restart(sessions))
     places = costs.with_row_index("row").group_by("model_md5").agg(end=pl.col("row").max() + 1)

@@ -178,7 +178,7 @@ def _no_loss(name: str, found: Difference, most: float | None, sign: int) -> Gat
 
 
 def _interval(found: HeadToHead, most: float | None) -> Gate | None:
-    """The coverage may be further off than the bound if the champion's is no nearer."""
+    """Passes within the bound, or where the champion's coverage is as far off."""
     if most is None:
         return None
     both, distance = found.coverage, found.distance

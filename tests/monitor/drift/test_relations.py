@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monitor.drift import folds, relations
+from monitor.drift import reference_folds, relations
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_features_that_are_set_to_what_the_others_say_have_no_residual(rows: np.
 
 
 def test_no_row_is_in_the_regression_of_its_own_residual(rows: np.ndarray) -> None:
-    parts = folds.split(np.arange(500) // 2)
+    parts = reference_folds.split(np.arange(500) // 2)
     before = relations.residuals(rows, parts)
     changed = rows.copy()
     changed[:20, 3] += 100
@@ -49,4 +49,4 @@ def test_a_constant_feature_has_no_residual() -> None:
     values[:, 1] = 7
     standard = relations.standardised(values, values.mean(axis=0), values.std(axis=0))
     assert (standard[:, 1] == 0).all()
-    assert np.isfinite(relations.residuals(standard, folds.split(np.arange(100)))).all()
+    assert np.isfinite(relations.residuals(standard, reference_folds.split(np.arange(100)))).all()

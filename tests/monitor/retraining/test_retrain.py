@@ -10,7 +10,7 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from monitor.retraining import decision, explanation, retrain, running_lock, waiting
+from monitor.retraining import decision, recomputation, retrain, running_lock, waiting
 from monitor.retraining.decision import Decision
 from monitor.retraining.retrain import Proposal
 from monitor.settings import MonitorError, Settings
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 def explained(project: Arena, made: Decision) -> Sequence[str]:
     """What is not the same when a decision is computed again."""
     with records.opened(project.settings, read_only=True) as engine:
-        return explanation.differences(made, project.settings, engine, project.folder)
+        return recomputation.differences(made, project.settings, engine, project.folder)
 
 
 def later(project: Arena, days: int) -> Settings:

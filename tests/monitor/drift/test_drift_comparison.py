@@ -5,8 +5,8 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from monitor.drift import comparison
-from monitor.drift.comparison import Comparison
+from monitor.drift import drift_comparison
+from monitor.drift.drift_comparison import Comparison
 from monitor.settings import MonitorError
 from tests.monitor.drift import drift_world
 
@@ -18,9 +18,9 @@ def compared(rows: pl.DataFrame, change: Callable[[pl.DataFrame], pl.DataFrame])
     """The last sessions of some rows, changed, against those before."""
     size = SESSIONS * len(drift_world.SYMBOLS)
     reference, window = rows[:-size], rows[-size:]
-    shape = comparison.shape(window.select("symbol", as_of="date"))
-    prepared = comparison.prepare(reference, shape, PARAMS)
-    return comparison.compare(prepared, change(window).select(drift_world.FEATURES), 0)
+    shape = drift_comparison.shape(window.select("symbol", as_of="date"))
+    prepared = drift_comparison.prepare(reference, shape, PARAMS)
+    return drift_comparison.compare(prepared, change(window).select(drift_world.FEATURES), 0)
 
 
 def same(rows: pl.DataFrame) -> pl.DataFrame:
@@ -105,17 +105,17 @@ def test_missing_values_are_counted_and_the_rest_compared(
 def test_gaps_and_symbols_of_the_window_are_those_of_the_drawn_ones(rows: pl.DataFrame) -> None:
     reference, window = rows[:-120], rows[-120:].filter(pl.col("symbol") == "AAA")
     window = window.gather_every(2)
-    shape = comparison.shape(window.select("symbol", as_of="date"))
-    assert shape == comparison.Shape(("AAA",), 30, 30)
-    prepared = comparison.prepare(reference, shape, PARAMS)
+    shape = drift_comparison.shape(window.select("symbol", as_of="date"))
+    assert shape == drift_comparison.Shape(("AAA",), 30, 30)
+    prepared = drift_comparison.prepare(reference, shape, PARAMS)
     assert prepared.calibration.independent == pytest.approx(940 / 30)
-    assert not comparison.compare(prepared, window.select(drift_world.FEATURES), 0).drifted
+    assert not drift_comparison.compare(prepared, window.select(drift_world.FEATURES), 0).drifted
 
 
 def test_a_large_window_is_compared_by_a_sample(
     rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "MOST", 30)
+    monkeypatch.setattr(drift_comparison, "MOST", 30)
     assert not compared(rows, same).drifted
     found = compared(rows, moved("quick", by=2))
     assert "quick" in found.drifted
@@ -124,8 +124,8 @@ def test_a_large_window_is_compared_by_a_sample(
 
 def test_symbols_that_are_not_in_the_reference_have_all_windows(rows: pl.DataFrame) -> None:
     renamed = rows[-60:].with_columns(symbol=pl.lit("NEW"))
-    shape = comparison.shape(renamed.select("symbol", as_of="date"))
-    assert comparison.prepare(rows[:-60], shape, PARAMS).calibration.independent > 10
+    shape = drift_comparison.shape(renamed.select("symbol", as_of="date"))
+    assert drift_comparison.prepare(rows[:-60], shape, PARAMS).calibration.independent > 10
 
 
 def test_a_reference_that_is_too_short_says_so(rows: pl.DataFrame) -> None:

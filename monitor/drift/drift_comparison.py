@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from monitor.drift import calibration, folds, ks_distance, relations
+from monitor.drift import calibration, ks_distance, reference_folds, relations
 from monitor.drift.calibration import Calibration
-from monitor.drift.folds import Fold
 from monitor.drift.ks_distance import Floats, Rows
+from monitor.drift.reference_folds import Fold
 from monitor.settings import MonitorError
 from stages.monitor_params import DriftParams
 
@@ -157,7 +157,7 @@ def prepare(reference: pl.DataFrame, window: Shape, params: DriftParams) -> Prep
     values = reference.select(features).to_numpy().astype(np.float64)
     mean, deviation = values.mean(axis=0), values.std(axis=0)
     standard = relations.standardised(values, mean, deviation)
-    parts = folds.split(reference["date"].rle_id().to_numpy().astype(np.int64))
+    parts = reference_folds.split(reference["date"].rle_id().to_numpy().astype(np.int64))
     residuals = relations.residuals(standard, parts)
     return Prepared(
         features,
