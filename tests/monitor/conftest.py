@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.predictions.postgres import Postgres
 
 Monitor = Callable[..., tuple[int, str, str]]
+Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -58,6 +59,22 @@ def monitor(
     monkeypatch.setenv("SERVE_VAR", str(settings.var))
     monkeypatch.setenv("MONITOR_NOW", settings.clock.isoformat())
 
+    return _commands(monkeypatch, capsys)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The same where a test has set its own world up; both streams are one text."""
+    run_command = _commands(monkeypatch, capsys)
+
+    def called(*arguments: str) -> tuple[int, str]:
+        status, out, errors = run_command(*arguments)
+        return status, out + errors
+
+    return called
+
+
+def _commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Monitor:
     def called(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["monitor", *arguments])
         capsys.readouterr()

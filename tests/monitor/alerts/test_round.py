@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,15 +19,14 @@ from sqlalchemy import Engine, text
 
 from monitor import checking_round
 from monitor import settings as monitor_settings
-from monitor.__main__ import main
 from monitor.alerts import alerting, delivery, episode_store
 from monitor.alerts.alerting import Update
 from monitor.alerts.episodes import Episode
 from monitor.settings import MonitorError, Settings, thresholds
 from serve import settings as serve_settings
-from stages.common.running import run
 from stages.monitor_params import MonitorParams
 from tests.monitor import worlds
+from tests.monitor.conftest import Command
 from tests.monitor.receivers import Receiver, closed_port, receiver
 from tests.projects import ROOT
 
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from monitor.measuring import Step
 
 NOW = datetime(2013, 1, 2, 12, tzinfo=UTC)
-
-Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -53,23 +50,6 @@ def world(tmp_path: Path, server: Receiver, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("SERVE_VAR", str(tmp_path / "var"))
     monkeypatch.setenv("MONITOR_ALERT_URLS", f"json://{server.url}")
     return tmp_path
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    def call(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["monitor", *arguments])
-        try:
-            run(main)
-        except SystemExit as ended:
-            code = ended.code
-        else:
-            code = 0
-        assert isinstance(code, int)
-        streams = capsys.readouterr()
-        return code, streams.out + streams.err
-
-    return call
 
 
 def test_a_round_tells_what_health_finds(

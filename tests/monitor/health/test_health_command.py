@@ -3,27 +3,23 @@
 import json
 import signal
 import sqlite3
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from monitor.__main__ import main
 from monitor.checking_round import reached
 from monitor.health import health_check, measured
 from monitor.settings import Settings, thresholds
 from monitor.store import records
-from stages.common.running import run
 from tests.monitor import worlds
+from tests.monitor.conftest import Command
 from tests.monitor.receivers import closed_port
 from tests.predictions.postgres import Postgres
 
 NOW = datetime(2013, 1, 2, 12, tzinfo=UTC)
-
-Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -33,23 +29,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # A connection that a test leaves open knows its file by this name.
     monkeypatch.setenv("SERVE_VAR", str(tmp_path / "var"))
     return tmp_path
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    def call(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["monitor", *arguments])
-        try:
-            run(main)
-        except SystemExit as ended:
-            code = ended.code
-        else:
-            code = 0
-        assert isinstance(code, int)
-        streams = capsys.readouterr()
-        return code, streams.out + streams.err
-
-    return call
 
 
 def test_the_status_is_the_exit_status(
