@@ -18,11 +18,12 @@ from monitor.retraining import (
 from monitor.retraining import retraining_conditions as conditions
 from monitor.retraining.decision import Decision
 from monitor.retraining.monitor_run import Run
-from monitor.settings import Settings
+from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from stages.common.errors import StageError
 from stages.monitor_params import MonitorParams
 from versions.repository import git
+from versions.repository.commits import EXPERIMENTS
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,25 @@ def _run(this: Run, proposal: Proposal, name: str) -> Decision:
             clone.make(champion.commit)
             commit = clone.train(f"monitor-{name}", str(day), proposal.changes)
         else:
-            commit = git.commit(proposal.revision, this.root)
+            commit = _trained(proposal.revision, this.root)
         git.git("update-ref", _ref(name), commit, folder=this.root)
     except StageError as error:
         return challenge.failed(this, progress, str(error))
     progress.reached("trained", challenger=commit)
     return challenge.conclude(this, progress)
+
+
+def _trained(revision: str, root: Path) -> str:
+    """The commit of a revision, or of the experiment of that name."""
+    named = git.git(
+        "for-each-ref", "--format=%(objectname)", f"{EXPERIMENTS}*/*/{revision}", folder=root
+    ).split()
+    if len(named) > 1:
+        raise MonitorError(
+            f"{len(named)} experiments are named {revision}; name the commit of one: "
+            "`dvc exp list --all --sha`"
+        )
+    return named[0] if named else git.commit(revision, root)
 
 
 def _ref(name: str) -> str:

@@ -126,6 +126,25 @@ def test_a_change_is_promoted_only_if_it_is_better(ground: Arena) -> None:
     forged = replace(worse, document={**worse.document, "gates": gates})
     assert any("'pass' then, 'fail' now" in line for line in explained(ground, forged))
 
+    # What is trained already, as an experiment or a commit, is judged alike.
+    head = ground.head
+    name = f"refs/exps/{head[:2]}/{head[2:]}/tried"
+    ground.git("update-ref", name, str(worse.challenger))
+    for revision in ("tried", str(worse.challenger)):
+        asked = Proposal("manual", revision=revision, force=True, by="Ada")
+        again = retrain.run(ground.settings, params, asked, root)
+        assert (again.outcome, again.challenger) == ("rejected", worse.challenger), again.because
+        # All but the time of a row, which is measured anew.
+        answers = [
+            [each["answer"] for each in made.document["gates"]["short"]] for made in (again, worse)
+        ]
+        assert answers[0] == answers[1]
+    ground.git("update-ref", "refs/exps/00/other/tried", head)
+    asked = Proposal("manual", revision="tried", force=True)
+    assert (
+        "2 experiments are named tried" in retrain.run(ground.settings, params, asked, root).because
+    )
+
     # As wrong on the other side: the champion stays, and a person ends it.
     loose = thresholds(gates={"f1_gain": None})
     equal = retrain.run(later(ground, 8), loose, better(alpha=126.0), root)
@@ -140,4 +159,7 @@ def test_a_change_is_promoted_only_if_it_is_better(ground: Arena) -> None:
     with pytest.raises(MonitorError, match="rejected"):
         waiting.approve(later(ground, 8), params, equal.id, "Ada", root)
     with records.opened(ground.settings) as engine, engine.connect() as connection:
-        assert [each.outcome for each in decision.listed(connection)] == ["rejected", "rejected"]
+        assert [each.outcome for each in decision.listed(connection)] == [
+            *("rejected", "rejected", "rejected", "failed"),
+            "rejected",
+        ]
