@@ -104,11 +104,14 @@ serve: install ## Serve forecasts of what is checked out; ARGS go to python -m s
 migrate: install ## Bring the tables of the prediction log up to date; ARGS go to the command
 	@$(PY) -m serve migrate $(ARGS)
 
-.PHONY: monitor up demo-self-healing
+.PHONY: monitor up demo-self-healing dashboard
 monitor: install ## Watch, refresh and retrain when it is due; ARGS go to python -m monitor run
 	@$(PY) -m monitor run $(ARGS)
 
-up: install ## Run server and monitor together; one Ctrl-C ends both
+dashboard: install ## Show the dashboard on localhost:8501; ARGS go to python -m dashboard
+	@$(PY) -m dashboard $(ARGS)
+
+up: install ## Run server, monitor and dashboard together; one Ctrl-C ends all three
 	@$(PY) -m monitor up
 
 demo-self-healing: install ## Show the whole loop on past data: drift, gates, rollback (docs/self-healing.md)

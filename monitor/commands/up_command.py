@@ -1,4 +1,4 @@
-"""`python -m monitor up`: server and monitor together."""
+"""`python -m monitor up`: server, monitor and dashboard together."""
 
 import argparse
 import os
@@ -15,20 +15,24 @@ def register(commands: "Commands") -> None:
     """Add the command."""
     parser = commands.add_parser(
         "up",
-        help="run server and monitor together",
-        description="Run `python -m serve` and `python -m monitor run`; one Ctrl-C ends both, and "
-        "if one ends, so does the other.",
+        help="run server, monitor and dashboard together",
+        description="Run `python -m serve`, `python -m monitor run` and `python -m dashboard`; one "
+        "Ctrl-C ends all, and if one ends, so do the others.",
     )
     parser.set_defaults(run=run)
 
 
 def run(_: Settings, __: argparse.Namespace) -> None:
-    """Run both."""
+    """Run all three."""
     from monitor import side_by_side
 
     # Their lines come as they are written.
     os.environ["PYTHONUNBUFFERED"] = "1"
     python = sys.executable
     side_by_side.run(
-        {"server": (python, "-m", "serve"), "monitor": (python, "-m", "monitor", "run")}
+        {
+            "server": (python, "-m", "serve"),
+            "monitor": (python, "-m", "monitor", "run"),
+            "dashboard": (python, "-m", "dashboard"),
+        }
     )

@@ -1,0 +1,1 @@
+"""Plotly charts as pure functions of a frame: no Streamlit, no reading."""

@@ -1,0 +1,42 @@
+"""What all charts share: colours that the colour-blind can tell apart, and a calm layout.
+
+Backgrounds are transparent, and Streamlit's theme sets the colours of text and grid, so that a chart
+is legible in light and dark. Where colour tells two things apart, a dash or a symbol does so too.
+"""
+
+from typing import Final
+
+import plotly.graph_objects as go
+
+OUTCOME: Final = "#7f8c8d"
+FORECAST: Final = "#0b66c3"
+BAND: Final = "rgba(11, 102, 195, 0.18)"
+RISE: Final = "#009e73"
+FALL: Final = "#d55e00"
+SERIES: Final = ("#0b66c3", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f8c8d")
+"""Okabe and Ito's palette (2008), in an order that begins with the forecast."""
+DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
+
+
+def styled(figure: go.Figure, *, height: int = 360, y: str = "", x: str = "") -> go.Figure:
+    """A figure with the layout of all charts.
+
+    Args:
+        figure: is changed, and returned.
+        height: in pixels.
+        y: title of the vertical axis, with its unit.
+        x: title of the horizontal axis.
+    """
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+        hovermode="x unified",
+        xaxis_title=x,
+        yaxis_title=y,
+    )
+    figure.update_xaxes(automargin=True)
+    figure.update_yaxes(automargin=True)
+    return figure

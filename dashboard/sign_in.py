@@ -1,0 +1,81 @@
+"""Who looks: the holder of a key, or whoever sits at this machine where no keys are needed."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit import config
+
+import serve.settings
+from dashboard.plain_text import plain
+from monitor.settings import who
+from serve.edge.keyring import Keyring, KeysError, is_local
+
+_STATE = "key"
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Who looks.
+
+    Attributes:
+        name: of the key, or of the account that runs the dashboard.
+        key: what is sent to the server; empty where none is needed.
+        may_act: whether Pipeline Control is open.
+    """
+
+    name: str
+    key: str
+    may_act: bool
+
+
+@st.cache_resource
+def keyring() -> Keyring:
+    """The keys of the server; the file is read again when it changes."""
+    settings = serve.settings.load()
+    return Keyring(settings.keys, settings.keys_file)
+
+
+def required(keys: Keyring, host: str) -> bool:
+    """Whether a viewer needs a key: other machines always do."""
+    return keys.required or not is_local(host)
+
+
+def holder(keys: Keyring, secret: str) -> Viewer | None:
+    """The viewer of a key; None if nobody has it, or if it may not read forecasts."""
+    key = keys.find(secret.encode())
+    if key is None or not key.allows("predict"):
+        return None
+    return Viewer(key.name, secret, key.allows("admin"))
+
+
+def viewer() -> Viewer:
+    """Who looks at this page; where that is not known, the page is the form that asks."""
+    try:
+        keys = keyring()
+        keys.refresh()
+    except KeysError as error:
+        st.error(plain(error))
+        st.stop()
+    if not required(keys, str(config.get_option("server.address"))):
+        return Viewer(who(), "", may_act=True)
+    known = holder(keys, st.session_state.get(_STATE, ""))
+    if known is None:
+        _ask(keys)
+        st.stop()
+    if st.sidebar.button("Sign out", icon=":material/logout:"):
+        del st.session_state[_STATE]
+        st.rerun()
+    return known
+
+
+def _ask(keys: Keyring) -> None:
+    st.title("Sign in")
+    st.text("The dashboard needs a key of the server with the role predict.")
+    with st.form("sign-in", border=False):
+        secret = st.text_input("API key", type="password", autocomplete="current-password")
+        if st.form_submit_button("Sign in", type="primary"):
+            if holder(keys, secret.strip()) is not None:
+                st.session_state[_STATE] = secret.strip()
+                st.rerun()
+            st.error("This key is not known, or may not read forecasts.")
+    st.caption("`python -m serve keys add NAME --role predict` makes one; `--role admin` may act.")

@@ -1,0 +1,10 @@
+"""Predictions."""
+
+import streamlit as st
+
+from dashboard.page_context import Context
+
+
+def show(context: Context) -> None:
+    """Show the page."""
+    st.title("Predictions")

@@ -1,0 +1,53 @@
+"""A browser, and dashboards beside a served project, which no test changes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from tests.dashboard.dashboards import BROWSER, LONG, REMEDY, Dashboard
+from tests.projects import Project, copied
+from tests.serve.servers import Server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium; without one the test is skipped, and says how to get one."""
+    if BROWSER is None:
+        pytest.skip(REMEDY)
+    with sync_playwright() as playwright:
+        # Without a sandbox of its own it also runs as root, as in a container.
+        launched = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """A person who has never been here, in Kolkata."""
+    context = browser.new_context(timezone_id="Asia/Kolkata")
+    context.set_default_timeout(LONG)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def project(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The reproduced project, as a person has it who looks at it."""
+    return copied(reproduced, tmp_path_factory.mktemp("looked-at") / "project")
+
+
+@pytest.fixture(scope="module")
+def server(project: Project) -> Iterator[Server]:
+    """What serves it."""
+    with Server(project.folder, project.folder / "var") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def dashboard(project: Project, server: Server) -> Iterator[Dashboard]:
+    """What shows both."""
+    log = project.folder / "var" / "dashboard.log"
+    with Dashboard(project.folder, log, DASHBOARD_SERVER=server.url) as running:
+        yield running
