@@ -1,1 +1,1 @@
-"""Pipeline Control: what may be run, with which params, and what it will change."""
+"""What Pipeline Control starts and shows, without Streamlit."""
