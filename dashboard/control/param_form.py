@@ -50,7 +50,9 @@ def show(context: Context) -> None:
 
 @st.fragment
 def _form(context: Context, content: Mapping[str, Any], every: Sequence[ParamField]) -> None:
-    wanted = st.text_input("Search params", type="search", placeholder="alpha").strip()
+    wanted = st.text_input(
+        "Search params", type="search", placeholder="alpha", key="param-search"
+    ).strip()
     found = [field for field in every if param_fields.matches(field, wanted)]
     if not found:
         st.text(f"No param has {wanted!r} in its key or its comment.")
@@ -106,7 +108,12 @@ def _changes(
 
 def _start(context: Context, changed: Mapping[str, Any]) -> None:
     with st.form("experiment", border=False):
-        name = st.text_input("Name of the experiment", placeholder="wider-windows", max_chars=60)
+        name = st.text_input(
+            "Name of the experiment",
+            placeholder="wider-windows",
+            max_chars=60,
+            key="experiment-name",
+        )
         allowed = context.viewer.may_act
         if not allowed:
             st.text("To start one needs a key with the role admin.")

@@ -63,9 +63,7 @@ def test_what_the_pipeline_would_refuse_is_one_line(
     key: str, entered: Entered, facts: list[str]
 ) -> None:
     with pytest.raises(ParamsError) as caught:
-        param_changes.applied(
-            CONTENT, param_changes.changes(list(FIELDS.values()), {key: entered})
-        )
+        param_changes.applied(CONTENT, param_changes.changes(list(FIELDS.values()), {key: entered}))
     assert "\n" not in str(caught.value)
     assert all(fact in str(caught.value) for fact in facts), caught.value
 
@@ -103,7 +101,7 @@ def test_whatever_a_widget_gives_is_valid_or_one_line(data: st.DataObject) -> No
         assert str(error)
     else:
         assert set(changes) <= {field.key}
-        assert after.model_dump() != {} 
+        assert after.model_dump() != {}
 
 
 @pytest.mark.parametrize(("value", "moves"), [(10.0, 10.0), (0.33, 0.1), (0.03, 0.01), (0.0, 0.1)])

@@ -24,7 +24,9 @@ FIELDS = {field.key: field for field in param_fields.fields(CONTENT, param_field
 
 
 def test_every_value_that_a_stage_obeys_has_a_field() -> None:
-    asked = {name: section for name, section in CONTENT.items() if name not in ("monitor", "search")}
+    asked = {
+        name: section for name, section in CONTENT.items() if name not in ("monitor", "search")
+    }
     assert {key: field.value for key, field in FIELDS.items()} == flat(asked) | {
         # An empty text stands for no format.
         "data.sources.csv.date_format": []
