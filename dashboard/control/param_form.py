@@ -57,8 +57,16 @@ def _form(context: Context, content: Mapping[str, Any], every: Sequence[ParamFie
     if not found:
         st.text(f"No param has {wanted!r} in its key or its comment.")
     for section, fields in groupby(found, attrgetter("section")):
-        with st.expander(plain(section), key=f"section:{section}:{wanted}", expanded=bool(wanted)):
-            _fields(list(fields))
+        # A closed section has no widgets: what was entered there stays with the session.
+        part = st.expander(
+            plain(section),
+            key=f"section:{section}:{wanted}",
+            expanded=bool(wanted),
+            on_change="rerun",
+        )
+        if part.open:
+            with part:
+                _fields(list(fields))
     entered = {field.key: param_widgets.entered(WIDGET + field.key, field) for field in every}
     try:
         changed = param_changes.changes(every, entered)
