@@ -12,6 +12,9 @@ from dashboard.plain_text import chart_text
 LAYER: Final = 74
 """Pixels from one row of boxes to the next."""
 
+HALF: Final = 0.3
+"""Half the height of a box, in rows."""
+
 SIGNS: Final = {
     "up to date": ("#009e73", "✓"),
     "ran": ("#009e73", "✓"),
@@ -47,6 +50,8 @@ def pipeline_chart(boxes: Mapping[str, Box], edges: Edges) -> go.Figure:
     figure = styled(go.Figure(), height=40 + LAYER * len(rows))
     for route in routes:
         points = [places[name] for name in route]
+        (first_x, first_y), (last_x, last_y) = points[0], points[-1]
+        points[0], points[-1] = (first_x, first_y - HALF), (last_x, last_y + HALF)
         figure.add_scatter(
             x=[x for x, _ in points],
             y=[y for _, y in points],
@@ -68,7 +73,6 @@ def pipeline_chart(boxes: Mapping[str, Box], edges: Edges) -> go.Figure:
             arrowhead=2,
             arrowcolor="#7f8c8d",
             arrowwidth=1.2,
-            standoff=26,
         )
     for name, box in boxes.items():
         colour, sign = SIGNS[box.state]

@@ -41,7 +41,7 @@ def run_durations(stages: pl.DataFrame) -> go.Figure:
             "<extra></extra>",
         )
     styled(figure, height=110 + ROW * len(order), x="seconds")
-    figure.update_layout(barmode="stack", hovermode="closest")
+    figure.update_layout(barmode="stack", hovermode="closest", legend_traceorder="normal")
     figure.update_yaxes(
         categoryorder="array",
         categoryarray=[chart_text(run) for run in order],

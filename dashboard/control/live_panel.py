@@ -63,12 +63,11 @@ def _running(run: Run, context: Context) -> None:
 def _progress(run: Run) -> str:
     ended = [stage for stage in run.stages if stage.seconds is not None]
     going = [stage for stage in run.stages if stage.seconds is None]
-    parts = [f"{len(ended)} stages have ended"]
-    for stage in going:
-        parts.append(
-            f"{stage.name} runs for "
-            f"{run_tables.took((datetime.now(UTC) - stage.began).total_seconds())}"
-        )
+    now = datetime.now(UTC)
+    parts = [f"{len(ended)} stages have ended"] + [
+        f"{stage.name} runs for {run_tables.took((now - stage.began).total_seconds())}"
+        for stage in going
+    ]
     return "; ".join(parts) + "."
 
 

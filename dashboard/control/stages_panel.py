@@ -20,6 +20,9 @@ from versions.runs.run_record import Run
 WATCHED = (LOCK_FILE, PARAMS_FILE, pipeline.PIPELINE_FILE)
 """Whatever changes these may change the state of a stage."""
 
+WHOLE = 40
+"""Rows that a table may have without a scroll bar."""
+
 
 def show(context: Context, running: Run | None) -> None:
     """Show the panel.
@@ -41,6 +44,7 @@ def show(context: Context, running: Run | None) -> None:
     st.dataframe(
         run_tables.stages(states, lambda moment: in_zones(moment, context)),
         hide_index=True,
+        height="content" if len(states) <= WHOLE else "auto",
         alt="The stages, their states, and how long each took last",
     )
     st.caption(

@@ -29,8 +29,8 @@ def show(context: Context, running: Run | None) -> None:
         ParamsError: `params.yaml` is wrong.
     """
     st.text(
-        "A server that runs in this folder goes on answering from the models it has loaded. It takes "
-        "the new ones when all of them are there."
+        "A server that runs in this folder goes on answering from the models it has loaded. It "
+        "takes the new ones when all of them are there."
     )
     able = context.viewer.may_act and running is None
     if running is not None:
@@ -44,7 +44,7 @@ def show(context: Context, running: Run | None) -> None:
 
 def _reproduce(context: Context, *, able: bool) -> None:
     st.subheader("Reproduce", anchor=False)
-    st.text("Runs what has changed: `dvc repro`.")
+    st.text("Runs what has changed, as dvc repro does.")
     chosen = st.multiselect(
         "Stages",
         pipeline.stage_names(),
@@ -63,7 +63,9 @@ def _refresh(context: Context, *, able: bool) -> None:
         "metrics, and commits nothing: its log ends with how to keep that, and how to go back."
     )
     today = max(context.monitor.clock.date(), as_of)
-    day = st.date_input("The newest session to know", as_of, min_value=FIRST, max_value=today)
+    day = st.date_input(
+        "The newest session to know", as_of, min_value=FIRST, max_value=today, format="YYYY-MM-DD"
+    )
     keep = st.toggle("Keep the models as they are, and bring the bars alone")
     if st.button("Refresh", type="primary", disabled=not able or day is None, key="refresh"):
         _start(context, run_commands.refresh(day, keep_models=keep))
