@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def refresh(as_of: date, keep_models: bool = False) -> Command:
     Raises:
         CommandError: it is not a date.
     """
-    if not isinstance(as_of, date) or isinstance(as_of, datetime):
+    if type(as_of) is not date:
         raise CommandError(f"as_of: must be a date, got {as_of!r}")
     kept = ("--keep", "models") if keep_models else ()
     suffix = ", keep the models" if keep_models else ""
@@ -87,7 +87,7 @@ def experiment(name: str, changes: Mapping[str, Any]) -> Command:
 
     Args:
         name: of the experiment; letters, digits, - and _.
-        changes: values by dotted key: numbers, strings, dates, true, false, null, and lists of them.
+        changes: values by dotted key: numbers, text, dates, switches, None, and lists of them.
 
     Raises:
         CommandError: the name, a key or a value cannot be one.
@@ -141,7 +141,7 @@ def _stage(name: str) -> str:
     return _check(_NAME, name, "the name of a stage has letters, digits, - and _")
 
 
-def _check(pattern: re.Pattern[str], text: str, remedy: str) -> str:
+def _check(pattern: re.Pattern[str], text: object, remedy: str) -> str:
     if not isinstance(text, str) or pattern.fullmatch(text) is None:
         raise CommandError(f"{text!r}: {remedy}")
     return text

@@ -52,8 +52,9 @@ def start(command: Command, viewer_name: str, settings: Settings) -> str:
             shared = locks.enter_context(running_lock.held(settings, command.title))
         except MonitorError as error:
             raise RunningError(str(error)) from None
-        _audit(settings, "started", name, viewer_name, command.title, command.words)
-        folder = run_record.create(name, command.title, command.words, viewer_name, now)
+        _audit(settings, f"{name} started", viewer_name, command)
+        folder = RUNS / name
+        run_record.create(folder, command.title, command.words, viewer_name, now)
         files = [own.fileno(), shared.fileno()]
         process = subprocess.Popen(  # noqa: S603  # no shell
             [sys.executable, "-m", "versions.runs.supervise", str(folder), *map(str, files)],
@@ -78,12 +79,12 @@ def stop(run_id: str, viewer_name: str, settings: Settings | None = None) -> Non
     Raises:
         RunningError: it does not run, or it runs in a terminal.
     """
-    run = run_record.read(RUNS / run_id) if run_id in os.listdir(RUNS) else None
-    if run is None or run.state != "running":
+    run = current()
+    if run is None or run.id != run_id:
         raise RunningError("this run has ended")
     if run.source != "dashboard":
         raise RunningError(f"`{run.title}` runs in a terminal of {run.who}; stop it there: Ctrl-C")
-    _audit(settings or load(), "stopped", run_id, viewer_name, run.title, run.words)
+    _audit(settings or load(), f"{run_id} stopped", viewer_name, Command(run.title, run.words))
     folder = RUNS / run_id
     run_record.note_stop(folder, viewer_name)
     _interrupt(folder)
@@ -91,17 +92,17 @@ def stop(run_id: str, viewer_name: str, settings: Settings | None = None) -> Non
 
 def _interrupt(folder: Path) -> None:
     """Interrupt the supervisor, which does the rest; without one, the command itself."""
-    pids = run_record.process_ids(folder)
+    supervisor, *commands = run_record.started(folder)
     with suppress(ProcessLookupError):
-        if len(pids) > 1:
-            os.kill(pids[0], signal.SIGINT)
+        if supervisor.alive:
+            os.kill(supervisor.pid, signal.SIGINT)
             return
-        for pid in pids:
-            os.killpg(pid, signal.SIGINT)
+        for command in commands:
+            os.killpg(command.pid, signal.SIGINT)
             deadline = time.monotonic() + ORPHAN
-            while run_record.process_ids(folder) and time.monotonic() < deadline:
+            while command.alive and time.monotonic() < deadline:
                 time.sleep(0.1)
-            os.killpg(pid, signal.SIGKILL)
+            os.killpg(command.pid, signal.SIGKILL)
 
 
 def _refuse_second() -> None:
@@ -117,9 +118,7 @@ def _refuse_second() -> None:
         raise RunningError(f"{other} runs the pipeline in a terminal; wait for its end")
 
 
-def _audit(
-    settings: Settings, event: str, run: str, who: str, title: str, words: tuple[str, ...]
-) -> None:
-    row = {"run": run, "event": event, "who": who, "title": title, "words": list(words)}
-    entry = audit_trail.Entry(audit_trail.RUNS, f"{run} {event}", row)
+def _audit(settings: Settings, event: str, who: str, command: Command) -> None:
+    row = {"event": event, "who": who, "title": command.title, "words": list(command.words)}
+    entry = audit_trail.Entry(audit_trail.RUNS, event, row)
     audit_trail.append(settings.var / records.TRAIL, [entry], settings.clock)

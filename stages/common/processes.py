@@ -1,4 +1,4 @@
-"""Processes of this machine by what /proc says of them; nothing is known where there is no /proc."""
+"""Processes of this machine, as /proc shows them; where there is none, nothing is known."""
 
 import os
 from pathlib import Path

@@ -36,7 +36,7 @@ def held(runs: Path = RUNS) -> Iterator[IO[str]]:
 
 
 def busy_dvc(folder: Path | None = None) -> str | None:
-    """The command of a DVC that works on outputs of a project, and its process; None without one."""
+    """The command and process of a DVC that works on the outputs of a project; None without one."""
     try:
         content = json.loads(((folder or Path()) / BUSY_FILE).read_text(encoding="utf-8"))
         entries = [*content["write"].values()]

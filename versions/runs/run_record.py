@@ -2,11 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from stages.common import processes, stage_record
 from stages.common.paths import RUNS
@@ -68,10 +68,20 @@ class Run:
     stages: tuple[StageRun, ...]
 
 
-def create(
-    name: str, title: str, words: Sequence[str], who: str, began: datetime, runs: Path = RUNS
-) -> Path:
-    """Make the record of a run that is to be started; returns its folder."""
+class Started(NamedTuple):
+    """A process of a run, by its number and when it began."""
+
+    pid: int
+    ticks: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return processes.alive(self.pid, self.ticks)
+
+
+def create(folder: Path, title: str, words: Sequence[str], who: str, began: datetime) -> None:
+    """Make the record of a run that is to be started."""
     content = {
         "title": title,
         "words": list(words),
@@ -79,8 +89,7 @@ def create(
         "began": began.timestamp(),
         "source": "dashboard",
     }
-    stage_record.create(runs / name, content)
-    return runs / name
+    stage_record.create(folder, content)
 
 
 def content(folder: Path) -> Mapping[str, Any]:
@@ -167,24 +176,17 @@ def _unseen(begin: Mapping[str, Any], stages: Sequence[StageRun]) -> State:
     return "failed" if stages and stages[-1].status else "ended"
 
 
-def process_ids(folder: Path) -> list[int]:
-    """The processes of a run that still run, in the order in which they were started."""
-    return [pid for pid, ticks in _processes(folder) if processes.alive(pid, ticks)]
+def started(folder: Path) -> list[Started]:
+    """The processes of a run: of the dashboard, the supervisor and its command; else DVC."""
+    try:
+        lines = (folder / "processes").read_text(encoding="utf-8").splitlines()
+        return [Started(*map(int, line.split())) for line in dict.fromkeys(lines)]
+    except (OSError, ValueError, TypeError):
+        return []
 
 
 def _alive(folder: Path) -> bool:
-    return bool(process_ids(folder))
-
-
-def _processes(folder: Path) -> Iterator[tuple[int, int]]:
-    try:
-        lines = (folder / "processes").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        pid, _, ticks = line.partition(" ")
-        if pid.isdigit() and ticks.isdigit():
-            yield int(pid), int(ticks)
+    return any(process.alive for process in started(folder))
 
 
 def _folders(runs: Path) -> list[Path]:

@@ -1,7 +1,9 @@
-"""Run the command of a record and note its end: `python -m versions.runs.supervise FOLDER [FD...]`.
+"""Run the command of a record, and note its end.
 
-The dashboard starts it; nobody needs to type it. It is a process of its own session, so that the run
-goes on when the dashboard ends. SIGINT or SIGTERM stops the command as Ctrl-C would, and kills what
+    python -m versions.runs.supervise FOLDER [FD...]
+
+The dashboard starts it; nobody needs to type it. It has a session of its own, so that the run goes on
+when the dashboard ends. SIGINT or SIGTERM stops the command as Ctrl-C would, and kills what
 has not ended after some seconds. The open files FD, which hold locks, are passed on to the command.
 """
 
