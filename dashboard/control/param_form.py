@@ -90,8 +90,10 @@ def _form(context: Context, content: Mapping[str, Any], every: Sequence[ParamFie
 
 def _fields(fields: Sequence[ParamField]) -> None:
     """Several widgets in columns that stand below one another on a phone."""
-    for begin in range(0, len(fields), 3):
-        for column, field in zip(st.columns(3), fields[begin : begin + 3], strict=False):
+    several = min(3, len(fields))
+    for begin in range(0, len(fields), several):
+        row = fields[begin : begin + several]
+        for column, field in zip(st.columns(several), row, strict=False):
             with column:
                 param_widgets.widget(field, WIDGET + field.key)
 
