@@ -1,7 +1,7 @@
 """Show the dashboard: `python -m dashboard [--host ADDRESS] [--port PORT]`, from the project.
 
-It listens on 127.0.0.1:8501 (DASHBOARD_HOST, DASHBOARD_PORT) and asks the server of this machine, or
-that of DASHBOARD_SERVER. docs/dashboard.md shows its pages.
+It listens on 127.0.0.1:8501 (DASHBOARD_HOST, DASHBOARD_PORT) and asks the server of this machine,
+or that of DASHBOARD_SERVER. docs/dashboard.md shows its pages.
 """
 
 import os

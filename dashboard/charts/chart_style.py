@@ -1,7 +1,7 @@
 """What all charts share: colours that the colour-blind can tell apart, and a calm layout.
 
-Backgrounds are transparent, and Streamlit's theme sets the colours of text and grid, so that a chart
-is legible in light and dark. Where colour tells two things apart, a dash or a symbol does so too.
+Backgrounds are transparent, and Streamlit's theme sets the colours of text and grid: a chart is
+legible in light and dark. Where colour tells two things apart, a dash or a symbol does so too.
 """
 
 from typing import Final

@@ -1,13 +1,186 @@
 """Home: what is forecast, whether it may be trusted, and what to do if not."""
 
+from datetime import timedelta
+
+import polars as pl
 import streamlit as st
 
+import monitor.settings
+from dashboard.charts.interval_bars import interval_bars
+from dashboard.empty_state import empty
 from dashboard.newest_forecasts import newest_forecasts
-from dashboard.page_context import Context
+from dashboard.overview import last_decision, production, statuses, stored_health
+from dashboard.overview.statuses import Status
+from dashboard.page_context import Context, in_zones
+from dashboard.plain_text import plain
+from dashboard.server_client import RefusedError, ServerAwayError
+from dashboard.status_mark import mark
+from stages.common.errors import StageError
+
+DRAWN = 24
+"""Symbols of a chart; the table has all."""
+
+ROUNDS = 3
+"""Rounds of checks that the monitor may miss before what it found is old."""
 
 
 def show(context: Context) -> None:
     """Show the page."""
     st.title("Home")
-    forecasts = newest_forecasts(context.server, context.server.get("/version"))
-    st.dataframe(forecasts)
+    _states(context)
+    _forecasts(context)
+
+
+@st.fragment(run_every="10s")
+def _states(context: Context) -> None:
+    settings = context.monitor
+    report = stored_health.read(settings)
+    parts = statuses.statuses(_health(context), report, settings.clock, _most())
+    _verdict(parts)
+    for row in (parts[:3], parts[3:]):
+        for column, part in zip(st.columns(3), row, strict=True):
+            _card(column.container(border=True, height="stretch"), part)
+    looked = "The monitor has not looked yet."
+    if report is not None:
+        looked = f"The monitor last looked on {in_zones(report.at, context)}."
+    st.caption(plain(looked))
+    _decided(context)
+
+
+def _health(context: Context) -> "dict[str, object] | str":
+    try:
+        return dict(context.server.health())
+    except (ServerAwayError, RefusedError) as error:
+        return str(error)
+
+
+def _most() -> timedelta:
+    try:
+        return ROUNDS * timedelta(minutes=monitor.settings.thresholds().schedule.check_minutes)
+    except StageError:
+        return timedelta(hours=1)
+
+
+def _verdict(parts: list[Status]) -> None:
+    wrong = [part.name for part in parts if part.state in ("warning", "critical")]
+    unknown = [part.name for part in parts if part.state == "unknown"]
+    if wrong:
+        st.markdown(f"**Look at {plain(', '.join(wrong))}.**")
+    elif unknown:
+        st.markdown(f"**Nothing is wrong; nothing is known of {plain(', '.join(unknown))}.**")
+    else:
+        st.markdown("**All is well.**")
+
+
+def _card(place: "st.delta_generator.DeltaGenerator", part: Status) -> None:
+    place.markdown(f"**{plain(part.name.capitalize())}** {mark(part.state)}")
+    place.text(part.reason)
+    if part.remedy:
+        place.text(f"To do: {part.remedy}")
+
+
+def _decided(context: Context) -> None:
+    decision = last_decision.read()
+    if decision is not None:
+        sentence = f"{decision.reason}, {decision.outcome}: {decision.because}"
+        st.text(f"Last decision, {in_zones(decision.created_at, context)}: {sentence}.")
+    try:
+        placed = _production()
+    except StageError as error:
+        st.text(str(error))
+        return
+    for each in placed:
+        st.text(
+            f"{each.horizon} {each.version} ({each.commit[:7]}) is in production since "
+            f"{in_zones(each.since, context)}, put there by {each.by}."
+        )
+    if not placed:
+        st.text("Nothing was promoted yet; the server answers from what is checked out.")
+
+
+@st.cache_data(ttl="5s", show_spinner=False)
+def _production() -> list[production.InProduction]:
+    return production.read()
+
+
+def _forecasts(context: Context) -> None:
+    try:
+        version = context.server.get("/version")
+        forecasts = newest_forecasts(context.server, version)
+    except ServerAwayError as error:
+        empty(str(error), "Its forecasts come back with it.", "make serve")
+        return
+    except RefusedError as error:
+        empty(str(error), "", "make run && make serve")
+        return
+    st.caption(
+        f"The server answers from {plain(version['revision'][:7])}, which knows sessions up to "
+        f"{plain(version['as_of'])}. A bar holds the stated share of outcomes."
+    )
+    wanted = st.text_input(
+        "Symbols", key="symbols", bind="query-params", placeholder="all; or a part of the name"
+    )
+    chosen = forecasts.filter(
+        pl.col("symbol")
+        .str.to_uppercase()
+        .str.contains((wanted or "").strip().upper(), literal=True)
+    )
+    if chosen.is_empty():
+        empty(f"No symbol has {wanted!r} in its name.")
+        return
+    horizons = chosen.partition_by("horizon", maintain_order=True)
+    columns = (
+        st.columns(len(horizons))
+        if len(horizons) in (1, 2)
+        else st.tabs([plain(rows["horizon"][0]) for rows in horizons])
+    )
+    for column, rows in zip(columns, horizons, strict=True):
+        with column:
+            _horizon(rows)
+
+
+def _horizon(rows: pl.DataFrame) -> None:
+    first = rows.row(0, named=True)
+    sessions = "the next session" if first["sessions"] == 1 else f"{first['sessions']} sessions"
+    st.subheader(f"{plain(first['horizon'])}: {sessions}", anchor=False)
+    st.dataframe(
+        rows.select(
+            "symbol",
+            (100 * pl.col("predicted_return")).alias("return"),
+            pl.struct("lower_return", "upper_return")
+            .map_elements(
+                lambda bounds: (
+                    f"{100 * bounds['lower_return']:+.2f} .. {100 * bounds['upper_return']:+.2f}"
+                ),
+                return_dtype=pl.String,
+            )
+            .alias("interval"),
+            (100 * pl.col("probability_of_rise")).alias("probability"),
+            "predicted_close",
+            "target_date",
+            "as_of",
+            pl.when("stale").then(pl.lit("stale")).otherwise(pl.lit("")).alias("state"),
+        ),
+        hide_index=True,
+        column_config={
+            "symbol": st.column_config.TextColumn("Symbol", pinned=True),
+            "return": st.column_config.NumberColumn("Return %", format="%+.2f"),
+            "interval": st.column_config.TextColumn(f"{first['level']:.0%} interval %"),
+            "probability": st.column_config.ProgressColumn(
+                "P(rise) %", format="%.1f", min_value=0, max_value=100
+            ),
+            "predicted_close": st.column_config.NumberColumn("Close", format="%.2f"),
+            "target_date": "For",
+            "as_of": "Bar of",
+            "state": "State",
+        },
+        alt=f"Newest {first['horizon']} forecasts",
+    )
+    st.plotly_chart(
+        interval_bars(rows.head(DRAWN)),
+        key=f"bars-{first['horizon']}",
+        config={"displayModeBar": False},
+        alt=f"Forecast and interval of each symbol, {first['horizon']}",
+    )
+    if rows.height > DRAWN:
+        st.caption(f"The chart has the first {DRAWN} of {rows.height}; narrow them by name.")
