@@ -3,7 +3,7 @@
 import plotly.graph_objects as go
 import polars as pl
 
-from dashboard.charts.chart_style import FORECAST, OUTCOME, styled
+from dashboard.charts.chart_style import FORECAST, INTERVAL, OUTCOME, styled
 from dashboard.plain_text import chart_text
 
 ROW = 26
@@ -38,7 +38,7 @@ def interval_bars(forecasts: pl.DataFrame) -> go.Figure:
             "arrayminus": (centre - percent["lower_return"]).to_list(),
             "thickness": 3,
             "width": 0,
-            "color": "rgba(11, 102, 195, 0.45)",
+            "color": INTERVAL,
         },
         customdata=percent.select("lower_return", "upper_return").rows(),
         hovertemplate="%{y}: %{x:+.2f} %, %{customdata[0]:+.2f} to %{customdata[1]:+.2f} %"

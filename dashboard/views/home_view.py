@@ -15,7 +15,10 @@ from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
 from dashboard.server_client import RefusedError, ServerAwayError
 from dashboard.status_mark import mark
-from stages.common.errors import StageError
+from stages.common.errors import StageError, few
+
+COLUMNS = 3
+"""Cards beside each other on a wide screen."""
 
 DRAWN = 24
 """Symbols of a chart; the table has all."""
@@ -27,24 +30,46 @@ ROUNDS = 3
 def show(context: Context) -> None:
     """Show the page."""
     st.title("Home")
-    _states(context)
+    _verdict(context)
     _forecasts(context)
+    _parts(context)
 
 
 @st.fragment(run_every="10s")
-def _states(context: Context) -> None:
-    settings = context.monitor
-    report = stored_health.read(settings)
-    parts = statuses.statuses(_health(context), report, settings.clock, _most())
-    _verdict(parts)
-    for row in (parts[:3], parts[3:]):
-        for column, part in zip(st.columns(3), row, strict=True):
-            _card(column.container(border=True, height="stretch"), part)
+def _verdict(context: Context) -> None:
+    parts = _statuses(context)
+    wrong = [part for part in parts if part.state in ("warning", "critical")]
+    unknown = [part.name for part in parts if part.state == "unknown"]
+    if wrong:
+        sentence = f"Look at {few(part.name for part in wrong)}."
+    elif unknown:
+        sentence = f"Nothing is wrong; nothing is known of {few(unknown)}."
+    else:
+        sentence = "All is well."
+    st.markdown(f"**{plain(sentence)}** " + " ".join(mark(each.state, each.name) for each in parts))
+    _cards(wrong)
+    decision = last_decision.read()
+    if decision is not None:
+        because = f"{decision.reason}, {decision.outcome}: {decision.because}"
+        st.text(f"Last decision, {in_zones(decision.created_at, context)}: {because}.")
+    _placed(context)
+
+
+@st.fragment(run_every="10s")
+def _parts(context: Context) -> None:
+    st.subheader("How each part is", anchor=False)
+    _cards(_statuses(context))
+    report = stored_health.read(context.monitor)
     looked = "The monitor has not looked yet."
     if report is not None:
         looked = f"The monitor last looked on {in_zones(report.at, context)}."
     st.caption(plain(looked))
-    _decided(context)
+
+
+def _statuses(context: Context) -> list[Status]:
+    settings = context.monitor
+    report = stored_health.read(settings)
+    return statuses.statuses(_health(context), report, settings.clock, _most())
 
 
 def _health(context: Context) -> "dict[str, object] | str":
@@ -61,29 +86,18 @@ def _most() -> timedelta:
         return timedelta(hours=1)
 
 
-def _verdict(parts: list[Status]) -> None:
-    wrong = [part.name for part in parts if part.state in ("warning", "critical")]
-    unknown = [part.name for part in parts if part.state == "unknown"]
-    if wrong:
-        st.markdown(f"**Look at {plain(', '.join(wrong))}.**")
-    elif unknown:
-        st.markdown(f"**Nothing is wrong; nothing is known of {plain(', '.join(unknown))}.**")
-    else:
-        st.markdown("**All is well.**")
+def _cards(parts: list[Status]) -> None:
+    for begin in range(0, len(parts), COLUMNS):
+        row = parts[begin : begin + COLUMNS]
+        for column, part in zip(st.columns(COLUMNS), row, strict=False):
+            place = column.container(border=True, height="stretch")
+            place.markdown(f"**{plain(part.name.capitalize())}** {mark(part.state)}")
+            place.text(part.reason)
+            if part.remedy:
+                place.text(f"To do: {part.remedy}")
 
 
-def _card(place: "st.delta_generator.DeltaGenerator", part: Status) -> None:
-    place.markdown(f"**{plain(part.name.capitalize())}** {mark(part.state)}")
-    place.text(part.reason)
-    if part.remedy:
-        place.text(f"To do: {part.remedy}")
-
-
-def _decided(context: Context) -> None:
-    decision = last_decision.read()
-    if decision is not None:
-        sentence = f"{decision.reason}, {decision.outcome}: {decision.because}"
-        st.text(f"Last decision, {in_zones(decision.created_at, context)}: {sentence}.")
+def _placed(context: Context) -> None:
     try:
         placed = _production()
     except StageError as error:
