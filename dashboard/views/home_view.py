@@ -161,14 +161,7 @@ def _horizon(rows: pl.DataFrame) -> None:
         rows.select(
             "symbol",
             (100 * pl.col("predicted_return")).alias("return"),
-            pl.struct("lower_return", "upper_return")
-            .map_elements(
-                lambda bounds: (
-                    f"{100 * bounds['lower_return']:+.2f} .. {100 * bounds['upper_return']:+.2f}"
-                ),
-                return_dtype=pl.String,
-            )
-            .alias("interval"),
+            _intervals(rows),
             (100 * pl.col("probability_of_rise")).alias("probability"),
             "predicted_close",
             "target_date",
@@ -198,3 +191,9 @@ def _horizon(rows: pl.DataFrame) -> None:
     )
     if rows.height > DRAWN:
         st.caption(f"The chart has the first {DRAWN} of {rows.height}; narrow them by name.")
+
+
+def _intervals(rows: pl.DataFrame) -> pl.Series:
+    bounds = rows.select("lower_return", "upper_return").rows()
+    texts = [f"{100 * lower:+.2f} .. {100 * upper:+.2f}" for lower, upper in bounds]
+    return pl.Series("interval", texts)

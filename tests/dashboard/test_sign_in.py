@@ -1,5 +1,6 @@
 """Who may look, who may act, and where a key is needed."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,7 @@ def test_it_does_not_listen_to_other_machines_without_keys() -> None:
     assert "serve keys add" in str(raised.value)
 
 
-def test_a_port_in_use_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
+def test_a_port_in_use_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(DashboardError) as raised:
