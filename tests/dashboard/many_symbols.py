@@ -9,7 +9,10 @@ from tests.projects import Project
 def widen(project: Project, symbols: int) -> None:
     """Let the newest bars, the forecasts and their explanations have so many symbols."""
     folder = project.folder
-    tables = [LATEST, *(path.relative_to(folder) for path in folder.glob(f"{MODELS}/*/f*s.parquet"))]
+    tables = [
+        LATEST,
+        *(path.relative_to(folder) for path in folder.glob(f"{MODELS}/*/f*s.parquet")),
+    ]
     tables += [path.relative_to(folder) for path in folder.glob(f"{MODELS}/*/explanations.parquet")]
     for name in tables:
         rows = pl.read_parquet(folder / name)
