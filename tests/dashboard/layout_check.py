@@ -1,4 +1,4 @@
-"""What a person would see at a glance: text that is cut, that overlaps, or that leaves the screen."""
+"""What a person would see at once: text that is cut, that overlaps, or that leaves the screen."""
 
 from typing import Any
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # its stubs are one more package
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
