@@ -7,23 +7,18 @@ client asks `POST /predict/short` without a pause, in turns with and without vie
 
 import os
 import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import suppress
 
 import psutil  # type: ignore[import-untyped]  # its stubs are one more package
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks import load
 from benchmarks.load import Load
-from benchmarks.processes import environment
+from benchmarks.processes import running
 from benchmarks.report import Report, required
 
 PAGES = {
@@ -43,7 +38,6 @@ SLOWER = 1.10
 """Median time of a forecast with viewers over that without, at most."""
 
 LONG = 60_000
-START = 60.0
 DONE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 DRAWN = "() => !document.querySelector('[data-testid=\"stSkeleton\"]')"
 
@@ -59,8 +53,8 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS, viewers: int = VIEWE
         raise SystemExit("no browser; install one: apt install chromium")
     with (
         tempfile.TemporaryDirectory() as folder,
-        _running("serve", "SERVE_PORT", "/health/live", SERVE_VAR=folder) as (_, port),
-        _running(
+        running("serve", "SERVE_PORT", "/health/live", SERVE_VAR=folder) as (_, port),
+        running(
             *("dashboard", "DASHBOARD_PORT", "/_stcore/health"),
             DASHBOARD_SERVER=f"http://127.0.0.1:{port}",
             SERVE_VAR=folder,
@@ -125,37 +119,6 @@ def report(
     return Report(
         ("page", "first, s", "warm, s"), rows, findings, ("streamlit", "plotly", "playwright")
     )
-
-
-@contextmanager
-def _running(
-    module: str, port_setting: str, path: str, **settings: str
-) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
-    """A module of the project on a free port, once it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = Path(settings["SERVE_VAR"]) / f"{module}.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            env=environment(**{port_setting: str(port), **settings}),
-            stdout=stream,
-            stderr=stream,
-        )
-    try:
-        deadline = time.monotonic() + START
-        while process.poll() is None and time.monotonic() < deadline:
-            with suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2).close()  # ours
-                break
-            time.sleep(0.1)
-        else:
-            raise SystemExit(f"{module} does not answer:\n{log.read_text(encoding='utf-8')}")
-        yield process, port
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def _yield_to_others() -> None:
