@@ -15,12 +15,12 @@ def contribution_chart(contributions: Mapping[str, float]) -> go.Figure:
     """Bars in percentage points of return, the largest at the top.
 
     Args:
-        contributions: fractions by feature, the largest first.
+        contributions: fractions by feature, the largest first; those of 0 are left out.
     """
-    parts = list(contributions.items())
+    parts = [(name, value) for name, value in contributions.items() if value]
     rows = parts[:MOST]
     if rest := parts[MOST:]:
-        rows.append((f"{len(rest)} others", sum(value for _, value in rest)))
+        rows.append((f"other features ({len(rest)})", sum(value for _, value in rest)))
     names = [chart_text(name) for name, _ in rows]
     values = [100 * value for _, value in rows]
     figure = go.Figure(

@@ -74,7 +74,8 @@ def _fan(figure: go.Figure, ahead: pl.DataFrame) -> None:
             mode="lines+markers+text",
             name="forecast",
             line={"color": FORECAST, "width": 2},
-            marker={"symbol": "diamond", "size": 8},
+            # The last close is where the fan begins, and no forecast.
+            marker={"symbol": "diamond", "size": [0, *[8] * ahead.height]},
             text=["", *map(chart_text, ahead["horizon"])],
             textposition="top center",
             cliponaxis=False,

@@ -1,5 +1,7 @@
 """Forecasts against what came, and how often the interval held it."""
 
+from collections.abc import Sequence
+
 import plotly.graph_objects as go
 import polars as pl
 
@@ -54,6 +56,7 @@ def outcome_chart(history: pl.DataFrame, level: float) -> go.Figure:
                 name=name,
             )
         )
+    figure.update_xaxes(range=_span(days))
     figure.update_yaxes(ticksuffix=" %", hoverformat="+.2f")
     return styled(figure, height=340, y="Return")
 
@@ -66,12 +69,11 @@ def coverage_chart(history: pl.DataFrame, level: float, window: int) -> go.Figur
         level: nominal.
         window: forecasts of a share.
     """
-    known = history.drop_nulls("coverage")
-    days = known["target_date"].to_list()
+    days = history["target_date"].to_list()
     figure = go.Figure(
         go.Scatter(
             x=days,
-            y=_percent(known, "coverage"),
+            y=_percent(history, "coverage"),
             line={"color": FORECAST, "width": 2},
             name=f"held, of the last {window}",
         )
@@ -84,9 +86,15 @@ def coverage_chart(history: pl.DataFrame, level: float, window: int) -> go.Figur
             name=f"should hold ({100 * level:g} %)",
         )
     )
+    figure.update_xaxes(range=_span(days))
     figure.update_yaxes(ticksuffix=" %", hoverformat=".1f")
     return styled(figure, height=240, y="Coverage")
 
 
-def _percent(frame: pl.DataFrame, column: str) -> list[float]:
+def _span(days: Sequence[str]) -> list[str]:
+    """The same for both charts, which are read one above the other."""
+    return [days[0], days[-1]]
+
+
+def _percent(frame: pl.DataFrame, column: str) -> list[float | None]:
     return (frame[column] * 100).to_list()

@@ -8,8 +8,11 @@ import streamlit as st
 
 from dashboard.server_client import Server
 
-MOST = 1_000
+PAGE = 1_000
 """Forecasts of one answer, as many as the server gives."""
+
+PAGES = 5
+"""Answers that a history is made of: a bar that was asked for thousands of times fills some."""
 
 NEWEST = 5
 """Forecasts that are shown as they come."""
@@ -50,17 +53,17 @@ def newest(server: Server, symbol: str, horizon: str) -> pl.DataFrame:
 
 
 def labelled(server: Server, symbol: str, horizon: str) -> pl.DataFrame:
-    """Those of the newest logged forecasts whose outcome is known, oldest first.
+    """Forecasts of the revisions' own models whose outcome is known, oldest first.
 
     One bar and model count once, however often they were asked for; what-if forecasts do not count.
 
     Returns:
-        Rows of `SCHEMA`, made of at most `MOST` of the log.
+        Rows of `SCHEMA`, made of the newest `PAGES * PAGE` of the log.
 
     Raises:
         ServerAwayError, RefusedError: the server does not answer.
     """
-    return distinct(_labelled(server, server.url, symbol, horizon))
+    return _labelled(server, server.url, symbol, horizon)
 
 
 def distinct(logged: pl.DataFrame) -> pl.DataFrame:
@@ -96,10 +99,22 @@ def _newest(_server: Server, url: str, symbol: str, horizon: str) -> pl.DataFram
 @st.cache_data(ttl="1m", max_entries=64, show_spinner="Asking the server for its log")
 def _labelled(_server: Server, url: str, symbol: str, horizon: str) -> pl.DataFrame:
     del url  # is what it is cached by
-    answer = _server.get(
-        "/predictions", symbol=symbol, horizon=horizon, labelled="true", limit=MOST
-    )
-    return table(answer["predictions"])
+    found, cursor = [], None
+    for _ in range(PAGES):
+        answer = _server.get(
+            "/predictions",
+            symbol=symbol,
+            horizon=horizon,
+            labelled="true",
+            role="champion",
+            limit=PAGE,
+            cursor=cursor,
+        )
+        found.append(distinct(table(answer["predictions"])))
+        cursor = answer["next"]
+        if cursor is None:
+            break
+    return distinct(pl.concat(found))
 
 
 def served(server: Server) -> Mapping[str, Any]:

@@ -48,7 +48,7 @@ def _live(context: Context, shown: str, symbol: str, horizon: str) -> None:
     rows = [
         {
             "logged": in_zones(datetime.fromisoformat(row["created_at"]), context),
-            "from": SOURCES.get(row["source"], row["source"]),
+            "from": " ".join(filter(None, (SOURCES.get(row["source"]), row["role"]))),
             "bar": row["as_of"],
             "target": row["target_date"],
             "return": percent(row["predicted_return"]),

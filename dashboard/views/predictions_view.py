@@ -138,6 +138,10 @@ def _fan(
         alt=f"Candles of the last {past.height} sessions of {symbol}, and the forecast close of "
         f"each horizon with its interval, up to {last}.",
     )
+    st.caption(
+        "Diamonds are the forecasts; lines between them are only drawn. Hollow bars rose, filled "
+        "ones fell. One step is one session."
+    )
 
 
 def _why(own: SymbolForecast) -> None:
