@@ -10,13 +10,12 @@ import json
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError
 from html import escape
-from itertools import chain, cycle, pairwise
+from itertools import cycle
 from math import fsum
-from pathlib import Path, PurePosixPath
-from statistics import fmean
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grimp
@@ -24,6 +23,11 @@ import vl_convert
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from dashboard.charts.pipeline_layout import Edges, Route, layers, outputs, pipeline  # noqa: E402
+
 COMMON, PARAMS = "stages/common", "stages/params.py"
 
 MANY = 3
@@ -33,15 +37,6 @@ COLOURS = ("#4c78a8", "#e45756", "#3f8f3a", "#9b5fa5", "#8c6d31", "#c96f00", "#2
 GAP, PADDING, LINE = 26, 10, 16
 CHARACTER = 7.3
 """Pixels of a character of a monospaced font of 12 pixels, rounded up."""
-SWEEPS = 4
-"""So often the layers are put into order, down and up."""
-
-Edges = Mapping[str, set[str]]
-"""For every box of a diagram, the boxes to which its arrows lead."""
-
-
-Route = tuple[str, ...]
-"""An arrow: the box where it starts, the points that it passes, the box where it ends."""
 
 
 class Place(NamedTuple):
@@ -107,34 +102,8 @@ def diagrams() -> dict[str, str]:
     }
 
 
-def pipeline(stages: Mapping[str, Any]) -> dict[str, set[str]]:
-    """For every stage of `dvc.yaml`, the stages that read its outputs.
-
-    An arrow that follows from others is left out: where b reads of a, and c of both, a leads to b.
-    """
-    readers = {
-        name: {
-            reader
-            for reader in stages
-            for output in _outputs(stages[name])
-            for dependency in stages[reader].get("deps", ())
-            if reader != name and _overlap(output, dependency)
-        }
-        for name in stages
-    }
-    later: dict[str, set[str]] = {}
-    for name in TopologicalSorter(readers).static_order():
-        later[name] = readers[name].union(*(later[reader] for reader in readers[name]))
-    return {
-        name: {one for one in direct if not any(one in later[other] for other in direct)}
-        for name, direct in readers.items()
-    }
-
-
 def imports() -> dict[str, set[str]]:
     """For every room, the other rooms that its modules import."""
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"benchmarks"}
     graph = grimp.build_graph(*sorted(packages), cache_dir=None)
     rooms: dict[str, set[str]] = defaultdict(set)
@@ -154,20 +123,9 @@ def _room(module: str) -> str:
     return f"{first}/{rest[0]}" if (ROOT / first / rest[0]).is_dir() else first
 
 
-def _outputs(stage: Mapping[str, Any]) -> Iterator[str]:
-    for kind in ("outs", "metrics", "plots"):
-        for entry in stage.get(kind, ()):
-            yield entry if isinstance(entry, str) else next(iter(entry))
-
-
-def _overlap(one: str, other: str) -> bool:
-    paths = PurePosixPath(one), PurePosixPath(other)
-    return paths[0].is_relative_to(paths[1]) or paths[1].is_relative_to(paths[0])
-
-
 def _notes(stage: Mapping[str, Any]) -> list[str]:
     """How often a stage runs, and what it makes."""
-    paths = [path.replace("${item.", "<").replace("}", ">") for path in _outputs(stage)]
+    paths = [path.replace("${item.", "<").replace("}", ">") for path in outputs(stage)]
     folders = [path.rpartition("/")[0] for path in paths]
     many = {folder for folder, count in Counter(folders).items() if count >= MANY}
     shown = (
@@ -194,16 +152,16 @@ def draw(boxes: Mapping[str, Sequence[str]], edges: Edges, gap: int = GAP) -> st
     """
     longest = max(len(text) for name, lines in boxes.items() for text in (name, *lines))
     width = longest * CHARACTER + 2 * PADDING
-    layers, routes = _layers(boxes, edges)
+    rows, routes = layers(boxes, edges)
     # The sum of floats by `sum` is another one from Python 3.12 on.
-    spans = [fsum(width + GAP if name in boxes else GAP for name in layer) for layer in layers]
+    spans = [fsum(width + GAP if name in boxes else GAP for name in row) for row in rows]
     total = max(spans) - GAP + 2 * PADDING
     places: dict[str, Place] = {}
     top = float(PADDING)
-    for layer, span in zip(layers, spans, strict=True):
-        bottom = top + PADDING + LINE * (1 + max(len(boxes.get(name, ())) for name in layer))
+    for row, span in zip(rows, spans, strict=True):
+        bottom = top + PADDING + LINE * (1 + max(len(boxes.get(name, ())) for name in row))
         left = (total - span + GAP) / 2
-        for name in layer:
+        for name in row:
             places[name] = Place(left, top, width if name in boxes else 0, bottom)
             left += places[name].width + GAP
         top = bottom + gap
@@ -217,38 +175,6 @@ def draw(boxes: Mapping[str, Sequence[str]], edges: Edges, gap: int = GAP) -> st
         *(_box(name, boxes[name], places[name], colours[name]) for name in boxes),
     ]
     return "\n".join(parts) + "\n</svg>\n"
-
-
-def _layers(boxes: Iterable[str], edges: Edges) -> tuple[list[list[str]], list[Route]]:
-    """The layers from top to bottom, and every arrow with the points that it passes."""
-    above = dict.fromkeys(boxes, 0)
-    # `static_order` takes an arrow for "needs": where arrows end comes before where they start.
-    for name in TopologicalSorter(edges).static_order():
-        above[name] = max((above[target] + 1 for target in edges[name]), default=0)
-    # What nothing leads to, and leads to nothing, is not below the rest.
-    for name in above.keys() - {*chain(*edges.values())}:
-        above[name] = above[name] or max(above.values())
-    layers: list[list[str]] = [[] for _ in range(max(above.values()) + 1)]
-    for name, height in above.items():
-        layers[height].append(name)
-    routes: list[Route] = []
-    neighbours: dict[str, list[str]] = defaultdict(list)
-    for name in above:
-        for target in sorted(edges[name]):
-            passed = range(above[name] - 1, above[target], -1)
-            points = {height: f"{name} {target} {height}" for height in passed}
-            for height, point in points.items():
-                layers[height].append(point)
-            routes.append((name, *points.values(), target))
-            for one, other in pairwise(routes[-1]):
-                neighbours[one].append(other)
-                neighbours[other].append(one)
-    for layer in [*reversed(layers), *layers] * SWEEPS:
-        place = {
-            name: index - len(layer) / 2 for layer in layers for index, name in enumerate(layer)
-        }
-        layer.sort(key=lambda name: fmean(place[one] for one in neighbours[name] or [name]))
-    return layers[::-1], routes
 
 
 def _arrow(route: Route, routes: Sequence[Route], places: Mapping[str, Place], colour: str) -> str:

@@ -33,10 +33,15 @@ def held(settings: Settings, work: str) -> Iterator[IO[str]]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise MonitorError(_running(path)) from None
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "work": work, "since": _minute(settings)}))
-        file.flush()
+        sign(file, settings, work, os.getpid())
         yield file
+
+
+def sign(file: IO[str], settings: Settings, work: str, pid: int) -> None:
+    """Write into the lock who holds it, for the message to others."""
+    file.truncate(0)
+    file.write(json.dumps({"pid": pid, "work": work, "since": _minute(settings)}))
+    file.flush()
 
 
 def _minute(settings: Settings) -> str:

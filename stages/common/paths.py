@@ -25,3 +25,4 @@ CHECKED_PARAMS = METRICS / "params.json"
 DATA_DOCS = Path("great_expectations/uncommitted/data_docs/index.html")
 REVISIONS = Path("var/revisions.csv")
 REVISIONS_SUMMARY = REVISIONS.with_suffix(".txt")
+RUNS = Path("var/runs")

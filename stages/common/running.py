@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 from tqdm import tqdm
 
+from stages.common import stage_record
 from stages.common.errors import StageError
 
 _T = TypeVar("_T")
@@ -36,6 +37,11 @@ def run(main: Callable[[], None]) -> None:
     # Libraries may warn, but at INFO only the stages speak.
     logging.getLogger().setLevel(logging.WARNING)
     log.setLevel(os.environ.get("LOG_LEVEL", "INFO").upper())
+    with stage_record.recorded():
+        _run(main)
+
+
+def _run(main: Callable[[], None]) -> None:
     try:
         main()
         sys.stdout.flush()

@@ -43,14 +43,43 @@ def names(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Has:
     families: set[str] = set()
     for stage, section in stages.items():
         try:
-            foreach = [section["foreach"]] if "foreach" in section else []
-            axes = [
-                _items(axis, params) for axis in [*section.get("matrix", {}).values(), *foreach]
-            ]
-            known |= {f"{stage}@{'-'.join(items)}" for items in product(*axes)} if axes else {stage}
+            known.update(_listed(stage, section, params))
         except (KeyError, TypeError):
             families.add(stage)
     return lambda name: name in known or name.partition("@")[0] in families
+
+
+def stage_names(folder: Path | None = None) -> list[str]:
+    """The stages of the `dvc.yaml` of a working tree, in its order.
+
+    A `matrix` or `foreach` that is not over params or a plain list is one name, without its items.
+
+    Args:
+        folder: of the project; the working folder by default.
+    """
+    root = folder or Path()
+    content, params = (
+        parse((root / file).read_bytes() if (root / file).exists() else None)
+        for file in (PIPELINE_FILE, PARAMS_FILE)
+    )
+    listed: list[str] = []
+    for stage, section in (content.get("stages") or {}).items():
+        try:
+            listed += _listed(stage, section, params)
+        except (KeyError, TypeError):
+            listed.append(stage)
+    return listed
+
+
+def _listed(stage: str, section: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+    """The names of one stage of `dvc.yaml`.
+
+    Raises:
+        KeyError, TypeError: the items of its `matrix` or `foreach` cannot be told.
+    """
+    foreach = [section["foreach"]] if "foreach" in section else []
+    axes = [_items(axis, params) for axis in [*section.get("matrix", {}).values(), *foreach]]
+    return [f"{stage}@{'-'.join(items)}" for items in product(*axes)] if axes else [stage]
 
 
 def _items(axis: Any, params: Mapping[str, Any]) -> list[str]:

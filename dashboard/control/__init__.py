@@ -1,0 +1,1 @@
+"""What Pipeline Control starts and shows, without Streamlit."""

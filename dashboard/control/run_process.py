@@ -1,0 +1,124 @@
+"""Start a command as a run, stop it, and say what runs."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dashboard.control.run_commands import Command
+from monitor.retraining import running_lock
+from monitor.settings import MonitorError, Settings, load
+from monitor.store import audit_trail, records
+from stages.common.paths import RUNS
+from versions.runs import run_locks, run_record
+from versions.runs.run_locks import RunningError
+from versions.runs.run_record import Run
+
+__all__ = ["RunningError", "current", "start", "stop"]
+
+ORPHAN = 10
+"""Seconds in which a command has to end whose supervisor was killed."""
+
+
+def current() -> Run | None:
+    """The run that goes on, from the dashboard or from a terminal; None without one."""
+    return run_record.running()
+
+
+def start(command: Command, viewer_name: str, settings: Settings) -> str:
+    """Start a command as a run that does not end with the dashboard; returns its id.
+
+    Args:
+        command: of `run_commands`.
+        viewer_name: who asked for it.
+        settings: of the monitor, whose audit trail notes it, and whose work excludes it.
+
+    Raises:
+        RunningError: another run, a DVC in a terminal or the monitor is at work on the checkout.
+        MonitorError: the audit trail cannot be written; nothing was started.
+    """
+    _refuse_second()
+    now = datetime.now(UTC)
+    name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    with ExitStack() as locks:
+        own = locks.enter_context(run_locks.held())
+        try:
+            shared = locks.enter_context(running_lock.held(settings, command.title))
+        except MonitorError as error:
+            raise RunningError(str(error)) from None
+        _audit(settings, f"{name} started", viewer_name, command)
+        folder = RUNS / name
+        run_record.create(folder, command.title, command.words, viewer_name, now)
+        files = [own.fileno(), shared.fileno()]
+        process = subprocess.Popen(  # noqa: S603  # no shell
+            [sys.executable, "-m", "versions.runs.supervise", str(folder), *map(str, files)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=files,
+        )
+        run_record.note_process(folder, process.pid)
+        running_lock.sign(shared, settings, command.title, process.pid)
+    # What has ended must not stay a zombie as long as the dashboard runs.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return name
+
+
+def stop(run_id: str, viewer_name: str, settings: Settings | None = None) -> None:
+    """Ask a run of the dashboard to stop, as Ctrl-C would; the next run goes on from there.
+
+    What does not end is killed after some seconds.
+
+    Raises:
+        RunningError: it does not run, or it runs in a terminal.
+    """
+    run = current()
+    if run is None or run.id != run_id:
+        raise RunningError("this run has ended")
+    if run.source != "dashboard":
+        raise RunningError(f"`{run.title}` runs in a terminal of {run.who}; stop it there: Ctrl-C")
+    _audit(settings or load(), f"{run_id} stopped", viewer_name, Command(run.title, run.words))
+    folder = RUNS / run_id
+    run_record.note_stop(folder, viewer_name)
+    _interrupt(folder)
+
+
+def _interrupt(folder: Path) -> None:
+    """Interrupt the supervisor, which does the rest; without one, the command itself."""
+    supervisor, *commands = run_record.started(folder)
+    with suppress(ProcessLookupError):
+        if supervisor.alive:
+            os.kill(supervisor.pid, signal.SIGINT)
+            return
+        for command in commands:
+            os.killpg(command.pid, signal.SIGINT)
+            deadline = time.monotonic() + ORPHAN
+            while command.alive and time.monotonic() < deadline:
+                time.sleep(0.1)
+            os.killpg(command.pid, signal.SIGKILL)
+
+
+def _refuse_second() -> None:
+    run = current()
+    if run is not None:
+        where = "in a terminal " if run.source == "terminal" else ""
+        raise RunningError(
+            f"{run.title}: {run.who} runs it {where}since {run.began:%Y-%m-%d %H:%M} UTC; wait for "
+            "its end, or stop it"
+        )
+    other = run_locks.busy_dvc()
+    if other is not None:
+        raise RunningError(f"{other} runs the pipeline in a terminal; wait for its end")
+
+
+def _audit(settings: Settings, event: str, who: str, command: Command) -> None:
+    row = {"event": event, "who": who, "title": command.title, "words": list(command.words)}
+    entry = audit_trail.Entry(audit_trail.RUNS, event, row)
+    audit_trail.append(settings.var / records.TRAIL, [entry], settings.clock)

@@ -1,0 +1,55 @@
+"""Processes of this machine, as /proc shows them; where there is none, nothing is known."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+_PROC = Path("/proc")
+
+
+class Process(NamedTuple):
+    """A process.
+
+    Attributes:
+        pid: its number, which another process may have later.
+        name: of its program, cut to 15 letters.
+        state: a letter; Z has ended and waits for its parent to notice.
+        parent: the number of its parent.
+        ticks: when it began, in clock ticks since the machine did. With the pid, it is unique.
+    """
+
+    pid: int
+    name: str
+    state: str
+    parent: int
+    ticks: int
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        uptime = float((_PROC / "uptime").read_bytes().split()[0])
+        return max(0.0, uptime - self.ticks / os.sysconf("SC_CLK_TCK"))
+
+    @property
+    def words(self) -> list[str]:
+        """Its command line."""
+        line = (_PROC / str(self.pid) / "cmdline").read_bytes()
+        return os.fsdecode(line).rstrip("\0").split("\0")
+
+
+def process(pid: int) -> Process | None:
+    """A process by its number; None if there is none, or no /proc."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # A name may hold blanks and brackets.
+    head, _, tail = text.rpartition(")")
+    fields = tail.split()
+    return Process(pid, head.partition("(")[2], fields[0], int(fields[1]), int(fields[19]))
+
+
+def alive(pid: int, ticks: int) -> bool:
+    """Whether the process of this number and begin still runs."""
+    found = process(pid)
+    return found is not None and found.ticks == ticks and found.state not in "ZX"

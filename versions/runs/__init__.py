@@ -1,0 +1,1 @@
+"""Runs of the pipeline, from the dashboard and the terminal: what ran, how long, how it ended."""

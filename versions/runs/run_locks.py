@@ -1,0 +1,49 @@
+"""One run at a time: a lock that a run's processes hold, and what a DVC in a terminal holds."""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from stages.common import processes
+from stages.common.errors import StageError
+from stages.common.paths import RUNS
+
+BUSY_FILE = Path(".dvc/tmp/rwlock")
+"""In which DVC notes who works on which outputs."""
+
+
+class RunningError(StageError):
+    """Something else is running the pipeline; the message says who, what, and since when."""
+
+
+@contextmanager
+def held(runs: Path = RUNS) -> Iterator[IO[str]]:
+    """Hold the lock of all runs; a process that inherits the file keeps it until it ends.
+
+    Raises:
+        RunningError: another run holds it.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    with (runs / "lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunningError("another run has just begun, or is ending; wait for it") from None
+        yield file
+
+
+def busy_dvc(folder: Path | None = None) -> str | None:
+    """The command and process of a DVC that works on the outputs of a project; None without one."""
+    try:
+        content = json.loads(((folder or Path()) / BUSY_FILE).read_text(encoding="utf-8"))
+        entries = [*content["write"].values()]
+        for entry in entries:
+            found = processes.process(int(entry["pid"]))
+            if found is not None and found.state not in "ZX":
+                return f"`{entry['cmd']}` (process {entry['pid']})"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return None
