@@ -1,0 +1,7 @@
+"""performance."""
+
+from dashboard.page_context import Context
+
+
+def show(_: Context) -> None:
+    """Show it."""
