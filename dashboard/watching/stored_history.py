@@ -6,15 +6,19 @@ from sqlalchemy import Connection
 from dashboard.watching import time_spans
 from monitor.settings import Settings
 from monitor.store import records
+from stages.common import tables
 
-SCHEMA = {
-    "at": pl.Datetime("us", "UTC"),
+SCHEMA: tables.Contract = {
+    "at": tables.UTC,
     "name": pl.String,
     "horizon": pl.String,
+    "model": pl.String,
     "of": pl.String,
     "value": pl.Float64,
     "greatest": pl.Float64,
 }
+
+_OWN = ("horizon", "model")
 
 
 def history(
@@ -23,8 +27,9 @@ def history(
     """Metrics over a span that ends now.
 
     Returns:
-        `SCHEMA`, oldest first: `of` is the tag beside the horizon (a check, a feature, a model);
-        `value` the last measurement in ten minutes, an hour or a day, `greatest` the greatest.
+        `SCHEMA`, oldest first: `model` is the head of an md5, `of` what else it is about, such as a
+        check or a feature; `value` is the last measurement in ten minutes, an hour or a day,
+        `greatest` the greatest.
     """
     now = settings.clock
     read = records.history(
@@ -35,7 +40,8 @@ def history(
             each.at,
             each.name,
             each.tags.get("horizon", ""),
-            " ".join(value for name, value in sorted(each.tags.items()) if name != "horizon"),
+            each.tags.get("model", ""),
+            " ".join(value for name, value in sorted(each.tags.items()) if name not in _OWN),
             each.value,
             each.greatest,
         )

@@ -37,7 +37,7 @@ def show(context: Context) -> None:
         tab_parts.nothing_in(chosen, "Health")
         return
     end = context.monitor.clock
-    begin = max(time_spans.begin(chosen, end), history["at"].min())  # type: ignore[type-var]  # not empty
+    begin = max(time_spans.begin(chosen, end), history["at"][0])
     tab_parts.chart(
         "History of the checks",
         health_strip.strip(history, begin, end),
