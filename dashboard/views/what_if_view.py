@@ -54,14 +54,10 @@ def _edit(context: Context, chart: SymbolChart, answer: Mapping[str, Any]) -> No
             for name in own_bars.PRICES
         },
     )
-    days = own_bars.changed(before, edited)
-    if not days:
+    if not own_bars.changed(before, edited):
         return
-    genuine = st.checkbox("Jumps on the edited days are genuine, neither splits nor errors")
     bars = own_bars.with_edits(chart.bars, edited)
-    asked = own_bars.request(
-        answer["symbol"], answer["horizon"], bars, genuine=days if genuine else []
-    )
+    asked = own_bars.request(answer["symbol"], answer["horizon"], bars)
     try:
         after = own_bars.forecast(context.server, answer["model"]["md5"], asked)
     except StageError as error:
