@@ -4,7 +4,7 @@ The server logs such a forecast with the source `bars`. The monitor judges those
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import polars as pl
@@ -27,9 +27,8 @@ def shown(chart: SymbolChart) -> pl.DataFrame:
 def with_edits(bars: pl.DataFrame, edits: pl.DataFrame) -> pl.DataFrame:
     """Bars with some replaced.
 
-    `adj_close` moves with the close: so the server takes an edit for a move of the market, not for a
-    split. High and low are
-    widened where they would not hold open and close.
+    `adj_close` moves with the close: the server takes an edit for a move of the market, not for a
+    split. High and low are widened where they would not hold open and close.
 
     Args:
         bars: `date`, prices, `adj_close` and `volume`, oldest first.

@@ -63,7 +63,7 @@ def _edit(context: Context, chart: SymbolChart, answer: Mapping[str, Any]) -> No
     except StageError as error:
         st.error(plain(error), icon=":material/error:")
     else:
-        st.dataframe(_compared(answer, after), hide_index=True)
+        st.table(_compared(answer, after), hide_index=True)
     if st.button("Back to the bars as they are", icon=":material/undo:"):
         st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
         st.rerun(scope="fragment")
