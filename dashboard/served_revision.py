@@ -9,6 +9,16 @@ import streamlit as st
 from dashboard.server_client import Server
 
 
+def served(server: Server) -> Mapping[str, Any]:
+    """The answer to /version; asked at most once in two seconds, whoever looks.
+
+    Raises:
+        ServerAwayError, RefusedError: the server does not answer.
+    """
+    answer: Mapping[str, Any] = _served(server, server.url)
+    return answer
+
+
 def identity(version: Mapping[str, Any]) -> str:
     """What an answer of the revision depends on: it changes when the server follows a checkout.
 
@@ -29,6 +39,12 @@ def symbols(server: Server, version: Mapping[str, Any]) -> Sequence[Mapping[str,
     """
     found: Sequence[Mapping[str, Any]] = _symbols(server, server.url, identity(version))
     return found
+
+
+@st.cache_data(ttl=1.5, max_entries=4, show_spinner=False)
+def _served(_server: Server, url: str) -> Any:
+    del url  # is what it is cached by
+    return _server.get("/version")
 
 
 @st.cache_data(ttl="1h", max_entries=4, show_spinner=False)

@@ -115,19 +115,3 @@ def _labelled(_server: Server, url: str, symbol: str, horizon: str) -> pl.DataFr
         if cursor is None:
             break
     return distinct(pl.concat(found))
-
-
-def served(server: Server) -> Mapping[str, Any]:
-    """The answer to /version; asked at most once in two seconds, whoever looks.
-
-    Raises:
-        ServerAwayError, RefusedError: the server does not answer.
-    """
-    answer: Mapping[str, Any] = _served(server, server.url)
-    return answer
-
-
-@st.cache_data(ttl=1.5, max_entries=4, show_spinner=False)
-def _served(_server: Server, url: str) -> Any:
-    del url  # is what it is cached by
-    return _server.get("/version")

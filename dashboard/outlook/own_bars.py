@@ -4,7 +4,7 @@ The server logs such a forecast with the source `bars`. The monitor judges those
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import polars as pl
@@ -27,8 +27,8 @@ def shown(chart: SymbolChart) -> pl.DataFrame:
 def with_edits(bars: pl.DataFrame, edits: pl.DataFrame) -> pl.DataFrame:
     """Bars with some replaced.
 
-    `adj_close` moves with the close, so that an edit is not taken for a split. High and low are
-    widened where they would not hold open and close.
+    `adj_close` moves with the close: the server takes an edit for a move of the market, not for a
+    split. High and low are widened where they would not hold open and close.
 
     Args:
         bars: `date`, prices, `adj_close` and `volume`, oldest first.
@@ -44,21 +44,15 @@ def with_edits(bars: pl.DataFrame, edits: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([kept, new.select(kept.columns)])
 
 
-def changed(before: pl.DataFrame, after: pl.DataFrame) -> Sequence[str]:
-    """The dates of the bars that differ."""
-    differs = pl.any_horizontal(
-        before[name].ne_missing(after[name]).alias(name) for name in (*PRICES, "volume")
-    )
-    return before.select(pl.col("date").filter(differs))["date"].to_list()
+def changed(before: pl.DataFrame, after: pl.DataFrame) -> bool:
+    """Whether a bar was edited."""
+    return not before.equals(after)
 
 
-def request(
-    symbol: str, horizon: str, bars: pl.DataFrame, genuine: Sequence[str]
-) -> Mapping[str, Any]:
+def request(symbol: str, horizon: str, bars: pl.DataFrame) -> Mapping[str, Any]:
     """The body of POST /predict."""
     columns = ("date", *PRICES, "adj_close", "volume")
-    rows = list(bars.select(columns).iter_rows(named=True))
-    return {"symbol": symbol, "horizon": horizon, "bars": rows, "genuine": list(genuine)}
+    return {"symbol": symbol, "horizon": horizon, "bars": bars.select(columns).rows(named=True)}
 
 
 def forecast(server: Server, md5: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,6 +13,9 @@ from dashboard.server_client import Server
 MOST = 5_000
 """Sessions of one chart, as many as the server gives."""
 
+BAR = ("date", "open", "high", "low", "close", "adj_close", "volume")
+"""Columns of a bar."""
+
 SCHEMA = {
     "date": pl.String,
     "open": pl.Float64,
@@ -46,7 +49,7 @@ class SymbolChart:
     @property
     def bars(self) -> pl.DataFrame:
         """The bars that are kept whole, oldest first."""
-        return self.table.drop_nulls("open")
+        return self.table.select(BAR).drop_nulls("open")
 
 
 def symbol_chart(

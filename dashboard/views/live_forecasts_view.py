@@ -11,7 +11,7 @@ from dashboard.number_text import interval, percent
 from dashboard.outlook import forecast_log
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
-from dashboard.served_revision import identity
+from dashboard.served_revision import identity, served
 from stages.common.errors import StageError
 
 EVERY = 2.0
@@ -29,12 +29,12 @@ def show(context: Context, version: Mapping[str, Any], symbol: str, horizon: str
 @st.fragment(run_every=EVERY)
 def _live(context: Context, shown: str, symbol: str, horizon: str) -> None:
     try:
-        served = forecast_log.served(context.server)
+        version = served(context.server)
         logged = forecast_log.newest(context.server, symbol, horizon)
     except StageError as error:
         st.error(plain(error), icon=":material/error:")
         return
-    if identity(served) != shown:
+    if identity(version) != shown:
         st.rerun()
     if logged.is_empty():
         empty("Nothing is logged of this symbol and horizon.", "Ask for a forecast.")
@@ -59,4 +59,9 @@ def _live(context: Context, shown: str, symbol: str, horizon: str) -> None:
         for row in logged.iter_rows(named=True)
     ]
     st.dataframe(rows, hide_index=True, key="live")
-    st.caption("Looks every two seconds. A what-if is logged too; the monitor does not judge it.")
+    st.caption(
+        plain(
+            f"The newest is {newest['id']}. Looked for every two seconds; what-ifs are logged too, "
+            "and the monitor does not judge them."
+        )
+    )

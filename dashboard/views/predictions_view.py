@@ -14,7 +14,7 @@ from dashboard.outlook.symbol_chart import symbol_chart
 from dashboard.outlook.symbol_forecasts import SymbolForecast
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
-from dashboard.served_revision import symbols
+from dashboard.served_revision import served, symbols
 from dashboard.status_mark import mark
 from dashboard.views import forecast_history_view, live_forecasts_view, what_if_view
 
@@ -25,7 +25,8 @@ SHOWN = (60, 120, 250)
 def show(context: Context) -> None:
     """Show the page."""
     st.title("Predictions")
-    version = context.server.get("/version")
+    # As the live part asks, or the page would run again until both have the same answer.
+    version = served(context.server)
     symbol, horizon, sessions = _choice(context, version)
     forecasts = symbol_forecasts.symbol_forecasts(context.server, version, symbol)
     _cards(forecasts)
@@ -73,8 +74,9 @@ def _choice(context: Context, version: Mapping[str, Any]) -> tuple[str, str, int
 
 
 def _cards(forecasts: Sequence[SymbolForecast]) -> None:
-    for column, each in zip(st.columns(len(forecasts)), forecasts, strict=True):
-        with column, st.container(border=True):
+    columns = st.columns(len(forecasts))
+    for place, (column, each) in enumerate(zip(columns, forecasts, strict=True)):
+        with column, st.container(border=True, key=f"forecast-{place}"):
             _card(each.answer)
 
 

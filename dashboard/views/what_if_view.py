@@ -54,20 +54,16 @@ def _edit(context: Context, chart: SymbolChart, answer: Mapping[str, Any]) -> No
             for name in own_bars.PRICES
         },
     )
-    days = own_bars.changed(before, edited)
-    if not days:
+    if not own_bars.changed(before, edited):
         return
-    genuine = st.checkbox("Jumps on the edited days are genuine, neither splits nor errors")
     bars = own_bars.with_edits(chart.bars, edited)
-    asked = own_bars.request(
-        answer["symbol"], answer["horizon"], bars, genuine=days if genuine else []
-    )
+    asked = own_bars.request(answer["symbol"], answer["horizon"], bars)
     try:
         after = own_bars.forecast(context.server, answer["model"]["md5"], asked)
     except StageError as error:
         st.error(plain(error), icon=":material/error:")
     else:
-        st.dataframe(_compared(answer, after), hide_index=True)
+        st.table(_compared(answer, after), hide_index=True)
     if st.button("Back to the bars as they are", icon=":material/undo:"):
         st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
         st.rerun(scope="fragment")

@@ -1,5 +1,8 @@
 """Candles and the fan ahead of them: the figure has the values of its frames."""
 
+from typing import Any
+
+import plotly.graph_objects as go
 import polars as pl
 
 from dashboard.charts.fan_chart import TICKS, fan_chart
@@ -29,8 +32,8 @@ FORECASTS = pl.DataFrame(
 )
 
 
-def traces(figure: object) -> dict[str, object]:
-    return {trace.name: trace for trace in figure.data}  # type: ignore[attr-defined]
+def traces(figure: go.Figure) -> dict[str, Any]:
+    return {trace.name: trace for trace in figure.data}
 
 
 def test_the_fan_begins_at_the_last_close_and_widens_to_each_target() -> None:
@@ -41,9 +44,9 @@ def test_the_fan_begins_at_the_last_close_and_widens_to_each_target() -> None:
         "90 % interval": (11.2, 11.0, 10.0),
         "upper": (11.2, 11.7, 13.0),
     }.items():
-        assert found[name].x == days  # type: ignore[attr-defined]
-        assert found[name].y == values  # type: ignore[attr-defined]
-    assert found["forecast"].text == (  # type: ignore[attr-defined]
+        assert found[name].x == days
+        assert found[name].y == values
+    assert found["forecast"].text == (
         "",
         "near",
         "&lt;b&gt;far&lt;/b&gt;",
@@ -54,14 +57,14 @@ def test_bars_are_candles_and_a_close_alone_is_a_line() -> None:
     found = traces(fan_chart(SESSIONS, BARS, FORECASTS.clear()))
     assert set(found) == {"bar", "close"}
     bar, close = found["bar"], found["close"]
-    assert (bar.x, bar.open, bar.high, bar.low, bar.close) == (  # type: ignore[attr-defined]
+    assert (bar.x, bar.open, bar.high, bar.low, bar.close) == (
         ("2012-12-28", "2012-12-31"),
         (10.0, 11.0),
         (12.0, 11.5),
         (9.0, 10.5),
         (11.0, 11.2),
     )
-    assert (close.x, close.y) == (("2012-12-27",), (9.5,))  # type: ignore[attr-defined]
+    assert (close.x, close.y) == (("2012-12-27",), (9.5,))
 
 
 def test_every_session_has_one_step_and_months_are_labelled() -> None:
