@@ -1,7 +1,7 @@
 """Charts of the results in metrics/.
 
-Each takes the rows of one CSV. Where they have a column `revision`, two revisions lie over each other:
-the first is solid, the second dashed or hollow.
+Each takes the rows of one CSV. Where they have a column `revision`, two revisions lie over each
+other: the first is solid, the second dashed or hollow.
 """
 
 from collections.abc import Iterator, Sequence

@@ -6,9 +6,9 @@ from typing import Any, Final
 import polars as pl
 
 from dashboard.results.horizon_metrics import HorizonMetrics
-from dashboard.results.metric_meanings import SUMMARY, Column, meaning
+from dashboard.results.metric_meanings import MEANING, SUMMARY
 from monitor.retraining.hold_out_pair import HoldOutPair
-from versions.results.formats import change, number
+from versions.results.formats import FOLDS, Column, change, number
 from versions.values import compact, flat
 
 PAIRED: Final = {
@@ -47,16 +47,37 @@ def scores(one: HorizonMetrics, other: HorizonMetrics) -> pl.DataFrame:
         before, after = (each.summary.get(column.name) for each in (one, other))
         if before is None and after is None:
             continue
-        known = before is not None and after is not None and before != after and column.better
+        ahead = ""
+        if before is not None and after is not None and before != after and column.better:
+            ahead = _better(column, after - before)
         rows.append(
             {
                 **_numbers(column, before, after),
-                BETTER: _better(column, after - before) if known else "",
-                "meaning": meaning(column),
+                BETTER: ahead,
+                "meaning": MEANING[column.name],
             }
         )
     names = ("score", "a", "b", DIFFERENCE, BETTER, "meaning")
     return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String))
+
+
+def fold_verdict(one: HorizonMetrics, other: HorizonMetrics) -> str:
+    """Which is ahead on the folds, in one line."""
+    before, after = (each.summary.get(FOLDS.name) for each in (one, other))
+    if before is None or after is None:
+        return "The folds do not tell: one of the revisions has no fold_oos_r2."
+    numbers = f"a {number(before, '+.5f')}, b {number(after, '+.5f')}"
+    if before == after:
+        return f"On the folds both are the same (R2 of {numbers})."
+    return f"On the folds {_better(FOLDS, after - before)} is ahead (R2 of {numbers})."
+
+
+def pair_verdict(pair: HoldOutPair) -> str:
+    """Whether one is better on the same rows of the hold-out, in one line, by the primary score."""
+    name, found = next(iter(pair.differences.items()))
+    column = PAIRED[name]
+    said = verdict(column, found.value, found.low, found.high)
+    return f"On the {pair.rows:,} rows of the hold-out that both have, by {column.title}: {said}."
 
 
 def same_rows(pair: HoldOutPair) -> pl.DataFrame:

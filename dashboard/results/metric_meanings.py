@@ -18,7 +18,7 @@ MEANING: Final = {
     "mae": "mean absolute error",
     "rmse": "root of the mean squared error",
     "oos_r2": "squared error saved against the historical mean; above 0.02 a day, look for a leak",
-    "p_value": "chance of such an OOS R2 without skill (Clark and West); below 0.05 is more than chance",
+    "p_value": "chance of such an OOS R2 without skill (Clark and West); small is more than chance",
     "direction": "share of outcomes whose sign was right",
     "auc": "how well the probability tells rises from falls; 0.5 is a guess",
     "brier": "mean squared error of the probability of a rise; 0.25 is a guess",

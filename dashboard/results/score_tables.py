@@ -104,7 +104,7 @@ def _numbers(rows: pl.DataFrame, name: str, columns: Any) -> tuple[pl.DataFrame,
     )
     # A p-value is small, never zero.
     return shown, {
-        column.title: "%.2g" if column.name in P_VALUES else f"%{column.format.lstrip('%')}"
+        column.title: "%.3g" if column.name in P_VALUES else f"%{column.format.lstrip('%')}"
         for column in columns
     }
 

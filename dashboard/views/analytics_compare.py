@@ -1,5 +1,7 @@
 """Analytics, the part that compares any two revisions or experiments."""
 
+from collections.abc import Sequence
+
 import polars as pl
 import streamlit as st
 
@@ -10,14 +12,15 @@ from dashboard.plain_text import plain
 from dashboard.results import comparison, readings
 from dashboard.results.horizon_metrics import HorizonMetrics
 from dashboard.views.analytics_charts import chart
+from monitor.retraining.hold_out_pair import HoldOutPair
 from stages.common.errors import StageError, VersionError
 from versions.report import SERVED
 from versions.results import revisions
 from versions.results.revisions import WORKSPACE, Revision
 
 CHOOSE = (
-    "Choose by fold R2, never by the hold-out: whoever chooses by the hold-out fits it. The best of "
-    "many experiments always looks better than it is."
+    "Choose by fold R2, never by the hold-out: whoever chooses by the hold-out fits it. The best "
+    "of many experiments always looks better than it is."
 )
 
 
@@ -48,22 +51,33 @@ def show(results: HorizonMetrics, horizon: str) -> None:
             )
     if any(side.empty for side in sides):
         return
-    st.info(CHOOSE, icon=":material/info:")
+    _compared(sides, commits, names, horizon)
+
+
+def _compared(
+    sides: Sequence[HorizonMetrics], commits: Sequence[str], names: tuple[str, str], horizon: str
+) -> None:
     one, other = sides
-    left, right = st.columns([2, 3])
-    with left:
-        _params(one, other)
-    with right:
-        _scores(one, other)
-    _same_rows(commits, horizon)
+    pair: HoldOutPair | None = None
+    reason = "The scores are of different rows: the hold-outs have no row in common."
+    try:
+        pair = readings.pair(commits[0], commits[1], horizon)
+    except StageError as error:
+        reason = f"{error}."
+    st.text(comparison.fold_verdict(one, other))
+    if pair is not None and pair.rows:
+        st.text(comparison.pair_verdict(pair))
+    st.caption(CHOOSE)
+    _params(one, other)
+    _scores(one, other)
+    _same_rows(pair, reason)
     _plots(one, other, (f"a: {names[0]}", f"b: {names[1]}"))
 
 
 def _chosen(known: list[Revision]) -> tuple[str, str]:
     names = list(dict.fromkeys(revision.name for revision in known))
     labels = {revision.name: _label(revision) for revision in reversed(known)}
-    committed = [name for name in names if name != WORKSPACE]
-    defaults = {"a": names.index(committed[0]) if committed else 0, "b": names.index(WORKSPACE)}
+    defaults = {"a": names.index(_former(known)), "b": names.index(WORKSPACE)}
     chosen = []
     for key, column in zip(("a", "b"), st.columns(2), strict=True):
         chosen.append(
@@ -83,6 +97,12 @@ def _chosen(known: list[Revision]) -> tuple[str, str]:
     return chosen[0], chosen[1]
 
 
+def _former(known: list[Revision]) -> str:
+    """The last commit but one that changed results, for the workspace to be compared with."""
+    commits = [revision.name for revision in known if revision.kind == "commit"]
+    return commits[1] if len(commits) > 1 else commits[0] if commits else WORKSPACE
+
+
 def _label(revision: Revision) -> str:
     if revision.kind == "workspace":
         return "workspace: the files as they are now"
@@ -96,12 +116,14 @@ def _params(one: HorizonMetrics, other: HorizonMetrics) -> None:
     if table.is_empty():
         empty("No param differs: what differs comes from the data or the code.")
     else:
-        st.dataframe(table, hide_index=True, alt="Params that differ")
+        st.dataframe(table, hide_index=True, height="content", alt="Params that differ")
 
 
 def _scores(one: HorizonMetrics, other: HorizonMetrics) -> None:
     st.subheader("Scores of the served forecasts", anchor=False)
-    st.dataframe(comparison.scores(one, other), hide_index=True, alt="Scores of a and b")
+    st.dataframe(
+        comparison.scores(one, other), hide_index=True, height="content", alt="Scores of a and b"
+    )
     rows = [side.summary.get("rows") for side in (one, other)]
     if rows[0] != rows[1]:
         st.caption(
@@ -112,26 +134,23 @@ def _scores(one: HorizonMetrics, other: HorizonMetrics) -> None:
         )
 
 
-def _same_rows(commits: list[str], horizon: str) -> None:
+def _same_rows(pair: HoldOutPair | None, reason: str) -> None:
     st.subheader("On the same rows of the hold-out: more than chance?", anchor=False)
-    try:
-        pair = readings.pair(commits[0], commits[1], horizon)
-    except StageError as error:
-        empty(f"Not known: {error}.")
+    if pair is None or not pair.rows:
+        empty(f"Not known. {reason}")
         return
-    if not pair.rows:
-        empty("Not known: the scores are of different rows. The hold-outs have no row in common.")
-        return
-    st.dataframe(comparison.same_rows(pair), hide_index=True, alt="Scores on the same rows")
+    st.dataframe(
+        comparison.same_rows(pair), hide_index=True, height="content", alt="Scores on the same rows"
+    )
     restated = f" {pair.restated:,} more have another outcome now and are left out." * bool(
         pair.restated
     )
     st.caption(
         plain(
             f"{pair.rows:,} rows from {pair.first} to {pair.last} that both hold-outs have, of "
-            f"{pair.own[0]:,} and {pair.own[1]:,}.{restated} From and to: 95 % bounds of b less a, by "
-            "a jackknife over spans of sessions, because symbols of one day move together and targets "
-            "overlap. Of twenty differences that are chance, one looks like more."
+            f"{pair.own[0]:,} and {pair.own[1]:,}.{restated} From and to: 95 % bounds of b less a, "
+            "by a jackknife over spans of sessions, because symbols of one day move together and "
+            "targets overlap. Of twenty differences that are chance, one looks like more."
         )
     )
 

@@ -29,7 +29,7 @@ def show(results: HorizonMetrics, horizon: str) -> None:
     if queued or failed:
         st.caption(
             plain(
-                f"{queued:,} in the queue of DVC, {failed:,} failed there; dvc queue status names them."
+                f"{queued:,} in the queue of DVC, {failed:,} failed: dvc queue status names them."
             )
         )
     if table.is_empty():
@@ -61,8 +61,8 @@ def _table(table: pl.DataFrame, horizon: str) -> None:
     rows = experiment_frame.filtered(table, text or "")
     st.caption(
         plain(
-            f"{rows.height:,} of {table.height:,} experiments. Choose by {horizon} fold_oos_r2: every "
-            "other score is of the hold-out. A click on a heading sorts; two ticks compare."
+            f"{rows.height:,} of {table.height:,} experiments. Choose by {horizon} fold_oos_r2: "
+            "every other score is of the hold-out. A click on a heading sorts; two ticks compare."
         )
     )
     if rows.is_empty():

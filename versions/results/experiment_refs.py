@@ -1,7 +1,7 @@
 """Params and scores of all experiments, by git alone.
 
-`dvc exp show` opens the pipeline of every experiment, and takes minutes for a thousand. Here one
-process of git answers for hundreds of them, and each distinct section of params.yaml is parsed once.
+`dvc exp show` opens the pipeline of every experiment, and takes minutes for a thousand. Here a
+process of git answers for hundreds, and each distinct section of params.yaml is parsed once.
 """
 
 import json

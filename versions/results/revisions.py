@@ -1,4 +1,4 @@
-"""The revisions whose results can be compared: the workspace, branches, tags, experiments, commits."""
+"""The revisions whose results can be compared: workspace, branches, tags, experiments, commits."""
 
 import re
 from collections import Counter
