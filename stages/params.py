@@ -7,17 +7,18 @@ metrics/params.json: the features that the params make, and how many bars they n
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
+from stages import sources
 from stages.bars.cleaning.clean_params import CleanParams
 from stages.common import sections, tables
 from stages.common.errors import few
 from stages.common.mistakes import NestedError
-from stages.common.options import Options
+from stages.common.options import Options, options_of
 from stages.common.paths import CHECKED_PARAMS
 from stages.common.running import log, run
 from stages.common.sections import PARAMS_FILE, Checked, Horizons
@@ -25,7 +26,8 @@ from stages.common.text import nearest
 from stages.forecast import dataset_params
 from stages.forecast.dataset_params import SPREADS, DatasetParams, matches
 from stages.forecast.trading.backtest_params import BacktestParams
-from stages.forecast.training.train_params import EvaluateParams, Models, TrainParams
+from stages.forecast.training import models
+from stages.forecast.training.train_params import Entry, EvaluateParams, Models, TrainParams
 from stages.indicators import feature_table
 from stages.indicators.definitions import definitions, lookback
 from stages.indicators.feature_params import FeatureParams
@@ -138,6 +140,22 @@ class Params(Options):
     def selected_features(self) -> list[str]:
         """The columns that a model sees: `dataset.features` with its patterns resolved."""
         return dataset_params.selected(self.dataset, self.feature_names)
+
+
+def options_of_source(name: str) -> type[Options]:
+    """What an entry of `data.sources` may say."""
+    return options_of(sources.load(name))
+
+
+def options_of_model(name: str, entry: Mapping[str, Any]) -> type[Options]:
+    """What an entry of `models` may say.
+
+    Args:
+        name: its key.
+        entry: as it is written; its `kind` counts, if it has one.
+    """
+    own = options_of(models.load(entry.get("kind", name)))
+    return create_model(name, __base__=(Entry, own))
 
 
 def load(path: Path = PARAMS_FILE) -> Params:

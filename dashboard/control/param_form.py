@@ -1,0 +1,132 @@
+"""The panel that starts an experiment: a field for each param, and what its change runs again."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from dashboard.control import (
+    experiment_names,
+    param_changes,
+    param_fields,
+    param_widgets,
+    run_commands,
+    run_process,
+    touched_stages,
+)
+from dashboard.control.param_fields import ParamField
+from dashboard.page_context import Context
+from dashboard.plain_text import plain
+from stages import params
+from stages.common import sections
+from stages.common.errors import StageError
+from stages.common.sections import PARAMS_FILE
+from versions.repository import lock
+from versions.values import compact
+
+WIDGET = "param:"
+"""What the name of a widget begins with, before the dotted key."""
+
+
+def show(context: Context) -> None:
+    """Show the panel.
+
+    Raises:
+        ParamsError: params.yaml is wrong.
+    """
+    content = sections.read()
+    params.parse(content)
+    comments = param_fields.comments(PARAMS_FILE.read_text(encoding="utf-8"))
+    st.text(
+        "An experiment has only what you change here; params.yaml stays as it is. To add a model, "
+        "a horizon or a key, edit params.yaml. Its sections monitor and search are not here: no "
+        "stage obeys them."
+    )
+    _form(context, content, param_fields.fields(content, comments))
+
+
+@st.fragment
+def _form(context: Context, content: Mapping[str, Any], every: Sequence[ParamField]) -> None:
+    wanted = st.text_input(
+        "Search params", type="search", placeholder="alpha", key="param-search"
+    ).strip()
+    found = [field for field in every if param_fields.matches(field, wanted)]
+    if not found:
+        st.text(f"No param has {wanted!r} in its key or its comment.")
+    for section, fields in groupby(found, attrgetter("section")):
+        with st.expander(plain(section), key=f"section:{section}:{wanted}", expanded=bool(wanted)):
+            _fields(list(fields))
+    entered = {field.key: param_widgets.entered(WIDGET + field.key, field) for field in every}
+    try:
+        changed = param_changes.changes(every, entered)
+        if changed:
+            _changes(content, changed, every)
+    except StageError as error:
+        st.error(plain(error), icon=":material/error:")
+        changed = {}
+    _start(context, changed)
+
+
+def _fields(fields: Sequence[ParamField]) -> None:
+    """Several widgets in columns that stand below one another on a phone."""
+    for begin in range(0, len(fields), 3):
+        for column, field in zip(st.columns(3), fields[begin : begin + 3], strict=False):
+            with column:
+                param_widgets.widget(field, WIDGET + field.key)
+
+
+def _changes(
+    content: Mapping[str, Any], changed: Mapping[str, Any], every: Sequence[ParamField]
+) -> None:
+    """What differs, and the stages that it runs again.
+
+    Raises:
+        StageError: the pipeline would refuse the params, or never ran.
+    """
+    former = {field.key: field.value for field in every}
+    st.dataframe(
+        pl.DataFrame(
+            [
+                {"param": key, "now": compact(former[key]), "experiment": compact(new)}
+                for key, new in changed.items()
+            ]
+        ),
+        hide_index=True,
+        alt="Params that differ from params.yaml",
+    )
+    before, after = params.parse(content), param_changes.applied(content, changed)
+    touched = touched_stages.touched(
+        lock.read(), changed, features_change=before.feature_names != after.feature_names
+    )
+    st.text(f"Runs again: {', '.join(touched.obeying)}")
+    if touched.following:
+        st.text(f"Then, where what they read has changed: {', '.join(touched.following)}")
+
+
+def _start(context: Context, changed: Mapping[str, Any]) -> None:
+    with st.form("experiment", border=False):
+        name = st.text_input(
+            "Name of the experiment",
+            placeholder="wider-windows",
+            max_chars=60,
+            key="experiment-name",
+        )
+        allowed = context.viewer.may_act
+        if not allowed:
+            st.text("To start one needs a key with the role admin.")
+        pressed = st.form_submit_button(
+            "Start the experiment", type="primary", disabled=not (allowed and changed)
+        )
+    if not pressed or not allowed or not changed:
+        return
+    try:
+        command = run_commands.experiment(name.strip(), changed)
+        experiment_names.check(name.strip(), experiment_names.taken())
+        run_process.start(command, context.viewer.name, context.monitor)
+    except StageError as error:
+        st.error(plain(error), icon=":material/error:")
+        return
+    st.rerun()

@@ -1,0 +1,77 @@
+"""The stages that a change of params runs again, from `dvc.lock`: it has what each stage obeys."""
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from stages.common.paths import CHECKED_PARAMS
+from stages.common.sections import PARAMS_FILE
+from versions.repository.lock import Lock, Stage
+
+
+class Touched(NamedTuple):
+    """Stages in the order of `dvc.lock`.
+
+    Attributes:
+        obeying: they read a param that changes, or the whole file.
+        following: they read what those make, and run again where it has changed.
+    """
+
+    obeying: tuple[str, ...]
+    following: tuple[str, ...]
+
+
+def touched(lock: Lock, keys: Iterable[str], *, features_change: bool) -> Touched:
+    """The stages that changes of some params touch.
+
+    Args:
+        lock: of the present state.
+        keys: dotted.
+        features_change: whether the params make other features than before. Only then the file
+            changes that the check of the params writes, and that other stages read.
+    """
+    changed = list(keys)
+    obeying = [stage for stage in lock.stages.values() if changed and _obeys(stage, changed)]
+    made = {
+        out.path
+        for stage in obeying
+        for out in stage.outs
+        if features_change or out.path != str(CHECKED_PARAMS)
+    }
+    names = {stage.name for stage in obeying}
+    following: set[str] = set()
+    while True:
+        new = {
+            stage.name
+            for stage in lock.stages.values()
+            if stage.name not in names | following and _reads(stage, made)
+        }
+        if not new:
+            break
+        following |= new
+        made |= {out.path for name in new for out in lock.stages[name].outs}
+    order = list(lock.stages)
+    return Touched(
+        tuple(name for name in order if name in names),
+        tuple(name for name in order if name in following),
+    )
+
+
+def _obeys(stage: Stage, keys: Iterable[str]) -> bool:
+    whole = any(entry.path == str(PARAMS_FILE) for entry in stage.deps)
+    return whole or any(_within(key, param) for key in keys for param in stage.params)
+
+
+def _within(key: str, param: str) -> bool:
+    """Whether one of two dotted keys is the other, or is in its section."""
+    return f"{key}.".startswith(f"{param}.") or f"{param}.".startswith(f"{key}.")
+
+
+def _reads(stage: Stage, made: Iterable[str]) -> bool:
+    """Whether a stage reads one of the paths, what is in it, or the folder that it is in."""
+    return any(_overlap(entry.path, path) for entry in stage.deps for path in made)
+
+
+def _overlap(one: str, other: str) -> bool:
+    first, second = PurePosixPath(one), PurePosixPath(other)
+    return first.is_relative_to(second) or second.is_relative_to(first)

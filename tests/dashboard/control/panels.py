@@ -1,0 +1,38 @@
+"""Panels of Pipeline Control as Streamlit runs them, in this process and without a browser."""
+
+from collections.abc import Callable
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import httpx
+from streamlit.testing.v1 import AppTest
+
+from dashboard.page_context import Context
+from dashboard.server_client import Server
+from dashboard.sign_in import Viewer
+from monitor.settings import Settings
+
+UTC_ZONE = ZoneInfo("UTC")
+
+
+def context(folder: Path, *, may_act: bool = True) -> Context:
+    """Somebody who looks at a project whose server does not run."""
+    return Context(
+        Viewer("ada", "", may_act),
+        Server("http://127.0.0.1:9", "", httpx.Client()),
+        Settings(var=folder / "var", database_url=f"sqlite:///{folder}/var/predictions.sqlite"),
+        UTC_ZONE,
+        UTC_ZONE,
+    )
+
+
+def panel(show: Callable[[Context], None], who: Context) -> AppTest:
+    """A panel that has run once."""
+    return AppTest.from_function(_script, default_timeout=60, args=(show, who)).run()
+
+
+# Its source alone is run, so it has no annotations.
+def _script(show, who):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    from dashboard.page_context import guarded
+
+    guarded(show, who)

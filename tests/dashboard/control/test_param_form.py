@@ -1,0 +1,116 @@
+"""The form of an experiment: what it shows of a change, what it refuses, and who may start one."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.control import param_form
+from tests.dashboard.control import panels
+from tests.projects import ROOT, Project
+
+ALPHA = "param:models.ridge.alpha"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """What the form reads of a project: its params and pipeline, and experiments of git."""
+    for name in ("params.yaml", "dvc.yaml", "dvc.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    made = Project(tmp_path)
+    made.git("init", "--quiet")
+    made.git("config", "user.email", "tests@example.org")
+    made.git("config", "user.name", "Tests")
+    made.git("add", "--all")
+    made.git("commit", "--quiet", "--message=Params")
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def form(project: Project, *, may_act: bool = True) -> AppTest:
+    return panels.panel(param_form.show, panels.context(project.folder, may_act=may_act))
+
+
+def start(page: AppTest, name: str) -> AppTest:
+    page.text_input(key="experiment-name").set_value(name)
+    return page.button[-1].click().run()
+
+
+def texts(page: AppTest) -> str:
+    return "\n".join(text.value for text in page.text)
+
+
+def test_a_change_is_shown_with_the_stages_that_it_runs_again(project: Project) -> None:
+    page = form(project)
+    assert not page.exception
+    assert len(page.dataframe) == 0
+    assert page.button[-1].disabled
+    page.number_input(key=ALPHA).set_value(5.0).run()
+    assert page.dataframe[0].value.to_dict("records") == [
+        {"param": "models.ridge.alpha", "now": "10.0", "experiment": "5.0"}
+    ]
+    runs, then = texts(page).splitlines()[-2:]
+    assert {"train@short-ridge", "train@long-ridge", "evaluate@short"} <= set(
+        runs.removeprefix("Runs again: ").split(", ")
+    )
+    assert "train@short-xgboost" not in runs + then
+    assert "backtest@short" in then
+    assert not page.button[-1].disabled
+
+
+def test_what_the_search_hides_is_not_forgotten(project: Project) -> None:
+    page = form(project)
+    page.number_input(key=ALPHA).set_value(5.0).run()
+    page.text_input(key="param-search").set_value("walk-forward").run()
+    assert [widget.key for widget in page.number_input] == ["param:train.folds"]
+    page.number_input(key="param:train.folds").set_value(3).run()
+    assert page.dataframe[0].value["param"].to_list() == ["train.folds", "models.ridge.alpha"]
+    page.text_input(key="param-search").set_value("").run()
+    assert page.number_input(key=ALPHA).value == 5.0
+
+
+def test_a_mistake_is_one_line_and_starts_nothing(project: Project) -> None:
+    page = form(project)
+    page.text_input(key="param:features.sma").set_value("5, 5").run()
+    (error,) = page.error
+    assert error.value.startswith("features\\.sma")
+    assert page.button[-1].disabled
+    page.text_input(key="param:features.sma").set_value("5, 20").run()
+    assert not page.error
+    assert page.dataframe[0].value.to_dict("records")[0]["experiment"] == "[5,20]"
+
+
+@pytest.mark.parametrize("name", ["", "-rf", "a b", "a;b", "a\nb", "a/b", "..", "mine"])
+def test_a_name_that_cannot_be_is_refused(project: Project, name: str) -> None:
+    head = project.git("rev-parse", "HEAD").strip()
+    project.git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/mine", "HEAD")
+    page = form(project)
+    page.number_input(key=ALPHA).set_value(5.0).run()
+    start(page, name)
+    (error,) = page.error
+    assert "experiment" in error.value
+    assert not (project.folder / "var").exists()
+
+
+def test_who_may_not_act_looks_and_cannot_start(project: Project) -> None:
+    page = form(project, may_act=False)
+    page.number_input(key=ALPHA).set_value(5.0).run()
+    assert page.button[-1].disabled
+    assert "role admin" in texts(page)
+
+
+def test_params_that_are_wrong_already_are_one_line(project: Project) -> None:
+    project.set("alpha: 10.0", "alfa: <b>1</b>", "params.yaml")
+    page = form(project)
+    (error,) = page.error
+    assert "alfa" in error.value
+    assert not page.number_input
+
+
+def test_a_pipeline_that_never_ran_says_what_to_run(project: Project) -> None:
+    (project.folder / "dvc.lock").unlink()
+    page = form(project)
+    page.number_input(key=ALPHA).set_value(5.0).run()
+    (error,) = page.error
+    assert "dvc repro" in error.value
