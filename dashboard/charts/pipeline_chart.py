@@ -43,7 +43,7 @@ def pipeline_chart(boxes: Mapping[str, Box], edges: Edges) -> go.Figure:
     """
     rows, routes = layers(boxes, edges)
     places = {
-        name: ((index + 1) / (len(row) + 1), -height)
+        name: ((index + 1) / (len(row) + 1), -float(height))
         for height, row in enumerate(rows)
         for index, name in enumerate(row)
     }

@@ -38,7 +38,7 @@ def took(seconds: float | None) -> str:
 
 
 def seconds(run: Run, now: datetime | None = None) -> float | None:
-    """How long a run took: up to now while it runs, to its last stage where its end is not known."""
+    """How long a run took: up to now while it runs, to its last stage if its end is not known."""
     if run.ended is not None:
         return (run.ended - run.began).total_seconds()
     if run.state == "running":
