@@ -5,6 +5,9 @@
     python -m versions.release rollback short [--stage production]
     python -m versions.release versions [--json]
 
+Each of the first three with `--dry-run` checks what it can, prints what it would do as JSON, and
+makes no tag.
+
 `make release`, `make promote`, `make rollback` and `make versions` run these. Versions and stages
 are tags of git in the format of GTO; see docs/releases.md.
 """
@@ -21,7 +24,7 @@ from rich.table import Table
 
 from stages.common.running import Parser, log, run
 from versions.registry import promotion
-from versions.registry.promotion import Promotion, Row
+from versions.registry.promotion import Plan, Promotion, Row
 from versions.repository import git
 
 PRODUCTION = "production"
@@ -40,9 +43,19 @@ def _arguments(given: Sequence[str]) -> Namespace:
     rollback = commands.add_parser("rollback")
     rollback.add_argument("horizon")
     rollback.add_argument("--stage", default=PRODUCTION)
+    for command in (register, promote, rollback):
+        command.add_argument("--dry-run", action="store_true")
     versions = commands.add_parser("versions")
     versions.add_argument("--json", action="store_true")
     return parser.parse_args(given)
+
+
+def _plan(asked: Namespace) -> Plan:
+    if asked.command == "register":
+        return promotion.plan_release(asked.horizon, asked.bump)
+    if asked.command == "promote":
+        return promotion.plan_promotion(asked.horizon, asked.version, asked.stage)
+    return promotion.plan_rollback(asked.horizon, asked.stage)
 
 
 def _promoted(done: Promotion, horizon: str, stage: str) -> None:
@@ -113,7 +126,9 @@ def _show(rows: Sequence[Row]) -> None:
 def main() -> None:
     """Run the command of the command line."""
     asked = _arguments(sys.argv[1:])
-    if asked.command == "register":
+    if asked.command != "versions" and asked.dry_run:
+        sys.stdout.write(json.dumps(asdict(_plan(asked)), indent=2) + "\n")
+    elif asked.command == "register":
         tag = promotion.register(asked.horizon, asked.bump)
         log.info("%s is %s", tag.replace("@", " "), git.commit()[:7])
         _share(tag)

@@ -37,15 +37,25 @@ def show(context: Context) -> None:
     Raises:
         ParamsError: params.yaml is wrong.
     """
-    content = sections.read()
-    params.parse(content)
-    comments = param_fields.comments(PARAMS_FILE.read_text(encoding="utf-8"))
+    content, every = _fields_of(PARAMS_FILE.read_bytes() if PARAMS_FILE.exists() else b"")
     st.text(
         "An experiment has only what you change here; params.yaml stays as it is. To add a model, "
         "a horizon or a key, edit params.yaml. Its sections monitor and search are not here: no "
         "stage obeys them."
     )
-    _form(context, content, param_fields.fields(content, comments))
+    _form(context, content, every)
+
+
+@st.cache_data(max_entries=2, show_spinner=False)
+def _fields_of(file: bytes) -> tuple[Mapping[str, Any], Sequence[ParamField]]:
+    """The content of params.yaml, whose bytes are given, and its fields.
+
+    Raises:
+        ParamsError: it is wrong.
+    """
+    content = sections.read()
+    params.parse(content)
+    return content, param_fields.fields(content, param_fields.comments(file.decode()))
 
 
 @st.fragment
@@ -57,8 +67,16 @@ def _form(context: Context, content: Mapping[str, Any], every: Sequence[ParamFie
     if not found:
         st.text(f"No param has {wanted!r} in its key or its comment.")
     for section, fields in groupby(found, attrgetter("section")):
-        with st.expander(plain(section), key=f"section:{section}:{wanted}", expanded=bool(wanted)):
-            _fields(list(fields))
+        # A closed section has no widgets: what was entered there stays with the session.
+        part = st.expander(
+            plain(section),
+            key=f"section:{section}:{wanted}",
+            expanded=bool(wanted),
+            on_change="rerun",
+        )
+        if part.open:
+            with part:
+                _fields(list(fields))
     entered = {field.key: param_widgets.entered(WIDGET + field.key, field) for field in every}
     try:
         changed = param_changes.changes(every, entered)

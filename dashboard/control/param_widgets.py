@@ -2,7 +2,7 @@
 
 from datetime import date
 from math import floor, log10
-from typing import Final
+from typing import Any, Final
 
 import streamlit as st
 
@@ -26,7 +26,7 @@ def widget(field: ParamField, name: str) -> None:
     if name not in st.session_state:
         st.session_state[name] = param_changes.shown(field)
     label = plain(field.key.partition(".")[2])
-    common: dict[str, object] = {
+    common: dict[str, Any] = {
         "key": name,
         "help": plain(_help(field)) or None,
         "persist_state": "session",
@@ -34,7 +34,7 @@ def widget(field: ParamField, name: str) -> None:
     if field.kind == "choices":
         st.multiselect(label, field.choices, **common)
     elif field.kind == "texts":
-        known = dict.fromkeys([*param_changes.shown(field), *st.session_state[name]])
+        known = dict.fromkeys([*(field.value or ()), *st.session_state[name]])
         st.multiselect(label, list(known), accept_new_options=True, **common)
     elif field.kind == "list" or param_changes.as_text(field):
         st.text_input(label, **common)
@@ -44,21 +44,25 @@ def widget(field: ParamField, name: str) -> None:
         st.selectbox(label, field.choices, **common)
     elif field.kind == "day":
         st.date_input(label, min_value=FIRST_DAY, max_value=LAST_DAY, format="YYYY-MM-DD", **common)
-    elif field.kind == "integer":
-        lowest = None if field.minimum is None else int(field.minimum) + field.open_minimum
-        highest = None if field.maximum is None else int(field.maximum) - field.open_maximum
-        st.number_input(label, lowest, highest, step=1, **common)
     else:
+        st.number_input(label, **_limits(field), **common)
+
+
+def _limits(field: ParamField) -> dict[str, Any]:
+    """Range and step of a number."""
+    kind = int if field.kind == "integer" else float
+    limits = {
+        name: None if limit is None else kind(limit)
+        for name, limit in (("min_value", field.minimum), ("max_value", field.maximum))
+    }
+    if field.kind == "number":
         # The limits themselves may be refused; whoever types one is told so.
-        lowest, highest = field.minimum, field.maximum
-        st.number_input(
-            label,
-            None if lowest is None else float(lowest),
-            None if highest is None else float(highest),
-            step=step(field.value),
-            format="%g",
-            **common,
-        )
+        return {**limits, "step": step(field.value), "format": "%g"}
+    if field.open_minimum:
+        limits["min_value"] = int(field.minimum or 0) + 1
+    if field.open_maximum:
+        limits["max_value"] = int(field.maximum or 0) - 1
+    return {**limits, "step": 1}
 
 
 def _help(field: ParamField) -> str:

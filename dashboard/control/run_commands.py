@@ -38,10 +38,12 @@ class Command:
     Attributes:
         title: what it does, in a line.
         words: what follows `python -m`.
+        locks: whether it takes the lock of the monitor's work itself.
     """
 
     title: str
     words: tuple[str, ...]
+    locks: bool = False
 
 
 def reproduce(stages: Sequence[str] = (), folder: Path | None = None) -> Command:
@@ -133,6 +135,20 @@ def rollback(horizon: str, stage: str = "production") -> Command:
     return Command(f"Roll {horizon} back in {stage}", words)
 
 
+def champion_rollback(by: str) -> Command:
+    """Bring the models back that served before the monitor's last promotion, and their versions.
+
+    Args:
+        by: who asks for it; the decision names them.
+
+    Raises:
+        CommandError: the name cannot be one.
+    """
+    if not by.strip() or not by.isprintable():
+        raise CommandError(f"{by!r}: the name of who asks has signs that can be printed")
+    return Command("Bring the former champion back", ("monitor", "rollback", f"--by={by}"), True)
+
+
 def _horizon(name: str) -> str:
     return _check(_NAME, name, "the name of a horizon has letters, digits, - and _, such as short")
 
@@ -153,12 +169,12 @@ def _key(key: str) -> str:
 
 def _value(key: str, value: object) -> str:
     """A value as Hydra's grammar takes it, in which `dvc exp run -S` is written."""
+    return compact(_plain(key, value))
+
+
+def _plain(key: str, value: object) -> Any:
     if isinstance(value, list | tuple):
-        return compact([_scalar(key, each) for each in value])
-    return compact(_scalar(key, value))
-
-
-def _scalar(key: str, value: object) -> str | int | float | bool | None:
+        return [_plain(key, each) for each in value]
     if isinstance(value, date):
         return value.isoformat()
     if value is None or isinstance(value, bool | int):

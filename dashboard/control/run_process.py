@@ -49,13 +49,14 @@ def start(command: Command, viewer_name: str, settings: Settings) -> str:
     with ExitStack() as locks:
         own = locks.enter_context(run_locks.held())
         try:
-            shared = locks.enter_context(running_lock.held(settings, command.title))
+            shared = running_lock.held(settings, command.title)
+            others = [] if command.locks else [locks.enter_context(shared)]
         except MonitorError as error:
             raise RunningError(str(error)) from None
         _audit(settings, f"{name} started", viewer_name, command)
         folder = RUNS / name
         run_record.create(folder, command.title, command.words, viewer_name, now)
-        files = [own.fileno(), shared.fileno()]
+        files = [each.fileno() for each in (own, *others)]
         process = subprocess.Popen(  # noqa: S603  # no shell
             [sys.executable, "-m", "versions.runs.supervise", str(folder), *map(str, files)],
             stdin=subprocess.DEVNULL,
@@ -65,7 +66,8 @@ def start(command: Command, viewer_name: str, settings: Settings) -> str:
             pass_fds=files,
         )
         run_record.note_process(folder, process.pid)
-        running_lock.sign(shared, settings, command.title, process.pid)
+        for each in others:
+            running_lock.sign(each, settings, command.title, process.pid)
     # What has ended must not stay a zombie as long as the dashboard runs.
     threading.Thread(target=process.wait, daemon=True).start()
     return name

@@ -2,10 +2,18 @@
 
 import streamlit as st
 
-from dashboard.control import live_panel, runs_panel, stages_panel, start_panel
+from dashboard.control import (
+    live_panel,
+    param_form,
+    release_panel,
+    runs_panel,
+    stages_panel,
+    start_panel,
+)
 from dashboard.page_context import Context, guarded
 
-STAGES, RUN, RUNS = "Stages", "Run", "Recent runs"
+STAGES, RUN, EXPERIMENT = "Stages", "Run", "Experiment"
+RELEASES, RUNS = "Releases", "Recent runs"
 
 
 def show(context: Context) -> None:
@@ -19,7 +27,7 @@ def show(context: Context) -> None:
     running = live_panel.show(context)
     part = st.segmented_control(
         "Show",
-        (STAGES, RUN, RUNS),
+        (STAGES, RUN, EXPERIMENT, RELEASES, RUNS),
         default=STAGES,
         key="part",
         bind="query-params",
@@ -28,6 +36,10 @@ def show(context: Context) -> None:
     )
     if part == RUN:
         guarded(lambda _: start_panel.show(context, running), context)
+    elif part == EXPERIMENT:
+        guarded(param_form.show, context)
+    elif part == RELEASES:
+        guarded(release_panel.show, context)
     elif part == RUNS:
         guarded(runs_panel.show, context)
     else:

@@ -1,8 +1,10 @@
 """`python -m monitor retrain`, `judge`, `approve`, `reject` and `rollback`: change the champion."""
 
 import argparse
+import json
 import sys
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor.settings import MonitorError, Settings, thresholds, who
@@ -35,6 +37,12 @@ def register(commands: "Commands") -> None:
     )
     back.add_argument(
         "--check", action="store_true", help="only if the promoted model is significantly worse"
+    )
+    back.add_argument("--by", metavar="NAME", help="who asks for it; default: this account")
+    back.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check what can be checked, and print what would come back as JSON",
     )
     back.set_defaults(run=roll_back)
 
@@ -139,8 +147,11 @@ def roll_back(settings: Settings, arguments: argparse.Namespace) -> None:
     """Roll back, or look whether one is due."""
     from monitor.retraining import rollback
 
+    if arguments.dry_run:
+        sys.stdout.write(json.dumps(rollback.plan(settings, Path.cwd()), indent=2) + "\n")
+        return
     if not arguments.check:
-        _say(rollback.now(settings, thresholds(), who()))
+        _say(rollback.now(settings, thresholds(), arguments.by or who()))
         return
     from stages.common.sections import read
 

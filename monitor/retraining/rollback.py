@@ -4,7 +4,7 @@ The former champion goes on in shadow after a promotion, so that both forecast t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,12 @@ from monitor.retraining.paired_rows import LiveRows, Side
 from monitor.retraining.prepared_commits import PRODUCTION
 from monitor.retraining.transplant import Transplant
 from monitor.settings import MonitorError, Settings
+from monitor.store import records
 from stages.common import tables
 from stages.common.errors import few
 from stages.monitor_params import MonitorParams
 from versions.registry import history
+from versions.registry import promotion as registry
 from versions.repository import git
 
 
@@ -119,17 +121,86 @@ def now(
         MonitorError: another run is at work, or nothing was promoted.
     """
     with waiting.running(settings, thresholds, "rollback", root) as this:
-        promotion = last_promotion(this.former())
-        if promotion is None:
-            raise MonitorError(
-                "nothing that could be rolled back was promoted by the monitor; `make rollback` "
-                "goes back by tags"
-            )
+        promotion = _standing(this.former(), this.root)
         rows = live_rows(this, promotion, contestant.at("HEAD", this.root).newest)
         found = {name: worse(this.root, promotion, name, each) for name, each in rows.items()}
         watch = Watch(promotion.id, found, thresholds.rollback.error / max(1, len(rows)))
         made = _decision(this, rows, watch, f"{by} asked for it", by)
         return _back(this, promotion, made)
+
+
+def plan(settings: Settings, root: Path) -> dict[str, Any]:
+    """What `now` will do, when all that can be checked is; nothing is changed or waited for.
+
+    Returns:
+        In values of JSON: `promotion`, the decision that is undone; `commit`, whose models come
+        back; by horizon in `horizons` the md5 of the graph that is served and of the one that comes
+        back (`now`, `then`), and `plan`, the new assignment of a version; None where the model in
+        production is not the one that was promoted.
+
+    Raises:
+        StageError: the checkout, the tags or the remote are not as a roll back needs them.
+    """
+    with records.opened(settings, read_only=True) as engine, engine.connect() as connection:
+        promotion = _standing(decision.listed(connection), root)
+    champion = contestant.at("HEAD", root)
+    release = _release(champion, promotion)
+    models = promotion.document["models"]
+    assigned = {
+        name: asdict(registry.plan_rollback(name, PRODUCTION, root))
+        for name in champion.horizons
+        if _version(root, name, release) is not None
+    }
+    return {
+        "promotion": promotion.id,
+        "commit": promotion.champion,
+        "horizons": {
+            name: {
+                "now": files["model.onnx"],
+                "then": models["champion"][name]["model.onnx"],
+                "plan": assigned.get(name),
+            }
+            for name, files in models["challenger"].items()
+        },
+    }
+
+
+def _standing(decisions: list[Decision], root: Path) -> Decision:
+    """The promotion that a person's roll back undoes.
+
+    Raises:
+        MonitorError: there is none, or the checkout is not as a roll back needs it.
+    """
+    promotion = last_promotion(decisions)
+    if promotion is None:
+        raise MonitorError(
+            "nothing that could be rolled back was promoted by the monitor; `make rollback` "
+            "goes back by tags"
+        )
+    _check_checkout(promotion, root)
+    return promotion
+
+
+def _check_checkout(promotion: Decision, root: Path) -> None:
+    """See that the checkout is clean and has the promoted models.
+
+    Raises:
+        MonitorError: it does not.
+    """
+    changed = git.changes(root)
+    if changed:
+        raise MonitorError(
+            f"the served checkout has changes: {few(changed)}; commit them or `git stash "
+            "--include-untracked`, then roll back again"
+        )
+    promoted = promotion.document["models"]["challenger"]
+    if contestant.at("HEAD", root).md5s() != {
+        name: files["model.onnx"] for name, files in promoted.items()
+    }:
+        raise MonitorError(
+            f"the checkout no longer has the models that {promotion.id} promoted; `make rollback` "
+            "goes back by tags"
+        )
 
 
 def last_promotion(decisions: list[Decision]) -> Decision | None:
@@ -206,29 +277,17 @@ def _decision(
 
 def _back(this: Run, promotion: Decision, made: Decision) -> Decision:
     """Prepare the commit that carries the former champion back, and move."""
-    changed = git.changes(this.root)
-    if changed:
-        raise MonitorError(
-            f"the served checkout has changes: {few(changed)}; commit them or `git stash "
-            "--include-untracked`, then roll back again"
-        )
+    _check_checkout(promotion, this.root)
     progress = progress_file.begin(this.settings, made.id, kind="rollback")
     clone = this.clone(made.id)
     begin = git.commit("HEAD", this.root)
     champion = contestant.at(begin, this.root)
-    promoted = promotion.document["models"]["challenger"]
-    if champion.md5s() != {name: files["model.onnx"] for name, files in promoted.items()}:
-        progress.end()
-        raise MonitorError(
-            f"the checkout no longer has the models that {promotion.id} promoted; `make rollback` "
-            "goes back by tags"
-        )
     clone.make(begin)
     release = _release(champion, promotion)
     transplant = Transplant(clone, release, git.commit(f"{release}~1", this.root), begin)
     commits = prepared_commits.prepare(transplant, made)
     champion_move.hand_over(clone, made.id, commits.tip, [])
-    back = {name: _version(this, name, release) for name in champion.horizons}
+    back = {name: _version(this.root, name, release) for name in champion.horizons}
     progress.reached(
         "prepared",
         **champion_move.known(begin, commits.tip, [], made, promotion.id),
@@ -249,9 +308,9 @@ def _release(champion: Contestant, promotion: Decision) -> str:
     return contestant.trained(champion, horizon).commit
 
 
-def _version(this: Run, horizon: str, release: str) -> str | None:
+def _version(root: Path, horizon: str, release: str) -> str | None:
     """The version of a commit, if it is in production."""
-    record = history.read(this.root).get(horizon, history.History())
+    record = history.read(root).get(horizon, history.History())
     current = record.current(PRODUCTION)
     tag = record.versions.get(current or "")
     return current if tag is not None and tag.commit == release else None

@@ -48,6 +48,29 @@ class Promotion:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What a release, a promotion or a roll back will do, when all that can be checked is.
+
+    Attributes:
+        tag: that it makes.
+        commit: that it tags.
+        horizon: of the version.
+        version: that is registered, or put into the stage.
+        stage: None for a release.
+        former: the version in the stage; for a release the newest one; None without one.
+        message: of the tag.
+    """
+
+    tag: str
+    commit: str
+    horizon: str
+    version: str
+    stage: str | None
+    former: str | None
+    message: str
+
+
+@dataclass(frozen=True)
 class Row:
     """One version of a horizon.
 
@@ -74,6 +97,17 @@ def register(horizon: str, bump: Bump = "minor", folder: Path | None = None) -> 
     """Tag the checked-out revision as the next version of a horizon; returns the tag.
 
     Raises:
+        ParamsError, VersionError: see `plan_release`.
+    """
+    plan = plan_release(horizon, bump, folder)
+    tags.write(plan.tag, plan.commit, plan.message, folder)
+    return plan.tag
+
+
+def plan_release(horizon: str, bump: Bump = "minor", folder: Path | None = None) -> Plan:
+    """What `register` will do.
+
+    Raises:
         ParamsError: `params.yaml` has no such horizon.
         VersionError: the tree is not clean, the commit has a version already, `artifacts:` does not
             list the horizon, `dvc.lock` does not match, or there are no metrics.
@@ -88,9 +122,9 @@ def register(horizon: str, bump: Bump = "minor", folder: Path | None = None) -> 
     _artifact(horizon, commit, folder)
     revision.check("HEAD", folder)
     version = _next(record, bump)
-    name = f"{horizon}@{version}"
-    tags.write(name, commit, _annotation(horizon, version, commit, folder), folder)
-    return name
+    message = _annotation(horizon, version, commit, folder)
+    newest = next(iter(record.newest_first()), None)
+    return Plan(f"{horizon}@{version}", commit, horizon, version, None, newest, message)
 
 
 def promote(
@@ -99,9 +133,21 @@ def promote(
     """Put a version into a stage, once the remote has every object of it.
 
     Raises:
+        ParamsError: see `plan_promotion`.
+        VersionError: likewise, or the remote lacks an object that is not here either.
+    """
+    return _assign(plan_promotion(horizon, version, stage, folder), folder)
+
+
+def plan_promotion(
+    horizon: str, version: str, stage: str = "production", folder: Path | None = None
+) -> Plan:
+    """What `promote` will do; which objects the remote lacks is not asked.
+
+    Raises:
         ParamsError: there is no such horizon.
         VersionError: the tree is not clean, the version is not registered or in that stage already,
-            its `dvc.lock` does not match, or the remote lacks an object that is not here either.
+            its `dvc.lock` does not match, or there is no remote.
     """
     record = _record(horizon, folder)
     _clean(folder)
@@ -118,15 +164,25 @@ def promote(
         raise VersionError(f"{horizon} {version} is in {stage} already")
     was = f"was {former}" if former else "the first"
     move = _Move(horizon, version, stage, record)
-    return _assign(move, f"{horizon} {version} to {stage}, {was}", folder)
+    return _plan(move, f"{horizon} {version} to {stage}, {was}", folder)
 
 
 def rollback(horizon: str, stage: str = "production", folder: Path | None = None) -> Promotion:
     """Put the former version of a stage back, as a new assignment.
 
     Raises:
+        ParamsError: see `plan_rollback`.
+        VersionError: likewise, or as `promote`.
+    """
+    return _assign(plan_rollback(horizon, stage, folder), folder)
+
+
+def plan_rollback(horizon: str, stage: str = "production", folder: Path | None = None) -> Plan:
+    """What `rollback` will do.
+
+    Raises:
         ParamsError: there is no such horizon.
-        VersionError: nothing was there before, or as `promote`.
+        VersionError: nothing was there before, or as `plan_promotion`.
     """
     record = _record(horizon, folder)
     _clean(folder)
@@ -142,7 +198,7 @@ def rollback(horizon: str, stage: str = "production", folder: Path | None = None
             f"`make promote HORIZON={horizon} VERSION=...` puts any version there"
         )
     title = f"{horizon} back to {version} in {stage}\n\n{BACK} {current}"
-    return _assign(_Move(horizon, version, stage, record), title, folder)
+    return _plan(_Move(horizon, version, stage, record), title, folder)
 
 
 def versions(folder: Path | None = None) -> list[Row]:
@@ -160,7 +216,7 @@ def versions(folder: Path | None = None) -> list[Row]:
                     commit=tag.commit,
                     when=tag.when,
                     who=tag.who,
-                    metrics=_metrics(horizon, tag.commit, folder) or dict.fromkeys(HEADLINE),
+                    metrics=scores(horizon, tag.commit, folder) or dict.fromkeys(HEADLINE),
                 )
             )
     return rows
@@ -175,7 +231,7 @@ class _Move(NamedTuple):
     record: History
 
 
-def _assign(move: _Move, message: str, folder: Path | None) -> Promotion:
+def _plan(move: _Move, message: str, folder: Path | None) -> Plan:
     if not tags.is_name(move.stage):
         raise VersionError(
             f"STAGE={move.stage}: the name of a stage has letters, digits, - and _ only, such as "
@@ -184,11 +240,24 @@ def _assign(move: _Move, message: str, folder: Path | None) -> Promotion:
     registered = move.record.versions[move.version]
     _artifact(move.horizon, registered.commit, folder)
     revision.check(registered.name, folder)
+    with remote_config.opened(folder):
+        pass
+    return Plan(
+        tag=f"{move.horizon}#{move.stage}#{move.record.counter + 1}",
+        commit=registered.commit,
+        horizon=move.horizon,
+        version=move.version,
+        stage=move.stage,
+        former=move.record.current(move.stage),
+        message=message,
+    )
+
+
+def _assign(plan: Plan, folder: Path | None) -> Promotion:
     with remote_config.opened(folder) as remote:
-        sent = transfers.push(remote, revision=registered.name)
-    name = f"{move.horizon}#{move.stage}#{move.record.counter + 1}"
-    tags.write(name, registered.commit, message, folder)
-    return Promotion(name, move.version, move.record.current(move.stage), sent)
+        sent = transfers.push(remote, revision=f"{plan.horizon}@{plan.version}")
+    tags.write(plan.tag, plan.commit, plan.message, folder)
+    return Promotion(plan.tag, plan.version, plan.former, sent)
 
 
 def _known(horizon: str, folder: Path | None) -> None:
@@ -247,7 +316,7 @@ def _next(record: History, bump: Bump) -> str:
 
 
 def _annotation(horizon: str, version: str, commit: str, folder: Path | None) -> str:
-    metrics = _metrics(horizon, commit, folder)
+    metrics = scores(horizon, commit, folder)
     if metrics is None:
         raise VersionError(f"metrics/{horizon}.json is not in {commit[:7]}; `dvc repro` and commit")
     settings: Any = yaml.safe_load(git.content(commit, PARAMS_FILE, folder) or b"")
@@ -263,7 +332,8 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}"
 
 
-def _metrics(horizon: str, commit: str, folder: Path | None) -> dict[str, float | None] | None:
+def scores(horizon: str, commit: str, folder: Path | None = None) -> dict[str, float | None] | None:
+    """The metrics of `HEADLINE` at a commit; None where it has none of the horizon."""
     text = git.content(commit, f"metrics/{horizon}.json", folder)
     if text is None:
         return None

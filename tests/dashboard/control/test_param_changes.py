@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.control import param_changes, param_widgets
+from dashboard.control import param_changes, param_widgets, run_commands
 from dashboard.control.param_changes import Entered
 from dashboard.control.param_fields import ParamField
-from stages.common import sections
+from stages import params
 from stages.common.errors import ParamsError
 from tests.dashboard.control.test_param_fields import CONTENT, FIELDS
 from tests.projects import ROOT
+from versions.values import flat
 
 
 def changed(**entered: Entered) -> dict[str, Any]:
@@ -89,6 +90,7 @@ def given_by(field: ParamField) -> st.SearchStrategy[Entered]:
     return kinds[field.kind]
 
 
+@settings(max_examples=25)
 @given(st.data())
 def test_whatever_a_widget_gives_is_valid_or_one_line(data: st.DataObject) -> None:
     field = data.draw(st.sampled_from(list(FIELDS.values())))
@@ -100,10 +102,34 @@ def test_whatever_a_widget_gives_is_valid_or_one_line(data: st.DataObject) -> No
         assert "\n" not in str(error)
         assert str(error)
     else:
-        assert set(changes) <= {field.key}
-        assert after.model_dump() != {}
+        written = flat(after.model_dump(by_alias=True, mode="json"))
+        assert all(written[key] == new for key, new in changes.items())
 
 
 @pytest.mark.parametrize(("value", "moves"), [(10.0, 10.0), (0.33, 0.1), (0.03, 0.01), (0.0, 0.1)])
 def test_a_click_moves_the_first_digit(value: float, moves: float) -> None:
     assert param_widgets.step(value) == pytest.approx(moves)
+
+
+def test_dvc_takes_every_change_over_as_it_is(tmp_path: Path) -> None:
+    from dvc.utils.hydra import apply_overrides
+
+    changes = {
+        "models.ridge.alpha": 1e-06,
+        "features.sma": [5, 20],
+        "features.macd": [[5, 10, 3], [12, 26, 9]],
+        "features.calendar": [],
+        "data.as_of": "2012-06-29",
+        "data.start": "2001-01-02",
+        "data.symbols": ["AAPL"],
+        "data.path": "data/my inbox",
+        "dataset.features": ["vol_*", "*_return_lag*", "return_lag*"],
+        "train.refit": False,
+    }
+    path = tmp_path / "params.yaml"
+    path.write_bytes((ROOT / "params.yaml").read_bytes())
+    words = run_commands.experiment("all", changes).words
+    overrides = [word.partition("=")[2] for word in words if word.startswith("--set-param=")]
+    apply_overrides(str(path), overrides)
+    assert params.load(path) == param_changes.applied(CONTENT, changes)
+    assert params.load(path) != params.parse(CONTENT)
