@@ -1,7 +1,7 @@
 """Logs of this machine: which there are, and their newest lines, however long they are.
 
-A log is read from its end in blocks, so that the newest lines of gigabytes come at once, and a search
-ends by a bound of bytes: of that a page says so.
+A log is read from its end in blocks, so that the newest lines of gigabytes come at once. A search
+ends by a bound of bytes; a page says so.
 """
 
 import json
@@ -91,7 +91,7 @@ def state(path: Path) -> tuple[int, int]:
 
 
 def tail(
-    path: Path, level: str = "all", text: str = "", most: int = MOST, bound: int = BOUND
+    path: Path, level: str = "all", text: str = "", bound: int = BOUND, most: int = MOST
 ) -> Tail:
     """The newest lines of a log that match.
 
@@ -99,8 +99,8 @@ def tail(
         path: of the log; what was rotated from it follows.
         level: of `LEVELS`.
         text: what a line must have, in any letters; empty for every line.
+        bound: bytes after which no more are read.
         most: lines at most.
-        bound: bytes that are read at most.
     """
     words, wanted = _LEVELS[level], text.encode().lower()
     found: list[bytes] = []
@@ -149,7 +149,7 @@ def _matching(block: bytes, words: Sequence[bytes], wanted: bytes, most: int) ->
         return [line for line in block.split(b"\n")[::-1] if line][:most]
     # Small letters of ASCII alone, so that both have the same length.
     small = block.lower()
-    # A search of bytes passes what does not match at gigabytes a second; a loop over lines would not.
+    # A search of bytes passes gigabytes a second; a loop over lines would take minutes for them.
     starts = {
         start
         for needle in _rarer(small, words, wanted)

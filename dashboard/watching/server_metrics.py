@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Final, TypeVar
 
 import polars as pl
@@ -119,7 +120,7 @@ def rates(kept: list[Reading]) -> pl.DataFrame:
         asked), and shares of the machine in use.
     """
     rows = []
-    for before, after in zip(kept, kept[1:], strict=False):
+    for before, after in pairwise(kept):
         seconds = (after.at - before.at).total_seconds()
         asked = grown(before.requests, after.requests)
         failed = sum(count for (_, status), count in asked.items() if status.startswith("5"))
@@ -153,7 +154,7 @@ def quantile(buckets: Counter[float], share: float) -> float | None:
         share: of the values.
 
     Returns:
-        In the unit of the bounds; the greatest finite one where it lies beyond; None without values.
+        In the unit of the bounds; the greatest finite one if it lies beyond; None without values.
     """
     bounds = sorted(buckets)
     total = buckets[bounds[-1]] if bounds else 0

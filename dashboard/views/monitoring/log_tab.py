@@ -13,6 +13,8 @@ from dashboard.watching.log_files import Tail
 
 _EVERY = "2s"
 _NEWEST = 20_000_000
+_FOLLOWED = 20_000_000
+"""Bytes that are read each time while a log is followed."""
 
 
 def show(context: Context) -> None:
@@ -33,7 +35,8 @@ def show(context: Context) -> None:
         )
         follow = st.toggle("Follow", key="follow", bind="query-params")
     path = logs[str(chosen)]
-    part = partial(_lines, path, str(level), text or "")
+    bound = _FOLLOWED if follow else log_files.BOUND
+    part = partial(_lines, path, str(level), text or "", bound)
     st.fragment(part, run_every=_EVERY if follow else None, key="log lines")()
     st.download_button(
         f"Whole log (newest {_NEWEST // 1_000_000} MB)",
@@ -45,9 +48,9 @@ def show(context: Context) -> None:
     )
 
 
-def _lines(path: Path, level: str, text: str) -> None:
+def _lines(path: Path, level: str, text: str, bound: int) -> None:
     try:
-        found = _tail(str(path), log_files.state(path), level, text)
+        found = _tail(str(path), log_files.state(path), level, text, bound)
     except FileNotFoundError:
         empty(f"{path} is not there any more.", "Choose another log.")
         return
@@ -86,8 +89,8 @@ def _lines(path: Path, level: str, text: str) -> None:
 
 
 @st.cache_data(ttl="30s", max_entries=8, show_spinner="Searching the log")
-def _tail(path: str, _: tuple[int, int], level: str, text: str) -> Tail:
-    return log_files.tail(Path(path), level, text)
+def _tail(path: str, state: tuple[int, int], level: str, text: str, bound: int) -> Tail:  # noqa: ARG001  # a key
+    return log_files.tail(Path(path), level, text, bound)
 
 
 def _says(found: Tail) -> str:

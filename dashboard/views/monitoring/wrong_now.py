@@ -77,32 +77,35 @@ def _alert(episode: Episode, now: Current, book: Runbook | None, context: Contex
     age = context.monitor.clock - episode.started_at
     since = f"since {in_zones(episode.started_at, context)}, {in_words(age)}"
     found, _, remedy = episode.message.partition(". To do: ")
-    with st.container(border=True):
+    with st.container(border=True, gap="small"):
         st.markdown(
             f"{mark(_STATES[episode.severity], episode.severity)} "
             f"**{plain(episode.rule)}** {plain(episode.about)} · {plain(since)}"
         )
-        st.text(found)
+        st.markdown(_said(found, remedy))
         if silences.is_silent(now.silent, episode.rule, context.monitor.clock):
             st.caption("Silenced: people are told when the silence ends.")
-        _remedy(remedy, book)
+        _runbook(book)
 
 
 def _finding(finding: Finding, book: Runbook | None) -> None:
-    with st.container(border=True):
+    with st.container(border=True, gap="small"):
         st.markdown(
             f"{mark(finding.status)} **{plain(finding.check)}** {plain(finding.of)} · no alert yet"
         )
-        st.text(finding.sentence)
-        _remedy(finding.remedy, book)
+        st.markdown(_said(finding.sentence, finding.remedy))
+        _runbook(book)
 
 
-def _remedy(remedy: str, book: Runbook | None) -> None:
-    if remedy:
-        st.markdown(f"**To do:** {plain(remedy)}")
+def _said(found: str, remedy: str) -> str:
+    """What was found, and below it what to do."""
+    return plain(found) + (f"  \n**To do:** {plain(remedy)}" if remedy else "")
+
+
+def _runbook(book: Runbook | None) -> None:
     if book is None:
         return
-    with st.expander("Runbook"):
+    with st.popover("Runbook", icon=":material/menu_book:", type="tertiary"):
         st.markdown(f"**What it means.** {book.means}")
         st.markdown(f"**Look at.** {book.look}")
         st.markdown(f"**Type.** {book.do}")
