@@ -145,6 +145,10 @@ benchmarks: install-dev ## Measure stages and server against their peers; ARGS g
 pictures: install-dev ## Draw the plots into docs/pictures, or those of REVS into var/pictures
 	@$(PY) docs/pictures.py $(if $(REVS),var/pictures $(REVS))
 
+.PHONY: screenshots
+screenshots: install-dev ## Photograph the dashboard into docs/pictures; needs chromium
+	@$(PY) docs/screenshots.py
+
 clean: ## Remove .venv and caches; data, models and the DVC cache stay
 	@rm -rf "$(VENV)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from benchmarks import (
     arrow,
     cold,
+    dashboard,
     degradation,
     drift,
     features,
@@ -40,6 +41,7 @@ BENCHMARKS = {
     "intervals": "the interval's scale against simpler ones and a GARCH, in the current folder",
     "degradation": "how often the monitor's evidence is wrong, and how soon right, in simulation",
     "gates": "promotions of an equal challenger, and labels until a better one is promoted",
+    "dashboard": "how soon its pages are there, and what ten viewers cost, in the current folder",
     "drift": "false alarms, power and cost of the check for drift, in the current folder",
 }
 
@@ -61,6 +63,7 @@ MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
     "intervals": lambda _: intervals.measure(),
     "degradation": lambda _: degradation.measure(),
     "gates": lambda _: gates.measure(),
+    "dashboard": lambda _: dashboard.measure(),
     "drift": lambda _: drift.measure(),
 }
 

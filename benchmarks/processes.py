@@ -2,15 +2,22 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.panel import ROOT
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
+
+START = 120.0
+"""Seconds within which a server must answer."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +61,47 @@ def python(arguments: Sequence[str], folder: Path) -> Usage:
         raise SystemExit(f"python {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
     usage = json.loads(done.stdout)
     return Usage(usage["seconds"], usage["peak"], done.stderr)
+
+
+@contextmanager
+def running(
+    module: str, port_setting: str, path: str, **settings: str
+) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    """A server of the project on a free port of loopback, once it answers.
+
+    Args:
+        module: as in `python -m module`.
+        port_setting: the variable that names its port.
+        path: what answers once it is ready.
+        settings: more variables; SERVE_VAR names a folder, which gets its log.
+
+    Returns:
+        The process and its port.
+
+    Raises:
+        SystemExit: it does not answer.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = Path(settings["SERVE_VAR"]) / f"{module}.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            env=environment(**{port_setting: str(port), **settings}),
+            stdout=stream,
+            stderr=stream,
+        )
+    try:
+        deadline = time.monotonic() + START
+        while process.poll() is None and time.monotonic() < deadline:
+            with suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2).close()  # ours
+                break
+            time.sleep(0.1)
+        else:
+            raise SystemExit(f"{module} does not answer:\n{log.read_text(encoding='utf-8')}")
+        yield process, port
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -1,7 +1,7 @@
 """Show the dashboard: `python -m dashboard [--host ADDRESS] [--port PORT]`, from the project.
 
-It listens on 127.0.0.1:8501 (DASHBOARD_HOST, DASHBOARD_PORT) and asks the server of this machine, or
-that of DASHBOARD_SERVER. docs/dashboard.md shows its pages.
+It listens on 127.0.0.1:8501 (DASHBOARD_HOST, DASHBOARD_PORT) and asks the server of this machine,
+or that of DASHBOARD_SERVER. docs/dashboard.md shows its pages.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import serve.settings
 from dashboard import dashboard_settings
-from dashboard.dashboard_settings import DashboardError, Settings
+from dashboard.dashboard_settings import DashboardError, Settings, server_url
 from serve.edge.keyring import Keyring, is_local
 from stages.common.running import Parser, run
 
@@ -50,10 +50,12 @@ def main() -> None:
         if value is not None:
             os.environ[f"DASHBOARD_{name.upper()}"] = value
     settings = dashboard_settings.load()
-    check(settings, serve.settings.load())
+    server = serve.settings.load()
+    check(settings, server)
     words = [sys.executable, "-m", "streamlit", "run", str(APP)]
     words += ["--server.address", settings.host, "--server.port", str(settings.port)]
-    sys.stderr.write(f"dashboard: http://{settings.host}:{settings.port}\n")
+    sys.stderr.write(f"asks the server at {server_url(settings, server)}\n")
+    sys.stderr.write(f"open http://{settings.host}:{settings.port}\n")
     sys.stderr.flush()
     # One process, so that signals and Ctrl-C reach Streamlit itself.
     os.execv(sys.executable, words)  # noqa: S606  # no shell

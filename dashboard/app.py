@@ -1,4 +1,4 @@
-"""The script that Streamlit runs for every viewer: `python -m dashboard`, or `streamlit run` of it."""
+"""What Streamlit runs for every viewer: `python -m dashboard`, or `streamlit run` of this file."""
 
 from functools import partial
 from pathlib import Path

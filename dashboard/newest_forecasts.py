@@ -48,7 +48,12 @@ def newest_forecasts(server: Server, version: Mapping[str, Any]) -> pl.DataFrame
 
 
 @st.cache_data(ttl="1h", max_entries=4, show_spinner="Asking the server for its forecasts")
-def _asked(_server: Server, as_of: str, loaded_at: str, models: Mapping[str, str]) -> pl.DataFrame:
+def _asked(
+    _server: Server,
+    as_of: str,  # noqa: ARG001  # part of the key of the cache
+    loaded_at: str,  # noqa: ARG001  # the same
+    models: Mapping[str, str],
+) -> pl.DataFrame:
     symbols = _server.get("/symbols")
     rows = [
         row

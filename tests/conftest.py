@@ -70,7 +70,10 @@ def _own_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.delenv(name, raising=False)
         # Neither settings of a server nor credentials, and no proxy between a test and its server.
         for name in list(os.environ):
-            if name.startswith(("SERVE_", "MONITOR_", "AWS_")) or name.lower() in ELSEWHERE:
+            if (
+                name.startswith(("SERVE_", "MONITOR_", "DASHBOARD_", "AWS_"))
+                or name.lower() in ELSEWHERE
+            ):
                 patch.delenv(name)
         # Messages and help in English, without colours.
         for name in ("LANGUAGE", "FORCE_COLOR"):

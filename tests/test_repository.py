@@ -20,7 +20,7 @@ from tests.messages import facts
 
 TOP_LEVEL = {
     *("dvc.yaml", "params.yaml", "dvc.lock", "data", "models", "metrics"),
-    *("stages", "versions", "predictions", "serve", "monitor"),
+    *("stages", "versions", "predictions", "serve", "monitor", "dashboard"),
     *("docs", "benchmarks", "great_expectations", "tests", "requirements.in", "requirements.txt"),
     *("requirements-dev.in", "requirements-dev.txt", "pyproject.toml", "Makefile", "README.md"),
     *("LICENSE", ".ci", ".github", ".dvc", ".dvcignore", ".gitignore", ".gitattributes"),
@@ -96,7 +96,7 @@ def test_pages_name_files_that_are_there(repo_root: Path) -> None:
         folder = (repo_root / name).parent
         links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
         modules = re.findall(
-            r"`((?:stages|versions|predictions|serve|monitor|tests|benchmarks|docs)/[\w./-]*)`",
+            r"`((?:stages|versions|predictions|serve|monitor|dashboard|tests|benchmarks|docs)/[\w./-]*)`",
             text,
         )
         missing += [f"{name}: {link}" for link in links if not (folder / link).exists()]
@@ -132,7 +132,9 @@ def test_what_is_imported_is_a_direct_dependency(repo_root: Path) -> None:
     own = {name.split("/")[0] for name in tracked(repo_root)}
     product = named(lines(repo_root / "requirements.in"))
     every = named(direct(repo_root))
-    rooms = dict.fromkeys(("stages", "versions", "predictions", "serve", "monitor"), product)
+    rooms = dict.fromkeys(
+        ("stages", "versions", "predictions", "serve", "monitor", "dashboard"), product
+    )
     # Released and pinned by pydantic, as its other half.
     own.add("pydantic_core")
     missing = set()

@@ -1,7 +1,7 @@
 """What all charts share: colours that the colour-blind can tell apart, and a calm layout.
 
-Backgrounds are transparent, and Streamlit's theme sets the colours of text and grid, so that a chart
-is legible in light and dark. Where colour tells two things apart, a dash or a symbol does so too.
+Backgrounds are transparent, and Streamlit's theme sets the colours of text and grid: a chart is
+legible in light and dark. Where colour tells two things apart, a dash or a symbol does so too.
 """
 
 from typing import Final
@@ -9,11 +9,12 @@ from typing import Final
 import plotly.graph_objects as go
 
 OUTCOME: Final = "#7f8c8d"
-FORECAST: Final = "#0b66c3"
-BAND: Final = "rgba(11, 102, 195, 0.18)"
+FORECAST: Final = "#2f81d8"
+BAND: Final = "rgba(47, 129, 216, 0.22)"
+INTERVAL: Final = "rgba(47, 129, 216, 0.5)"
 RISE: Final = "#009e73"
 FALL: Final = "#d55e00"
-SERIES: Final = ("#0b66c3", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f8c8d")
+SERIES: Final = ("#2f81d8", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f8c8d")
 """Okabe and Ito's palette (2008), in an order that begins with the forecast."""
 DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 

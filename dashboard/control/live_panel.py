@@ -11,7 +11,7 @@ from stages.common.paths import RUNS
 from versions.runs import log_tail, run_record
 from versions.runs.run_record import Run
 
-LINES = 25
+LINES = 12
 """Of the log."""
 
 BUSY, IDLE = "1s", "3s"
@@ -22,6 +22,7 @@ def show(context: Context) -> Run | None:
     """Show the panel; returns the run that goes on."""
     run = run_process.current()
     drawn = _mark(run)
+    newest = None if run else next(iter(run_record.listed()), None)
 
     def look() -> None:
         now = run_process.current()
@@ -29,7 +30,7 @@ def show(context: Context) -> Run | None:
             # The rest of the page shows what a stage has changed.
             st.rerun()
         if now is None:
-            _last(context)
+            _last(newest, context)
         else:
             guarded(lambda _: _running(now, context), context)
 
@@ -39,7 +40,8 @@ def show(context: Context) -> Run | None:
 
 def _mark(run: Run | None) -> tuple[object, ...]:
     """What the page shows of a run, beside its time and its log."""
-    return (run.id, run.stopped_by, run.stages) if run else ()
+    begun = RUNS.stat().st_mtime_ns if RUNS.exists() else 0
+    return (begun, run.id, run.stopped_by, run.stages) if run else (begun,)
 
 
 def _running(run: Run, context: Context) -> None:
@@ -64,7 +66,7 @@ def _progress(run: Run) -> str:
     ended = [stage for stage in run.stages if stage.seconds is not None]
     going = [stage for stage in run.stages if stage.seconds is None]
     now = datetime.now(UTC)
-    parts = [f"{len(ended)} stages have ended"] + [
+    parts = [f"Stages that have ended: {len(ended)}"] + [
         f"{stage.name} runs for {run_tables.took((now - stage.began).total_seconds())}"
         for stage in going
     ]
@@ -87,8 +89,7 @@ def _stop(run: Run, context: Context) -> None:
             st.rerun()
 
 
-def _last(context: Context) -> None:
-    newest = next(iter(_ended()), None)
+def _last(newest: Run | None, context: Context) -> None:
     if newest is None:
         st.text("Nothing runs, and no run is on record yet.")
         return
@@ -99,8 +100,3 @@ def _last(context: Context) -> None:
     )
     if newest.error:
         st.error(plain(newest.error), icon=":material/error:")
-
-
-@st.cache_data(ttl="2s", max_entries=1, show_spinner=False)
-def _ended() -> list[Run]:
-    return run_record.listed()[:1]

@@ -20,6 +20,9 @@ from versions.runs.run_record import Run
 WATCHED = (LOCK_FILE, PARAMS_FILE, pipeline.PIPELINE_FILE)
 """Whatever changes these may change the state of a stage."""
 
+_ANSWER = "what had changed"
+"""In the session: the last answer of DVC."""
+
 WHOLE = 40
 """Rows that a table may have without a scroll bar."""
 
@@ -34,11 +37,13 @@ def show(context: Context, running: Run | None) -> None:
     if not names:
         empty("dvc.yaml has no stages.", "Start the dashboard in the root of the project.")
         return
-    changed = None if running else _asked()
+    if not running:
+        st.session_state[_ANSWER] = _asked()
+    changed = st.session_state.get(_ANSWER)
     known = lock.read() if LOCK_FILE.exists() else Lock({})
     states = pipeline_state.states(names, changed, known, run_record.listed())
     if running:
-        st.text("What has changed is asked again when the run ends.")
+        st.text("What had changed before this run; DVC is asked again when it ends.")
     else:
         _summary(states, changed)
     st.dataframe(
@@ -54,8 +59,9 @@ def show(context: Context, running: Run | None) -> None:
     )
     st.subheader("How the stages depend on each other", anchor=False)
     content = pipeline.parse(pipeline.PIPELINE_FILE.read_bytes())
+    ink = "#fafafa" if st.context.theme.type == "dark" else "#262730"
     st.plotly_chart(
-        pipeline_chart(run_tables.boxes(states), edges_of(content["stages"])),
+        pipeline_chart(run_tables.boxes(states), edges_of(content["stages"]), ink),
         config={"displayModeBar": False},
         alt="Graph of the stages: an arrow leads to a stage that reads what another one writes",
     )
@@ -66,7 +72,7 @@ def _summary(states: list[pipeline_state.StageState], changed: Changes | None) -
         return
     count = sum(each.state == "changed" for each in states)
     if count:
-        st.text(f"{count} of {len(states)} stages have changed; Reproduce runs them.")
+        st.text(f"Changed: {count} of {len(states)} stages. Reproduce, in the part Run, runs them.")
     else:
         st.text(f"All {len(states)} stages are up to date.")
 

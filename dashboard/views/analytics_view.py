@@ -1,10 +1,59 @@
-"""Analytics."""
+"""Analytics: which of these is better, and is that more than chance?"""
+
+from collections.abc import Callable
 
 import streamlit as st
 
+from dashboard.empty_state import empty
 from dashboard.page_context import Context
+from dashboard.results import horizon_metrics, readings
+from dashboard.results.horizon_metrics import HorizonMetrics
+from dashboard.views import analytics_charts, analytics_compare, analytics_experiments
+
+Part = Callable[[HorizonMetrics, str], None]
+
+PARTS: dict[str, Part] = {
+    "Candidates": analytics_charts.candidates,
+    "Distribution": analytics_charts.distribution,
+    "Features": analytics_charts.features,
+    "Trading": analytics_charts.trading,
+    "Compare": analytics_compare.show,
+    "Experiments": analytics_experiments.show,
+}
 
 
 def show(context: Context) -> None:
     """Show the page."""
+    del context
     st.title("Analytics")
+    horizons = horizon_metrics.horizons()
+    if not horizons:
+        empty(
+            "params.yaml names no horizon, and metrics/ holds no results.",
+            "Run the pipeline in the folder of the project:",
+            "dvc repro",
+        )
+        return
+    if "view" not in st.query_params and {"a", "b"} & set(st.query_params):
+        st.session_state.setdefault("view", "Compare")
+    if pair := st.session_state.pop("comparison", None):
+        st.session_state.update(a=pair[0], b=pair[1], view="Compare")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        horizon = st.segmented_control(
+            "Horizon",
+            horizons,
+            default=horizons[0],
+            required=True,
+            key="horizon",
+            bind="query-params",
+        )
+        part = st.segmented_control(
+            "Part",
+            list(PARTS),
+            default="Candidates",
+            required=True,
+            key="view",
+            bind="query-params",
+        )
+    chosen = horizon or horizons[0]
+    PARTS[part or "Candidates"](readings.metrics("", chosen), chosen)

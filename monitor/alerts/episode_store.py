@@ -42,11 +42,23 @@ def read(connection: Connection, ids: Collection[str], now: datetime) -> dict[st
     return {row["id"]: episode(row) for row in rows}
 
 
-def listed(connection: Connection, *, every: bool) -> list[Episode]:
-    """Episodes that run, or all, the newest first."""
-    query = select(_TABLE).order_by(_TABLE.c.started_at.desc(), _TABLE.c.id.desc())
+def listed(
+    connection: Connection, *, every: bool, since: datetime | None = None, most: int | None = None
+) -> list[Episode]:
+    """Episodes that run, or all, the newest first.
+
+    Args:
+        connection: to the log.
+        every: whether those that ended are listed.
+        since: those that ended before are not.
+        most: so many at most.
+    """
+    ended = _TABLE.c.ended_at
+    query = select(_TABLE).order_by(_TABLE.c.started_at.desc(), _TABLE.c.id.desc()).limit(most)
     if not every:
-        query = query.where(_TABLE.c.ended_at.is_(None))
+        query = query.where(ended.is_(None))
+    elif since is not None:
+        query = query.where(or_(ended.is_(None), ended >= since))
     return [episode(row) for row in connection.execute(query).mappings()]
 
 

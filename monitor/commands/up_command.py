@@ -22,7 +22,7 @@ def register(commands: "Commands") -> None:
     parser.set_defaults(run=run)
 
 
-def run(_: Settings, __: argparse.Namespace) -> None:
+def run(settings: Settings, _: argparse.Namespace) -> None:
     """Run all three."""
     from monitor import side_by_side
 
@@ -34,5 +34,6 @@ def run(_: Settings, __: argparse.Namespace) -> None:
             "server": (python, "-m", "serve"),
             "monitor": (python, "-m", "monitor", "run"),
             "dashboard": (python, "-m", "dashboard"),
-        }
+        },
+        kept=settings.var / side_by_side.LOG,
     )

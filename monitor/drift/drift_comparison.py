@@ -68,6 +68,28 @@ class Prepared:
     calibration: Calibration
 
 
+BINS = 20
+"""Of a histogram."""
+
+TAILS = 0.005
+"""Share of values that a histogram counts in its first, and in its last bin, or less."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How the values of a feature are spread, in `BINS` bins of the same width.
+
+    Attributes:
+        low, high: ends of the bins; what lies beyond is counted in the outer ones.
+        reference, window: rows of each bin.
+    """
+
+    low: float
+    high: float
+    reference: tuple[int, ...]
+    window: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Feature:
     """One feature of a window.
@@ -79,6 +101,7 @@ class Feature:
         relation_p: its chance.
         missing: share of the rows without a value.
         drifted: whether one of both is beyond the calibrated level, or too much is missing.
+        histogram: of both; None if too few values are known.
     """
 
     name: str
@@ -88,6 +111,7 @@ class Feature:
     relation_p: float
     missing: float
     drifted: bool
+    histogram: Histogram | None = None
 
 
 @dataclass(frozen=True)
@@ -220,6 +244,7 @@ def compare(prepared: Prepared, inputs: pl.DataFrame, seed: int) -> Comparison:
             float(p[count + place]),
             float(missing[place]),
             bool(beyond[place]),
+            _histogram(values[known[:, place], place], prepared.values[:, place]),
         )
         for place, name in enumerate(prepared.features)
     )
@@ -279,6 +304,20 @@ def _distances(values: Floats, known: np.ndarray, ordered: Floats) -> Floats:
             for column, usable, reference in zip(values.T, known.T, ordered.T, strict=True)
         ]
     )
+
+
+def _histogram(window: Floats, reference: Floats) -> Histogram | None:
+    if len(window) < LEAST:
+        return None
+    ends = np.quantile(window, [TAILS, 1 - TAILS]), np.quantile(reference, [TAILS, 1 - TAILS])
+    low, high = float(min(ends[0][0], ends[1][0])), float(max(ends[0][1], ends[1][1]))
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    counts = [
+        tuple(np.histogram(np.clip(part, low, high), BINS, (low, high))[0].tolist())
+        for part in (reference, window)
+    ]
+    return Histogram(low, high, *counts)
 
 
 def _number(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Disk and memory of the machine."""
+"""Disk, memory and processors of the machine."""
 
 from pathlib import Path
 
@@ -25,6 +25,11 @@ def memory() -> tuple[int, int]:
     """Free and all bytes of the memory."""
     usage = psutil.virtual_memory()
     return usage.available, usage.total
+
+
+def processor() -> float:
+    """Share of the processors that worked since this process last asked; at first 0."""
+    return float(psutil.cpu_percent()) / 100
 
 
 def check(name: str, free: int, total: int, least: float, remedy: str) -> Check:

@@ -22,6 +22,7 @@ from monitor.performance import (
 )
 from monitor.performance.block_bootstrap import Blocks
 from monitor.performance.degradation import Degradation
+from monitor.performance.interval_tracker import Tracked
 from monitor.performance.judged_rows import Judged
 from monitor.settings import Settings
 from monitor.store import records
@@ -125,7 +126,7 @@ def check(
         )
     _write(settings, found)
     interval_tracker.write(settings.folder, horizon, tracked)
-    _measure(engine, settings, found)
+    _measure(engine, settings, found, tracked)
     return found
 
 
@@ -216,7 +217,9 @@ def _write(settings: Settings, found: Performance) -> None:
         new.write_text(json.dumps(found.as_json(), indent=2) + "\n", encoding="utf-8")
 
 
-def _measure(engine: Engine, settings: Settings, found: Performance) -> None:
+def _measure(
+    engine: Engine, settings: Settings, found: Performance, tracked: Tracked | None
+) -> None:
     if found.model_md5 is None:
         return
     tags = {"horizon": found.horizon, "model": found.model_md5[:8]}
@@ -226,3 +229,7 @@ def _measure(engine: Engine, settings: Settings, found: Performance) -> None:
             kept.metric(f"performance_{name}", score.live, tags)
         kept.metric("degraded", float(found.degraded) if judged else None, tags)
         kept.metric("degradation_evidence", found.evidence if judged else None, tags)
+        if tracked is not None:
+            kept.metric("tracked_coverage", tracked.coverage_after, tags)
+            kept.metric("tracked_factor_lower", tracked.factor_lower, tags)
+            kept.metric("tracked_factor_upper", tracked.factor_upper, tags)

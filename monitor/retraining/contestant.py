@@ -90,6 +90,16 @@ def at(revision: str, root: Path) -> Contestant:
     return Contestant(commit, root, params, lock.at(commit, root))
 
 
+def present(root: Path) -> Contestant:
+    """The models of the working tree, as its `dvc.lock` names them.
+
+    Raises:
+        VersionError: there is no `dvc.lock`.
+    """
+    text = (root / PARAMS_FILE).read_bytes() if (root / PARAMS_FILE).exists() else b""
+    return Contestant("workspace", root, yaml.safe_load(text) or {}, lock.read(root / LOCK_FILE))
+
+
 def trained(champion: Contestant, horizon: str) -> Contestant:
     """The first commit in the line of a commit that has the same model of a horizon.
 

@@ -144,6 +144,13 @@ def listed(connection: Connection) -> list[Decision]:
     return [parse(json.loads(text)) for text in connection.scalars(query)]
 
 
+def newest(connection: Connection, most: int) -> list[Decision]:
+    """The newest decisions, newest first."""
+    columns = retraining_decisions.c
+    query = select(columns.document).order_by(columns.created_at.desc(), columns.id.desc())
+    return [parse(json.loads(text)) for text in connection.scalars(query.limit(most))]
+
+
 def find(engine: Engine, name: str, root: Path) -> Decision:
     """A decision by its id: from the database, or else from its file.
 

@@ -7,9 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    RowMapping,
+    String,
+    Table,
+    cast,
+    func,
+    insert,
+    select,
+    update,
+)
 from uuid_utils import uuid7
 
 from monitor.settings import MonitorError, Settings
@@ -205,6 +216,63 @@ def metrics_since(
         query = query.where(columns.name.in_(names))
     return [
         (at, name, value, json.loads(tags)) for at, name, value, tags in connection.execute(query)
+    ]
+
+
+class Reading(NamedTuple):
+    """A metric in a span of time.
+
+    Attributes:
+        at: of the last measurement in it.
+        name, tags: of the metric.
+        value: the last one; None if it was not defined.
+        greatest: of the span.
+    """
+
+    at: datetime
+    name: str
+    tags: dict[str, str]
+    value: float | None
+    greatest: float | None
+
+
+Grain = Literal["day", "hour", "ten minutes", "minute"]
+_DIGITS: Mapping[Grain, int] = {"day": 10, "hour": 13, "ten minutes": 15, "minute": 16}
+
+
+def history(
+    connection: Connection,
+    names: Sequence[str],
+    since: datetime,
+    until: datetime,
+    grain: Grain = "hour",
+) -> list[Reading]:
+    """Metrics over time, one reading a span, oldest first: years of them fit into a chart.
+
+    Args:
+        connection: to the log.
+        names: of the metrics; the index of the table finds them.
+        since, until: in UTC, both included.
+        grain: how long a span is.
+    """
+    columns = monitoring_metrics.c
+    # Both databases write a time in UTC as `2012-12-31 21:00:00`.
+    span = func.substr(cast(columns.created_at, String), 1, _DIGITS[grain])
+    # Ids grow with time.
+    newest = (
+        select(func.max(columns.id).label("id"), func.max(columns.value).label("greatest"))
+        .where(columns.name.in_(names), columns.created_at.between(since, until))
+        .group_by(columns.name, columns.tags, span)
+        .subquery()
+    )
+    query = (
+        select(columns.created_at, columns.name, columns.tags, columns.value, newest.c.greatest)
+        .join(newest, columns.id == newest.c.id)
+        .order_by(columns.created_at, columns.id)
+    )
+    return [
+        Reading(at, name, json.loads(tags), value, greatest)
+        for at, name, tags, value, greatest in connection.execute(query)
     ]
 
 

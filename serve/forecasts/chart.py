@@ -1,4 +1,4 @@
-"""The chart of one symbol: closes, and the forecast for each session."""
+"""The chart of one symbol: its bars, and the forecast for each session with what came of it."""
 
 from datetime import date
 
@@ -11,6 +11,9 @@ from stages.forecast.contract import FORECAST_OUTPUTS
 
 MOST = 5_000
 """Sessions of one chart."""
+
+BAR = ("open", "high", "low", "adj_close", "volume")
+"""What a chart has of the bars that the bundle keeps, beside their closes."""
 
 RETURNS = {"predicted": "forecast", "lower": "lower", "upper": "upper"}
 """The values that a chart has both as returns and as closes: their prefix, and their column."""
@@ -25,7 +28,7 @@ def chart(  # noqa: PLR0913  # each narrows the chart
     until: date | None,
     last: int,
 ) -> pl.DataFrame:
-    """Closes, and the forecast for each session, aligned by date.
+    """Bars, and the forecast for each session, aligned by date.
 
     Args:
         bundle: that has the bars.
@@ -38,14 +41,15 @@ def chart(  # noqa: PLR0913  # each narrows the chart
         InvalidInputError: the symbol has no model.
 
     Returns:
-        `date`, `close`, `as_of`, `{predicted,lower,upper}_{return,close}`, `probability_of_rise`.
-        Sessions ahead have no close; sessions without a forecast have a close alone.
+        `date`, `close`, those of `BAR`, `as_of`, `{predicted,lower,upper}_{return,close}`,
+        `probability_of_rise`, `actual_return`. Sessions ahead have no bar, those before the kept
+        bars a close alone, and sessions without a forecast a bar alone.
     """
     table = forecasts(bundle, model, symbol)
-    bars = bundle.bars.filter(pl.col("symbol") == symbol).select("date", "close")
+    bars = bundle.bars.filter(pl.col("symbol") == symbol).select("date", "close", *BAR)
     until = until or date.max
     closes = (
-        pl.concat([table.select("date", "close"), bars])
+        pl.concat([table.select("date", "close"), bars], how="diagonal")
         .unique("date", keep="last")
         .sort("date")
         .filter(pl.col("date").is_between(first or date.min, until))
@@ -59,6 +63,7 @@ def chart(  # noqa: PLR0913  # each narrows the chart
         **{f"{name}_return": value for name, value in returns.items()},
         **{f"{name}_close": pl.col("close") * (1 + value) for name, value in returns.items()},
         probability_of_rise=pl.col("probability").cast(pl.Float64),
+        actual_return=pl.col("target").cast(pl.Float64),
     )
     return closes.join(aimed, on="date", how="full", coalesce=True).sort("date")
 
@@ -67,13 +72,14 @@ def forecasts(bundle: Bundle, model: Model, symbol: str) -> pl.DataFrame:
     """A symbol's forecasts by date: those that evaluate wrote, then those from newer bars.
 
     Evaluate leaves out bars whose outcome was not known yet, except the newest. The server keeps
-    these bars, and runs the model on them.
+    these bars, and runs the model on them. `target` is the return that came, null while it is not
+    known.
     """
     columns = ["date", "target_date", "close", "forecast", "lower", "upper", "probability"]
     written = (
         model.forecasts.filter(pl.col("symbol") == symbol)
         .drop_nulls("target_date")
-        .select(columns)
+        .select(*columns, "target")
         .sort("date")
     )
     rows = bundle.rows[symbol]
@@ -92,4 +98,5 @@ def forecasts(bundle: Bundle, model: Model, symbol: str) -> pl.DataFrame:
         rows.closes[newer],
         *(outputs[name] for name in FORECAST_OUTPUTS[:4]),
     ]
-    return pl.concat([written, pl.DataFrame(dict(zip(columns, values, strict=True)))])
+    newer_rows = pl.DataFrame(dict(zip(columns, values, strict=True)))
+    return pl.concat([written, newer_rows], how="diagonal")

@@ -40,6 +40,13 @@ class Chart(BaseModel):
     model: ModelReference
     dates: list[date]
     close: Numbers = Field(description="As traded; null for sessions ahead.")
+    open: Numbers = Field(
+        description="Of the bar, like the next four; null where the revision keeps the close alone."
+    )
+    high: Numbers
+    low: Numbers
+    adj_close: Numbers = Field(description="Adjusted for splits and dividends.")
+    volume: Numbers
     as_of: list[date | None] = Field(
         description="Session that the forecast for this one was made from; null if there is none."
     )
@@ -52,6 +59,10 @@ class Chart(BaseModel):
     lower_close: Numbers
     upper_close: Numbers
     probability_of_rise: Numbers
+    actual_return: Numbers = Field(
+        description="What came of a forecast of the hold-out, splits and dividends included; null "
+        "where it is not known."
+    )
     logged: dict[str, list[Any]] | None = Field(
         description="Predictions of the log for these sessions, the newest 1,000, by column, with "
         "their outcomes where ground truth was sent; null while the log is away."
@@ -80,7 +91,7 @@ async def plot_of(  # noqa: PLR0913  # each is a part of the query
         int, Query(ge=1, le=MOST, description="At most so many sessions, the newest.")
     ] = 252,
 ) -> Response:
-    """Closes, forecasts and intervals by session: of the hold-out, of newer bars, and logged."""
+    """Bars, forecasts and intervals by session: of the hold-out, of newer bars, and logged."""
     forecaster = service.forecaster
     bundle = forecaster.bundle
     name = forecaster.symbol(symbol)

@@ -32,8 +32,11 @@ class Process(NamedTuple):
 
     @property
     def words(self) -> list[str]:
-        """Its command line."""
-        line = (_PROC / str(self.pid) / "cmdline").read_bytes()
+        """Its command line; empty if it has ended, or is the machine's own."""
+        try:
+            line = (_PROC / str(self.pid) / "cmdline").read_bytes()
+        except OSError:
+            return []
         return os.fsdecode(line).rstrip("\0").split("\0")
 
 

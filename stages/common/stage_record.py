@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,6 @@ FOLDER = "PIPELINE_RUN"
 
 KEPT = 200
 """Runs that are kept; the oldest go when a new one begins."""
-
-SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
 
 
 @contextmanager
@@ -70,23 +68,26 @@ def _folder() -> Path | None:
 
 
 def _starter() -> Process | None:
-    """The process of DVC: the parent, or above the shell that is the parent."""
+    """The process of DVC: the parent, or above a shell that is the parent."""
     found = processes.process(os.getppid())
-    while found is not None and found.name in SHELLS:
+    while found is not None and "dvc" not in _names(found.words):
         found = processes.process(found.parent)
     return found
 
 
+def _names(words: Sequence[str]) -> list[str]:
+    """The programs of a command line: `/usr/bin/python3 -m dvc repro` runs `dvc`."""
+    return [Path(word).name for word in words[:4]]
+
+
 def _begin(folder: Path, dvc: Process) -> None:
-    words = dvc.words
-    names = [Path(word).name for word in words]
-    words = words[names.index("dvc") :] if "dvc" in names else words
+    words = dvc.words[_names(dvc.words).index("dvc") + 1 :]
     experiment = os.environ.get("DVC_EXP_NAME")
     create(
         folder,
         {
-            "title": f"dvc exp run of {experiment}" if experiment else f"dvc {' '.join(words[1:])}",
-            "words": ["dvc", *words[1:]],
+            "title": f"dvc exp run of {experiment}" if experiment else f"dvc {' '.join(words)}",
+            "words": ["dvc", *words],
             "who": os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown",
             "began": time.time() - dvc.age,
             "source": "terminal",

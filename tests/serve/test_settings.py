@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard import dashboard_settings
 from monitor import settings as monitor_settings
 from serve.__main__ import main
 from serve.edge.keyring import make
@@ -130,6 +131,8 @@ def test_the_example_has_every_setting_with_its_default(
     listed = dict(re.findall(r"^#([A-Z_]+)=(.*)$", example, re.MULTILINE))
     # Of the monitor, which shares the file; what only a simulation sets is not for a file.
     assert listed.pop("MONITOR_ALERT_URLS") == monitor_settings.Settings().alert_urls
+    for name, information in dashboard_settings.Settings.model_fields.items():
+        assert listed.pop(f"DASHBOARD_{name.upper()}") == str(information.default)
     assert listed == {
         variable(field): _shown(information.default)
         for field, information in Settings.model_fields.items()

@@ -38,15 +38,20 @@ class History:
                 return name
         return tag.commit[:7]
 
-    def current(self, stage: str) -> str | None:
-        """The version in a stage: that of the newest assignment that was not taken back."""
+    def assignment(self, stage: str) -> Tag | None:
+        """The tag that put the present version into a stage: the newest that was not taken back."""
         taken_back: set[str] = set()
         for tag in reversed(self.assignments.get(stage, [])):
             if tag.cancels:
                 taken_back.add(tag.commit)
             elif tag.commit not in taken_back:
-                return self.version(tag)
+                return tag
         return None
+
+    def current(self, stage: str) -> str | None:
+        """The version in a stage."""
+        tag = self.assignment(stage)
+        return None if tag is None else self.version(tag)
 
     def path(self, stage: str) -> list[str]:
         """The versions that lead to the present one, oldest first.

@@ -97,7 +97,11 @@ def main() -> None:
     """Run, and note the end."""
     folder, *locks = sys.argv[1:]
     path = Path(folder)
-    status = Supervised(path, [int(each) for each in locks]).run()
+    files = [int(each) for each in locks]
+    status = Supervised(path, files).run()
+    # Whoever sees the end may start the next run at once, and not when this process has ended.
+    for file in files:
+        os.close(file)
     run_record.note_end(path, datetime.now(UTC), status, why(path, status))
 
 

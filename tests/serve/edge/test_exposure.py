@@ -20,7 +20,7 @@ UVICORN = ("-m", "uvicorn", "serve.app:app", "--port", "0")
 REMEDIES = ("without API keys", "`python -m serve keys add`", "SERVE_ALLOW_OPEN=true")
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "", None])  # noqa: S104
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "", None])
 def test_other_addresses_need_keys(host: str | None) -> None:
     none = Keyring()
     with pytest.raises(ExposedError, match="refusing") as raised:
@@ -37,7 +37,7 @@ def test_this_machine_needs_none(host: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [UVICORN, ("-m", "serve", "--port", "0", "--host", "0.0.0.0")],  # noqa: S104
+    [UVICORN, ("-m", "serve", "--port", "0", "--host", "0.0.0.0")],
 )
 def test_it_does_not_even_start(command: tuple[str, ...], models: Path, tmp_path: Path) -> None:
     done = subprocess.run(

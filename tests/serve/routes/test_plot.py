@@ -19,8 +19,9 @@ from serve.checkout.bundle import Bundle
 from serve.settings import Settings
 
 COLUMNS = (
-    *("close", "as_of", "predicted_return", "lower_return", "upper_return"),
-    *("predicted_close", "lower_close", "upper_close", "probability_of_rise"),
+    *("close", "open", "high", "low", "adj_close", "volume", "as_of", "predicted_return"),
+    *("lower_return", "upper_return", "predicted_close", "lower_close", "upper_close"),
+    *("probability_of_rise", "actual_return"),
 )
 
 
@@ -50,6 +51,7 @@ def test_forecasts_are_those_of_evaluate_at_the_session_they_are_for(
         assert found["lower_return"][place] == row["lower"]
         assert found["upper_close"][place] == pytest.approx(row["close"] * (1 + row["upper"]))
         assert found["probability_of_rise"][place] == row["probability"]
+        assert found["actual_return"][place] == row["target"]
     closes = dict(written.select("date", "close").iter_rows())
     for day, close in closes.items():
         assert found["close"][places[day.isoformat()]] == close
@@ -71,6 +73,20 @@ def test_newer_bars_are_forecast_as_predict_does(client: TestClient, horizon: st
     assert found["close"][-1] is None
     # Every session up to the last target has its forecast: no gap where the eye goes.
     assert None not in found["predicted_return"]
+
+
+def test_bars_are_those_of_the_revision(client: TestClient, bundle: Bundle) -> None:
+    found = plot(client, "?last=5000", "GOOG")
+    places = {day: place for place, day in enumerate(found["dates"])}
+    own = bundle.bars.filter(pl.col("symbol") == "GOOG")
+    for row in own.iter_rows(named=True):
+        place = places[row["date"].isoformat()]
+        for name in ("open", "high", "low", "close", "adj_close", "volume"):
+            assert found[name][place] == row[name]
+    assert sum(value is not None for value in found["open"]) == own.height
+    # Older sessions of the hold-out have a close alone; what is ahead has neither, nor an outcome.
+    assert found["close"][0] is not None
+    assert found["close"][-1] is found["actual_return"][-1] is None
 
 
 def test_a_span_can_be_asked_for(client: TestClient) -> None:

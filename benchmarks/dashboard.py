@@ -1,0 +1,147 @@
+"""The dashboard: how soon a page is there, and what ten viewers cost those who ask for forecasts.
+
+The pages are those of the current folder, in a browser on this machine. A viewer's browser is on
+another machine in life: here it has the lowest priority, so that it takes what time is left. One
+client asks `POST /predict/short` without a pause, in turns with and without viewers.
+"""
+
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psutil  # type: ignore[import-untyped]  # its stubs are one more package
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks import load
+from benchmarks.load import Load
+from benchmarks.processes import running
+from benchmarks.report import Report, required
+
+PAGES = {
+    "Home": "",
+    "Predictions": "predictions",
+    "Analytics": "analytics",
+    "Pipeline Control": "pipeline-control",
+    "Monitoring": "monitoring",
+}
+VIEWERS = 10
+ROUNDS = 5
+SECONDS = 6.0
+LOADS = 5
+WARM = 2.0
+"""Seconds until a page is there, at most, once its answers are cached."""
+SLOWER = 1.10
+"""Median time of a forecast with viewers over that without, at most."""
+
+LONG = 60_000
+DONE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+DRAWN = "() => !document.querySelector('[data-testid=\"stSkeleton\"]')"
+
+
+def measure(rounds: int = ROUNDS, seconds: float = SECONDS, viewers: int = VIEWERS) -> Report:
+    """Open every page, then race a client against itself with viewers.
+
+    Raises:
+        SystemExit: there is no browser, or server or dashboard do not start.
+    """
+    browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if browser is None:
+        raise SystemExit("no browser; install one: apt install chromium")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running("serve", "SERVE_PORT", "/health/live", SERVE_VAR=folder) as (_, port),
+        running(
+            *("dashboard", "DASHBOARD_PORT", "/_stcore/health"),
+            DASHBOARD_SERVER=f"http://127.0.0.1:{port}",
+            SERVE_VAR=folder,
+        ) as (process, shown),
+        sync_playwright() as playwright,
+    ):
+        launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        _yield_to_others()
+        url = f"http://127.0.0.1:{shown}"
+        times = {title: _times(launched, f"{url}/{path}") for title, path in PAGES.items()}
+        alone, watched = [], []
+        for _ in range(rounds):
+            alone.append(load.measure(port, "/predict/short", {}, clients=1, seconds=seconds))
+            context = launched.new_context()
+            for number in range(viewers):
+                path = list(PAGES.values())[number % len(PAGES)]
+                _open(context.new_page(), f"{url}/{path}")
+            watched.append(load.measure(port, "/predict/short", {}, clients=1, seconds=seconds))
+            context.close()
+        resident = psutil.Process(process.pid).memory_info().rss / 2**20
+        launched.close()
+    return report(times, alone, watched, viewers, resident)
+
+
+def report(
+    times: dict[str, list[float]],
+    alone: Sequence[Load],
+    watched: Sequence[Load],
+    viewers: int,
+    resident: float,
+) -> Report:
+    """The table and the bounds.
+
+    Args:
+        times: seconds until a page is there, by its title, the first load first.
+        alone: rounds without viewers.
+        watched: the same rounds with them.
+        viewers: how many.
+        resident: memory of the dashboard at the end, in MB.
+    """
+    rows = [
+        (title, f"{taken[0]:.2f}", f"{statistics.median(taken[1:]):.2f}")
+        for title, taken in times.items()
+    ]
+    slowest = max(statistics.median(taken[1:]) for taken in times.values())
+    slower = statistics.median(
+        with_them.p50 / without.p50 for without, with_them in zip(alone, watched, strict=True)
+    )
+    p50, p99 = (
+        [statistics.median(getattr(each, name) for each in loads) for loads in (alone, watched)]
+        for name in ("p50", "p99")
+    )
+    findings = [
+        f"The slowest page that is warm takes {slowest:.2f} s; {required(slowest, WARM)}.",
+        (
+            f"A forecast takes {p50[0]:.2f} ms (p99 {p99[0]:.2f}) alone, and {p50[1]:.2f} ms (p99 "
+            f"{p99[1]:.2f}) with {viewers} viewers: {slower:.2f} times as long; "
+            f"{required(slower, SLOWER)}."
+        ),
+        f"The dashboard has {resident:.0f} MB of memory then.",
+    ]
+    return Report(
+        ("page", "first, s", "warm, s"), rows, findings, ("streamlit", "plotly", "playwright")
+    )
+
+
+def _yield_to_others() -> None:
+    """Let the browser take only the time that nobody else wants."""
+    for child in psutil.Process(os.getpid()).children(recursive=True):
+        with suppress(psutil.Error):
+            if "chrom" in child.name():
+                child.nice(19)
+
+
+def _times(browser: Browser, url: str) -> list[float]:
+    context = browser.new_context()
+    page = context.new_page()
+    taken = []
+    for _ in range(LOADS):
+        began = time.perf_counter()
+        _open(page, url)
+        taken.append(time.perf_counter() - began)
+    context.close()
+    return taken
+
+
+def _open(page: Page, url: str) -> None:
+    page.goto(url, timeout=LONG)
+    page.wait_for_selector(DONE, timeout=LONG)
+    page.wait_for_function(DRAWN, timeout=LONG)

@@ -1,0 +1,1 @@
+"""What Home says in one look: states with their remedies, production, the last decision."""

@@ -1,0 +1,1 @@
+"""The results in metrics/, of the workspace and of any revision."""

@@ -1,0 +1,76 @@
+"""What the page reads, kept for all viewers until a file or a ref changes."""
+
+from pathlib import Path
+
+import polars as pl
+import streamlit as st
+
+from dashboard.results import experiment_frame, horizon_metrics
+from dashboard.results.horizon_metrics import HorizonMetrics
+from monitor.retraining.hold_out_pair import HoldOutPair
+from versions.results import experiment_refs, revisions
+from versions.results.revisions import Revision
+
+
+def metrics(commit: str, horizon: str) -> HorizonMetrics:
+    """The results of a horizon at a commit, or in the working tree if it is empty.
+
+    Raises:
+        VersionError, InputError: they cannot be read.
+    """
+    return _metrics(commit, horizon, () if commit else horizon_metrics.changed(horizon))
+
+
+@st.cache_data(ttl="1d", max_entries=64, show_spinner=False)
+def _metrics(commit: str, horizon: str, changed: tuple[tuple[int, int], ...]) -> HorizonMetrics:
+    del changed  # part of the key
+    return horizon_metrics.read(commit, horizon)
+
+
+def listed() -> list[Revision]:
+    """Every revision that can be compared.
+
+    Raises:
+        VersionError: git is missing, or this is not a repository.
+    """
+    return _listed(revisions.state())
+
+
+@st.cache_data(ttl="1d", max_entries=2, show_spinner=False)
+def _listed(state: str) -> list[Revision]:
+    del state
+    return revisions.listed()
+
+
+def experiments() -> pl.DataFrame:
+    """The table of all experiments.
+
+    Raises:
+        VersionError: git is missing, or this is not a repository.
+    """
+    return _experiments(revisions.state())
+
+
+@st.cache_data(ttl="1d", max_entries=2, show_spinner="Reading the experiments")
+def _experiments(state: str) -> pl.DataFrame:
+    return experiment_frame.frame(experiment_refs.read(_listed(state)))
+
+
+def pair(one: str, other: str, horizon: str) -> HoldOutPair:
+    """Two revisions on the rows that both have; an empty commit is the working tree.
+
+    Raises:
+        VersionError, MonitorError: they cannot be compared.
+    """
+    lock = Path("dvc.lock")
+    now = lock.stat().st_mtime_ns if lock.exists() and not (one and other) else 0
+    return _pair(one, other, horizon, now)
+
+
+@st.cache_data(ttl="1d", max_entries=64, show_spinner="Comparing on the rows that both have")
+def _pair(one: str, other: str, horizon: str, now: int) -> HoldOutPair:
+    # SciPy and the log's library take a second to load.
+    from monitor.retraining import hold_out_pair
+
+    del now
+    return hold_out_pair.compare(one, other, horizon, Path.cwd())

@@ -1,0 +1,95 @@
+"""How earlier forecasts of a symbol and horizon came out."""
+
+import polars as pl
+import streamlit as st
+
+from dashboard.charts.outcome_chart import coverage_chart, outcome_chart
+from dashboard.empty_state import empty
+from dashboard.number_text import percent
+from dashboard.outlook import forecast_log, past_forecasts
+from dashboard.outlook.symbol_chart import SymbolChart
+from dashboard.page_context import Context
+
+WINDOWS = (20, 60, 250)
+"""Forecasts that coverage is taken over."""
+
+HOLD_OUT, LOGGED = "hold-out", "logged"
+
+
+def show(context: Context, chart: SymbolChart, symbol: str, horizon: str) -> None:
+    """Show the section."""
+    st.subheader("Forecasts against what came")
+    one, two = st.columns(2)
+    which = one.segmented_control(
+        "Forecasts",
+        (HOLD_OUT, LOGGED),
+        default=HOLD_OUT,
+        required=True,
+        key="history",
+        bind="query-params",
+        help="Hold-out: by the evaluated fit, which had not seen these bars. Logged: answered by "
+        "the server, with the outcomes that came since.",
+    )
+    window = int(
+        two.segmented_control(
+            "Coverage over the last",
+            WINDOWS,
+            default=WINDOWS[1],
+            required=True,
+            key="window",
+            bind="query-params",
+        )
+        or WINDOWS[1]
+    )
+    if which == LOGGED:
+        history = forecast_log.labelled(context.server, symbol, horizon)
+    else:
+        history = past_forecasts.of_hold_out(chart)
+    if history.is_empty():
+        _nothing(str(which))
+        return
+    table = past_forecasts.judged(history, window)
+    held, sessions = int(table["within"].sum()), table.height
+    st.text(
+        f"{held:,} of {sessions:,} outcomes were within the interval, "
+        f"{percent(held / sessions, signed=False, digits=1)}; "
+        f"{percent(chart.level, signed=False, digits=1)} should be."
+    )
+    _charts(table, chart.level, window)
+    st.download_button(
+        "Download this history",
+        table.write_csv,
+        f"{symbol}-{horizon}-{which}.csv",
+        "text/csv",
+        icon=":material/download:",
+        key="history-csv",
+    )
+
+
+def _charts(table: pl.DataFrame, level: float, window: int) -> None:
+    st.plotly_chart(
+        outcome_chart(table, level),
+        key="outcomes",
+        config={"displaylogo": False},
+        alt=f"Forecast, interval and outcome of {table.height} target dates.",
+    )
+    if table["coverage"].null_count() == table.height:
+        st.text(f"Rolling coverage needs {window} outcomes; there are {table.height}.")
+        return
+    st.plotly_chart(
+        coverage_chart(table, level, window),
+        key="coverage",
+        config={"displaylogo": False},
+        alt=f"Share of the last {window} outcomes within the interval, beside the nominal level.",
+    )
+
+
+def _nothing(which: str) -> None:
+    if which == LOGGED:
+        empty(
+            "No logged forecast of this symbol and horizon has an outcome yet.",
+            "The monitor labels them once their target session is in the bars.",
+            "python -m monitor labels",
+        )
+    else:
+        empty("The hold-out has no forecast of this symbol and horizon.")

@@ -1,0 +1,1 @@
+"""The parts of the page Monitoring: what is wrong now, and its tabs."""

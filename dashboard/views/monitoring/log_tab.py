@@ -1,0 +1,103 @@
+"""The logs of this machine: filter, search, follow, download."""
+
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+import streamlit as st
+
+from dashboard.empty_state import empty
+from dashboard.page_context import Context
+from dashboard.watching import log_files
+from dashboard.watching.log_files import Tail
+
+_EVERY = "2s"
+_NEWEST = 20_000_000
+_FOLLOWED = 20_000_000
+"""Bytes that are read each time while a log is followed."""
+
+
+def show(context: Context) -> None:
+    """Show the newest lines of a log that match."""
+    logs = log_files.logs(context.monitor.var)
+    if not logs:
+        empty(
+            f"There is no log below {context.monitor.var}.",
+            "Server, monitor and dashboard together keep one:",
+            "make up",
+        )
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox("Log", list(logs), key="log", bind="query-params", width=300)
+        level = st.selectbox("Level", log_files.LEVELS, key="level", bind="query-params", width=200)
+        text = st.text_input(
+            "Text", key="text", bind="query-params", type="search", max_chars=200, width=300
+        )
+        follow = st.toggle("Follow", key="follow", bind="query-params")
+    path = logs[str(chosen)]
+    bound = _FOLLOWED if follow else log_files.BOUND
+    part = partial(_lines, path, str(level), text or "", bound)
+    st.fragment(part, run_every=_EVERY if follow else None, key="log lines")()
+    st.download_button(
+        f"Whole log (newest {_NEWEST // 1_000_000} MB)",
+        partial(log_files.newest_bytes, path, _NEWEST),
+        file_name=path.name,
+        mime="text/plain",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def _lines(path: Path, level: str, text: str, bound: int) -> None:
+    try:
+        found = _tail(str(path), log_files.state(path), level, text, bound)
+    except FileNotFoundError:
+        empty(f"{path} is not there any more.", "Choose another log.")
+        return
+    st.caption(_says(found))
+    if not found.lines:
+        empty("No line matches.", "Choose another level or text.")
+        return
+    rows = [log_files.parsed(line) for line in found.lines]
+    st.dataframe(
+        pl.DataFrame(
+            {
+                "time": [row.at for row in rows],
+                "of": [row.source for row in rows],
+                "level": [row.level for row in rows],
+                "line": [row.text for row in rows],
+            }
+        ),
+        hide_index=True,
+        height=560,
+        alt="Lines of the log, the newest first",
+        column_config={
+            "time": st.column_config.TextColumn("time (UTC)", width=190),
+            "of": st.column_config.TextColumn(width=90),
+            "level": st.column_config.TextColumn(width=80),
+            "line": st.column_config.TextColumn(width="large"),
+        },
+    )
+    st.download_button(
+        "These lines",
+        "\n".join(found.lines[::-1]) + "\n",
+        file_name=f"{path.stem}-lines.log",
+        mime="text/plain",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+@st.cache_data(ttl="30s", max_entries=8, show_spinner="Searching the log")
+def _tail(path: str, state: tuple[int, int], level: str, text: str, bound: int) -> Tail:  # noqa: ARG001  # a key
+    return log_files.tail(Path(path), level, text, bound)
+
+
+def _says(found: Tail) -> str:
+    lines, size = f"{len(found.lines):,} lines", f"{found.size / 1e6:,.1f} MB"
+    if found.whole:
+        return f"{lines} of all {size}, the newest first."
+    return (
+        f"The newest {lines}, the newest first; {found.read / 1e6:,.1f} of {size} were read, and "
+        "older lines may match too."
+    )

@@ -1,0 +1,67 @@
+"""What the tabs share: the choice of a span and of a horizon, and a chart below its title."""
+
+import plotly.graph_objects as go
+import polars as pl
+import streamlit as st
+
+from dashboard.empty_state import empty
+from dashboard.page_context import Context
+from dashboard.plain_text import plain
+from dashboard.watching import log_reading
+from dashboard.watching.stored_history import history
+from dashboard.watching.time_spans import SPANS
+
+CHECK = "python -m monitor check"
+_DEFAULT = "30 days"
+
+
+def span() -> str:
+    """The span of time that is shown, in the URL."""
+    names = list(SPANS)
+    chosen = st.segmented_control(
+        "Span", names, default=_DEFAULT, required=True, key="span", bind="query-params"
+    )
+    return chosen or _DEFAULT
+
+
+def horizon(names: list[str]) -> str:
+    """The horizon that is shown, in the URL; one alone is not asked for."""
+    if len(names) == 1:
+        return names[0]
+    chosen = st.segmented_control(
+        "Horizon", names, default=names[0], required=True, key="horizon", bind="query-params"
+    )
+    return chosen or names[0]
+
+
+def measured(context: Context, names: tuple[str, ...], chosen: str) -> pl.DataFrame:
+    """Metrics over the chosen span; `stored_history.SCHEMA`.
+
+    Raises:
+        LogError: the log cannot be read.
+    """
+    return log_reading.read(history, context.monitor, names, chosen)
+
+
+def chart(title: str, figure: go.Figure, says: str, note: str = "") -> None:
+    """A chart below its title.
+
+    Args:
+        title: of the chart.
+        figure: the chart.
+        says: what it shows, for those who cannot see it.
+        note: what its numbers mean, in Markdown of ours.
+    """
+    st.markdown(f"**{plain(title)}**")
+    if note:
+        st.caption(note)
+    st.plotly_chart(figure, key=f"chart {title}", alt=says, config={"displaylogo": False})
+
+
+def nothing_in(chosen: str, what: str) -> None:
+    """Say that the span has no measurement."""
+    empty(
+        f"{what} was not measured within the chosen span ({chosen}).",
+        "Choose a longer one, or measure now:",
+        CHECK,
+    )

@@ -1,0 +1,83 @@
+"""What-if: edit the last bars, and see the forecast move."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from dashboard.number_text import percent, price
+from dashboard.outlook import own_bars
+from dashboard.outlook.symbol_chart import SymbolChart
+from dashboard.page_context import Context
+from dashboard.plain_text import plain
+from stages.common.errors import StageError
+
+SHARES = {
+    "return": "predicted_return",
+    "interval, lower": "lower_return",
+    "interval, upper": "upper_return",
+    "probability of a rise": "probability_of_rise",
+}
+CLOSES = {"last close": "last_close", "forecast close": "predicted_close"}
+
+_ROUND = "what_if_round"
+
+
+def show(context: Context, chart: SymbolChart, answer: Mapping[str, Any]) -> None:
+    """Show the section.
+
+    Args:
+        context: of the page.
+        chart: that has the bars.
+        answer: the newest forecast, from the bars as they are.
+    """
+    st.subheader("What if the last bars were others?")
+    _edit(context, chart, answer)
+
+
+@st.fragment
+def _edit(context: Context, chart: SymbolChart, answer: Mapping[str, Any]) -> None:
+    st.caption(
+        "Edit a number, and the server forecasts from the edited bars. High and low are widened to "
+        "hold open and close. The forecast is logged with the source bars; the monitor judges none "
+        "of them."
+    )
+    before = own_bars.shown(chart)
+    edited: Any = st.data_editor(
+        before,
+        key=f"bars-{answer['id']}-{st.session_state.get(_ROUND, 0)}",
+        hide_index=True,
+        disabled=["date"],
+        column_config={
+            name: st.column_config.NumberColumn(name, min_value=0.0, format="%.2f", required=True)
+            for name in own_bars.PRICES
+        },
+    )
+    if not own_bars.changed(before, edited):
+        return
+    bars = own_bars.with_edits(chart.bars, edited)
+    asked = own_bars.request(answer["symbol"], answer["horizon"], bars)
+    try:
+        after = own_bars.forecast(context.server, answer["model"]["md5"], asked)
+    except StageError as error:
+        st.error(plain(error), icon=":material/error:")
+    else:
+        st.table(_compared(answer, after), hide_index=True)
+    if st.button("Back to the bars as they are", icon=":material/undo:"):
+        st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+        st.rerun(scope="fragment")
+
+
+def _compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> pl.DataFrame:
+    """Both forecasts, and by how much they differ."""
+    one, two = ({**each, **each["interval"]} for each in (before, after))
+    rows = [
+        (name, percent(one[key]), percent(two[key]), f"{100 * (two[key] - one[key]):+.2f} points")
+        for name, key in SHARES.items()
+    ]
+    rows += [
+        (name, price(one[key]), price(two[key]), f"{two[key] - one[key]:+,.2f}")
+        for name, key in CLOSES.items()
+    ]
+    return pl.DataFrame(rows, schema=["", "as it is", "edited", "difference"], orient="row")

@@ -1,0 +1,1 @@
+"""What the monitor has stored, what the server measures and what both wrote to their logs."""

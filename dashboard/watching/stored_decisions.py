@@ -1,0 +1,156 @@
+"""Decisions about models, and where each put one."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+from sqlalchemy import Connection
+
+from monitor.retraining import decision
+from monitor.retraining.decision import FOLDER, Decision
+from monitor.settings import MonitorError, Settings
+from monitor.store import records
+from stages.common import tables
+
+MOST: Final = 200
+"""Decisions that are listed, the newest."""
+
+PLACES: tables.Contract = {
+    "created_at": tables.UTC,
+    "horizon": pl.String,
+    "place": pl.String,
+    "version": pl.String,
+    "commit": pl.String,
+    "model_md5": pl.String,
+    "decision_id": pl.String,
+}
+GATES: tables.Contract = {
+    "horizon": pl.String,
+    "gate": pl.String,
+    "answer": pl.String,
+    "effect": pl.Float64,
+    "": pl.String,
+    "threshold": pl.Float64,
+    "why": pl.String,
+}
+MOMENTS: tables.Contract = {
+    "row": pl.String,
+    "begin": tables.UTC,
+    "end": tables.UTC,
+    "kind": pl.String,
+    "says": pl.String,
+}
+ANSWERS: Final = {"pass": "✓ pass", "fail": "✗ fail", "inconclusive": "? inconclusive"}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the tables have.
+
+    Attributes:
+        decisions: the newest first.
+        places: where models were put, oldest first; see `PLACES`.
+    """
+
+    decisions: tuple[Decision, ...]
+    places: pl.DataFrame
+
+
+def stored(connection: Connection, _: Settings) -> Stored:
+    """Read the tables."""
+    rows = [{name: row[name] for name in PLACES} for row in records.places(connection)]
+    return Stored(
+        tuple(decision.newest(connection, MOST)),
+        pl.DataFrame(rows, schema=PLACES),
+    )
+
+
+def of_files(root: Path) -> Stored:
+    """The same from `decisions/`, while the database is away; refusals have no file.
+
+    Raises:
+        MonitorError: a file cannot be read.
+    """
+    made = []
+    for path in sorted((root / FOLDER).glob("*.json"), reverse=True)[:MOST]:
+        try:
+            made.append(decision.parse(json.loads(path.read_bytes())))
+        except (OSError, ValueError, KeyError):
+            raise MonitorError(
+                f"{path}: cannot be read as a decision; `git checkout {path}` brings it back"
+            ) from None
+    return Stored(tuple(made), pl.DataFrame(schema=PLACES))
+
+
+def gates(made: Decision) -> pl.DataFrame:
+    """Every gate of a decision with its number and its answer; see `GATES`."""
+    rows = [
+        (
+            horizon,
+            gate["name"],
+            ANSWERS.get(gate["answer"], gate["answer"]),
+            gate["effect"],
+            gate["direction"],
+            gate["threshold"],
+            gate["sentence"],
+        )
+        for horizon, asked in made.document.get("gates", {}).items()
+        for gate in asked
+    ]
+    return pl.DataFrame(rows, schema=GATES, orient="row")
+
+
+def followed(made: Decision, known: Stored) -> list[str]:
+    """What came of a decision, in sentences, oldest first."""
+    history = made.document.get("history", ())
+    said = [f"{each['outcome']} until {each['until']}: {each['because']}" for each in history]
+    own = known.places.filter(pl.col("decision_id") == made.id)
+    said += [
+        f"{row['horizon']}: model {row['model_md5'][:8]} of commit {row['commit'][:7]}"
+        f"{' as ' + row['version'] if row['version'] else ''} was put into {row['place']}"
+        f" ({row['created_at']:%Y-%m-%d %H:%M} UTC)"
+        for row in own.iter_rows(named=True)
+    ]
+    later = [each for each in known.decisions if each.created_at > made.created_at]
+    if later:
+        after = later[-1]
+        said.append(f"next decision: {after.id}, {after.outcome}: {after.because}")
+    return said
+
+
+def production(places: pl.DataFrame, end: datetime) -> pl.DataFrame:
+    """The spans of models in production, and the moments of all other places.
+
+    Returns:
+        `row, begin, end, kind, says`, as `charts.time_bars` draws them.
+    """
+    following = pl.col("created_at").shift(-1).over("horizon", "place")
+    is_serving = pl.col("place") == "production"
+    says = pl.concat_str(
+        pl.lit("model "),
+        pl.col("model_md5").str.head(8),
+        pl.lit(" "),
+        pl.col("version").fill_null(""),
+        pl.lit(" by "),
+        pl.col("decision_id").fill_null("a person"),
+    )
+    return places.select(
+        row=pl.concat_str("horizon", pl.lit(" "), "place"),
+        begin="created_at",
+        end=pl.when(is_serving).then(following.fill_null(end)).otherwise("created_at"),
+        kind="place",
+        says=says,
+    ).sort("row", "begin")
+
+
+def timeline(decisions: Sequence[Decision]) -> pl.DataFrame:
+    """Decisions as moments; `row, begin, end, kind, says`."""
+    rows = [
+        (each.reason, each.created_at, each.created_at, each.outcome, f"{each.id}: {each.because}")
+        for each in decisions
+    ]
+    return pl.DataFrame(rows, schema=MOMENTS, orient="row")

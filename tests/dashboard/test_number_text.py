@@ -1,0 +1,18 @@
+"""Numbers as pages write them."""
+
+import pytest
+
+from dashboard.number_text import percent, price
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.012345, "+1.23 %"), (-0.5, "-50.00 %"), (0.0, "+0.00 %"), (None, "-")]
+)
+def test_returns_have_a_sign_and_two_decimals(value: float | None, text: str) -> None:
+    assert percent(value) == text
+
+
+def test_shares_and_prices_have_none() -> None:
+    assert percent(0.525, signed=False, digits=1) == "52.5 %"
+    assert price(1234.5) == "1,234.50"
+    assert price(None) == "-"

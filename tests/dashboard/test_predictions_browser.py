@@ -1,0 +1,70 @@
+"""The page Predictions in a real browser, beside a real server."""
+
+import json
+import re
+import urllib.request
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.dashboard.dashboards import LONG, Dashboard, opened, settled
+from tests.serve.servers import Server
+
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def asked(server: Server, path: str, body: dict[str, Any] | None = None) -> Any:
+    request = urllib.request.Request(
+        f"{server.url}{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def typed(page: Page, row: int, column: int, value: str) -> None:
+    """Type into a cell of the editor, which is drawn; its accessible table is behind it."""
+    editor = page.get_by_test_id("stDataFrame").last
+    editor.scroll_into_view_if_needed()
+    table = editor.locator("canvas").first.bounding_box()
+    assert table is not None
+    height = 35
+    cell = editor.get_by_test_id(f"glide-cell-{column}-{row}")
+    expect(cell).to_have_count(1, timeout=LONG)
+    page.mouse.click(
+        table["x"] + table["width"] * (column + 0.5) / 6, table["y"] + height * (row + 1.5)
+    )
+    page.keyboard.type(value)
+    page.keyboard.press("Enter")
+
+
+@pytest.mark.slow
+def test_the_page_shows_what_the_server_logs_as_it_logs_it(
+    visitor: BrowserContext, server: Server, dashboard: Dashboard
+) -> None:
+    page = opened(visitor.new_page(), f"{dashboard.url}/predictions?symbol=IBM&horizon=long")
+
+    # What is on the page is what was logged.
+    for card, horizon in enumerate(("short", "long")):
+        box = page.locator(f".st-key-forecast-{card}")
+        (identifier,) = UUID.findall(box.inner_text())
+        logged = asked(server, f"/predictions/{identifier}")
+        assert (logged["symbol"], logged["horizon"]) == ("IBM", horizon)
+        expect(box).to_contain_text(f"{100 * logged['predicted_return']:+.2f} %")
+        expect(box).to_contain_text(f"{logged['interval']['upper_close']:,.2f}")
+
+    # A new forecast appears by itself.
+    made = asked(server, "/predict/long", {"symbol": "IBM"})
+    expect(page.get_by_text(f"The newest is {made['id']}")).to_be_visible(timeout=LONG)
+
+    # An edit of the last close moves the forecast, and is logged as one from own bars.
+    typed(page, row=4, column=4, value="230")
+    settled(page)
+    row = page.get_by_test_id("stTable").get_by_role("row").filter(has_text="last close")
+    expect(row).to_contain_text("230.00", timeout=LONG)
+    newest = asked(server, "/predictions?symbol=IBM&horizon=long&limit=1")["predictions"][0]
+    assert (newest["source"], newest["last_close"]) == ("bars", 230)
+    moved = page.get_by_test_id("stTable").get_by_role("row").filter(has_text="interval, upper")
+    expect(moved).to_contain_text(f"{100 * newest['interval']['upper_return']:+.2f} %")

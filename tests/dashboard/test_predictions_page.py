@@ -1,0 +1,228 @@
+"""The page Predictions before a real server: what it reads, and what it shows in each state."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import httpx
+import polars as pl
+import pytest
+import streamlit as st
+from fastapi.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+
+import monitor.settings
+from dashboard.outlook import forecast_log, own_bars, past_forecasts
+from dashboard.outlook.symbol_chart import symbol_chart
+from dashboard.outlook.symbol_forecasts import symbol_forecasts, table
+from dashboard.page_context import Context
+from dashboard.server_client import RefusedError, Server
+from dashboard.sign_in import Viewer
+from serve.app import create
+from serve.checkout.bundle import Bundle
+from serve.settings import Settings
+
+NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest.fixture(scope="module")
+def app(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The app of the reproduced project, with its own prediction log."""
+    settings = Settings(root=reproduced, var=tmp_path_factory.mktemp("var"))
+    with TestClient(create(settings)) as client:
+        yield client
+
+
+@pytest.fixture
+def client(app: TestClient) -> Iterator[TestClient]:
+    """The same app, whose answers nobody has kept, and whose bundle a test may replace."""
+    st.cache_data.clear()
+    former = bundle_of(app)
+    yield app
+    serve_instead(app, former)
+
+
+@pytest.fixture
+def server(client: TestClient) -> Server:
+    # It answers as the client of httpx does, from which it no longer descends.
+    return Server(str(client.base_url), "", cast("httpx.Client", client))
+
+
+def bundle_of(client: TestClient) -> Bundle:
+    bundle: Bundle = client.app.state.service.forecaster.bundle  # type: ignore[attr-defined]
+    return bundle
+
+
+def serve_instead(client: TestClient, bundle: Bundle) -> None:
+    client.app.state.service._swapped(bundle)  # type: ignore[attr-defined]
+
+
+def shown(server: Server, **query: str) -> AppTest:
+    """The page of an address."""
+
+    def script(context: "Context") -> None:  # is run on its own, without imports
+        from dashboard.page_context import guarded
+        from dashboard.views import predictions_view
+
+        guarded(predictions_view.show, context)
+
+    context = Context(
+        Viewer("tester", "", may_act=False),
+        server,
+        monitor.settings.Settings(),
+        ZoneInfo("America/New_York"),
+        ZoneInfo("Asia/Kolkata"),
+    )
+    page = AppTest.from_function(script, args=(context,), default_timeout=60)
+    for name, value in query.items():
+        page.query_params[name] = value
+    page.run()
+    assert not page.exception
+    return page
+
+
+def texts(page: AppTest) -> str:
+    kinds = (page.text, page.markdown, page.caption, page.warning, page.error)
+    return "\n".join(str(each.value) for kind in kinds for each in kind)
+
+
+def charts(page: AppTest) -> int:
+    return len(page.get("plotly_chart"))
+
+
+def test_each_horizon_is_shown_as_it_is_logged(server: Server) -> None:
+    page = shown(server, symbol="IBM", horizon="long")
+    assert page.selectbox(key="symbol").value == "IBM"
+    assert len(page.metric) == 2
+    for metric, horizon in zip(page.metric, ("short", "long"), strict=True):
+        (newest,) = forecast_log.newest(server, "IBM", horizon).head(1).rows(named=True)
+        logged = server.get(f"/predictions/{newest['id']}")
+        assert metric.value == f"{100 * logged['predicted_return']:+.2f} %"
+        said = texts(page)
+        assert newest["id"].replace("-", "\\-") in said
+        for bound in ("lower", "upper"):
+            assert f"{100 * logged['interval'][f'{bound}_return']:+.2f} %" in said
+            assert f"{logged['interval'][f'{bound}_close']:,.2f}" in said
+    # Candles, outcomes and coverage; the mean has no contributions.
+    assert charts(page) == 3
+    assert "every feature contributes 0" in texts(page)
+
+
+def test_a_page_that_is_looked_at_again_logs_nothing(server: Server) -> None:
+    for _ in range(2):
+        shown(server, symbol="MSFT")
+    page = server.get("/predictions", symbol="MSFT", horizon="short")
+    assert len(page["predictions"]) == 1
+
+
+def test_the_chart_of_a_symbol_has_what_evaluate_wrote(server: Server, reproduced: Path) -> None:
+    chart = symbol_chart(server, server.get("/version"), "GOOG", "long")
+    history = past_forecasts.of_hold_out(chart)
+    written = pl.read_parquet(reproduced / "models" / "long" / "forecasts.parquet")
+    known = written.filter(symbol="GOOG").drop_nulls(["target", "target_date"]).sort("target_date")
+    assert history["actual_return"].to_list() == known["target"].to_list()
+    assert history["as_of"].to_list() == known["date"].dt.to_string("iso").to_list()
+    bars = pl.read_parquet(reproduced / "models" / "latest.parquet").filter(symbol="GOOG")
+    assert chart.bars["high"].to_list() == bars["high"].to_list()
+
+
+def test_the_same_bars_give_the_same_forecast_and_others_move_it(server: Server) -> None:
+    version = server.get("/version")
+    chart = symbol_chart(server, version, "AAPL", "short")
+    answer = symbol_forecasts(server, version, "AAPL")[0].answer
+    bars = own_bars.shown(chart)
+
+    def asked(factor: float) -> Any:
+        last = pl.col("date") == bars["date"][-1]
+        edits = bars.with_columns(
+            pl.when(last).then(factor * pl.col(name)).otherwise(name).alias(name)
+            for name in ("open", "close")
+        )
+        body = own_bars.request("AAPL", "short", own_bars.with_edits(chart.bars, edits))
+        return own_bars.forecast(server, answer["model"]["md5"], body)
+
+    same = asked(1)
+    for name in ("lower_return", "upper_return"):
+        assert same["interval"][name] == pytest.approx(answer["interval"][name], abs=1e-6)
+    moved = asked(1.3)
+    assert moved["last_close"] == pytest.approx(1.3 * answer["last_close"])
+    assert moved["interval"]["upper_return"] > answer["interval"]["upper_return"]
+    with pytest.raises(RefusedError, match="2012-12-31 opens at"):
+        asked(100)
+    newest = forecast_log.newest(server, "AAPL", "short")
+    assert newest["source"].to_list()[:2] == ["bars", "bars"]
+
+
+def test_outcomes_of_logged_forecasts_count_once_a_bar(server: Server) -> None:
+    page = shown(server, symbol="IBM", horizon="short", history="logged")
+    assert "no logged forecast" in texts(page).lower()
+    for day in ("2012-12-20", "2012-12-20", "2012-12-21"):
+        made = server.post("/predict/short", {"symbol": "IBM", "as_of": day})
+        server.post("/labels", {"prediction_id": made["id"], "actual_return": 0.5})
+    st.cache_data.clear()
+    history = forecast_log.labelled(server, "IBM", "short")
+    assert history["as_of"].to_list() == ["2012-12-20", "2012-12-21"]
+    assert history["actual_return"].to_list() == [0.5, 0.5]
+    page = shown(server, symbol="IBM", horizon="short", history="logged")
+    assert "0 of 2 outcomes" in texts(page)
+    assert "needs 60 outcomes" in texts(page)
+
+
+def test_names_that_the_server_does_not_have_are_told(server: Server) -> None:
+    page = shown(server, symbol="<b>APPL</b>", horizon="medium")
+    said = [str(each.value).replace("\\", "") for each in page.warning]
+    assert any("<b>APPL</b>" in each and "AAPL" in each for each in said)
+    assert any("medium" in each and "short" in each for each in said)
+    assert page.selectbox(key="symbol").value == "AAPL"
+
+
+def test_what_the_server_remarks_is_shown(client: TestClient, server: Server) -> None:
+    bundle = bundle_of(client)
+    rows = bundle.rows["IBM"]
+    ended = replace(
+        rows,
+        days=rows.days[:-60],
+        closes=rows.closes[:-60],
+        features={name: values[:-60] for name, values in rows.features.items()},
+    )
+    models = {name: replace(each, explanations=None) for name, each in bundle.models.items()}
+    serve_instead(client, replace(bundle, rows={**bundle.rows, "IBM": ended}, models=models))
+    page = shown(server, symbol="IBM", horizon="short")
+    said = texts(page)
+    assert "stale" in said
+    # Its newest bar is one whose outcome the model has seen.
+    assert "in sample" in said
+    assert "had not seen this bar" in said
+    assert "dvc repro explain@short" in said
+
+
+def test_contributions_are_drawn_where_there_are_some(client: TestClient, server: Server) -> None:
+    bundle = bundle_of(client)
+    short = bundle.models["short"]
+    why = {
+        name: own.with_columns(vol_14=pl.lit(0.0002), forecast=pl.col("forecast") + 0.0002)
+        for name, own in (short.explanations or {}).items()
+    }
+    models = {**bundle.models, "short": replace(short, explanations=why)}
+    serve_instead(client, replace(bundle, models=models))
+    assert charts(shown(server, symbol="IBM", horizon="short")) == 4
+
+
+def test_without_a_server_the_page_says_how_to_start_one() -> None:
+    st.cache_data.clear()
+    with httpx.Client(timeout=timedelta(seconds=2).total_seconds()) as client:
+        page = shown(Server(NOWHERE, "", client))
+    (error,) = page.error
+    assert NOWHERE.split("//")[1] in str(error.value).replace("\\", "")
+    assert "make serve" in str(error.value)
+
+
+def test_a_table_of_forecasts_has_what_the_server_said(server: Server) -> None:
+    answers = [each.answer for each in symbol_forecasts(server, server.get("/version"), "IBM")]
+    for row, answer in zip(table(answers).rows(named=True), answers, strict=True):
+        assert row["id"] == answer["id"]
+        assert row["lower_close"] == answer["interval"]["lower_close"]
+        assert row["revision"] == answer["model"]["revision"]

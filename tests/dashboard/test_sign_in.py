@@ -1,0 +1,82 @@
+"""Who may look, who may act, and where a key is needed."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+import serve.settings
+from dashboard import __main__ as command
+from dashboard import dashboard_settings
+from dashboard.dashboard_settings import DashboardError, Settings
+from dashboard.sign_in import Viewer, holder, required
+from serve.edge.keyring import Keyring, make
+
+READER, READS = make("desk", ["predict"])
+LABELLER, LABELS = make("labels", ["label"])
+ADMIN, ADMINISTERS = make("operations", ["admin"])
+KEYS = Keyring("\n".join(map(str, (READS, LABELS, ADMINISTERS))))
+
+
+def test_a_reader_may_look_and_an_administrator_may_act() -> None:
+    assert holder(KEYS, READER) == Viewer("desk", READER, may_act=False)
+    assert holder(KEYS, ADMIN) == Viewer("operations", ADMIN, may_act=True)
+
+
+@pytest.mark.parametrize("secret", ["", "desk", "desk.wrong", LABELLER, READER + " "])
+def test_no_one_else_gets_in(secret: str) -> None:
+    assert holder(KEYS, secret) is None
+
+
+def test_only_this_machine_is_asked_for_no_key() -> None:
+    assert not required(Keyring(), "127.0.0.1")
+    assert not required(Keyring(), "localhost")
+    for host in ("0.0.0.0", "192.168.1.7", "", "desk.example.org"):
+        assert required(Keyring(), host)
+    assert required(KEYS, "127.0.0.1")
+
+
+def test_it_does_not_listen_to_other_machines_without_keys() -> None:
+    with pytest.raises(DashboardError) as raised:
+        command.check(Settings(host="0.0.0.0"), serve.settings.Settings())
+    assert "DASHBOARD_HOST=0.0.0.0" in str(raised.value)
+    assert "serve keys add" in str(raised.value)
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(DashboardError) as raised:
+            command.check(Settings(port=port), serve.settings.Settings())
+    assert f"DASHBOARD_PORT={port}" in str(raised.value)
+
+
+def test_settings_come_from_the_environment_and_mistakes_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DASHBOARD_PORT", "9000")
+    (tmp_path / ".env").write_text("DASHBOARD_SERVER=https://desk.example.org\n")
+    settings = dashboard_settings.load()
+    assert (settings.port, settings.host) == (9000, "127.0.0.1")
+    assert dashboard_settings.server_url(settings, serve.settings.Settings()) == (
+        "https://desk.example.org"
+    )
+    monkeypatch.setenv("DASHBOARD_PORT", "many")
+    with pytest.raises(DashboardError) as raised:
+        dashboard_settings.load()
+    assert "DASHBOARD_PORT=many" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"host": "0.0.0.0", "port": 9}, "http://127.0.0.1:9"),
+        ({"host": "10.0.0.4"}, "http://10.0.0.4:8000"),
+        ({"tls_certificate": Path("x")}, "https://127.0.0.1:8000"),
+    ],
+)
+def test_it_asks_the_server_of_the_same_settings(given: dict[str, object], url: str) -> None:
+    server = serve.settings.Settings(**given)  # type: ignore[arg-type]  # pydantic checks
+    assert dashboard_settings.server_url(Settings(), server) == url
