@@ -34,9 +34,8 @@ def test_a_roll_back_from_the_page_changes_home(
     settled(page)
     dialog.get_by_role("button", name="Roll short back").click()
     expect(dialog).to_have_count(0, timeout=LONG)
-    expect(
-        page.get_by_text("The last run, Roll short back in production, succeeded")
-    ).to_be_visible(timeout=LONG)
+    ended = page.get_by_text("The last run, Roll short back in production, succeeded")
+    expect(ended).to_be_visible(timeout=LONG)
     assert "short#production#3" in project.git("tag").split()
     opened(home, dashboard.url)
     expect(home.get_by_text("short v1.0.0").first).to_be_visible(timeout=LONG)
