@@ -42,7 +42,9 @@ def show(context: Context) -> None:
             hide_index=True,
             alt="Every version, with its stages and scores",
         )
-        st.text("Scores are of the hold-out; fold OOS R2, by which models are chosen, is of the folds.")
+        st.text(
+            "Scores are of the hold-out; fold OOS R2, by which models are chosen, is of the folds."
+        )
     else:
         empty(
             "No version is registered.",
