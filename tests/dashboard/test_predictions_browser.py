@@ -6,7 +6,7 @@ import urllib.request
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Position, expect
 
 from tests.dashboard.dashboards import LONG, Dashboard, opened, settled
 from tests.serve.servers import Server
@@ -27,17 +27,18 @@ def asked(server: Server, path: str, body: dict[str, Any] | None = None) -> Any:
 def typed(page: Page, row: int, column: int, value: str) -> None:
     """Type into a cell of the editor, which is drawn; its accessible table is behind it."""
     editor = page.get_by_test_id("stDataFrame").last
-    editor.scroll_into_view_if_needed()
-    table = editor.locator("canvas").first.bounding_box()
-    assert table is not None
-    height = 35
-    cell = editor.get_by_test_id(f"glide-cell-{column}-{row}")
-    expect(cell).to_have_count(1, timeout=LONG)
-    page.mouse.click(
-        table["x"] + table["width"] * (column + 0.5) / 6, table["y"] + height * (row + 1.5)
+    expect(editor.get_by_test_id(f"glide-cell-{column}-{row}")).to_have_count(1, timeout=LONG)
+    drawn = editor.locator("canvas").first
+    box = drawn.bounding_box()
+    assert box is not None
+    rows, columns = 6, 6
+    place = Position(
+        x=box["width"] * (column + 0.5) / columns, y=box["height"] * (row + 1.5) / rows
     )
-    page.keyboard.type(value)
-    page.keyboard.press("Enter")
+    drawn.dblclick(position=place, force=True)
+    cell = page.locator("#portal input")
+    cell.fill(value)
+    cell.press("Enter")
 
 
 @pytest.mark.slow
