@@ -16,6 +16,7 @@ SUMMARY: Final = (FOLDS, *SHOWN)
 MEANING: Final = {
     "fold_oos_r2": "squared error saved against the historical mean, on folds of the training rows",
     "mae": "mean absolute error",
+    "squared_error": "mean squared error",
     "rmse": "root of the mean squared error",
     "oos_r2": "squared error saved against the historical mean; above 0.02 a day, look for a leak",
     "p_value": "chance of such an OOS R2 without skill (Clark and West); small is more than chance",

@@ -126,7 +126,7 @@ def features(results: HorizonMetrics, horizon: str) -> None:
         _plot(results, "importance", lambda rows: result_charts.features(rows, "importance"))
     with right:
         rows = results.table("explanations")
-        if not rows.is_empty() and not rows["contribution"].any():
+        if not rows.is_empty() and (rows["contribution"] == 0).all():
             st.subheader(plain(PLOTS["explanations"].title), anchor=False)
             empty("No feature moves the forecasts: the historical mean is served.")
         else:
