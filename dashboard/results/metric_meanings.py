@@ -10,7 +10,7 @@ SKILL_P: Final = Column("crps_p_value", "p of CRPS", ".3f")
 SHOWN: Final = (*COLUMNS, SKILL, SKILL_P)
 """The scores of every candidate."""
 
-SUMMARY: Final = (FOLDS, *SHOWN)
+SUMMARY: Final = (FOLDS._replace(title="fold R2"), *SHOWN)
 """The scores of the served forecast."""
 
 MEANING: Final = {

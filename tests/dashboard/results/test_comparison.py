@@ -36,7 +36,7 @@ def test_scores_have_their_difference_and_the_one_ahead() -> None:
     one, other = results(fold_oos_r2=0.001, mae=0.0107), results(fold_oos_r2=0.002, mae=0.0108)
     rows = {row[0]: row[1:5] for row in comparison.scores(one, other).rows()}
     assert rows == {
-        "OOS R2 of the folds": ("+0.0010", "+0.0020", "+0.0010", "b"),
+        "fold R2": ("+0.0010", "+0.0020", "+0.0010", "b"),
         "MAE %": ("1.070", "1.080", "+0.010", "a"),
     }
     equal = comparison.scores(one, one)

@@ -99,7 +99,7 @@ def test_a_link_reproduces_a_comparison(page: Page) -> None:
     assert app.selectbox(key="b").value == "trial-0002"
     params, scores = (each.value for each in app.dataframe)
     assert params.to_dict("records") == [{"param": "models.ridge.alpha", "a": "10.0", "b": "2.5"}]
-    assert scores["score"][0] == "OOS R2 of the folds"
+    assert scores["score"][0] == "fold R2"
     assert scores["b"][0] == "+0.0000"
     assert "never by the hold-out" in texts(app)
     # The forecasts themselves are in the cache of DVC, which a fresh clone lacks.
