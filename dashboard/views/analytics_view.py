@@ -53,6 +53,7 @@ def show(context: Context) -> None:
             default="Candidates",
             required=True,
             key="view",
+            wrap=True,
             bind="query-params",
         )
     chosen = horizon or horizons[0]
