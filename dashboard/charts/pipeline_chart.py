@@ -34,12 +34,13 @@ class Box(NamedTuple):
     line: str
 
 
-def pipeline_chart(boxes: Mapping[str, Box], edges: Edges) -> go.Figure:
+def pipeline_chart(boxes: Mapping[str, Box], edges: Edges, ink: str) -> go.Figure:
     """The graph, from top to bottom.
 
     Args:
         boxes: by the name of the stage.
         edges: for every stage, those that read its outputs.
+        ink: colour of the text.
     """
     rows, routes = layers(boxes, edges)
     places = {
@@ -86,7 +87,7 @@ def pipeline_chart(boxes: Mapping[str, Box], edges: Edges) -> go.Figure:
             borderwidth=2,
             borderpad=5,
             bgcolor="rgba(127, 140, 141, 0.14)",
-            font={"size": 12},
+            font={"size": 12, "color": ink},
         )
     figure.update_layout(showlegend=False, hovermode=False, dragmode=False)
     figure.update_xaxes(visible=False, range=[0, 1], fixedrange=True)

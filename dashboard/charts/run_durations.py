@@ -12,6 +12,9 @@ PATTERNS = ("", "/", "\\", "x", "-", "|", "+", ".")
 ROW = 34
 """Pixels of a run."""
 
+LEGEND = 100
+"""Pixels of the legend, which has several lines on a phone."""
+
 
 def run_durations(stages: pl.DataFrame) -> go.Figure:
     """A bar for each run, the newest on top.
@@ -40,8 +43,19 @@ def run_durations(stages: pl.DataFrame) -> go.Figure:
             hovertemplate="%{fullData.name}: %{x:,.1f} s, %{customdata} of its stages"
             "<extra></extra>",
         )
-    styled(figure, height=110 + ROW * len(order), x="seconds")
-    figure.update_layout(barmode="stack", hovermode="closest", legend_traceorder="normal")
+    styled(figure, height=60 + LEGEND + ROW * len(order), x="seconds")
+    figure.update_layout(
+        barmode="stack",
+        hovermode="closest",
+        margin_b=LEGEND + 40,
+        legend={
+            "traceorder": "normal",
+            "entrywidth": 110,
+            "yref": "container",
+            "yanchor": "bottom",
+            "y": 0,
+        },
+    )
     figure.update_yaxes(
         categoryorder="array",
         categoryarray=[chart_text(run) for run in order],

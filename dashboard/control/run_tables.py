@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -82,18 +83,18 @@ def _box(members: Sequence[StageState]) -> Box:
 
 def runs(every: Iterable[Run], zoned: Zoned) -> pl.DataFrame:
     """A row per run."""
-    columns = ("began", "what", "who", "state", "took", "stages", "error")
+    columns = ("what", "state", "took", "who", "began", "stages", "error")
     return pl.DataFrame(
         [
             dict(
                 zip(
                     columns,
                     (
-                        zoned(run.began),
                         run.title,
-                        run.who if run.source == "dashboard" else f"{run.who} (terminal)",
                         RUN_SIGNS[run.state],
                         took(seconds(run)),
+                        run.who if run.source == "dashboard" else f"{run.who} (terminal)",
+                        zoned(run.began),
                         str(len(run.stages)),
                         run.error,
                     ),
@@ -130,18 +131,19 @@ def ran(every: Iterable[StageRun], zoned: Zoned) -> pl.DataFrame:
     )
 
 
-def durations(every: Iterable[Run], order: Sequence[str], zoned: Zoned) -> pl.DataFrame:
+def durations(every: Iterable[Run], order: Sequence[str], zone: ZoneInfo) -> pl.DataFrame:
     """A row per stage of the newest runs: run, family, seconds; see `charts.run_durations`.
 
     Args:
         every: newest first.
         order: of the families.
-        zoned: writes a moment.
+        zone: of the times by which runs are named.
     """
     shown = [run for run in every if any(stage.seconds for stage in run.stages)][:DRAWN]
+    names = [f"{run.began.astimezone(zone):%m-%d %H:%M:%S}" for run in shown]
     rows = [
-        (zoned(run.began), stage.name.partition("@")[0], stage.seconds)
-        for run in shown
+        (name, stage.name.partition("@")[0], stage.seconds)
+        for name, run in zip(names, shown, strict=True)
         for stage in run.stages
         if stage.seconds is not None
     ]

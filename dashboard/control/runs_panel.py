@@ -23,7 +23,7 @@ def show(context: Context) -> None:
         return
     zoned = partial(in_zones, context=context)
     families = list(dict.fromkeys(name.partition("@")[0] for name in pipeline.stage_names()))
-    durations = run_tables.durations(every, families, zoned)
+    durations = run_tables.durations(every, families, context.exchange_zone)
     if durations.is_empty():
         st.text("No stage ran in any of these runs.")
     else:
@@ -31,8 +31,9 @@ def show(context: Context) -> None:
         st.plotly_chart(
             run_durations(durations),
             config={"displayModeBar": False},
-            alt="A bar for each run, divided by stage; the table below has the same",
+            alt="A bar for each run, divided by stage; each run below has the same in a table",
         )
+        st.caption(plain(f"A run is named by when it began, in {context.exchange_zone}."))
     st.dataframe(run_tables.runs(every, zoned), hide_index=True, alt="Runs, newest first")
     st.caption(
         "The newest 200 runs are kept. A stage that DVC restored from its cache, or that had not "
@@ -65,7 +66,7 @@ def _one(run: Run, zoned: run_tables.Zoned) -> None:
         return
     cut = f"The last {len(tail.lines)} lines of {path}, {tail.size:,} bytes:" if tail.cut else path
     st.text(str(cut))
-    st.code("\n".join(tail.lines), language=None, height=360)
+    st.code("\n".join(tail.lines), language=None, height=360, wrap_lines=True)
     st.download_button(
         "Download the log",
         path.read_bytes,

@@ -59,8 +59,9 @@ def show(context: Context, running: Run | None) -> None:
     )
     st.subheader("How the stages depend on each other", anchor=False)
     content = pipeline.parse(pipeline.PIPELINE_FILE.read_bytes())
+    ink = "#fafafa" if st.context.theme.type == "dark" else "#262730"
     st.plotly_chart(
-        pipeline_chart(run_tables.boxes(states), edges_of(content["stages"])),
+        pipeline_chart(run_tables.boxes(states), edges_of(content["stages"]), ink),
         config={"displayModeBar": False},
         alt="Graph of the stages: an arrow leads to a stage that reads what another one writes",
     )
@@ -71,7 +72,7 @@ def _summary(states: list[pipeline_state.StageState], changed: Changes | None) -
         return
     count = sum(each.state == "changed" for each in states)
     if count:
-        st.text(f"{count} of {len(states)} stages have changed; Reproduce runs them.")
+        st.text(f"Changed: {count} of {len(states)} stages. Reproduce, in the part Run, runs them.")
     else:
         st.text(f"All {len(states)} stages are up to date.")
 

@@ -1,4 +1,6 @@
-"""Pipeline Control: the state of every stage, what runs, and what ran."""
+"""Pipeline Control: the state of every stage, what runs, what ran, and what can be started."""
+
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
@@ -11,9 +13,16 @@ from dashboard.control import (
     start_panel,
 )
 from dashboard.page_context import Context, guarded
+from versions.runs.run_record import Run
 
-STAGES, RUN, EXPERIMENT = "Stages", "Run", "Experiment"
-RELEASES, RUNS = "Releases", "Recent runs"
+PARTS: Mapping[str, Callable[[Context, Run | None], None]] = {
+    "Stages": stages_panel.show,
+    "Run": start_panel.show,
+    "Experiment": lambda context, _: param_form.show(context),
+    "Releases": lambda context, _: release_panel.show(context),
+    "Recent runs": lambda context, _: runs_panel.show(context),
+}
+"""Below what runs now; one of them is shown at a time."""
 
 
 def show(context: Context) -> None:
@@ -27,20 +36,11 @@ def show(context: Context) -> None:
     running = live_panel.show(context)
     part = st.segmented_control(
         "Show",
-        (STAGES, RUN, EXPERIMENT, RELEASES, RUNS),
-        default=STAGES,
+        list(PARTS),
+        default="Stages",
         key="part",
         bind="query-params",
         label_visibility="collapsed",
         required=True,
     )
-    if part == RUN:
-        guarded(lambda _: start_panel.show(context, running), context)
-    elif part == EXPERIMENT:
-        guarded(param_form.show, context)
-    elif part == RELEASES:
-        guarded(release_panel.show, context)
-    elif part == RUNS:
-        guarded(runs_panel.show, context)
-    else:
-        guarded(lambda _: stages_panel.show(context, running), context)
+    guarded(lambda _: PARTS[part or "Stages"](context, running), context)

@@ -85,7 +85,7 @@ def test_a_stage_that_has_changed_says_why_and_later_ones_wait(
     assert rows.loc["explain@short", "state"] == "○ waits"
     assert rows.loc["ingest", "state"] == "✓ up to date"
     assert rows.loc["ingest", "last took"] == "1 min 5 s"
-    assert "1 of 23 stages have changed" in texts(shown)
+    assert "Changed: 1 of 23 stages" in texts(shown)
 
 
 def test_a_dvc_that_fails_leaves_a_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

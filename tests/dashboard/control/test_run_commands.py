@@ -1,5 +1,6 @@
 """Pipeline Control runs a fixed list of commands, whatever its arguments are."""
 
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
@@ -8,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.control import run_commands
-from dashboard.control.run_commands import CommandError
+from dashboard.control.run_commands import Command, CommandError
+
+Make = Callable[[], Command]
 
 HOSTILE = (
     *("", " ", "a b", "a;rm -rf /", "--force", "-f", "a\nb", "a'b", "$(id)", "`id`", "../a", "é"),
@@ -63,7 +66,7 @@ def test_an_experiment_leaves_the_workspace_alone_and_sets_typed_values() -> Non
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_text_becomes_a_name(text: str) -> None:
-    for make in (
+    makers: tuple[Make, ...] = (
         lambda: run_commands.experiment(text, {}),
         lambda: run_commands.register(text),
         lambda: run_commands.promote(text, "v1.0.0"),
@@ -72,7 +75,8 @@ def test_no_text_becomes_a_name(text: str) -> None:
         lambda: run_commands.rollback(text),
         lambda: run_commands.rollback("short", text),
         lambda: run_commands.register("short", text),  # type: ignore[arg-type]
-    ):
+    )
+    for make in makers:
         with pytest.raises(CommandError):
             make()
 
@@ -100,7 +104,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 @given(scalars | st.lists(scalars, max_size=4))
 def test_dvc_reads_every_value_as_it_was(value: Any) -> None:
     """What is accepted is one word, and comes out of the parser of `dvc exp run -S` as it was."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from dvc.utils.hydra import to_hydra_overrides
 
     try:
         word = run_commands.experiment("wide", {"a.b": value}).words[-1]
@@ -108,15 +112,14 @@ def test_dvc_reads_every_value_as_it_was(value: Any) -> None:
         return
     option, _, override = word.partition("=")
     assert option == "--set-param"
-    (parsed,) = OverridesParser.create().parse_overrides([override])
+    (parsed,) = to_hydra_overrides([override])
     assert parsed.key_or_group == "a.b"
     assert not parsed.is_sweep_override()
     read = parsed.value()
-    assert (
-        [str(each) for each in read] == [str(each) for each in value]
-        if isinstance(value, list)
-        else str(read) == str(value)
-    )
+    if isinstance(value, list):
+        assert list(map(str, read)) == list(map(str, value))
+    else:
+        assert str(read) == str(value)
 
 
 def test_releases_are_those_of_the_command_line() -> None:

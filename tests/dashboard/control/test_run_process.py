@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.control import run_process
-from dashboard.control.run_commands import Command
+from dashboard.control.run_commands import Command, experiment
 from dashboard.control.run_process import RunningError
 from monitor.retraining import running_lock
 from monitor.settings import Settings
@@ -260,3 +260,14 @@ def test_dvc_goes_on_where_it_was_stopped_and_excludes_a_terminal(
     run = ended(run_process.start(command, "ada", settings))
     assert run.state == "succeeded"
     assert [stage.name for stage in run.stages] == ["second"]
+
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--no-verify", "--message=Reproduced")
+    until(lambda: run_process.current() is None)
+    order(project, "second", seconds=0.01)
+    project.git("commit", "--quiet", "--all", "--no-verify", "--message=Other orders")
+    run = ended(run_process.start(experiment("slower", {"train.seed": 7}), "ada", settings))
+    assert run.state == "succeeded", log_tail.read(RUNS / run.id / "log").lines
+    assert [stage.name for stage in run.stages] == ["second"]
+    assert project.git("status", "--porcelain") == ""
+    assert project.experiment("slower")
