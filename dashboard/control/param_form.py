@@ -9,7 +9,6 @@ import polars as pl
 import streamlit as st
 
 from dashboard.control import (
-    experiment_names,
     param_changes,
     param_fields,
     param_widgets,
@@ -18,13 +17,14 @@ from dashboard.control import (
     touched_stages,
 )
 from dashboard.control.param_fields import ParamField
+from dashboard.control.run_commands import CommandError
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from stages import params
 from stages.common import sections
 from stages.common.errors import StageError
 from stages.common.sections import PARAMS_FILE
-from versions.repository import lock
+from versions.repository import git, lock
 from versions.values import compact
 
 WIDGET = "param:"
@@ -90,8 +90,10 @@ def _form(context: Context, content: Mapping[str, Any], every: Sequence[ParamFie
 
 def _fields(fields: Sequence[ParamField]) -> None:
     """Several widgets in columns that stand below one another on a phone."""
-    for begin in range(0, len(fields), 3):
-        for column, field in zip(st.columns(3), fields[begin : begin + 3], strict=False):
+    several = min(3, len(fields))
+    for begin in range(0, len(fields), several):
+        row = fields[begin : begin + several]
+        for column, field in zip(st.columns(several), row, strict=False):
             with column:
                 param_widgets.widget(field, WIDGET + field.key)
 
@@ -142,9 +144,21 @@ def _start(context: Context, changed: Mapping[str, Any]) -> None:
         return
     try:
         command = run_commands.experiment(name.strip(), changed)
-        experiment_names.check(name.strip(), experiment_names.taken())
+        _check_free(name.strip())
         run_process.start(command, context.viewer.name, context.monitor)
     except StageError as error:
         st.error(plain(error), icon=":material/error:")
         return
     st.rerun()
+
+
+def _check_free(name: str) -> None:
+    """Refuse the name of an experiment that there is, of any commit: tables show names alone.
+
+    Raises:
+        CommandError: it is taken.
+    """
+    # By the two digits below refs/exps: what else is there is DVC's own.
+    taken = git.git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps/??/*/*")
+    if name in taken.splitlines():
+        raise CommandError(f"{name}: there is an experiment of this name; choose another")

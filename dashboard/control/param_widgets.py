@@ -1,5 +1,6 @@
 """A widget for each kind of param."""
 
+import re
 from datetime import date
 from math import floor, log10
 from typing import Any, Final
@@ -10,6 +11,8 @@ from dashboard.control import param_changes
 from dashboard.control.param_changes import Entered
 from dashboard.control.param_fields import ParamField
 from dashboard.plain_text import plain
+
+_IDENTIFIERS = re.compile(r"(?!www)[a-z][a-z0-9_.]*")
 
 FIRST_DAY: Final = date(1900, 1, 1)
 LAST_DAY: Final = date(2200, 1, 1)
@@ -25,7 +28,9 @@ def widget(field: ParamField, name: str) -> None:
     """
     if name not in st.session_state:
         st.session_state[name] = param_changes.shown(field)
-    label = plain(field.key.partition(".")[2])
+    name_of = field.key.partition(".")[2]
+    # An escaped label would be read out with its escapes, and identifiers need none.
+    label = name_of if _IDENTIFIERS.fullmatch(name_of) else plain(name_of)
     common: dict[str, Any] = {
         "key": name,
         "help": plain(_help(field)) or None,

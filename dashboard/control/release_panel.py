@@ -1,5 +1,6 @@
 """The panel of versions: what there is, and what a release, a promotion or a roll back changes."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -111,7 +112,7 @@ def _ask(context: Context, rows: Sequence[Row], command: Callable[[], Command]) 
 
 @st.dialog("What this will change", width="large")
 def _confirm(context: Context, rows: Sequence[Row], command: Command) -> None:
-    st.text(f"{command.title}: python -m {' '.join(command.words)}")
+    st.text(f"{command.title}: python -m {shlex.join(command.words)}")
     preview = _asked(command)
     plan = preview.plan
     if plan is None:

@@ -132,6 +132,11 @@ def test_promotion_and_roll_back_end_whatever_kills_them(
     def check() -> None:
         rollback.check(later, params, NEWEST, ground.folder)
 
+    planned = rollback.plan(later, ground.folder)
+    assert planned["promotion"] == promoted.id
+    assert (planned["horizons"]["short"]["now"], planned["horizons"]["short"]["then"]) == (
+        *(second, first),
+    )
     killer.everywhere(ROLL_BACK, check, check)
     back = ended(ground)[-1]
     assert back.outcome == "rolled back"
@@ -147,7 +152,7 @@ def test_promotion_and_roll_back_end_whatever_kills_them(
     assert ground.placed() is None
     commits = ground.production()
     assert len(commits) == 3
-    assert commits[2] == commits[0]
+    assert commits[2] == commits[0] == planned["horizons"]["short"]["plan"]["commit"]
     # Once: what was champion before is not what the former one was compared with.
     assert rollback.check(later, params, NEWEST, ground.folder).decision is None
 
