@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.charts.chart_style import FALL, FORECAST, RISE, styled
 
-_ROW = 46
+_ROW = 40
 _FRAME = 60
 _SIGNS = (("held_out", "hold-out", "diamond", RISE), ("yardstick", "yardstick", "x", FALL))
 
