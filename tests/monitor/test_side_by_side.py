@@ -1,6 +1,8 @@
 """Commands that live and end together."""
 
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor import side_by_side
+from monitor.settings import MonitorError
 from tests.projects import ROOT
 
 RUN = """
@@ -76,3 +80,22 @@ def test_one_that_dies_ends_the_other_and_is_named(tmp_path: Path) -> None:
     assert "monitor | ends" in said
     assert errors == "error: server ended with exit status 3, and all others with it\n"
     assert process.returncode == 1
+
+
+def test_what_they_print_is_kept_with_its_time_and_the_oldest_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_by_side, "_BYTES", 2_000)
+    path = tmp_path / "log/up.log"
+    prints = "for number in range(200): print(f'100 % of line {number}')"
+    out = io.StringIO()
+    with pytest.raises(MonitorError, match="server ended"):
+        side_by_side.run({"server": (sys.executable, "-c", prints)}, out, path)
+    assert len(out.getvalue().splitlines()) == 200
+    files = sorted(path.parent.iterdir())
+    assert len(files) == side_by_side._FILES
+    assert all(file.stat().st_size <= 2_000 for file in files)
+    newest = path.read_text().splitlines()[-1]
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z server \| 100 % of line 199", newest
+    )

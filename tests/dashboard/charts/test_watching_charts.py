@@ -9,6 +9,7 @@ import pytest
 
 from dashboard.charts import drift_charts, health_strip, metric_lines, score_intervals, time_bars
 from dashboard.charts.health_strip import CELLS, LETTERS
+from stages.common import tables
 
 AT = datetime(2013, 1, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -20,7 +21,7 @@ def health(*rows: tuple[datetime, str, float | None]) -> pl.DataFrame:
     return pl.DataFrame(
         [(at, of, "", state) for at, of, state in rows],
         schema={
-            "at": pl.Datetime("us", "UTC"),
+            "at": tables.UTC,
             "of": pl.String,
             "horizon": pl.String,
             "greatest": pl.Float64,
@@ -48,7 +49,7 @@ def test_a_strip_has_the_worst_state_of_each_span_and_a_letter_for_it() -> None:
 
 
 def lines(*rows: tuple[datetime, str, float | None]) -> pl.DataFrame:
-    schema = {"at": pl.Datetime("us", "UTC"), "series": pl.String, "value": pl.Float64}
+    schema: tables.Contract = {"at": tables.UTC, "series": pl.String, "value": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -111,11 +112,10 @@ def test_live_scores_have_their_interval_and_what_they_are_compared_with() -> No
 
 
 def spans(*rows: tuple[str, datetime, datetime, str, str]) -> pl.DataFrame:
-    moment = pl.Datetime("us", "UTC")
-    schema = {
+    schema: tables.Contract = {
         "row": pl.String,
-        "begin": moment,
-        "end": moment,
+        "begin": tables.UTC,
+        "end": tables.UTC,
         "kind": pl.String,
         "says": pl.String,
     }
