@@ -71,8 +71,8 @@ class Prepared:
 BINS = 20
 """Of a histogram."""
 
-TAILS = 0.005
-"""Share of values that a histogram counts in its first, and in its last bin, or less."""
+TAILS = 0.01
+"""Share of values on each side, one at least, by which the bins of a histogram do not reach."""
 
 
 @dataclass(frozen=True)
@@ -309,8 +309,8 @@ def _distances(values: Floats, known: np.ndarray, ordered: Floats) -> Floats:
 def _histogram(window: Floats, reference: Floats) -> Histogram | None:
     if len(window) < LEAST:
         return None
-    ends = np.quantile(window, [TAILS, 1 - TAILS]), np.quantile(reference, [TAILS, 1 - TAILS])
-    low, high = float(min(ends[0][0], ends[1][0])), float(max(ends[0][1], ends[1][1]))
+    low = min(float(np.quantile(part, TAILS, method="higher")) for part in (window, reference))
+    high = max(float(np.quantile(part, 1 - TAILS, method="lower")) for part in (window, reference))
     if low == high:
         low, high = low - 0.5, high + 0.5
     counts = [

@@ -70,7 +70,7 @@ def _decision(made: Decision, known: Stored, context: Context) -> None:
         )
     for sentence in stored_decisions.followed(made, known):
         st.text(f"→ {sentence}")
-    st.code(f"python -m monitor explain {made.id}", language="sh")
+    st.code(f"python -m monitor explain {made.id}", language="sh", wrap_lines=True)
 
 
 def _places(known: Stored, context: Context) -> None:
@@ -86,7 +86,7 @@ def _places(known: Stored, context: Context) -> None:
     table = known.places.reverse().select(
         "horizon",
         "place",
-        "version",
+        pl.col("version").fill_null(""),
         at=pl.col("created_at").map_elements(lambda at: in_zones(at, context), pl.String),
         model=pl.col("model_md5").str.head(8),
         commit=pl.col("commit").str.head(7),
