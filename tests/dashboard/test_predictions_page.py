@@ -179,6 +179,19 @@ def test_names_that_the_server_does_not_have_are_told(server: Server) -> None:
     assert page.selectbox(key="symbol").value == "AAPL"
 
 
+def test_a_name_is_only_text_and_a_symbol_without_a_history_has_a_page(
+    client: TestClient, server: Server
+) -> None:
+    bundle, name = bundle_of(client), "<b>&*x*?#"
+    serve_instead(client, replace(bundle, rows={**bundle.rows, name: bundle.rows["IBM"]}))
+    page = shown(server, symbol=name, horizon="short")
+    assert page.selectbox(key="symbol").value == name
+    said = texts(page)
+    assert "hold-out has no forecast" in said
+    assert "keeps no whole bars" in said
+    assert f"{name}: the short forecast" in said
+
+
 def test_what_the_server_remarks_is_shown(client: TestClient, server: Server) -> None:
     bundle = bundle_of(client)
     rows = bundle.rows["IBM"]
