@@ -5,6 +5,7 @@ import re
 import urllib.request
 from typing import Any
 
+import polars as pl
 import pytest
 from playwright.sync_api import BrowserContext, Page, Position, expect
 
@@ -48,13 +49,21 @@ def test_the_page_shows_what_the_server_logs_as_it_logs_it(
     page = opened(visitor.new_page(), f"{dashboard.url}/predictions?symbol=IBM&horizon=long")
 
     # What is on the page is what was logged.
+    returns = []
     for card, horizon in enumerate(("short", "long")):
         box = page.locator(f".st-key-forecast-{card}")
         (identifier,) = UUID.findall(box.inner_text())
         logged = asked(server, f"/predictions/{identifier}")
         assert (logged["symbol"], logged["horizon"]) == ("IBM", horizon)
-        expect(box).to_contain_text(f"{100 * logged['predicted_return']:+.2f} %")
+        returns.append(logged["predicted_return"])
+        expect(box).to_contain_text(f"{100 * returns[-1]:+.2f} %")
         expect(box).to_contain_text(f"{logged['interval']['upper_close']:,.2f}")
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the newest forecasts").click()
+    rows = pl.read_csv(download.value.path())
+    assert rows["horizon"].to_list() == ["short", "long"]
+    assert rows["predicted_return"].to_list() == returns
 
     # A new forecast appears by itself.
     made = asked(server, "/predict/long", {"symbol": "IBM"})
