@@ -3,16 +3,20 @@
 import json
 import re
 import urllib.request
+from contextlib import suppress
 from typing import Any
 
 import polars as pl
 import pytest
-from playwright.sync_api import BrowserContext, Page, Position, expect
+from playwright.sync_api import BrowserContext, Error, Page, Position, expect
 
 from tests.dashboard.dashboards import LONG, Dashboard, opened, settled
 from tests.serve.servers import Server
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+TRIES = 10
+"""To open a cell."""
 
 
 def asked(server: Server, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -36,8 +40,13 @@ def typed(page: Page, row: int, column: int, value: str) -> None:
     place = Position(
         x=box["width"] * (column + 0.5) / columns, y=box["height"] * (row + 1.5) / rows
     )
-    drawn.dblclick(position=place, force=True)
     cell = page.locator("#portal input")
+    for _ in range(TRIES):
+        # Charts above may still push it down between two clicks.
+        drawn.dblclick(position=place, force=True)
+        with suppress(Error):
+            cell.wait_for(timeout=LONG / TRIES)
+            break
     cell.fill(value)
     cell.press("Enter")
 
