@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from dashboard.empty_state import empty
 from dashboard.number_text import percent, price
 from dashboard.outlook import own_bars
 from dashboard.outlook.symbol_chart import SymbolChart
@@ -45,14 +46,19 @@ def _edit(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
         "of them."
     )
     answer, before = own.answer, own_bars.shown(chart)
+    if before.is_empty():
+        empty("The revision keeps no whole bars of this symbol.")
+        return
     edited: Any = st.data_editor(
         before,
         key=f"bars-{answer['id']}-{st.session_state.get(_ROUND, 0)}",
         hide_index=True,
         disabled=["date"],
         column_config={
-            name: st.column_config.NumberColumn(name, min_value=0.0, format="%.2f", required=True)
-            for name in own_bars.PRICES
+            name: st.column_config.NumberColumn(
+                min_value=0.0, format="%.0f" if name == "volume" else "%.2f", required=True
+            )
+            for name in before.columns[1:]
         },
     )
     if not own_bars.changed(before, edited):
