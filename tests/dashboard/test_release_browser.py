@@ -13,15 +13,23 @@ def release(project: Project, *arguments: str) -> None:
     project.run("python", "-m", "versions.release", *arguments)
 
 
+def commit(project: Project, message: str) -> None:
+    project.git(
+        "commit", "--quiet", "--no-verify", "--all", "--allow-empty", f"--message={message}"
+    )
+
+
 def test_a_roll_back_from_the_page_changes_home(
     project: Project, dashboard: Dashboard, visitor: BrowserContext
 ) -> None:
     project.dvc("remote", "add", "--force", "--local", "--default", "folder", "var/remote")
+    # The lock of the checkout may be older than its code.
+    commit(project, "Reproduced")
     release(project, "register", "short")
     release(project, "promote", "short", "v1.0.0")
     project.set("  cost: 5.0", "  cost: 6.0", "params.yaml")
     project.dvc("repro", "--quiet")
-    project.git("commit", "--quiet", "--no-verify", "--all", "--message=Dearer trades")
+    commit(project, "Dearer trades")
     release(project, "register", "short")
     release(project, "promote", "short", "v1.1.0")
     home = opened(visitor.new_page(), dashboard.url)

@@ -1,6 +1,7 @@
 """The form of an experiment: what it shows of a change, what it refuses, and who may start one."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard.control import param_form
 from tests.dashboard.control import panels
 from tests.projects import ROOT, Project
+from tests.small import commit, small
+from versions.runs import run_record
 
 ALPHA = "param:models.ridge.alpha"
 
@@ -122,3 +125,25 @@ def test_a_pipeline_that_never_ran_says_what_to_run(project: Project) -> None:
     page.number_input(key=ALPHA).set_value(5.0).run()
     (error,) = page.error
     assert "dvc repro" in error.value
+
+
+@pytest.mark.slow
+def test_an_experiment_is_run_with_what_was_changed_and_the_workspace_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = small(tmp_path / "work")
+    (made.folder / ".gitignore").write_text("/var/\n", encoding="utf-8")
+    commit(made, "Leave var out")
+    monkeypatch.chdir(made.folder)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    page = form(made, "evaluate level")
+    page.number_input(key="param:evaluate.level").set_value(0.75).run()
+    assert texts(page).endswith("Runs again: evaluate")
+    start(page, "narrower")
+    assert not page.error
+    deadline = time.monotonic() + 120
+    while run_record.running() is not None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    tried = made.git("show", f"{made.experiment('narrower')}:params.yaml")
+    assert "  level: 0.75\n" in tried
+    assert made.git("status", "--porcelain") == ""
