@@ -56,7 +56,10 @@ def test_two_ticks_compare_and_the_link_shows_the_same(
     other = opened(visitor.new_page(), page.url)
     said(other, "On the folds a is ahead (R2 of a +0.00100, b +0.00100).")
     for name in ("a", "b"):
-        boxes = [each.get_by_label(f"Revision {name}").input_value() for each in (page, other)]
+        boxes = [
+            each.get_by_role("combobox", name=f"Revision {name}").input_value()
+            for each in (page, other)
+        ]
         assert boxes[0] == boxes[1]
     expect(other.get_by_test_id("stPlotlyChart")).to_have_count(3, timeout=LONG)
     settled(other)
