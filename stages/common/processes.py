@@ -45,6 +45,11 @@ class Process(NamedTuple):
             return []
         return os.fsdecode(line).rstrip("\0").split("\0")
 
+    @property
+    def programs(self) -> list[str]:
+        """The programs of its command line: of `/usr/bin/python3 -m dvc repro`, `dvc` is one."""
+        return [Path(word).name for word in self.words[:4]]
+
 
 def process(pid: int) -> Process | None:
     """A process by its number; None if there is none."""

@@ -222,9 +222,14 @@ def test_a_dvc_that_holds_outputs_is_named(tmp_path: Path) -> None:
     busy.parent.mkdir(parents=True)
     entry = '{"write": {"/p/data": {"pid": %d, "cmd": "/usr/bin/dvc repro"}}, "read": {}}'
     busy.write_text(entry % os.getpid(), encoding="utf-8")
-    said = run_locks.busy_dvc(tmp_path)
-    assert said == f"`/usr/bin/dvc repro` (process {os.getpid()})"
-    busy.write_text(entry % 2**22, encoding="utf-8")
+    # That number is of another process by now.
+    assert run_locks.busy_dvc(tmp_path) is None
+    dvc = subprocess.Popen(["dvc", "60"], executable="/bin/sleep")
+    busy.write_text(entry % dvc.pid, encoding="utf-8")
+    until(lambda: run_locks.busy_dvc(tmp_path))
+    assert run_locks.busy_dvc(tmp_path) == f"`/usr/bin/dvc repro` (process {dvc.pid})"
+    dvc.kill()
+    dvc.wait()
     assert run_locks.busy_dvc(tmp_path) is None
     busy.write_text("{", encoding="utf-8")
     assert run_locks.busy_dvc(tmp_path) is None

@@ -7,6 +7,7 @@ import pytest
 
 from dashboard.control import pipeline_state, run_tables
 from dashboard.control.pipeline_state import StageState
+from tests.projects import ROOT
 from versions.repository import lock
 from versions.repository.lock import Lock
 from versions.runs.run_record import Run, StageRun, State
@@ -101,7 +102,7 @@ def test_what_runs_now_comes_before_what_dvc_had_said() -> None:
 
 
 def test_whoever_reads_what_a_changed_stage_writes_waits() -> None:
-    known = lock.read()
+    known = lock.parse((ROOT / "dvc.lock").read_bytes())
     states = pipeline_state.states(list(known.stages), {"dataset@short": []}, known, [])
     waiting = {each.name for each in states if each.state == "waits"}
     assert {"validate_datasets", "train@short-ridge", "evaluate@short"} <= waiting

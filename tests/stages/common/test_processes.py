@@ -12,7 +12,13 @@ from stages.common import processes
 
 
 def test_a_process_is_known_as_long_as_it_runs() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input()", "a word"], stdin=subprocess.PIPE)
+    code = "print(flush=True); input()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, "a word"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    # Its command line is there a moment after the process is.
+    assert child.stdout is not None
+    child.stdout.readline()
     found = processes.process(child.pid)
     assert found is not None
     assert found.parent == os.getpid()
