@@ -10,7 +10,7 @@ from dashboard.empty_state import empty
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
 from dashboard.views.monitoring import tab_parts
-from dashboard.watching import log_reading, stored_decisions
+from dashboard.watching import store_reading, stored_decisions
 from dashboard.watching.stored_decisions import Stored
 from monitor.retraining.decision import Decision
 from predictions.engine import LogError
@@ -22,7 +22,7 @@ _FIRST = "production"
 def show(context: Context) -> None:
     """Show the timeline, one decision, and where models were put."""
     try:
-        known = log_reading.read(stored_decisions.stored, context.monitor)
+        known = store_reading.read(stored_decisions.stored, context.monitor)
     except LogError:
         known = stored_decisions.of_files(Path())
         st.caption("From the files in decisions/: the database cannot be read.")

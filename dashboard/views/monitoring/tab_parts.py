@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.empty_state import empty
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
-from dashboard.watching import log_reading
+from dashboard.watching import store_reading
 from dashboard.watching.stored_history import history
 from dashboard.watching.time_spans import SPANS
 from monitor import settings
@@ -61,7 +61,7 @@ def measured(context: Context, names: tuple[str, ...], chosen: str) -> pl.DataFr
     Raises:
         LogError: the log cannot be read.
     """
-    return log_reading.read(history, context.monitor, names, chosen)
+    return store_reading.read(history, context.monitor, names, chosen)
 
 
 def chart(title: str, figure: go.Figure, says: str, note: str = "") -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.watching import log_files
+from dashboard.watching import log_files, log_lines
 
 SERVER = '{"time":"2026-11-29T03:48:41.363047Z","level":"%s","logger":"uvicorn.error","event":"%s"}'
 
@@ -68,13 +68,13 @@ def test_a_level_is_what_a_line_names_or_its_words(tmp_path: Path) -> None:
 
 def test_lines_have_time_source_level_and_text() -> None:
     of_up = "2026-11-29T03:48:41.400Z server  | " + SERVER % ("info", "<b>up</b>")
-    line = log_files.parsed(of_up)
+    line = log_lines.parsed(of_up)
     assert (line.at, line.source, line.level) == ("2026-11-29T03:48:41.363", "server", "info")
     assert line.text == "<b>up</b>  logger=uvicorn.error"
-    line = log_files.parsed("2026-11-29T03:48:41.400Z monitor | health ok: 1 alerts go on")
+    line = log_lines.parsed("2026-11-29T03:48:41.400Z monitor | health ok: 1 alerts go on")
     assert (line.source, line.text) == ("monitor", "health ok: 1 alerts go on")
-    assert log_files.parsed("{broken").text == "{broken"
-    assert log_files.parsed("{broken").level == ""
+    assert log_lines.parsed("{broken").text == "{broken"
+    assert log_lines.parsed("{broken").level == ""
 
 
 def test_a_million_lines_are_searched_without_reading_them_one_by_one(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from dashboard.watching import log_reading, stored_alerts, stored_decisions, time_spans
+from dashboard.watching import store_reading, stored_alerts, stored_decisions, time_spans
 from dashboard.watching.stored_history import history
 from monitor.alerts import outbox
 from monitor.alerts.episodes import Episode
@@ -44,14 +44,17 @@ def test_history_has_the_last_and_the_greatest_of_each_span(settings: Settings) 
         keep(settings, at, "health", value, check="models", horizon="short")
     keep(settings, NOW - DAY / 2, "other", 9)
     keep(settings, NOW - 40 * DAY, "health", 2, check="models", horizon="short")
-    found = log_reading.read(history, settings, ("health",), "30 days")
+    found = store_reading.read(history, settings, ("health",), "30 days")
     assert found.select("value", "greatest").rows() == [(0.0, 2.0), (1.0, 1.0)]
     assert found["of"].unique().to_list() == ["models"]
     assert found["horizon"].unique().to_list() == ["short"]
     assert found["at"][0] == NOW - DAY / 2 + timedelta(minutes=5)
     # A reading a day where years are shown.
-    assert log_reading.read(history, settings, ("health",), "all")["value"].to_list() == [2.0, 1.0]
-    assert log_reading.read(history, settings, ("none",), "all").is_empty()
+    assert store_reading.read(history, settings, ("health",), "all")["value"].to_list() == [
+        2.0,
+        1.0,
+    ]
+    assert store_reading.read(history, settings, ("none",), "all").is_empty()
 
 
 def test_months_of_measurements_are_a_few_hundred_points(settings: Settings) -> None:
@@ -69,21 +72,21 @@ def test_months_of_measurements_are_a_few_hundred_points(settings: Settings) -> 
                 for number in range(20_000)
             ],
         )
-    found = log_reading.read(history, settings, ("health",), "30 days")
+    found = store_reading.read(history, settings, ("health",), "30 days")
     assert 700 <= found.height <= 30 * 24 + 1
-    assert log_reading.read(history, settings, ("health",), "1 year").height in (70, 71)
+    assert store_reading.read(history, settings, ("health",), "1 year").height in (70, 71)
 
 
 def test_a_log_that_is_away_says_so_and_is_asked_anew(tmp_path: Path) -> None:
     missing = live.settings(tmp_path, NOW)
-    assert "no prediction log" in str(log_reading.problem(missing))
+    assert "no prediction log" in str(store_reading.problem(missing))
     url = f"postgresql://nobody@127.0.0.1:{closed_port()}/none"
     refused = live.settings(tmp_path, NOW, database_url=url)
     with pytest.raises(LogError, match=r"127\.0\.0\.1"):
-        log_reading.read(history, refused, ("health",), "1 day")
+        store_reading.read(history, refused, ("health",), "1 day")
     live.log(missing).dispose()
-    log_reading._problem.clear()
-    assert log_reading.problem(missing) is None
+    store_reading._problem.clear()
+    assert store_reading.problem(missing) is None
 
 
 def episode(number: int, **values: object) -> Episode:
@@ -105,9 +108,9 @@ def test_episodes_of_a_span_are_those_that_went_on_in_it(settings: Settings) -> 
     with records.opened(settings) as engine, records.writing(engine, settings, NOW) as writer:
         for each in (old, across, episode(3)):
             writer.add(monitoring_alerts, each.model_dump(exclude={"quiet"}))
-    found = log_reading.read(stored_alerts.episodes, settings, "30 days")
+    found = store_reading.read(stored_alerts.episodes, settings, "30 days")
     assert [each.id for each in found] == ["e3", "e2"]
-    assert len(log_reading.read(stored_alerts.episodes, settings, "all")) == 3
+    assert len(store_reading.read(stored_alerts.episodes, settings, "all")) == 3
     drawn = stored_alerts.spans(found, NOW - 30 * DAY, NOW)
     assert drawn["row"].unique().to_list() == ["drift_share horizon=short"]
     assert set(drawn["begin"]) == {NOW - 30 * DAY, NOW - 3 * DAY}
@@ -170,7 +173,7 @@ def test_decisions_have_their_gates_and_what_followed(settings: Settings) -> Non
         for each in (first, made(2, "rejected")):
             decision.store(writer, each)
         decision.placed(writer, first, "production", "short", model)
-    known = log_reading.read(stored_decisions.stored, settings)
+    known = store_reading.read(stored_decisions.stored, settings)
     assert [each.outcome for each in known.decisions] == ["rejected", "promoted"]
     gates = stored_decisions.gates(known.decisions[1])
     assert gates.row(0, named=True) == {
