@@ -96,14 +96,15 @@ def without(*packages: str) -> Iterator[None]:
     absent = set(packages) - set(sys.modules)
     # Python treats a module that is None as one that is not installed.
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
-    collects = gc.isenabled()
+    collects, known = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
+        if len(sys.modules) > known:
+            # The modules stay until the end: no later collection needs to look at them.
+            gc.freeze()
         for name in absent:
             del sys.modules[name]
-        # The modules stay until the end: no later collection needs to look at them.
-        gc.freeze()
         if collects:
             gc.enable()
