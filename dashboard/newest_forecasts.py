@@ -3,12 +3,13 @@
 The server logs what it answers, so the dashboard asks once for a revision and shows that to all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
+from dashboard.served_revision import identity
 from dashboard.server_client import Server
 
 ROWS = 1_000
@@ -43,21 +44,19 @@ def newest_forecasts(server: Server, version: Mapping[str, Any]) -> pl.DataFrame
     Raises:
         ServerAwayError, RefusedError: it does not answer.
     """
-    models = {name: model["md5"] for name, model in version["models"].items()}
-    return _asked(server, version["as_of"], version["loaded_at"], models)
+    return _asked(server, identity(version), tuple(version["models"]))
 
 
 @st.cache_data(ttl="1h", max_entries=4, show_spinner="Asking the server for its forecasts")
 def _asked(
     _server: Server,
-    as_of: str,  # noqa: ARG001  # part of the key of the cache
-    loaded_at: str,  # noqa: ARG001  # the same
-    models: Mapping[str, str],
+    revision: str,  # noqa: ARG001  # part of the key of the cache
+    horizons: Sequence[str],
 ) -> pl.DataFrame:
     symbols = _server.get("/symbols")
     rows = [
         row
-        for horizon in models
+        for horizon in horizons
         for begin in range(0, len(symbols), ROWS)
         for row in _server.post(
             "/batch-predict",

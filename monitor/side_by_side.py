@@ -100,7 +100,9 @@ def _watch(child: "subprocess.Popen[str]", over: threading.Event) -> None:
 
 
 def _copy(child: "subprocess.Popen[str]", label: str, out: IO[str], keep: logging.Handler) -> None:
-    for line in child.stdout or ():
-        out.write(f"{label}{line}")
-        out.flush()
-        keep.handle(logging.makeLogRecord({"msg": f"{label}{line.rstrip()}"}))
+    assert child.stdout is not None  # noqa: S101  # it is a pipe
+    with child.stdout as lines:
+        for line in lines:
+            out.write(f"{label}{line}")
+            out.flush()
+            keep.handle(logging.makeLogRecord({"msg": f"{label}{line.rstrip()}"}))

@@ -32,7 +32,7 @@ from serve.routes import (
 )
 from serve.routes.direct import Direct
 from serve.service import Service
-from serve.settings import Settings, load
+from serve.settings import Settings, check_folder, load
 from stages.common.errors import StageError
 from versions.repository import lock as locks
 from versions.repository.lock import LOCK_FILE
@@ -116,6 +116,8 @@ def _app_of_process(*, knows_host: bool) -> FastAPI:
         access_log.configure(settings.log_level)
         keyring = Keyring(settings.keys, settings.keys_file)
         check_exposure(settings, keyring, settings.host if knows_host else None)
+        if settings.rate_limit:
+            check_folder(settings)
         gc.set_threshold(GARBAGE)
         return create(settings)
     except StageError as error:

@@ -6,6 +6,7 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator
@@ -196,6 +197,25 @@ def _read(path: Path) -> dict[str, str | None]:
         if name:
             variables[name] = binding.value
     return variables
+
+
+def check_folder(settings: Settings) -> None:
+    """See that the files can be made which workers share; without them an app cannot begin.
+
+    Raises:
+        SettingsError: the working folder cannot be made or written.
+    """
+    folder = settings.working_folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SettingsError(
+            f"SERVE_VAR={settings.var}: {folder} cannot be written: {reason}; it is needed for "
+            "SERVE_RATE_LIMIT and for several SERVE_WORKERS"
+        ) from None
 
 
 def variable(field: str) -> str:

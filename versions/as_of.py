@@ -37,7 +37,7 @@ def moved(text: str, day: str) -> str:
 
 def _only_it_moved(text: str, new: str) -> bool:
     try:
-        before, after = yaml.safe_load(text), yaml.safe_load(new)
+        before, after = (yaml.load(each, Loader=yaml.CSafeLoader) for each in (text, new))
     except yaml.YAMLError:
         return False
     moved_day = {"as_of": after["data"]["as_of"]}

@@ -77,7 +77,8 @@ def _fan(figure: go.Figure, ahead: pl.DataFrame) -> None:
             # The last close is where the fan begins, and no forecast.
             marker={"symbol": "diamond", "size": [0, *[8] * ahead.height]},
             text=["", *map(chart_text, ahead["horizon"])],
-            textposition="top center",
+            # Below the candles of the last sessions, where near horizons have theirs.
+            textposition=["bottom right"] * ahead.height + ["top center"],
             cliponaxis=False,
         )
     )

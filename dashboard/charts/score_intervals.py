@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.charts.chart_style import FALL, FORECAST, RISE, styled
 
-_ROW = 46
+_ROW = 54
 _FRAME = 60
 _SIGNS = (("held_out", "hold-out", "diamond", RISE), ("yardstick", "yardstick", "x", FALL))
 
@@ -21,7 +21,7 @@ def intervals(scores: Mapping[str, Any], names: Sequence[str]) -> go.Figure:
             them; each may be null.
         names: of the scores, from top to bottom.
     """
-    figure = make_subplots(rows=len(names), cols=1, vertical_spacing=0.25 / len(names))
+    figure = make_subplots(rows=len(names), cols=1, vertical_spacing=0.45 / len(names))
     for row, name in enumerate(names, start=1):
         score = scores[name]
         for key, label, symbol, colour in _SIGNS:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 import streamlit as st
@@ -71,6 +72,6 @@ def symbol_chart(
 @st.cache_data(ttl="1h", max_entries=64, show_spinner="Asking the server for the chart")
 def _chart(_server: Server, url: str, revision: str, symbol: str, horizon: str) -> SymbolChart:
     del url, revision  # are what it is cached by
-    answer = _server.get(f"/plot/{symbol}", horizon=horizon, last=MOST)
+    answer = _server.get(f"/plot/{quote(symbol, safe='')}", horizon=horizon, last=MOST)
     columns = {"date": answer["dates"], **{name: answer[name] for name in list(SCHEMA)[1:]}}
     return SymbolChart(pl.DataFrame(columns, schema=SCHEMA), answer["level"])

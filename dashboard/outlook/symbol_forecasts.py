@@ -52,6 +52,11 @@ class SymbolForecast:
     explanation: Mapping[str, Any] | None
     unexplained: str
 
+    @property
+    def is_mean(self) -> bool:
+        """Whether the historical mean is served, as far as an explanation tells."""
+        return self.explanation is not None and not any(self.explanation["contributions"].values())
+
 
 def symbol_forecasts(
     server: Server, version: Mapping[str, Any], symbol: str

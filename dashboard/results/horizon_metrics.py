@@ -9,17 +9,15 @@ from typing import Any, Final
 
 import polars as pl
 
-from stages.common.errors import InputError
+from dashboard.charts.metric_plots import PLOTS
+from stages.common.errors import InputError, few
 from stages.common.paths import METRICS
 from versions.repository import pipeline
 from versions.repository.pipeline import PARAMS_FILE
 from versions.results import revision_files
 from versions.results.revisions import WORKSPACE
 
-TABLES: Final = (
-    *("scores", "folds", "calibration", "pit", "coverage", "residuals", "importance"),
-    *("explanations", "ic", "equity", "drawdown"),
-)
+TABLES: Final = tuple(PLOTS)
 """The names of `metrics/<horizon>/*.csv` that the page reads."""
 
 DOCUMENTS: Final = ("backtest", "cross_section")
@@ -34,7 +32,7 @@ class HorizonMetrics:
 
     Attributes:
         summary: `metrics/<horizon>.json`, the scores of the served forecast.
-        tables: by name, of `TABLES`; those that are missing are left out.
+        tables: by name, of `TABLES`; one is missing or empty where the revision has no such chart.
         documents: by name, of `DOCUMENTS`; likewise.
         params: the content of `params.yaml`.
     """
@@ -51,7 +49,7 @@ class HorizonMetrics:
     @property
     def empty(self) -> bool:
         """Whether nothing was evaluated there."""
-        return "scores" not in self.tables
+        return self.table("scores").is_empty()
 
 
 def paths(horizon: str) -> dict[str, Path]:
@@ -106,9 +104,14 @@ def read(commit: str, horizon: str, folder: Path | None = None) -> HorizonMetric
 
     def table(name: str) -> pl.DataFrame:
         try:
-            return _table(texts[name])
-        except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+            frame = _table(texts[name])
+        except pl.exceptions.PolarsError as error:
             raise _unreadable(where[name], commit, error) from None
+        lacking = sorted(PLOTS[name].columns - set(frame.columns))
+        if lacking and not commit:
+            raise _unreadable(where[name], commit, f"it has no column {few(lacking)}")
+        # An older revision may not have known a column: it has no such chart.
+        return pl.DataFrame() if lacking else frame
 
     return HorizonMetrics(
         summary=document("summary") if "summary" in texts else {},
@@ -126,7 +129,7 @@ def _table(text: bytes) -> pl.DataFrame:
     return frame.with_columns(pl.col(numbers).cast(pl.Float64), *dates)
 
 
-def _unreadable(path: Path, commit: str, error: Exception) -> InputError:
+def _unreadable(path: Path, commit: str, error: object) -> InputError:
     said = str(error).strip().splitlines()[:1]
     return InputError(
         f"{path} of {commit[:10] or WORKSPACE} cannot be read: {said[0] if said else 'no text'}; "

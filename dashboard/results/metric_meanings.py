@@ -10,12 +10,13 @@ SKILL_P: Final = Column("crps_p_value", "p of CRPS", ".3f")
 SHOWN: Final = (*COLUMNS, SKILL, SKILL_P)
 """The scores of every candidate."""
 
-SUMMARY: Final = (FOLDS, *SHOWN)
+SUMMARY: Final = (FOLDS._replace(title="fold R2"), *SHOWN)
 """The scores of the served forecast."""
 
 MEANING: Final = {
     "fold_oos_r2": "squared error saved against the historical mean, on folds of the training rows",
     "mae": "mean absolute error",
+    "squared_error": "mean squared error",
     "rmse": "root of the mean squared error",
     "oos_r2": "squared error saved against the historical mean; above 0.02 a day, look for a leak",
     "p_value": "chance of such an OOS R2 without skill (Clark and West); small is more than chance",

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import polars as pl
 import streamlit as st
 
-from dashboard.charts import result_charts
+from dashboard.charts import distribution_charts, result_charts
 from dashboard.charts.metric_plots import PLOTS
 from dashboard.empty_state import empty
 from dashboard.plain_text import plain
@@ -110,11 +110,11 @@ def distribution(results: HorizonMetrics, horizon: str) -> None:
     level = score_tables.level(results.params)
     left, right = st.columns(2)
     with left:
-        _plot(results, "calibration", result_charts.calibration)
-        _plot(results, "coverage", lambda rows: result_charts.coverage(rows, level))
+        _plot(results, "calibration", distribution_charts.calibration)
+        _plot(results, "coverage", lambda rows: distribution_charts.coverage(rows, level))
     with right:
-        _plot(results, "pit", lambda rows: result_charts.histogram(rows, "pit"))
-        _plot(results, "residuals", lambda rows: result_charts.histogram(rows, "residuals"))
+        _plot(results, "pit", lambda rows: distribution_charts.histogram(rows, "pit"))
+        _plot(results, "residuals", lambda rows: distribution_charts.histogram(rows, "residuals"))
 
 
 def features(results: HorizonMetrics, horizon: str) -> None:
@@ -126,7 +126,7 @@ def features(results: HorizonMetrics, horizon: str) -> None:
         _plot(results, "importance", lambda rows: result_charts.features(rows, "importance"))
     with right:
         rows = results.table("explanations")
-        if not rows.is_empty() and not rows["contribution"].any():
+        if not rows.is_empty() and (rows["contribution"] == 0).all():
             st.subheader(plain(PLOTS["explanations"].title), anchor=False)
             empty("No feature moves the forecasts: the historical mean is served.")
         else:

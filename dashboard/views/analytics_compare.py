@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 import streamlit as st
 
-from dashboard.charts import result_charts
+from dashboard.charts import distribution_charts, result_charts
 from dashboard.charts.metric_plots import PLOTS
 from dashboard.empty_state import empty
 from dashboard.plain_text import plain
@@ -69,7 +69,7 @@ def _compared(
         st.text(comparison.pair_verdict(pair))
     st.caption(CHOOSE)
     _params(one, other)
-    _scores(one, other)
+    _scores(one, other, pair)
     _same_rows(pair, reason)
     _plots(one, other, (f"a: {names[0]}", f"b: {names[1]}"))
 
@@ -119,19 +119,29 @@ def _params(one: HorizonMetrics, other: HorizonMetrics) -> None:
         st.dataframe(table, hide_index=True, height="content", alt="Params that differ")
 
 
-def _scores(one: HorizonMetrics, other: HorizonMetrics) -> None:
+def _scores(one: HorizonMetrics, other: HorizonMetrics, pair: HoldOutPair | None) -> None:
     st.subheader("Scores of the served forecasts", anchor=False)
-    st.dataframe(
-        comparison.scores(one, other), hide_index=True, height="content", alt="Scores of a and b"
-    )
-    rows = [side.summary.get("rows") for side in (one, other)]
-    if rows[0] != rows[1]:
+    _table(comparison.scores(one, other), "Scores of a and b")
+    if pair is not None and pair.own != (pair.rows, pair.rows):
         st.caption(
-            plain(
-                f"The hold-outs are not the same ({rows[0]:,} and {rows[1]:,} rows), so these "
-                "scores do not compare; those below do."
-            )
+            "The hold-outs are not of the same rows, so these scores do not compare; those of the "
+            "same rows do."
         )
+
+
+def _table(table: pl.DataFrame, alt: str) -> None:
+    """Scores as text, aligned like numbers."""
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            name: st.column_config.TextColumn(alignment="right")
+            for name in table.columns
+            if name not in {"score", comparison.BETTER, "meaning", "verdict"}
+        },
+        height="content",
+        alt=alt,
+    )
 
 
 def _same_rows(pair: HoldOutPair | None, reason: str) -> None:
@@ -139,9 +149,7 @@ def _same_rows(pair: HoldOutPair | None, reason: str) -> None:
     if pair is None or not pair.rows:
         empty(f"Not known. {reason}")
         return
-    st.dataframe(
-        comparison.same_rows(pair), hide_index=True, height="content", alt="Scores on the same rows"
-    )
+    _table(comparison.same_rows(pair), "Scores on the same rows")
     restated = f" {pair.restated:,} more have another outcome now and are left out." * bool(
         pair.restated
     )
@@ -168,7 +176,7 @@ def _plots(one: HorizonMetrics, other: HorizonMetrics, names: tuple[str, str]) -
     with right:
         calibration = rows("calibration")
         if not calibration.is_empty():
-            chart(PLOTS["calibration"].title, result_charts.calibration(calibration))
+            chart(PLOTS["calibration"].title, distribution_charts.calibration(calibration))
     equity = rows("equity")
     if equity.is_empty():
         return

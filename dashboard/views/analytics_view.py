@@ -38,6 +38,8 @@ def show(context: Context) -> None:
         st.session_state.setdefault("view", "Compare")
     if pair := st.session_state.pop("comparison", None):
         st.session_state.update(a=pair[0], b=pair[1], view="Compare")
+        # Streamlit binds the address to widgets that it shows: those of a new part are not yet.
+        st.query_params.update(a=pair[0], b=pair[1])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         horizon = st.segmented_control(
             "Horizon",
@@ -53,7 +55,8 @@ def show(context: Context) -> None:
             default="Candidates",
             required=True,
             key="view",
+            wrap=True,
             bind="query-params",
         )
-    chosen = horizon or horizons[0]
-    PARTS[part or "Candidates"](readings.metrics("", chosen), chosen)
+    name = horizon or horizons[0]
+    PARTS[part or "Candidates"](readings.metrics("", name), name)

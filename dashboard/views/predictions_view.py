@@ -39,7 +39,7 @@ def show(context: Context) -> None:
         live_forecasts_view.show(context, version, symbol, horizon)
     chart = symbol_chart(context.server, version, symbol, horizon)
     forecast_history_view.show(context, chart, symbol, horizon)
-    what_if_view.show(context, chart, own.answer)
+    what_if_view.show(context, chart, own)
     st.download_button(
         "Download the newest forecasts",
         symbol_forecasts.table([each.answer for each in forecasts]).write_csv,
@@ -152,7 +152,7 @@ def _why(own: SymbolForecast) -> None:
     if why is None:
         empty("This forecast is not explained.", own.unexplained)
         return
-    if not any(why["contributions"].values()):
+    if own.is_mean:
         st.text(
             "The historical mean is served: it is the whole forecast, "
             f"{percent(why['base'])}, and every feature contributes 0."

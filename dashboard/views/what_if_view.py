@@ -6,9 +6,11 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from dashboard.empty_state import empty
 from dashboard.number_text import percent, price
 from dashboard.outlook import own_bars
 from dashboard.outlook.symbol_chart import SymbolChart
+from dashboard.outlook.symbol_forecasts import SymbolForecast
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from stages.common.errors import StageError
@@ -24,34 +26,39 @@ CLOSES = {"last close": "last_close", "forecast close": "predicted_close"}
 _ROUND = "what_if_round"
 
 
-def show(context: Context, chart: SymbolChart, answer: Mapping[str, Any]) -> None:
+def show(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
     """Show the section.
 
     Args:
         context: of the page.
         chart: that has the bars.
-        answer: the newest forecast, from the bars as they are.
+        own: the newest forecast, from the bars as they are.
     """
     st.subheader("What if the last bars were others?")
-    _edit(context, chart, answer)
+    _edit(context, chart, own)
 
 
 @st.fragment
-def _edit(context: Context, chart: SymbolChart, answer: Mapping[str, Any]) -> None:
+def _edit(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
     st.caption(
         "Edit a number, and the server forecasts from the edited bars. High and low are widened to "
         "hold open and close. The forecast is logged with the source bars; the monitor judges none "
         "of them."
     )
-    before = own_bars.shown(chart)
+    answer, before = own.answer, own_bars.shown(chart)
+    if before.is_empty():
+        empty("The revision keeps no whole bars of this symbol.")
+        return
     edited: Any = st.data_editor(
         before,
         key=f"bars-{answer['id']}-{st.session_state.get(_ROUND, 0)}",
         hide_index=True,
         disabled=["date"],
         column_config={
-            name: st.column_config.NumberColumn(name, min_value=0.0, format="%.2f", required=True)
-            for name in own_bars.PRICES
+            name: st.column_config.NumberColumn(
+                min_value=0.0, format="%.0f" if name == "volume" else "%.2f", required=True
+            )
+            for name in before.columns[1:]
         },
     )
     if not own_bars.changed(before, edited):
@@ -64,6 +71,8 @@ def _edit(context: Context, chart: SymbolChart, answer: Mapping[str, Any]) -> No
         st.error(plain(error), icon=":material/error:")
     else:
         st.table(_compared(answer, after), hide_index=True)
+        if own.is_mean:
+            st.text("The historical mean is served: bars move its interval, and not its return.")
     if st.button("Back to the bars as they are", icon=":material/undo:"):
         st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
         st.rerun(scope="fragment")
@@ -80,4 +89,4 @@ def _compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> pl.DataFra
         (name, price(one[key]), price(two[key]), f"{two[key] - one[key]:+,.2f}")
         for name, key in CLOSES.items()
     ]
-    return pl.DataFrame(rows, schema=["", "as it is", "edited", "difference"], orient="row")
+    return pl.DataFrame(rows, schema=["value", "as it is", "edited", "difference"], orient="row")

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from dashboard.watching import documents, log_reading
+from dashboard.watching import documents, store_reading
 from monitor.alerts import episode_store, firing, outbox, silences
 from monitor.alerts.episodes import Episode
 from monitor.alerts.silences import Silence
@@ -70,9 +70,9 @@ def current(settings: Settings) -> Current:
     Raises:
         MonitorError: the health document cannot be read.
     """
-    away = log_reading.problem(settings)
+    away = store_reading.problem(settings)
     if away is None:
-        episodes = log_reading.read(_open, settings)
+        episodes = store_reading.read(_open, settings)
     else:
         kept = outbox.read(settings.folder).episodes
         episodes = [each for each in kept[::-1] if each.ended_at is None]

@@ -4,8 +4,6 @@ A log is read from its end in blocks, so that the newest lines of gigabytes come
 ends by a bound of bytes; a page says so.
 """
 
-import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +29,6 @@ LEVELS: Final = tuple(_LEVELS)
 """By which lines can be chosen; a line that names no level by its words."""
 
 _NAMED = b'"level":"'
-_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) (.*)", re.DOTALL)
-_SOURCE = re.compile(r"(server|monitor|dashboard) *\| (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -50,23 +46,6 @@ class Tail:
     read: int
     size: int
     whole: bool
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line, in parts.
-
-    Attributes:
-        at: when it was written, as the log says; empty where it does not.
-        source: which of server, monitor and dashboard; empty where that is not said.
-        level: such as `info`; empty where that is not said.
-        text: the rest.
-    """
-
-    at: str
-    source: str
-    level: str
-    text: str
 
 
 def logs(var: Path) -> dict[str, Path]:
@@ -115,25 +94,6 @@ def tail(
     whole = whole and len(found) < most
     lines = tuple(line.decode(errors="replace")[:_LONGEST] for line in found)
     return Tail(lines, read, sum(each.stat().st_size for each in files if each.exists()), whole)
-
-
-def parsed(line: str) -> Line:
-    """A line in its parts: of `up.log` with time and source, of the server as JSON, or as it is."""
-    at, source, level = "", "", ""
-    if stamped := _STAMP.fullmatch(line):
-        at, line = stamped.groups()
-    if sourced := _SOURCE.fullmatch(line):
-        source, line = sourced.groups()
-    if line.startswith("{"):
-        try:
-            said = json.loads(line)
-        except ValueError:
-            return Line(at, source, level, line)
-        at, level = str(said.pop("time", at)), str(said.pop("level", ""))
-        event = str(said.pop("event", ""))
-        rest = " ".join(f"{name}={value}" for name, value in said.items())
-        line = f"{event}  {rest}".strip()
-    return Line(at[:23], source, level, line)
 
 
 def _matching(block: bytes, words: Sequence[bytes], wanted: bytes, most: int) -> list[bytes]:

@@ -33,15 +33,19 @@ def lines(found: Drift) -> Iterator[str]:
 
 def features(found: Comparison) -> Table:
     """One row a feature, the most unusual first."""
-    columns = ("distance", "p", "relation", "relation p", "missing")
+    columns = ("distance", "p", "relation", "relation p", "level", "level p", "missing")
     shown = console_tables.table("feature", *columns, "drifted", numbers=columns)
-    for feature in sorted(found.features, key=lambda each: min(each.p, each.relation_p)):
+    for feature in sorted(
+        found.features, key=lambda each: min(each.p, each.relation_p, each.level_p)
+    ):
         shown.add_row(
             feature.name,
             _short(feature.distance),
             _short(feature.p),
             _short(feature.relation),
             _short(feature.relation_p),
+            _short(feature.level),
+            _short(feature.level_p),
             f"{feature.missing:.0%}",
             "yes" if feature.drifted else "",
         )

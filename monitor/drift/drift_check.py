@@ -119,7 +119,7 @@ def check(  # noqa: PLR0913  # the report alone may be left out
         for name, value in measurements(found).items():
             rows.metric(name, value, {"horizon": horizon})
         for feature in found.comparison.features if found.comparison and not known else ():
-            p = min(feature.p, feature.relation_p)
+            p = min(feature.p, feature.relation_p, feature.level_p)
             rows.metric("drift_p", p, {"horizon": horizon, "feature": feature.name})
     return found
 

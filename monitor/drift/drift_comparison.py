@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from monitor.drift import calibration, ks_distance, reference_folds, relations
+from monitor.drift import calibration, ks_distance, reference_folds, relations, window_means
 from monitor.drift.calibration import Calibration
 from monitor.drift.ks_distance import Floats, Rows
 from monitor.drift.reference_folds import Fold
+from monitor.drift.window_means import Levels
 from monitor.settings import MonitorError
 from stages.monitor_params import DriftParams
 
@@ -55,6 +56,7 @@ class Prepared:
         mean, deviation: of the features.
         coefficients: of the residuals.
         residuals: each column ascending; rows x features.
+        levels: the regression of the means of windows.
         calibration: the features' own statistics first, then those of the residuals.
     """
 
@@ -65,14 +67,15 @@ class Prepared:
     deviation: Floats
     coefficients: Floats
     residuals: Floats
+    levels: Levels
     calibration: Calibration
 
 
 BINS = 20
 """Of a histogram."""
 
-TAILS = 0.005
-"""Share of values that a histogram counts in its first, and in its last bin, or less."""
+TAILS = 0.01
+"""Share of values on each side, one at least, by which the bins of a histogram do not reach."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,11 @@ class Feature:
         p: the chance of such a distance in a window without drift.
         relation: the distance of what the other features do not explain; None as above.
         relation_p: its chance.
+        level: how far the mean is from what the means of the others explain; beyond 1 it is drift;
+            None as above.
+        level_p: at most the chance that any feature is as far.
         missing: share of the rows without a value.
-        drifted: whether one of both is beyond the calibrated level, or too much is missing.
+        drifted: whether one of the three is beyond what was calibrated, or too much is missing.
         histogram: of both; None if too few values are known.
     """
 
@@ -109,6 +115,8 @@ class Feature:
     p: float
     relation: float | None
     relation_p: float
+    level: float | None
+    level_p: float
     missing: float
     drifted: bool
     histogram: Histogram | None = None
@@ -183,6 +191,10 @@ def prepare(reference: pl.DataFrame, window: Shape, params: DriftParams) -> Prep
     standard = relations.standardised(values, mean, deviation)
     parts = reference_folds.split(reference["date"].rle_id().to_numpy().astype(np.int64))
     residuals = relations.residuals(standard, parts)
+    middle = windows[:, windows.shape[1] // 2]
+    fold = np.searchsorted([part.own.start for part in parts], middle, "right") - 1
+    # Each of both tests has half of the false alarms.
+    half = params.false_alarms / 2
     return Prepared(
         features,
         share,
@@ -191,17 +203,26 @@ def prepare(reference: pl.DataFrame, window: Shape, params: DriftParams) -> Prep
         deviation,
         relations.coefficients(standard),
         np.sort(residuals, axis=0),
-        _calibrated(
-            np.hstack([values, residuals]), windows, parts, independent, params.false_alarms
+        window_means.calibrate(
+            window_means.of(standard, windows),
+            window_means.outside(windows, parts),
+            fold,
+            independent,
+            half,
+        ),
+        calibration.calibrate(
+            *_distances_of(np.hstack([values, residuals]), windows, parts, fold),
+            fold,
+            independent,
+            half,
         ),
     )
 
 
-def _calibrated(
-    values: Floats, windows: Rows, parts: Sequence[Fold], independent: float, false_alarms: float
-) -> Calibration:
-    middle = windows[:, windows.shape[1] // 2]
-    own = np.searchsorted([fold.own.start for fold in parts], middle, "right") - 1
+def _distances_of(
+    values: Floats, windows: Rows, parts: Sequence[Fold], own: Rows
+) -> tuple[Floats, Floats]:
+    """Of each drawn window, from the rest of the reference, and from it without its fold."""
     distances, held_out = np.empty((2, len(windows), values.shape[1]))
     for column, each in enumerate(values.T):
         ranked = ks_distance.Ranked(each)
@@ -210,7 +231,7 @@ def _calibrated(
             chosen = own == number
             others = parts[number].others
             held_out[chosen, column] = ranked.from_others(windows[chosen], others)
-    return calibration.calibrate(distances, held_out, own, independent, false_alarms)
+    return distances, held_out
 
 
 def compare(prepared: Prepared, inputs: pl.DataFrame, seed: int) -> Comparison:
@@ -235,6 +256,11 @@ def compare(prepared: Prepared, inputs: pl.DataFrame, seed: int) -> Comparison:
     level, count = prepared.calibration.level, len(prepared.features)
     beyond = (adjusted[:count] <= level) | (missing > MISSING)
     beyond[_broken(prepared, standard, p[:count])] = True
+    levels = np.full(count, np.nan)
+    if len(standard) >= LEAST:
+        means = standard.mean(axis=0)
+        levels = prepared.levels.residuals(means)
+        beyond[prepared.levels.drifted(means, np.flatnonzero(beyond).tolist())] = True
     features = tuple(
         Feature(
             name,
@@ -242,6 +268,8 @@ def compare(prepared: Prepared, inputs: pl.DataFrame, seed: int) -> Comparison:
             float(p[place]),
             _number(related[place]),
             float(p[count + place]),
+            _number(levels[place]),
+            prepared.levels.share_as_different(float(levels[place])),
             float(missing[place]),
             bool(beyond[place]),
             _histogram(values[known[:, place], place], prepared.values[:, place]),
@@ -250,7 +278,11 @@ def compare(prepared: Prepared, inputs: pl.DataFrame, seed: int) -> Comparison:
     )
     return Comparison(
         features,
-        prepared.calibration.share_as_different(float(adjusted.min())),
+        min(
+            1.0,
+            2 * prepared.calibration.share_as_different(float(adjusted.min())),
+            2 * prepared.levels.share_as_different(float(levels.max())),
+        ),
         level,
         prepared.calibration.independent,
     )
@@ -309,8 +341,8 @@ def _distances(values: Floats, known: np.ndarray, ordered: Floats) -> Floats:
 def _histogram(window: Floats, reference: Floats) -> Histogram | None:
     if len(window) < LEAST:
         return None
-    ends = np.quantile(window, [TAILS, 1 - TAILS]), np.quantile(reference, [TAILS, 1 - TAILS])
-    low, high = float(min(ends[0][0], ends[1][0])), float(max(ends[0][1], ends[1][1]))
+    low = min(float(np.quantile(part, TAILS, method="higher")) for part in (window, reference))
+    high = max(float(np.quantile(part, 1 - TAILS, method="lower")) for part in (window, reference))
     if low == high:
         low, high = low - 0.5, high + 0.5
     counts = [

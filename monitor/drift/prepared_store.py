@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 from monitor.drift import drift_comparison
 from monitor.drift.calibration import Calibration
 from monitor.drift.drift_comparison import Prepared, Shape
+from monitor.drift.window_means import Levels
 from stages.common import tables
 from stages.monitor_params import DriftParams
 
-VERSION = 1
+VERSION = 2
 """Of what is computed: a higher one makes older files worthless."""
+
+PARTS = ("levels", "calibration")
+"""Of a prepared reference, with fields of their own."""
 
 
 def key(dataset: str, window: Shape, params: DriftParams) -> str:
@@ -48,15 +52,14 @@ def cached(path: Path, wanted: str, prepare: Callable[[], Prepared]) -> Prepared
 
 
 def _arrays(found: Prepared, wanted: str) -> Mapping[str, NDArray[np.generic]]:
-    own = {name: np.asarray(value) for name, value in vars(found).items() if name != "calibration"}
-    return (
-        {"key": np.array(wanted)}
-        | own
-        | {
-            f"calibration_{name}": np.asarray(value)
-            for name, value in vars(found.calibration).items()
-        }
-    )
+    own = {name: value for name, value in vars(found).items() if name not in PARTS}
+    parts = {
+        f"{part}_{name}": value
+        for part in PARTS
+        for name, value in vars(getattr(found, part)).items()
+    }
+    values = own | parts
+    return {"key": np.array(wanted)} | {name: np.asarray(value) for name, value in values.items()}
 
 
 def _read(path: Path, wanted: str) -> Prepared | None:
@@ -72,6 +75,12 @@ def _read(path: Path, wanted: str) -> Prepared | None:
                 deviation=file["deviation"],
                 coefficients=file["coefficients"],
                 residuals=file["residuals"],
+                levels=Levels(
+                    mean=file["levels_mean"],
+                    matrix=file["levels_matrix"],
+                    greatest=file["levels_greatest"],
+                    independent=float(file["levels_independent"]),
+                ),
                 calibration=Calibration(
                     distances=file["calibration_distances"],
                     simes=file["calibration_simes"],

@@ -23,14 +23,14 @@ def standardised(values: Floats, mean: Floats, deviation: Floats) -> Floats:
     return np.divide(shifted, deviation, out=np.zeros_like(shifted), where=deviation > 0)
 
 
-def coefficients(values: Floats) -> Floats:
+def coefficients(values: Floats, penalty: float = PENALTY) -> Floats:
     """The matrix that turns standardised rows into residuals.
 
     Column j of the inverse covariance, divided by its diagonal, is 1 at j and minus the
     coefficients of the regression of feature j on the others elsewhere (Lauritzen, 1996, 5.1.3).
     """
     covariance = values.T @ values / len(values)
-    inverse = np.linalg.inv(covariance + PENALTY * np.eye(values.shape[1]))
+    inverse = np.linalg.inv(covariance + penalty * np.eye(values.shape[1]))
     result: Floats = inverse / np.diag(inverse)
     return result
 

@@ -14,11 +14,19 @@ Find = Callable[[str], Path]
 
 @cache
 def cache_of(root: Path) -> Find:
-    """A function that gives the path of an md5 in the cache of a project."""
+    """A function that gives the path of an md5 in the cache of a project.
+
+    Raises:
+        MonitorError: DVC does not know the project.
+    """
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with Repo(str(root)) as repo:
-        folder = Path(repo.cache.local.path)
+    try:
+        with Repo(str(root)) as repo:
+            folder = Path(repo.cache.local.path)
+    except DvcException as error:
+        raise MonitorError(f"{root}: DVC cannot tell where its cache is: {error}") from None
     return lambda md5: folder / md5[:2] / md5[2:]
 
 

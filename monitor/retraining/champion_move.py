@@ -61,7 +61,7 @@ class Move:
     progress: Progress
 
     def finish(self) -> None:
-        """Do the steps that are still to be done.
+        """Do the steps that are still to be done; the journal stays, for whoever cleans up.
 
         Raises:
             NotMovedError: the checkout cannot be moved; nothing has changed.
@@ -81,7 +81,6 @@ class Move:
         for name in names[names.index(self.progress.step) + 1 :]:
             steps[name]()
             self.progress.reached(name)
-        self.progress.end()
 
     @property
     def _known(self) -> Mapping[str, Any]:

@@ -107,6 +107,8 @@ def releases(clone: TrainingClone, champion: dict[str, str], models: str) -> lis
 
 def _register(clone: TrainingClone, horizon: str, commit: str) -> str:
     clone.git("checkout", "--quiet", "--force", "--detach", commit)
+    # An older commit does not ignore the files of a horizon that came later.
+    clone.git("clean", "--quiet", "--force", "-d")
     return promotion.register(horizon, folder=clone.folder).partition("@")[2]
 
 

@@ -36,7 +36,7 @@ class Progress:
         self.known |= known
         content = {name: value for name, value in asdict(self).items() if name != "path"}
         with tables.replacing(self.path) as partial, partial.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2, sort_keys=True)
+            json.dump(content, file, indent=2)
             file.flush()
             os.fsync(file.fileno())
         folder = os.open(self.path.parent, os.O_RDONLY)

@@ -35,15 +35,14 @@ def _ended(this: Run, progress: Progress) -> Decision | None:
 
 def _finish(this: Run, progress: Progress) -> Decision | None:
     made = decision.parse(progress.known["decision"])
+    moved = True
     try:
         Move(this.settings, this.engine, this.root, progress).finish()
     except NotMovedError as error:
         if progress.known["kind"] == "promotion":
             return settlement.not_promoted(this, progress, made, error)
         log.warning("%s: %s", progress.id, error)
-        progress.end()
-        return None
-    finally:
-        if not progress.path.exists():
-            this.clone(progress.id).remove()
-    return made
+        moved = False
+    this.clone(progress.id).remove()
+    progress.end()
+    return made if moved else None

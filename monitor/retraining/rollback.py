@@ -295,6 +295,7 @@ def _back(this: Run, promotion: Decision, made: Decision) -> Decision:
     )
     Move(this.settings, this.engine, this.root, progress).finish()
     clone.remove()
+    progress.end()
     return made
 
 

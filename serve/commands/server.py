@@ -6,10 +6,9 @@ import math
 import os
 import shutil
 import socket
-from tempfile import TemporaryFile
 
 from serve.edge.keyring import Keyring, check_exposure
-from serve.settings import Settings, SettingsError
+from serve.settings import Settings, SettingsError, check_folder
 
 
 def run(settings: Settings, _: argparse.Namespace) -> None:
@@ -25,7 +24,7 @@ def run(settings: Settings, _: argparse.Namespace) -> None:
     # Before another server's metrics are removed, or the prediction log is touched.
     _check_address(settings)
     if settings.workers > 1 or settings.rate_limit:
-        _check_folder(settings)
+        check_folder(settings)
     import uvicorn
 
     from serve.edge.protocol import BoundedProtocol
@@ -83,21 +82,6 @@ def _check_address(settings: Settings) -> None:
             raise SettingsError(f"SERVE_PORT={port}: {reason}; choose one above 1023") from None
         raise SettingsError(
             f"SERVE_HOST={settings.host}: {reason}; name an address of this machine"
-        ) from None
-
-
-def _check_folder(settings: Settings) -> None:
-    """Workers share files there; without them the app would fail with a stack trace."""
-    folder = settings.working_folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise SettingsError(
-            f"SERVE_VAR={settings.var}: {folder} cannot be written: {reason}; it is needed for "
-            "SERVE_RATE_LIMIT and for several SERVE_WORKERS"
         ) from None
 
 

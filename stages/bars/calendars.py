@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from stages.common.errors import DataError, ParamsError
-from stages.common.running import log
+from stages.common.running import log, without
 
 Days = npt.NDArray[np.int32]
 """Days since 1970-01-01, as polars stores a date."""
@@ -209,8 +209,9 @@ def _between(name: str, first: date, last: date, extra: Sequence[date]) -> list[
 
 @lru_cache(maxsize=4)
 def _calendar(name: str, first: date, last: date) -> Any:
-    import exchange_calendars
-    from exchange_calendars.errors import InvalidCalendarName
+    with without():
+        import exchange_calendars
+        from exchange_calendars.errors import InvalidCalendarName
 
     try:
         return exchange_calendars.get_calendar(name, start=str(first), end=str(last))

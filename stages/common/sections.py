@@ -149,7 +149,7 @@ def read(path: Path = PARAMS_FILE) -> Any:
         ParamsError: the file is missing or not YAML, or a date stands in it without quotes.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except FileNotFoundError:
         raise ParamsError([f"{path}: no such file; run this in the root of the project"]) from None
     except UnicodeDecodeError:

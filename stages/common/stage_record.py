@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from stages.common.processes import Process
 
 FOLDER = "PIPELINE_RUN"
 """The environment variable with the folder of a run."""
+
+TITLE = 120
+"""Letters of the title of a run; a command line may be long."""
 
 KEPT = 200
 """Runs that are kept; the oldest go when a new one begins."""
@@ -70,23 +73,19 @@ def _folder() -> Path | None:
 def _starter() -> Process | None:
     """The process of DVC: the parent, or above a shell that is the parent."""
     found = processes.process(os.getppid())
-    while found is not None and "dvc" not in _names(found.words):
+    while found is not None and "dvc" not in found.programs:
         found = processes.process(found.parent)
     return found
 
 
-def _names(words: Sequence[str]) -> list[str]:
-    """The programs of a command line: `/usr/bin/python3 -m dvc repro` runs `dvc`."""
-    return [Path(word).name for word in words[:4]]
-
-
 def _begin(folder: Path, dvc: Process) -> None:
-    words = dvc.words[_names(dvc.words).index("dvc") + 1 :]
+    words = dvc.words[dvc.programs.index("dvc") + 1 :]
     experiment = os.environ.get("DVC_EXP_NAME")
+    title = f"dvc exp run of {experiment}" if experiment else f"dvc {' '.join(words)}"
     create(
         folder,
         {
-            "title": f"dvc exp run of {experiment}" if experiment else f"dvc {' '.join(words)}",
+            "title": " ".join(title.split())[:TITLE],
             "words": ["dvc", *words],
             "who": os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown",
             "began": time.time() - dvc.age,

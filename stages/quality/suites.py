@@ -9,7 +9,6 @@ table does not have by its contract does not apply to the table.
 Importing Great Expectations takes seconds: only `Suites` does it.
 """
 
-import gc
 import json
 import logging
 import sys
@@ -111,6 +110,10 @@ _LAZY = {"altair", "scipy.stats"}
 """What Great Expectations imports for charts and tests of distributions."""
 
 
+_OPTIONAL = {"sqlalchemy": ["Database"], "boto3": ["S3", "aws"], "botocore": ["S3", "aws"]}
+"""What Great Expectations needs only where its configuration holds one of these words."""
+
+
 class _LazyFinder:
     """Finds the modules of `_LAZY`, and lets each load when it is first used."""
 
@@ -126,20 +129,20 @@ class _LazyFinder:
 def _light_import(configuration: str) -> Iterator[None]:
     """Halve the time that the import of Great Expectations takes.
 
-    SQLAlchemy is optional to Great Expectations: it is left out unless the configuration names
-    a store in a database. Garbage collection would take a sixth of the time and free nothing.
+    SQLAlchemy and boto3 are optional to Great Expectations: each is left out unless the
+    configuration names a store in a database, or on S3.
     """
-    absent = () if "Database" in configuration else ("sqlalchemy",)
+    absent = [
+        package
+        for package, words in _OPTIONAL.items()
+        if not any(word in configuration for word in words)
+    ]
     sys.meta_path.insert(0, _LazyFinder)
-    gc.disable()
     try:
         with without(*absent):
             yield
     finally:
         sys.meta_path.remove(_LazyFinder)
-        # The modules stay until the end: no later collection needs to look at them.
-        gc.freeze()
-        gc.enable()
 
 
 def _bound(expectation: Any, meaning: Meaning, file: str) -> Iterator[Rule]:

@@ -1,14 +1,25 @@
 """A browser, and dashboards beside a served project, which no test changes."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from streamlit.components.v2 import manifest_scanner
 
 from tests.dashboard.dashboards import BROWSER, LONG, REMEDY, Dashboard
 from tests.projects import Project, copied
 from tests.serve.servers import Server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _scanned_once() -> Iterator[None]:
+    """Every AppTest looks through all that is installed, for half a second; once will do."""
+    with pytest.MonkeyPatch.context() as patch:
+        scan = functools.cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", scan)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """The page Predictions before a real server: what it reads, and what it shows in each state."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -60,6 +60,16 @@ def serve_instead(client: TestClient, bundle: Bundle) -> None:
     client.app.state.service._swapped(bundle)  # type: ignore[attr-defined]
 
 
+def of(server: Server) -> Context:
+    return Context(
+        Viewer("tester", "", may_act=False),
+        server,
+        monitor.settings.Settings(),
+        ZoneInfo("America/New_York"),
+        ZoneInfo("Asia/Kolkata"),
+    )
+
+
 def shown(server: Server, **query: str) -> AppTest:
     """The page of an address."""
 
@@ -69,14 +79,7 @@ def shown(server: Server, **query: str) -> AppTest:
 
         guarded(predictions_view.show, context)
 
-    context = Context(
-        Viewer("tester", "", may_act=False),
-        server,
-        monitor.settings.Settings(),
-        ZoneInfo("America/New_York"),
-        ZoneInfo("Asia/Kolkata"),
-    )
-    page = AppTest.from_function(script, args=(context,), default_timeout=60)
+    page = AppTest.from_function(script, args=(of(server),), default_timeout=60)
     for name, value in query.items():
         page.query_params[name] = value
     page.run()
@@ -179,6 +182,19 @@ def test_names_that_the_server_does_not_have_are_told(server: Server) -> None:
     assert page.selectbox(key="symbol").value == "AAPL"
 
 
+def test_a_name_is_only_text_and_a_symbol_without_a_history_has_a_page(
+    client: TestClient, server: Server
+) -> None:
+    bundle, name = bundle_of(client), "<b>&*x*?#"
+    serve_instead(client, replace(bundle, rows={**bundle.rows, name: bundle.rows["IBM"]}))
+    page = shown(server, symbol=name, horizon="short")
+    assert page.selectbox(key="symbol").value == name
+    said = texts(page)
+    assert "hold-out has no forecast" in said
+    assert "keeps no whole bars" in said
+    assert f"{name}: the short forecast" in said
+
+
 def test_what_the_server_remarks_is_shown(client: TestClient, server: Server) -> None:
     bundle = bundle_of(client)
     rows = bundle.rows["IBM"]
@@ -211,9 +227,44 @@ def test_contributions_are_drawn_where_there_are_some(client: TestClient, server
     assert charts(shown(server, symbol="IBM", horizon="short")) == 4
 
 
+def live(server: Server, *versions: dict[str, Any]) -> AppTest:
+    """The live part alone, on a page that has the first of these revisions, then the next."""
+
+    def script(context: "Context", versions: "list[dict[str, Any]]") -> None:
+        import streamlit as st
+
+        from dashboard.views import live_forecasts_view
+
+        st.session_state.runs = st.session_state.get("runs", 0) + 1
+        version = versions[st.session_state.runs - 1]
+        live_forecasts_view.show(context, version, "IBM", "short")
+
+    page = AppTest.from_function(script, args=(of(server), versions), default_timeout=60).run()
+    assert not page.exception
+    assert page.session_state.runs == len(versions)
+    return page
+
+
+def test_a_page_follows_the_revision_of_the_server(server: Server) -> None:
+    made = server.post("/predict/short", {"symbol": "IBM"})
+    version = server.get("/version")
+    for versions in ([version], [{**version, "as_of": "2012-12-28"}, version]):
+        said = texts(live(server, *versions))
+        assert made["id"] in said.replace("\\", "")
+        # In the zone of the exchange, and of the viewer.
+        assert re.search(r"logged \d{4}-\d\d-\d\d \d\d:\d\d E[SD]T \(.*IST\)", said)
+
+
+def test_a_server_that_goes_away_is_one_line_of_an_open_page(server: Server) -> None:
+    version = server.get("/version")
+    with httpx.Client() as client:
+        (error,) = live(Server(NOWHERE, "", client), version).error
+    assert "make serve" in str(error.value)
+
+
 def test_without_a_server_the_page_says_how_to_start_one() -> None:
     st.cache_data.clear()
-    with httpx.Client(timeout=timedelta(seconds=2).total_seconds()) as client:
+    with httpx.Client() as client:
         page = shown(Server(NOWHERE, "", client))
     (error,) = page.error
     assert NOWHERE.split("//")[1] in str(error.value).replace("\\", "")

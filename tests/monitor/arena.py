@@ -184,10 +184,11 @@ class Arena(Project):
         path = self.folder / "var" / "challengers" / horizon / "challenger.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
-    def production(self) -> list[str]:
+    def production(self, horizon: str = "short") -> list[str]:
         """The commits that were put into production, oldest first."""
         listed = self.git(
-            "tag", "--list", "short#*", "--sort=creatordate", "--format=%(*objectname)"
+            *("tag", "--list", f"{horizon}#*", "--sort=version:refname"),
+            "--format=%(*objectname)",
         )
         return listed.split()
 
@@ -200,10 +201,12 @@ class Arena(Project):
         role: str | None = None,
         sessions: int = 120,
         predicted: float = 0.0,
+        horizon: tuple[str, int] = ("short", 1),
     ) -> None:
         """Let a model have made forecasts of bars, all with labels."""
         bars = live.bars(sessions=sessions, start=since)
-        made = live.forecasts(bars, predicted=predicted, model_md5=md5)
+        name, length = horizon
+        made = live.forecasts(bars, length, name, predicted=predicted, model_md5=md5)
         live.add(engine, made.with_columns(role=pl.lit(role, pl.String)), labelled=1.0)
 
 

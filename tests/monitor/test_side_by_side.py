@@ -1,6 +1,7 @@
 """Commands that live and end together."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,3 +77,29 @@ def test_one_that_dies_ends_the_other_and_is_named(tmp_path: Path) -> None:
     assert "monitor | ends" in said
     assert errors == "error: server ended with exit status 3, and all others with it\n"
     assert process.returncode == 1
+
+
+def test_what_they_print_is_kept_with_its_time_and_the_oldest_goes(tmp_path: Path) -> None:
+    path = tmp_path / "log/up.log"
+    prints = "for number in range(200): print(f'100 % of line {number}')"
+    keeps = (
+        f"import pathlib, sys; from monitor import side_by_side; side_by_side._BYTES = 2_000\n"
+        f"server = (sys.executable, '-c', {prints!r})\n"
+        f"side_by_side.run({{'server': server}}, kept=pathlib.Path({str(path)!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", keeps],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "server ended with exit status 0" in done.stderr
+    assert len(done.stdout.splitlines()) == 200
+    files = sorted(path.parent.iterdir())
+    assert len(files) == 5
+    assert all(file.stat().st_size <= 2_000 for file in files)
+    newest = path.read_text(encoding="utf-8").splitlines()[-1]
+    time_in_utc = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+    assert re.fullmatch(rf"{time_in_utc} server \| 100 % of line 199", newest)

@@ -172,10 +172,12 @@ def test_help_and_mistakes_end_the_command_in_one_line() -> None:
     assert "SERVE_TLS_CERTIFICATE" in lonely.stderr
 
 
-def start(**settings: object) -> subprocess.CompletedProcess[str]:
+def start(
+    command: tuple[str, ...] = ("-m", "serve"), **settings: object
+) -> subprocess.CompletedProcess[str]:
     """A server that cannot start."""
     return subprocess.run(
-        [sys.executable, "-m", "serve"],
+        [sys.executable, *command],
         cwd=ROOT,
         env={**os.environ, **{f"SERVE_{name}": str(value) for name, value in settings.items()}},
         capture_output=True,
@@ -211,10 +213,20 @@ def test_an_address_of_another_machine_is_named(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: SERVE_HOST=192.0.2.1: ")
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        (("-m", "serve"), {"RATE_LIMIT": 10}),
+        (("-m", "serve"), {"WORKERS": 2}),
+        (("-m", "uvicorn", "serve.app:app"), {"RATE_LIMIT": 10, "ALLOW_OPEN": "true"}),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, command: tuple[str, ...], given: dict[str, object]
+) -> None:
     (tmp_path / "var").touch()
-    for given in ({"RATE_LIMIT": 10}, {"WORKERS": 2}):
-        done = start(ROOT=tmp_path, PORT=0, **given)
-        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-        assert done.stderr.startswith("error: SERVE_VAR=var: ")
-        assert str(tmp_path / "var") in done.stderr
+    done = start(command, ROOT=tmp_path, PORT=0, **given)
+    assert done.returncode != 0
+    assert done.stderr.startswith("error: SERVE_VAR=var: ")
+    assert str(tmp_path / "var") in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -374,10 +374,8 @@ def test_invalid_yaml_names_file_and_line(tmp_path: Path) -> None:
     with pytest.raises(ParamsError) as error:
         params.load(path)
     message = str(error.value)
-    assert message == (
-        f"{path}:3: is not valid YAML (while parsing a flow sequence: "
-        "expected ',' or ']', but got ':')"
-    )
+    assert message.startswith(f"{path}:3: is not valid YAML (while parsing a flow sequence: ")
+    assert "expected ',' or ']'" in message
 
 
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:

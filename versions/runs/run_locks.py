@@ -42,7 +42,8 @@ def busy_dvc(folder: Path | None = None) -> str | None:
         entries = [*content["write"].values()]
         for entry in entries:
             found = processes.process(int(entry["pid"]))
-            if found is not None and found.state not in "ZX":
+            # The number of a process that was killed may be that of another by now.
+            if found is not None and found.state not in "ZX" and "dvc" in found.programs:
                 return f"`{entry['cmd']}` (process {entry['pid']})"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass

@@ -10,7 +10,7 @@ from dashboard.charts.chart_style import FALL, OUTCOME
 from dashboard.empty_state import empty
 from dashboard.page_context import Context, in_zones
 from dashboard.views.monitoring import tab_parts
-from dashboard.watching import current_state, log_reading, stored_alerts, time_spans
+from dashboard.watching import current_state, store_reading, stored_alerts, time_spans
 from monitor.alerts import outbox
 from monitor.alerts.episodes import Episode
 
@@ -21,7 +21,7 @@ _MARGIN = timedelta(minutes=1)
 def show(context: Context) -> None:
     """Show the timeline, the table, silences and channels."""
     chosen = tab_parts.span()
-    found = log_reading.read(stored_alerts.episodes, context.monitor, chosen)
+    found = store_reading.read(stored_alerts.episodes, context.monitor, chosen)
     if found:
         _timeline(context, found, chosen)
         _table(context, found)

@@ -10,7 +10,7 @@ from dashboard.empty_state import empty
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
 from dashboard.views.monitoring import tab_parts
-from dashboard.watching import log_reading, stored_decisions
+from dashboard.watching import store_reading, stored_decisions
 from dashboard.watching.stored_decisions import Stored
 from monitor.retraining.decision import Decision
 from predictions.engine import LogError
@@ -22,7 +22,7 @@ _FIRST = "production"
 def show(context: Context) -> None:
     """Show the timeline, one decision, and where models were put."""
     try:
-        known = log_reading.read(stored_decisions.stored, context.monitor)
+        known = store_reading.read(stored_decisions.stored, context.monitor)
     except LogError:
         known = stored_decisions.of_files(Path())
         st.caption("From the files in decisions/: the database cannot be read.")
@@ -70,7 +70,7 @@ def _decision(made: Decision, known: Stored, context: Context) -> None:
         )
     for sentence in stored_decisions.followed(made, known):
         st.text(f"→ {sentence}")
-    st.code(f"python -m monitor explain {made.id}", language="sh")
+    st.code(f"python -m monitor explain {made.id}", language="sh", wrap_lines=True)
 
 
 def _places(known: Stored, context: Context) -> None:
@@ -86,7 +86,7 @@ def _places(known: Stored, context: Context) -> None:
     table = known.places.reverse().select(
         "horizon",
         "place",
-        "version",
+        pl.col("version").fill_null(""),
         at=pl.col("created_at").map_elements(lambda at: in_zones(at, context), pl.String),
         model=pl.col("model_md5").str.head(8),
         commit=pl.col("commit").str.head(7),

@@ -13,7 +13,6 @@ from dashboard.plain_text import plain
 from dashboard.status_mark import mark
 from dashboard.views.monitoring import tab_parts
 from dashboard.watching import documents
-from monitor import settings
 from monitor.drift.drift_check import DRIFT
 
 _COMMAND = "python -m monitor drift"
@@ -125,7 +124,7 @@ def _history(context: Context, horizon: str) -> None:
     if found.is_empty():
         tab_parts.nothing_in(chosen, "Drift")
         return
-    limits = settings.thresholds().alerts
+    limits = tab_parts.thresholds().alerts
     tab_parts.chart(
         "Share of features that drifted",
         metric_lines.lines(

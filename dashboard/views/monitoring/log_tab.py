@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.empty_state import empty
 from dashboard.page_context import Context
-from dashboard.watching import log_files
+from dashboard.watching import log_files, log_lines
 from dashboard.watching.log_files import Tail
 
 _EVERY = "2s"
@@ -58,7 +58,7 @@ def _lines(path: Path, level: str, text: str, bound: int) -> None:
     if not found.lines:
         empty("No line matches.", "Choose another level or text.")
         return
-    rows = [log_files.parsed(line) for line in found.lines]
+    rows = [log_lines.parsed(line) for line in found.lines]
     st.dataframe(
         pl.DataFrame(
             {

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import plotly.graph_objects as go
 import polars as pl
 import streamlit as st
 
@@ -112,16 +113,20 @@ def _charts(found: pl.DataFrame) -> None:
     )
     tab_parts.chart(
         "Requests",
-        metric_lines.lines(_long(found, ("requests", "errors")), y="a second", form=".3~g"),
+        _from_zero(
+            metric_lines.lines(_long(found, ("requests", "errors")), y="a second", form=".3~g")
+        ),
         "Requests and errors a second",
         "Errors are answers 5xx; requests of /metrics itself are left out.",
     )
     tab_parts.chart(
         "Latency",
-        metric_lines.lines(
-            _long(found.with_columns(pl.col("p50", "p95", "p99") * 1e3), ("p50", "p95", "p99")),
-            y="milliseconds",
-            form=".3~g",
+        _from_zero(
+            metric_lines.lines(
+                _long(found.with_columns(pl.col("p50", "p95", "p99") * 1e3), ("p50", "p95", "p99")),
+                y="milliseconds",
+                form=".3~g",
+            )
         ),
         "The median, the 95 % and the 99 % quantile of the duration of requests",
         "Quantiles of all requests between two readings, by interpolation within the buckets of "
@@ -129,11 +134,17 @@ def _charts(found: pl.DataFrame) -> None:
     )
     tab_parts.chart(
         "This machine",
-        metric_lines.lines(
-            _long(found, ("processor", "memory", "disk")), y="share in use", form=".0%"
+        _from_zero(
+            metric_lines.lines(
+                _long(found, ("processor", "memory", "disk")), y="share in use", form=".0%"
+            )
         ),
         "Shares of processors, memory and disk in use",
     )
+
+
+def _from_zero(figure: go.Figure) -> go.Figure:
+    return figure.update_yaxes(rangemode="nonnegative")
 
 
 def _long(found: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:

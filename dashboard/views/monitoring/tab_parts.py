@@ -7,12 +7,33 @@ import streamlit as st
 from dashboard.empty_state import empty
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
-from dashboard.watching import log_reading
+from dashboard.watching import store_reading
 from dashboard.watching.stored_history import history
 from dashboard.watching.time_spans import SPANS
+from monitor import settings
+from stages.common.sections import PARAMS_FILE
+from stages.monitor_params import MonitorParams
 
 CHECK = "python -m monitor check"
 _DEFAULT = "30 days"
+
+
+def thresholds() -> MonitorParams:
+    """The section `monitor:` of params.yaml, read again when the file changes.
+
+    Raises:
+        ParamsError: it is wrong.
+    """
+    try:
+        changed = PARAMS_FILE.stat().st_mtime_ns
+    except OSError:
+        changed = 0
+    return _thresholds(str(PARAMS_FILE.absolute()), changed)
+
+
+@st.cache_data(ttl="1h", max_entries=4, show_spinner=False)
+def _thresholds(path: str, changed: int) -> MonitorParams:  # noqa: ARG001  # keys of the cache
+    return settings.thresholds()
 
 
 def span() -> str:
@@ -40,7 +61,7 @@ def measured(context: Context, names: tuple[str, ...], chosen: str) -> pl.DataFr
     Raises:
         LogError: the log cannot be read.
     """
-    return log_reading.read(history, context.monitor, names, chosen)
+    return store_reading.read(history, context.monitor, names, chosen)
 
 
 def chart(title: str, figure: go.Figure, says: str, note: str = "") -> None:

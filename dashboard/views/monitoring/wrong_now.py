@@ -8,11 +8,11 @@ from dashboard.empty_state import empty
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
 from dashboard.status_mark import mark
+from dashboard.views.monitoring import tab_parts
 from dashboard.watching import current_state, runbook_text
 from dashboard.watching.current_state import Current, Finding
 from dashboard.watching.runbook_text import Runbook
 from dashboard.watching.time_spans import in_words
-from monitor import settings
 from monitor.alerts import silences
 from monitor.alerts.episodes import Episode
 from stages.common.errors import StageError
@@ -56,7 +56,7 @@ def _freshness(now: Current, context: Context) -> None:
         + f" · {len(now.episodes)} alerts go on"
     )
     try:
-        minutes = settings.thresholds().schedule.check_minutes
+        minutes = tab_parts.thresholds().schedule.check_minutes
     except StageError:
         return
     if age > timedelta(minutes=_LATE * minutes):
@@ -78,23 +78,23 @@ def _alert(episode: Episode, now: Current, book: Runbook | None, context: Contex
     since = f"since {in_zones(episode.started_at, context)}, {in_words(age)}"
     found, _, remedy = episode.message.partition(". To do: ")
     with st.container(border=True, gap="small"):
-        st.markdown(
+        _head(
             f"{mark(_STATES[episode.severity], episode.severity)} "
-            f"**{plain(episode.rule)}** {plain(episode.about)} · {plain(since)}"
+            f"**{plain(episode.rule)}** {plain(episode.about)} · {plain(since)}",
+            book,
         )
         st.markdown(_said(found, remedy))
         if silences.is_silent(now.silent, episode.rule, context.monitor.clock):
             st.caption("Silenced: people are told when the silence ends.")
-        _runbook(book)
 
 
 def _finding(finding: Finding, book: Runbook | None) -> None:
     with st.container(border=True, gap="small"):
-        st.markdown(
-            f"{mark(finding.status)} **{plain(finding.check)}** {plain(finding.of)} · no alert yet"
+        _head(
+            f"{mark(finding.status)} **{plain(finding.check)}** {plain(finding.of)} · no alert yet",
+            book,
         )
         st.markdown(_said(finding.sentence, finding.remedy))
-        _runbook(book)
 
 
 def _said(found: str, remedy: str) -> str:
@@ -102,10 +102,12 @@ def _said(found: str, remedy: str) -> str:
     return plain(found) + (f"  \n**To do:** {plain(remedy)}" if remedy else "")
 
 
-def _runbook(book: Runbook | None) -> None:
-    if book is None:
-        return
-    with st.popover("Runbook", icon=":material/menu_book:", type="tertiary"):
-        st.markdown(f"**What it means.** {book.means}")
-        st.markdown(f"**Look at.** {book.look}")
-        st.markdown(f"**Type.** {book.do}")
+def _head(text: str, book: Runbook | None) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(text, width="content")
+        if book is None:
+            return
+        with st.popover("Runbook", icon=":material/menu_book:", type="tertiary"):
+            st.markdown(f"**What it means.** {book.means}")
+            st.markdown(f"**Look at.** {book.look}")
+            st.markdown(f"**Type.** {book.do}")

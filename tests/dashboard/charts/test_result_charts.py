@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from dashboard.charts import result_charts
+from dashboard.charts import distribution_charts, result_charts
 from dashboard.results import horizon_metrics
 from tests.projects import ROOT
 
@@ -60,7 +60,7 @@ def test_curves_of_portfolios(horizon: str, name: str) -> None:
 @HORIZONS
 def test_calibration_has_the_line_of_a_perfect_forecast(horizon: str) -> None:
     rows = RESULTS[horizon].table("calibration")
-    perfect, forecasts = result_charts.calibration(rows).data
+    perfect, forecasts = distribution_charts.calibration(rows).data
     assert list(perfect.x) == list(perfect.y)
     assert list(forecasts.x) == rows["forecast"].to_list()
     assert list(forecasts.y) == rows["observed"].to_list()
@@ -72,17 +72,17 @@ def test_histograms_are_those_that_the_pipeline_has_counted(
     horizon: str, name: str, x: str
 ) -> None:
     rows = RESULTS[horizon].table(name)
-    (bars,) = result_charts.histogram(rows, name).data
+    (bars,) = distribution_charts.histogram(rows, name).data
     assert list(bars.x) == rows[x].to_list()
     assert list(bars.y) == rows["share"].to_list()
 
 
 @HORIZONS
 def test_coverage_names_years_and_thirds_and_draws_the_level(horizon: str) -> None:
-    figure = result_charts.coverage(RESULTS[horizon].table("coverage"), 0.9)
+    figure = distribution_charts.coverage(RESULTS[horizon].table("coverage"), 0.9)
     assert list(figure.data[0].y) == ["2010", "2011", "2012", "calm", "usual", "wild"]
     assert figure.layout.shapes[0].x0 == 0.9
-    assert not result_charts.coverage(RESULTS[horizon].table("coverage"), None).layout.shapes
+    assert not distribution_charts.coverage(RESULTS[horizon].table("coverage"), None).layout.shapes
 
 
 @HORIZONS
@@ -113,9 +113,9 @@ def test_two_revisions_lie_over_each_other_and_differ_without_colour() -> None:
     lines = result_charts.folds(two(folds)).data
     assert [trace.line.dash for trace in lines] == ["solid", "dash"]
     assert [trace.name for trace in lines] == ["stack, a: main", "stack, b: &lt;b&gt;"]
-    _, one, other = result_charts.calibration(two(results.table("calibration"))).data
+    _, one, other = distribution_charts.calibration(two(results.table("calibration"))).data
     assert one.marker.symbol != other.marker.symbol
-    bars = result_charts.histogram(two(results.table("pit")), "pit").data
+    bars = distribution_charts.histogram(two(results.table("pit")), "pit").data
     assert [trace.marker.pattern.shape for trace in bars] == ["", "/"]
 
 

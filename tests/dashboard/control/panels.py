@@ -26,9 +26,12 @@ def context(folder: Path, *, may_act: bool = True) -> Context:
     )
 
 
-def panel(show: Callable[[Context], None], who: Context) -> AppTest:
-    """A panel that has run once."""
-    return AppTest.from_function(_script, default_timeout=60, args=(show, who)).run()
+def panel(show: Callable[[Context], None], who: Context, **query: str) -> AppTest:
+    """A panel, or a page, that has run once with this query in its address."""
+    page = AppTest.from_function(_script, default_timeout=60, args=(show, who))
+    for name, value in query.items():
+        page.query_params[name] = value
+    return page.run()
 
 
 # Its source alone is run, so it has no annotations.

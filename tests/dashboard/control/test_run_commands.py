@@ -104,7 +104,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 @given(scalars | st.lists(scalars, max_size=4))
 def test_dvc_reads_every_value_as_it_was(value: Any) -> None:
     """What is accepted is one word, and comes out of the parser of `dvc exp run -S` as it was."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from dvc.utils.hydra import to_hydra_overrides
 
     try:
         word = run_commands.experiment("wide", {"a.b": value}).words[-1]
@@ -112,8 +112,7 @@ def test_dvc_reads_every_value_as_it_was(value: Any) -> None:
         return
     option, _, override = word.partition("=")
     assert option == "--set-param"
-    parser: Any = OverridesParser
-    (parsed,) = parser.create().parse_overrides([override])
+    (parsed,) = to_hydra_overrides([override])
     assert parsed.key_or_group == "a.b"
     assert not parsed.is_sweep_override()
     read = parsed.value()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.control import run_process
-from dashboard.control.run_commands import Command
+from dashboard.control.run_commands import Command, experiment
 from dashboard.control.run_process import RunningError
 from monitor.retraining import running_lock
 from monitor.settings import Settings
@@ -222,9 +222,14 @@ def test_a_dvc_that_holds_outputs_is_named(tmp_path: Path) -> None:
     busy.parent.mkdir(parents=True)
     entry = '{"write": {"/p/data": {"pid": %d, "cmd": "/usr/bin/dvc repro"}}, "read": {}}'
     busy.write_text(entry % os.getpid(), encoding="utf-8")
-    said = run_locks.busy_dvc(tmp_path)
-    assert said == f"`/usr/bin/dvc repro` (process {os.getpid()})"
-    busy.write_text(entry % 2**22, encoding="utf-8")
+    # That number is of another process by now.
+    assert run_locks.busy_dvc(tmp_path) is None
+    dvc = subprocess.Popen(["dvc", "60"], executable="/bin/sleep")
+    busy.write_text(entry % dvc.pid, encoding="utf-8")
+    until(lambda: run_locks.busy_dvc(tmp_path))
+    assert run_locks.busy_dvc(tmp_path) == f"`/usr/bin/dvc repro` (process {dvc.pid})"
+    dvc.kill()
+    dvc.wait()
     assert run_locks.busy_dvc(tmp_path) is None
     busy.write_text("{", encoding="utf-8")
     assert run_locks.busy_dvc(tmp_path) is None
@@ -260,3 +265,14 @@ def test_dvc_goes_on_where_it_was_stopped_and_excludes_a_terminal(
     run = ended(run_process.start(command, "ada", settings))
     assert run.state == "succeeded"
     assert [stage.name for stage in run.stages] == ["second"]
+
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--no-verify", "--message=Reproduced")
+    until(lambda: run_process.current() is None)
+    order(project, "second", seconds=0.01)
+    project.git("commit", "--quiet", "--all", "--no-verify", "--message=Other orders")
+    run = ended(run_process.start(experiment("slower", {"train.seed": 7}), "ada", settings))
+    assert run.state == "succeeded", log_tail.read(RUNS / run.id / "log").lines
+    assert [stage.name for stage in run.stages] == ["second"]
+    assert project.git("status", "--porcelain") == ""
+    assert project.experiment("slower")

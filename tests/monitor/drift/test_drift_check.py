@@ -97,7 +97,10 @@ def test_windows_without_drift_are_silent(
     assert kept["prediction_share_up"] == 1
     written = json.loads((settings.folder / "drift" / "short.json").read_bytes())
     assert written["rows"] == 60
-    assert written["comparison"]["features"][0]["name"] == "slow"
+    slow = written["comparison"]["features"][0]
+    assert slow["name"] == "slow"
+    assert sum(slow["histogram"]["window"]) == 60
+    assert sum(slow["histogram"]["reference"]) > 60
 
 
 def test_a_shifted_feature_is_found_once_and_its_gauges_say_so(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -55,14 +56,19 @@ def rows() -> pl.DataFrame:
     return drift_world.features(1_000, 1)
 
 
-def test_a_broken_relation_is_found_and_one_of_its_features_named(rows: pl.DataFrame) -> None:
+def test_a_broken_relation_is_found_and_its_features_named(rows: pl.DataFrame) -> None:
     """`sum` is nearly `slow + quick`: which of the three is wrong cannot be told."""
     found = compared(rows, moved("sum", by=0.4))
-    (name,) = found.drifted
-    assert name in {"slow", "quick", "sum"}
-    own = found.features[drift_world.FEATURES.index(name)]
-    assert own.p > found.level
-    assert own.relation_p < 1e-6
+    assert found.drifted
+    # One by the residuals of rows, and one by those of means.
+    assert len(found.drifted) <= 2
+    assert set(found.drifted) <= {"slow", "quick", "sum"}
+    for name in found.drifted:
+        own = found.features[drift_world.FEATURES.index(name)]
+        assert own.p > found.level
+        assert own.relation_p < 1e-6
+        assert own.level is not None
+        assert own.level > 1
     assert found.p < 0.01
 
 
@@ -131,3 +137,27 @@ def test_symbols_that_are_not_in_the_reference_have_all_windows(rows: pl.DataFra
 def test_a_reference_that_is_too_short_says_so(rows: pl.DataFrame) -> None:
     with pytest.raises(MonitorError, match=r"30 sessions .* of 110.*monitor\.drift\.window"):
         compared(rows[-280:], same)
+
+
+def test_histograms_count_every_row_of_both_on_the_same_bins() -> None:
+    generator = np.random.default_rng(0)
+    reference, window = generator.normal(0, 1, 5_000), generator.normal(3, 1, 200)
+    window[0] = 1e9
+    found = drift_comparison._histogram(window, reference)
+    assert found is not None
+    assert len(found.reference) == len(found.window) == drift_comparison.BINS
+    assert (sum(found.reference), sum(found.window)) == (5_000, 200)
+    # One wild value does not squeeze all others into a single bin.
+    assert -4 < found.low < found.high < 7
+    assert found.window[-1] >= 1
+    middle = drift_comparison.BINS // 2
+    assert sum(found.window[middle:]) > 150
+    assert sum(found.reference[:middle]) > 4_000
+
+
+def test_a_constant_has_a_histogram_and_too_few_values_have_none() -> None:
+    constant = drift_comparison._histogram(np.full(40, 0.5), np.full(400, 0.5))
+    assert constant is not None
+    assert (constant.low, constant.high) == (0.0, 1.0)
+    assert max(constant.window) == 40
+    assert drift_comparison._histogram(np.zeros(drift_comparison.LEAST - 1), np.zeros(400)) is None

@@ -92,6 +92,9 @@ def test_a_model_that_is_as_good_as_on_its_hold_out_is_not_called_degraded(
     assert kept["degraded"] == (0.0, {"horizon": HORIZON, "model": md5[:8]})
     assert kept["performance_crps"][0] == crps.live
     assert {f"performance_{name}" for name in SHOWN} < set(kept)
+    tracked = json.loads((settings.folder / "intervals.json").read_bytes())[HORIZON]
+    assert kept["tracked_coverage"][0] == tracked["coverage_after"]
+    assert kept["tracked_factor_upper"][0] == tracked["factor_upper"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from monitor.retraining import decision, recomputation, retrain, running_lock, waiting
+from monitor.retraining import decision, recomputation, retrain, rollback, running_lock, waiting
 from monitor.retraining.decision import Decision
 from monitor.retraining.retrain import Proposal
 from monitor.settings import MonitorError, Settings
@@ -18,6 +18,7 @@ from monitor.store import records
 from predictions.schema import model_metadata
 from tests.monitor.arena import NEWER, NEWEST, Arena, better, thresholds
 from versions.repository.workspace import digest
+from versions.storage import remote_config
 
 pytestmark = pytest.mark.slow
 
@@ -110,6 +111,58 @@ def test_from_a_refusal_to_a_promotion(ground: Arena) -> None:  # noqa: PLR0915 
     refused = retrain.run(settings, thresholds(), better(), root)
     assert refused.outcome == "refused"
     assert "a challenger was trained 0.0 days ago, 7 days must pass" in refused.because
+
+
+def test_two_horizons_move_together_once_the_remote_is_there(ground: Arena) -> None:
+    settings, root, params = ground.settings, ground.folder, thresholds()
+    trained = {"short": ground.head}
+    ground.set("  short: 1\n", "  short: 1\n  long: 3\n")
+    ground.dvc("repro", "--quiet")
+    # As in a fresh clone of the project.
+    ground.dvc("remote", "modify", "storage", "url", f"s3://{remote_config.UNSET}/cache")
+    begin = trained["long"] = ground.commit("Another horizon, and no bucket yet")
+    names = ("short", "long")
+    first = {name: ground.md5(name) for name in names}
+    with records.opened(settings) as engine:
+        ground.log(engine, first["long"], horizon=("long", 3))
+
+    waits = retrain.run(settings, params, better(horizon="long", force=True), root)
+    assert (waits.lane, waits.outcome) == ("change", "shadow"), waits.because
+    assert "it could not be promoted: the remote must hold what is promoted: " in waits.because
+    assert "make remote" in waits.because
+    assert waits.document["lead"] == "long"
+    asked = {
+        name: {gate["name"] for gate in gates} for name, gates in waits.document["gates"].items()
+    }
+    assert "crps_superior" in asked["long"]
+    assert "crps_no_worse" in asked["short"]
+    placed = [ground.placed(name) for name in names]
+    assert all(each is not None and each["decision_id"] == waits.id for each in placed)
+    assert {name: ground.md5(name) for name in names} == first
+    assert ground.git("status", "--porcelain") == ""
+    assert ground.git("rev-parse", "HEAD~1").strip() == begin
+    # Looked at each hour, it adds nothing to the history of git.
+    (again,) = waiting.judge(settings, params, root=root)
+    assert (again.outcome, ground.git("rev-parse", "HEAD~1").strip()) == ("shadow", begin)
+
+    ground.dvc("remote", "modify", "--local", "storage", "url", str(root / "var" / "remote"))
+    (promoted,) = waiting.judge(settings, params, root=root)
+    assert promoted.outcome == "promoted", promoted.because
+    second = {name: ground.md5(name) for name in names}
+    for name in names:
+        model = digest(root / "models" / name / "model.onnx")
+        assert second[name] == model != first[name]
+        assert ground.production(name) == [trained[name], ground.head]
+        former = ground.placed(name)
+        assert former is not None
+        assert (former["model_md5"], former["version"]) == (first[name], "v1.0.0")
+
+    back = rollback.now(settings, params, "Ada", root)
+    assert (back.outcome, back.decided_by) == ("rolled back", "Ada")
+    for name in names:
+        assert ground.md5(name) == digest(root / "models" / name / "model.onnx") == first[name]
+        assert ground.production(name)[2:] == [trained[name]]
+        assert ground.placed(name) is None
 
 
 def test_a_change_is_promoted_only_if_it_is_better(ground: Arena) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import os
 import re
 import sqlite3
 from pathlib import Path
@@ -83,3 +84,22 @@ def test_drift_is_healed_the_bad_rejected_and_the_one_that_turns_rolled_back(
     # No request was lost meanwhile.
     (count,) = re.findall(r"([\d,]+) forecasts were asked for, 0 not answered", told)
     assert int(count.replace(",", "")) > 1_000
+
+
+SHORT = (
+    *("--from", "2011-01-03", "--to", "2011-04-01", "--step", "21", "--small", "--seed", "3"),
+    *("--faults", "drift,bad-challenger"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("CI_FULL") != "1", reason="two simulations: CI_FULL=1 runs it")
+def test_the_same_seed_gives_the_same_events(fresh: Project) -> None:
+    contents = []
+    for name in ("one", "two"):
+        fresh.run("python", "-m", "monitor", "simulate", *SHORT, "--name", name)
+        results = fresh.folder / "var" / "simulation" / name
+        contents.append({path.name: path.read_bytes() for path in results.iterdir()})
+    assert b"drift" in contents[0]["events.csv"]
+    assert b"rejected" in contents[0]["events.csv"]
+    assert contents[0] == contents[1]

@@ -1,10 +1,12 @@
 """How a command ends."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
 
+from stages.common.running import without
 from tests.projects import ROOT
 
 
@@ -26,3 +28,20 @@ def test_what_stops_a_command_is_one_line(raised: str, status: int, said: str) -
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (status, said)
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_an_import_collects_no_garbage_and_leaves_the_rest_as_it_was(
+    collects: bool,
+) -> None:
+    frozen = gc.get_freeze_count()
+    try:
+        gc.enable() if collects else gc.disable()
+        with without("a_package_that_is_nowhere"):
+            assert not gc.isenabled()
+        assert gc.isenabled() == collects
+    finally:
+        gc.enable()
+    assert "a_package_that_is_nowhere" not in sys.modules
+    # Nothing was imported, so what is garbage by now can still be found.
+    assert gc.get_freeze_count() == frozen

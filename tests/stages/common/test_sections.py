@@ -1,5 +1,7 @@
 """Reading params.yaml: what is valid YAML and yet stops DVC."""
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 
 from stages.common import sections
 from stages.common.errors import ParamsError
+from tests.projects import Project
 
 BARE = """data:
   as_of: 2012-12-31
@@ -28,6 +31,24 @@ def test_dates_without_quotes_are_named_anywhere(tmp_path: Path) -> None:
     assert "data.extra_sessions.1" in message
     assert "data.extra_sessions.0" not in message
     assert "search.anything.since" in message
+
+
+def test_what_dvc_says_of_a_date_without_quotes_is_on_the_page(
+    tmp_path: Path, repo_root: Path
+) -> None:
+    pipeline, page = repo_root / "dvc.yaml", repo_root / "docs" / "data.md"
+    shutil.copy(pipeline, tmp_path)
+    params = (repo_root / "params.yaml").read_text(encoding="utf-8")
+    bare = re.sub(r"as_of: '([\d-]+)'", r"as_of: \1", params)
+    assert bare != params
+    (tmp_path / "params.yaml").write_text(bare, encoding="utf-8")
+    project = Project(tmp_path)
+    project.dvc("init", "--no-scm")
+    said = project.dvc("repro", check=False).splitlines()[0]
+    assert "data.as_of" in said
+    text = page.read_text(encoding="utf-8")
+    assert f"`{said}`" in text
+    assert "`as_of: '2012-12-31'`" in text
 
 
 def test_the_command_that_make_run_calls_first_fails_in_one_line(

@@ -16,14 +16,23 @@ from predictions.engine import LogError, reason
 _T = TypeVar("_T")
 
 
+PATIENCE = 4
+"""Time-outs that a history of years may take, unlike the question whether the log is there."""
+
+
 @contextmanager
-def reading(settings: Settings) -> Iterator[Connection]:
-    """A connection to the log that only reads; no statement takes longer than the time-out.
+def reading(settings: Settings, patience: int = 1) -> Iterator[Connection]:
+    """A connection to the log that only reads.
+
+    Args:
+        settings: of the monitor.
+        patience: time-outs after which a statement is cancelled.
 
     Raises:
         LogError: the log is not there, is away, or has other tables than this code reads.
     """
-    with engines.opened(settings.log_url, settings.timeout, read_only=True) as engine:
+    seconds = patience * settings.timeout
+    with engines.opened(settings.log_url, seconds, read_only=True) as engine:
         migrate.check(engine)
         with engine.connect() as connection:
             yield connection
@@ -73,5 +82,5 @@ def _read(
     _query: Callable[..., Any],
     _settings: Settings,
 ) -> Any:
-    with reading(_settings) as connection:
+    with reading(_settings, PATIENCE) as connection:
         return _query(connection, _settings, *arguments)

@@ -1,0 +1,165 @@
+"""The page Home before a real server: forecasts, states, production, and the last decision."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import httpx  # noqa: TC002  # the same
+import polars as pl
+import pytest
+import streamlit as st
+from fastapi.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+
+from dashboard.newest_forecasts import newest_forecasts
+from dashboard.page_context import Context
+from dashboard.server_client import Server
+from dashboard.views import home_view
+from monitor.retraining.decision import Decision
+from serve.app import create
+from serve.settings import Settings
+from tests.dashboard.control.panels import context, panel
+from tests.histories import Repository
+
+
+@pytest.fixture(scope="module")
+def server(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app of the reproduced project, with its own prediction log."""
+    settings = Settings(root=reproduced, var=tmp_path_factory.mktemp("var"))
+    with TestClient(create(settings)) as client:
+        # It answers as the client of httpx does, from which it no longer descends.
+        yield Server(str(client.base_url), "", cast("httpx.Client", client))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """A repository in which nothing was promoted, decided or measured."""
+    st.cache_data.clear()
+    monkeypatch.chdir(tmp_path)
+    repository = Repository(tmp_path)
+    (tmp_path / "file").write_text("one")
+    repository.commit(None, "One")
+    return repository
+
+
+@pytest.fixture
+def viewer(here: Repository, server: Server) -> Context:
+    return replace(context(here.folder), server=server)
+
+
+def texts(page: AppTest) -> str:
+    assert not page.exception
+    kinds = (page.text, page.markdown, page.caption, page.warning, page.error, page.code)
+    return "\n".join(str(each.value) for kind in kinds for each in kind)
+
+
+def test_the_table_has_the_logged_forecast_of_every_symbol(viewer: Context) -> None:
+    page = panel(home_view.show, viewer)
+    tables = [table.value for table in page.dataframe]
+    logged = viewer.server.get("/predictions", limit=100)["predictions"]
+    for horizon, table in zip(("short", "long"), tables, strict=True):
+        of_horizon = {row["symbol"]: row for row in logged if row["horizon"] == horizon}
+        assert list(table["symbol"]) == ["AAPL", "GOOG", "IBM", "MSFT"]
+        for row in table.to_dict("records"):
+            answer = of_horizon[row["symbol"]]
+            assert row["return"] == pytest.approx(100 * answer["predicted_return"])
+            assert row["probability"] == pytest.approx(100 * answer["probability_of_rise"])
+            assert row["interval"] == (
+                f"{100 * answer['interval']['lower_return']:+.2f} .. "
+                f"{100 * answer['interval']['upper_return']:+.2f}"
+            )
+            assert (row["target_date"], row["state"]) == (answer["target_date"], "")
+    assert len(page.get("plotly_chart")) == 2
+
+
+def test_every_viewer_sees_the_same_logged_forecasts(viewer: Context) -> None:
+    version = viewer.server.get("/version")
+    first = newest_forecasts(viewer.server, version)
+    before = len(viewer.server.get("/predictions", limit=1000)["predictions"])
+    panel(home_view.show, viewer)
+    assert newest_forecasts(viewer.server, version)["id"].to_list() == first["id"].to_list()
+    assert len(viewer.server.get("/predictions", limit=1000)["predictions"]) == before
+
+
+def test_a_part_of_a_name_in_the_address_or_the_box_chooses_symbols(viewer: Context) -> None:
+    page = panel(home_view.show, viewer, symbols="goo")
+    assert [list(table.value["symbol"]) for table in page.dataframe] == [["GOOG"], ["GOOG"]]
+    page.text_input(key="symbols").set_value("M").run()
+    assert [list(table.value["symbol"]) for table in page.dataframe] == [["IBM", "MSFT"]] * 2
+    page.text_input(key="symbols").set_value("**none**").run()
+    assert "**none**" in "\n".join(str(each.value) for each in page.text)
+
+
+def test_nothing_known_is_said_as_such_with_what_to_do(viewer: Context) -> None:
+    said = texts(panel(home_view.show, viewer))
+    assert "nothing is known of models, data, drift, scheduler" in said
+    assert "python -m monitor check" in said
+    assert "Nothing was promoted yet" in said
+
+
+def test_what_is_wrong_comes_first_with_its_remedy(viewer: Context) -> None:
+    check = {"name": "models", "tags": {}, "status": "critical", "value": 1, "threshold": 0}
+    check |= {"sentence": "1 file is <b>missing</b>", "remedy": "dvc checkout"}
+    folder = viewer.monitor.folder
+    folder.mkdir(parents=True)
+    report = {"at": datetime.now(UTC).isoformat(), "checks": [check]}
+    (folder / "health.json").write_text(json.dumps(report))
+    page = panel(home_view.show, viewer)
+    assert "Look at models" in page.markdown[0].value
+    assert "1 file is <b>missing</b>" in [each.value for each in page.text]
+    assert "To do: dvc checkout" in [each.value for each in page.text]
+    report["at"] = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    report["checks"] = [{**check, "status": "ok"}]
+    (folder / "health.json").write_text(json.dumps(report))
+    assert "Look at models" in panel(home_view.show, viewer).markdown[0].value
+
+
+def test_production_follows_the_tags_and_a_roll_back(here: Repository, viewer: Context) -> None:
+    first = here.git("rev-parse", "HEAD")
+    (here.folder / "file").write_text("two")
+    here.commit(None, "Two")
+    second = here.git("rev-parse", "HEAD")
+    for number, (version, commit) in enumerate((("v1.0.0", first), ("v1.1.0", second)), 1):
+        here.git("tag", "-a", "-m", version, f"short@{version}", commit)
+        here.git("tag", "-a", "-m", "promoted", f"short#production#{number}", commit)
+    assert f"short v1.1.0 ({second[:7]}) is in production since" in texts(
+        panel(home_view.show, viewer)
+    )
+    here.git("tag", "-a", "-m", "back\n\nRolled-back: v1.1.0", "short#production#3", first)
+    st.cache_data.clear()
+    assert f"short v1.0.0 ({first[:7]}) is in production since" in texts(
+        panel(home_view.show, viewer)
+    )
+
+
+def test_the_last_decision_is_one_sentence(here: Repository, viewer: Context) -> None:
+    for day, outcome in ((1, "promoted"), (2, "rejected")):
+        made = Decision(
+            f"2012030{day}T220000-drift",
+            datetime(2012, 3, day, 22, tzinfo=UTC),
+            "drift",
+            outcome,
+            f"because of {outcome}",
+        )
+        (here.folder / made.path).parent.mkdir(exist_ok=True)
+        (here.folder / made.path).write_text(made.text())
+    said = texts(panel(home_view.show, viewer))
+    assert "2012-03-02 22:00 UTC: drift, rejected: because of rejected." in said
+    assert "because of promoted" not in said
+
+
+def test_without_a_server_the_page_says_how_to_start_one(here: Repository) -> None:
+    page = panel(home_view.show, context(here.folder))
+    assert "make serve" in texts(page)
+    assert "Look at server" in page.markdown[0].value
+
+
+def test_stale_symbols_are_marked(viewer: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = viewer.server.get("/version")
+    stale = newest_forecasts(viewer.server, version).with_columns(stale=pl.col("symbol") == "IBM")
+    monkeypatch.setattr(home_view, "newest_forecasts", lambda *_: stale)
+    table = panel(home_view.show, viewer).dataframe[0].value
+    assert dict(zip(table["symbol"], table["state"], strict=True))["IBM"] == "stale"

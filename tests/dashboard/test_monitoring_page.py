@@ -1,0 +1,322 @@
+"""The page Monitoring in all states, without a browser."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.page_context import Context
+from dashboard.plain_text import plain
+from dashboard.server_client import Server
+from dashboard.sign_in import Viewer
+from monitor.alerts import outbox
+from monitor.alerts.episodes import Episode
+from monitor.alerts.outbox import Outbox
+from monitor.retraining import decision
+from monitor.retraining.decision import Decision
+from monitor.settings import Settings
+from monitor.store import records
+from predictions.schema import monitoring_alerts
+from stages.common import tables
+from tests.monitor import live
+from tests.monitor.receivers import closed_port
+from tests.projects import ROOT
+
+NOW = datetime(2020, 4, 1, 22, tzinfo=UTC)
+DAY = timedelta(days=1)
+FOREIGN = "<img src=x onerror=alert(1)> **bold** $x$"
+
+Page = Callable[..., AppTest]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Of a project in the test's own folder, which has the params and the runbook of this one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").mkdir()
+    for name in ("params.yaml", "docs/self-healing.md"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return live.settings(tmp_path, NOW)
+
+
+@pytest.fixture
+def page() -> Page:
+    """Shows the page, or a tab of it."""
+
+    def shown(settings: Settings, tab: str = "", *, may_act: bool = True) -> AppTest:
+        url = f"http://127.0.0.1:{closed_port()}"
+        context = Context(
+            Viewer("me", "", may_act),
+            Server(url, "", httpx.Client()),
+            settings,
+            ZoneInfo("America/New_York"),
+            ZoneInfo("Asia/Kolkata"),
+        )
+
+        # It runs without the imports of this module.
+        def script(context: object) -> None:
+            from dashboard.views import monitoring_view
+
+            monitoring_view.show(context)  # type: ignore[arg-type]
+
+        test = AppTest.from_function(script, args=(context,), default_timeout=60)
+        if tab:
+            test.query_params["tab"] = tab
+        return test.run()
+
+    return shown
+
+
+def text(shown: AppTest) -> str:
+    """Every sentence of a page; that there was no exception is asserted."""
+    assert not shown.exception
+    kinds = (shown.markdown, shown.text, shown.caption, shown.error, shown.code, shown.title)
+    raw = "\n".join(each.value for kind in kinds for each in kind)
+    return re.sub(r"\\(.)", r"\1", raw)
+
+
+def frames(shown: AppTest) -> str:
+    return "\n".join(each.value.to_csv() for each in shown.dataframe)
+
+
+def health(settings: Settings, *checks: tuple[str, str, str, str]) -> None:
+    document = {
+        "at": (NOW - timedelta(minutes=2)).isoformat(),
+        "status": "ok",
+        "checks": [
+            {
+                "name": name,
+                "tags": {"horizon": "short"},
+                "status": status,
+                "value": None,
+                "threshold": None,
+                "sentence": sentence,
+                "remedy": remedy,
+            }
+            for name, status, sentence, remedy in checks
+        ],
+    }
+    write(settings.folder / "health.json", document)
+
+
+def write(path: Path, document: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def test_where_the_monitor_never_ran_the_page_says_what_to_do(
+    settings: Settings, page: Page
+) -> None:
+    for tab in ("Health", "Decisions", "Log"):
+        said = text(page(settings, tab))
+        assert "python -m monitor run" in said
+        assert "no prediction log" in said
+
+
+def test_empty_tables_are_no_error(settings: Settings, page: Page) -> None:
+    live.log(settings).dispose()
+    next_steps = {
+        "Health": "python -m monitor check",
+        "Drift": "python -m monitor drift",
+        "Performance": "python -m monitor performance",
+        "Alerts": "python -m monitor silence",
+        "Decisions": "python -m monitor retrain",
+        "Server": "make serve",
+        "Log": "make up",
+    }
+    for tab, step in next_steps.items():
+        shown = page(settings, tab)
+        said = text(shown)
+        assert not shown.error
+        assert "not checked anything here yet" in said
+        assert step in said
+
+
+def test_while_the_database_is_away_the_files_are_shown(settings: Settings, page: Page) -> None:
+    url = f"postgresql://nobody:secret@127.0.0.1:{closed_port()}/none"
+    away = settings.model_copy(update={"database_url": url})
+    health(away, ("prediction_log", "critical", "does not answer", "start the database"))
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    outbox.write(away.folder, Outbox(episodes=[episode()]))
+    made = decided()
+    write(Path(made.path), made.content())
+    for tab in ("Health", "Alerts", "Decisions"):
+        said = text(page(away, tab))
+        assert "cannot be read" in said
+        assert "secret" not in said
+        assert "start the database" in said
+        assert "drift_share" in said
+        if tab == "Decisions":
+            assert "decisions/" in said
+            assert "gates passed" in said
+
+
+def episode(**values: object) -> Episode:
+    content = {
+        "id": "e1",
+        "rule": "drift_share",
+        "tags": '{"horizon": "short"}',
+        "severity": "WARNING",
+        "message": f"{FOREIGN}. To do: mend the feed",
+        "started_at": NOW - 3 * DAY,
+        "seen_at": NOW,
+    }
+    return Episode.model_validate(content | values)
+
+
+def decided() -> Decision:
+    gate = {
+        "name": "brier",
+        "direction": "at most",
+        "effect": 0.002,
+        "threshold": 0.01,
+        "answer": "inconclusive",
+        "sentence": "too few rows",
+    }
+    return Decision(
+        id="20200331T220000-manual",
+        created_at=NOW - DAY,
+        reason="manual",
+        outcome="shadow",
+        because=f"all gates passed but one {FOREIGN}",
+        document={"gates": {"short": [gate]}, "asked": {"by": "ann"}},
+    )
+
+
+@pytest.fixture
+def watched(settings: Settings) -> Settings:
+    """What a monitor has stored that ran for some days."""
+    live.log(settings).dispose()
+    health(
+        settings,
+        ("models", "ok", "7 files have the bytes of dvc.lock", ""),
+        ("drift_share", "warning", "half drifted", "mend the feed"),
+        ("disk", "critical", f"1% free {FOREIGN}", "free some space"),
+    )
+    with records.opened(settings) as engine:
+        for day in range(3):
+            at = NOW - day * DAY
+            with records.writing(engine, settings, at) as writer:
+                tags = {"horizon": "short"}
+                writer.metric("health", float(day), tags | {"check": "drift_share"})
+                writer.metric("drift_share", 0.5, tags)
+                writer.metric("drift_p", 0.001, tags | {"feature": "slow"})
+                for name in ("performance_crps", "performance_coverage", "degradation_evidence"):
+                    writer.metric(name, 1.5, tags | {"model": "abcdef12"})
+                writer.metric("label_coverage", 0.9, tags)
+        with records.writing(engine, settings, NOW) as writer:
+            writer.add(monitoring_alerts, episode().model_dump(exclude={"quiet"}))
+            decision.store(writer, decided())
+            model = {"commit": "c" * 40, "model_md5": "d" * 32}
+            decision.placed(writer, decided(), "shadow", "short", model)
+    feature = {
+        "name": "slow",
+        "distance": 0.3,
+        "p": 0.001,
+        "relation": None,
+        "relation_p": 1.0,
+        "missing": 0.0,
+        "drifted": True,
+        "histogram": {"low": 0, "high": 1, "reference": [1] * 20, "window": [2] * 20},
+    }
+    drift = {
+        "horizon": "short",
+        "rows": 60,
+        "first": "2020-01-02",
+        "last": "2020-03-31",
+        "drifted": ["slow"],
+        "alarm": True,
+        "p": 0.01,
+        "problem": None,
+        "comparison": {"features": [feature], "p": 0.01, "level": 0.02, "independent": 30},
+    }
+    write(settings.folder / "drift/short.json", drift)
+    score = {"live": 1.5, "interval": [1.0, 2.0], "held_out": 1.2, "yardstick": 1.4}
+    performance = {
+        "horizon": "short",
+        "rows": 60,
+        "dates": 20,
+        "first": "2020-01-02",
+        "last": "2020-03-31",
+        "scores": {"crps": score},
+        "degraded": False,
+        "needed": 20.0,
+        "verdict": "short: model abcdef12 is not found degraded",
+        "remarks": [],
+        "problem": None,
+    }
+    write(settings.folder / "performance/short.json", performance)
+    return settings
+
+
+def test_what_is_wrong_comes_first_with_since_when_and_what_to_do(
+    watched: Settings, page: Page
+) -> None:
+    shown = page(watched)
+    said = text(shown)
+    assert "1 alerts go on" in said
+    assert "2020-03-29 18:00 EDT" in said
+    assert "3 days" in said
+    assert "mend the feed" in said
+    # The runbook of drift_share in docs/self-healing.md.
+    assert "many features are not as in training" in said
+    # A check without an alert is there too, and the alert's own check is not there twice.
+    assert "no alert yet" in said
+    assert said.count("no alert yet") == 1
+    assert "free some space" in said
+    # Text of others is neither HTML nor Markdown.
+    raw = "".join(each.value for each in shown.markdown)
+    assert plain(FOREIGN) in raw
+    assert FOREIGN not in raw
+
+
+def test_every_tab_shows_what_is_stored(watched: Settings, page: Page) -> None:
+    path = watched.var / "log/up.log"
+    path.parent.mkdir(parents=True)
+    path.write_text(f'2020-04-01T22:00:00.000Z monitor | error: "{FOREIGN}"\n')
+    expected = {
+        "Health": ("History of the checks", "7 files have the bytes"),
+        "Drift": ("Each feature over time", "! drifted"),
+        "Performance": ("crps, live", ""),
+        "Alerts": ("When each alert went on", "goes on"),
+        "Decisions": ("by ann", "? inconclusive"),
+        "Server": ("does not answer", ""),
+        "Log": ("1 lines of all", "error: "),
+    }
+    for tab, (sentence, cell) in expected.items():
+        shown = page(watched, tab)
+        assert not shown.error
+        assert sentence in text(shown)
+        assert cell in frames(shown)
+
+
+def test_a_monitor_that_stopped_is_said_not_hidden(watched: Settings, page: Page) -> None:
+    later = watched.model_copy(update={"now": NOW + DAY})
+    said = text(page(later))
+    assert "the monitor does not run" in said
+
+
+def test_only_holders_of_an_admin_key_see_the_counters(watched: Settings, page: Page) -> None:
+    said = text(page(watched, "Server", may_act=False))
+    assert "--role admin" in said
+    assert "does not answer" not in said
+
+
+def test_a_damaged_document_is_one_line_and_the_rest_goes_on(watched: Settings, page: Page) -> None:
+    with tables.replacing(watched.folder / "drift/short.json") as broken:
+        broken.write_text("{")
+    shown = page(watched, "Drift")
+    assert "python -m monitor check" in text(shown)
+    assert "1 alerts go on" in text(shown)
+
+
+def test_all_is_well_says_so(settings: Settings, page: Page) -> None:
+    live.log(settings).dispose()
+    health(settings, ("models", "ok", "7 files have the bytes of dvc.lock", ""))
+    assert "nothing is wrong" in text(page(settings))
