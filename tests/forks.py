@@ -2,8 +2,8 @@
 
 Most of what a short command takes is its imports. Apart from that each command is a process of its
 own, with the arguments, folder, environment and streams that it was given, and ends as it does
-elsewhere. `python -m` imports the stages and `versions` of the folder in which it is run; for
-anything else, and with a PYTHONPATH or under coverage, `python` is the interpreter itself. The two
+elsewhere. `python -m` imports the stages, `versions` and `monitor` of the folder in which it is
+run; for anything else, and with a PYTHONPATH or under coverage, `python` is the interpreter itself. The two
 are in `bin` of a folder that make takes as an environment (`make VENV=...`).
 """
 
@@ -63,7 +63,7 @@ with socket.socket(socket.AF_UNIX) as server:
 
 PYTHON = """#!/bin/sh
 case "${{PYTHONPATH-}}${{COVERAGE_PROCESS_CONFIG-}}$1 $2" in
-"-m stages."* | "-m versions."*) exec {python} "$@" ;;
+"-m stages."* | "-m versions."* | "-m monitor" | "-m monitor."*) exec {python} "$@" ;;
 "-m dvc") shift 2 && exec {dvc} "$@" ;;
 esac
 exec {interpreter} "$@"
