@@ -3,15 +3,17 @@
 Most of what a short command takes is its imports. Apart from that each command is a process of its
 own, with the arguments, folder, environment and streams that it was given, and ends as it does
 elsewhere. `python -m` imports the stages, `versions` and `monitor` of the folder in which it is
-run; for anything else, and with a PYTHONPATH or under coverage, `python` is the interpreter itself. The two
-are in `bin` of a folder that make takes as an environment (`make VENV=...`).
+run; for anything else, and with a PYTHONPATH or under coverage, `python` is the interpreter itself.
+The two are in `bin` of a folder that make takes as an environment (`make VENV=...`).
 """
 
 import atexit
 import functools
 import gc
+import hashlib
 import importlib
 import os
+import pickle
 import runpy
 import select
 import shlex
@@ -177,6 +179,7 @@ def load(name: str) -> None:
         parser.get_main_parser = functools.cache(parser.get_main_parser)
         parser.get_main_parser()
     keep_service_models()
+    keep_yaml(Path(sys.argv[1]) / "yaml")
     botocore: Any = importlib.import_module("botocore.session")
     botocore.Session().create_client("s3", region_name="us-east-1")
     # The garbage collector of a child does not touch, and so copy, what is there by now.
@@ -195,6 +198,30 @@ def keep_service_models() -> None:
         return read(path)
 
     loader.load_file = load_file
+
+
+def keep_yaml(kept: Path) -> None:
+    """Have DVC parse the same YAML once for all commands: a run reads `params.yaml` fifty times."""
+    kept.mkdir(exist_ok=True)
+    loader: Any = importlib.import_module("ruamel.yaml").YAML
+    if hasattr(loader.load, "__wrapped__"):
+        return
+    parse = loader.load
+
+    @functools.wraps(parse)
+    def load(self: Any, text: Any) -> object:
+        if self.typ != ["safe"] or not isinstance(text, str):
+            return parse(self, text)
+        path = kept / hashlib.sha256(text.encode()).hexdigest()
+        if path.exists():
+            return pickle.loads(path.read_bytes())  # noqa: S301  # written below
+        made = parse(self, text)
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.write_bytes(pickle.dumps(made))
+        partial.rename(path)
+        return made
+
+    loader.load = load
 
 
 def serve(made: Path) -> None:
