@@ -16,7 +16,6 @@ from monitor.store import records
 from monitor.store.records import tags_text
 from predictions.schema import model_metadata, monitoring_alerts
 from tests.monitor.arena import EVENING, NEWER, NEWEST, STAGE_FILE, Arena, better, thresholds
-from tests.monitor.conftest import Command
 from tests.narrow import wait_for
 from tests.projects import ROOT
 from versions.repository.workspace import digest
@@ -154,7 +153,7 @@ def test_promotion_and_roll_back_end_whatever_kills_them(
 
 
 def test_a_killed_training_is_undone_by_the_next_command(
-    ground: Arena, command: Command, monkeypatch: pytest.MonkeyPatch
+    ground: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a real kill -9 of the command, whose stage goes on for a while."""
     first, head = ground.md5(), ground.head
@@ -162,8 +161,9 @@ def test_a_killed_training_is_undone_by_the_next_command(
     monkeypatch.setenv("MONITOR_NOW", EVENING.isoformat())
     ground.set("name = sys.argv[1]", "import time; time.sleep(2); name = sys.argv[1]", STAGE_FILE)
     head = ground.commit("Take time")
+    command = [sys.executable, "-m", "monitor"]
     training = subprocess.Popen(
-        [sys.executable, "-m", "monitor", "retrain", "--force", "--as-of", str(NEWER)],
+        [*command, "retrain", "--force", "--as-of", str(NEWER)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -174,7 +174,7 @@ def test_a_killed_training_is_undone_by_the_next_command(
     training.wait()
 
     def second() -> str:
-        return command("judge")[1]
+        return ground.run(*command, "judge", check=False)
 
     # What it had started still ends, and holds the lock.
     said = second()
@@ -185,5 +185,5 @@ def test_a_killed_training_is_undone_by_the_next_command(
     (failed,) = ended(ground)
     assert (failed.outcome, failed.decided_by) == ("failed", None)
     assert (ground.md5(), ground.head) == (first, head)
-    _, listed = command("decisions")
+    listed = ground.run(*command, "decisions")
     assert "it was stopped while it trained" in listed
