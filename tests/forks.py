@@ -201,7 +201,11 @@ def keep_service_models() -> None:
 
 
 def keep_yaml(kept: Path) -> None:
-    """Have DVC parse the same YAML once for all commands: a run reads `params.yaml` fifty times."""
+    """Have DVC parse the same YAML once for all commands: a run reads `params.yaml` fifty times.
+
+    Args:
+        kept: the folder of what was parsed, shared by the processes.
+    """
     kept.mkdir(exist_ok=True)
     loader: Any = importlib.import_module("ruamel.yaml").YAML
     if hasattr(loader.load, "__wrapped__"):

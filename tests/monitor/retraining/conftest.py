@@ -14,6 +14,7 @@ from tests.projects import copied
 @pytest.fixture
 def ground(once: Once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arena:
     """The project, as the working folder; the commands that a run starts are forked."""
+    forks.keep_yaml(forks.folder() / "yaml")
     monkeypatch.setattr(sys, "executable", str(forks.folder() / "bin" / "python"))
     project = Arena(copied(once("arena", Arena.make), tmp_path / "project").folder)
     monkeypatch.chdir(project.folder)
