@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from tests import forks
 from tests.light import lighten
 from tests.projects import Project, checkout, copied
 from tests.s3 import S3
@@ -34,6 +35,12 @@ settings.register_profile(
 )
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One server of forked commands for all workers: what it imports takes seconds."""
+    if getattr(config.option, "numprocesses", None):
+        os.environ[forks.SHARED] = str(forks.folder())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -72,9 +72,18 @@ exec {interpreter} "$@"
 """
 
 
+SETTINGS = {"LC_ALL": "C.UTF-8", "DVC_NO_ANALYTICS": "true", "GX_ANALYTICS_ENABLED": "false"}
+"""What an interpreter and some libraries read only once, when they start."""
+
+SHARED = "TESTS_FORKS"
+"""The variable by which workers know the environment of the process that started them."""
+
+
 @functools.cache
 def folder() -> Path:
-    """An environment that holds the two commands; their server ends with this process."""
+    """An environment that holds the two commands; their server ends with the process that began."""
+    if SHARED in os.environ:
+        return Path(os.environ[SHARED])
     made = Path(tempfile.mkdtemp(prefix="venv-", dir=TEMPORARY))
     (made / "bin").mkdir()
     for lock in Path(sys.prefix).glob("requirements*.txt"):
@@ -97,6 +106,8 @@ def folder() -> Path:
         (made / "bin" / name).chmod(0o755)
     server = subprocess.Popen(
         [sys.executable, "-P", __file__, str(made)],
+        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        | SETTINGS,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
