@@ -167,22 +167,6 @@ def project(reproduced: Path, tmp_path: Path) -> Project:
     return copied(reproduced, tmp_path / "project")
 
 
-@pytest.fixture
-def quick(reproduced: Path, once: Once, tmp_path: Path) -> Project:
-    """The same with the baselines and ridge alone, for what is not about models."""
-
-    def make(folder: Path) -> None:
-        project = copied(reproduced, folder)
-        path = folder / "params.yaml"
-        text = path.read_text(encoding="utf-8")
-        text = re.sub(r"\n  random_forest:\n.*?(?=\n\n)", "", text, count=1, flags=re.DOTALL)
-        path.write_text(text, encoding="utf-8")
-        project.dvc("repro")
-        project.git("commit", "--quiet", "--no-verify", "--all", "--message=Few models")
-
-    return copied(once("quick", make), tmp_path / "project")
-
-
 @pytest.fixture(scope="session")
 def brief_history(once: Once) -> Path:
     """Four years of the real sample through the real stages: one horizon, and ridge alone."""
