@@ -115,8 +115,8 @@ up: install ## Run server, monitor and dashboard together; one Ctrl-C ends all t
 	@$(PY) -m monitor up
 
 demo-self-healing: install ## Show the whole loop on past data: drift, gates, rollback (docs/self-healing.md)
-	@$(PY) -m monitor simulate --small --step 50 --from 2011-01-03 --to 2012-03-09 --name demo --seed 1 \
-		--faults drift@2011-03-16,bad-challenger@2011-06-01,turning-challenger@2011-08-10 $(ARGS)
+	@$(PY) -m monitor simulate --small --step 50 --from 2011-01-03 --to 2011-12-28 --name demo --seed 1 \
+		--faults drift@2011-03-16,bad-challenger@2011-06-01,turning-challenger@2011-07-01 $(ARGS)
 
 hooks: install ## Let data and models follow git checkout and git push; check each commit
 	@sh .ci/hooks "$(VENV)"

@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from tests import forks
 from tests.light import lighten
 from tests.projects import Project, checkout, copied
 from tests.s3 import S3
@@ -34,6 +35,12 @@ settings.register_profile(
 )
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One server of forked commands for all workers: what it imports takes seconds."""
+    if getattr(config.option, "numprocesses", None):
+        os.environ[forks.SHARED] = str(forks.folder())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -161,22 +168,6 @@ def trained(prepared: Path, once: Once) -> Path:
 def project(reproduced: Path, tmp_path: Path) -> Project:
     """A copy of the reproduced project, for one test to change."""
     return copied(reproduced, tmp_path / "project")
-
-
-@pytest.fixture
-def quick(reproduced: Path, once: Once, tmp_path: Path) -> Project:
-    """The same with the baselines and ridge alone, for what is not about models."""
-
-    def make(folder: Path) -> None:
-        project = copied(reproduced, folder)
-        path = folder / "params.yaml"
-        text = path.read_text(encoding="utf-8")
-        text = re.sub(r"\n  random_forest:\n.*?(?=\n\n)", "", text, count=1, flags=re.DOTALL)
-        path.write_text(text, encoding="utf-8")
-        project.dvc("repro")
-        project.git("commit", "--quiet", "--no-verify", "--all", "--message=Few models")
-
-    return copied(once("quick", make), tmp_path / "project")
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,18 @@
 
 Most of what a short command takes is its imports. Apart from that each command is a process of its
 own, with the arguments, folder, environment and streams that it was given, and ends as it does
-elsewhere. `python -m` imports the stages and `versions` of the folder in which it is run; for
-anything else, and with a PYTHONPATH or under coverage, `python` is the interpreter itself. The two
-are in `bin` of a folder that make takes as an environment (`make VENV=...`).
+elsewhere. `python -m` imports the stages, `versions` and `monitor` of the folder in which it is
+run; for anything else, and with a PYTHONPATH or under coverage, `python` is the interpreter itself.
+The two are in `bin` of a folder that make takes as an environment (`make VENV=...`).
 """
 
 import atexit
 import functools
 import gc
+import hashlib
 import importlib
 import os
+import pickle
 import runpy
 import select
 import shlex
@@ -63,16 +65,25 @@ with socket.socket(socket.AF_UNIX) as server:
 
 PYTHON = """#!/bin/sh
 case "${{PYTHONPATH-}}${{COVERAGE_PROCESS_CONFIG-}}$1 $2" in
-"-m stages."* | "-m versions."*) exec {python} "$@" ;;
+"-m stages."* | "-m versions."* | "-m monitor" | "-m monitor."*) exec {python} "$@" ;;
 "-m dvc") shift 2 && exec {dvc} "$@" ;;
 esac
 exec {interpreter} "$@"
 """
 
 
+SETTINGS = {"LC_ALL": "C.UTF-8", "DVC_NO_ANALYTICS": "true", "GX_ANALYTICS_ENABLED": "false"}
+"""What an interpreter and some libraries read only once, when they start."""
+
+SHARED = "TESTS_FORKS"
+"""The variable by which workers know the environment of the process that started them."""
+
+
 @functools.cache
 def folder() -> Path:
-    """An environment that holds the two commands; their server ends with this process."""
+    """An environment that holds the two commands; their server ends with the process that began."""
+    if SHARED in os.environ:
+        return Path(os.environ[SHARED])
     made = Path(tempfile.mkdtemp(prefix="venv-", dir=TEMPORARY))
     (made / "bin").mkdir()
     for lock in Path(sys.prefix).glob("requirements*.txt"):
@@ -95,6 +106,8 @@ def folder() -> Path:
         (made / "bin" / name).chmod(0o755)
     server = subprocess.Popen(
         [sys.executable, "-P", __file__, str(made)],
+        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        | SETTINGS,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -177,6 +190,7 @@ def load(name: str) -> None:
         parser.get_main_parser = functools.cache(parser.get_main_parser)
         parser.get_main_parser()
     keep_service_models()
+    keep_yaml(Path(sys.argv[1]) / "yaml")
     botocore: Any = importlib.import_module("botocore.session")
     botocore.Session().create_client("s3", region_name="us-east-1")
     # The garbage collector of a child does not touch, and so copy, what is there by now.
@@ -195,6 +209,34 @@ def keep_service_models() -> None:
         return read(path)
 
     loader.load_file = load_file
+
+
+def keep_yaml(kept: Path) -> None:
+    """Have DVC parse the same YAML once for all commands: a run reads `params.yaml` fifty times.
+
+    Args:
+        kept: the folder of what was parsed, shared by the processes.
+    """
+    kept.mkdir(exist_ok=True)
+    loader: Any = importlib.import_module("ruamel.yaml").YAML
+    if hasattr(loader.load, "__wrapped__"):
+        return
+    parse = loader.load
+
+    @functools.wraps(parse)
+    def load(self: Any, text: Any) -> object:
+        if self.typ != ["safe"] or not isinstance(text, str):
+            return parse(self, text)
+        path = kept / hashlib.sha256(text.encode()).hexdigest()
+        if path.exists():
+            return pickle.loads(path.read_bytes())  # noqa: S301  # written below
+        made = parse(self, text)
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.write_bytes(pickle.dumps(made))
+        partial.rename(path)
+        return made
+
+    loader.load = load
 
 
 def serve(made: Path) -> None:

@@ -86,7 +86,7 @@ def at(revision: str, root: Path) -> Contestant:
         VersionError: there is no such revision, or it has no `dvc.lock`.
     """
     commit = git.commit(revision, root)
-    params = yaml.safe_load(git.content(commit, PARAMS_FILE, root) or b"") or {}
+    params = yaml.load(git.content(commit, PARAMS_FILE, root) or b"", Loader=yaml.CSafeLoader) or {}
     return Contestant(commit, root, params, lock.at(commit, root))
 
 

@@ -20,7 +20,7 @@ from monitor.settings import MonitorError
 STARTS = 120.0
 """Seconds in which the server has to answer for the first time, or to follow a commit."""
 
-BETWEEN = 0.05
+BETWEEN = 0.1
 """Seconds between two requests of those that go on all the time."""
 
 

@@ -28,7 +28,7 @@ from versions.repository.lock import LOCK_FILE
 
 INBOX = Path("data/inbox")
 
-LEFT_OUT = ("tests", "benchmarks", "docs", ".github", ".ci")
+LEFT_OUT = ("tests", "benchmarks", "dashboard", "docs", ".github", ".ci")
 """Folders that nothing here needs."""
 
 SMALL: Mapping[str, Any] = {

@@ -25,6 +25,10 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 START, TEST, *EVERYDAY = BLOCKS
 
+ELSEWHERE = {"dvc exp run": "experiments", "make s3": "sharing", "make refresh": "data"}
+"""How a block begins whose commands are those of a page; they are run in the test of that page:
+test_experiments, test_sharing, test_refresh."""
+
 
 def test_the_two_commands_come_first() -> None:
     assert START == "git clone <this repository> stocks && cd stocks && make run\n"
@@ -34,7 +38,7 @@ def test_the_two_commands_come_first() -> None:
 def test_the_first_command_prints_what_the_readme_shows(project: Project, tmp_path: Path) -> None:
     # The environment is the one that runs this test: installing it has a test of its own.
     command = START.replace("<this repository>", str(project.folder)).replace(
-        "make run", f"make run VENV={sys.prefix}"
+        "make run", f"make run VENV={forks.folder()}"
     )
     # That a fresh checkout makes these bytes itself is tested in test_repro; here the cache of
     # this machine has them, as after a first run.
@@ -52,24 +56,19 @@ def test_the_first_command_prints_what_the_readme_shows(project: Project, tmp_pa
 
 @pytest.mark.parametrize("block", EVERYDAY, ids=[block.split("\n")[0] for block in EVERYDAY])
 def test_everyday_commands_work(request: pytest.FixtureRequest, block: str) -> None:
-    if block.startswith("make refresh"):
-        # The same command with all that it prints is in tests/runs/test_refresh.py.
-        assert block in (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    pages = [page for begin, page in ELSEWHERE.items() if block.startswith(begin)]
+    if pages:
+        text = (ROOT / "docs" / f"{pages[0]}.md").read_text(encoding="utf-8")
+        shown = "\n".join(re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+        for command in block.replace(" && ", "\n").splitlines():
+            # The page may set more params of the same experiment.
+            assert any(line.startswith(command) for line in shown.splitlines()), command
         return
-    # Experiments of real stages are in tests/runs/test_experiments.py.
-    needed = "light" if block.startswith("dvc exp run") else "project"
-    project: Project = request.getfixturevalue(needed)
-    if "localhost:8000" in block:
-        with served(project) as port:
-            printed = project.run("bash", "-euc", block.replace(":8000", f":{port}"))
-        assert printed.count('"predicted_return"') == block.count("curl")
-        return
-    try:
-        # make takes the environment that runs this test.
-        project.run("bash", "-euc", block, MAKEFLAGS=f"VENV={sys.prefix}")
-    finally:
-        project.run("python", "-m", "versions.s3", "stop", check=False)
-        project.dvc("queue", "stop", "--kill", check=False)
+    assert "localhost:8000" in block
+    project: Project = request.getfixturevalue("project")
+    with served(project) as port:
+        printed = project.run("bash", "-euc", block.replace(":8000", f":{port}"))
+    assert printed.count('"predicted_return"') == block.count("curl")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from tests.serve.revisions import another
 from tests.serve.servers import Server
 from versions.repository import lock
 
-SWITCHES = 20 if os.environ.get("CI_FULL") == "1" else 6
+SWITCHES = 20 if os.environ.get("CI_FULL") == "1" else 4
 CLIENTS = 4
 PAUSE = 0.005
 """Seconds in which a client leaves the cores to git, DVC and the server."""
