@@ -23,7 +23,11 @@ def test_a_reader_may_look_and_an_administrator_may_act() -> None:
     assert holder(KEYS, ADMIN) == Viewer("operations", ADMIN, may_act=True)
 
 
-@pytest.mark.parametrize("secret", ["", "desk", "desk.wrong", LABELLER, READER + " "])
+@pytest.mark.parametrize(
+    "secret",
+    ["", "desk", "desk.wrong", LABELLER, READER + " "],
+    ids=["none", "a name", "a wrong secret", "another role", "one letter more"],
+)
 def test_no_one_else_gets_in(secret: str) -> None:
     assert holder(KEYS, secret) is None
 
