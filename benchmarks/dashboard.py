@@ -6,19 +6,17 @@ client asks `POST /predict/short` without a pause, in turns with and without vie
 """
 
 import os
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 import psutil  # type: ignore[import-untyped]  # its stubs are one more package
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
 from benchmarks import load
+from benchmarks.browser import shown, visit
 from benchmarks.load import Load
-from benchmarks.processes import running
 from benchmarks.report import Report, required
 
 PAGES = {
@@ -37,10 +35,6 @@ WARM = 2.0
 SLOWER = 1.10
 """Median time of a forecast with viewers over that without, at most."""
 
-LONG = 60_000
-DONE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
-DRAWN = "() => !document.querySelector('[data-testid=\"stSkeleton\"]')"
-
 
 def measure(rounds: int = ROUNDS, seconds: float = SECONDS, viewers: int = VIEWERS) -> Report:
     """Open every page, then race a client against itself with viewers.
@@ -48,34 +42,20 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS, viewers: int = VIEWE
     Raises:
         SystemExit: there is no browser, or server or dashboard do not start.
     """
-    browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-    if browser is None:
-        raise SystemExit("no browser; install one: apt install chromium")
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running("serve", "SERVE_PORT", "/health/live", SERVE_VAR=folder) as (_, port),
-        running(
-            *("dashboard", "DASHBOARD_PORT", "/_stcore/health"),
-            DASHBOARD_SERVER=f"http://127.0.0.1:{port}",
-            SERVE_VAR=folder,
-        ) as (process, shown),
-        sync_playwright() as playwright,
-    ):
-        launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+    with shown() as running:
+        browser = running.browser
+        times = {title: _times(browser, f"{running.url}/{path}") for title, path in PAGES.items()}
         _yield_to_others()
-        url = f"http://127.0.0.1:{shown}"
-        times = {title: _times(launched, f"{url}/{path}") for title, path in PAGES.items()}
         alone, watched = [], []
         for _ in range(rounds):
-            alone.append(load.measure(port, "/predict/short", {}, clients=1, seconds=seconds))
-            context = launched.new_context()
+            alone.append(_asked(running.port, seconds))
+            context = browser.new_context()
             for number in range(viewers):
                 path = list(PAGES.values())[number % len(PAGES)]
-                _open(context.new_page(), f"{url}/{path}")
-            watched.append(load.measure(port, "/predict/short", {}, clients=1, seconds=seconds))
+                visit(context.new_page(), f"{running.url}/{path}")
+            watched.append(_asked(running.port, seconds))
             context.close()
-        resident = psutil.Process(process.pid).memory_info().rss / 2**20
-        launched.close()
+        resident = psutil.Process(running.pid).memory_info().rss / 2**20
     return report(times, alone, watched, viewers, resident)
 
 
@@ -129,19 +109,17 @@ def _yield_to_others() -> None:
                 child.nice(19)
 
 
+def _asked(port: int, seconds: float) -> Load:
+    return load.measure(port, "/predict/short", {}, clients=1, seconds=seconds)
+
+
 def _times(browser: Browser, url: str) -> list[float]:
     context = browser.new_context()
     page = context.new_page()
     taken = []
     for _ in range(LOADS):
         began = time.perf_counter()
-        _open(page, url)
+        visit(page, url)
         taken.append(time.perf_counter() - began)
     context.close()
     return taken
-
-
-def _open(page: Page, url: str) -> None:
-    page.goto(url, timeout=LONG)
-    page.wait_for_selector(DONE, timeout=LONG)
-    page.wait_for_function(DRAWN, timeout=LONG)
