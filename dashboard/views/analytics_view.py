@@ -8,17 +8,17 @@ from dashboard.empty_state import empty
 from dashboard.page_context import Context
 from dashboard.results import horizon_metrics, readings
 from dashboard.results.horizon_metrics import HorizonMetrics
-from dashboard.views import analytics_charts, analytics_compare, analytics_experiments
+from dashboard.views.analytics import compare_part, evaluation_parts, experiments_part
 
 Part = Callable[[HorizonMetrics, str], None]
 
 PARTS: dict[str, Part] = {
-    "Candidates": analytics_charts.candidates,
-    "Distribution": analytics_charts.distribution,
-    "Features": analytics_charts.features,
-    "Trading": analytics_charts.trading,
-    "Compare": analytics_compare.show,
-    "Experiments": analytics_experiments.show,
+    "Candidates": evaluation_parts.candidates,
+    "Distribution": evaluation_parts.distribution,
+    "Features": evaluation_parts.features,
+    "Trading": evaluation_parts.trading,
+    "Compare": compare_part.show,
+    "Experiments": experiments_part.show,
 }
 
 

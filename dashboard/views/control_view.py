@@ -4,21 +4,21 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from dashboard.control import (
+from dashboard.page_context import Context, guarded
+from dashboard.views.control import (
+    experiment_panel,
     live_panel,
-    param_form,
     release_panel,
     runs_panel,
     stages_panel,
     start_panel,
 )
-from dashboard.page_context import Context, guarded
 from versions.runs.run_record import Run
 
 PARTS: Mapping[str, Callable[[Context, Run | None], None]] = {
     "Stages": stages_panel.show,
     "Run": start_panel.show,
-    "Experiment": lambda context, _: param_form.show(context),
+    "Experiment": lambda context, _: experiment_panel.show(context),
     "Releases": lambda context, _: release_panel.show(context),
     "Recent runs": lambda context, _: runs_panel.show(context),
 }

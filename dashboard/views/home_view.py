@@ -8,8 +8,8 @@ import streamlit as st
 import monitor.settings
 from dashboard.charts.interval_bars import interval_bars
 from dashboard.empty_state import empty
-from dashboard.newest_forecasts import newest_forecasts
 from dashboard.overview import last_decision, production, statuses, stored_health
+from dashboard.overview.newest_forecasts import newest_forecasts
 from dashboard.overview.statuses import Status
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain

@@ -16,7 +16,7 @@ from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.served_revision import served, symbols
 from dashboard.status_mark import mark
-from dashboard.views import forecast_history_view, live_forecasts_view, what_if_view
+from dashboard.views.predictions import history_section, live_section, what_if_section
 
 SHOWN = (60, 120, 250)
 """Sessions before the forecast that the chart can show."""
@@ -36,10 +36,10 @@ def show(context: Context) -> None:
     with left:
         _why(own)
     with right:
-        live_forecasts_view.show(context, version, symbol, horizon)
+        live_section.show(context, version, symbol, horizon)
     chart = symbol_chart(context.server, version, symbol, horizon)
-    forecast_history_view.show(context, chart, symbol, horizon)
-    what_if_view.show(context, chart, own)
+    history_section.show(context, chart, symbol, horizon)
+    what_if_section.show(context, chart, own)
     st.download_button(
         "Download the newest forecasts",
         symbol_forecasts.table([each.answer for each in forecasts]).write_csv,

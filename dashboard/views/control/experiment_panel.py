@@ -11,7 +11,6 @@ import streamlit as st
 from dashboard.control import (
     param_changes,
     param_fields,
-    param_widgets,
     run_commands,
     run_process,
     touched_stages,
@@ -20,6 +19,7 @@ from dashboard.control.param_fields import ParamField
 from dashboard.control.run_commands import CommandError
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
+from dashboard.views.control import param_widgets
 from stages import params
 from stages.common import sections
 from stages.common.errors import StageError

@@ -7,8 +7,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard.control import release_panel
-from tests.dashboard.control import panels
+from dashboard.views.control import release_panel
+from tests.dashboard import panels
 from tests.projects import ROOT, Project
 from tests.small import commit, small
 from versions.registry import promotion

@@ -11,7 +11,7 @@ from dashboard.empty_state import empty
 from dashboard.plain_text import plain
 from dashboard.results import comparison, readings
 from dashboard.results.horizon_metrics import HorizonMetrics
-from dashboard.views.analytics_charts import chart
+from dashboard.views.analytics.evaluation_parts import chart
 from monitor.retraining.hold_out_pair import HoldOutPair
 from stages.common.errors import StageError, VersionError
 from versions.report import SERVED

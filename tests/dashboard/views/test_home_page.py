@@ -14,14 +14,14 @@ import streamlit as st
 from fastapi.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from dashboard.newest_forecasts import newest_forecasts
+from dashboard.overview.newest_forecasts import newest_forecasts
 from dashboard.page_context import Context
 from dashboard.server_client import Server
 from dashboard.views import home_view
 from monitor.retraining.decision import Decision
 from serve.app import create
 from serve.settings import Settings
-from tests.dashboard.control.panels import context, panel
+from tests.dashboard.panels import context, panel
 from tests.histories import Repository
 
 

@@ -233,11 +233,11 @@ def live(server: Server, *versions: dict[str, Any]) -> AppTest:
     def script(context: "Context", versions: "list[dict[str, Any]]") -> None:
         import streamlit as st
 
-        from dashboard.views import live_forecasts_view
+        from dashboard.views.predictions import live_section
 
         st.session_state.runs = st.session_state.get("runs", 0) + 1
         version = versions[st.session_state.runs - 1]
-        live_forecasts_view.show(context, version, "IBM", "short")
+        live_section.show(context, version, "IBM", "short")
 
     page = AppTest.from_function(script, args=(of(server), versions), default_timeout=60).run()
     assert not page.exception

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.control import param_form
-from tests.dashboard.control import panels
+from dashboard.views.control import experiment_panel
+from tests.dashboard import panels
 from tests.projects import ROOT, Project
 from tests.small import commit, small
 from versions.runs import run_record
@@ -32,7 +32,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def form(project: Project, wanted: str = "alpha", *, may_act: bool = True) -> AppTest:
-    page = panels.panel(param_form.show, panels.context(project.folder, may_act=may_act))
+    page = panels.panel(experiment_panel.show, panels.context(project.folder, may_act=may_act))
     if not page.error:
         search(page, wanted)
     return page

@@ -17,7 +17,7 @@ from dashboard.page_context import Context
 from dashboard.views import control_view
 from stages.common import processes, stage_record
 from stages.common.paths import RUNS
-from tests.dashboard.control import panels
+from tests.dashboard import panels
 from tests.projects import ROOT
 from versions.runs import run_record
 
