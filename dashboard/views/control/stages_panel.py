@@ -5,8 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.charts.pipeline_chart import pipeline_chart
-from dashboard.charts.pipeline_layout import pipeline as edges_of
-from dashboard.control import pipeline_state, run_tables
+from dashboard.control import pipeline_state, run_tables, stage_graph
 from dashboard.control.pipeline_state import Changes
 from dashboard.empty_state import empty
 from dashboard.page_context import Context, in_zones
@@ -61,7 +60,7 @@ def show(context: Context, running: Run | None) -> None:
     content = pipeline.parse(pipeline.PIPELINE_FILE.read_bytes())
     ink = "#fafafa" if st.context.theme.type == "dark" else "#262730"
     st.plotly_chart(
-        pipeline_chart(run_tables.boxes(states), edges_of(content["stages"]), ink),
+        pipeline_chart(run_tables.boxes(states), stage_graph.readers(content["stages"]), ink),
         config={"displayModeBar": False},
         alt="Graph of the stages: an arrow leads to a stage that reads what another one writes",
     )

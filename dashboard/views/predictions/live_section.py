@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.empty_state import empty
+from dashboard.error_line import error_line
 from dashboard.number_text import interval, percent
 from dashboard.outlook import forecast_log
 from dashboard.page_context import Context, in_zones
@@ -32,7 +33,7 @@ def _live(context: Context, shown: str, symbol: str, horizon: str) -> None:
         version = served(context.server)
         logged = forecast_log.newest(context.server, symbol, horizon)
     except StageError as error:
-        st.error(plain(error), icon=":material/error:")
+        error_line(error)
         return
     if identity(version) != shown:
         st.rerun()
