@@ -27,7 +27,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from dashboard.charts.pipeline_layout import Edges, Route, layers  # noqa: E402
-from dashboard.control.stage_graph import outputs  # noqa: E402
+from dashboard.control.stage_graph import outputs, readers  # noqa: E402
 
 COMMON, PARAMS = "stages/common", "stages/params.py"
 

@@ -8,6 +8,7 @@ from dashboard.empty_state import empty
 from dashboard.page_context import Context
 from dashboard.results import horizon_metrics, readings
 from dashboard.results.horizon_metrics import HorizonMetrics
+from dashboard.url_choice import url_choice
 from dashboard.views.analytics import compare_part, evaluation_parts, experiments_part
 
 Part = Callable[[HorizonMetrics, str], None]
@@ -41,22 +42,6 @@ def show(context: Context) -> None:
         # Streamlit binds the address to widgets that it shows: those of a new part are not yet.
         st.query_params.update(a=pair[0], b=pair[1])
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        horizon = st.segmented_control(
-            "Horizon",
-            horizons,
-            default=horizons[0],
-            required=True,
-            key="horizon",
-            bind="query-params",
-        )
-        part = st.segmented_control(
-            "Part",
-            list(PARTS),
-            default="Candidates",
-            required=True,
-            key="view",
-            wrap=True,
-            bind="query-params",
-        )
-    name = horizon or horizons[0]
-    PARTS[part or "Candidates"](readings.metrics("", name), name)
+        horizon = url_choice("Horizon", horizons, "horizon")
+        part = url_choice("Part", list(PARTS), "view", wrap=True)
+    PARTS[part](readings.metrics("", horizon), horizon)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from dashboard.page_context import Context, guarded
+from dashboard.url_choice import url_choice
 from dashboard.views.control import (
     experiment_panel,
     live_panel,
@@ -34,13 +35,5 @@ def show(context: Context) -> None:
             "python -m serve keys add NAME --role admin"
         )
     running = live_panel.show(context)
-    part = st.segmented_control(
-        "Show",
-        list(PARTS),
-        default="Stages",
-        key="part",
-        bind="query-params",
-        label_visibility="collapsed",
-        required=True,
-    )
-    guarded(lambda _: PARTS[part or "Stages"](context, running), context)
+    part = url_choice("Show", list(PARTS), "part", label_visibility="collapsed")
+    guarded(lambda _: PARTS[part](context, running), context)

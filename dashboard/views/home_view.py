@@ -5,7 +5,6 @@ from datetime import timedelta
 import polars as pl
 import streamlit as st
 
-import monitor.settings
 from dashboard.charts.interval_bars import interval_bars
 from dashboard.empty_state import empty
 from dashboard.overview import last_decision, production, statuses, stored_health
@@ -15,6 +14,7 @@ from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
 from dashboard.server_client import RefusedError, ServerAwayError
 from dashboard.status_mark import mark
+from dashboard.watching import monitor_thresholds
 from stages.common.errors import StageError, few
 
 COLUMNS = 3
@@ -81,7 +81,7 @@ def _health(context: Context) -> "dict[str, object] | str":
 
 def _most() -> timedelta:
     try:
-        return ROUNDS * timedelta(minutes=monitor.settings.thresholds().schedule.check_minutes)
+        return ROUNDS * timedelta(minutes=monitor_thresholds.thresholds().schedule.check_minutes)
     except StageError:
         return timedelta(hours=1)
 

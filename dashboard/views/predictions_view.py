@@ -16,6 +16,7 @@ from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.served_revision import served, symbols
 from dashboard.status_mark import mark
+from dashboard.url_choice import url_choice
 from dashboard.views.predictions import history_section, live_section, what_if_section
 
 SHOWN = (60, 120, 250)
@@ -59,18 +60,9 @@ def _choice(context: Context, version: Mapping[str, Any]) -> tuple[str, str, int
             st.warning(plain(f"There is no {key} {asked}; this is {known[0]}."))
     one, two, three = st.columns([2, 2, 2])
     symbol = one.selectbox("Symbol", names, key="symbol", bind="query-params")
-    horizon = two.segmented_control(
-        "Horizon", horizons, default=horizons[0], required=True, key="horizon", bind="query-params"
-    )
-    shown = three.segmented_control(
-        "Sessions shown",
-        SHOWN,
-        default=SHOWN[1],
-        required=True,
-        key="sessions",
-        bind="query-params",
-    )
-    return str(symbol), str(horizon), int(shown or SHOWN[1])
+    horizon = url_choice("Horizon", horizons, "horizon", place=two)
+    shown = url_choice("Sessions shown", SHOWN, "sessions", default=SHOWN[1], place=three)
+    return str(symbol), horizon, shown
 
 
 def _cards(forecasts: Sequence[SymbolForecast]) -> None:

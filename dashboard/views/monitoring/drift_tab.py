@@ -12,7 +12,7 @@ from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.status_mark import mark
 from dashboard.views.monitoring import tab_parts
-from dashboard.watching import documents
+from dashboard.watching import documents, monitor_thresholds
 from monitor.drift.drift_check import DRIFT
 
 _COMMAND = "python -m monitor drift"
@@ -124,7 +124,7 @@ def _history(context: Context, horizon: str) -> None:
     if found.is_empty():
         tab_parts.nothing_in(chosen, "Drift")
         return
-    limits = tab_parts.thresholds().alerts
+    limits = monitor_thresholds.thresholds().alerts
     tab_parts.chart(
         "Share of features that drifted",
         metric_lines.lines(

@@ -8,8 +8,7 @@ from dashboard.empty_state import empty
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
 from dashboard.status_mark import mark
-from dashboard.views.monitoring import tab_parts
-from dashboard.watching import current_state, runbook_text
+from dashboard.watching import current_state, monitor_thresholds, runbook_text
 from dashboard.watching.current_state import Current, Finding
 from dashboard.watching.runbook_text import Runbook
 from dashboard.watching.time_spans import in_words
@@ -56,7 +55,7 @@ def _freshness(now: Current, context: Context) -> None:
         + f" · {len(now.episodes)} alerts go on"
     )
     try:
-        minutes = tab_parts.thresholds().schedule.check_minutes
+        minutes = monitor_thresholds.thresholds().schedule.check_minutes
     except StageError:
         return
     if age > timedelta(minutes=_LATE * minutes):
