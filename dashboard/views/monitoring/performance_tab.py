@@ -77,7 +77,7 @@ def _scores(newest: dict[str, Any]) -> None:
     picture, table = st.tabs(["Picture", "Table"], key="scores", on_change="rerun")
     if picture.open:
         picture.plotly_chart(
-            score_intervals.intervals(shown, list(shown)),
+            score_intervals.intervals(shown),
             key="live scores",
             alt="Each live score with its interval, beside the hold-out and the yardstick",
             config={"displaylogo": False},
