@@ -20,8 +20,6 @@ from versions.runs import run_locks, run_record
 from versions.runs.run_locks import RunningError
 from versions.runs.run_record import Run
 
-__all__ = ["RunningError", "current", "start", "stop"]
-
 ORPHAN = 10
 """Seconds in which a command has to end whose supervisor was killed."""
 

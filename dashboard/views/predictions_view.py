@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.charts.contribution_chart import contribution_chart
 from dashboard.charts.fan_chart import fan_chart
 from dashboard.empty_state import empty
-from dashboard.number_text import interval, percent, price
+from dashboard.number_text import interval, percent, price, share
 from dashboard.outlook import symbol_forecasts
 from dashboard.outlook.symbol_chart import symbol_chart
 from dashboard.outlook.symbol_forecasts import SymbolForecast
@@ -85,7 +85,7 @@ def _card(answer: Mapping[str, Any]) -> None:
     st.text(
         f"{level} interval: {returns}\n"
         f"Close {price(answer['predicted_close'])}, {level} interval {closes}\n"
-        f"Probability of a rise {percent(answer['probability_of_rise'], signed=False, digits=1)}\n"
+        f"Probability of a rise {share(answer['probability_of_rise'])}\n"
         f"From {price(answer['last_close'])} on {answer['as_of']}"
     )
     st.caption(

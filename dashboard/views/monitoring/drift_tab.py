@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard.charts import drift_charts, metric_lines
 from dashboard.empty_state import empty
+from dashboard.number_text import share
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.status_mark import mark
@@ -41,7 +42,7 @@ def _verdict(newest: dict[str, Any]) -> None:
     state = mark("warning", "drift") if newest["alarm"] else mark("ok", "no drift")
     window = f"{newest['rows']:,} forecasts from {newest['first']} to {newest['last']}"
     st.markdown(
-        f"{state} {plain(window)}; at most {newest['p']:.1%} of windows without drift differ as "
+        f"{state} {plain(window)}; at most {share(newest['p'])} of windows without drift differ as "
         f"much from the training table. {len(newest['drifted'])} of "
         f"{len(newest['comparison']['features'])} features drifted"
         + (f": {plain(', '.join(newest['drifted']))}" if newest["drifted"] else "")
@@ -131,7 +132,9 @@ def _history(context: Context, horizon: str) -> None:
             found.filter(pl.col("name") == "drift_share").with_columns(series=pl.lit("share")),
             y="share of the features",
             form=".0%",
-            thresholds={f"alert above {limits.max_drifted_share:.0%}": limits.max_drifted_share},
+            thresholds={
+                f"alert above {share(limits.max_drifted_share, 0)}": limits.max_drifted_share
+            },
         ),
         "Share of the features that drifted, over time",
     )

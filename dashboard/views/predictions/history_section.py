@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboard.charts.outcome_chart import coverage_chart, outcome_chart
 from dashboard.empty_state import empty
-from dashboard.number_text import percent
+from dashboard.number_text import share
 from dashboard.outlook import forecast_log, past_forecasts
 from dashboard.outlook.symbol_chart import SymbolChart
 from dashboard.page_context import Context
@@ -41,8 +41,8 @@ def show(context: Context, chart: SymbolChart, symbol: str, horizon: str) -> Non
     held, sessions = int(table["within"].sum()), table.height
     st.text(
         f"{held:,} of {sessions:,} outcomes were within the interval, "
-        f"{percent(held / sessions, signed=False, digits=1)}; "
-        f"{percent(chart.level, signed=False, digits=1)} should be."
+        f"{share(held / sessions)}; "
+        f"{share(chart.level)} should be."
     )
     _charts(table, chart.level, window)
     st.download_button(

@@ -20,6 +20,7 @@ from stages.common.paths import RUNS
 from tests.dashboard.views import panels
 from tests.projects import ROOT
 from versions.runs import run_record
+from versions.runs.run_locks import RunningError
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ def test_buttons_start_the_commands_of_the_list(
 
 def test_a_refusal_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> str:
-        raise run_process.RunningError("Reproduce: bob runs it since 09:00")
+        raise RunningError("Reproduce: bob runs it since 09:00")
 
     monkeypatch.setattr(run_process, "start", refuse)
     shown = page(folder, "Run")
