@@ -1,20 +1,22 @@
 """Home: what is forecast, whether it may be trusted, and what to do if not."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import polars as pl
 import streamlit as st
 
 from dashboard.charts.interval_bars import interval_bars
 from dashboard.empty_state import empty
-from dashboard.overview import last_decision, production, statuses, stored_health
+from dashboard.overview import production, statuses, stored_health
 from dashboard.overview.newest_forecasts import newest_forecasts
 from dashboard.overview.statuses import Status
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
+from dashboard.served_revision import served
 from dashboard.server_client import RefusedError, ServerAwayError
 from dashboard.status_mark import mark
-from dashboard.watching import monitor_thresholds
+from dashboard.watching import monitor_thresholds, stored_decisions
 from stages.common.errors import StageError, few
 
 COLUMNS = 3
@@ -48,10 +50,7 @@ def _verdict(context: Context) -> None:
         sentence = "All is well."
     st.markdown(f"**{plain(sentence)}** " + " ".join(mark(each.state, each.name) for each in parts))
     _cards(wrong)
-    decision = last_decision.read()
-    if decision is not None:
-        because = f"{decision.reason}, {decision.outcome}: {decision.because}"
-        st.text(f"Last decision, {in_zones(decision.created_at, context)}: {because}.")
+    _decided(context)
     _placed(context)
 
 
@@ -97,6 +96,18 @@ def _cards(parts: list[Status]) -> None:
                 place.text(f"To do: {part.remedy}")
 
 
+def _decided(context: Context) -> None:
+    """The last decision, from its file in git: it is there without a database."""
+    try:
+        decision = stored_decisions.newest_of_files(Path())
+    except StageError as error:
+        st.text(str(error))
+        return
+    if decision is not None:
+        because = f"{decision.reason}, {decision.outcome}: {decision.because}"
+        st.text(f"Last decision, {in_zones(decision.created_at, context)}: {because}.")
+
+
 def _placed(context: Context) -> None:
     try:
         placed = _production()
@@ -119,7 +130,7 @@ def _production() -> list[production.InProduction]:
 
 def _forecasts(context: Context) -> None:
     try:
-        version = context.server.get("/version")
+        version = served(context.server)
         forecasts = newest_forecasts(context.server, version)
     except ServerAwayError as error:
         empty(str(error), "Its forecasts come back with it.", "make serve")

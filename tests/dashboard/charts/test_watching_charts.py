@@ -112,14 +112,7 @@ def test_live_scores_have_their_interval_and_what_they_are_compared_with() -> No
 
 
 def spans(*rows: tuple[str, datetime, datetime, str, str]) -> pl.DataFrame:
-    schema: tables.Contract = {
-        "row": pl.String,
-        "begin": tables.UTC,
-        "end": tables.UTC,
-        "kind": pl.String,
-        "says": pl.String,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=time_bars.SPANS, orient="row")
 
 
 def test_bars_go_from_begin_to_end_in_the_row_of_their_rule() -> None:
