@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 from statistics import fmean
 
 SWEEPS = 4
-"""So often the layers are put into order, down and up."""
+"""How often the layers are put into order, down and up."""
 
 Edges = Mapping[str, set[str]]
 """For every box of a diagram, the boxes to which its arrows lead."""

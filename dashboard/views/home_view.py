@@ -140,7 +140,7 @@ def _forecasts(context: Context) -> None:
         return
     st.caption(
         f"The server answers from {plain(version['revision'][:7])}, which knows sessions up to "
-        f"{plain(version['as_of'])}. A bar holds the stated share of outcomes."
+        f"{plain(version['as_of'])}. An interval should hold the stated share of outcomes."
     )
     wanted = st.text_input(
         "Symbols", key="symbols", bind="query-params", placeholder="all; or a part of the name"

@@ -124,8 +124,8 @@ def _scores(one: HorizonMetrics, other: HorizonMetrics, pair: HoldOutPair | None
     _table(comparison.scores(one, other), "Scores of a and b")
     if pair is not None and pair.own != (pair.rows, pair.rows):
         st.caption(
-            "The hold-outs are not of the same rows, so these scores do not compare; those of the "
-            "same rows do."
+            "These scores are of different rows, because the hold-outs differ. Compare those of "
+            "the same rows, below."
         )
 
 

@@ -13,6 +13,7 @@ from dashboard.control import (
     param_fields,
     run_commands,
     touched_stages,
+    yaml_comments,
 )
 from dashboard.control.param_fields import ParamField
 from dashboard.control.run_commands import CommandError
@@ -56,7 +57,7 @@ def _fields_of(file: bytes) -> tuple[Mapping[str, Any], Sequence[ParamField]]:
     """
     content = sections.read()
     params.parse(content)
-    return content, param_fields.fields(content, param_fields.comments(file.decode()))
+    return content, param_fields.fields(content, yaml_comments.comments(file.decode()))
 
 
 @st.fragment

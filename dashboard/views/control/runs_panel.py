@@ -38,8 +38,8 @@ def show(context: Context) -> None:
     st.dataframe(run_tables.runs(every, zoned), hide_index=True, alt="Runs, newest first")
     st.caption(
         "The newest 200 runs are kept. A stage that DVC restored from its cache, or that had not "
-        "changed, takes no time and is not counted. Of a run in a terminal the exit status is not "
-        "known: it has ended if none of its stages failed."
+        "changed, takes no time and is not counted. The exit status of a run in a terminal is not "
+        "known: its state is ended if none of its stages failed."
     )
     by_id = {run.id: run for run in every}
     chosen = st.selectbox(

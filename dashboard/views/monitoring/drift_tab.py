@@ -78,9 +78,9 @@ def _features(features: list[dict[str, Any]], level: float) -> None:
         },
     )
     st.caption(
-        "Distance is that of Kolmogorov and Smirnov between window and training table; relation is "
-        "the same of what the other features do not explain; p is the chance of such a value in a "
-        f"window without drift. After correction for many features the level is {level:.2g}."
+        "Distance is the Kolmogorov-Smirnov distance between window and training table. Relation "
+        "is the same for what the other features do not explain. p is the chance of such a value "
+        f"in a window without drift. After correction for many features the level is {level:.2g}."
     )
     chosen = st.selectbox("Feature", names, key="feature", bind="query-params")
     histogram = next(each for each in features if each["name"] == chosen).get("histogram")

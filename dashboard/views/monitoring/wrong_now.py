@@ -60,8 +60,8 @@ def _freshness(now: Current, context: Context) -> None:
         return
     if age > timedelta(minutes=_LATE * minutes):
         empty(
-            f"Nothing was checked for {in_words(age)}, and every {minutes} minutes is due: "
-            "the monitor does not run, and what is below may be over.",
+            f"Nothing was checked for {in_words(age)}, and a check is due every {minutes} minutes: "
+            "the monitor does not run, and what is below may be out of date.",
             "",
             "python -m monitor run",
         )

@@ -19,7 +19,7 @@ HOLD_OUT, LOGGED = "hold-out", "logged"
 
 def show(context: Context, chart: SymbolChart, symbol: str, horizon: str) -> None:
     """Show the section."""
-    st.subheader("Forecasts against what came")
+    st.subheader("Forecasts and outcomes")
     one, two = st.columns(2)
     which = url_choice(
         "Forecasts",
@@ -40,9 +40,8 @@ def show(context: Context, chart: SymbolChart, symbol: str, horizon: str) -> Non
     table = past_forecasts.judged(history, window)
     held, sessions = int(table["within"].sum()), table.height
     st.text(
-        f"{held:,} of {sessions:,} outcomes were within the interval, "
-        f"{share(held / sessions)}; "
-        f"{share(chart.level)} should be."
+        f"{held:,} of {sessions:,} outcomes were within the interval: {share(held / sessions)}, "
+        f"where it should hold {share(chart.level)}."
     )
     _charts(table, chart.level, window)
     st.download_button(

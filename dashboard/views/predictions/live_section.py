@@ -62,7 +62,7 @@ def _live(context: Context, shown: str, symbol: str, horizon: str) -> None:
     st.dataframe(rows, hide_index=True, key="live")
     st.caption(
         plain(
-            f"The newest is {newest['id']}. Looked for every two seconds; what-ifs are logged too, "
-            "and the monitor does not judge them."
+            f"The newest is {newest['id']}. This table is read every two seconds. What-ifs are "
+            "logged too, and the monitor does not judge them."
         )
     )

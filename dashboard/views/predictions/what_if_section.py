@@ -31,7 +31,7 @@ def show(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
 
     Args:
         context: of the page.
-        chart: that has the bars.
+        chart: has the bars.
         own: the newest forecast, from the bars as they are.
     """
     st.subheader("What if the last bars were others?")
@@ -42,8 +42,8 @@ def show(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
 def _edit(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
     st.caption(
         "Edit a number, and the server forecasts from the edited bars. High and low are widened to "
-        "hold open and close. The forecast is logged with the source bars; the monitor judges none "
-        "of them."
+        "hold open and close. Such a forecast is logged with the source bars, and the monitor does "
+        "not judge it."
     )
     answer, before = own.answer, own_bars.shown(chart)
     if before.is_empty():

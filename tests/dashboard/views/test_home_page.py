@@ -127,8 +127,8 @@ def test_the_last_decision_is_one_sentence(here: Repository, viewer: Context) ->
     said = texts(panel(home_view.show, viewer))
     assert "2012-03-02 22:00 UTC: drift, rejected: because of rejected." in said
     assert "because of promoted" not in said
-    (here.folder / "decisions" / "2012-broken.json").write_text("{")
-    assert "2012-broken.json: cannot be read as a decision" in texts(panel(home_view.show, viewer))
+    (here.folder / "decisions" / "2013-broken.json").write_text("{")
+    assert "2013-broken.json: cannot be read as a decision" in texts(panel(home_view.show, viewer))
 
 
 def test_without_a_server_the_page_says_how_to_start_one(here: Repository) -> None:
