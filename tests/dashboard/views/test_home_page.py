@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from dashboard.overview.newest_forecasts import newest_forecasts
 from dashboard.page_context import Context
 from dashboard.views import home_view
+from dashboard.views.home import forecast_tables
 from monitor.retraining.decision import Decision
 from tests.dashboard.views.panels import asking, context, panel, texts
 from tests.histories import Repository
@@ -140,6 +141,6 @@ def test_without_a_server_the_page_says_how_to_start_one(here: Repository) -> No
 def test_stale_symbols_are_marked(viewer: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     version = viewer.server.get("/version")
     stale = newest_forecasts(viewer.server, version).with_columns(stale=pl.col("symbol") == "IBM")
-    monkeypatch.setattr(home_view, "newest_forecasts", lambda *_: stale)
+    monkeypatch.setattr(forecast_tables, "newest_forecasts", lambda *_: stale)
     table = panel(home_view.show, viewer).dataframe[0].value
     assert dict(zip(table["symbol"], table["state"], strict=True))["IBM"] == "stale"
