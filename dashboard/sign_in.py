@@ -36,7 +36,7 @@ def keyring() -> Keyring:
 
 
 def required(keys: Keyring, host: str) -> bool:
-    """Whether a viewer needs a key; viewers on other machines always do."""
+    """Whether a viewer needs a key: other machines always do."""
     return keys.required or not is_local(host)
 
 
