@@ -6,8 +6,8 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import page_context, sign_in
+from dashboard.error_line import error_line
 from dashboard.page_context import Context, guarded
-from dashboard.plain_text import plain
 from dashboard.views import (
     analytics_view,
     control_view,
@@ -48,7 +48,7 @@ def main() -> None:
     try:
         context = page_context.context(sign_in.viewer())
     except StageError as error:
-        st.error(plain(error))
+        error_line(error)
         st.stop()
     st.navigation(pages(context), position="top").run()
 

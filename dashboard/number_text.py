@@ -4,11 +4,14 @@ NOTHING = "-"
 """Where a number is not known."""
 
 
-def percent(share: float | None, *, signed: bool = True, digits: int = 2) -> str:
-    """A fraction in percent: `+1.25 %`."""
-    if share is None:
-        return NOTHING
-    return f"{100 * share:+.{digits}f} %" if signed else f"{100 * share:.{digits}f} %"
+def percent(value: float | None, digits: int = 2) -> str:
+    """A return in percent, with its sign: `+1.25 %`."""
+    return NOTHING if value is None else f"{100 * value:+.{digits}f} %"
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    """A part of a whole in percent: `80.0 %`."""
+    return NOTHING if value is None else f"{100 * value:.{digits}f} %"
 
 
 def price(value: float | None) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 import monitor.settings
 import serve.settings
 from dashboard import dashboard_settings
-from dashboard.plain_text import plain
+from dashboard.error_line import error_line
 from dashboard.server_client import TIMEOUT, Server
 from dashboard.sign_in import Viewer
 from stages.common import sections
@@ -96,4 +96,4 @@ def guarded(show: Callable[[Context], None], context: Context) -> None:
     try:
         show(context)
     except StageError as error:
-        st.error(plain(error), icon=":material/error:")
+        error_line(error)

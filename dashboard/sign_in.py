@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit import config
 
 import serve.settings
-from dashboard.plain_text import plain
+from dashboard.error_line import error_line
 from monitor.settings import who
 from serve.edge.keyring import Keyring, KeysError, is_local
 
@@ -54,7 +54,7 @@ def viewer() -> Viewer:
         keys = keyring()
         keys.refresh()
     except KeysError as error:
-        st.error(plain(error))
+        error_line(error)
         st.stop()
     if not required(keys, str(config.get_option("server.address"))):
         return Viewer(who(), "", may_act=True)

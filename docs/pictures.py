@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from dashboard.charts.pipeline_layout import Edges, Route, layers, outputs, pipeline  # noqa: E402
+from dashboard.charts.pipeline_layout import Edges, Route, layers  # noqa: E402
+from dashboard.control.stage_graph import outputs, readers  # noqa: E402
 
 COMMON, PARAMS = "stages/common", "stages/params.py"
 
@@ -92,7 +93,7 @@ def diagrams() -> dict[str, str]:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     rooms = imports()
     return {
-        "pipeline.svg": draw({name: _notes(stages[name]) for name in stages}, pipeline(stages)),
+        "pipeline.svg": draw({name: _notes(stages[name]) for name in stages}, readers(stages)),
         # Every room may import the common one: those arrows would hide the others.
         "rooms.svg": draw(
             dict.fromkeys(rooms, ()),

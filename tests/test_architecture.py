@@ -56,13 +56,13 @@ def test_every_import_between_rooms_is_one_of_the_table(pictures: dict[str, Any]
 
 def test_a_change_of_the_pipeline_changes_its_picture(pictures: dict[str, Any]) -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    before = pictures["pipeline"](stages)
+    before = pictures["readers"](stages)
     assert before["clean"] == {"features"}
     assert before["train"] == {"evaluate"}
     stages["features"]["deps"].remove("data/clean")
-    assert pictures["pipeline"](stages)["clean"] != before["clean"]
+    assert pictures["readers"](stages)["clean"] != before["clean"]
     stages["more"] = {"deps": ["models/${item.horizon}/forecasts.parquet"], "outs": ["data/x"]}
-    assert pictures["pipeline"](stages)["evaluate"] == {*before["evaluate"], "more"}
+    assert pictures["readers"](stages)["evaluate"] == {*before["evaluate"], "more"}
 
 
 def test_no_arrow_leads_up_or_through_a_box(pictures: dict[str, Any]) -> None:

@@ -14,6 +14,9 @@ BAND: Final = "rgba(47, 129, 216, 0.22)"
 INTERVAL: Final = "rgba(47, 129, 216, 0.5)"
 RISE: Final = "#009e73"
 FALL: Final = "#d55e00"
+WARNING: Final = "#e69f00"
+INK: Final = "#1a1a1a"
+"""Text on a coloured cell, in light and dark."""
 SERIES: Final = ("#2f81d8", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f8c8d")
 """Okabe and Ito's palette (2008), in an order that begins with the forecast."""
 DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")

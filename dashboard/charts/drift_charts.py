@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
-from dashboard.charts.chart_style import BAND, FORECAST, OUTCOME, styled
+from dashboard.charts.chart_style import BAND, FALL, FORECAST, INK, OUTCOME, styled
 from dashboard.plain_text import chart_text
 
 _ROW = 22
@@ -37,11 +37,11 @@ def rarity(history: pl.DataFrame) -> go.Figure:
             z=depth,
             zmin=0,
             zmax=_RAREST,
-            colorscale=[(0, "rgba(127, 140, 141, 0.12)"), (0.5, "#f2c879"), (1, "#d55e00")],
+            colorscale=[(0, "rgba(127, 140, 141, 0.12)"), (0.5, "#f2c879"), (1, FALL)],
             customdata=p,
             text=written,
             texttemplate="%{text}",
-            textfont={"color": "#1a1a1a", "size": 10},
+            textfont={"color": INK, "size": 10},
             xgap=1,
             ygap=1,
             colorbar={

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import plotly.graph_objects as go
 import polars as pl
 
-from dashboard.charts.chart_style import styled
+from dashboard.charts.chart_style import FALL, INK, WARNING, styled
 from dashboard.plain_text import chart_text
 
 CELLS = 30
@@ -14,7 +14,7 @@ CELLS = 30
 LETTERS = ("·", "W", "C")
 """Of 0, 1 and 2: well, warning, critical."""
 
-_COLOURS = ("#9fd8c5", "#e69f00", "#d55e00")
+_COLOURS = ("#9fd8c5", WARNING, FALL)
 _ROW = 26
 _FRAME = 60
 
@@ -66,7 +66,7 @@ def strip(history: pl.DataFrame, begin: datetime, end: datetime) -> go.Figure:
             ygap=2,
             text=letters,
             texttemplate="%{text}",
-            textfont={"color": "#1a1a1a", "size": 10},
+            textfont={"color": INK, "size": 10},
             hovertemplate="%{y}<br>%{x|%Y-%m-%d %H:%M} UTC: %{text}<extra></extra>",
         )
     )

@@ -1,4 +1,4 @@
-"""Forecasts against what came, and how often the interval held it."""
+"""Forecasts and their outcomes, and how often the interval held the outcome."""
 
 from collections.abc import Sequence
 

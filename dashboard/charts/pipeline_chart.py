@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import plotly.graph_objects as go
 
-from dashboard.charts.chart_style import styled
+from dashboard.charts.chart_style import FALL, OUTCOME, RISE, WARNING, styled
 from dashboard.charts.pipeline_layout import Edges, layers
 from dashboard.plain_text import chart_text
 
@@ -16,13 +16,13 @@ HALF: Final = 0.3
 """Half the height of a box, in rows."""
 
 SIGNS: Final = {
-    "up to date": ("#009e73", "✓"),
-    "ran": ("#009e73", "✓"),
-    "changed": ("#d55e00", "●"),
-    "waits": ("#e69f00", "○"),
+    "up to date": (RISE, "✓"),
+    "ran": (RISE, "✓"),
+    "changed": (FALL, "●"),
+    "waits": (WARNING, "○"),
     "running": ("#0b66c3", "▶"),
     "failed": ("#c0392b", "✗"),
-    "unknown": ("#7f8c8d", "?"),
+    "unknown": (OUTCOME, "?"),
 }
 """Colour and sign of a state."""
 
@@ -57,7 +57,7 @@ def pipeline_chart(boxes: Mapping[str, Box], edges: Edges, ink: str) -> go.Figur
             x=[x for x, _ in points],
             y=[y for _, y in points],
             mode="lines",
-            line={"color": "#7f8c8d", "width": 1.2, "shape": "linear"},
+            line={"color": OUTCOME, "width": 1.2, "shape": "linear"},
             hoverinfo="skip",
         )
         (x, y), (from_x, from_y) = points[-1], points[-2]
@@ -72,7 +72,7 @@ def pipeline_chart(boxes: Mapping[str, Box], edges: Edges, ink: str) -> go.Figur
             ayref="y",
             showarrow=True,
             arrowhead=2,
-            arrowcolor="#7f8c8d",
+            arrowcolor=OUTCOME,
             arrowwidth=1.2,
         )
     for name, box in boxes.items():

@@ -1,57 +1,19 @@
 """Where the stages of a pipeline are drawn: in layers, with arrows that cross no box."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from graphlib import TopologicalSorter
 from itertools import chain, pairwise
-from pathlib import PurePosixPath
 from statistics import fmean
-from typing import Any
 
 SWEEPS = 4
-"""So often the layers are put into order, down and up."""
+"""How often the layers are put into order, down and up."""
 
 Edges = Mapping[str, set[str]]
 """For every box of a diagram, the boxes to which its arrows lead."""
 
 Route = tuple[str, ...]
 """An arrow: the box where it starts, the points that it passes, the box where it ends."""
-
-
-def pipeline(stages: Mapping[str, Any]) -> dict[str, set[str]]:
-    """For every stage of `dvc.yaml`, the stages that read its outputs.
-
-    An arrow that follows from others is left out: where b reads of a, and c of both, a leads to b.
-    """
-    readers = {
-        name: {
-            reader
-            for reader in stages
-            for output in outputs(stages[name])
-            for dependency in stages[reader].get("deps", ())
-            if reader != name and _overlap(output, dependency)
-        }
-        for name in stages
-    }
-    later: dict[str, set[str]] = {}
-    for name in TopologicalSorter(readers).static_order():
-        later[name] = readers[name].union(*(later[reader] for reader in readers[name]))
-    return {
-        name: {one for one in direct if not any(one in later[other] for other in direct)}
-        for name, direct in readers.items()
-    }
-
-
-def outputs(stage: Mapping[str, Any]) -> Iterator[str]:
-    """The paths that a stage of `dvc.yaml` writes."""
-    for kind in ("outs", "metrics", "plots"):
-        for entry in stage.get(kind, ()):
-            yield entry if isinstance(entry, str) else next(iter(entry))
-
-
-def _overlap(one: str, other: str) -> bool:
-    paths = PurePosixPath(one), PurePosixPath(other)
-    return paths[0].is_relative_to(paths[1]) or paths[1].is_relative_to(paths[0])
 
 
 def layers(boxes: Iterable[str], edges: Edges) -> tuple[list[list[str]], list[Route]]:

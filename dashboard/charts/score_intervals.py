@@ -1,6 +1,6 @@
 """Live scores with their intervals, beside those of the hold-out and of the yardstick."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
@@ -13,17 +13,15 @@ _FRAME = 60
 _SIGNS = (("held_out", "hold-out", "diamond", RISE), ("yardstick", "yardstick", "x", FALL))
 
 
-def intervals(scores: Mapping[str, Any], names: Sequence[str]) -> go.Figure:
+def intervals(scores: Mapping[str, Any]) -> go.Figure:
     """A row a score, each on an axis of its own: scores have different units.
 
     Args:
-        scores: by name, `live, interval, held_out, yardstick`, as the performance document has
-            them; each may be null.
-        names: of the scores, from top to bottom.
+        scores: by name, from top to bottom: `live, interval, held_out, yardstick`, as the
+            performance document has them; each may be null.
     """
-    figure = make_subplots(rows=len(names), cols=1, vertical_spacing=0.45 / len(names))
-    for row, name in enumerate(names, start=1):
-        score = scores[name]
+    figure = make_subplots(rows=len(scores), cols=1, vertical_spacing=0.45 / len(scores))
+    for row, (name, score) in enumerate(scores.items(), start=1):
         for key, label, symbol, colour in _SIGNS:
             figure.add_scatter(
                 x=[score[key]],
@@ -58,6 +56,6 @@ def intervals(scores: Mapping[str, Any], names: Sequence[str]) -> go.Figure:
             col=1,
         )
     figure.update_xaxes(tickformat=".3~g", nticks=5, tickfont={"size": 10})
-    styled(figure, height=_FRAME + _ROW * len(names))
+    styled(figure, height=_FRAME + _ROW * len(scores))
     figure.update_yaxes(showgrid=False)
     return figure.update_layout(hovermode="closest", legend={"y": 1.01})

@@ -1,12 +1,24 @@
 """What lasted from when to when: a row each, a bar each time."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import plotly.graph_objects as go
 import polars as pl
 
 from dashboard.charts.chart_style import DASHES, SERIES, styled
 from dashboard.plain_text import chart_text
+from stages.common import tables
+
+SPANS: Final[tables.Contract] = {
+    "row": pl.String,
+    "begin": tables.UTC,
+    "end": tables.UTC,
+    "kind": pl.String,
+    "says": pl.String,
+}
+"""What `bars` draws: the row that it is in, both times (the same for what happened at one moment),
+its kind, and what a pointer on it shows."""
 
 _ROW = 30
 _FRAME = 80
@@ -17,8 +29,7 @@ def bars(spans: pl.DataFrame, kinds: Sequence[str], colours: Sequence[str] = SER
     """A line from begin to end for each span, with a sign at both ends.
 
     Args:
-        spans: `row, begin, end, kind, says`: the row that it is in, both times in UTC (the same for
-            what happened at one moment), one of `kinds`, and what a pointer on it shows.
+        spans: see `SPANS`.
         kinds: in the order of the legend; each has a colour, a dash and a sign.
         colours: of the kinds.
     """

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from dashboard.control import stage_graph
 from stages.common.errors import StageError, few
 from versions.repository.lock import Lock
 from versions.runs.run_record import Run, StageRun
@@ -108,7 +108,10 @@ def states(
         lock: of the checkout, which says who reads what.
         runs: on record, newest first.
     """
-    waiting = _after(changed or (), lock)
+    written = {
+        out.path for name in changed or () if name in lock.stages for out in lock.stages[name].outs
+    }
+    waiting = stage_graph.following(lock, changed or (), written)
     going = runs[0] if runs and runs[0].state == "running" else None
     latest = {stage.name: stage for stage in going.stages} if going else {}
     last: dict[str, StageRun] = {}
@@ -134,31 +137,6 @@ def _state(
     if name in changed:
         return "changed", why(changed[name])
     return ("waits", "an earlier stage has changed") if name in waiting else ("up to date", "")
-
-
-def _after(changed: Iterable[str], lock: Lock) -> set[str]:
-    """The stages that read what others write, or what is made from that."""
-    reached = set(changed)
-    written = {
-        out.path for name in reached if name in lock.stages for out in lock.stages[name].outs
-    }
-    while True:
-        more = {
-            name: stage
-            for name, stage in lock.stages.items()
-            if name not in reached and any(_touches(dep.path, written) for dep in stage.deps)
-        }
-        if not more:
-            return reached
-        reached |= more.keys()
-        written |= {out.path for stage in more.values() for out in stage.outs}
-
-
-def _touches(path: str, others: set[str]) -> bool:
-    parts = PurePosixPath(path)
-    if path in others or any(str(above) in others for above in parts.parents):
-        return True
-    return any(other.startswith(f"{path}/") for other in others)
 
 
 def worst(states: Iterable[StageState]) -> State:

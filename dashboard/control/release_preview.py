@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from dashboard.control.run_commands import Command
+from dashboard.number_text import NOTHING, share
 from stages.common.errors import VersionError
 from stages.common.paths import MODELS
 from versions.registry import promotion
@@ -66,9 +67,9 @@ def graph_md5(commit: str, horizon: str, folder: Path | None = None) -> str | No
 def number(value: float | None, metric: str) -> str:
     """A score with its unit: errors in percent of the price."""
     if value is None:
-        return "-"
+        return NOTHING
     if metric in ("mae", "rmse"):
-        return f"{100 * value:.3f} %"
+        return share(value, 3)
     return f"{value:.3f}" if metric == "auc" else f"{value:+.4f}"
 
 

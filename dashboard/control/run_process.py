@@ -13,14 +13,12 @@ from pathlib import Path
 
 from dashboard.control.run_commands import Command
 from monitor.retraining import running_lock
-from monitor.settings import MonitorError, Settings, load
+from monitor.settings import MonitorError, Settings
 from monitor.store import audit_trail, records
 from stages.common.paths import RUNS
 from versions.runs import run_locks, run_record
 from versions.runs.run_locks import RunningError
 from versions.runs.run_record import Run
-
-__all__ = ["RunningError", "current", "start", "stop"]
 
 ORPHAN = 10
 """Seconds in which a command has to end whose supervisor was killed."""
@@ -73,7 +71,7 @@ def start(command: Command, viewer_name: str, settings: Settings) -> str:
     return name
 
 
-def stop(run_id: str, viewer_name: str, settings: Settings | None = None) -> None:
+def stop(run_id: str, viewer_name: str, settings: Settings) -> None:
     """Ask a run of the dashboard to stop, as Ctrl-C would; the next run goes on from there.
 
     What does not end is killed after some seconds.
@@ -86,7 +84,7 @@ def stop(run_id: str, viewer_name: str, settings: Settings | None = None) -> Non
         raise RunningError("this run has ended")
     if run.source != "dashboard":
         raise RunningError(f"`{run.title}` runs in a terminal of {run.who}; stop it there: Ctrl-C")
-    _audit(settings or load(), f"{run_id} stopped", viewer_name, Command(run.title, run.words))
+    _audit(settings, f"{run_id} stopped", viewer_name, Command(run.title, run.words))
     folder = RUNS / run_id
     run_record.note_stop(folder, viewer_name)
     _interrupt(folder)

@@ -9,6 +9,7 @@ import polars as pl
 from dashboard.charts.pipeline_chart import SIGNS, Box
 from dashboard.control import pipeline_state
 from dashboard.control.pipeline_state import StageState
+from dashboard.number_text import NOTHING
 from versions.runs.run_record import Run, StageRun
 
 Zoned = Callable[[datetime], str]
@@ -30,7 +31,7 @@ RUN_SIGNS = {
 def took(seconds: float | None) -> str:
     """Seconds as people say them: `4.6 s`, `12 min 3 s`, `2 h 5 min`; `-` if not known."""
     if seconds is None:
-        return "-"
+        return NOTHING
     if seconds < 60:  # noqa: PLR2004  # seconds of a minute
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,9 +1,9 @@
 """The stages that a change of params runs again, from `dvc.lock`: it has what each stage obeys."""
 
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from dashboard.control import stage_graph
 from stages.common.paths import CHECKED_PARAMS
 from stages.common.sections import PARAMS_FILE
 from versions.repository.lock import Lock, Stage
@@ -39,17 +39,7 @@ def touched(lock: Lock, keys: Iterable[str], *, features_change: bool) -> Touche
         if features_change or out.path != str(CHECKED_PARAMS)
     }
     names = {stage.name for stage in obeying}
-    following: set[str] = set()
-    while True:
-        new = {
-            stage.name
-            for stage in lock.stages.values()
-            if stage.name not in names | following and _reads(stage, made)
-        }
-        if not new:
-            break
-        following |= new
-        made |= {out.path for name in new for out in lock.stages[name].outs}
+    following = stage_graph.following(lock, names, made)
     order = list(lock.stages)
     return Touched(
         tuple(name for name in order if name in names),
@@ -65,13 +55,3 @@ def _obeys(stage: Stage, keys: Iterable[str]) -> bool:
 def _within(key: str, param: str) -> bool:
     """Whether one of two dotted keys is the other, or is in its section."""
     return f"{key}.".startswith(f"{param}.") or f"{param}.".startswith(f"{key}.")
-
-
-def _reads(stage: Stage, made: Iterable[str]) -> bool:
-    """Whether a stage reads one of the paths, what is in it, or the folder that it is in."""
-    return any(_overlap(entry.path, path) for entry in stage.deps for path in made)
-
-
-def _overlap(one: str, other: str) -> bool:
-    first, second = PurePosixPath(one), PurePosixPath(other)
-    return first.is_relative_to(second) or second.is_relative_to(first)

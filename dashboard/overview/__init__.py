@@ -1,1 +1,1 @@
-"""What Home says in one look: states with their remedies, production, the last decision."""
+"""What Home says in one look: the newest forecasts, states with their remedies, production."""

@@ -63,11 +63,6 @@ def statuses(
     return parts
 
 
-def worst(parts: Sequence[Status]) -> str:
-    """The worst state."""
-    return max((part.state for part in parts), key=ORDER.index)
-
-
 def _server(answer: Mapping[str, Any] | str) -> Status:
     if isinstance(answer, str):
         return Status("server", "critical", answer)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import polars as pl
 
 from dashboard.charts.metric_plots import PLOTS
+from dashboard.file_stamp import Stamp, stamp
 from stages.common.errors import InputError, few
 from stages.common.paths import METRICS
 from versions.repository import pipeline
@@ -72,11 +73,9 @@ def horizons(folder: Path | None = None) -> list[str]:
     return sorted(file.parent.name for file in ((folder or Path()) / METRICS).glob("*/scores.csv"))
 
 
-def changed(horizon: str, folder: Path | None = None) -> tuple[tuple[int, int], ...]:
-    """Times and sizes of the files in the working tree: the key of what was read from them."""
-    files = [(folder or Path()) / path for path in paths(horizon).values()]
-    stats = (file.stat() if file.exists() else None for file in files)
-    return tuple((stat.st_mtime_ns, stat.st_size) if stat else (0, 0) for stat in stats)
+def stamps(horizon: str, folder: Path | None = None) -> tuple[Stamp, ...]:
+    """Those of the files in the working tree, by which what was read from them is cached."""
+    return tuple(stamp((folder or Path()) / path) for path in paths(horizon).values())
 
 
 def read(commit: str, horizon: str, folder: Path | None = None) -> HorizonMetrics:

@@ -5,9 +5,11 @@ from pathlib import Path
 import polars as pl
 import streamlit as st
 
+from dashboard.file_stamp import Stamp, stamp
 from dashboard.results import experiment_frame, horizon_metrics
 from dashboard.results.horizon_metrics import HorizonMetrics
 from monitor.retraining.hold_out_pair import HoldOutPair
+from versions.repository.lock import LOCK_FILE
 from versions.results import experiment_refs, revisions
 from versions.results.revisions import Revision
 
@@ -18,12 +20,12 @@ def metrics(commit: str, horizon: str) -> HorizonMetrics:
     Raises:
         VersionError, InputError: they cannot be read.
     """
-    return _metrics(commit, horizon, () if commit else horizon_metrics.changed(horizon))
+    return _metrics(commit, horizon, () if commit else horizon_metrics.stamps(horizon))
 
 
 @st.cache_data(ttl="1d", max_entries=64, show_spinner=False)
-def _metrics(commit: str, horizon: str, changed: tuple[tuple[int, int], ...]) -> HorizonMetrics:
-    del changed  # part of the key
+def _metrics(commit: str, horizon: str, stamps: tuple[Stamp, ...]) -> HorizonMetrics:
+    del stamps  # are what it is cached by
     return horizon_metrics.read(commit, horizon)
 
 
@@ -38,7 +40,7 @@ def listed() -> list[Revision]:
 
 @st.cache_data(ttl="1d", max_entries=2, show_spinner=False)
 def _listed(state: str) -> list[Revision]:
-    del state
+    del state  # is what it is cached by
     return revisions.listed()
 
 
@@ -62,15 +64,14 @@ def pair(one: str, other: str, horizon: str) -> HoldOutPair:
     Raises:
         VersionError, MonitorError: they cannot be compared.
     """
-    lock = Path("dvc.lock")
-    now = lock.stat().st_mtime_ns if lock.exists() and not (one and other) else 0
-    return _pair(one, other, horizon, now)
+    in_tree = not (one and other)
+    return _pair(one, other, horizon, stamp(LOCK_FILE) if in_tree else None)
 
 
 @st.cache_data(ttl="1d", max_entries=64, show_spinner="Comparing on the rows that both have")
-def _pair(one: str, other: str, horizon: str, now: int) -> HoldOutPair:
+def _pair(one: str, other: str, horizon: str, lock: Stamp | None) -> HoldOutPair:
     # SciPy and the log's library take a second to load.
     from monitor.retraining import hold_out_pair
 
-    del now
+    del lock  # is what it is cached by
     return hold_out_pair.compare(one, other, horizon, Path.cwd())

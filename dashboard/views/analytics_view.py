@@ -8,17 +8,18 @@ from dashboard.empty_state import empty
 from dashboard.page_context import Context
 from dashboard.results import horizon_metrics, readings
 from dashboard.results.horizon_metrics import HorizonMetrics
-from dashboard.views import analytics_charts, analytics_compare, analytics_experiments
+from dashboard.url_choice import url_choice
+from dashboard.views.analytics import compare_part, evaluation_parts, experiments_part
 
 Part = Callable[[HorizonMetrics, str], None]
 
 PARTS: dict[str, Part] = {
-    "Candidates": analytics_charts.candidates,
-    "Distribution": analytics_charts.distribution,
-    "Features": analytics_charts.features,
-    "Trading": analytics_charts.trading,
-    "Compare": analytics_compare.show,
-    "Experiments": analytics_experiments.show,
+    "Candidates": evaluation_parts.candidates,
+    "Distribution": evaluation_parts.distribution,
+    "Features": evaluation_parts.features,
+    "Trading": evaluation_parts.trading,
+    "Compare": compare_part.show,
+    "Experiments": experiments_part.show,
 }
 
 
@@ -41,22 +42,6 @@ def show(context: Context) -> None:
         # Streamlit binds the address to widgets that it shows: those of a new part are not yet.
         st.query_params.update(a=pair[0], b=pair[1])
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        horizon = st.segmented_control(
-            "Horizon",
-            horizons,
-            default=horizons[0],
-            required=True,
-            key="horizon",
-            bind="query-params",
-        )
-        part = st.segmented_control(
-            "Part",
-            list(PARTS),
-            default="Candidates",
-            required=True,
-            key="view",
-            wrap=True,
-            bind="query-params",
-        )
-    name = horizon or horizons[0]
-    PARTS[part or "Candidates"](readings.metrics("", name), name)
+        horizon = url_choice("Horizon", horizons, "horizon")
+        part = url_choice("Part", list(PARTS), "view", wrap=True)
+    PARTS[part](readings.metrics("", horizon), horizon)

@@ -4,21 +4,22 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from dashboard.control import (
+from dashboard.page_context import Context, guarded
+from dashboard.url_choice import url_choice
+from dashboard.views.control import (
+    experiment_panel,
     live_panel,
-    param_form,
     release_panel,
     runs_panel,
     stages_panel,
     start_panel,
 )
-from dashboard.page_context import Context, guarded
 from versions.runs.run_record import Run
 
 PARTS: Mapping[str, Callable[[Context, Run | None], None]] = {
     "Stages": stages_panel.show,
     "Run": start_panel.show,
-    "Experiment": lambda context, _: param_form.show(context),
+    "Experiment": lambda context, _: experiment_panel.show(context),
     "Releases": lambda context, _: release_panel.show(context),
     "Recent runs": lambda context, _: runs_panel.show(context),
 }
@@ -34,13 +35,5 @@ def show(context: Context) -> None:
             "python -m serve keys add NAME --role admin"
         )
     running = live_panel.show(context)
-    part = st.segmented_control(
-        "Show",
-        list(PARTS),
-        default="Stages",
-        key="part",
-        bind="query-params",
-        label_visibility="collapsed",
-        required=True,
-    )
-    guarded(lambda _: PARTS[part or "Stages"](context, running), context)
+    part = url_choice("Show", list(PARTS), "part", label_visibility="collapsed")
+    guarded(lambda _: PARTS[part](context, running), context)

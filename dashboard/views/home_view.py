@@ -1,27 +1,22 @@
 """Home: what is forecast, whether it may be trusted, and what to do if not."""
 
 from datetime import timedelta
+from pathlib import Path
 
-import polars as pl
 import streamlit as st
 
-import monitor.settings
-from dashboard.charts.interval_bars import interval_bars
-from dashboard.empty_state import empty
-from dashboard.newest_forecasts import newest_forecasts
-from dashboard.overview import last_decision, production, statuses, stored_health
+from dashboard.overview import production, statuses, stored_health
 from dashboard.overview.statuses import Status
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
 from dashboard.server_client import RefusedError, ServerAwayError
 from dashboard.status_mark import mark
+from dashboard.views.home import forecast_tables
+from dashboard.watching import monitor_thresholds, stored_decisions
 from stages.common.errors import StageError, few
 
 COLUMNS = 3
 """Cards beside each other on a wide screen."""
-
-DRAWN = 24
-"""Symbols of a chart; the table has all."""
 
 ROUNDS = 3
 """Rounds of checks that the monitor may miss before what it found is old."""
@@ -31,7 +26,7 @@ def show(context: Context) -> None:
     """Show the page."""
     st.title("Home")
     _verdict(context)
-    _forecasts(context)
+    forecast_tables.show(context)
     _parts(context)
 
 
@@ -48,10 +43,7 @@ def _verdict(context: Context) -> None:
         sentence = "All is well."
     st.markdown(f"**{plain(sentence)}** " + " ".join(mark(each.state, each.name) for each in parts))
     _cards(wrong)
-    decision = last_decision.read()
-    if decision is not None:
-        because = f"{decision.reason}, {decision.outcome}: {decision.because}"
-        st.text(f"Last decision, {in_zones(decision.created_at, context)}: {because}.")
+    _decided(context)
     _placed(context)
 
 
@@ -81,7 +73,7 @@ def _health(context: Context) -> "dict[str, object] | str":
 
 def _most() -> timedelta:
     try:
-        return ROUNDS * timedelta(minutes=monitor.settings.thresholds().schedule.check_minutes)
+        return ROUNDS * timedelta(minutes=monitor_thresholds.thresholds().schedule.check_minutes)
     except StageError:
         return timedelta(hours=1)
 
@@ -95,6 +87,18 @@ def _cards(parts: list[Status]) -> None:
             place.text(part.reason)
             if part.remedy:
                 place.text(f"To do: {part.remedy}")
+
+
+def _decided(context: Context) -> None:
+    """The last decision, from its file in git: it is there without a database."""
+    try:
+        decision = stored_decisions.newest_of_files(Path())
+    except StageError as error:
+        st.text(str(error))
+        return
+    if decision is not None:
+        because = f"{decision.reason}, {decision.outcome}: {decision.because}"
+        st.text(f"Last decision, {in_zones(decision.created_at, context)}: {because}.")
 
 
 def _placed(context: Context) -> None:
@@ -115,85 +119,3 @@ def _placed(context: Context) -> None:
 @st.cache_data(ttl="5s", show_spinner=False)
 def _production() -> list[production.InProduction]:
     return production.read()
-
-
-def _forecasts(context: Context) -> None:
-    try:
-        version = context.server.get("/version")
-        forecasts = newest_forecasts(context.server, version)
-    except ServerAwayError as error:
-        empty(str(error), "Its forecasts come back with it.", "make serve")
-        return
-    except RefusedError as error:
-        empty(str(error), "", "make run && make serve")
-        return
-    st.caption(
-        f"The server answers from {plain(version['revision'][:7])}, which knows sessions up to "
-        f"{plain(version['as_of'])}. A bar holds the stated share of outcomes."
-    )
-    wanted = st.text_input(
-        "Symbols", key="symbols", bind="query-params", placeholder="all; or a part of the name"
-    )
-    chosen = forecasts.filter(
-        pl.col("symbol")
-        .str.to_uppercase()
-        .str.contains((wanted or "").strip().upper(), literal=True)
-    )
-    if chosen.is_empty():
-        empty(f"No symbol has {wanted!r} in its name.")
-        return
-    horizons = chosen.partition_by("horizon", maintain_order=True)
-    columns = (
-        st.columns(len(horizons))
-        if len(horizons) in (1, 2)
-        else st.tabs([plain(rows["horizon"][0]) for rows in horizons])
-    )
-    for column, rows in zip(columns, horizons, strict=True):
-        with column:
-            _horizon(rows)
-
-
-def _horizon(rows: pl.DataFrame) -> None:
-    first = rows.row(0, named=True)
-    sessions = "the next session" if first["sessions"] == 1 else f"{first['sessions']} sessions"
-    st.subheader(f"{plain(first['horizon'])}: {sessions}", anchor=False)
-    st.dataframe(
-        rows.select(
-            "symbol",
-            (100 * pl.col("predicted_return")).alias("return"),
-            _intervals(rows),
-            (100 * pl.col("probability_of_rise")).alias("probability"),
-            "predicted_close",
-            "target_date",
-            "as_of",
-            pl.when("stale").then(pl.lit("stale")).otherwise(pl.lit("")).alias("state"),
-        ),
-        hide_index=True,
-        column_config={
-            "symbol": st.column_config.TextColumn("Symbol", pinned=True),
-            "return": st.column_config.NumberColumn("Return %", format="%+.2f"),
-            "interval": st.column_config.TextColumn(f"{first['level']:.0%} interval %"),
-            "probability": st.column_config.ProgressColumn(
-                "P(rise) %", format="%.1f", min_value=0, max_value=100
-            ),
-            "predicted_close": st.column_config.NumberColumn("Close", format="%.2f"),
-            "target_date": "For",
-            "as_of": "Bar of",
-            "state": "State",
-        },
-        alt=f"Newest {first['horizon']} forecasts",
-    )
-    st.plotly_chart(
-        interval_bars(rows.head(DRAWN)),
-        key=f"bars-{first['horizon']}",
-        config={"displayModeBar": False},
-        alt=f"Forecast and interval of each symbol, {first['horizon']}",
-    )
-    if rows.height > DRAWN:
-        st.caption(f"The chart has the first {DRAWN} of {rows.height}; narrow them by name.")
-
-
-def _intervals(rows: pl.DataFrame) -> pl.Series:
-    bounds = rows.select("lower_return", "upper_return").rows()
-    texts = [f"{100 * lower:+.2f} .. {100 * upper:+.2f}" for lower, upper in bounds]
-    return pl.Series("interval", texts)

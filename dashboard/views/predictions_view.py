@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.charts.contribution_chart import contribution_chart
 from dashboard.charts.fan_chart import fan_chart
 from dashboard.empty_state import empty
-from dashboard.number_text import interval, percent, price
+from dashboard.number_text import interval, percent, price, share
 from dashboard.outlook import symbol_forecasts
 from dashboard.outlook.symbol_chart import symbol_chart
 from dashboard.outlook.symbol_forecasts import SymbolForecast
@@ -16,7 +16,8 @@ from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.served_revision import served, symbols
 from dashboard.status_mark import mark
-from dashboard.views import forecast_history_view, live_forecasts_view, what_if_view
+from dashboard.url_choice import url_choice
+from dashboard.views.predictions import history_section, live_section, what_if_section
 
 SHOWN = (60, 120, 250)
 """Sessions before the forecast that the chart can show."""
@@ -36,10 +37,10 @@ def show(context: Context) -> None:
     with left:
         _why(own)
     with right:
-        live_forecasts_view.show(context, version, symbol, horizon)
+        live_section.show(context, version, symbol, horizon)
     chart = symbol_chart(context.server, version, symbol, horizon)
-    forecast_history_view.show(context, chart, symbol, horizon)
-    what_if_view.show(context, chart, own)
+    history_section.show(context, chart, symbol, horizon)
+    what_if_section.show(context, chart, own)
     st.download_button(
         "Download the newest forecasts",
         symbol_forecasts.table([each.answer for each in forecasts]).write_csv,
@@ -59,18 +60,9 @@ def _choice(context: Context, version: Mapping[str, Any]) -> tuple[str, str, int
             st.warning(plain(f"There is no {key} {asked}; this is {known[0]}."))
     one, two, three = st.columns([2, 2, 2])
     symbol = one.selectbox("Symbol", names, key="symbol", bind="query-params")
-    horizon = two.segmented_control(
-        "Horizon", horizons, default=horizons[0], required=True, key="horizon", bind="query-params"
-    )
-    shown = three.segmented_control(
-        "Sessions shown",
-        SHOWN,
-        default=SHOWN[1],
-        required=True,
-        key="sessions",
-        bind="query-params",
-    )
-    return str(symbol), str(horizon), int(shown or SHOWN[1])
+    horizon = url_choice("Horizon", horizons, "horizon", place=two)
+    shown = url_choice("Sessions shown", SHOWN, "sessions", default=SHOWN[1], place=three)
+    return str(symbol), horizon, shown
 
 
 def _cards(forecasts: Sequence[SymbolForecast]) -> None:
@@ -93,7 +85,7 @@ def _card(answer: Mapping[str, Any]) -> None:
     st.text(
         f"{level} interval: {returns}\n"
         f"Close {price(answer['predicted_close'])}, {level} interval {closes}\n"
-        f"Probability of a rise {percent(answer['probability_of_rise'], signed=False, digits=1)}\n"
+        f"Probability of a rise {share(answer['probability_of_rise'])}\n"
         f"From {price(answer['last_close'])} on {answer['as_of']}"
     )
     st.caption(

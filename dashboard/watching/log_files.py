@@ -63,12 +63,6 @@ def parts(path: Path) -> list[Path]:
     return found
 
 
-def state(path: Path) -> tuple[int, int]:
-    """What changes when a log does: its time and its size."""
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
-
-
 def tail(
     path: Path, level: str = "all", text: str = "", bound: int = BOUND, most: int = MOST
 ) -> Tail:

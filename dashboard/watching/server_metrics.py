@@ -50,7 +50,6 @@ class Reading:
         at: in UTC.
         requests: by route and status.
         buckets: requests that took so many seconds at most, by the bound, of all routes.
-        problems: answers with a problem, by route and type.
         queue: rows that wait to be durable.
         processor, memory, disk: shares of this machine that are in use.
     """
@@ -58,7 +57,6 @@ class Reading:
     at: datetime
     requests: Counter[tuple[str, str]]
     buckets: Counter[float]
-    problems: Counter[tuple[str, str]]
     queue: float
     processor: float = 0.0
     memory: float = 0.0
@@ -85,7 +83,6 @@ def parse(page: str, at: datetime) -> Reading:
     """
     requests: Counter[tuple[str, str]] = Counter()
     buckets: Counter[float] = Counter()
-    problems: Counter[tuple[str, str]] = Counter()
     queue = 0.0
     try:
         for name, labels, value in _samples(page):
@@ -95,15 +92,13 @@ def parse(page: str, at: datetime) -> Reading:
                 requests[labels["route"], labels["status"]] += int(value)
             elif name == "serve_request_duration_seconds_bucket":
                 buckets[float(labels["le"])] += int(value)
-            elif name == "serve_errors_total":
-                problems[labels["route"], labels["type"]] += int(value)
             elif name == "serve_prediction_log_queue":
                 queue = value
     except (ValueError, KeyError):
         raise MetricsError(
             "the server's /metrics are not those of this project; see DASHBOARD_SERVER"
         ) from None
-    return Reading(at, requests, buckets, problems, queue)
+    return Reading(at, requests, buckets, queue)
 
 
 def _samples(page: str) -> Iterator[tuple[str, dict[str, str], float]]:

@@ -6,24 +6,17 @@ from typing import Final
 import polars as pl
 from sqlalchemy import Connection
 
+from dashboard.charts import time_bars
 from dashboard.watching import time_spans
 from monitor.alerts import delivery, episode_store, outbox
 from monitor.alerts.episodes import Episode
 from monitor.alerts.outbox import Outbox
 from monitor.settings import Settings
-from stages.common import tables
 
 MOST: Final = 500
 """Episodes that are listed, the newest."""
 
 SEVERITIES: Final = ("CRITICAL", "WARNING", "INFO")
-SPANS: tables.Contract = {
-    "row": pl.String,
-    "begin": tables.UTC,
-    "end": tables.UTC,
-    "kind": pl.String,
-    "says": pl.String,
-}
 
 
 def episodes(connection: Connection, settings: Settings, span: str) -> list[Episode]:
@@ -33,7 +26,7 @@ def episodes(connection: Connection, settings: Settings, span: str) -> list[Epis
 
 
 def spans(found: list[Episode], begin: datetime, now: datetime) -> pl.DataFrame:
-    """Episodes as `charts.time_bars` draws them; what goes on ends now."""
+    """Episodes as `time_bars.SPANS`; what goes on ends now."""
     rows = [
         (
             f"{each.rule} {each.about}".strip(),
@@ -44,7 +37,7 @@ def spans(found: list[Episode], begin: datetime, now: datetime) -> pl.DataFrame:
         )
         for each in found
     ]
-    return pl.DataFrame(rows, schema=SPANS, orient="row").sort("row", "begin")
+    return pl.DataFrame(rows, schema=time_bars.SPANS, orient="row").sort("row", "begin")
 
 
 def told(episode: Episode, box: Outbox, names: dict[str, str]) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 from sqlalchemy import Connection
 
+from dashboard.charts import time_bars
 from monitor.retraining import decision
 from monitor.retraining.decision import FOLDER, Decision
 from monitor.settings import MonitorError, Settings
@@ -36,13 +37,6 @@ GATES: tables.Contract = {
     "": pl.String,
     "threshold": pl.Float64,
     "why": pl.String,
-}
-MOMENTS: tables.Contract = {
-    "row": pl.String,
-    "begin": tables.UTC,
-    "end": tables.UTC,
-    "kind": pl.String,
-    "says": pl.String,
 }
 ANSWERS: Final = {"pass": "✓ pass", "fail": "✗ fail", "inconclusive": "? inconclusive"}
 
@@ -75,15 +69,31 @@ def of_files(root: Path) -> Stored:
     Raises:
         MonitorError: a file cannot be read.
     """
-    made = []
-    for path in sorted((root / FOLDER).glob("*.json"), reverse=True)[:MOST]:
-        try:
-            made.append(decision.parse(json.loads(path.read_bytes())))
-        except (OSError, ValueError, KeyError):
-            raise MonitorError(
-                f"{path}: cannot be read as a decision; `git checkout {path}` brings it back"
-            ) from None
-    return Stored(tuple(made), pl.DataFrame(schema=PLACES))
+    made = tuple(map(_of_file, _files(root)[:MOST]))
+    return Stored(made, pl.DataFrame(schema=PLACES))
+
+
+def newest_of_files(root: Path) -> Decision | None:
+    """The newest decision in `decisions/`; None if nothing was decided.
+
+    Raises:
+        MonitorError: its file cannot be read.
+    """
+    return next(map(_of_file, _files(root)), None)
+
+
+def _files(root: Path) -> list[Path]:
+    """The newest first: a name begins with its time."""
+    return sorted((root / FOLDER).glob("*.json"), reverse=True)
+
+
+def _of_file(path: Path) -> Decision:
+    try:
+        return decision.parse(json.loads(path.read_bytes()))
+    except (OSError, ValueError, KeyError):
+        raise MonitorError(
+            f"{path}: cannot be read as a decision; `git checkout {path}` brings it back"
+        ) from None
 
 
 def gates(made: Decision) -> pl.DataFrame:
@@ -123,11 +133,7 @@ def followed(made: Decision, known: Stored) -> list[str]:
 
 
 def production(places: pl.DataFrame, end: datetime) -> pl.DataFrame:
-    """The spans of models in production, and the moments of all other places.
-
-    Returns:
-        `row, begin, end, kind, says`, as `charts.time_bars` draws them.
-    """
+    """The spans of models in production, and the moments of all other places: `time_bars.SPANS`."""
     following = pl.col("created_at").shift(-1).over("horizon", "place")
     is_serving = pl.col("place") == "production"
     says = pl.concat_str(
@@ -148,9 +154,9 @@ def production(places: pl.DataFrame, end: datetime) -> pl.DataFrame:
 
 
 def timeline(decisions: Sequence[Decision]) -> pl.DataFrame:
-    """Decisions as moments; `row, begin, end, kind, says`."""
+    """Decisions as moments: `time_bars.SPANS`."""
     rows = [
         (each.reason, each.created_at, each.created_at, each.outcome, f"{each.id}: {each.because}")
         for each in decisions
     ]
-    return pl.DataFrame(rows, schema=MOMENTS, orient="row")
+    return pl.DataFrame(rows, schema=time_bars.SPANS, orient="row")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.number_text import percent, price
+from dashboard.number_text import percent, price, share
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,6 @@ def test_returns_have_a_sign_and_two_decimals(value: float | None, text: str) ->
 
 
 def test_shares_and_prices_have_none() -> None:
-    assert percent(0.525, signed=False, digits=1) == "52.5 %"
+    assert share(0.525) == "52.5 %"
     assert price(1234.5) == "1,234.50"
     assert price(None) == "-"

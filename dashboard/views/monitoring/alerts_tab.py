@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from dashboard.charts import time_bars
-from dashboard.charts.chart_style import FALL, OUTCOME
+from dashboard.charts.chart_style import FALL, OUTCOME, WARNING
 from dashboard.empty_state import empty
 from dashboard.page_context import Context, in_zones
 from dashboard.views.monitoring import tab_parts
@@ -14,7 +14,7 @@ from dashboard.watching import current_state, store_reading, stored_alerts, time
 from monitor.alerts import outbox
 from monitor.alerts.episodes import Episode
 
-_COLOURS = (FALL, "#e69f00", OUTCOME)
+_COLOURS = (FALL, WARNING, OUTCOME)
 _MARGIN = timedelta(minutes=1)
 
 

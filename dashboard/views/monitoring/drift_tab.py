@@ -8,11 +8,12 @@ import streamlit as st
 
 from dashboard.charts import drift_charts, metric_lines
 from dashboard.empty_state import empty
+from dashboard.number_text import share
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.status_mark import mark
 from dashboard.views.monitoring import tab_parts
-from dashboard.watching import documents
+from dashboard.watching import documents, monitor_thresholds
 from monitor.drift.drift_check import DRIFT
 
 _COMMAND = "python -m monitor drift"
@@ -41,7 +42,7 @@ def _verdict(newest: dict[str, Any]) -> None:
     state = mark("warning", "drift") if newest["alarm"] else mark("ok", "no drift")
     window = f"{newest['rows']:,} forecasts from {newest['first']} to {newest['last']}"
     st.markdown(
-        f"{state} {plain(window)}; at most {newest['p']:.1%} of windows without drift differ as "
+        f"{state} {plain(window)}; at most {share(newest['p'])} of windows without drift differ as "
         f"much from the training table. {len(newest['drifted'])} of "
         f"{len(newest['comparison']['features'])} features drifted"
         + (f": {plain(', '.join(newest['drifted']))}" if newest["drifted"] else "")
@@ -77,9 +78,9 @@ def _features(features: list[dict[str, Any]], level: float) -> None:
         },
     )
     st.caption(
-        "Distance is that of Kolmogorov and Smirnov between window and training table; relation is "
-        "the same of what the other features do not explain; p is the chance of such a value in a "
-        f"window without drift. After correction for many features the level is {level:.2g}."
+        "Distance is the Kolmogorov-Smirnov distance between window and training table. Relation "
+        "is the same for what the other features do not explain. p is the chance of such a value "
+        f"in a window without drift. After correction for many features the level is {level:.2g}."
     )
     chosen = st.selectbox("Feature", names, key="feature", bind="query-params")
     histogram = next(each for each in features if each["name"] == chosen).get("histogram")
@@ -124,14 +125,16 @@ def _history(context: Context, horizon: str) -> None:
     if found.is_empty():
         tab_parts.nothing_in(chosen, "Drift")
         return
-    limits = tab_parts.thresholds().alerts
+    limits = monitor_thresholds.thresholds().alerts
     tab_parts.chart(
         "Share of features that drifted",
         metric_lines.lines(
             found.filter(pl.col("name") == "drift_share").with_columns(series=pl.lit("share")),
             y="share of the features",
             form=".0%",
-            thresholds={f"alert above {limits.max_drifted_share:.0%}": limits.max_drifted_share},
+            thresholds={
+                f"alert above {share(limits.max_drifted_share, 0)}": limits.max_drifted_share
+            },
         ),
         "Share of the features that drifted, over time",
     )

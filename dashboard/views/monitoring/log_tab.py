@@ -7,6 +7,7 @@ import polars as pl
 import streamlit as st
 
 from dashboard.empty_state import empty
+from dashboard.file_stamp import Stamp, stamp
 from dashboard.page_context import Context
 from dashboard.watching import log_files, log_lines
 from dashboard.watching.log_files import Tail
@@ -49,11 +50,10 @@ def show(context: Context) -> None:
 
 
 def _lines(path: Path, level: str, text: str, bound: int) -> None:
-    try:
-        found = _tail(str(path), log_files.state(path), level, text, bound)
-    except FileNotFoundError:
+    if not path.exists():
         empty(f"{path} is not there any more.", "Choose another log.")
         return
+    found = _tail(str(path), stamp(path), level, text, bound)
     st.caption(_says(found))
     if not found.lines:
         empty("No line matches.", "Choose another level or text.")
@@ -89,7 +89,8 @@ def _lines(path: Path, level: str, text: str, bound: int) -> None:
 
 
 @st.cache_data(ttl="30s", max_entries=8, show_spinner="Searching the log")
-def _tail(path: str, state: tuple[int, int], level: str, text: str, bound: int) -> Tail:  # noqa: ARG001  # a key
+def _tail(path: str, log: Stamp, level: str, text: str, bound: int) -> Tail:
+    del log  # is what it is cached by
     return log_files.tail(Path(path), level, text, bound)
 
 

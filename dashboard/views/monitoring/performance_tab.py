@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.charts import metric_lines, score_intervals
 from dashboard.empty_state import empty
+from dashboard.number_text import share
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.status_mark import mark
@@ -77,7 +78,7 @@ def _scores(newest: dict[str, Any]) -> None:
     picture, table = st.tabs(["Picture", "Table"], key="scores", on_change="rerun")
     if picture.open:
         picture.plotly_chart(
-            score_intervals.intervals(shown, list(shown)),
+            score_intervals.intervals(shown),
             key="live scores",
             alt="Each live score with its interval, beside the hold-out and the yardstick",
             config={"displaylogo": False},
@@ -125,7 +126,7 @@ def _over_time(history: pl.DataFrame, newest: dict[str, Any], score: str) -> Non
         ),
         "The evidence over time against the threshold from which on it convinces",
         f"An e-process: if the model is as good as it may be, it reaches {newest['needed']:g} with "
-        f"a chance of {1 / newest['needed']:.0%} at most, however often one looks.",
+        f"a chance of {share(1 / newest['needed'], 0)} at most, however often one looks.",
     )
 
 
@@ -135,9 +136,9 @@ def _intervals(context: Context, history: pl.DataFrame, horizon: str) -> None:
         horizon
     )
     now = (
-        f" Up to {tracked['updated_to']} the model's own held {tracked['coverage_before']:.1%}, "
+        f" Up to {tracked['updated_to']} the model's own held {share(tracked['coverage_before'])}, "
         f"with the factors {tracked['factor_lower']:.3f} (lower side) and "
-        f"{tracked['factor_upper']:.3f} (upper side) {tracked['coverage_after']:.1%}."
+        f"{tracked['factor_upper']:.3f} (upper side) {share(tracked['coverage_after'])}."
         if tracked
         else ""
     )
@@ -150,11 +151,11 @@ def _intervals(context: Context, history: pl.DataFrame, horizon: str) -> None:
 
 
 def _coverage(history: pl.DataFrame) -> None:
-    share = history.filter(pl.col("name") == "label_coverage")
+    covered = history.filter(pl.col("name") == "label_coverage")
     tab_parts.chart(
         "Forecasts that are due and have a label",
         metric_lines.lines(
-            share.with_columns(series=pl.lit("share with a label")), y="share", form=".0%"
+            covered.with_columns(series=pl.lit("share with a label")), y="share", form=".0%"
         ),
         "Share of the due forecasts that have a label, over time",
     )

@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard.charts import metric_lines
 from dashboard.empty_state import empty
+from dashboard.number_text import share
 from dashboard.page_context import Context, guarded
 from dashboard.plain_text import plain
 from dashboard.server_client import RefusedError, ServerAwayError
@@ -96,13 +97,13 @@ def _counts(newest: Reading) -> None:
 def _machine(newest: Reading | None) -> None:
     with st.container(horizontal=True):
         if newest is not None:
-            st.metric("Processors in use", f"{newest.processor:.0%}")
+            st.metric("Processors in use", share(newest.processor, 0))
         for name, (free, total) in (
             ("Memory", machine.memory()),
             ("Disk", machine.disk(Path())),
         ):
-            share, left = f"{1 - free / total:.0%}", f"{free / 2**30:,.1f} GiB free"
-            st.metric(f"{name} in use", share, left, delta_color="off", delta_arrow="off")
+            used, left = share(1 - free / total, 0), f"{free / 2**30:,.1f} GiB free"
+            st.metric(f"{name} in use", used, left, delta_color="off", delta_arrow="off")
     st.caption("Processors, memory and disk are those of the machine where this dashboard runs.")
 
 

@@ -7,52 +7,25 @@ import streamlit as st
 from dashboard.empty_state import empty
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
+from dashboard.url_choice import url_choice
 from dashboard.watching import store_reading
 from dashboard.watching.stored_history import history
 from dashboard.watching.time_spans import SPANS
-from monitor import settings
-from stages.common.sections import PARAMS_FILE
-from stages.monitor_params import MonitorParams
 
 CHECK = "python -m monitor check"
 _DEFAULT = "30 days"
 
 
-def thresholds() -> MonitorParams:
-    """The section `monitor:` of params.yaml, read again when the file changes.
-
-    Raises:
-        ParamsError: it is wrong.
-    """
-    try:
-        changed = PARAMS_FILE.stat().st_mtime_ns
-    except OSError:
-        changed = 0
-    return _thresholds(str(PARAMS_FILE.absolute()), changed)
-
-
-@st.cache_data(ttl="1h", max_entries=4, show_spinner=False)
-def _thresholds(path: str, changed: int) -> MonitorParams:  # noqa: ARG001  # keys of the cache
-    return settings.thresholds()
-
-
 def span() -> str:
     """The span of time that is shown, in the URL."""
-    names = list(SPANS)
-    chosen = st.segmented_control(
-        "Span", names, default=_DEFAULT, required=True, key="span", bind="query-params"
-    )
-    return chosen or _DEFAULT
+    return url_choice("Span", list(SPANS), "span", default=_DEFAULT)
 
 
 def horizon(names: list[str]) -> str:
     """The horizon that is shown, in the URL; one alone is not asked for."""
     if len(names) == 1:
         return names[0]
-    chosen = st.segmented_control(
-        "Horizon", names, default=names[0], required=True, key="horizon", bind="query-params"
-    )
-    return chosen or names[0]
+    return url_choice("Horizon", names, "horizon")
 
 
 def measured(context: Context, names: tuple[str, ...], chosen: str) -> pl.DataFrame:

@@ -8,8 +8,7 @@ from dashboard.empty_state import empty
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
 from dashboard.status_mark import mark
-from dashboard.views.monitoring import tab_parts
-from dashboard.watching import current_state, runbook_text
+from dashboard.watching import current_state, monitor_thresholds, runbook_text
 from dashboard.watching.current_state import Current, Finding
 from dashboard.watching.runbook_text import Runbook
 from dashboard.watching.time_spans import in_words
@@ -56,13 +55,13 @@ def _freshness(now: Current, context: Context) -> None:
         + f" · {len(now.episodes)} alerts go on"
     )
     try:
-        minutes = tab_parts.thresholds().schedule.check_minutes
+        minutes = monitor_thresholds.thresholds().schedule.check_minutes
     except StageError:
         return
     if age > timedelta(minutes=_LATE * minutes):
         empty(
-            f"Nothing was checked for {in_words(age)}, and every {minutes} minutes is due: "
-            "the monitor does not run, and what is below may be over.",
+            f"Nothing was checked for {in_words(age)}, and a check is due every {minutes} minutes: "
+            "the monitor does not run, and what is below may be out of date.",
             "",
             "python -m monitor run",
         )

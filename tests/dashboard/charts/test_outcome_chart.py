@@ -1,4 +1,4 @@
-"""Forecasts against what came: the figures have the values of their frame, in percent."""
+"""Forecasts and their outcomes: the figures have the values of their frame, in percent."""
 
 import polars as pl
 import pytest

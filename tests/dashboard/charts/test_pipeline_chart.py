@@ -4,13 +4,14 @@ import pytest
 import yaml
 
 from dashboard.charts.pipeline_chart import SIGNS, Box, pipeline_chart
-from dashboard.charts.pipeline_layout import layers, pipeline
+from dashboard.charts.pipeline_layout import layers
+from dashboard.control.stage_graph import readers
 from tests.projects import ROOT
 
 
 def test_every_stage_has_a_box_with_its_state_and_an_arrow_to_its_readers() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    edges = pipeline(stages)
+    edges = readers(stages)
     boxes = {name: Box("up to date", "up to date") for name in stages}
     figure = pipeline_chart(boxes, edges, "#000000")
     texts = [each.text for each in figure.layout.annotations if each.text]

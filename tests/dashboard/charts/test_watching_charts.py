@@ -102,7 +102,7 @@ def test_live_scores_have_their_interval_and_what_they_are_compared_with() -> No
         "crps": {"live": 2.0, "interval": [1.5, 3.0], "held_out": 1.8, "yardstick": 2.1},
         "rank_ic": {"live": 0.1, "interval": None, "held_out": None, "yardstick": None},
     }
-    figure = score_intervals.intervals(scores, list(scores))
+    figure = score_intervals.intervals(scores)
     live = [trace for trace in figure.data if trace.name == "live, 95 %"]
     assert [trace.x[0] for trace in live] == [2.0, 0.1]
     assert (live[0].error_x.array[0], live[0].error_x.arrayminus[0]) == (1.0, 0.5)
@@ -112,14 +112,7 @@ def test_live_scores_have_their_interval_and_what_they_are_compared_with() -> No
 
 
 def spans(*rows: tuple[str, datetime, datetime, str, str]) -> pl.DataFrame:
-    schema: tables.Contract = {
-        "row": pl.String,
-        "begin": tables.UTC,
-        "end": tables.UTC,
-        "kind": pl.String,
-        "says": pl.String,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=time_bars.SPANS, orient="row")
 
 
 def test_bars_go_from_begin_to_end_in_the_row_of_their_rule() -> None:

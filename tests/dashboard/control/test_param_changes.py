@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.control import param_changes, param_widgets, run_commands
+from dashboard.control import param_changes, run_commands
 from dashboard.control.param_changes import Entered
 from dashboard.control.param_fields import ParamField
+from dashboard.views.control import param_widgets
 from stages import params
 from stages.common.errors import ParamsError
 from tests.dashboard.control.test_param_fields import CONTENT, FIELDS

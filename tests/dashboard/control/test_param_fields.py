@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.control import param_fields
+from dashboard.control import param_fields, yaml_comments
 from dashboard.control.param_fields import ParamField
 from stages import params
 from stages.common import sections
@@ -20,7 +20,7 @@ def fields_of(content: Any) -> dict[str, ParamField]:
     return {field.key: field for field in param_fields.fields(content, {})}
 
 
-FIELDS = {field.key: field for field in param_fields.fields(CONTENT, param_fields.comments(TEXT))}
+FIELDS = {field.key: field for field in param_fields.fields(CONTENT, yaml_comments.comments(TEXT))}
 
 
 def test_every_value_that_a_stage_obeys_has_a_field() -> None:

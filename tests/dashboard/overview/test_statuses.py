@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.overview.statuses import NEVER, Status, statuses, worst
+from dashboard.overview.statuses import NEVER, Status, statuses
 from dashboard.overview.stored_health import StoredHealth
 
 NOW = datetime(2012, 3, 10, 12, tzinfo=UTC)
@@ -52,7 +52,6 @@ def by_name(parts: list[Status]) -> dict[str, Status]:
 def test_all_is_well() -> None:
     parts = statuses(answer(), WELL, NOW, MOST)
     assert {part.state for part in parts} == {"ok"}
-    assert worst(parts) == "ok"
     assert by_name(parts)["server"].reason == "serves abc"
 
 
@@ -61,7 +60,6 @@ def test_a_monitor_that_never_looked_is_not_well() -> None:
     for name in NAMES[2:]:
         assert (parts[name].state, parts[name].reason) == ("unknown", NEVER)
         assert "make up" in parts[name].remedy
-    assert worst(list(parts.values())) == "unknown"
 
 
 def test_the_worst_check_of_a_part_counts_and_names_its_horizon() -> None:

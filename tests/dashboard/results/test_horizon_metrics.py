@@ -37,11 +37,11 @@ def test_a_commit_and_the_working_tree_have_the_same_results(repository: Reposit
 
 def test_a_commit_keeps_its_results_when_the_working_tree_changes(repository: Repository) -> None:
     folder, head = repository.folder, repository.git("rev-parse", "HEAD")
-    before = horizon_metrics.changed("short", folder)
+    before = horizon_metrics.stamps("short", folder)
     shutil.rmtree(folder / "metrics")
     assert horizon_metrics.read("", "short", folder).empty
     assert not horizon_metrics.read(head, "short", folder).empty
-    assert horizon_metrics.changed("short", folder) != before
+    assert horizon_metrics.stamps("short", folder) != before
 
 
 def test_a_horizon_that_was_never_evaluated_is_empty(repository: Repository) -> None:

@@ -5,10 +5,11 @@ import streamlit as st
 
 from dashboard.charts.outcome_chart import coverage_chart, outcome_chart
 from dashboard.empty_state import empty
-from dashboard.number_text import percent
+from dashboard.number_text import share
 from dashboard.outlook import forecast_log, past_forecasts
 from dashboard.outlook.symbol_chart import SymbolChart
 from dashboard.page_context import Context
+from dashboard.url_choice import url_choice
 
 WINDOWS = (20, 60, 250)
 """Forecasts that coverage is taken over."""
@@ -18,42 +19,29 @@ HOLD_OUT, LOGGED = "hold-out", "logged"
 
 def show(context: Context, chart: SymbolChart, symbol: str, horizon: str) -> None:
     """Show the section."""
-    st.subheader("Forecasts against what came")
+    st.subheader("Forecasts and outcomes")
     one, two = st.columns(2)
-    which = one.segmented_control(
+    which = url_choice(
         "Forecasts",
         (HOLD_OUT, LOGGED),
-        default=HOLD_OUT,
-        required=True,
-        key="history",
-        bind="query-params",
+        "history",
+        place=one,
         help="Hold-out: by the evaluated fit, which had not seen these bars. Logged: answered by "
         "the server, with the outcomes that came since.",
     )
-    window = int(
-        two.segmented_control(
-            "Coverage over the last",
-            WINDOWS,
-            default=WINDOWS[1],
-            required=True,
-            key="window",
-            bind="query-params",
-        )
-        or WINDOWS[1]
-    )
+    window = url_choice("Coverage over the last", WINDOWS, "window", default=WINDOWS[1], place=two)
     if which == LOGGED:
         history = forecast_log.labelled(context.server, symbol, horizon)
     else:
         history = past_forecasts.of_hold_out(chart)
     if history.is_empty():
-        _nothing(str(which))
+        _nothing(which)
         return
     table = past_forecasts.judged(history, window)
     held, sessions = int(table["within"].sum()), table.height
     st.text(
-        f"{held:,} of {sessions:,} outcomes were within the interval, "
-        f"{percent(held / sessions, signed=False, digits=1)}; "
-        f"{percent(chart.level, signed=False, digits=1)} should be."
+        f"{held:,} of {sessions:,} outcomes were within the interval: {share(held / sessions)}, "
+        f"where it should hold {share(chart.level)}."
     )
     _charts(table, chart.level, window)
     st.download_button(

@@ -1,10 +1,12 @@
-"""Panels of Pipeline Control as Streamlit runs them, in this process and without a browser."""
+"""Pages and their parts as Streamlit runs them, in this process and without a browser."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import httpx
+from fastapi.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from dashboard.page_context import Context
@@ -24,6 +26,20 @@ def context(folder: Path, *, may_act: bool = True) -> Context:
         UTC_ZONE,
         UTC_ZONE,
     )
+
+
+def asking(app: TestClient) -> Server:
+    """A server in this process, as a page asks it."""
+    # It answers as the client of httpx does, from which it no longer descends.
+    return Server(str(app.base_url), "", cast("httpx.Client", app))
+
+
+def texts(page: AppTest) -> str:
+    """All that can be read on a page, but tables and charts; it has no exception."""
+    assert not page.exception
+    kinds = (page.title, page.subheader, page.text, page.markdown, page.caption, page.code)
+    notes = (page.warning, page.error)
+    return "\n".join(str(each.value) for kind in (*kinds, *notes) for each in kind)
 
 
 def panel(show: Callable[[Context], None], who: Context, **query: str) -> AppTest:

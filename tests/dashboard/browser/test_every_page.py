@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from serve.edge.keyring import make
+from tests.dashboard.browser.layout_check import problems
+from tests.dashboard.browser.many_symbols import widen
 from tests.dashboard.dashboards import LONG, Dashboard, opened, settled
-from tests.dashboard.layout_check import problems
-from tests.dashboard.many_symbols import widen
 from tests.projects import ROOT, Project, copied
 from tests.serve.servers import Server
 

@@ -7,12 +7,12 @@ import polars as pl
 import streamlit as st
 
 from dashboard.empty_state import empty
+from dashboard.error_line import error_line
 from dashboard.number_text import percent, price
 from dashboard.outlook import own_bars
 from dashboard.outlook.symbol_chart import SymbolChart
 from dashboard.outlook.symbol_forecasts import SymbolForecast
 from dashboard.page_context import Context
-from dashboard.plain_text import plain
 from stages.common.errors import StageError
 
 SHARES = {
@@ -31,7 +31,7 @@ def show(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
 
     Args:
         context: of the page.
-        chart: that has the bars.
+        chart: has the bars.
         own: the newest forecast, from the bars as they are.
     """
     st.subheader("What if the last bars were others?")
@@ -42,8 +42,8 @@ def show(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
 def _edit(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
     st.caption(
         "Edit a number, and the server forecasts from the edited bars. High and low are widened to "
-        "hold open and close. The forecast is logged with the source bars; the monitor judges none "
-        "of them."
+        "hold open and close. Such a forecast is logged with the source bars, and the monitor does "
+        "not judge it."
     )
     answer, before = own.answer, own_bars.shown(chart)
     if before.is_empty():
@@ -68,7 +68,7 @@ def _edit(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
     try:
         after = own_bars.forecast(context.server, answer["model"]["md5"], asked)
     except StageError as error:
-        st.error(plain(error), icon=":material/error:")
+        error_line(error)
     else:
         st.table(_compared(answer, after), hide_index=True)
         if own.is_mean:

@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard.charts.run_durations import run_durations
 from dashboard.control import run_tables
 from dashboard.empty_state import empty
+from dashboard.error_line import error_line
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
 from stages.common.paths import RUNS
@@ -37,8 +38,8 @@ def show(context: Context) -> None:
     st.dataframe(run_tables.runs(every, zoned), hide_index=True, alt="Runs, newest first")
     st.caption(
         "The newest 200 runs are kept. A stage that DVC restored from its cache, or that had not "
-        "changed, takes no time and is not counted. Of a run in a terminal the exit status is not "
-        "known: it has ended if none of its stages failed."
+        "changed, takes no time and is not counted. The exit status of a run in a terminal is not "
+        "known: its state is ended if none of its stages failed."
     )
     by_id = {run.id: run for run in every}
     chosen = st.selectbox(
@@ -57,7 +58,7 @@ def _one(run: Run, zoned: run_tables.Zoned) -> None:
     took = run_tables.took(run_tables.seconds(run))
     st.text(f"{run.title}: {run.state} after {took}; {run.who} began it{stopped}.")
     if run.error:
-        st.error(plain(run.error), icon=":material/error:")
+        error_line(run.error)
     if run.stages:
         st.dataframe(run_tables.ran(run.stages, zoned), hide_index=True, alt="Stages of this run")
     path = RUNS / run.id / run_record.LOG

@@ -3,18 +3,16 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.page_context import Context
 from dashboard.plain_text import plain
-from dashboard.server_client import Server
-from dashboard.sign_in import Viewer
+from dashboard.views import monitoring_view
 from monitor.alerts import outbox
 from monitor.alerts.episodes import Episode
 from monitor.alerts.outbox import Outbox
@@ -24,6 +22,7 @@ from monitor.settings import Settings
 from monitor.store import records
 from predictions.schema import monitoring_alerts
 from stages.common import tables
+from tests.dashboard.views import panels
 from tests.monitor import live
 from tests.monitor.receivers import closed_port
 from tests.projects import ROOT
@@ -50,25 +49,13 @@ def page() -> Page:
     """Shows the page, or a tab of it."""
 
     def shown(settings: Settings, tab: str = "", *, may_act: bool = True) -> AppTest:
-        url = f"http://127.0.0.1:{closed_port()}"
-        context = Context(
-            Viewer("me", "", may_act),
-            Server(url, "", httpx.Client()),
-            settings,
-            ZoneInfo("America/New_York"),
-            ZoneInfo("Asia/Kolkata"),
+        who = replace(
+            panels.context(settings.var.parent, may_act=may_act),
+            monitor=settings,
+            exchange_zone=ZoneInfo("America/New_York"),
+            viewer_zone=ZoneInfo("Asia/Kolkata"),
         )
-
-        # It runs without the imports of this module.
-        def script(context: object) -> None:
-            from dashboard.views import monitoring_view
-
-            monitoring_view.show(context)  # type: ignore[arg-type]
-
-        test = AppTest.from_function(script, args=(context,), default_timeout=60)
-        if tab:
-            test.query_params["tab"] = tab
-        return test.run()
+        return panels.panel(monitoring_view.show, who, **({"tab": tab} if tab else {}))
 
     return shown
 

@@ -1,37 +1,22 @@
 """The page Home before a real server: forecasts, states, production, and the last decision."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
-import httpx  # noqa: TC002  # the same
 import polars as pl
 import pytest
 import streamlit as st
 from fastapi.testclient import TestClient
-from streamlit.testing.v1 import AppTest
 
-from dashboard.newest_forecasts import newest_forecasts
+from dashboard.overview.newest_forecasts import newest_forecasts
 from dashboard.page_context import Context
-from dashboard.server_client import Server
 from dashboard.views import home_view
+from dashboard.views.home import forecast_tables
 from monitor.retraining.decision import Decision
-from serve.app import create
-from serve.settings import Settings
-from tests.dashboard.control.panels import context, panel
+from tests.dashboard.views.panels import asking, context, panel, texts
 from tests.histories import Repository
-
-
-@pytest.fixture(scope="module")
-def server(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The app of the reproduced project, with its own prediction log."""
-    settings = Settings(root=reproduced, var=tmp_path_factory.mktemp("var"))
-    with TestClient(create(settings)) as client:
-        # It answers as the client of httpx does, from which it no longer descends.
-        yield Server(str(client.base_url), "", cast("httpx.Client", client))
 
 
 @pytest.fixture
@@ -46,14 +31,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 
 @pytest.fixture
-def viewer(here: Repository, server: Server) -> Context:
-    return replace(context(here.folder), server=server)
-
-
-def texts(page: AppTest) -> str:
-    assert not page.exception
-    kinds = (page.text, page.markdown, page.caption, page.warning, page.error, page.code)
-    return "\n".join(str(each.value) for kind in kinds for each in kind)
+def viewer(here: Repository, app: TestClient) -> Context:
+    return replace(context(here.folder), server=asking(app))
 
 
 def test_the_table_has_the_logged_forecast_of_every_symbol(viewer: Context) -> None:
@@ -149,6 +128,8 @@ def test_the_last_decision_is_one_sentence(here: Repository, viewer: Context) ->
     said = texts(panel(home_view.show, viewer))
     assert "2012-03-02 22:00 UTC: drift, rejected: because of rejected." in said
     assert "because of promoted" not in said
+    (here.folder / "decisions" / "2013-broken.json").write_text("{")
+    assert "2013-broken.json: cannot be read as a decision" in texts(panel(home_view.show, viewer))
 
 
 def test_without_a_server_the_page_says_how_to_start_one(here: Repository) -> None:
@@ -160,6 +141,6 @@ def test_without_a_server_the_page_says_how_to_start_one(here: Repository) -> No
 def test_stale_symbols_are_marked(viewer: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     version = viewer.server.get("/version")
     stale = newest_forecasts(viewer.server, version).with_columns(stale=pl.col("symbol") == "IBM")
-    monkeypatch.setattr(home_view, "newest_forecasts", lambda *_: stale)
+    monkeypatch.setattr(forecast_tables, "newest_forecasts", lambda *_: stale)
     table = panel(home_view.show, viewer).dataframe[0].value
     assert dict(zip(table["symbol"], table["state"], strict=True))["IBM"] == "stale"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -14,26 +14,16 @@ import streamlit as st
 from fastapi.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-import monitor.settings
 from dashboard.outlook import forecast_log, own_bars, past_forecasts
 from dashboard.outlook.symbol_chart import symbol_chart
 from dashboard.outlook.symbol_forecasts import symbol_forecasts, table
 from dashboard.page_context import Context
 from dashboard.server_client import RefusedError, Server
-from dashboard.sign_in import Viewer
-from serve.app import create
+from dashboard.views import predictions_view
 from serve.checkout.bundle import Bundle
-from serve.settings import Settings
+from tests.dashboard.views import panels
 
 NOWHERE = "http://127.0.0.1:1"
-
-
-@pytest.fixture(scope="module")
-def app(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """The app of the reproduced project, with its own prediction log."""
-    settings = Settings(root=reproduced, var=tmp_path_factory.mktemp("var"))
-    with TestClient(create(settings)) as client:
-        yield client
 
 
 @pytest.fixture
@@ -47,8 +37,7 @@ def client(app: TestClient) -> Iterator[TestClient]:
 
 @pytest.fixture
 def server(client: TestClient) -> Server:
-    # It answers as the client of httpx does, from which it no longer descends.
-    return Server(str(client.base_url), "", cast("httpx.Client", client))
+    return panels.asking(client)
 
 
 def bundle_of(client: TestClient) -> Bundle:
@@ -61,35 +50,20 @@ def serve_instead(client: TestClient, bundle: Bundle) -> None:
 
 
 def of(server: Server) -> Context:
-    return Context(
-        Viewer("tester", "", may_act=False),
-        server,
-        monitor.settings.Settings(),
-        ZoneInfo("America/New_York"),
-        ZoneInfo("Asia/Kolkata"),
+    """Somebody in Kolkata who asks a server of New York."""
+    return replace(
+        panels.context(Path(), may_act=False),
+        server=server,
+        exchange_zone=ZoneInfo("America/New_York"),
+        viewer_zone=ZoneInfo("Asia/Kolkata"),
     )
 
 
 def shown(server: Server, **query: str) -> AppTest:
     """The page of an address."""
-
-    def script(context: "Context") -> None:  # is run on its own, without imports
-        from dashboard.page_context import guarded
-        from dashboard.views import predictions_view
-
-        guarded(predictions_view.show, context)
-
-    page = AppTest.from_function(script, args=(of(server),), default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    page.run()
+    page = panels.panel(predictions_view.show, of(server), **query)
     assert not page.exception
     return page
-
-
-def texts(page: AppTest) -> str:
-    kinds = (page.text, page.markdown, page.caption, page.warning, page.error)
-    return "\n".join(str(each.value) for kind in kinds for each in kind)
 
 
 def charts(page: AppTest) -> int:
@@ -104,14 +78,14 @@ def test_each_horizon_is_shown_as_it_is_logged(server: Server) -> None:
         (newest,) = forecast_log.newest(server, "IBM", horizon).head(1).rows(named=True)
         logged = server.get(f"/predictions/{newest['id']}")
         assert metric.value == f"{100 * logged['predicted_return']:+.2f} %"
-        said = texts(page)
+        said = panels.texts(page)
         assert newest["id"].replace("-", "\\-") in said
         for bound in ("lower", "upper"):
             assert f"{100 * logged['interval'][f'{bound}_return']:+.2f} %" in said
             assert f"{logged['interval'][f'{bound}_close']:,.2f}" in said
     # Candles, outcomes and coverage; the mean has no contributions.
     assert charts(page) == 3
-    assert "every feature contributes 0" in texts(page)
+    assert "every feature contributes 0" in panels.texts(page)
 
 
 def test_a_page_that_is_looked_at_again_logs_nothing(server: Server) -> None:
@@ -161,7 +135,7 @@ def test_the_same_bars_give_the_same_forecast_and_others_move_it(server: Server)
 
 def test_outcomes_of_logged_forecasts_count_once_a_bar(server: Server) -> None:
     page = shown(server, symbol="IBM", horizon="short", history="logged")
-    assert "no logged forecast" in texts(page).lower()
+    assert "no logged forecast" in panels.texts(page).lower()
     for day in ("2012-12-20", "2012-12-20", "2012-12-21"):
         made = server.post("/predict/short", {"symbol": "IBM", "as_of": day})
         server.post("/labels", {"prediction_id": made["id"], "actual_return": 0.5})
@@ -170,8 +144,8 @@ def test_outcomes_of_logged_forecasts_count_once_a_bar(server: Server) -> None:
     assert history["as_of"].to_list() == ["2012-12-20", "2012-12-21"]
     assert history["actual_return"].to_list() == [0.5, 0.5]
     page = shown(server, symbol="IBM", horizon="short", history="logged")
-    assert "0 of 2 outcomes" in texts(page)
-    assert "needs 60 outcomes" in texts(page)
+    assert "0 of 2 outcomes" in panels.texts(page)
+    assert "needs 60 outcomes" in panels.texts(page)
 
 
 def test_names_that_the_server_does_not_have_are_told(server: Server) -> None:
@@ -189,7 +163,7 @@ def test_a_name_is_only_text_and_a_symbol_without_a_history_has_a_page(
     serve_instead(client, replace(bundle, rows={**bundle.rows, name: bundle.rows["IBM"]}))
     page = shown(server, symbol=name, horizon="short")
     assert page.selectbox(key="symbol").value == name
-    said = texts(page)
+    said = panels.texts(page)
     assert "hold-out has no forecast" in said
     assert "keeps no whole bars" in said
     assert f"{name}: the short forecast" in said
@@ -207,7 +181,7 @@ def test_what_the_server_remarks_is_shown(client: TestClient, server: Server) ->
     models = {name: replace(each, explanations=None) for name, each in bundle.models.items()}
     serve_instead(client, replace(bundle, rows={**bundle.rows, "IBM": ended}, models=models))
     page = shown(server, symbol="IBM", horizon="short")
-    said = texts(page)
+    said = panels.texts(page)
     assert "stale" in said
     # Its newest bar is one whose outcome the model has seen.
     assert "in sample" in said
@@ -233,11 +207,11 @@ def live(server: Server, *versions: dict[str, Any]) -> AppTest:
     def script(context: "Context", versions: "list[dict[str, Any]]") -> None:
         import streamlit as st
 
-        from dashboard.views import live_forecasts_view
+        from dashboard.views.predictions import live_section
 
         st.session_state.runs = st.session_state.get("runs", 0) + 1
         version = versions[st.session_state.runs - 1]
-        live_forecasts_view.show(context, version, "IBM", "short")
+        live_section.show(context, version, "IBM", "short")
 
     page = AppTest.from_function(script, args=(of(server), versions), default_timeout=60).run()
     assert not page.exception
@@ -249,7 +223,7 @@ def test_a_page_follows_the_revision_of_the_server(server: Server) -> None:
     made = server.post("/predict/short", {"symbol": "IBM"})
     version = server.get("/version")
     for versions in ([version], [{**version, "as_of": "2012-12-28"}, version]):
-        said = texts(live(server, *versions))
+        said = panels.texts(live(server, *versions))
         assert made["id"] in said.replace("\\", "")
         # In the zone of the exchange, and of the viewer.
         assert re.search(r"logged \d{4}-\d\d-\d\d \d\d:\d\d E[SD]T \(.*IST\)", said)

@@ -10,9 +10,11 @@ from dashboard.control import release_preview, run_commands, run_process
 from dashboard.control.release_preview import Preview
 from dashboard.control.run_commands import Command
 from dashboard.empty_state import empty
+from dashboard.error_line import error_line
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.server_client import RefusedError, ServerAwayError
+from dashboard.views.control.start_command import start
 from stages.common import sections
 from stages.common.errors import StageError, few
 from stages.common.sections import Horizons, Sections
@@ -109,7 +111,7 @@ def _ask(context: Context, rows: Sequence[Row], command: Callable[[], Command]) 
     try:
         _confirm(context, rows, command())
     except StageError as error:
-        st.error(plain(error), icon=":material/error:")
+        error_line(error)
 
 
 @st.dialog("What this will change", width="large")
@@ -118,23 +120,15 @@ def _confirm(context: Context, rows: Sequence[Row], command: Command) -> None:
     preview = _asked(command)
     plan = preview.plan
     if plan is None:
-        st.error(plain(preview.problem), icon=":material/error:")
+        error_line(preview.problem)
         return
     if "promotion" in plan:
         _champion(plan)
     else:
         _tags(context, rows, plan)
     sure = st.checkbox("Yes, do this", key=f"sure {' '.join(command.words)}")
-    if not st.button(command.title, type="primary", disabled=not sure, key="confirm"):
-        return
-    if not context.viewer.may_act:
-        return
-    try:
-        run_process.start(command, context.viewer.name, context.monitor)
-    except StageError as error:
-        st.error(plain(error), icon=":material/error:")
-        return
-    st.rerun()
+    if st.button(command.title, type="primary", disabled=not sure, key="confirm"):
+        start(context, command)
 
 
 @st.cache_data(ttl="30s", max_entries=16, show_spinner="Asking the command what it would do")

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.empty_state import empty
+from dashboard.error_line import error_line
 from dashboard.number_text import interval, percent
 from dashboard.outlook import forecast_log
 from dashboard.page_context import Context, in_zones
@@ -32,7 +33,7 @@ def _live(context: Context, shown: str, symbol: str, horizon: str) -> None:
         version = served(context.server)
         logged = forecast_log.newest(context.server, symbol, horizon)
     except StageError as error:
-        st.error(plain(error), icon=":material/error:")
+        error_line(error)
         return
     if identity(version) != shown:
         st.rerun()
@@ -61,7 +62,7 @@ def _live(context: Context, shown: str, symbol: str, horizon: str) -> None:
     st.dataframe(rows, hide_index=True, key="live")
     st.caption(
         plain(
-            f"The newest is {newest['id']}. Looked for every two seconds; what-ifs are logged too, "
-            "and the monitor does not judge them."
+            f"The newest is {newest['id']}. This table is read every two seconds. What-ifs are "
+            "logged too, and the monitor does not judge them."
         )
     )

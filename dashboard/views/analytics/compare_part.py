@@ -11,7 +11,7 @@ from dashboard.empty_state import empty
 from dashboard.plain_text import plain
 from dashboard.results import comparison, readings
 from dashboard.results.horizon_metrics import HorizonMetrics
-from dashboard.views.analytics_charts import chart
+from dashboard.views.analytics.evaluation_parts import chart
 from monitor.retraining.hold_out_pair import HoldOutPair
 from stages.common.errors import StageError, VersionError
 from versions.report import SERVED
@@ -124,8 +124,8 @@ def _scores(one: HorizonMetrics, other: HorizonMetrics, pair: HoldOutPair | None
     _table(comparison.scores(one, other), "Scores of a and b")
     if pair is not None and pair.own != (pair.rows, pair.rows):
         st.caption(
-            "The hold-outs are not of the same rows, so these scores do not compare; those of the "
-            "same rows do."
+            "These scores are of different rows, because the hold-outs differ. Compare those of "
+            "the same rows, below."
         )
 
 

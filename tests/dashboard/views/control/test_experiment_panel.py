@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.control import param_form
-from tests.dashboard.control import panels
+from dashboard.views.control import experiment_panel
+from tests.dashboard.views import panels
 from tests.projects import ROOT, Project
 from tests.small import commit, small
 from versions.runs import run_record
@@ -32,7 +32,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def form(project: Project, wanted: str = "alpha", *, may_act: bool = True) -> AppTest:
-    page = panels.panel(param_form.show, panels.context(project.folder, may_act=may_act))
+    page = panels.panel(experiment_panel.show, panels.context(project.folder, may_act=may_act))
     if not page.error:
         search(page, wanted)
     return page
@@ -48,10 +48,6 @@ def start(page: AppTest, name: str) -> AppTest:
     return page.button[-1].click().run()
 
 
-def texts(page: AppTest) -> str:
-    return "\n".join(text.value for text in page.text)
-
-
 def test_a_change_is_shown_with_the_stages_that_it_runs_again(project: Project) -> None:
     page = form(project)
     assert not page.exception
@@ -61,7 +57,7 @@ def test_a_change_is_shown_with_the_stages_that_it_runs_again(project: Project) 
     assert page.dataframe[0].value.to_dict("records") == [
         {"param": "models.ridge.alpha", "now": "10.0", "experiment": "5.0"}
     ]
-    runs, then = texts(page).splitlines()[-2:]
+    runs, then = panels.texts(page).splitlines()[-2:]
     assert {"train@short-ridge", "train@long-ridge", "evaluate@short"} <= set(
         runs.removeprefix("Runs again: ").split(", ")
     )
@@ -108,7 +104,7 @@ def test_who_may_not_act_looks_and_cannot_start(project: Project) -> None:
     page = form(project, may_act=False)
     page.number_input(key=ALPHA).set_value(5.0).run()
     assert page.button[-1].disabled
-    assert "role admin" in texts(page)
+    assert "role admin" in panels.texts(page)
 
 
 def test_params_that_are_wrong_already_are_one_line(project: Project) -> None:
@@ -138,7 +134,7 @@ def test_an_experiment_is_run_with_what_was_changed_and_the_workspace_stays(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     page = form(made, "evaluate level")
     page.number_input(key="param:evaluate.level").set_value(0.75).run()
-    assert texts(page).endswith("Runs again: evaluate")
+    assert panels.texts(page).endswith("Runs again: evaluate")
     start(page, "narrower")
     assert not page.error
     deadline = time.monotonic() + 120

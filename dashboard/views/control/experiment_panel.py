@@ -11,15 +11,17 @@ import streamlit as st
 from dashboard.control import (
     param_changes,
     param_fields,
-    param_widgets,
     run_commands,
-    run_process,
     touched_stages,
+    yaml_comments,
 )
 from dashboard.control.param_fields import ParamField
 from dashboard.control.run_commands import CommandError
+from dashboard.error_line import error_line
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
+from dashboard.views.control import param_widgets
+from dashboard.views.control.start_command import start
 from stages import params
 from stages.common import sections
 from stages.common.errors import StageError
@@ -55,7 +57,7 @@ def _fields_of(file: bytes) -> tuple[Mapping[str, Any], Sequence[ParamField]]:
     """
     content = sections.read()
     params.parse(content)
-    return content, param_fields.fields(content, param_fields.comments(file.decode()))
+    return content, param_fields.fields(content, yaml_comments.comments(file.decode()))
 
 
 @st.fragment
@@ -83,7 +85,7 @@ def _form(context: Context, content: Mapping[str, Any], every: Sequence[ParamFie
         if changed:
             _changes(content, changed, every)
     except StageError as error:
-        st.error(plain(error), icon=":material/error:")
+        error_line(error)
         changed = {}
     _start(context, changed)
 
@@ -145,11 +147,10 @@ def _start(context: Context, changed: Mapping[str, Any]) -> None:
     try:
         command = run_commands.experiment(name.strip(), changed)
         _check_free(name.strip())
-        run_process.start(command, context.viewer.name, context.monitor)
     except StageError as error:
-        st.error(plain(error), icon=":material/error:")
+        error_line(error)
         return
-    st.rerun()
+    start(context, command)
 
 
 def _check_free(name: str) -> None:

@@ -1,14 +1,12 @@
 """The state of every stage, as a table and as a graph."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from dashboard.charts.pipeline_chart import pipeline_chart
-from dashboard.charts.pipeline_layout import pipeline as edges_of
-from dashboard.control import pipeline_state, run_tables
+from dashboard.control import pipeline_state, run_tables, stage_graph
 from dashboard.control.pipeline_state import Changes
 from dashboard.empty_state import empty
+from dashboard.file_stamp import Stamp, stamp
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
 from stages.common.sections import PARAMS_FILE
@@ -61,7 +59,7 @@ def show(context: Context, running: Run | None) -> None:
     content = pipeline.parse(pipeline.PIPELINE_FILE.read_bytes())
     ink = "#fafafa" if st.context.theme.type == "dark" else "#262730"
     st.plotly_chart(
-        pipeline_chart(run_tables.boxes(states), edges_of(content["stages"]), ink),
+        pipeline_chart(run_tables.boxes(states), stage_graph.readers(content["stages"]), ink),
         config={"displayModeBar": False},
         alt="Graph of the stages: an arrow leads to a stage that reads what another one writes",
     )
@@ -81,16 +79,13 @@ def _asked() -> Changes | None:
     if st.button("Ask again", icon=":material/refresh:", help="Asks DVC what has changed"):
         _changes.clear()
     try:
-        return _changes(tuple(_version(path) for path in WATCHED))
+        return _changes(tuple(map(stamp, WATCHED)))
     except pipeline_state.StatusError as error:
         st.warning(plain(error), icon=":material/help:")
         return None
 
 
-def _version(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.exists() else 0
-
-
 @st.cache_data(ttl="10m", max_entries=4, show_spinner="Asking DVC what has changed")
-def _changes(version: tuple[int, ...]) -> Changes:  # noqa: ARG001  # the key of the cache
+def _changes(stamps: tuple[Stamp, ...]) -> Changes:
+    del stamps  # are what it is cached by
     return pipeline_state.changes()

@@ -7,8 +7,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard.control import release_panel
-from tests.dashboard.control import panels
+from dashboard.views.control import release_panel
+from tests.dashboard.views import panels
 from tests.projects import ROOT, Project
 from tests.small import commit, small
 from versions.registry import promotion
@@ -41,14 +41,10 @@ def panel(project: Project, *, may_act: bool = True) -> AppTest:
     return page
 
 
-def texts(page: AppTest) -> str:
-    return "\n".join(text.value for text in page.text)
-
-
 def test_before_the_first_version_it_says_what_to_do(work: Project) -> None:
     work.git("tag", "--delete", "short@v1.0.0")
     page = panel(work)
-    assert "No version is registered." in texts(page)
+    assert "No version is registered." in panels.texts(page)
     assert not page.button(key="register").disabled
     assert page.button(key="promote").disabled
     assert page.button(key="rollback").disabled
@@ -57,7 +53,7 @@ def test_before_the_first_version_it_says_what_to_do(work: Project) -> None:
 def test_who_may_not_act_sees_the_versions_and_no_way_to_change_them(work: Project) -> None:
     page = panel(work, may_act=False)
     assert page.dataframe[0].value["version"].to_list() == ["v1.0.0"]
-    assert "role admin" in texts(page)
+    assert "role admin" in panels.texts(page)
     assert all(button.disabled for button in page.button)
 
 
@@ -81,8 +77,8 @@ def test_a_promotion_shows_what_it_changes_and_asks_before_it_begins(work: Proje
     page.button(key="promote").click().run()
     facts = page.dataframe[-1].value
     assert facts["then"].to_list()[0] == "v1.0.0"
-    assert "short#production#1" in texts(page)
-    assert "does not answer" in texts(page)
+    assert "short#production#1" in panels.texts(page)
+    assert "does not answer" in panels.texts(page)
     assert page.button(key="confirm").disabled
     assert not page.checkbox[-1].value
     assert work.git("tag").split() == ["short@v1.0.0"]

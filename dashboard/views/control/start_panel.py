@@ -4,12 +4,10 @@ from datetime import date
 
 import streamlit as st
 
-from dashboard.control import run_commands, run_process
-from dashboard.control.run_commands import Command
+from dashboard.control import run_commands
 from dashboard.page_context import Context
-from dashboard.plain_text import plain
+from dashboard.views.control.start_command import start
 from stages.common import sections
-from stages.common.errors import StageError
 from stages.common.sections import DataParams, Sections
 from versions.repository import pipeline
 from versions.runs.run_record import Run
@@ -52,7 +50,7 @@ def _reproduce(context: Context, *, able: bool) -> None:
         key="stages",
     )
     if st.button("Reproduce", type="primary", disabled=not able, key="reproduce"):
-        _start(context, run_commands.reproduce(chosen))
+        start(context, run_commands.reproduce(chosen))
 
 
 def _refresh(context: Context, *, able: bool) -> None:
@@ -68,15 +66,4 @@ def _refresh(context: Context, *, able: bool) -> None:
     )
     keep = st.toggle("Keep the models as they are, and bring the bars alone")
     if st.button("Refresh", type="primary", disabled=not able or day is None, key="refresh"):
-        _start(context, run_commands.refresh(day, keep_models=keep))
-
-
-def _start(context: Context, command: Command) -> None:
-    if not context.viewer.may_act:
-        return
-    try:
-        run_process.start(command, context.viewer.name, context.monitor)
-    except StageError as error:
-        st.error(plain(error), icon=":material/error:")
-        return
-    st.rerun()
+        start(context, run_commands.refresh(day, keep_models=keep))

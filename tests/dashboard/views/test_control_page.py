@@ -17,9 +17,10 @@ from dashboard.page_context import Context
 from dashboard.views import control_view
 from stages.common import processes, stage_record
 from stages.common.paths import RUNS
-from tests.dashboard.control import panels
+from tests.dashboard.views import panels
 from tests.projects import ROOT
 from versions.runs import run_record
+from versions.runs.run_locks import RunningError
 
 
 @pytest.fixture
@@ -45,10 +46,6 @@ def page(folder: Path, part: str = "Stages", *, may_act: bool = True) -> AppTest
     return shown
 
 
-def texts(shown: AppTest) -> str:
-    return "\n".join(each.value for each in (*shown.text, *shown.error, *shown.warning))
-
-
 def record(name: str, *, status: int | None = 0, who: str = "ada", error: str = "") -> Path:
     """A run of the dashboard a day ago."""
     began = datetime.now(UTC) - timedelta(days=1)
@@ -64,8 +61,8 @@ def record(name: str, *, status: int | None = 0, who: str = "ada", error: str = 
 
 def test_all_stages_are_up_to_date_and_nothing_ever_ran(folder: Path) -> None:
     shown = page(folder)
-    assert "no run is on record yet" in texts(shown)
-    assert "All 23 stages are up to date." in texts(shown)
+    assert "no run is on record yet" in panels.texts(shown)
+    assert "All 23 stages are up to date." in panels.texts(shown)
     table = shown.dataframe[0].value
     assert table["stage"].to_list()[:3] == ["params", "ingest", "clean"]
     assert set(table["state"]) == {"✓ up to date"}
@@ -85,7 +82,7 @@ def test_a_stage_that_has_changed_says_why_and_later_ones_wait(
     assert rows.loc["explain@short", "state"] == "○ waits"
     assert rows.loc["ingest", "state"] == "✓ up to date"
     assert rows.loc["ingest", "last took"] == "1 min 5 s"
-    assert "Changed: 1 of 23 stages" in texts(shown)
+    assert "Changed: 1 of 23 stages" in panels.texts(shown)
 
 
 def test_a_dvc_that_fails_leaves_a_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,25 +92,25 @@ def test_a_dvc_that_fails_leaves_a_page(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(pipeline_state, "changes", fail)
     shown = page(folder)
     assert set(shown.dataframe[0].value["state"]) == {"? unknown"}
-    assert r"\<b\>dvc\.yaml\</b\> is wrong" in texts(shown)
+    assert r"\<b\>dvc\.yaml\</b\> is wrong" in panels.texts(shown)
 
 
 def test_without_a_pipeline_the_page_says_what_to_do(folder: Path) -> None:
     (folder / "dvc.yaml").unlink()
-    assert "root of the project" in texts(page(folder))
+    assert "root of the project" in panels.texts(page(folder))
 
 
 def test_whoever_may_not_act_sees_all_and_which_key_is_needed(folder: Path) -> None:
     shown = page(folder, "Run", may_act=False)
-    assert "role admin" in texts(shown)
+    assert "role admin" in panels.texts(shown)
     assert [button.disabled for button in shown.button] == [True, True]
 
 
 def test_the_last_run_and_its_error_are_shown(folder: Path) -> None:
     record("20260101T000000-aaaa", status=1, error="bars of <AAPL>: 3 rows are wrong")
     shown = page(folder)
-    assert "The last run, Reproduce the pipeline, failed" in texts(shown)
-    assert r"bars of \<AAPL\>\: 3 rows are wrong" in texts(shown)
+    assert "The last run, Reproduce the pipeline, failed" in panels.texts(shown)
+    assert r"bars of \<AAPL\>\: 3 rows are wrong" in panels.texts(shown)
 
 
 def test_a_run_in_a_terminal_is_shown_as_running(folder: Path) -> None:
@@ -125,8 +122,8 @@ def test_a_run_in_a_terminal_is_shown_as_running(folder: Path) -> None:
     line = json.dumps({"stage": "ingest", "began": time.time()})
     (RUNS / "dvc-1-1" / "stages.jsonl").write_text(line + "\n", encoding="utf-8")
     shown = page(folder)
-    assert "bob runs it in a terminal since" in texts(shown)
-    assert "ingest runs for" in texts(shown)
+    assert "bob runs it in a terminal since" in panels.texts(shown)
+    assert "ingest runs for" in panels.texts(shown)
     assert shown.dataframe[0].value.set_index("stage").loc["ingest", "state"] == "▶ running"
     assert not [button for button in shown.button if button.label == "Stop this run"]
     assert all(button.disabled for button in page(folder, "Run").button)
@@ -139,15 +136,15 @@ def test_recent_runs_are_listed_and_each_can_be_looked_at(folder: Path) -> None:
     shown = page(folder, "Recent runs")
     assert shown.dataframe[0].value["state"].to_list() == ["✗ killed", "✓ succeeded"]
     assert shown.dataframe[0].value["who"].to_list() == ["bob", "ada"]
-    assert "bob began it" in texts(shown)
+    assert "bob began it" in panels.texts(shown)
     assert shown.code[-1].value.endswith("line 999")
-    assert "The last 400 lines" in texts(shown)
+    assert "The last 400 lines" in panels.texts(shown)
     shown.selectbox(key="run").select("20260101T000000-aaaa").run()
-    assert "succeeded after 2 min 0 s; ada began it" in texts(shown)
+    assert "succeeded after 2 min 0 s; ada began it" in panels.texts(shown)
 
 
 def test_no_run_yet_says_how_to_start_one(folder: Path) -> None:
-    assert "No run is on record yet" in texts(page(folder, "Recent runs"))
+    assert "No run is on record yet" in panels.texts(page(folder, "Recent runs"))
 
 
 def test_buttons_start_the_commands_of_the_list(
@@ -171,9 +168,9 @@ def test_buttons_start_the_commands_of_the_list(
 
 def test_a_refusal_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> str:
-        raise run_process.RunningError("Reproduce: bob runs it since 09:00")
+        raise RunningError("Reproduce: bob runs it since 09:00")
 
     monkeypatch.setattr(run_process, "start", refuse)
     shown = page(folder, "Run")
     shown.button(key="reproduce").click().run()
-    assert "bob runs it since" in texts(shown)
+    assert "bob runs it since" in panels.texts(shown)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from dashboard.control import run_process, run_tables
+from dashboard.error_line import error_line
 from dashboard.page_context import Context, guarded, in_zones
 from dashboard.plain_text import plain
 from stages.common.paths import RUNS
@@ -99,4 +100,4 @@ def _last(newest: Run | None, context: Context) -> None:
         f"{run_tables.took(run_tables.seconds(newest))}; {newest.who} began it."
     )
     if newest.error:
-        st.error(plain(newest.error), icon=":material/error:")
+        error_line(newest.error)

@@ -19,26 +19,26 @@ from versions import report
 CAPTIONS: Final = {
     "folds": "Choose by the folds, never by the hold-out. Above 0 beats the historical mean; a "
     "model that does so in one fold alone was lucky there.",
-    "calibration": "On the dotted line, what was given a probability happened that often.",
-    "coverage": "The dotted line is the level that was promised; calm, usual and wild are thirds "
-    "of the rows by the scale that was known.",
+    "calibration": "On the dotted line, prices rose as often as the probability said.",
+    "coverage": "The dotted line is the nominal level. Calm, usual and wild are thirds of the rows "
+    "by the scale that the forecast knew.",
     "pit": "High at both ends: the distribution is too narrow. High in the middle: too wide. A "
     "slope: the forecast is too low or too high.",
     "residuals": "Outcome less forecast. Fat tails are usual for returns.",
     "importance": "How much the candidates use each feature, weighted as the served forecast "
     "weighs them.",
     "explanations": "Mean absolute contribution of each feature to the served forecasts.",
-    "equity": "After costs. Lines that are the same lie on each other.",
+    "equity": "After costs. Identical lines overlap.",
     "drawdown": "",
 }
 
 P_VALUES: Final = (
-    "p: chance of such an OOS R2 without skill; p of CRPS: chance of such a CRPS skill without "
-    "skill. Below 0.05 is more than chance, but of twenty models without skill one is."
+    "p: chance of such an OOS R2 without skill. p of CRPS: chance of such a CRPS skill without "
+    "skill. Below 0.05 is more than chance, but one in twenty models without skill gets there."
 )
 PORTFOLIOS: Final = (
     "Sharpe from and to: 90 % of a block bootstrap. p: chance of such a gain over the best way to "
-    "hold without skill; the sentence above multiplies the smallest by their number."
+    "hold without skill; the sentence above multiplies the smallest p by the number of portfolios."
 )
 NO_RANKS: Final = (
     "There is no rank IC by year: it needs 20 symbols or more with a forecast on the same date, "

@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.evaluated import add_experiments, evaluated
+from tests.dashboard.views.panels import texts
 from tests.histories import Repository
 
 Page = Callable[..., AppTest]
@@ -58,12 +59,6 @@ def page(repository: Repository) -> Iterator[Page]:
     os.chdir(before)
 
 
-def texts(app: AppTest) -> str:
-    """All that can be read, but tables and charts."""
-    kinds = (app.text, app.subheader, app.caption, app.code, app.error)
-    return "\n".join(element.value for kind in kinds for element in kind)
-
-
 def titles(app: AppTest) -> list[str]:
     return [each.value for each in app.subheader]
 
@@ -77,6 +72,8 @@ def test_candidates_of_the_horizon_in_the_address(page: Page) -> None:
     assert app.segmented_control(key="horizon").value == "long"
     app.selectbox(key="metric").set_value("mae").run()
     assert "Lower is better" in texts(app)
+    # A rank across symbols needs more than one.
+    app.selectbox(key="symbol").set_value("IBM")
     app.selectbox(key="metric").set_value("rank_ic").run()
     assert "rank IC is not defined" in texts(app)
 
