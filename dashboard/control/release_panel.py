@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import sign_in
 from dashboard.control import release_preview, run_commands, run_process
 from dashboard.control.release_preview import Preview
 from dashboard.control.run_commands import Command
@@ -107,6 +108,7 @@ def _actions(context: Context, rows: Sequence[Row], horizons: Sequence[str], *, 
 
 def _ask(context: Context, rows: Sequence[Row], command: Callable[[], Command]) -> None:
     try:
+        sign_in.check(context.viewer, acts=True)
         _confirm(context, rows, command())
     except StageError as error:
         st.error(plain(error), icon=":material/error:")
@@ -127,9 +129,8 @@ def _confirm(context: Context, rows: Sequence[Row], command: Command) -> None:
     sure = st.checkbox("Yes, do this", key=f"sure {' '.join(command.words)}")
     if not st.button(command.title, type="primary", disabled=not sure, key="confirm"):
         return
-    if not context.viewer.may_act:
-        return
     try:
+        sign_in.check(context.viewer, acts=True)
         run_process.start(command, context.viewer.name, context.monitor)
     except StageError as error:
         st.error(plain(error), icon=":material/error:")

@@ -4,6 +4,7 @@ from datetime import date
 
 import streamlit as st
 
+from dashboard import sign_in
 from dashboard.control import run_commands, run_process
 from dashboard.control.run_commands import Command
 from dashboard.page_context import Context
@@ -72,9 +73,8 @@ def _refresh(context: Context, *, able: bool) -> None:
 
 
 def _start(context: Context, command: Command) -> None:
-    if not context.viewer.may_act:
-        return
     try:
+        sign_in.check(context.viewer, acts=True)
         run_process.start(command, context.viewer.name, context.monitor)
     except StageError as error:
         st.error(plain(error), icon=":material/error:")

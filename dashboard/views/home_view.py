@@ -1,5 +1,6 @@
 """Home: what is forecast, whether it may be trusted, and what to do if not."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import polars as pl
@@ -11,7 +12,7 @@ from dashboard.empty_state import empty
 from dashboard.newest_forecasts import newest_forecasts
 from dashboard.overview import last_decision, production, statuses, stored_health
 from dashboard.overview.statuses import Status
-from dashboard.page_context import Context, in_zones
+from dashboard.page_context import Context, guarded, in_zones
 from dashboard.plain_text import plain
 from dashboard.server_client import RefusedError, ServerAwayError
 from dashboard.status_mark import mark
@@ -30,12 +31,16 @@ ROUNDS = 3
 def show(context: Context) -> None:
     """Show the page."""
     st.title("Home")
-    _verdict(context)
+    _live(_verdict, context)
     _forecasts(context)
-    _parts(context)
+    _live(_parts, context)
 
 
 @st.fragment(run_every="10s")
+def _live(part: Callable[[Context], None], context: Context) -> None:
+    guarded(part, context)
+
+
 def _verdict(context: Context) -> None:
     parts = _statuses(context)
     wrong = [part for part in parts if part.state in ("warning", "critical")]
@@ -55,7 +60,6 @@ def _verdict(context: Context) -> None:
     _placed(context)
 
 
-@st.fragment(run_every="10s")
 def _parts(context: Context) -> None:
     st.subheader("How each part is", anchor=False)
     _cards(_statuses(context))
