@@ -99,6 +99,19 @@ def test_it_does_not_listen_to_other_machines_without_keys() -> None:
     assert "serve keys add" in str(raised.value)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "", "::1", "::"])
+def test_every_kind_of_address_can_be_listened_on(tmp_path: Path, host: str) -> None:
+    addresses = Path("/proc/net/if_inet6")
+    if ":" in host and not (addresses.exists() and addresses.read_text()):
+        pytest.skip("this machine has no IPv6")
+    write(tmp_path / "keys", [READS])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command.check(
+        Settings(host=host, port=port), serve.settings.Settings(keys_file=tmp_path / "keys")
+    )
+
+
 def test_a_port_in_use_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
