@@ -131,6 +131,10 @@ def test_settings_come_from_the_environment_and_mistakes_are_named(
     assert dashboard_settings.server_url(settings, serve.settings.Settings()) == (
         "https://desk.example.org"
     )
+    monkeypatch.setenv("DASHBOARD_SERVER", "https://ada:secret@desk.example.org")
+    with pytest.raises(DashboardError, match="DASHBOARD_SERVER"):
+        dashboard_settings.load()
+    monkeypatch.delenv("DASHBOARD_SERVER")
     monkeypatch.setenv("DASHBOARD_PORT", "many")
     with pytest.raises(DashboardError) as raised:
         dashboard_settings.load()
