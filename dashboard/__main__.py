@@ -30,8 +30,9 @@ def check(settings: Settings, server: serve.settings.Settings) -> None:
             f"DASHBOARD_HOST={settings.host}: refusing to listen to other machines without keys; "
             "make one with `python -m serve keys add`"
         )
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        with socket.create_server((settings.host, settings.port)):
+        with socket.create_server((settings.host, settings.port), family=family):
             pass
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
@@ -55,7 +56,8 @@ def main() -> None:
     words = [sys.executable, "-m", "streamlit", "run", str(APP)]
     words += ["--server.address", settings.host, "--server.port", str(settings.port)]
     sys.stderr.write(f"asks the server at {server_url(settings, server)}\n")
-    sys.stderr.write(f"open http://{settings.host}:{settings.port}\n")
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host or "localhost"
+    sys.stderr.write(f"open http://{host}:{settings.port}\n")
     sys.stderr.flush()
     # One process, so that signals and Ctrl-C reach Streamlit itself.
     os.execv(sys.executable, words)  # noqa: S606  # no shell

@@ -22,7 +22,8 @@ class Settings(BaseSettings):
     Attributes:
         host: the address to listen on; other machines are answered only with a key.
         port: the port to listen on.
-        server: address of the server, by default that of its own settings on this machine.
+        server: address of the server, by default that of its own settings on this machine. Pages
+            show it, so it has no password.
     """
 
     model_config = SettingsConfigDict(
@@ -31,7 +32,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8501
-    server: Annotated[str, Field(pattern=r"^(https?://[^/\s]+)?$")] = ""
+    server: Annotated[str, Field(pattern=r"^(https?://[^/\s@]+)?$")] = ""
 
 
 def load() -> Settings:

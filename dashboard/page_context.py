@@ -10,7 +10,7 @@ import streamlit as st
 
 import monitor.settings
 import serve.settings
-from dashboard import dashboard_settings
+from dashboard import dashboard_settings, sign_in
 from dashboard.error_line import error_line
 from dashboard.server_client import TIMEOUT, Server
 from dashboard.sign_in import Viewer
@@ -92,8 +92,12 @@ def in_zones(moment: datetime, context: Context) -> str:
 
 
 def guarded(show: Callable[[Context], None], context: Context) -> None:
-    """Show a page, or a part of it; an error of the project is one line with its remedy."""
+    """Show a page, or a part of it; an error of the project is one line with its remedy.
+
+    A part that runs again by itself stops showing when the viewer's key is removed.
+    """
     try:
+        sign_in.check(context.viewer)
         show(context)
     except StageError as error:
         error_line(error)

@@ -5,10 +5,22 @@ import re
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>$:<&])")
 
+_REWRITTEN = re.compile(
+    # Addresses, icons and emoji, then signs such as -> and >= that stand alone.
+    r"(?<=:)(?=[^\s\d])|(?<=www)(?=\.)|(?=@)"
+    r"|(?<![^ ][-<>~])(?<=[-<>~])(?=(?:[-=>]|->)(?: |$))|(?<=<-)(?=>(?: |$))",
+    re.IGNORECASE,
+)
+"""Where to part what Streamlit makes a link or a picture of after it has read the escapes."""
+
+_PARTED = ":gray[]"
+"""Nothing, in grey: the browser finds no whole address in the text on either side."""
+
 
 def plain(text: object) -> str:
     """Text that Streamlit's Markdown shows letter by letter, in one line."""
-    return _MARKUP.sub(r"\\\1", " ".join(str(text).split()))
+    parts = _REWRITTEN.split(" ".join(str(text).split()))
+    return _PARTED.join(_MARKUP.sub(r"\\\1", part) for part in parts)
 
 
 def chart_text(text: object) -> str:

@@ -1,7 +1,7 @@
 """What the dashboard asks the server, over HTTP like anyone else."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -32,7 +32,7 @@ class Server:
     """
 
     url: str
-    key: str
+    key: str = field(repr=False)
     client: httpx.Client
 
     def get(self, path: str, **query: Any) -> Any:

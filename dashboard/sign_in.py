@@ -1,6 +1,8 @@
 """Who looks: the holder of a key, or whoever sits at this machine where no keys are needed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit import config
@@ -9,8 +11,16 @@ import serve.settings
 from dashboard.error_line import error_line
 from monitor.settings import who
 from serve.edge.keyring import Keyring, KeysError, is_local
+from stages.common.errors import StageError
 
 _STATE = "key"
+
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
+"""A proxy sends these: its caller may be anywhere."""
+
+
+class SignInError(StageError):
+    """The key of a viewer was removed, or does not allow what they want."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,7 @@ class Viewer:
     """
 
     name: str
-    key: str
+    key: str = field(repr=False)
     may_act: bool
 
 
@@ -35,9 +45,27 @@ def keyring() -> Keyring:
     return Keyring(settings.keys, settings.keys_file)
 
 
-def required(keys: Keyring, host: str) -> bool:
-    """Whether a viewer needs a key: other machines always do."""
-    return keys.required or not is_local(host)
+def required(keys: Keyring, host: str, headers: Mapping[str, str]) -> bool:
+    """Whether a viewer needs a key: other machines always do.
+
+    Args:
+        keys: of the server.
+        host: the address that the dashboard listens on.
+        headers: of the viewer's request.
+    """
+    return keys.required or not is_local(host) or _from_elsewhere(headers)
+
+
+def _from_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Whether a request reached this machine through a proxy, or by a name that is not its own."""
+    if any(name in headers for name in _FORWARDED):
+        return True
+    try:
+        name = urlsplit(f"//{headers.get('Host', '')}").hostname
+    except ValueError:
+        return True
+    # The name of a page of another site may point to this machine (DNS rebinding).
+    return name is not None and not is_local(name)
 
 
 def holder(keys: Keyring, secret: str) -> Viewer | None:
@@ -48,6 +76,33 @@ def holder(keys: Keyring, secret: str) -> Viewer | None:
     return Viewer(key.name, secret, key.allows("admin"))
 
 
+def check(viewer: Viewer, *, acts: bool = False) -> None:
+    """Refuse a viewer whose key was removed, or lost its role, after the page was drawn.
+
+    A fragment runs again without the page around it, and with the viewer of that time.
+
+    Args:
+        viewer: as the page was given.
+        acts: whether to ask for the role `admin`.
+
+    Raises:
+        SignInError: they may not go on.
+        KeysError: the keys cannot be read.
+    """
+    now: Viewer | None = viewer
+    if viewer.key:
+        keys = keyring()
+        keys.refresh()
+        now = holder(keys, viewer.key)
+    if now is None:
+        raise SignInError(f"the key {viewer.name} was removed; reload the page to sign in")
+    if acts and not now.may_act:
+        raise SignInError(
+            f"{viewer.name} may not act; that needs a key with the role admin: "
+            "python -m serve keys add NAME --role admin"
+        )
+
+
 def viewer() -> Viewer:
     """Who looks at this page; where that is not known, the page is the form that asks."""
     try:
@@ -56,7 +111,7 @@ def viewer() -> Viewer:
     except KeysError as error:
         error_line(error)
         st.stop()
-    if not required(keys, str(config.get_option("server.address"))):
+    if not required(keys, str(config.get_option("server.address")), st.context.headers):
         return Viewer(who(), "", may_act=True)
     known = holder(keys, st.session_state.get(_STATE, ""))
     if known is None:

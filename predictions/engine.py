@@ -127,7 +127,8 @@ def opened(
 
 def place(engine: Engine) -> str:
     """The URL of a log, without its password."""
-    return engine.url.render_as_string(hide_password=True)
+    secret = [name for name in engine.url.query if "password" in name]
+    return engine.url.difference_update_query(secret).render_as_string(hide_password=True)
 
 
 def _sqlite(url: URL, timeout: float, read_only: bool, bounded: bool) -> Engine:

@@ -1,5 +1,6 @@
 """Home: what is forecast, whether it may be trusted, and what to do if not."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import streamlit as st
 
 from dashboard.overview import production, statuses, stored_health
 from dashboard.overview.statuses import Status
-from dashboard.page_context import Context, in_zones
+from dashboard.page_context import Context, guarded, in_zones
 from dashboard.plain_text import plain
 from dashboard.server_client import RefusedError, ServerAwayError
 from dashboard.status_mark import mark
@@ -25,12 +26,16 @@ ROUNDS = 3
 def show(context: Context) -> None:
     """Show the page."""
     st.title("Home")
-    _verdict(context)
+    _live(_verdict, context)
     forecast_tables.show(context)
-    _parts(context)
+    _live(_parts, context)
 
 
 @st.fragment(run_every="10s")
+def _live(part: Callable[[Context], None], context: Context) -> None:
+    guarded(part, context)
+
+
 def _verdict(context: Context) -> None:
     parts = _statuses(context)
     wrong = [part for part in parts if part.state in ("warning", "critical")]
@@ -47,7 +52,6 @@ def _verdict(context: Context) -> None:
     _placed(context)
 
 
-@st.fragment(run_every="10s")
 def _parts(context: Context) -> None:
     st.subheader("How each part is", anchor=False)
     _cards(_statuses(context))

@@ -35,7 +35,7 @@ def parsed(line: str) -> Line:
     if line.startswith("{"):
         try:
             said = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return Line(at, source, level, line)
         at, level = str(said.pop("time", at)), str(said.pop("level", ""))
         event = str(said.pop("event", ""))

@@ -19,6 +19,9 @@ COMMITS: Final = 300
 """Commits that are listed, the newest first; any other can be named by its hash."""
 
 _EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(?P<name>[^/]+)")
+_TYPED = re.compile(r"\w[\w./@~^+-]*")
+"""What git is asked for. It would search all messages for what stands in braces."""
+
 _FORMAT = (
     "%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)%00%(refname)%00"
     "%(if)%(*committerdate)%(then)%(*committerdate:iso-strict)%(else)"
@@ -116,7 +119,7 @@ def commit_of(name: str, known: Sequence[Revision], folder: Path | None = None) 
     """The commit of a revision; empty for the workspace.
 
     Args:
-        name: of a known revision, or anything that git takes for a commit.
+        name: of a known revision, or what git takes for a commit; no search of messages.
         known: what `listed` gave.
         folder: of the repository; the working folder by default.
 
@@ -126,6 +129,6 @@ def commit_of(name: str, known: Sequence[Revision], folder: Path | None = None) 
     for revision in known:
         if revision.name == name:
             return revision.commit
-    if not name or name.startswith("-"):
+    if not _TYPED.fullmatch(name):
         raise VersionError(f"git knows no revision {name!r}")
     return git.commit(name, folder)

@@ -1,5 +1,6 @@
 """Analytics, the part that compares any two revisions or experiments."""
 
+import shlex
 from collections.abc import Sequence
 
 import polars as pl
@@ -44,10 +45,11 @@ def show(results: HorizonMetrics, horizon: str) -> None:
         return
     for name, side in zip(names, sides, strict=True):
         if side.empty:
+            checkout = "" if name == WORKSPACE else f"git checkout {shlex.quote(name)} && "
             empty(
                 f"{name} has no metrics of {horizon}: nothing was evaluated there.",
                 "Choose another revision, or check it out, reproduce and commit:",
-                f"git checkout {name} && dvc repro" if name != WORKSPACE else "dvc repro",
+                f"{checkout}dvc repro",
             )
     if any(side.empty for side in sides):
         return

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from dashboard import sign_in
 from dashboard.control import (
     param_changes,
     param_fields,
@@ -142,9 +143,10 @@ def _start(context: Context, changed: Mapping[str, Any]) -> None:
         pressed = st.form_submit_button(
             "Start the experiment", type="primary", disabled=not (allowed and changed)
         )
-    if not pressed or not allowed or not changed:
+    if not pressed or not changed:
         return
     try:
+        sign_in.check(context.viewer, acts=True)
         command = run_commands.experiment(name.strip(), changed)
         _check_free(name.strip())
     except StageError as error:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
+from dashboard import sign_in
 from dashboard.control import run_process, run_tables
 from dashboard.error_line import error_line
 from dashboard.page_context import Context, guarded, in_zones
@@ -30,10 +31,7 @@ def show(context: Context) -> Run | None:
         if _mark(now) != drawn:
             # The rest of the page shows what a stage has changed.
             st.rerun()
-        if now is None:
-            _last(newest, context)
-        else:
-            guarded(lambda _: _running(now, context), context)
+        guarded(lambda _: _running(now, context) if now else _last(newest, context), context)
 
     st.fragment(look, run_every=BUSY if run else IDLE, key="live")()
     return run
@@ -86,6 +84,7 @@ def _stop(run: Run, context: Context) -> None:
             "goes on from there."
         )
         if st.button("Stop this run", type="primary", key=f"stop:{run.id}"):
+            sign_in.check(context.viewer, acts=True)
             run_process.stop(run.id, context.viewer.name, context.monitor)
             st.rerun()
 

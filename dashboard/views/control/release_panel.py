@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import sign_in
 from dashboard.control import release_preview, run_commands, run_process
 from dashboard.control.release_preview import Preview
 from dashboard.control.run_commands import Command
@@ -109,6 +110,7 @@ def _actions(context: Context, rows: Sequence[Row], horizons: Sequence[str], *, 
 
 def _ask(context: Context, rows: Sequence[Row], command: Callable[[], Command]) -> None:
     try:
+        sign_in.check(context.viewer, acts=True)
         _confirm(context, rows, command())
     except StageError as error:
         error_line(error)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard import sign_in
 from dashboard.control import run_process
 from dashboard.control.run_commands import Command
 from dashboard.error_line import error_line
@@ -12,11 +13,10 @@ from stages.common.errors import StageError
 def start(context: Context, command: Command) -> None:
     """Start a command in the viewer's name, and draw the page again.
 
-    Nothing happens for a viewer who may not act. If it cannot start, the reason is shown in a line.
+    If the viewer may not act any more, or it cannot start, the reason is shown in a line.
     """
-    if not context.viewer.may_act:
-        return
     try:
+        sign_in.check(context.viewer, acts=True)
         run_process.start(command, context.viewer.name, context.monitor)
     except StageError as error:
         error_line(error)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.empty_state import empty
 from dashboard.file_stamp import Stamp, stamp
-from dashboard.page_context import Context
+from dashboard.page_context import Context, guarded
 from dashboard.watching import log_files, log_lines
 from dashboard.watching.log_files import Tail
 
@@ -37,7 +37,10 @@ def show(context: Context) -> None:
         follow = st.toggle("Follow", key="follow", bind="query-params")
     path = logs[str(chosen)]
     bound = _FOLLOWED if follow else log_files.BOUND
-    part = partial(_lines, path, str(level), text or "", bound)
+
+    def part() -> None:
+        guarded(lambda _: _lines(path, str(level), text or "", bound), context)
+
     st.fragment(part, run_every=_EVERY if follow else None, key="log lines")()
     st.download_button(
         f"Whole log (newest {_NEWEST // 1_000_000} MB)",

@@ -123,6 +123,9 @@ def test_a_revision_without_metrics_is_named(page: Page, repository: Repository)
     assert not app.dataframe
     # The working tree has none either.
     assert "dvc repro" in texts(page())
+    repository.git("tag", "x;$(ls)")
+    app = page(a="full", b="x;$(ls)")
+    assert "git checkout 'x;$(ls)' && dvc repro" in texts(app)
 
 
 def test_experiments_are_filtered_by_the_address(page: Page) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,9 +13,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboard import sign_in
 from dashboard.control import pipeline_state, run_commands, run_process
 from dashboard.page_context import Context
+from dashboard.sign_in import Viewer
 from dashboard.views import control_view
+from serve.edge.keyring import Keyring, make, write
 from stages.common import processes, stage_record
 from stages.common.paths import RUNS
 from tests.dashboard.views import panels
@@ -174,3 +178,32 @@ def test_a_refusal_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     shown = page(folder, "Run")
     shown.button(key="reproduce").click().run()
     assert "bob runs it since" in panels.texts(shown)
+
+
+def test_an_open_page_whose_key_lost_its_role_starts_and_stops_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acted: list[str] = []
+    monkeypatch.setattr(run_process, "start", lambda *_: acted.append("start"))
+    monkeypatch.setattr(run_process, "stop", lambda *_: acted.append("stop"))
+    secret, key = make("ada", ["admin"])
+    write(folder / "keys", [key])
+    keys = Keyring(path=folder / "keys")
+    monkeypatch.setattr(sign_in, "keyring", lambda: keys)
+    who = replace(panels.context(folder), viewer=Viewer("ada", secret, may_act=True))
+    shown = panels.panel(control_view.show, who, part="Run")
+    write(folder / "keys", [replace(key, roles=frozenset({"predict"}))])
+    shown.button(key="reproduce").click().run()
+    assert "ada may not act" in panels.texts(shown)
+    me = processes.process(os.getpid())
+    assert me is not None
+    run_record.create(RUNS / "1", "Reproduce", ("dvc", "repro"), "bob", datetime.now(UTC))
+    stage_record.note_process(RUNS / "1", me)
+    shown = panels.panel(control_view.show, who, part="Run")
+    shown.button(key="stop:1").click().run()
+    assert "ada may not act" in panels.texts(shown)
+    write(folder / "keys", [])
+    shown.run()
+    assert "ada was removed" in panels.texts(shown)
+    assert not shown.button
+    assert not acted

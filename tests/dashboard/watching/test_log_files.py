@@ -75,6 +75,9 @@ def test_lines_have_time_source_level_and_text() -> None:
     assert (line.source, line.text) == ("monitor", "health ok: 1 alerts go on")
     assert log_lines.parsed("{broken").text == "{broken"
     assert log_lines.parsed("{broken").level == ""
+    # Too deep for a parser that calls itself.
+    deep = '{"a":' * 3_900
+    assert log_lines.parsed(f"server | {deep}").text == deep
 
 
 def test_a_million_lines_are_searched_without_reading_them_one_by_one(tmp_path: Path) -> None:

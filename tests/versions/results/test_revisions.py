@@ -67,7 +67,7 @@ def test_experiments_of_one_name_are_told_apart_by_their_hashes(repository: Repo
     assert [each.subject[:5] for each in trials].count("twice") == 2
 
 
-@pytest.mark.parametrize("name", ["nowhere", "--all", ""])
+@pytest.mark.parametrize("name", ["nowhere", "--all", "", ":/.", "HEAD^{/.|$(ls)}", "a b"])
 def test_what_git_does_not_know_is_refused(repository: Repository, name: str) -> None:
     with pytest.raises(VersionError, match="git knows no revision"):
         revisions.commit_of(name, revisions.listed(repository.folder), repository.folder)
