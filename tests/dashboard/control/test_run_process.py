@@ -12,7 +12,6 @@ import pytest
 
 from dashboard.control import run_process
 from dashboard.control.run_commands import Command, experiment
-from dashboard.control.run_process import RunningError
 from monitor.retraining import running_lock
 from monitor.settings import Settings
 from monitor.store import audit_trail, records
@@ -20,6 +19,7 @@ from stages.common.paths import RUNS
 from tests.projects import ROOT
 from tests.versions.runs.tiny_pipeline import order, tiny
 from versions.runs import log_tail, run_locks, run_record
+from versions.runs.run_locks import RunningError
 from versions.runs.run_record import Run
 
 WORK = """
