@@ -46,7 +46,7 @@ def lighten(project: Project) -> None:
     folder = project.folder
     shutil.copytree(folder / "metrics", folder / "committed" / "metrics")
     # Files that git and DVC would look at for each experiment, and no command here needs.
-    for name in ("benchmarks", "dashboard", "monitor", "predictions", "serve", "tests"):
+    for name in ("benchmarks", "monitor", "predictions", "serve", "tests"):
         shutil.rmtree(folder / name, ignore_errors=True)
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")

@@ -1,6 +1,7 @@
 """A browser, and dashboards beside a served project, which no test changes."""
 
 import functools
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +23,20 @@ def _scanned_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(autouse=True)
+def _main_module() -> Iterator[None]:
+    """Streamlit puts its script in the place of `__main__`, from which processes are forked."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium; without one the test is skipped, and says how to get one."""
+    """Headless Chromium; without one the test is skipped, and says how to get one.
+
+    It ends with its module: while it runs, so does a loop of asyncio, beside which none can start.
+    """
     if BROWSER is None:
         pytest.skip(REMEDY)
     with sync_playwright() as playwright:

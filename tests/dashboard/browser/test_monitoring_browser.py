@@ -44,7 +44,7 @@ def test_what_is_wrong_is_said_with_its_remedy_and_runbook(
     ("tab", "text"),
     [
         ("Health", "History of the checks"),
-        ("Drift", "forecasts of horizon"),
+        ("Drift", "of horizon"),
         ("Performance", "the first outcome is yet to come"),
         ("Alerts", "When each alert went on"),
         ("Decisions", "Nothing was decided yet"),
@@ -66,7 +66,7 @@ def test_lines_of_a_log_are_text_and_are_found_by_a_link(
     watched: Dashboard, visitor: BrowserContext
 ) -> None:
     page, dialogs = visitor.new_page(), list[Dialog]()
-    page.on("dialog", dialogs.append)
+    page.on("dialog", lambda dialog: dialogs.append(dialog))
     opened(page, f"{watched.url}/monitoring?tab=Log&log=log/up.log&level=errors&text=onerror")
     expect(page.get_by_text("1 lines of all").first).to_be_visible()
     assert not dialogs
