@@ -66,7 +66,11 @@ def test_lines_of_a_log_are_text_and_are_found_by_a_link(
     watched: Dashboard, visitor: BrowserContext
 ) -> None:
     page, dialogs = visitor.new_page(), list[Dialog]()
-    page.on("dialog", lambda dialog: dialogs.append(dialog))
+
+    def keep(dialog: Dialog) -> None:
+        dialogs.append(dialog)
+
+    page.on("dialog", keep)
     opened(page, f"{watched.url}/monitoring?tab=Log&log=log/up.log&level=errors&text=onerror")
     expect(page.get_by_text("1 lines of all").first).to_be_visible()
     assert not dialogs
