@@ -39,7 +39,7 @@ def shown() -> Iterator[Shown]:
     """Start all three; they end with the context.
 
     Raises:
-        SystemExit: there is no browser, or one of the others does not start.
+        SystemExit: no browser is installed, or the server or the dashboard does not start.
     """
     program = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     if program is None:

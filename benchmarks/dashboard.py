@@ -40,7 +40,7 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS, viewers: int = VIEWE
     """Open every page, then race a client against itself with viewers.
 
     Raises:
-        SystemExit: there is no browser, or server or dashboard do not start.
+        SystemExit: no browser is installed, or the server or the dashboard does not start.
     """
     with shown() as running:
         browser = running.browser

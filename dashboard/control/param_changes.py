@@ -44,7 +44,7 @@ def value(field: ParamField, entered: Entered) -> Any:
     """What a widget gave, as `params.yaml` has it.
 
     Raises:
-        ParamsError: it is no value of this kind.
+        ParamsError: the text is not a value of this kind.
     """
     if field.optional and entered in ("", [], None):
         return None

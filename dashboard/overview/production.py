@@ -31,7 +31,7 @@ def read() -> list[InProduction]:
     """What is in production, by horizon; empty if nothing was promoted.
 
     Raises:
-        VersionError: this is no git repository.
+        VersionError: the folder is not a git repository.
     """
     found = []
     for horizon, record in sorted(history.read().items()):

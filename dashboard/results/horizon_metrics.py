@@ -16,7 +16,7 @@ from stages.common.paths import METRICS
 from versions.repository import pipeline
 from versions.repository.pipeline import PARAMS_FILE
 from versions.results import revision_files
-from versions.results.revisions import WORKSPACE
+from versions.results.known_revisions import WORKSPACE
 
 TABLES: Final = tuple(PLOTS)
 """The names of `metrics/<horizon>/*.csv` that the page reads."""

@@ -10,8 +10,8 @@ from dashboard.results import experiment_frame, horizon_metrics
 from dashboard.results.horizon_metrics import HorizonMetrics
 from monitor.retraining.hold_out_pair import HoldOutPair
 from versions.repository.lock import LOCK_FILE
-from versions.results import experiment_refs, revisions
-from versions.results.revisions import Revision
+from versions.results import experiment_refs, known_revisions
+from versions.results.known_revisions import Revision
 
 
 def metrics(commit: str, horizon: str) -> HorizonMetrics:
@@ -35,13 +35,13 @@ def listed() -> list[Revision]:
     Raises:
         VersionError: git is missing, or this is not a repository.
     """
-    return _listed(revisions.state())
+    return _listed(known_revisions.state())
 
 
 @st.cache_data(ttl="1d", max_entries=2, show_spinner=False)
 def _listed(state: str) -> list[Revision]:
     del state  # is what it is cached by
-    return revisions.listed()
+    return known_revisions.listed()
 
 
 def experiments() -> pl.DataFrame:
@@ -50,7 +50,7 @@ def experiments() -> pl.DataFrame:
     Raises:
         VersionError: git is missing, or this is not a repository.
     """
-    return _experiments(revisions.state())
+    return _experiments(known_revisions.state())
 
 
 @st.cache_data(ttl="1d", max_entries=2, show_spinner="Reading the experiments")

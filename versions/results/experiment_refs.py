@@ -16,7 +16,7 @@ from stages.common.errors import VersionError
 from stages.common.paths import METRICS
 from versions.repository import git, pipeline
 from versions.repository.pipeline import PARAMS_FILE
-from versions.results.revisions import Revision
+from versions.results.known_revisions import Revision
 from versions.values import flat
 
 _SECTION = re.compile(rb"(?m)^(?=[A-Za-z_\"'])")

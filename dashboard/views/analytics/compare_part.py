@@ -10,14 +10,14 @@ from dashboard.charts import distribution_charts, result_charts
 from dashboard.charts.metric_plots import PLOTS
 from dashboard.empty_state import empty
 from dashboard.plain_text import plain
-from dashboard.results import comparison, readings
+from dashboard.results import readings, revision_comparison
 from dashboard.results.horizon_metrics import HorizonMetrics
 from dashboard.views.analytics.evaluation_parts import chart
 from monitor.retraining.hold_out_pair import HoldOutPair
 from stages.common.errors import StageError, VersionError
 from versions.report import SERVED
-from versions.results import revisions
-from versions.results.revisions import WORKSPACE, Revision
+from versions.results import known_revisions
+from versions.results.known_revisions import WORKSPACE, Revision
 
 CHOOSE = (
     "Choose by fold R2, never by the hold-out: whoever chooses by the hold-out fits it. The best "
@@ -38,7 +38,7 @@ def show(results: HorizonMetrics, horizon: str) -> None:
         return
     names = _chosen(known)
     try:
-        commits = [revisions.commit_of(name, known) for name in names]
+        commits = [known_revisions.commit_of(name, known) for name in names]
         sides = [readings.metrics(commit, horizon) for commit in commits]
     except StageError as error:
         empty(f"{error}")
@@ -66,9 +66,9 @@ def _compared(
         pair = readings.pair(commits[0], commits[1], horizon)
     except StageError as error:
         reason = f"{error}."
-    st.text(comparison.fold_verdict(one, other))
+    st.text(revision_comparison.fold_verdict(one, other))
     if pair is not None and pair.rows:
-        st.text(comparison.pair_verdict(pair))
+        st.text(revision_comparison.pair_verdict(pair))
     st.caption(CHOOSE)
     _params(one, other)
     _scores(one, other, pair)
@@ -114,7 +114,7 @@ def _label(revision: Revision) -> str:
 
 def _params(one: HorizonMetrics, other: HorizonMetrics) -> None:
     st.subheader("Params that differ", anchor=False)
-    table = comparison.params(one.params, other.params)
+    table = revision_comparison.params(one.params, other.params)
     if table.is_empty():
         empty("No param differs: what differs comes from the data or the code.")
     else:
@@ -123,7 +123,7 @@ def _params(one: HorizonMetrics, other: HorizonMetrics) -> None:
 
 def _scores(one: HorizonMetrics, other: HorizonMetrics, pair: HoldOutPair | None) -> None:
     st.subheader("Scores of the served forecasts", anchor=False)
-    _table(comparison.scores(one, other), "Scores of a and b")
+    _table(revision_comparison.scores(one, other), "Scores of a and b")
     if pair is not None and pair.own != (pair.rows, pair.rows):
         st.caption(
             "These scores are of different rows, because the hold-outs differ. Compare those of "
@@ -139,7 +139,7 @@ def _table(table: pl.DataFrame, alt: str) -> None:
         column_config={
             name: st.column_config.TextColumn(alignment="right")
             for name in table.columns
-            if name not in {"score", comparison.BETTER, "meaning", "verdict"}
+            if name not in {"score", revision_comparison.BETTER, "meaning", "verdict"}
         },
         height="content",
         alt=alt,
@@ -151,7 +151,7 @@ def _same_rows(pair: HoldOutPair | None, reason: str) -> None:
     if pair is None or not pair.rows:
         empty(f"Not known. {reason}")
         return
-    _table(comparison.same_rows(pair), "Scores on the same rows")
+    _table(revision_comparison.same_rows(pair), "Scores on the same rows")
     restated = f" {pair.restated:,} more have another outcome now and are left out." * bool(
         pair.restated
     )
@@ -167,7 +167,7 @@ def _same_rows(pair: HoldOutPair | None, reason: str) -> None:
 
 def _plots(one: HorizonMetrics, other: HorizonMetrics, names: tuple[str, str]) -> None:
     def rows(name: str) -> pl.DataFrame:
-        return comparison.overlaid(one, other, name, names)
+        return revision_comparison.overlaid(one, other, name, names)
 
     left, right = st.columns(2)
     with left:

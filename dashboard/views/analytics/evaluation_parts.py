@@ -155,7 +155,7 @@ def trading(results: HorizonMetrics, horizon: str) -> None:
 
 
 def _missing(results: HorizonMetrics, horizon: str) -> bool:
-    """Say that the pipeline has not run; whether it has not."""
+    """Say so if the pipeline has not run; returns whether that is the case."""
     if results.empty:
         empty(
             f"There is no metrics/{horizon}/scores.csv: the pipeline has not run for this horizon.",

@@ -34,7 +34,7 @@ def show(context: Context) -> None:
     """Show the panel.
 
     Raises:
-        StageError: this is no git repository, or params.yaml is wrong.
+        StageError: the folder is not a git repository, or params.yaml is wrong.
     """
     refs = git.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/tags")
     rows = _rows(refs)

@@ -4,7 +4,7 @@ from typing import Any
 
 from dashboard.results import experiment_frame
 from versions.results.experiment_refs import Experiment
-from versions.results.revisions import Revision
+from versions.results.known_revisions import Revision
 
 
 def experiment(name: str, skill: float | None, **params: Any) -> Experiment:

@@ -8,7 +8,7 @@ import yaml
 from tests.dashboard.evaluated import add_experiments, evaluated
 from tests.histories import Repository
 from tests.projects import ROOT
-from versions.results import experiment_refs, revisions
+from versions.results import experiment_refs, known_revisions
 from versions.values import flat
 
 
@@ -18,7 +18,7 @@ def repository(tmp_path: Path) -> Repository:
 
 
 def read(repository: Repository) -> list[experiment_refs.Experiment]:
-    return experiment_refs.read(revisions.listed(repository.folder), repository.folder)
+    return experiment_refs.read(known_revisions.listed(repository.folder), repository.folder)
 
 
 def test_params_and_scores_of_each(repository: Repository) -> None:

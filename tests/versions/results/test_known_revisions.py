@@ -7,7 +7,7 @@ import pytest
 
 from stages.common.errors import VersionError
 from tests.histories import Repository, lock_text
-from versions.results import revision_files, revisions
+from versions.results import known_revisions, revision_files
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_every_kind_is_listed_and_found(repository: Repository) -> None:
     # Where DVC keeps what it runs and what waits: not experiments.
     repository.git("update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD")
     repository.git("update-ref", "refs/exps/celery/stash", "HEAD")
-    known = revisions.listed(repository.folder)
+    known = known_revisions.listed(repository.folder)
     head = repository.git("rev-parse", "HEAD")
     assert [(each.name, each.kind) for each in known] == [
         ("workspace", "workspace"),
@@ -49,20 +49,23 @@ def test_every_kind_is_listed_and_found(repository: Repository) -> None:
     assert (release.date[:10], release.subject) == ("2024-01-01", "The first release")
     assert (trial.commit, trial.base) == (tried, head)
     found = {
-        name: revisions.commit_of(name, known, repository.folder) for name in ("tried", "main")
+        name: known_revisions.commit_of(name, known, repository.folder)
+        for name in ("tried", "main")
     }
     assert found == {"tried": tried, "main": head}
-    assert revisions.commit_of("workspace", known, repository.folder) == ""
+    assert known_revisions.commit_of("workspace", known, repository.folder) == ""
     # Not listed, but git knows it.
     words = repository.git("rev-parse", "HEAD~1")
-    assert revisions.commit_of(words[:8], known, repository.folder) == words
+    assert known_revisions.commit_of(words[:8], known, repository.folder) == words
 
 
 def test_experiments_of_one_name_are_told_apart_by_their_hashes(repository: Repository) -> None:
     experiment(repository, "twice", "HEAD")
     experiment(repository, "twice", "HEAD~1")
     experiment(repository, "main")
-    trials = [each for each in revisions.listed(repository.folder) if each.kind == "experiment"]
+    trials = [
+        each for each in known_revisions.listed(repository.folder) if each.kind == "experiment"
+    ]
     assert [each.name for each in trials] == [each.commit[:10] for each in trials]
     assert [each.subject[:5] for each in trials].count("twice") == 2
 
@@ -70,21 +73,23 @@ def test_experiments_of_one_name_are_told_apart_by_their_hashes(repository: Repo
 @pytest.mark.parametrize("name", ["nowhere", "--all", "", ":/.", "HEAD^{/.|$(ls)}", "a b"])
 def test_what_git_does_not_know_is_refused(repository: Repository, name: str) -> None:
     with pytest.raises(VersionError, match="git knows no revision"):
-        revisions.commit_of(name, revisions.listed(repository.folder), repository.folder)
+        known_revisions.commit_of(
+            name, known_revisions.listed(repository.folder), repository.folder
+        )
 
 
 def test_the_state_changes_with_a_ref_and_with_what_is_checked_out(repository: Repository) -> None:
-    states = [revisions.state(repository.folder)]
+    states = [known_revisions.state(repository.folder)]
     experiment(repository, "tried")
-    states.append(revisions.state(repository.folder))
+    states.append(known_revisions.state(repository.folder))
     repository.git("checkout", "--quiet", "--detach", "HEAD~1")
-    states.append(revisions.state(repository.folder))
+    states.append(known_revisions.state(repository.folder))
     assert len(set(states)) == 3
 
 
 def test_no_repository_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(VersionError, match="not a git repository"):
-        revisions.listed(tmp_path)
+        known_revisions.listed(tmp_path)
 
 
 def test_files_of_a_commit_and_of_the_working_tree(repository: Repository) -> None:
@@ -104,4 +109,4 @@ def test_a_folder_that_is_not_a_repository_has_files_all_the_same(tmp_path: Path
         revision_files.contents("HEAD", ["a"], tmp_path)
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     with pytest.raises(VersionError):
-        revisions.state(tmp_path)  # nothing was committed yet
+        known_revisions.state(tmp_path)  # nothing was committed yet
