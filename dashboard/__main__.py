@@ -9,7 +9,7 @@ import socket
 import sys
 from pathlib import Path
 
-import serve.settings
+import serve.server_settings
 from dashboard import dashboard_settings
 from dashboard.dashboard_settings import DashboardError, Settings, server_url
 from serve.edge.keyring import Keyring, is_local
@@ -18,7 +18,7 @@ from stages.common.running import Parser, run
 PAGES = Path(__file__).with_name("navigation.py")
 
 
-def check(settings: Settings, server: serve.settings.Settings) -> None:
+def check(settings: Settings, server: serve.server_settings.Settings) -> None:
     """Refuse what could not work, or would let strangers in.
 
     Raises:
@@ -51,7 +51,7 @@ def main() -> None:
         if value is not None:
             os.environ[f"DASHBOARD_{name.upper()}"] = value
     settings = dashboard_settings.load()
-    server = serve.settings.load()
+    server = serve.server_settings.load()
     check(settings, server)
     words = [sys.executable, "-m", "streamlit", "run", str(PAGES)]
     words += ["--server.address", settings.host, "--server.port", str(settings.port)]

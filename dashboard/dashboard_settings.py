@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-import serve.settings
+import serve.server_settings
 from stages.common.errors import StageError
 
 LOCAL = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # is compared
@@ -49,7 +49,7 @@ def load() -> Settings:
         raise DashboardError(f"{name}={first['input']}: {first['msg'].lower()}") from None
 
 
-def server_url(settings: Settings, server: serve.settings.Settings) -> str:
+def server_url(settings: Settings, server: serve.server_settings.Settings) -> str:
     """Where the server answers."""
     if settings.server:
         return settings.server

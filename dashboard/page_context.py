@@ -9,7 +9,7 @@ import httpx
 import streamlit as st
 
 import monitor.settings
-import serve.settings
+import serve.server_settings
 from dashboard import dashboard_settings, sign_in
 from dashboard.error_line import error_line
 from dashboard.server_client import TIMEOUT, Server
@@ -48,7 +48,7 @@ def context(viewer: Viewer) -> Context:
     Raises:
         StageError: settings are wrong.
     """
-    url = dashboard_settings.server_url(dashboard_settings.load(), serve.settings.load())
+    url = dashboard_settings.server_url(dashboard_settings.load(), serve.server_settings.load())
     return Context(
         viewer,
         Server(url, viewer.key, _client()),

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit import config
 
-import serve.settings
+import serve.server_settings
 from dashboard.error_line import error_line
 from monitor.settings import who
 from serve.edge.keyring import Keyring, KeysError, is_local
@@ -41,7 +41,7 @@ class Viewer:
 @st.cache_resource
 def keyring() -> Keyring:
     """The keys of the server; the file is read again when it changes."""
-    settings = serve.settings.load()
+    settings = serve.server_settings.load()
     return Keyring(settings.keys, settings.keys_file)
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from serve import settings
+from serve import server_settings
 from serve.commands import (
     key_command,
     log_commands,
@@ -24,7 +24,7 @@ def main(given: Sequence[str] | None = None) -> None:
         if getattr(arguments, name, None) is not None:
             os.environ[f"SERVE_{name.upper()}"] = getattr(arguments, name)
     try:
-        arguments.run(settings.load(), arguments)
+        arguments.run(server_settings.load(), arguments)
     except StageError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from None

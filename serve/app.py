@@ -31,8 +31,8 @@ from serve.routes import (
     predict,
 )
 from serve.routes.direct import Direct
+from serve.server_settings import Settings, check_folder, load
 from serve.service import Service
-from serve.settings import Settings, check_folder, load
 from stages.common.errors import StageError
 from versions.repository import lock as locks
 from versions.repository.lock import LOCK_FILE

@@ -29,7 +29,7 @@ from serve.forecasts.prediction import Forecast, answer
 from serve.forecasts.trials import Answered, Trials
 from serve.observe.listeners import Live
 from serve.observe.prometheus import Metrics
-from serve.settings import Settings
+from serve.server_settings import Settings
 
 log = logging.getLogger("serve")
 

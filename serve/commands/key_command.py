@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from serve.edge import keyring
 from serve.edge.keyring import KeysError
-from serve.settings import Settings
+from serve.server_settings import Settings
 
 if TYPE_CHECKING:
     from serve.commands import Commands

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serve.settings import Settings
+from serve.server_settings import Settings
 
 if TYPE_CHECKING:
     from serve.commands import Commands

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from serve.settings import Settings
+from serve.server_settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,7 @@ import shutil
 import socket
 
 from serve.edge.keyring import Keyring, check_exposure
-from serve.settings import Settings, SettingsError, check_folder
+from serve.server_settings import Settings, SettingsError, check_folder
 
 
 def run(settings: Settings, _: argparse.Namespace) -> None:

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serve import settings as sources
-from serve.settings import Settings
+from serve import server_settings
+from serve.server_settings import Settings
 
 if TYPE_CHECKING:
     from serve.commands import Commands
@@ -28,7 +28,7 @@ def register(commands: "Commands") -> None:
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
     """Print the settings, one a line."""
     rows = [
-        (sources.variable(field), _shown(field, value), _origin(field, arguments))
+        (server_settings.variable(field), _shown(field, value), _origin(field, arguments))
         for field, value in settings
     ]
     widths = [max(len(row[place]) for row in rows) for place in (0, 1)]
@@ -39,7 +39,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
 def _origin(field: str, arguments: argparse.Namespace) -> str:
     if getattr(arguments, field, None) is not None:
         return "command line"
-    return sources.origin(field)
+    return server_settings.origin(field)
 
 
 def _shown(field: str, value: object) -> str:

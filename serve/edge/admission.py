@@ -12,7 +12,7 @@ from serve.edge import rates
 from serve.edge.keyring import PROBES, REMEDY, Key, Keyring, is_local, role_for
 from serve.edge.problems import ProblemError
 from serve.edge.rates import RateLimit
-from serve.settings import Settings
+from serve.server_settings import Settings
 
 Headers = Mapping[bytes, bytes]
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from serve.settings import Settings
+from serve.server_settings import Settings
 from stages.common.errors import StageError
 
 ROLES: Final = ("predict", "label", "admin")

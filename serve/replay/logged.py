@@ -17,7 +17,7 @@ from predictions.schema import prediction_logs
 from serve.forecasts import batch_files, stream
 from serve.forecasts.batch_files import Meta, Store
 from serve.forecasts.forecaster import VALUES
-from serve.settings import Settings
+from serve.server_settings import Settings
 from stages.common.errors import StageError
 from stages.common.text import first_line
 from stages.forecast.contract import FORECAST_OUTPUTS

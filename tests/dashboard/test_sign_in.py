@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-import serve.settings
+import serve.server_settings
 from dashboard import __main__ as command
 from dashboard import dashboard_settings, sign_in
 from dashboard.dashboard_settings import DashboardError, Settings
@@ -94,7 +94,7 @@ def test_a_secret_is_not_in_what_a_log_would_have_of_a_viewer() -> None:
 
 def test_it_does_not_listen_to_other_machines_without_keys() -> None:
     with pytest.raises(DashboardError) as raised:
-        command.check(Settings(host="0.0.0.0"), serve.settings.Settings())
+        command.check(Settings(host="0.0.0.0"), serve.server_settings.Settings())
     assert "DASHBOARD_HOST=0.0.0.0" in str(raised.value)
     assert "serve keys add" in str(raised.value)
 
@@ -108,7 +108,7 @@ def test_every_kind_of_address_can_be_listened_on(tmp_path: Path, host: str) -> 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command.check(
-        Settings(host=host, port=port), serve.settings.Settings(keys_file=tmp_path / "keys")
+        Settings(host=host, port=port), serve.server_settings.Settings(keys_file=tmp_path / "keys")
     )
 
 
@@ -116,7 +116,7 @@ def test_a_port_in_use_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(DashboardError) as raised:
-            command.check(Settings(port=port), serve.settings.Settings())
+            command.check(Settings(port=port), serve.server_settings.Settings())
     assert f"DASHBOARD_PORT={port}" in str(raised.value)
 
 
@@ -128,7 +128,7 @@ def test_settings_come_from_the_environment_and_mistakes_are_named(
     (tmp_path / ".env").write_text("DASHBOARD_SERVER=https://desk.example.org\n")
     settings = dashboard_settings.load()
     assert (settings.port, settings.host) == (9000, "127.0.0.1")
-    assert dashboard_settings.server_url(settings, serve.settings.Settings()) == (
+    assert dashboard_settings.server_url(settings, serve.server_settings.Settings()) == (
         "https://desk.example.org"
     )
     monkeypatch.setenv("DASHBOARD_SERVER", "https://ada:secret@desk.example.org")
@@ -151,5 +151,5 @@ def test_settings_come_from_the_environment_and_mistakes_are_named(
     ],
 )
 def test_it_asks_the_server_of_the_same_settings(given: dict[str, object], url: str) -> None:
-    server = serve.settings.Settings(**given)  # type: ignore[arg-type]  # pydantic checks
+    server = serve.server_settings.Settings(**given)  # type: ignore[arg-type]  # pydantic checks
     assert dashboard_settings.server_url(Settings(), server) == url

@@ -21,7 +21,7 @@ from predictions.database import Database
 from predictions.engine import LogDownError, LogError, connect
 from predictions.group_commit import GroupCommit
 from serve.app import create
-from serve.settings import Settings
+from serve.server_settings import Settings
 from tests.predictions.postgres import Postgres
 from tests.predictions.rows import row
 

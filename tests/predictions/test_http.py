@@ -18,8 +18,8 @@ from predictions import migrate
 from predictions.engine import connect
 from predictions.schema import prediction_logs
 from serve.app import create
+from serve.server_settings import Settings
 from serve.service import Service
-from serve.settings import Settings
 
 BEYOND = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
 """Moments that no calendar of UTC has, while those of their own zones have."""

@@ -23,7 +23,7 @@ from predictions.engine import LogError, connect
 from predictions.schema import VERSION, Row, metadata, moment, prediction_logs
 from serve.__main__ import main
 from serve.app import create
-from serve.settings import Settings
+from serve.server_settings import Settings
 from tests.predictions.rows import row
 from tests.projects import ROOT
 

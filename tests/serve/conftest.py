@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from serve.app import create
 from serve.checkout.bundle import Bundle
 from serve.checkout.loading import load
-from serve.settings import Settings
+from serve.server_settings import Settings
 
 
 @pytest.fixture(scope="session")

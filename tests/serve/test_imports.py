@@ -19,7 +19,7 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 
 from serve.app import create
-from serve.settings import Settings
+from serve.server_settings import Settings
 
 settings = Settings(root=Path(sys.argv[1]), var=Path(sys.argv[2]))
 with TestClient(create(settings)) as client:

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serve.app import create
-from serve.settings import Settings
+from serve.server_settings import Settings
 
 JSON = "application/json"
 Body = Callable[[list[dict[str, Any]]], object]

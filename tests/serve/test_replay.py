@@ -30,7 +30,7 @@ from serve.checkout.loading import load
 from serve.forecasts.batch_files import Meta, Store
 from serve.replay.comparison import compare
 from serve.replay.logged import find
-from serve.settings import Settings
+from serve.server_settings import Settings
 from stages.forecast.contract import FORECAST_OUTPUTS
 from stages.forecast.session import Session
 from stages.forecast.training.graphs import as_model

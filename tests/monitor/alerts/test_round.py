@@ -23,7 +23,7 @@ from monitor.alerts import alerting, delivery, episode_store
 from monitor.alerts.alerting import Update
 from monitor.alerts.episodes import Episode
 from monitor.settings import MonitorError, Settings, thresholds
-from serve import settings as serve_settings
+from serve import server_settings
 from stages.monitor_params import MonitorParams
 from tests.monitor import worlds
 from tests.monitor.conftest import Command
@@ -301,7 +301,7 @@ def test_server_and_monitor_read_the_channels_of_the_page(
 ) -> None:
     (line,) = re.findall(r"^MONITOR_ALERT_URLS=.*$", section("Alerts"), re.MULTILINE)
     (world / ".env").write_text(f"{line}\nSERVE_PORT=9000\n", encoding="utf-8")
-    assert serve_settings.load().port == 9000
+    assert server_settings.load().port == 9000
     monkeypatch.delenv("MONITOR_ALERT_URLS")
     urls = monitor_settings.load().alert_urls.split()
     assert delivery.names(urls) == ["1 (slack)", "2 (mailtos)"]

@@ -12,7 +12,7 @@ from starlette.testclient import WebSocketDenialResponse
 
 from serve.app import create
 from serve.edge.keyring import ExposedError, Keyring, check_exposure, make
-from serve.settings import Settings
+from serve.server_settings import Settings
 from tests.projects import ROOT
 from tests.serve.servers import Server
 

@@ -25,7 +25,7 @@ from websockets.sync.client import connect
 
 from serve.app import create
 from serve.edge import keyring
-from serve.settings import Settings
+from serve.server_settings import Settings
 from tests.serve.servers import Server
 
 SECRETS = {role: keyring.make(role, [role]) for role in keyring.ROLES}

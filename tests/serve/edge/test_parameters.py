@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
 
 from serve.app import create
-from serve.settings import Settings
+from serve.server_settings import Settings
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from serve.app import create
 from serve.checkout.bundle import Bundle
 from serve.forecasts.adaptive_intervals import FILE, AdaptiveIntervals
-from serve.settings import Settings
+from serve.server_settings import Settings
 from tests.serve.challenging import graph, put
 
 BOUNDS = ("lower_return", "upper_return", "lower_close", "upper_close")

@@ -17,7 +17,7 @@ from predictions.engine import connect
 from predictions.schema import label_store, prediction_logs
 from serve.app import create
 from serve.edge.keyring import make
-from serve.settings import Settings
+from serve.server_settings import Settings
 from tests.narrow import wait_for
 from tests.serve.challenging import COMMIT, FEATURES, card, graph, put, take
 

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from predictions.schema import prediction_logs
 from serve.app import create
 from serve.checkout.bundle import Bundle
-from serve.settings import Settings
+from serve.server_settings import Settings
 from tests.serve.forecasts.handmade import steep
 
 KEPT = ("predicted_return", "probability_of_rise", "interval", "as_of", "target_date", "last_close")

@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 
 from serve.app import create
 from serve.checkout.bundle import Bundle
-from serve.settings import Settings
+from serve.server_settings import Settings
 from stages.forecast.contract import FORECAST_OUTPUTS
 from tests.narrow import wait_for
 from tests.serve.forecasts.streams import HEADERS, features, table, written

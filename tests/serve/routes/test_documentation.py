@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from serve.app import create
 from serve.edge.keyring import make
 from serve.routes.pages import ASSETS, POLICIES
-from serve.settings import Settings
+from serve.server_settings import Settings
 from tests.serve.servers import Server
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)

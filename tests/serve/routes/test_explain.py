@@ -10,7 +10,7 @@ import yaml
 from fastapi.testclient import TestClient
 
 from serve.app import create
-from serve.settings import Settings
+from serve.server_settings import Settings
 from tests.messages import facts
 
 TOLERANCE = 1e-6

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from predictions.schema import label_store
 from serve.app import create
 from serve.checkout.bundle import Bundle
-from serve.settings import Settings
+from serve.server_settings import Settings
 
 COLUMNS = (
     *("close", "open", "high", "low", "adj_close", "volume", "as_of", "predicted_return"),

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serve.app import create
-from serve.settings import Settings
+from serve.server_settings import Settings
 
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 HORIZONS = {"short": 1, "long": 63}

@@ -14,7 +14,7 @@ from dashboard import dashboard_settings
 from monitor import settings as monitor_settings
 from serve.__main__ import main
 from serve.edge.keyring import make
-from serve.settings import Settings, SettingsError, load, variable
+from serve.server_settings import Settings, SettingsError, load, variable
 from tests.projects import ROOT
 
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
