@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from monitor import labels, live_forecasts
+from monitor import due_labels, live_forecasts
 from monitor.live_forecasts import Window
 from monitor.settings import Settings
 from monitor.store import records
@@ -22,7 +22,7 @@ HORIZON = "short"
 
 def _labels(settings: Settings) -> None:
     with records.opened(settings) as engine:
-        labels.store(engine, settings)
+        due_labels.store(engine, settings)
 
 
 def _forecasts(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from datetime import date
 
 from sqlalchemy import Engine
 
-from monitor import labels
+from monitor import due_labels
 from monitor.drift import drift_check
 from monitor.performance import performance_check
 from monitor.settings import Settings
@@ -24,7 +24,7 @@ class _Horizons(Sections):
 
 def label(engine: Engine, settings: Settings, _: MonitorParams, today: date) -> None:
     """Store the labels that fell due."""
-    labels.store(engine, settings, today)
+    due_labels.store(engine, settings, today)
 
 
 def drift(

@@ -24,12 +24,12 @@ def register(commands: "Commands") -> None:
 
 def run(settings: Settings, _: argparse.Namespace) -> None:
     """Store, and print the counts."""
-    from monitor import labels
+    from monitor import due_labels
     from monitor.commands import console_tables
     from monitor.store import records
 
     with records.opened(settings) as engine:
-        counts = labels.store(engine, settings)
+        counts = due_labels.store(engine, settings)
     if not counts:
         sys.stdout.write("no forecast of the log is due by the newest session of data/clean\n")
         return

@@ -28,7 +28,7 @@ def register(commands: "Commands") -> None:
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
     """Refresh, and say up to when."""
-    from monitor import exchange_hours, labels, refreshing
+    from monitor import due_labels, exchange_hours, refreshing
     from monitor.store import records
     from stages.common.sections import DataParams, Sections, load
 
@@ -43,4 +43,4 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
     else:
         sys.stdout.write(f"refreshed to {newest}\n")
     with records.opened(settings) as engine:
-        labels.store(engine, settings)
+        due_labels.store(engine, settings)

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Engine
 
-from monitor import checking_round, labels, live_forecasts, measuring, refreshing
+from monitor import checking_round, due_labels, live_forecasts, measuring, refreshing
 from monitor import settings as monitor_settings
 from monitor.live_forecasts import Window
 from monitor.retraining import retrain, rollback, waiting
@@ -266,7 +266,7 @@ def late_labels(
     engine: Engine, settings: Settings, _: MonitorParams, today: date, *, seed: int
 ) -> None:
     """Labels of two weeks ago, where the bars of both ends of the return are among some."""
-    bars = labels.read_bars()
+    bars = due_labels.read_bars()
     days = bars["date"].unique().sort()
     due = days[max(0, len(days) - 1 - LATE)]
     # The first draws stay the same while the bars of a symbol become more.
@@ -278,4 +278,4 @@ def late_labels(
     tables.write(pl.concat(parts), path)
     if due > today:
         raise MonitorError(f"{CLEAN_DAILY}: has bars after {today}")
-    labels.store(engine, settings, due, path)
+    due_labels.store(engine, settings, due, path)

@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from monitor import labels
+from monitor import due_labels
 from monitor.label_counts import LabelCounts
 from monitor.settings import Settings
 from monitor.store import records
-from predictions import labels as label_table
+from predictions import labels
 from predictions.schema import Row, former_labels, label_store, monitoring_metrics, prediction_logs
 from stages import dataset
 from stages.common.paths import CLEAN_DAILY
@@ -39,7 +39,7 @@ def stored(engine: sa.Engine, table: sa.Table = label_store) -> dict[str, Row]:
 
 
 def store(engine: sa.Engine, settings: Settings, today: date | None = None) -> LabelCounts:
-    (counts,) = labels.store(engine, settings, today)
+    (counts,) = due_labels.store(engine, settings, today)
     return counts
 
 
@@ -83,7 +83,7 @@ def test_dividends_and_splits_count_and_the_close_is_as_traded() -> None:
     )
     first, _, last = live.weekdays(3)
     given = pl.DataFrame({"symbol": ["AAA"], "as_of": [first], "target_date": [last]})
-    (row,) = labels.realised(given, bars).iter_rows(named=True)
+    (row,) = due_labels.realised(given, bars).iter_rows(named=True)
     assert (row["realised"], row["realised_close"], row["missing"]) == (0, 49, None)
 
 
@@ -94,7 +94,7 @@ def test_a_price_that_is_none_gives_no_label(price: float | None) -> None:
         {"symbol": ["AAA"] * 2, "date": days, "close": [1.0, 1.0], "adj_close": [price, 1.0]}
     )
     given = pl.DataFrame({"symbol": ["AAA"], "as_of": days[:1], "target_date": days[1:]})
-    assert labels.realised(given, bars)["realised"].to_list() == [None]
+    assert due_labels.realised(given, bars)["realised"].to_list() == [None]
 
 
 def test_no_forecast_is_judged_before_its_target_session(
@@ -129,7 +129,7 @@ def test_a_forecast_without_a_bar_or_of_another_symbol_is_left_alone(
     engine: sa.Engine, settings: Settings, bars: pl.DataFrame
 ) -> None:
     live.add(engine, live.forecasts(bars, as_of=None, target_date=None, source="rows"))
-    assert labels.store(engine, settings) == []
+    assert due_labels.store(engine, settings) == []
     live.add(engine, live.forecasts(bars.filter(symbol="AAA"), symbol="ZZZ", source="bars"))
     counts = store(engine, settings)
     assert (counts.due, counts.due_all, counts.lacking) == (0, 39, 39)
@@ -142,7 +142,7 @@ def test_horizons_are_counted_apart(
 ) -> None:
     live.add(engine, live.forecasts(bars))
     live.add(engine, live.forecasts(bars, 5, "week"))
-    short, week = labels.store(engine, settings)
+    short, week = due_labels.store(engine, settings)
     assert (short.horizon, short.due, week.horizon, week.due) == ("short", 117, "week", 105)
 
 
@@ -248,7 +248,7 @@ def test_a_label_by_a_person_stays(
                 "created_at": settings.clock,
                 "client": client,
             }
-            label_table.add(connection, label)
+            labels.add(connection, label)
     given = stored(engine)
     counts = store(engine, settings)
     assert (counts.stored, counts.disagreeing) == (115, 2)
@@ -264,8 +264,8 @@ def test_a_label_by_a_person_stays(
 def test_what_is_stored_again_changes_nothing(
     engine: sa.Engine, settings: Settings, bars: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(labels, "BATCH", 10)
-    monkeypatch.setattr(labels, "GROUP", 25)
+    monkeypatch.setattr(due_labels, "BATCH", 10)
+    monkeypatch.setattr(due_labels, "GROUP", 25)
     live.add(engine, live.forecasts(bars))
     assert store(engine, settings).stored == 117
     first = stored(engine)
@@ -310,12 +310,12 @@ def test_many_labels_pass_over_what_is_gone_or_labelled(
     with engine_of_both.begin() as connection:
         connection.execute(sa.delete(prediction_logs).where(prediction_logs.c.id == three))
         many = [given(each, settings_of_both) for each in (one, two, three, "unknown")]
-        assert label_table.add_many(connection, many) == [one]
-        assert label_table.add_many(connection, many) == []
+        assert labels.add_many(connection, many) == [one]
+        assert labels.add_many(connection, many) == []
         # That of two is by another client, and three has none.
-        assert label_table.correct_many(connection, many) == []
+        assert labels.correct_many(connection, many) == []
         other = [{**label, "actual_return": 0.3} for label in many]
-        assert label_table.correct_many(connection, other) == [one]
+        assert labels.correct_many(connection, other) == [one]
     found = stored(engine_of_both)
     assert {i: row["actual_return"] for i, row in found.items()} == {one: 0.3, two: 0.2}
 
