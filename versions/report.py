@@ -22,6 +22,7 @@ from stages.common import tables
 from stages.common.errors import InputError
 from stages.common.paths import DATA_DOCS, METRICS, MODELS
 from stages.common.running import run
+from stages.forecast.trading import tripwires
 from stages.params import Params
 from versions import console
 from versions.results.formats import COLUMNS, Column, number
@@ -34,9 +35,6 @@ BASELINES = ("zero", "mean", "mean_constant", "mean_ewma")
 
 SIGNIFICANT = 0.05
 """A p-value below this is more than chance, by the usual, arbitrary level."""
-
-TOO_GOOD = {"oos_r2": 0.02, "rank_ic": 0.1}
-"""Scores of one session above these are a leak until proven otherwise."""
 
 FORECASTS = 20
 """Symbols whose newest forecast is shown."""
@@ -155,7 +153,7 @@ def verdict(row: Mapping[str, float | None], sessions: int) -> str:
         claim = "cannot be tested on so few sessions"
     elif not _significant(p_value):
         claim = "beats the historical mean by no more than chance"
-    elif sessions == 1 and any((row.get(name) or 0) > limit for name, limit in TOO_GOOD.items()):
+    elif tripwires.fired(row, sessions):
         claim = "is too good to be true: look for a leak"
     else:
         claim = "beats the historical mean"

@@ -9,7 +9,6 @@ import pytest
 from rich.console import Console
 
 from stages.common.paths import DATA_DOCS
-from stages.forecast.trading import tripwires
 from stages.quality.data_docs import INDEX
 from versions import report
 from versions.results.formats import COLUMNS
@@ -277,12 +276,6 @@ def test_a_rank_ic_that_is_too_good_is_a_leak_too() -> None:
     row = {"oos_r2": 0.012, "p_value": 0.001, "rank_ic": 0.11}
     assert "too good to be true: look for a leak" in report.verdict(row, 1)
     assert "beats the historical mean (" in report.verdict(row, 63)
-
-
-def test_the_report_calls_too_good_what_the_backtest_warns_of() -> None:
-    """The import rules keep the report from this module, so the limits stand twice."""
-    limits = {name: limit for name, (_, limit) in tripwires.LIMITS.items()}
-    assert limits == report.TOO_GOOD
 
 
 @pytest.mark.parametrize(
