@@ -11,11 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from monitor.alerts import alerting, channel_check, firing
 from monitor.alerts.alerting import Update
 from monitor.bounded import bounded
-from monitor.health import health_check, log_state
+from monitor.health import health_check, log_state, trail_state
 from monitor.health.log_state import LogState
 from monitor.health.verdicts import Check, Health
 from monitor.measuring import STEPS, Step
-from monitor.settings import Settings
+from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from predictions import engine as engines
 from predictions import migrate
@@ -90,16 +90,18 @@ def _measured(
 def _tell(
     prediction_log: Engine | str, settings: Settings, thresholds: MonitorParams, health: Health
 ) -> Update:
-    found = firing.of_checks(health.checks)
+    firings = firing.of_checks(health.checks)
     unjudged = firing.unjudged(health.checks)
-    is_away = any(each.rule == log_state.NAME and each.severity == "CRITICAL" for each in found)
+    is_away = any(each.rule == log_state.NAME and each.severity == "CRITICAL" for each in firings)
     if isinstance(prediction_log, Engine) and not is_away:
         try:
-            return alerting.update(prediction_log, settings, thresholds, found, unjudged)
+            return alerting.update(prediction_log, settings, thresholds, firings, unjudged)
+        except MonitorError as error:
+            firings += firing.of_checks([trail_state.damaged(error)])
         except (SQLAlchemyError, StageError, OSError) as error:
             lost = log_state.check(LogState(reason(error)), settings.timeout, settings.clock)
-            found += firing.of_checks([lost])
-    return alerting.update(None, settings, thresholds, found)
+            firings += firing.of_checks([lost])
+    return alerting.update(None, settings, thresholds, firings)
 
 
 @contextmanager

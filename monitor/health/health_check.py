@@ -9,11 +9,19 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.bounded import bounded
-from monitor.health import ages, data_quality, log_state, machine, measured, model_files
+from monitor.health import (
+    ages,
+    data_quality,
+    log_state,
+    machine,
+    measured,
+    model_files,
+    trail_state,
+)
 from monitor.health.log_state import LogState
 from monitor.health.measured import Measured
 from monitor.health.verdicts import ORDER, Check, Health
-from monitor.settings import Settings
+from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from predictions.engine import reason
 from stages.common import tables
@@ -70,6 +78,8 @@ def check(
         except (SQLAlchemyError, OSError) as error:
             lost = LogState(reason(error), state.place)
             checks[0] = log_state.check(lost, settings.timeout, now)
+        except MonitorError as error:
+            checks.append(trail_state.damaged(error))
     health = Health(tuple(checks))
     _report(settings.folder / REPORT, health, now)
     return health

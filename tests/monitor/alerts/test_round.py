@@ -144,6 +144,24 @@ def test_a_database_that_goes_in_the_middle_is_told(
     assert "monitoring_alerts" in server.posts[0][1]["message"]
 
 
+def test_a_damaged_audit_trail_is_told(world: Path, command: Command, server: Receiver) -> None:
+    trail = world / "var" / "audit" / f"{NOW:%Y-%m-%d}.parquet"
+    trail.parent.mkdir(parents=True)
+    trail.write_bytes(b"half of a file")
+    for _ in range(2):
+        assert command("check")[0] == 0
+    assert server.titles.count("CRITICAL audit_trail") == 1
+    assert "CRITICAL prediction_log" not in server.titles
+    messages = [body["message"] for _, body in server.posts]
+    assert any(trail.name in text and "from a backup" in text for text in messages)
+    code, printed = command("health")
+    assert (code, "audit_trail" in printed) == (2, True)
+    trail.unlink()
+    for _ in range(3):
+        command("check")
+    assert "ended: CRITICAL audit_trail" in server.titles
+
+
 def test_a_database_that_hangs_in_the_middle_is_told(
     world: Path, server: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
