@@ -57,14 +57,17 @@ def refresh(settings: Settings, day: date, as_of: date) -> date | None:
         if mark.exists() and _is_half_made(mark.read_text(encoding="utf-8")):
             log.warning("a refresh was killed; what it left is undone")
             _go_back()
+        # First, so that nothing that a person has changed is undone below.
+        _check_checkout()
         mark.write_text(git.commit(), encoding="utf-8")
         try:
-            return _refresh(day, as_of)
-        except KeyboardInterrupt:
+            newest = _refresh(day, as_of)
+        except BaseException:
             _go_back()
-            raise
-        finally:
             mark.unlink()
+            raise
+        mark.unlink()
+        return newest
 
 
 def _is_half_made(head: str) -> bool:
@@ -74,31 +77,37 @@ def _is_half_made(head: str) -> bool:
     day = as_of_text.read(text)
     if head != git.commit() or day is None:
         return False
-    changed = [name for name in git.changes() if not Path(name).is_relative_to(INPUTS)]
     return as_of_text.moved(committed.decode("utf-8"), day) == text and all(
-        any(Path(name).is_relative_to(path) for path in MADE) for name in changed
+        any(Path(name).is_relative_to(path) for path in MADE) for name in _changes()
     )
 
 
-def _refresh(day: date, as_of: date) -> date:
-    others = [name for name in git.changes() if not Path(name).is_relative_to(INPUTS)]
+def _changes() -> list[str]:
+    """What differs from the commit, but for files that the user has brought."""
+    return [name for name in git.changes() if not Path(name).is_relative_to(INPUTS)]
+
+
+def _check_checkout() -> None:
+    others = _changes()
     if others:
         raise MonitorError(
             f"the checkout has changes that are not committed: {few(others)}; commit them, or put "
             "them away (git stash), so that the commit of the refresh has the new bars alone"
         )
+
+
+def _refresh(day: date, as_of: date) -> date:
     before = newest_bar()
     done = _python("versions.refresh", str(day), "--keep", "models")
     if done.returncode:
-        _go_back()
         raise MonitorError(f"refresh to {day}: {child_process.reason(done.stderr)}")
     after = newest_bar()
     if after != day:
-        _go_back()
         if after is None or after <= max(before or as_of, as_of):
             raise MonitorError(f"refresh to {day}: the source has no bars after {before}")
         # `data.as_of` counts as today: it must not be ahead of the bars.
         log.info("the source has no bars after %s", after)
+        _go_back()
         return _refresh(after, as_of)
     git.git("add", "--", *MADE, str(INPUTS))
     # The hooks check code and pipeline, of which this commit has nothing.

@@ -1,20 +1,20 @@
 """New bars in the checkout, without retraining."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from monitor import exchange_hours, refreshing
 from monitor.settings import MonitorError, Settings
+from stages.common.errors import VersionError
 from tests import forks
 from tests.projects import Project
-
-if TYPE_CHECKING:
-    import subprocess
+from versions.repository import git
 
 
 def test_the_newest_session_is_one_that_has_closed() -> None:
@@ -44,6 +44,86 @@ def test_an_unknown_calendar_is_one_line(ask: Callable[[], object], said: str) -
     with pytest.raises(MonitorError) as raised:
         ask()
     assert said in str(raised.value)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with the files that a refresh changes, and a pipeline that moves them at once."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SERVE_VAR", str(tmp_path / "var"))
+    for name in ("metrics", "models", "data"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "params.yaml").write_text("data:\n  as_of: '2012-12-31'\nalpha: 10.0\n", "utf-8")
+    (tmp_path / "dvc.lock").write_text("of 2012-12-31\n", "utf-8")
+    (tmp_path / "metrics" / "short.json").write_text("{}\n", "utf-8")
+    (tmp_path / ".gitignore").write_text("/models\n/var\n", "utf-8")
+    (tmp_path / "data" / "note.txt").write_text("bars\n", "utf-8")
+    git.git("init", "--quiet")
+    git.git("config", "user.name", "A")
+    git.git("config", "user.email", "a@example.org")
+    git.git("add", "--all")
+    git.git("commit", "--quiet", "--message", "First")
+
+    def python(*words: str) -> "subprocess.CompletedProcess[str]":
+        if words[0] == "versions.refresh":
+            text = Path("params.yaml").read_text("utf-8")
+            Path("params.yaml").write_text(text.replace("2012-12-31", words[1]), "utf-8")
+            Path("dvc.lock").write_text(f"of {words[1]}\n", "utf-8")
+            rows = {"symbol": ["A"], "date": [date.fromisoformat(words[1])], "market": [False]}
+            pl.DataFrame(rows).write_parquet("models/latest.parquet")
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr(refreshing, "_python", python)
+    return tmp_path
+
+
+def test_a_commit_that_git_refuses_leaves_the_checkout_as_it_was(checkout: Path) -> None:
+    git.git("config", "commit.gpgsign", "true")
+    git.git("config", "gpg.program", "false")
+    for _ in range(2):
+        with pytest.raises(VersionError, match=r"git commit: .*gpg"):
+            refreshing.refresh(Settings(), date(2013, 1, 3), date(2012, 12, 31))
+        assert git.changes() == []
+    assert not (checkout / "var" / "monitor" / "refreshing").exists()
+    git.git("config", "commit.gpgsign", "false")
+    newest = refreshing.refresh(Settings(), date(2013, 1, 3), date(2012, 12, 31))
+    assert newest == date(2013, 1, 3)
+    assert git.git("log", "-1", "--format=%s") == "Refresh to 2013-01-03"
+
+
+def test_a_refresh_that_is_interrupted_before_it_begins_keeps_the_work_of_people(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = "data:\n  as_of: '2012-12-31'\nalpha: 2.0\n"
+    (checkout / "params.yaml").write_text(own, "utf-8")
+
+    def interrupted() -> list[str]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(git, "changes", interrupted)
+        refreshing.refresh(Settings(), date(2013, 1, 3), date(2012, 12, 31))
+    assert (checkout / "params.yaml").read_text("utf-8") == own
+
+
+def test_what_could_not_be_undone_is_undone_by_the_next_refresh(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = refreshing._python
+
+    def twice_interrupted(*words: str) -> "subprocess.CompletedProcess[str]":
+        python(*words)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(refreshing, "_python", twice_interrupted)
+        patch.setattr(refreshing, "_go_back", lambda: twice_interrupted("dvc"))
+        refreshing.refresh(Settings(), date(2013, 1, 3), date(2012, 12, 31))
+    assert git.changes() == ["dvc.lock", "params.yaml"]
+    newest = refreshing.refresh(Settings(), date(2013, 1, 4), date(2012, 12, 31))
+    assert newest == date(2013, 1, 4)
+    assert git.changes() == []
+    assert (checkout / "dvc.lock").read_text("utf-8") == "of 2013-01-04\n"
 
 
 @pytest.fixture
