@@ -17,7 +17,7 @@ from uuid_utils import uuid7
 
 from benchmarks.processes import python
 from benchmarks.report import Report, required
-from monitor.drift import drift_check, drift_comparison
+from monitor.drift import drift_check, drift_comparison, prepared_reference
 from monitor.drift.drift_comparison import Comparison
 from monitor.drift.drift_reference import FORECASTS, KEYS, PARTS
 from predictions import migrate
@@ -154,8 +154,8 @@ def rates(
     count = false = found = named = 0
     of_fixed = [0] * len(fixed)
     for number, case in enumerate(cases):
-        window = drift_comparison.shape(case.window.select("symbol", as_of="date"))
-        prepared = drift_comparison.prepare(case.reference, window, params)
+        window = prepared_reference.shape(case.window.select("symbol", as_of="date"))
+        prepared = prepared_reference.prepare(case.reference, window, params)
 
         def look(rows: pl.DataFrame) -> Comparison:
             inputs = rows.select(prepared.features)  # noqa: B023

@@ -13,9 +13,17 @@ import polars as pl
 from sqlalchemy import Engine
 
 from monitor import live_forecasts
-from monitor.drift import drift_comparison, drift_reference, prepared_store, proxies, report_process
-from monitor.drift.drift_comparison import Comparison, Prepared
+from monitor.drift import (
+    drift_comparison,
+    drift_reference,
+    prepared_reference,
+    prepared_store,
+    proxies,
+    report_process,
+)
+from monitor.drift.drift_comparison import Comparison
 from monitor.drift.drift_reference import Reference
+from monitor.drift.prepared_reference import Prepared
 from monitor.drift.proxies import Proxy
 from monitor.live_forecasts import Window
 from monitor.settings import MonitorError, Settings
@@ -161,11 +169,11 @@ def _compared(
     predictions = proxies.compare(own, reference.forecasts, params.resamples, params.seed)
     named = replace(named, predictions=predictions)
     try:
-        shape = drift_comparison.shape(keys)
+        shape = prepared_reference.shape(keys)
         prepared = prepared_store.cached(
             settings.folder / REFERENCES / f"{horizon}.npz",
             prepared_store.key(reference.pins.dataset, shape, params),
-            lambda: drift_comparison.prepare(reference.rows, shape, params),
+            lambda: prepared_reference.prepare(reference.rows, shape, params),
         )
     except MonitorError as error:
         return replace(named, problem=str(error)), None

@@ -6,91 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from monitor.drift import calibration, ks_distance, reference_folds, relations, window_means
-from monitor.drift.calibration import Calibration
-from monitor.drift.ks_distance import Floats, Rows
-from monitor.drift.reference_folds import Fold
-from monitor.drift.window_means import Levels
-from monitor.settings import MonitorError
-from stages.monitor_params import DriftParams
+from monitor.drift import calibration, histogram, ks_distance, prepared_reference, relations
+from monitor.drift.histogram import Histogram
+from monitor.drift.ks_distance import Floats
+from monitor.drift.prepared_reference import Prepared
 
 LEAST = 30
 """Rows of a window at least: fewer say little about a distribution."""
 
-LEAST_WINDOWS = 4
-"""Windows that must fit side by side into a reference, or it cannot say what windows look like."""
-
-MOST = 2_000
-"""Rows of a window that are compared; of a larger one a sample of so many, and of the reference
-the same share. The rows of a session move together, so that more of them add next to nothing."""
-
-MOST_REFERENCE = 100_000
-"""Rows of a reference that are compared, by the same rule."""
-
 MISSING = 0.05
 """Share of missing values from which on a feature has drifted: training rows have none."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What windows of the reference must have in common with the live one.
-
-    Attributes:
-        symbols: of the forecasts.
-        rows: of the window.
-        sessions: of its bars.
-    """
-
-    symbols: tuple[str, ...]
-    rows: int
-    sessions: int
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A reference, ready for windows of one shape.
-
-    Attributes:
-        share: of the rows that are compared.
-        values: of the features, each column ascending; rows x features.
-        mean, deviation: of the features.
-        coefficients: of the residuals.
-        residuals: each column ascending; rows x features.
-        levels: the regression of the means of windows.
-        calibration: the features' own statistics first, then those of the residuals.
-    """
-
-    features: tuple[str, ...]
-    share: float
-    values: Floats
-    mean: Floats
-    deviation: Floats
-    coefficients: Floats
-    residuals: Floats
-    levels: Levels
-    calibration: Calibration
-
-
-BINS = 20
-"""Of a histogram."""
-
-TAILS = 0.01
-"""Share of values on each side, one at least, by which the bins of a histogram do not reach."""
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """How the values of a feature are spread, in `BINS` bins of the same width.
-
-    Attributes:
-        low, high: ends of the bins; what lies beyond is counted in the outer ones.
-        reference, window: rows of each bin.
-    """
-
-    low: float
-    high: float
-    reference: tuple[int, ...]
-    window: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -144,96 +69,6 @@ class Comparison:
         return tuple(feature.name for feature in self.features if feature.drifted)
 
 
-def shape(keys: pl.DataFrame) -> Shape:
-    """The shape of a window.
-
-    Args:
-        keys: `symbol` and `as_of` of its rows.
-    """
-    symbols = tuple(sorted(keys["symbol"].unique()))
-    return Shape(symbols, keys.height, keys["as_of"].n_unique())
-
-
-def prepare(reference: pl.DataFrame, window: Shape, params: DriftParams) -> Prepared:
-    """Calibrate a reference for windows of a shape.
-
-    Args:
-        reference: `symbol, date` and the features, sorted by date and symbol.
-        window: the shape of the live window.
-        params: how many windows are drawn, and how often they may raise an alarm.
-
-    Raises:
-        MonitorError: the reference is too short for windows of this shape.
-    """
-    features = tuple(reference.columns[2:])
-    own = reference["symbol"].is_in(window.symbols)
-    # New symbols alone: windows of all that there are say most about them.
-    own = own if own.any() else ~own
-    symbols = min(len(window.symbols), reference["symbol"].filter(own).n_unique())
-    share = min(1.0, MOST / window.rows, MOST_REFERENCE / reference.height)
-    if share < 1:
-        chosen = _sample(reference.height, share, params.seed)
-        reference, own = reference.filter(chosen), own.filter(chosen)
-    places = np.flatnonzero(own.to_numpy())
-    length = max(1, round(window.sessions * symbols * share))
-    size = min(max(1, round(window.rows * share)), length)
-    independent = len(places) / length
-    if independent < LEAST_WINDOWS:
-        sessions = reference["date"].filter(own).n_unique()
-        raise MonitorError(
-            f"a window of {window.sessions} sessions cannot be calibrated by a training table of "
-            f"{sessions}, which must be {LEAST_WINDOWS} times as long; lower monitor.drift.window "
-            f"(now {params.window}) or train on a longer history"
-        )
-    windows = places[calibration.draw(len(places), length, size, params.resamples, params.seed)]
-    values = reference.select(features).to_numpy().astype(np.float64)
-    mean, deviation = values.mean(axis=0), values.std(axis=0)
-    standard = relations.standardised(values, mean, deviation)
-    parts = reference_folds.split(reference["date"].rle_id().to_numpy().astype(np.int64))
-    residuals = relations.residuals(standard, parts)
-    middle = windows[:, windows.shape[1] // 2]
-    fold = np.searchsorted([part.own.start for part in parts], middle, "right") - 1
-    # Each of both tests has half of the false alarms.
-    half = params.false_alarms / 2
-    return Prepared(
-        features,
-        share,
-        np.sort(values, axis=0),
-        mean,
-        deviation,
-        relations.coefficients(standard),
-        np.sort(residuals, axis=0),
-        window_means.calibrate(
-            window_means.of(standard, windows),
-            window_means.outside(windows, parts),
-            fold,
-            independent,
-            half,
-        ),
-        calibration.calibrate(
-            *_distances_of(np.hstack([values, residuals]), windows, parts, fold),
-            fold,
-            independent,
-            half,
-        ),
-    )
-
-
-def _distances_of(
-    values: Floats, windows: Rows, parts: Sequence[Fold], own: Rows
-) -> tuple[Floats, Floats]:
-    """Of each drawn window, from the rest of the reference, and from it without its fold."""
-    distances, held_out = np.empty((2, len(windows), values.shape[1]))
-    for column, each in enumerate(values.T):
-        ranked = ks_distance.Ranked(each)
-        distances[:, column] = ranked.from_rest(windows)
-        for number in np.unique(own):
-            chosen = own == number
-            others = parts[number].others
-            held_out[chosen, column] = ranked.from_others(windows[chosen], others)
-    return distances, held_out
-
-
 def compare(prepared: Prepared, inputs: pl.DataFrame, seed: int) -> Comparison:
     """Compare a window with its reference.
 
@@ -244,7 +79,7 @@ def compare(prepared: Prepared, inputs: pl.DataFrame, seed: int) -> Comparison:
     """
     missing = _missing(inputs, prepared.features)
     if prepared.share < 1:
-        inputs = inputs.filter(_sample(inputs.height, prepared.share, seed))
+        inputs = inputs.filter(prepared_reference.sample(inputs.height, prepared.share, seed))
     values = inputs.select(prepared.features).to_numpy().astype(np.float64)
     known = np.isfinite(values)
     distances = _distances(values, known, prepared.values)
@@ -313,15 +148,6 @@ def _related(prepared: Prepared, standard: Floats) -> Floats:
     return _distances(residuals, np.isfinite(residuals), prepared.residuals)
 
 
-def _sample(rows: int, share: float, seed: int) -> pl.Series:
-    """Which rows of a table are compared; of a sorted one, of each session the same share."""
-    chosen = np.zeros(rows, bool)
-    chosen[np.random.default_rng(seed).choice(rows, max(1, round(rows * share)), replace=False)] = (
-        True
-    )
-    return pl.Series(chosen)
-
-
 def _missing(inputs: pl.DataFrame, features: Sequence[str]) -> Floats:
     """Share of missing values of each feature."""
     known = inputs.select(pl.col(features).is_finite().fill_null(value=False).mean())
@@ -339,17 +165,7 @@ def _distances(values: Floats, known: np.ndarray, ordered: Floats) -> Floats:
 
 
 def _histogram(window: Floats, reference: Floats) -> Histogram | None:
-    if len(window) < LEAST:
-        return None
-    low = min(float(np.quantile(part, TAILS, method="higher")) for part in (window, reference))
-    high = max(float(np.quantile(part, 1 - TAILS, method="lower")) for part in (window, reference))
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    counts = [
-        tuple(np.histogram(np.clip(part, low, high), BINS, (low, high))[0].tolist())
-        for part in (reference, window)
-    ]
-    return Histogram(low, high, *counts)
+    return histogram.of(window, reference) if len(window) >= LEAST else None
 
 
 def _number(value: float) -> float | None:

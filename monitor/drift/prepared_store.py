@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.drift import drift_comparison
+from monitor.drift import prepared_reference
 from monitor.drift.calibration import Calibration
-from monitor.drift.drift_comparison import Prepared, Shape
+from monitor.drift.prepared_reference import Prepared, Shape
 from monitor.drift.window_means import Levels
 from stages.common import tables
 from stages.monitor_params import DriftParams
@@ -35,7 +35,7 @@ def key(dataset: str, window: Shape, params: DriftParams) -> str:
         window: its shape.
         params: of the calibration.
     """
-    limits = (drift_comparison.MOST, drift_comparison.MOST_REFERENCE)
+    limits = (prepared_reference.MOST, prepared_reference.MOST_REFERENCE)
     parts = [VERSION, dataset, asdict(window), params.model_dump(), limits]
     return hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
 

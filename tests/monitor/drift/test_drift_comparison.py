@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import polars as pl
 import pytest
 
-from monitor.drift import drift_comparison
+from monitor.drift import drift_comparison, prepared_reference
 from monitor.drift.drift_comparison import Comparison
 from monitor.settings import MonitorError
 from tests.monitor.drift import drift_world
@@ -19,8 +18,8 @@ def compared(rows: pl.DataFrame, change: Callable[[pl.DataFrame], pl.DataFrame])
     """The last sessions of some rows, changed, against those before."""
     size = SESSIONS * len(drift_world.SYMBOLS)
     reference, window = rows[:-size], rows[-size:]
-    shape = drift_comparison.shape(window.select("symbol", as_of="date"))
-    prepared = drift_comparison.prepare(reference, shape, PARAMS)
+    shape = prepared_reference.shape(window.select("symbol", as_of="date"))
+    prepared = prepared_reference.prepare(reference, shape, PARAMS)
     return drift_comparison.compare(prepared, change(window).select(drift_world.FEATURES), 0)
 
 
@@ -111,9 +110,9 @@ def test_missing_values_are_counted_and_the_rest_compared(
 def test_gaps_and_symbols_of_the_window_are_those_of_the_drawn_ones(rows: pl.DataFrame) -> None:
     reference, window = rows[:-120], rows[-120:].filter(pl.col("symbol") == "AAA")
     window = window.gather_every(2)
-    shape = drift_comparison.shape(window.select("symbol", as_of="date"))
-    assert shape == drift_comparison.Shape(("AAA",), 30, 30)
-    prepared = drift_comparison.prepare(reference, shape, PARAMS)
+    shape = prepared_reference.shape(window.select("symbol", as_of="date"))
+    assert shape == prepared_reference.Shape(("AAA",), 30, 30)
+    prepared = prepared_reference.prepare(reference, shape, PARAMS)
     assert prepared.calibration.independent == pytest.approx(940 / 30)
     assert not drift_comparison.compare(prepared, window.select(drift_world.FEATURES), 0).drifted
 
@@ -121,7 +120,7 @@ def test_gaps_and_symbols_of_the_window_are_those_of_the_drawn_ones(rows: pl.Dat
 def test_a_large_window_is_compared_by_a_sample(
     rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drift_comparison, "MOST", 30)
+    monkeypatch.setattr(prepared_reference, "MOST", 30)
     assert not compared(rows, same).drifted
     found = compared(rows, moved("quick", by=2))
     assert "quick" in found.drifted
@@ -130,8 +129,8 @@ def test_a_large_window_is_compared_by_a_sample(
 
 def test_symbols_that_are_not_in_the_reference_have_all_windows(rows: pl.DataFrame) -> None:
     renamed = rows[-60:].with_columns(symbol=pl.lit("NEW"))
-    shape = drift_comparison.shape(renamed.select("symbol", as_of="date"))
-    assert drift_comparison.prepare(rows[:-60], shape, PARAMS).calibration.independent > 10
+    shape = prepared_reference.shape(renamed.select("symbol", as_of="date"))
+    assert prepared_reference.prepare(rows[:-60], shape, PARAMS).calibration.independent > 10
 
 
 def test_a_reference_that_is_too_short_says_so(rows: pl.DataFrame) -> None:
@@ -139,25 +138,9 @@ def test_a_reference_that_is_too_short_says_so(rows: pl.DataFrame) -> None:
         compared(rows[-280:], same)
 
 
-def test_histograms_count_every_row_of_both_on_the_same_bins() -> None:
-    generator = np.random.default_rng(0)
-    reference, window = generator.normal(0, 1, 5_000), generator.normal(3, 1, 200)
-    window[0] = 1e9
-    found = drift_comparison._histogram(window, reference)
-    assert found is not None
-    assert len(found.reference) == len(found.window) == drift_comparison.BINS
-    assert (sum(found.reference), sum(found.window)) == (5_000, 200)
-    # One wild value does not squeeze all others into a single bin.
-    assert -4 < found.low < found.high < 7
-    assert found.window[-1] >= 1
-    middle = drift_comparison.BINS // 2
-    assert sum(found.window[middle:]) > 150
-    assert sum(found.reference[:middle]) > 4_000
-
-
-def test_a_constant_has_a_histogram_and_too_few_values_have_none() -> None:
-    constant = drift_comparison._histogram(np.full(40, 0.5), np.full(400, 0.5))
-    assert constant is not None
-    assert (constant.low, constant.high) == (0.0, 1.0)
-    assert max(constant.window) == 40
-    assert drift_comparison._histogram(np.zeros(drift_comparison.LEAST - 1), np.zeros(400)) is None
+def test_too_few_values_have_no_histogram(rows: pl.DataFrame) -> None:
+    few = drift_comparison.LEAST - 1
+    kept = pl.int_range(pl.len()) < few
+    found = compared(rows, lambda window: window.with_columns(level=pl.when(kept).then("level")))
+    assert found.features[3].histogram is None
+    assert found.features[2].histogram is not None
