@@ -11,8 +11,8 @@ import polars as pl
 from sqlalchemy import Connection
 
 from dashboard.charts import time_bars
-from monitor.retraining import decision
-from monitor.retraining.decision import FOLDER, Decision
+from monitor.retraining import decisions
+from monitor.retraining.decisions import FOLDER, Decision
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from stages.common import tables
@@ -58,7 +58,7 @@ def stored(connection: Connection, _: Settings) -> Stored:
     """Read the tables."""
     rows = [{name: row[name] for name in PLACES} for row in records.places(connection)]
     return Stored(
-        tuple(decision.newest(connection, MOST)),
+        tuple(decisions.newest(connection, MOST)),
         pl.DataFrame(rows, schema=PLACES),
     )
 
@@ -89,7 +89,7 @@ def _files(root: Path) -> list[Path]:
 
 def _of_file(path: Path) -> Decision:
     try:
-        return decision.parse(json.loads(path.read_bytes()))
+        return decisions.parse(json.loads(path.read_bytes()))
     except (OSError, ValueError, KeyError):
         raise MonitorError(
             f"{path}: cannot be read as a decision; `git checkout {path}` brings it back"

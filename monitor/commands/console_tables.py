@@ -30,10 +30,10 @@ def show(table: Table) -> None:
 
 def table(*columns: str, numbers: Sequence[str] = ()) -> Table:
     """An empty table; the columns of numbers are aligned to the right."""
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left")
-    return made
+        shown.add_column(column, justify="right" if column in numbers else "left")
+    return shown
 
 
 def number(value: float | None) -> str:

@@ -10,7 +10,7 @@ from monitor.settings import Settings
 
 if TYPE_CHECKING:
     from monitor.commands import Commands
-    from monitor.retraining.decision import Decision
+    from monitor.retraining.decisions import Decision
 
 
 def register(commands: "Commands") -> None:
@@ -31,36 +31,40 @@ def register(commands: "Commands") -> None:
 def show(settings: Settings, arguments: argparse.Namespace) -> None:
     """List, oldest first."""
     from monitor.commands import console_tables
-    from monitor.retraining import decision
+    from monitor.retraining import decisions
     from monitor.store import records
 
     with records.opened(settings, read_only=True) as engine, engine.connect() as connection:
-        decisions = decision.listed(connection)
+        listed = decisions.listed(connection)
     if arguments.json:
-        for made in decisions:
-            sys.stdout.write(json.dumps(made.content()) + "\n")
+        for decision in listed:
+            sys.stdout.write(json.dumps(decision.content()) + "\n")
         return
-    if not decisions:
+    if not listed:
         sys.stdout.write("nothing was decided yet\n")
         return
     shown = console_tables.table("decision", "lane", "outcome", "challenger", "because")
-    for made in decisions:
+    for decision in listed:
         shown.add_row(
-            made.id, made.lane or "-", made.outcome, (made.challenger or "-")[:7], made.because
+            decision.id,
+            decision.lane or "-",
+            decision.outcome,
+            (decision.challenger or "-")[:7],
+            decision.because,
         )
     console_tables.show(shown)
 
 
 def explain(settings: Settings, arguments: argparse.Namespace) -> None:
     """Compute again."""
-    from monitor.retraining import decision, recomputation
+    from monitor.retraining import decisions, recomputation
     from monitor.store import records
 
     root = Path.cwd()
     with records.opened(settings, read_only=True) as engine:
-        made = decision.find(engine, arguments.decision, root)
-        _gates(made)
-        different = recomputation.differences(made, settings, engine, root)
+        decision = decisions.find(engine, arguments.decision, root)
+        _gates(decision)
+        different = recomputation.differences(decision, settings, engine, root)
     for line in different:
         sys.stdout.write(f"differs: {line}\n")
     if different:
@@ -68,11 +72,11 @@ def explain(settings: Settings, arguments: argparse.Namespace) -> None:
     sys.stdout.write("computed again from the pinned window: every number and answer is the same\n")
 
 
-def _gates(made: "Decision") -> None:
+def _gates(decision: "Decision") -> None:
     from monitor.commands import console_tables
 
-    sys.stdout.write(f"{made.id}: {made.outcome}; {made.because}\n")
-    asked = made.document.get("gates", {})
+    sys.stdout.write(f"{decision.id}: {decision.outcome}; {decision.because}\n")
+    asked = decision.document.get("gates", {})
     if not asked:
         return
     numbers = ("effect", "threshold")

@@ -11,7 +11,7 @@ from monitor.settings import MonitorError, Settings, thresholds, who
 
 if TYPE_CHECKING:
     from monitor.commands import Commands
-    from monitor.retraining.decision import Decision
+    from monitor.retraining.decisions import Decision
 
 
 def register(commands: "Commands") -> None:
@@ -85,7 +85,7 @@ def retrain(settings: Settings, arguments: argparse.Namespace) -> None:
         raise MonitorError("--force is a person's decision: use it with --reason manual")
     if arguments.revision and (arguments.changes or arguments.as_of):
         raise MonitorError("--revision is trained already: leave --set and --as-of away")
-    made = retrain.run(
+    decision = retrain.run(
         settings,
         thresholds(),
         Proposal(
@@ -98,10 +98,10 @@ def retrain(settings: Settings, arguments: argparse.Namespace) -> None:
             who() if arguments.reason == "manual" else None,
         ),
     )
-    _say(made)
-    if made.outcome == "refused":
+    _say(decision)
+    if decision.outcome == "refused":
         raise SystemExit(2)
-    if made.outcome == "failed":
+    if decision.outcome == "failed":
         raise SystemExit(1)
 
 
@@ -124,8 +124,8 @@ def judge(settings: Settings, arguments: argparse.Namespace) -> None:
     decisions = waiting.judge(settings, thresholds(), arguments.decision)
     if not decisions:
         sys.stdout.write("no challenger is in shadow\n")
-    for made in decisions:
-        _say(made)
+    for decision in decisions:
+        _say(decision)
 
 
 def approve(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -170,5 +170,5 @@ def roll_back(settings: Settings, arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"not rolled back: {watch.problem}\n")
 
 
-def _say(made: "Decision") -> None:
-    sys.stdout.write(f"{made.id}: {made.outcome}; {made.because}\n")
+def _say(decision: "Decision") -> None:
+    sys.stdout.write(f"{decision.id}: {decision.outcome}; {decision.because}\n")

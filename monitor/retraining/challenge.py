@@ -1,7 +1,9 @@
 """What becomes of a challenger that was trained, or of a training that failed."""
 
+from dataclasses import replace
+
 from monitor.retraining import contestant, judgement, settlement
-from monitor.retraining.decision import Decision
+from monitor.retraining.decisions import Decision
 from monitor.retraining.judgement import Match
 from monitor.retraining.monitor_run import Run
 from monitor.retraining.progress_file import Progress
@@ -10,41 +12,37 @@ from stages.common.errors import StageError, few
 
 def failed(this: Run, progress: Progress, why: str) -> Decision:
     """Undo a retraining that did not come to a challenger."""
-    known = progress.known
-    made = Decision(
-        progress.id,
-        this.settings.clock,
-        known["reason"],
-        "failed",
-        why,
-        champion=known["champion"],
-        document=known["asked"],
-    )
-    this.record(made)
+    decision = _decision(this, progress, "failed", why)
+    this.record(decision)
     this.clone(progress.id).remove()
     progress.end()
-    return made
+    return decision
 
 
 def conclude(this: Run, progress: Progress) -> Decision:
     """Judge what was trained, and act on it; from the step `trained` on."""
     known = progress.known
-    base = Decision(
+    base = replace(_decision(this, progress, "shadow", ""), challenger=known["challenger"])
+    try:
+        decision = judged(this, base, known["horizon"])
+    except StageError as error:
+        return failed(this, progress, str(error))
+    progress.reached("judged", decision=decision.content(), placed_by=decision.id)
+    return settlement.settle(this, progress)
+
+
+def _decision(this: Run, progress: Progress, outcome: str, because: str) -> Decision:
+    """A decision about what the journal knows."""
+    known = progress.known
+    return Decision(
         progress.id,
         this.settings.clock,
         known["reason"],
-        "shadow",
-        "",
+        outcome,
+        because,
         champion=known["champion"],
-        challenger=known["challenger"],
         document=known["asked"],
     )
-    try:
-        made = judged(this, base, known["horizon"])
-    except StageError as error:
-        return failed(this, progress, str(error))
-    progress.reached("judged", decision=made.content(), placed_by=made.id)
-    return settlement.settle(this, progress)
 
 
 def judged(this: Run, base: Decision, lead: str | None) -> Decision:

@@ -14,8 +14,9 @@ from sqlalchemy import Engine
 
 from monitor.alerts import alerting
 from monitor.alerts.firing import Firing
-from monitor.retraining import challenger_folder, contestant, decision, training_clone
+from monitor.retraining import challenger_folder, contestant, decisions, training_clone
 from monitor.retraining.challenger_folder import Placement
+from monitor.retraining.decisions import Decision
 from monitor.retraining.prepared_commits import PRODUCTION, Release
 from monitor.retraining.progress_file import Progress
 from monitor.retraining.training_clone import TrainingClone
@@ -139,19 +140,19 @@ class Move:
             current = self._history(horizon).current(PRODUCTION)
             done = wanted.index(current) + 1 if current in wanted else 0
             for version in wanted[done:]:
-                made = promotion.promote(horizon, version, PRODUCTION, self.root)
-                log.info("%s %s is in production (%s)", horizon, version, made.tag)
+                assigned = promotion.promote(horizon, version, PRODUCTION, self.root)
+                log.info("%s %s is in production (%s)", horizon, version, assigned.tag)
         for horizon, version in self._known.get("back", {}).items():
             if self._history(horizon).current(PRODUCTION) == version:
-                made = promotion.rollback(horizon, PRODUCTION, self.root)
-                log.info("%s is back at %s (%s)", horizon, made.version, made.tag)
+                assigned = promotion.rollback(horizon, PRODUCTION, self.root)
+                log.info("%s is back at %s (%s)", horizon, assigned.version, assigned.tag)
 
     def _history(self, horizon: str) -> history.History:
         return history.read(self.root).get(horizon, history.History())
 
     def _place(self) -> None:
         """After a promotion the former champion goes on in shadow; after a roll back nobody."""
-        made = decision.parse(self._known["decision"])
+        decision = decisions.parse(self._known["decision"])
         former = contestant.at(self._known["begin"], self.root)
         for horizon in former.horizons:
             if "back" in self._known or former.md5(horizon) == self._served().md5(horizon):
@@ -164,19 +165,19 @@ class Move:
                 version=self._history(horizon).former(PRODUCTION),
                 mode="shadow",
                 share=0.0,
-                decision_id=made.id,
+                decision_id=decision.id,
             )
             challenger_folder.place(self.settings, former, horizon, placement)
 
     def _announce(self) -> None:
         """Tell people; a run that is killed here may tell them twice, and never not at all."""
-        made = decision.parse(self._known["decision"])
+        decision = decisions.parse(self._known["decision"])
         back = "back" in self._known
         news = Firing(
             rule="rolled_back" if back else "promoted",
-            tags={"decision": made.id},
+            tags={"decision": decision.id},
             severity="CRITICAL" if back else "INFO",
-            message=f"{made.because}; `python -m monitor explain {made.id}`",
+            message=f"{decision.because}; `python -m monitor explain {decision.id}`",
         )
         alerting.announce(self.engine, self.settings, news)
 
@@ -184,11 +185,11 @@ class Move:
         return contestant.at(self._known["tip"], self.root)
 
     def _record(self) -> None:
-        made = decision.parse(self._known["decision"])
+        decision = decisions.parse(self._known["decision"])
         former = contestant.at(self._known["begin"], self.root)
         back = "back" in self._known
         with records.writing(self.engine, self.settings) as rows:
-            decision.store(rows, made)
+            decisions.store(rows, decision)
             for horizon in former.horizons:
                 versions = self._history(horizon)
                 for place, each, version in (
@@ -200,11 +201,11 @@ class Move:
                         "model_md5": each.md5(horizon),
                         "version": version,
                     }
-                    decision.placed(rows, made, place, horizon, model)
+                    decisions.placed(rows, decision, place, horizon, model)
 
 
 def known(
-    begin: str, tip: str, released: Sequence[Release], made: decision.Decision, placed_by: str
+    begin: str, tip: str, released: Sequence[Release], decision: Decision, placed_by: str
 ) -> dict[str, Any]:
     """What the journal must know from the step `prepared` on.
 
@@ -212,13 +213,13 @@ def known(
         begin: where the served checkout is.
         tip: where it goes.
         released: versions that are put into production, in order.
-        made: the decision.
+        decision: which is in the journal from then on.
         placed_by: the decision whose challenger leaves its folder.
     """
     return {
         "begin": begin,
         "tip": tip,
         "releases": [asdict(release) for release in released],
-        "decision": made.content(),
+        "decision": decision.content(),
         "placed_by": placed_by,
     }

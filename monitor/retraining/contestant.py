@@ -129,18 +129,18 @@ def differences(champion: Contestant, challenger: Contestant, horizon: str) -> l
         challenger: likewise.
         horizon: of both.
     """
-    one, other = (_made(each, horizon) for each in (champion, challenger))
+    one, other = (_lineage(each, horizon) for each in (champion, challenger))
     return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
 
 
-def _made(contestant: Contestant, horizon: str) -> dict[str, Any]:
-    """What a model was made by: params, code and commands of its lineage."""
-    made: dict[str, Any] = {}
+def _lineage(contestant: Contestant, horizon: str) -> dict[str, Any]:
+    """The params, code files and commands that made a model."""
+    lineage: dict[str, Any] = {}
     for step in trace(contestant.lock, str(_model(horizon))).stages:
-        made |= {key: value for key, value in step.params.items() if key != AS_OF}
-        made |= {entry.path: entry.md5 for entry in step.code}
-        made[step.name] = step.cmd
-    return made
+        lineage |= {key: value for key, value in step.params.items() if key != AS_OF}
+        lineage |= {entry.path: entry.md5 for entry in step.code}
+        lineage[step.name] = step.cmd
+    return lineage
 
 
 def _model(horizon: str) -> Path:

@@ -6,8 +6,8 @@ from typing import IO
 
 from sqlalchemy import Engine
 
-from monitor.retraining import decision
-from monitor.retraining.decision import Decision
+from monitor.retraining import decisions
+from monitor.retraining.decisions import Decision
 from monitor.retraining.training_clone import TrainingClone
 from monitor.settings import Settings
 from monitor.store import records
@@ -21,28 +21,28 @@ class Run:
     Attributes:
         settings, thresholds, engine: of the monitor.
         root: of the project.
-        held: its lock.
+        lock: the open file that other runs wait for.
     """
 
     settings: Settings
     thresholds: MonitorParams
     engine: Engine
     root: Path
-    held: IO[str]
+    lock: IO[str]
 
     def clone(self, name: str) -> TrainingClone:
         """The clone of a decision; it need not be there."""
         return TrainingClone(
-            self.settings.folder.resolve() / "workspaces" / name, self.root, self.held
+            self.settings.folder.resolve() / "workspaces" / name, self.root, self.lock
         )
 
     def former(self) -> list[Decision]:
         """Every decision so far."""
         with self.engine.connect() as connection:
-            return decision.listed(connection)
+            return decisions.listed(connection)
 
-    def record(self, made: Decision) -> Decision:
+    def record(self, decision: Decision) -> Decision:
         """Keep a decision as a row alone."""
         with records.writing(self.engine, self.settings) as rows:
-            decision.store(rows, made)
-        return made
+            decisions.store(rows, decision)
+        return decision

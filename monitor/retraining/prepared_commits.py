@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from monitor.retraining.contestant import at
-from monitor.retraining.decision import Decision, title
+from monitor.retraining.decisions import Decision, title
 from monitor.retraining.training_clone import TrainingClone
 from monitor.retraining.transplant import Transplant
 from monitor.settings import MonitorError
@@ -89,7 +89,7 @@ def releases(clone: TrainingClone, champion: dict[str, str], models: str) -> lis
     Raises:
         VersionError: a commit cannot be released, for example because its lock does not match.
     """
-    made = []
+    released = []
     for horizon, trained in champion.items():
         record = history.read(clone.folder).get(horizon, history.History())
         current = record.current(PRODUCTION)
@@ -100,9 +100,9 @@ def releases(clone: TrainingClone, champion: dict[str, str], models: str) -> lis
         )
         if not in_production:
             version = known.get(trained) or _register(clone, horizon, trained)
-            made.append(Release(horizon, version, trained))
-        made.append(Release(horizon, _register(clone, horizon, models), models))
-    return made
+            released.append(Release(horizon, version, trained))
+        released.append(Release(horizon, _register(clone, horizon, models), models))
+    return released
 
 
 def _register(clone: TrainingClone, horizon: str, commit: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from monitor.retraining import contestant, decision, judgement, rollback
-from monitor.retraining.decision import Decision
+from monitor.retraining import contestant, decisions, judgement, rollback
+from monitor.retraining.decisions import Decision
 from monitor.retraining.judgement import Match, Pinned
 from monitor.settings import MonitorError, Settings
 from stages.monitor_params import GateParams
@@ -17,11 +17,11 @@ CLOSE = 1e-9
 """Relative difference of two numbers that another machine may round differently."""
 
 
-def differences(made: Decision, settings: Settings, engine: Engine, root: Path) -> list[str]:
+def differences(decision: Decision, settings: Settings, engine: Engine, root: Path) -> list[str]:
     """What comes out differently now; empty if all of it is the same.
 
     Args:
-        made: the decision.
+        decision: which.
         settings: where copies of live rows are.
         engine: of the log.
         root: of the project.
@@ -29,17 +29,17 @@ def differences(made: Decision, settings: Settings, engine: Engine, root: Path) 
     Raises:
         MonitorError: nothing was measured for it, or what it pinned is lost.
     """
-    if "promotion" in made.document:
-        return _of_rollback(made, settings, engine, root)
-    if "gates" not in made.document:
+    if "promotion" in decision.document:
+        return _of_rollback(decision, settings, engine, root)
+    if "gates" not in decision.document:
         raise MonitorError(
-            f"{made.id} is {made.outcome}: {made.because}; nothing was compared for it"
+            f"{decision.id} is {decision.outcome}: {decision.because}; nothing was compared for it"
         )
-    document = made.document
+    document = decision.document
     match = Match(
-        contestant.at(str(made.champion), root),
-        contestant.at(str(made.challenger), root),
-        "change" if made.lane == "change" else "refit",
+        contestant.at(str(decision.champion), root),
+        contestant.at(str(decision.challenger), root),
+        "change" if decision.lane == "change" else "refit",
         document["lead"] or next(iter(document["windows"])),
         document["differences"],
     )
@@ -55,14 +55,14 @@ def differences(made: Decision, settings: Settings, engine: Engine, root: Path) 
     ]
 
 
-def _of_rollback(made: Decision, settings: Settings, engine: Engine, root: Path) -> list[str]:
-    promotion = decision.find(engine, str(made.document["promotion"]), root)
+def _of_rollback(decision: Decision, settings: Settings, engine: Engine, root: Path) -> list[str]:
+    promotion = decisions.find(engine, str(decision.document["promotion"]), root)
     folder = judgement.windows_folder(settings)
     again = {
         name: dict(vars(rollback.worse(root, promotion, name, Pinned.read(entry, folder).rows)))
-        for name, entry in made.document["windows"].items()
+        for name, entry in decision.document["windows"].items()
     }
-    return list(_compare(made.document["worse"], again, "worse"))
+    return list(_compare(decision.document["worse"], again, "worse"))
 
 
 def _compare(before: Any, after: Any, where: str) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Finish or undo the run that was stopped: before a run does anything of its own."""
 
-from monitor.retraining import challenge, decision, progress_file, settlement
+from monitor.retraining import challenge, decisions, progress_file, settlement
 from monitor.retraining.champion_move import Move, NotMovedError
-from monitor.retraining.decision import Decision
+from monitor.retraining.decisions import Decision
 from monitor.retraining.monitor_run import Run
 from monitor.retraining.progress_file import Progress
 from stages.common.running import log
@@ -14,9 +14,9 @@ def recover(this: Run) -> None:
     if progress is None:
         return
     log.warning("%s was stopped after the step %r", progress.id, progress.step)
-    made = _ended(this, progress)
-    if made is not None:
-        log.warning("%s: %s; %s", made.id, made.outcome, made.because)
+    decision = _ended(this, progress)
+    if decision is not None:
+        log.warning("%s: %s; %s", decision.id, decision.outcome, decision.because)
 
 
 def _ended(this: Run, progress: Progress) -> Decision | None:
@@ -34,15 +34,15 @@ def _ended(this: Run, progress: Progress) -> Decision | None:
 
 
 def _finish(this: Run, progress: Progress) -> Decision | None:
-    made = decision.parse(progress.known["decision"])
+    decision = decisions.parse(progress.known["decision"])
     moved = True
     try:
         Move(this.settings, this.engine, this.root, progress).finish()
     except NotMovedError as error:
         if progress.known["kind"] == "promotion":
-            return settlement.not_promoted(this, progress, made, error)
+            return settlement.not_promoted(this, progress, decision, error)
         log.warning("%s: %s", progress.id, error)
         moved = False
     this.clone(progress.id).remove()
     progress.end()
-    return made if moved else None
+    return decision if moved else None

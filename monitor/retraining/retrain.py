@@ -10,13 +10,13 @@ from monitor.retraining import (
     challenge,
     champion_move,
     contestant,
-    decision,
+    decisions,
     progress_file,
     recovery,
     running_lock,
 )
 from monitor.retraining import retraining_conditions as conditions
-from monitor.retraining.decision import Decision
+from monitor.retraining.decisions import Decision
 from monitor.retraining.monitor_run import Run
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
@@ -65,11 +65,11 @@ def run(
     root = (root or Path()).resolve()
     with (
         records.opened(settings) as engine,
-        running_lock.held(settings, f"retraining for {proposal.reason}") as held,
+        running_lock.held(settings, f"retraining for {proposal.reason}") as lock,
     ):
-        this = Run(settings, thresholds, engine, root, held)
+        this = Run(settings, thresholds, engine, root, lock)
         recovery.recover(this)
-        return _run(this, proposal, decision.new_id(settings, engine, proposal.reason))
+        return _run(this, proposal, decisions.new_id(settings, engine, proposal.reason))
 
 
 def _run(this: Run, proposal: Proposal, name: str) -> Decision:
@@ -79,7 +79,7 @@ def _run(this: Run, proposal: Proposal, name: str) -> Decision:
     asked: dict[str, Any] = {"by": proposal.by, "changes": dict(proposal.changes)}
     asked["conditions"] = refusals
     if refusals and not proposal.force:
-        made = Decision(
+        decision = Decision(
             name,
             this.settings.clock,
             proposal.reason,
@@ -88,7 +88,7 @@ def _run(this: Run, proposal: Proposal, name: str) -> Decision:
             champion=champion.commit,
             document={"asked": asked},
         )
-        return this.record(made)
+        return this.record(decision)
     progress = progress_file.begin(
         this.settings,
         name,

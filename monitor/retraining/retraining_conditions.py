@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from monitor import live_forecasts
 from monitor.live_forecasts import Window
-from monitor.retraining.decision import Decision
+from monitor.retraining.decisions import Decision
 from stages.monitor_params import MonitorParams
 
 

@@ -17,7 +17,7 @@ from monitor.retraining import (
     cached_outputs,
     champion_move,
     contestant,
-    decision,
+    decisions,
     judgement,
     paired_rows,
     paired_scores,
@@ -27,7 +27,7 @@ from monitor.retraining import (
 )
 from monitor.retraining.champion_move import Move
 from monitor.retraining.contestant import Contestant
-from monitor.retraining.decision import Decision
+from monitor.retraining.decisions import Decision
 from monitor.retraining.judgement import Pinned
 from monitor.retraining.monitor_run import Run
 from monitor.retraining.paired_rows import LiveRows, Side
@@ -108,8 +108,10 @@ def check(
             "that the former champion is better"
             for name in watch.found
         ]
-        made = _decision(this, rows, watch, few(reasons))
-        return Watch(watch.promotion, watch.worse, watch.error, None, _back(this, promotion, made))
+        decision = _decision(this, rows, watch, few(reasons))
+        return Watch(
+            watch.promotion, watch.worse, watch.error, None, _back(this, promotion, decision)
+        )
 
 
 def now(
@@ -125,8 +127,8 @@ def now(
         rows = live_rows(this, promotion, contestant.at("HEAD", this.root).newest)
         found = {name: worse(this.root, promotion, name, each) for name, each in rows.items()}
         watch = Watch(promotion.id, found, thresholds.rollback.error / max(1, len(rows)))
-        made = _decision(this, rows, watch, f"{by} asked for it", by)
-        return _back(this, promotion, made)
+        decision = _decision(this, rows, watch, f"{by} asked for it", by)
+        return _back(this, promotion, decision)
 
 
 def plan(settings: Settings, root: Path) -> dict[str, Any]:
@@ -142,7 +144,7 @@ def plan(settings: Settings, root: Path) -> dict[str, Any]:
         StageError: the checkout, the tags or the remote are not as a roll back needs them.
     """
     with records.opened(settings, read_only=True) as engine, engine.connect() as connection:
-        promotion = _standing(decision.listed(connection), root)
+        promotion = _standing(decisions.listed(connection), root)
     champion = contestant.at("HEAD", root)
     release = _release(champion, promotion)
     models = promotion.document["models"]
@@ -255,7 +257,7 @@ def _decision(
     this: Run, rows: Mapping[str, pl.DataFrame], watch: Watch, because: str, by: str | None = None
 ) -> Decision:
     folder = judgement.windows_folder(this.settings)
-    promotion = decision.find(this.engine, str(watch.promotion), this.root)
+    promotion = decisions.find(this.engine, str(watch.promotion), this.root)
     document: dict[str, Any] = {
         "promotion": promotion.id,
         "error": watch.error,
@@ -263,7 +265,7 @@ def _decision(
         "worse": {name: dict(vars(each)) for name, each in watch.worse.items()},
     }
     return Decision(
-        id=decision.new_id(this.settings, this.engine, "rollback"),
+        id=decisions.new_id(this.settings, this.engine, "rollback"),
         created_at=this.settings.clock,
         reason="rollback",
         outcome="rolled back",
@@ -275,28 +277,28 @@ def _decision(
     )
 
 
-def _back(this: Run, promotion: Decision, made: Decision) -> Decision:
+def _back(this: Run, promotion: Decision, decision: Decision) -> Decision:
     """Prepare the commit that carries the former champion back, and move."""
     _check_checkout(promotion, this.root)
-    progress = progress_file.begin(this.settings, made.id, kind="rollback")
-    clone = this.clone(made.id)
+    progress = progress_file.begin(this.settings, decision.id, kind="rollback")
+    clone = this.clone(decision.id)
     begin = git.commit("HEAD", this.root)
     champion = contestant.at(begin, this.root)
     clone.make(begin)
     release = _release(champion, promotion)
     transplant = Transplant(clone, release, git.commit(f"{release}~1", this.root), begin)
-    commits = prepared_commits.prepare(transplant, made)
-    champion_move.hand_over(clone, made.id, commits.tip, [])
+    commits = prepared_commits.prepare(transplant, decision)
+    champion_move.hand_over(clone, decision.id, commits.tip, [])
     back = {name: _version(this.root, name, release) for name in champion.horizons}
     progress.reached(
         "prepared",
-        **champion_move.known(begin, commits.tip, [], made, promotion.id),
+        **champion_move.known(begin, commits.tip, [], decision, promotion.id),
         back={name: version for name, version in back.items() if version is not None},
     )
     Move(this.settings, this.engine, this.root, progress).finish()
     clone.remove()
     progress.end()
-    return made
+    return decision
 
 
 def _release(champion: Contestant, promotion: Decision) -> str:

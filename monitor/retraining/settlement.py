@@ -6,12 +6,12 @@ from monitor.retraining import (
     challenger_folder,
     champion_move,
     contestant,
-    decision,
+    decisions,
     prepared_commits,
 )
 from monitor.retraining.challenger_folder import Placement
 from monitor.retraining.champion_move import Move, NotMovedError
-from monitor.retraining.decision import Decision
+from monitor.retraining.decisions import Decision
 from monitor.retraining.monitor_run import Run
 from monitor.retraining.progress_file import Progress
 from monitor.retraining.transplant import Transplant
@@ -22,25 +22,25 @@ from versions.repository import git
 
 def settle(this: Run, progress: Progress) -> Decision:
     """Act on a decision; from the step `judged` on."""
-    made = decision.parse(progress.known["decision"])
-    if made.outcome == "promoted":
+    decision = decisions.parse(progress.known["decision"])
+    if decision.outcome == "promoted":
         try:
-            _prepare(this, progress, made)
+            _prepare(this, progress, decision)
             Move(this.settings, this.engine, this.root, progress).finish()
         except StageError as error:
             if progress.step not in ("judged", "prepared", "pushed"):
                 raise
-            return not_promoted(this, progress, made, error)
-    elif made.outcome == "rejected":
-        _close(this, made)
+            return not_promoted(this, progress, decision, error)
+    elif decision.outcome == "rejected":
+        _close(this, decision)
     else:
-        _wait(this, made)
+        _wait(this, decision)
     this.clone(progress.id).remove()
     progress.end()
-    return made
+    return decision
 
 
-def not_promoted(this: Run, progress: Progress, made: Decision, error: StageError) -> Decision:
+def not_promoted(this: Run, progress: Progress, decision: Decision, error: StageError) -> Decision:
     """Let a challenger wait that passed every gate, and could not be promoted."""
     why = f"all gates passed, and it could not be promoted: {error}"
     former = progress.known.get("former")
@@ -48,14 +48,14 @@ def not_promoted(this: Run, progress: Progress, made: Decision, error: StageErro
         # Tried every few minutes, it would fill the history of git.
         this.clone(progress.id).remove()
         progress.end()
-        return decision.parse(former)
-    waiting = replace(made, outcome="shadow", because=why)
+        return decisions.parse(former)
+    waiting = replace(decision, outcome="shadow", because=why)
     progress.reached("judged", decision=waiting.content())
     return settle(this, progress)
 
 
-def _prepare(this: Run, progress: Progress, made: Decision) -> None:
-    clone = this.clone(made.id)
+def _prepare(this: Run, progress: Progress, decision: Decision) -> None:
+    clone = this.clone(decision.id)
     begin = git.commit("HEAD", this.root)
     changed = git.changes(this.root)
     if changed:
@@ -63,34 +63,36 @@ def _prepare(this: Run, progress: Progress, made: Decision) -> None:
             f"the served checkout has changes: {few(changed)}; commit them or `git stash "
             "--include-untracked`, then `python -m monitor judge`"
         )
-    champion = contestant.at(str(made.champion), this.root)
+    champion = contestant.at(str(decision.champion), this.root)
     now = contestant.at(begin, this.root)
     if now.md5s() != champion.md5s():
         raise NotMovedError("the champion is another one now; train a new challenger")
     clone.make(begin)
-    base = git.git("merge-base", begin, str(made.challenger), folder=this.root)
-    commits = prepared_commits.prepare(Transplant(clone, base, str(made.challenger), begin), made)
+    base = git.git("merge-base", begin, str(decision.challenger), folder=this.root)
+    commits = prepared_commits.prepare(
+        Transplant(clone, base, str(decision.challenger), begin), decision
+    )
     trained = {name: contestant.trained(now, name).commit for name in now.horizons}
     released = prepared_commits.releases(clone, trained, commits.models)
-    champion_move.hand_over(clone, made.id, commits.tip, released)
+    champion_move.hand_over(clone, decision.id, commits.tip, released)
     progress.reached(
         "prepared",
-        **champion_move.known(begin, commits.tip, released, made, made.id),
+        **champion_move.known(begin, commits.tip, released, decision, decision.id),
         kind="promotion",
     )
 
 
-def _close(this: Run, made: Decision) -> None:
+def _close(this: Run, decision: Decision) -> None:
     """Take a challenger away, on record."""
-    for horizon in contestant.at(str(made.challenger), this.root).horizons:
-        challenger_folder.remove(this.settings, horizon, made.id)
-    _keep(this, made, "rejected")
+    for horizon in contestant.at(str(decision.challenger), this.root).horizons:
+        challenger_folder.remove(this.settings, horizon, decision.id)
+    _keep(this, decision, "rejected")
 
 
-def _wait(this: Run, made: Decision) -> None:
+def _wait(this: Run, decision: Decision) -> None:
     """Let a challenger go on where the server scores it."""
     params = this.thresholds.challenger
-    challenger = contestant.at(str(made.challenger), this.root)
+    challenger = contestant.at(str(decision.challenger), this.root)
     for horizon in challenger.horizons:
         placement = Placement(
             commit=challenger.commit,
@@ -99,19 +101,19 @@ def _wait(this: Run, made: Decision) -> None:
             version=None,
             mode=params.mode,
             share=params.share if params.mode == "canary" else 0.0,
-            decision_id=made.id,
+            decision_id=decision.id,
         )
         if challenger_folder.current(this.settings, horizon) != placement:
             challenger_folder.place(this.settings, challenger, horizon, placement)
-    _keep(this, made, params.mode)
+    _keep(this, decision, params.mode)
 
 
-def _keep(this: Run, made: Decision, place: str) -> None:
+def _keep(this: Run, decision: Decision, place: str) -> None:
     """The record of a decision that moves nothing: a commit of one file, and rows."""
-    decision.commit(made, this.root)
-    challenger = contestant.at(str(made.challenger), this.root)
+    decisions.commit(decision, this.root)
+    challenger = contestant.at(str(decision.challenger), this.root)
     with records.writing(this.engine, this.settings) as rows:
-        decision.store(rows, made)
+        decisions.store(rows, decision)
         for horizon in challenger.horizons:
             model = {"commit": challenger.commit, "model_md5": challenger.md5(horizon)}
-            decision.placed(rows, made, place, horizon, model)
+            decisions.placed(rows, decision, place, horizon, model)

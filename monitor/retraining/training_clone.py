@@ -30,12 +30,12 @@ class TrainingClone:
     Attributes:
         folder: of the clone.
         root: of the project.
-        held: the lock of the run, which what is started here inherits.
+        lock: the lock of the run, which what is started here inherits.
     """
 
     folder: Path
     root: Path
-    held: IO[str]
+    lock: IO[str]
 
     @property
     def log(self) -> Path:
@@ -105,7 +105,7 @@ class TrainingClone:
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
-                pass_fds=[self.held.fileno()],
+                pass_fds=[self.lock.fileno()],
                 check=False,
             ).returncode
         if failed:
@@ -179,14 +179,14 @@ class TrainingClone:
             raise MonitorError(f"HEAD has no {LOCK_FILE}; `dvc repro` and commit first")
         stages = lock.parse(text).stages.values()
         read = sorted({dep.path for stage in stages for dep in stage.deps})
-        made = {out.path for stage in stages for out in stage.outs}
-        inputs = [path for path in read if path not in made and (self.root / path).exists()]
+        outputs = {out.path for stage in stages for out in stage.outs}
+        inputs = [path for path in read if path not in outputs and (self.root / path).exists()]
         if not inputs:
             return
         for kind in ((), ("--ignored", "--exclude-standard")):
             listed = git.git("ls-files", "-z", "--others", *kind, "--", *inputs, folder=self.root)
             for name in filter(None, listed.split("\0")):
-                inside = any(Path(name).is_relative_to(path) for path in made)
+                inside = any(Path(name).is_relative_to(path) for path in outputs)
                 if not inside and "__pycache__" not in name:
                     (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(self.root / name, self.folder / name)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from monitor.retraining.decision import FOLDER as DECISIONS
+from monitor.retraining.decisions import FOLDER as DECISIONS
 from monitor.retraining.training_clone import TrainingClone
 from monitor.settings import MonitorError
 from stages.common.errors import few

@@ -9,13 +9,13 @@ from monitor.retraining import (
     challenge,
     challenger_folder,
     contestant,
-    decision,
+    decisions,
     progress_file,
     recovery,
     running_lock,
     settlement,
 )
-from monitor.retraining.decision import OPEN, Decision
+from monitor.retraining.decisions import OPEN, Decision
 from monitor.retraining.monitor_run import Run
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
@@ -39,8 +39,8 @@ def running(
     Raises:
         MonitorError: another run is at work.
     """
-    with records.opened(settings) as engine, running_lock.held(settings, work) as held:
-        this = Run(settings, thresholds, engine, (root or Path()).resolve(), held)
+    with records.opened(settings) as engine, running_lock.held(settings, work) as lock:
+        this = Run(settings, thresholds, engine, (root or Path()).resolve(), lock)
         recovery.recover(this)
         yield this
 
@@ -64,29 +64,29 @@ def judge(
         MonitorError: another run is at work, or this decision does not wait.
     """
     with running(settings, thresholds, "judge", root) as this:
-        return [_again(this, made) for made in _waiting(this, name, ("shadow",))]
+        return [_again(this, decision) for decision in _waiting(this, name, ("shadow",))]
 
 
-def _again(this: Run, made: Decision) -> Decision:
-    gone = _gone(this, made)
+def _again(this: Run, decision: Decision) -> Decision:
+    gone = _gone(this, decision)
     if gone is not None:
-        return _settled(this, made.turned("rejected", gone, this.settings.clock))
-    found = challenge.judged(this, made, made.document.get("lead"))
+        return _settled(this, decision.turned("rejected", gone, this.settings.clock))
+    found = challenge.judged(this, decision, decision.document.get("lead"))
     if found.outcome == "shadow":
-        return made
-    turned = made.turned(found.outcome, found.because, this.settings.clock)
+        return decision
+    turned = decision.turned(found.outcome, found.because, this.settings.clock)
     document = {**found.document, "history": turned.document["history"]}
-    return _settled(this, replace(turned, document=document), former=made)
+    return _settled(this, replace(turned, document=document), former=decision)
 
 
-def _gone(this: Run, made: Decision) -> str | None:
+def _gone(this: Run, decision: Decision) -> str | None:
     """Why a challenger has nobody to challenge any more, or is itself replaced."""
-    models = made.document["models"]
+    models = decision.document["models"]
     served = contestant.at("HEAD", this.root).md5s()
     if served != {name: files["model.onnx"] for name, files in models["champion"].items()}:
         return "the champion is another one than it was compared with"
     placed = [challenger_folder.current(this.settings, name) for name in models["challenger"]]
-    if all(each is not None and each.decision_id != made.id for each in placed):
+    if all(each is not None and each.decision_id != decision.id for each in placed):
         return "a later challenger took its place"
     return None
 
@@ -100,8 +100,10 @@ def approve(
         MonitorError: another run is at work, or this decision does not wait for approval.
     """
     with running(settings, thresholds, f"approve {name}", root) as this:
-        (made,) = _waiting(this, name, ("approval",))
-        return _settled(this, made.turned("promoted", f"{by} approved it", this.settings.clock, by))
+        (decision,) = _waiting(this, name, ("approval",))
+        return _settled(
+            this, decision.turned("promoted", f"{by} approved it", this.settings.clock, by)
+        )
 
 
 def reject(
@@ -117,26 +119,27 @@ def reject(
         MonitorError: another run is at work, or this decision does not wait.
     """
     with running(settings, thresholds, f"reject {name}", root) as this:
-        (made,) = _waiting(this, name, OPEN)
+        (decision,) = _waiting(this, name, OPEN)
         return _settled(
             this,
-            made.turned("rejected", f"{word.by}: {word.because}", this.settings.clock, word.by),
+            decision.turned("rejected", f"{word.by}: {word.because}", this.settings.clock, word.by),
         )
 
 
 def _waiting(this: Run, name: str | None, outcomes: Sequence[str]) -> list[Decision]:
     if name is None:
-        return [made for made in this.former() if made.outcome in outcomes]
-    made = decision.find(this.engine, name, this.root)
-    if made.outcome not in outcomes:
+        return [decision for decision in this.former() if decision.outcome in outcomes]
+    decision = decisions.find(this.engine, name, this.root)
+    if decision.outcome not in outcomes:
         raise MonitorError(
-            f"{name} is {made.outcome}, and only what is in {' or '.join(outcomes)} can be decided"
+            f"{name} is {decision.outcome}, and only what is in {' or '.join(outcomes)} can be "
+            "decided"
         )
-    return [made]
+    return [decision]
 
 
-def _settled(this: Run, made: Decision, former: Decision | None = None) -> Decision:
-    progress = progress_file.begin(this.settings, made.id, kind="waiting")
+def _settled(this: Run, decision: Decision, former: Decision | None = None) -> Decision:
+    progress = progress_file.begin(this.settings, decision.id, kind="waiting")
     known = {} if former is None else {"former": former.content()}
-    progress.reached("judged", decision=made.content(), placed_by=made.id, **known)
+    progress.reached("judged", decision=decision.content(), placed_by=decision.id, **known)
     return settlement.settle(this, progress)

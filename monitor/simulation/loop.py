@@ -20,7 +20,7 @@ from monitor import checking_round, due_labels, live_forecasts, measuring, refre
 from monitor import settings as monitor_settings
 from monitor.live_forecasts import Window
 from monitor.retraining import retrain, rollback, waiting
-from monitor.retraining.decision import Decision
+from monitor.retraining.decisions import Decision
 from monitor.retraining.retrain import Proposal
 from monitor.settings import MonitorError, Settings
 from monitor.simulation import faulty_bars, sandbox, simulation_plot
@@ -213,23 +213,23 @@ class Loop:
         watch = rollback.check(settings, self.thresholds, end)
         if watch.decision is not None:
             self._tell(end, watch.decision, "the promoted model")
-        for made in waiting.judge(settings, self.thresholds):
-            if made.outcome != "shadow":
-                self._tell(end, made, "challenger in shadow")
+        for decision in waiting.judge(settings, self.thresholds):
+            if decision.outcome != "shadow":
+                self._tell(end, decision, "challenger in shadow")
         if any(kind == "drift" for kind, _ in self._firing):
             self._decide(settings, Proposal("drift"), "retraining after drift")
 
     def _decide(self, settings: Settings, proposal: Proposal, about: str) -> None:
-        made = retrain.run(settings, self.thresholds, proposal)
-        self._tell(settings.clock.date(), made, about)
+        decision = retrain.run(settings, self.thresholds, proposal)
+        self._tell(settings.clock.date(), decision, about)
 
-    def _tell(self, day: date, made: Decision, about: str) -> None:
-        if made.outcome == "refused":
-            self.timeline.tell(f"{day}  {about}: refused, {made.because}", "dim")
+    def _tell(self, day: date, decision: Decision, about: str) -> None:
+        if decision.outcome == "refused":
+            self.timeline.tell(f"{day}  {about}: refused, {decision.because}", "dim")
             return
         versions = [self._version(horizon) for horizon in self.horizons]
         standing = f"{', '.join(versions)} in production"
-        self.timeline.add(day, made.outcome, about, f"{made.because} ({standing})")
+        self.timeline.add(day, decision.outcome, about, f"{decision.because} ({standing})")
 
     def _version(self, horizon: str) -> str:
         record = history.read().get(horizon, history.History())

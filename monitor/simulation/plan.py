@@ -87,9 +87,9 @@ class Plan(Options):
 
     def faulty(self, periods: Sequence[Sequence[date]]) -> list[Fault]:
         """The faults with their days; one without a day begins with a period."""
-        made = []
+        faults = []
         for place, text in enumerate(self.faults, start=1):
             name, _, day = text.partition("@")
             period = periods[place * len(periods) // (len(self.faults) + 1)]
-            made.append(Fault(name, date.fromisoformat(day) if day else period[0]))
-        return made
+            faults.append(Fault(name, date.fromisoformat(day) if day else period[0]))
+        return faults

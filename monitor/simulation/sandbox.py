@@ -145,10 +145,10 @@ def _copy(project: Path, root: Path) -> None:
         if path.is_file() and not any(Path(name).is_relative_to(each) for each in LEFT_OUT):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, root / name)
-    for made in (CLEAN_DAILY, CLEAN_MARKET):
-        if (project / made).exists():
-            (root / made).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(project / made, root / made)
+    for path in (CLEAN_DAILY, CLEAN_MARKET):
+        if (project / path).exists():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(project / path, root / path)
 
 
 def _adapt(root: Path, params: dict[str, Any], plan: Plan) -> None:

@@ -12,7 +12,7 @@ from dashboard.plain_text import plain
 from dashboard.views.monitoring import tab_parts
 from dashboard.watching import store_reading, stored_decisions
 from dashboard.watching.stored_decisions import Stored
-from monitor.retraining.decision import Decision
+from monitor.retraining.decisions import Decision
 from predictions.engine import LogError
 
 _OUTCOMES = ("promoted", "rejected", "shadow", "approval", "rolled back", "refused", "failed")

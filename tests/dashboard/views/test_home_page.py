@@ -14,7 +14,7 @@ from dashboard.overview.newest_forecasts import newest_forecasts
 from dashboard.page_context import Context
 from dashboard.views import home_view
 from dashboard.views.home import forecast_tables
-from monitor.retraining.decision import Decision
+from monitor.retraining.decisions import Decision
 from tests.dashboard.views.panels import asking, context, panel, texts
 from tests.histories import Repository
 

@@ -16,8 +16,8 @@ from dashboard.views import monitoring_view
 from monitor.alerts import outbox
 from monitor.alerts.episodes import Episode
 from monitor.alerts.outbox import Outbox
-from monitor.retraining import decision
-from monitor.retraining.decision import Decision
+from monitor.retraining import decisions
+from monitor.retraining.decisions import Decision
 from monitor.settings import Settings
 from monitor.store import records
 from predictions.schema import monitoring_alerts
@@ -199,9 +199,9 @@ def watched(settings: Settings) -> Settings:
                 writer.metric("label_coverage", 0.9, tags)
         with records.writing(engine, settings, NOW) as writer:
             writer.add(monitoring_alerts, episode().model_dump(exclude={"quiet"}))
-            decision.store(writer, decided())
+            decisions.store(writer, decided())
             model = {"commit": "c" * 40, "model_md5": "d" * 32}
-            decision.placed(writer, decided(), "shadow", "short", model)
+            decisions.placed(writer, decided(), "shadow", "short", model)
     feature = {
         "name": "slow",
         "distance": 0.3,

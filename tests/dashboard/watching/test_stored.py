@@ -12,8 +12,8 @@ from dashboard.watching.stored_history import history
 from monitor.alerts import outbox
 from monitor.alerts.episodes import Episode
 from monitor.alerts.outbox import Message, Outbox
-from monitor.retraining import decision
-from monitor.retraining.decision import Decision
+from monitor.retraining import decisions
+from monitor.retraining.decisions import Decision
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from predictions.engine import LogError
@@ -171,8 +171,8 @@ def test_decisions_have_their_gates_and_what_followed(settings: Settings) -> Non
     model = {"commit": "c" * 40, "model_md5": live.CHALLENGER_MD5, "version": "v1.1.0"}
     with records.opened(settings) as engine, records.writing(engine, settings, NOW) as writer:
         for each in (first, made(2, "rejected")):
-            decision.store(writer, each)
-        decision.placed(writer, first, "production", "short", model)
+            decisions.store(writer, each)
+        decisions.placed(writer, first, "production", "short", model)
     known = store_reading.read(stored_decisions.stored, settings)
     assert [each.outcome for each in known.decisions] == ["rejected", "promoted"]
     gates = stored_decisions.gates(known.decisions[1])

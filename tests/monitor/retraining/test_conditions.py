@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from monitor.retraining import retraining_conditions as conditions
-from monitor.retraining.decision import Decision
+from monitor.retraining.decisions import Decision
 from monitor.retraining.retraining_conditions import Labels
 from tests.monitor.arena import thresholds
 

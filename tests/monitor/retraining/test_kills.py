@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from monitor.retraining import decision, progress_file, rollback
-from monitor.retraining.decision import Decision
+from monitor.retraining import decisions, progress_file, rollback
+from monitor.retraining.decisions import Decision
 from monitor.store import records
 from predictions.schema import model_metadata, monitoring_alerts
 from tests import forks
@@ -145,7 +145,7 @@ def ended(project: Arena) -> list[Decision]:
     assert project.git("status", "--porcelain") == ""
     assert project.md5() == digest(project.folder / "models" / "short" / "model.onnx")
     with records.opened(project.settings) as engine, engine.connect() as connection:
-        made = decision.listed(connection)
+        made = decisions.listed(connection)
         columns = model_metadata.c
         places = connection.execute(
             select(columns.decision_id, columns.place, columns.horizon, columns.model_md5)

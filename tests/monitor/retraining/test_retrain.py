@@ -10,8 +10,8 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from monitor.retraining import decision, recomputation, retrain, rollback, running_lock, waiting
-from monitor.retraining.decision import Decision
+from monitor.retraining import decisions, recomputation, retrain, rollback, running_lock, waiting
+from monitor.retraining.decisions import Decision
 from monitor.retraining.retrain import Proposal
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
@@ -212,7 +212,7 @@ def test_a_change_is_promoted_only_if_it_is_better(ground: Arena) -> None:
     with pytest.raises(MonitorError, match="rejected"):
         waiting.approve(later(ground, 8), params, equal.id, "Ada", root)
     with records.opened(ground.settings) as engine, engine.connect() as connection:
-        assert [each.outcome for each in decision.listed(connection)] == [
+        assert [each.outcome for each in decisions.listed(connection)] == [
             *("rejected", "rejected", "rejected", "failed"),
             "rejected",
         ]

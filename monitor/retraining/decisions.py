@@ -123,18 +123,18 @@ def store(records: Records, decision: Decision) -> None:
 
 
 def placed(
-    records: Records, made: Decision, place: str, horizon: str, model: Mapping[str, str | None]
+    records: Records, decision: Decision, place: str, horizon: str, model: Mapping[str, str | None]
 ) -> None:
     """Note where a decision put a model, once: a step that is repeated adds nothing."""
     columns = model_metadata.c
     same = select(columns.id).where(
-        columns.decision_id == made.id,
+        columns.decision_id == decision.id,
         columns.place == place,
         columns.horizon == horizon,
         columns.model_md5 == model["model_md5"],
     )
     if records.connection.scalar(same) is None:
-        records.placed(place, horizon, {**model, "decision_id": made.id})
+        records.placed(place, horizon, {**model, "decision_id": decision.id})
 
 
 def listed(connection: Connection) -> list[Decision]:
