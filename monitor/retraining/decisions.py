@@ -71,6 +71,12 @@ class Decision:
         """Its file, from the root of the project."""
         return FOLDER / f"{self.id}.json"
 
+    @property
+    def decided_at(self) -> datetime:
+        """When it got its outcome: a challenger may have waited for it."""
+        history = self.document.get("history")
+        return datetime.fromisoformat(history[-1]["until"]) if history else self.created_at
+
     def turned(self, outcome: str, because: str, at: datetime, by: str | None = None) -> "Decision":
         """The same with another outcome; its document keeps the former one."""
         former = {"outcome": self.outcome, "because": self.because}

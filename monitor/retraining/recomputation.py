@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from monitor.retraining import contestant, decisions, judgement, rollback
+from monitor.retraining import contestant, decisions, judgement, promoted_model
 from monitor.retraining.decisions import Decision
 from monitor.retraining.judgement import Match, Pinned
 from monitor.settings import MonitorError, Settings
@@ -59,7 +59,9 @@ def _of_rollback(decision: Decision, settings: Settings, engine: Engine, root: P
     promotion = decisions.find(engine, str(decision.document["promotion"]), root)
     folder = judgement.windows_folder(settings)
     again = {
-        name: dict(vars(rollback.worse(root, promotion, name, Pinned.read(entry, folder).rows)))
+        name: dict(
+            vars(promoted_model.worse(root, promotion, name, Pinned.read(entry, folder).rows))
+        )
         for name, entry in decision.document["windows"].items()
     }
     return list(_compare(decision.document["worse"], again, "worse"))

@@ -1,28 +1,22 @@
-"""Give the former champion its place back when the promoted model is significantly worse.
+"""Give the former champion its place back when the promoted model is significantly worse."""
 
-The former champion goes on in shadow after a promotion, so that both forecast the same live rows.
-"""
-
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from monitor import evidence as evidences
 from monitor.evidence import Evidence
 from monitor.retraining import (
-    cached_outputs,
     champion_move,
     contestant,
     decisions,
     judgement,
-    paired_rows,
-    paired_scores,
     prepared_commits,
     progress_file,
+    promoted_model,
     waiting,
 )
 from monitor.retraining.champion_move import Move
@@ -30,12 +24,10 @@ from monitor.retraining.contestant import Contestant
 from monitor.retraining.decisions import Decision
 from monitor.retraining.judgement import Pinned
 from monitor.retraining.monitor_run import Run
-from monitor.retraining.paired_rows import LiveRows, Side
 from monitor.retraining.prepared_commits import PRODUCTION
 from monitor.retraining.transplant import Transplant
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
-from stages.common import tables
 from stages.common.errors import few
 from stages.monitor_params import MonitorParams
 from versions.registry import history
@@ -62,7 +54,7 @@ class Watch:
     decision: Decision | None = None
 
     @property
-    def found(self) -> list[str]:
+    def significant(self) -> list[str]:
         """The horizons at which it is significantly worse."""
         return [name for name, each in self.worse.items() if each.convinces(self.error)]
 
@@ -81,37 +73,30 @@ def check(
         MonitorError: another run is at work.
     """
     with waiting.running(settings, thresholds, "rollback --check", root) as this:
-        promotion = last_promotion(this.former())
+        promotion = promoted_model.last_promotion(this.former())
         if promotion is None:
             return Watch(None, problem="nothing that could be rolled back was promoted")
-        rows = live_rows(this, promotion, today)
-        params = thresholds.rollback
-        watch = Watch(
-            promotion.id,
-            {name: worse(this.root, promotion, name, each) for name, each in rows.items()},
-            params.error / max(1, len(rows)),
-        )
-        if not watch.found:
+        rows = promoted_model.live_rows(this.engine, promotion, today)
+        watch = _watch(this, promotion, rows)
+        if not watch.significant:
             return watch
         last = max(
             (each.created_at for each in this.former() if each.outcome == "rolled back"),
             default=None,
         )
-        cooling = timedelta(days=params.cooldown_days)
+        cooling = timedelta(days=thresholds.rollback.cooldown_days)
         if last is not None and timedelta(0) <= settings.clock - last < cooling:
             problem = (
                 f"the last roll back was at {last:%Y-%m-%d}, less than {cooling.days} days ago"
             )
-            return Watch(watch.promotion, watch.worse, watch.error, problem)
+            return replace(watch, problem=problem)
         reasons = [
             f"{name}: evidence {watch.worse[name].greatest:.3g} of {watch.worse[name].dates} dates "
             "that the former champion is better"
-            for name in watch.found
+            for name in watch.significant
         ]
         decision = _decision(this, rows, watch, few(reasons))
-        return Watch(
-            watch.promotion, watch.worse, watch.error, None, _back(this, promotion, decision)
-        )
+        return replace(watch, decision=_back(this, promotion, decision))
 
 
 def now(
@@ -124,9 +109,9 @@ def now(
     """
     with waiting.running(settings, thresholds, "rollback", root) as this:
         promotion = _standing(this.former(), this.root)
-        rows = live_rows(this, promotion, contestant.at("HEAD", this.root).newest)
-        found = {name: worse(this.root, promotion, name, each) for name, each in rows.items()}
-        watch = Watch(promotion.id, found, thresholds.rollback.error / max(1, len(rows)))
+        today = contestant.at("HEAD", this.root).newest
+        rows = promoted_model.live_rows(this.engine, promotion, today)
+        watch = _watch(this, promotion, rows)
         decision = _decision(this, rows, watch, f"{by} asked for it", by)
         return _back(this, promotion, decision)
 
@@ -167,13 +152,20 @@ def plan(settings: Settings, root: Path) -> dict[str, Any]:
     }
 
 
-def _standing(decisions: list[Decision], root: Path) -> Decision:
+def _watch(this: Run, promotion: Decision, rows: Mapping[str, pl.DataFrame]) -> Watch:
+    worse = {
+        name: promoted_model.worse(this.root, promotion, name, each) for name, each in rows.items()
+    }
+    return Watch(promotion.id, worse, this.thresholds.rollback.error / max(1, len(rows)))
+
+
+def _standing(former: Sequence[Decision], root: Path) -> Decision:
     """The promotion that a person's roll back undoes.
 
     Raises:
         MonitorError: there is none, or the checkout is not as a roll back needs it.
     """
-    promotion = last_promotion(decisions)
+    promotion = promoted_model.last_promotion(former)
     if promotion is None:
         raise MonitorError(
             "nothing that could be rolled back was promoted by the monitor; `make rollback` "
@@ -203,54 +195,6 @@ def _check_checkout(promotion: Decision, root: Path) -> None:
             f"the checkout no longer has the models that {promotion.id} promoted; `make rollback` "
             "goes back by tags"
         )
-
-
-def last_promotion(decisions: list[Decision]) -> Decision | None:
-    """The newest promotion, unless it was rolled back."""
-    moves = [each for each in decisions if each.outcome in ("promoted", "rolled back")]
-    undone = {each.document.get("promotion") for each in moves}
-    standing = [each for each in moves if each.outcome == "promoted" and each.id not in undone]
-    newest = moves[-1] if moves else None
-    if newest is not None and newest.outcome == "rolled back":
-        # One step back only: what was champion before has no shadow.
-        return None
-    return standing[-1] if standing else None
-
-
-def live_rows(this: Run, promotion: Decision, today: date) -> dict[str, pl.DataFrame]:
-    """Live rows of the promoted model and the former champion's shadow, by horizon."""
-    models = promotion.document["models"]
-    rows = {}
-    for name, new in models["challenger"].items():
-        former = models["champion"][name]
-        if new["model.onnx"] == former["model.onnx"]:
-            continue
-        after = max(date.fromisoformat(each["as_of"]) for each in (new, former))
-        md5s = (new["model.onnx"], former["model.onnx"])
-        rows[name] = LiveRows(name, md5s, after, today).read(this.engine)
-    return rows
-
-
-def worse(root: Path, promotion: Decision, horizon: str, rows: pl.DataFrame) -> Evidence:
-    """Evidence that the promoted model loses more than the former champion.
-
-    Args:
-        root: of the project.
-        promotion: the decision.
-        horizon: which.
-        rows: as `live_rows` gives them.
-    """
-    new, former = (
-        _card(contestant.at(str(commit), root), horizon)
-        for commit in (promotion.challenger, promotion.champion)
-    )
-    scored = paired_rows.live(rows, new, former)
-    sessions = promotion.document["models"]["challenger"][horizon]["sessions"]
-    return evidences.evidence(paired_scores.gains(scored), sessions)
-
-
-def _card(each: Contestant, horizon: str) -> Side:
-    return Side(tables.empty(paired_rows.CONTRACT), cached_outputs.card(each, horizon))
 
 
 def _decision(
