@@ -3,13 +3,11 @@
 Reads what evaluate and backtest wrote to metrics/, and explain to models/. For each horizon it
 prints a table (the served forecast, the candidates, the baselines), verdicts on the forecast, its
 distribution and on trading it, the newest forecasts and what moves them; then where to look next.
-`marked` says which numbers get a mark.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 
 import polars as pl
@@ -22,29 +20,17 @@ from stages.common import tables
 from stages.common.errors import InputError
 from stages.common.paths import DATA_DOCS, METRICS, MODELS
 from stages.common.running import run
-from stages.forecast.trading import tripwires
 from stages.params import Params
 from versions import console
+from versions.results import verdicts
 from versions.results.formats import COLUMNS, Column, number
-
-SERVED = "stack"
-"""The row of scores.csv that is the served forecast."""
-
-BASELINES = ("zero", "mean", "mean_constant", "mean_ewma")
-"""The rows of scores.csv that a forecast, or its distribution, must beat."""
-
-SIGNIFICANT = 0.05
-"""A p-value below this is more than chance, by the usual, arbitrary level."""
+from versions.results.verdicts import BASELINES, SERVED, SIGNIFICANT, Scores
 
 FORECASTS = 20
 """Symbols whose newest forecast is shown."""
 
 REASONS = 5
 """Features that are named for each forecast, those that contribute most."""
-
-
-Scores = Mapping[str, Mapping[str, float | None]]
-"""Per model, in the order of the table, its scores over all symbols."""
 
 
 @dataclass(frozen=True)
@@ -109,94 +95,6 @@ def _read(path: Path) -> pl.DataFrame:
     return pl.read_csv(_content(path), infer_schema=False)
 
 
-def marked(scores: Scores) -> set[tuple[str, str]]:
-    """The (model, column) pairs that get a mark.
-
-    The best of a column gets one if it is better than every baseline, and if its model has less
-    squared error than the historical mean, by more than chance.
-    """
-    skilled = [
-        name
-        for name, row in scores.items()
-        if name not in BASELINES and (row["oos_r2"] or 0) > 0 and _significant(row["p_value"])
-    ]
-    marks = set()
-    for column in COLUMNS:
-        if not column.better:
-            continue
-        sign = 1 if column.better == "high" else -1
-        values = {
-            name: sign * value
-            for name, row in scores.items()
-            if (value := row[column.name]) is not None
-        }
-        best = max(values.values(), default=-inf)
-        if best > max((values[name] for name in BASELINES if name in values), default=-inf):
-            marks |= {(name, column.name) for name in skilled if values.get(name) == best}
-    return marks
-
-
-def _significant(p_value: float | None) -> bool:
-    return p_value is not None and p_value < SIGNIFICANT
-
-
-def verdict(row: Mapping[str, float | None], sessions: int) -> str:
-    """Whether the served forecast beats the historical mean, in one line."""
-    skill, p_value = row["oos_r2"], row["p_value"]
-    if skill is None:
-        return "The held-out targets do not vary: nothing can be said of the forecast."
-    if p_value is None and skill == 0:
-        return "The served forecast is the historical mean: no candidate earned a weight."
-    if skill <= 0:
-        claim = "does not beat the historical mean"
-    elif p_value is None:
-        claim = "cannot be tested on so few sessions"
-    elif not _significant(p_value):
-        claim = "beats the historical mean by no more than chance"
-    elif tripwires.fired(row, sessions):
-        claim = "is too good to be true: look for a leak"
-    else:
-        claim = "beats the historical mean"
-    numbers = f"out-of-sample R2 {skill:+.4f}, p {number(p_value, '.3f')}"
-    return f"The served forecast {claim} ({numbers})."
-
-
-def distribution_verdict(row: Mapping[str, float | None]) -> str:
-    """Whether the distribution beats the better of its two baselines, in one line."""
-    skill, p_value = row["crps_skill"], row["crps_p_value"]
-    if skill is None or p_value is None:
-        return "Its distribution cannot be tested on so few sessions."
-    if skill <= 0:
-        claim = "does not beat the better baseline"
-    elif not _significant(p_value):
-        claim = "beats the better baseline by no more than chance"
-    else:
-        claim = "beats the better baseline"
-    return f"Its distribution {claim} (CRPS {-100 * skill:+.2f} %, p {number(p_value, '.3f')})."
-
-
-def trading_verdict(portfolios: Scores) -> str:
-    """Whether trading the forecast beats holding, in one line.
-
-    The strategy with the smallest p-value speaks for all, so that p-value is multiplied by their
-    number (Bonferroni).
-    """
-    tested = {
-        name: p_value
-        for name, row in portfolios.items()
-        if (p_value := row.get("p_value")) is not None
-    }
-    if not tested:
-        return "Trading on it cannot be compared with holding: too few sessions, or no position."
-    best = min(tested, key=lambda name: tested[name])
-    p_value = min(1.0, tested[best] * len(tested))
-    beaten = _significant(p_value)
-    claim = "beats holding" if beaten else "does not beat holding by more than chance"
-    sharpe, gain = portfolios[best]["sharpe"] or 0.0, portfolios[best]["sharpe_gain"] or 0.0
-    numbers = f"Sharpe {sharpe:+.2f}, holding {sharpe - gain:+.2f}, p {number(p_value, '.3f')}"
-    return f"Trading on it {claim} ({best}: {numbers})."
-
-
 def scores_table(scores: Scores, title: str, width: int) -> Table:
     """The table of one horizon, with as many columns as fit into the width."""
     return console.fitting(
@@ -205,7 +103,7 @@ def scores_table(scores: Scores, title: str, width: int) -> Table:
 
 
 def _scores_table(scores: Scores, title: str, columns: Sequence[Column]) -> Table:
-    marks = marked(scores)
+    marks = verdicts.marked(scores)
     table = console.table(title)
     table.add_column("model")
     for column in columns:
@@ -298,9 +196,9 @@ def show(screen: Console, settings: Params, results: Mapping[str, Result]) -> No
         sessions = settings.horizons[horizon]
         title = f"{horizon}: return over {sessions} session{'s' * (sessions > 1)}, on the hold-out"
         screen.print(scores_table(result.scores, title, screen.width))
-        screen.print(Text(verdict(result.scores[SERVED], sessions), style="bold"))
-        screen.print(Text(distribution_verdict(result.scores[SERVED]), style="bold"))
-        screen.print(Text(trading_verdict(result.portfolios), style="bold"))
+        screen.print(Text(verdicts.of_forecast(result.scores[SERVED], sessions), style="bold"))
+        screen.print(Text(verdicts.of_distribution(result.scores[SERVED]), style="bold"))
+        screen.print(Text(verdicts.of_trading(result.portfolios), style="bold"))
         screen.print()
         screen.print(forecasts_table(result.forecasts, horizon))
         screen.print()

@@ -15,9 +15,9 @@ from dashboard.results.horizon_metrics import HorizonMetrics
 from dashboard.views.analytics.evaluation_parts import chart
 from monitor.retraining.hold_out_pair import HoldOutPair
 from stages.common.errors import StageError, VersionError
-from versions.report import SERVED
 from versions.results import known_revisions
 from versions.results.known_revisions import WORKSPACE, Revision
+from versions.results.verdicts import SERVED
 
 CHOOSE = (
     "Choose by fold R2, never by the hold-out: whoever chooses by the hold-out fits it. The best "
