@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime
 
 from fastapi import FastAPI
 
-from serve.schemas import ForecastingModel, Interval, Prediction, PredictRequest
+from serve.answer_schemas import ForecastingModel, Interval, Prediction
+from serve.request_schemas import PredictRequest
 
 app = FastAPI()
 

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from predictions.location import default_url
-from serve.schemas import MOST_ROWS
+from serve.request_schemas import MOST_ROWS
 from stages.common.errors import StageError
 
 ALIKE = 0.85

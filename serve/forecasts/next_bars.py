@@ -10,7 +10,7 @@ from serve.forecasts import bar_rules
 from serve.forecasts.forecast_errors import InvalidInputError
 from serve.forecasts.forecaster import Forecaster, Row, not_future
 from serve.forecasts.prediction import Forecast
-from serve.schemas import Bar, BarsRequest
+from serve.request_schemas import Bar, BarsRequest
 from stages.common import tables
 from stages.common.errors import few
 from stages.indicators.feature_table import features

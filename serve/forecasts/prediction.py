@@ -17,7 +17,7 @@ and the client, and with a `role` only where it is not the answer of the revisio
 
 
 def answer(forecast: Forecast, identifier: str, created_at: str) -> dict[str, Any]:
-    """A forecast in the shape of `schemas.Prediction`."""
+    """A forecast in the shape of `answer_schemas.Prediction`."""
     model = {
         "revision": forecast["revision"],
         "md5": forecast["model_md5"],

@@ -10,7 +10,7 @@ from serve.forecasts.prediction import day
 
 
 def remarks(bundle: Bundle, model: Model, row: Row) -> dict[str, Any]:
-    """The fields of `schemas.HorizonPrediction` beside those of `Prediction`.
+    """The fields of `answer_schemas.HorizonPrediction` beside those of `Prediction`.
 
     The served model was trained on every bar whose outcome was known, so its answer for such a bar
     is in sample. The forecast that evaluate wrote comes from a fit that had not seen the bar.

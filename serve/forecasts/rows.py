@@ -10,7 +10,7 @@ from serve.checkout.bundle import Model
 from serve.forecasts.forecast_errors import ForecastError, InvalidInputError, TooManyRowsError
 from serve.forecasts.forecaster import LONGEST, Forecaster, Row, check, finite, not_future
 from serve.forecasts.prediction import Forecast, days_since_epoch
-from serve.schemas import BatchRequest, BatchRow
+from serve.request_schemas import BatchRequest, BatchRow
 from stages.common.errors import few
 from stages.common.text import nearest
 

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from uuid_utils import uuid7
 
 from predictions.schema import moment, written
+from serve.answer_schemas import Batch, ModelReference, Predictions
 from serve.edge import problems
 from serve.edge.guard import Deadline
 from serve.edge.problems import ProblemError
@@ -26,7 +27,7 @@ from serve.forecasts import rows as batch
 from serve.forecasts.batch_files import Meta
 from serve.forecasts.forecast_errors import TooManyRowsError
 from serve.forecasts.prediction import Forecast
-from serve.schemas import MOST_ROWS, Batch, BatchRequest, ModelReference, Predictions
+from serve.request_schemas import MOST_ROWS, BatchRequest
 from serve.service import Service, ServiceDep
 
 JSON, ARROW, PARQUET = "application/json", stream.MEDIA_TYPE, "application/vnd.apache.parquet"

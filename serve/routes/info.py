@@ -7,11 +7,11 @@ from typing import Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from serve.answer_schemas import ModelReference
 from serve.checkout.bundle import OLD, Bundle
 from serve.checkout.challengers import Challengers
 from serve.edge import problems
 from serve.forecasts.prediction import day, days_since_epoch
-from serve.schemas import ModelReference
 from serve.service import Service, ServiceDep
 from stages.common.errors import few
 

@@ -13,9 +13,10 @@ from predictions import labels, queries
 from predictions.access import Access
 from predictions.queries import Selection
 from predictions.schema import moment, written
+from serve.answer_schemas import Label, LoggedPredictions, PredictionInputs
 from serve.edge import problems
 from serve.forecasts.prediction import answer
-from serve.schemas import Label, LabelRequest, LoggedPredictions, PredictionInputs, Symbol
+from serve.request_schemas import LabelRequest, Symbol
 from serve.service import ServiceDep
 from serve.times import Moment
 
@@ -103,7 +104,7 @@ async def prediction(service: ServiceDep, identifier: UUID) -> Response:
 
 
 def _logged(row: RowMapping) -> dict[str, Any]:
-    """A row in the shape of `schemas.LoggedPrediction`."""
+    """A row in the shape of `answer_schemas.LoggedPrediction`."""
     return {
         **answer(dict(row), row["id"], written(moment(row["created_at"]))),
         "source": row["source"],

@@ -12,11 +12,11 @@ from pydantic import BaseModel, Field
 from predictions import queries
 from predictions.engine import LogDownError
 from predictions.queries import Selection
+from serve.answer_schemas import ModelReference, Scores
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import chart
 from serve.forecasts.chart import MOST
-from serve.schemas import ModelReference, Scores
 from serve.service import Service, ServiceDep
 from serve.times import Day
 

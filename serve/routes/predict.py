@@ -8,20 +8,15 @@ from fastapi import APIRouter, Body, FastAPI, Query, Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import Scope
 
+from serve.answer_schemas import HorizonPrediction, Predictions, SymbolPredictions
 from serve.edge import problems
 from serve.edge.problems import ProblemError
 from serve.forecasts import next_bars
 from serve.forecasts.explanation import explanation
 from serve.forecasts.remarks import remarks
+from serve.request_schemas import BarsRequest, PredictRequest
 from serve.routes.direct import DirectRoute
 from serve.routes.failures import problem
-from serve.schemas import (
-    BarsRequest,
-    HorizonPrediction,
-    Predictions,
-    PredictRequest,
-    SymbolPredictions,
-)
 from serve.service import Service, ServiceDep
 from serve.times import Day
 from stages.common.errors import StageError

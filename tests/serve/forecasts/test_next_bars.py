@@ -13,7 +13,7 @@ from serve.checkout.provenance import Revision
 from serve.forecasts import next_bars
 from serve.forecasts.forecast_errors import InvalidInputError
 from serve.forecasts.forecaster import Forecaster
-from serve.schemas import BarsRequest
+from serve.request_schemas import BarsRequest
 from stages.forecast.session import Session
 from stages.forecast.training.graphs import linear
 from tests.panels import asked, daily

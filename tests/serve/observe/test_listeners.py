@@ -21,11 +21,11 @@ from predictions import migrate
 from predictions.access import Access
 from predictions.database import Database
 from predictions.engine import connect as connect_log
+from serve.answer_schemas import Prediction
 from serve.checkout.loading import load
 from serve.forecasts.batch_files import Store
 from serve.observe import listeners
 from serve.observe.listeners import CrowdedError, Live, Reader
-from serve.schemas import Prediction
 from tests.predictions.rows import row
 from tests.projects import Project
 from tests.serve.forecasts.streams import HEADERS, table, written
