@@ -4,7 +4,6 @@ A label that came by `POST /labels` is never replaced here. A label of the monit
 corrected when its bars were restated, and the former is kept in `former_labels`.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -23,6 +22,7 @@ from predictions import labels
 from predictions.schema import Row, label_store, monitoring_metrics, prediction_logs
 from stages.common import tables
 from stages.common.paths import CLEAN_DAILY
+from versions.repository.workspace import digest_or_none
 
 CLIENT = "monitor"
 """Who gave a label, in `label_store`."""
@@ -118,7 +118,7 @@ def store(
         InputError, MonitorError: as `read_bars`.
     """
     # Before they are read: bars that change in between are compared again.
-    content = _md5(path)
+    content = digest_or_none(path)
     bars = read_bars(path)
     today = today or newest_session(bars)
     compared = {"md5": str(content), "until": str(today)}
@@ -137,14 +137,6 @@ def store(
         if compare:
             written.metric(COMPARED, sum(one.labelled_all for one in counts), compared)
     return counts
-
-
-def _md5(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "md5").hexdigest()
-    except OSError:
-        return None
 
 
 def _compared(connection: Connection) -> Any:

@@ -7,8 +7,6 @@ reading compares their bytes with their names. So a reference outlives `dvc gc` 
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from monitor.settings import MonitorError
 from stages.common import tables
 from stages.common.errors import VersionError
 from stages.common.paths import DATASETS, MODELS
-from versions.repository import commits, lock
+from versions.repository import commits, dvc_cache, lock
 from versions.repository.workspace import digest
 
 PARTS = ("train", "purged", "test")
@@ -109,7 +107,7 @@ def _find(horizon: str, model_md5: str) -> Pins:
         if path not in locked.outs:
             raise MonitorError(f"dvc.lock of {commit[:7] or 'the working tree'} lacks {path}")
     dataset, forecasts = (locked.outs[path].md5 for path in outs)
-    listed = json.loads(_object(_cache(), dataset, horizon, commit).read_bytes())
+    listed = json.loads(_object(dataset, horizon, commit).read_bytes())
     files = {entry["relpath"].removesuffix(".parquet"): entry["md5"] for entry in listed}
     return Pins(commit, dataset, {name: files[name] for name in PARTS} | {FORECASTS: forecasts})
 
@@ -119,10 +117,9 @@ def _copy(folder: Path, horizon: str, pins: Pins) -> None:
     if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    cache = _cache()
     for md5 in missing:
         with tables.replacing(folder / f"{md5}.parquet") as partial:
-            shutil.copyfile(_object(cache, md5, horizon, pins.commit), partial)
+            shutil.copyfile(_object(md5, horizon, pins.commit), partial)
 
 
 def _revision(horizon: str, model_md5: str) -> tuple[str, lock.Lock]:
@@ -146,16 +143,8 @@ def _revision(horizon: str, model_md5: str) -> tuple[str, lock.Lock]:
     )
 
 
-def _cache() -> Path:
-    asked = [sys.executable, "-m", "dvc", "cache", "dir"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603  # no shell
-    if done.returncode:
-        raise MonitorError(f"`dvc cache dir` failed: {done.stderr.strip()}")
-    return Path(done.stdout.strip())
-
-
-def _object(cache: Path, md5: str, horizon: str, commit: str) -> Path:
-    path = cache / "files" / "md5" / md5[:2] / md5[2:]
+def _object(md5: str, horizon: str, commit: str) -> Path:
+    path = dvc_cache.path(md5)
     if path.exists():
         return path
     remedy = (

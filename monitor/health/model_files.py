@@ -1,6 +1,5 @@
 """The files of `models/` against `dvc.lock`."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from stages.common.errors import VersionError, few
 from stages.common.paths import MODELS
 from versions.repository import lock as locks
 from versions.repository.lock import LOCK_FILE, Lock
+from versions.repository.workspace import digest_or_none
 
 NAME = "models"
 REMEDY = "run `dvc checkout`, `dvc pull` or `dvc repro`"
@@ -46,9 +46,8 @@ def look(root: Path, lock: Lock | VersionError) -> ModelFiles:
         for path, entry in lock.outs.items()
         if path.startswith(f"{MODELS}/") and not entry.is_folder
     }
-    return ModelFiles(
-        expected, {path: _md5(root / path) for path in expected}, _writer(root / _WRITERS)
-    )
+    actual = {path: digest_or_none(root / path) for path in expected}
+    return ModelFiles(expected, actual, _writer(root / _WRITERS))
 
 
 def read_lock(root: Path) -> Lock | VersionError:
@@ -84,14 +83,6 @@ def check(files: ModelFiles) -> Check:
             NAME, "warning", wrong, 0, f"{files.writer} is at work; {found}", "wait", judged=False
         )
     return Check(NAME, "critical", wrong, 0, found, REMEDY)
-
-
-def _md5(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "md5").hexdigest()
-    except OSError:
-        return None
 
 
 def _writer(path: Path) -> str | None:

@@ -18,7 +18,7 @@ from monitor.settings import MonitorError
 from stages.common.errors import VersionError
 from stages.common.paths import MODELS
 from stages.forecast.scoring.spread import Spread
-from versions.repository import git, lock
+from versions.repository import dvc_cache, git, lock
 
 DIRTY = "-dirty"
 """What a server appends to the commit of a `dvc.lock` with uncommitted changes."""
@@ -124,12 +124,4 @@ def _contents(files: list[str], md5: str, revision: str, root: Path) -> list[byt
     there = lock.at(git.commit(revision.removesuffix(DIRTY), root), root).outs
     if files[0] not in there or there[files[0]].md5 != md5:
         raise VersionError(f"its {files[0]} has another md5")
-    cache = _cache(root)
-    return [cache.joinpath(there[n].md5[:2], there[n].md5[2:]).read_bytes() for n in files]
-
-
-def _cache(root: Path) -> Path:
-    from dvc.repo import Repo
-
-    with Repo(str(root)) as repo:
-        return Path(repo.cache.local.path)
+    return [dvc_cache.path(there[name].md5, root).read_bytes() for name in files]

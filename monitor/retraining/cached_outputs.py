@@ -1,33 +1,12 @@
 """Files of any revision from the cache of DVC, by their md5: without a checkout."""
 
 import json
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from monitor.retraining.contestant import Contestant
 from monitor.settings import MonitorError
-
-Find = Callable[[str], Path]
-
-
-@cache
-def cache_of(root: Path) -> Find:
-    """A function that gives the path of an md5 in the cache of a project.
-
-    Raises:
-        MonitorError: DVC does not know the project.
-    """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        with Repo(str(root)) as repo:
-            folder = Path(repo.cache.local.path)
-    except DvcException as error:
-        raise MonitorError(f"{root}: DVC cannot tell where its cache is: {error}") from None
-    return lambda md5: folder / md5[:2] / md5[2:]
+from versions.repository import dvc_cache
 
 
 def path(root: Path, md5: str, name: str) -> Path:
@@ -40,14 +19,15 @@ def path(root: Path, md5: str, name: str) -> Path:
 
     Raises:
         MonitorError: the cache lacks it.
+        VersionError: DVC does not know the project.
     """
-    found = cache_of(root)(md5)
-    if not found.exists():
+    cached = dvc_cache.path(md5, root)
+    if not cached.exists():
         raise MonitorError(
             f"{name} (md5 {md5}) is not in the cache here; `git checkout` its revision and "
             "`make pull`"
         )
-    return found
+    return cached
 
 
 def file(contestant: Contestant, horizon: str, name: str) -> Path:

@@ -1,6 +1,5 @@
 """The challenger of a horizon where the server looks for it: `var/challengers/<horizon>/`."""
 
-import hashlib
 import json
 import shutil
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from monitor.retraining import cached_outputs
 from monitor.retraining.contestant import Contestant
 from monitor.settings import Settings
 from stages.common import tables
+from versions.repository.workspace import digest_or_none
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,9 @@ def current(settings: Settings, horizon: str) -> Placement | None:
     try:
         text = (folder(settings, horizon) / "challenger.json").read_text(encoding="utf-8")
         placement = Placement(**json.loads(text))
-        content = (folder(settings, horizon) / "model.onnx").read_bytes()
     except (OSError, ValueError, TypeError):
         return None
-    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    md5 = digest_or_none(folder(settings, horizon) / "model.onnx")
     return placement if md5 == placement.model_md5 else None
 
 

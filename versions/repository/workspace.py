@@ -119,3 +119,11 @@ def digest(path: Path, ignored: Sequence[str] = ()) -> str:
     ]
     listed = json.dumps(sorted(files, key=lambda entry: entry["relpath"]), sort_keys=True)
     return f"{_md5(listed.encode()).hexdigest()}.dir"
+
+
+def digest_or_none(path: Path) -> str | None:
+    """The md5 of a file; None if it is missing or cannot be read."""
+    try:
+        return digest(path)
+    except OSError:
+        return None
