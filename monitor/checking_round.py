@@ -8,6 +8,7 @@ from datetime import date
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from monitor import gauges
 from monitor.alerts import alerting, channel_check, firing
 from monitor.alerts.alerting import Update
 from monitor.bounded import bounded
@@ -66,7 +67,10 @@ def run(settings: Settings, thresholds: MonitorParams, steps: Mapping[str, Step]
             ]
         others = [channel_check.check(settings), *measured]
         health = health_check.check(prediction_log, settings, thresholds, now, others)
-        return Round(health, _tell(prediction_log, settings, thresholds, health))
+        alerts = _tell(prediction_log, settings, thresholds, health)
+        if isinstance(prediction_log, Engine):
+            _write_gauges(prediction_log, settings)
+        return Round(health, alerts)
 
 
 def _measured(
@@ -102,6 +106,13 @@ def _tell(
             lost = log_state.check(LogState(reason(error)), settings.timeout, settings.clock)
             firings += firing.of_checks([lost])
     return alerting.update(None, settings, thresholds, firings)
+
+
+def _write_gauges(engine: Engine, settings: Settings) -> None:
+    try:
+        bounded(lambda: gauges.write(engine, settings), log_state.PATIENCE * settings.timeout)
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("%s cannot be written: %s", settings.folder / gauges.FILE, reason(error))
 
 
 @contextmanager

@@ -29,10 +29,10 @@ def write(engine: Engine, settings: Settings) -> Path:
         settings: where the file goes.
     """
     with engine.connect() as connection:
-        made = registry(connection, settings.clock - timedelta(days=DAYS))
+        newest = registry(connection, settings.clock - timedelta(days=DAYS))
     path = settings.folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_to_textfile(str(path), made)
+    write_to_textfile(str(path), newest)
     return path
 
 
@@ -56,16 +56,16 @@ def registry(connection: Connection, since: datetime) -> CollectorRegistry:
         (at, name, value, json.loads(tags))
         for at, name, value, tags in connection.execute(query.order_by(column.name, column.tags))
     ]
-    made = CollectorRegistry()
+    gauges = CollectorRegistry()
     measured = Gauge(
-        "monitor_measured_timestamp_seconds", "When it was measured.", ["metric"], registry=made
+        "monitor_measured_timestamp_seconds", "When it was measured.", ["metric"], registry=gauges
     )
     for name in dict.fromkeys(name for _, name, _, _ in rows):
         own = [(at, value, tags) for at, other, value, tags in rows if other == name]
         labels = sorted({label for _, _, tags in own for label in tags})
-        gauge = Gauge(f"monitor_{name}", f"Newest value of {name}.", labels, registry=made)
+        gauge = Gauge(f"monitor_{name}", f"Newest value of {name}.", labels, registry=gauges)
         for _, value, tags in own:
             child = gauge.labels(*(tags.get(label, "") for label in labels)) if labels else gauge
             child.set(math.nan if value is None else value)
         measured.labels(name).set(max(at for at, _, _ in own).timestamp())
-    return made
+    return gauges

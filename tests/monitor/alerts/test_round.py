@@ -144,6 +144,23 @@ def test_a_database_that_goes_in_the_middle_is_told(
     assert "monitoring_alerts" in server.posts[0][1]["message"]
 
 
+def test_a_round_writes_the_gauges_and_a_full_disk_does_not_end_it(
+    world: Path, command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert command("check")[0] == 0
+    path = world / "var" / "monitor" / "metrics.prom"
+    text = path.read_text("utf-8")
+    assert 'monitor_health{check="models",horizon="",step=""} 0.0' in text
+    measured = re.findall(
+        r'^monitor_measured_timestamp_seconds{metric="health"} (.+)$', text, re.MULTILINE
+    )
+    assert [float(each) for each in measured] == [NOW.timestamp()]
+    path.unlink()
+    path.mkdir()
+    assert command("check")[0] == 0
+    assert "metrics.prom" in caplog.text
+
+
 def test_a_damaged_audit_trail_is_told(world: Path, command: Command, server: Receiver) -> None:
     trail = world / "var" / "audit" / f"{NOW:%Y-%m-%d}.parquet"
     trail.parent.mkdir(parents=True)
