@@ -4,16 +4,15 @@ The textfile collector of node_exporter reads it (`--collector.textfile.director
 that commands that run for seconds have gauges too.
 """
 
-import json
 import math
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine
 
 from monitor.settings import Settings
-from predictions.schema import monitoring_metrics
+from monitor.store import metric_history
 
 FILE = "metrics.prom"
 
@@ -42,20 +41,7 @@ def registry(connection: Connection, since: datetime) -> CollectorRegistry:
     A number that is not defined is NaN. `monitor_measured_timestamp_seconds` says when each metric
     was measured, by which an alert finds a monitor that stopped.
     """
-    column = monitoring_metrics.c
-    # Ids grow with time.
-    newest = (
-        select(func.max(column.id))
-        .where(column.created_at >= since)
-        .group_by(column.name, column.tags)
-    )
-    query = select(column.created_at, column.name, column.value, column.tags).where(
-        column.id.in_(newest)
-    )
-    rows = [
-        (at, name, value, json.loads(tags))
-        for at, name, value, tags in connection.execute(query.order_by(column.name, column.tags))
-    ]
+    rows = metric_history.newest(connection, since)
     gauges = CollectorRegistry()
     measured = Gauge(
         "monitor_measured_timestamp_seconds", "When it was measured.", ["metric"], registry=gauges

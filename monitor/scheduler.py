@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from monitor import child_process
 from monitor.settings import MonitorError, Settings
-from monitor.store import records
+from monitor.store import metric_history, records
 from stages.common.errors import StageError
 from stages.common.running import log
 
@@ -227,7 +227,7 @@ class Scheduler:
                 records.opened(self.settings, read_only=True) as engine,
                 engine.connect() as connection,
             ):
-                found = records.metrics_since(
+                found = metric_history.since(
                     connection, datetime(1970, 1, 1, tzinfo=UTC), ["scheduler_run"]
                 )
         except StageError:

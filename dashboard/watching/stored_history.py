@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 
 from dashboard.watching import time_spans
 from monitor.settings import Settings
-from monitor.store import records
+from monitor.store import metric_history
 from stages.common import tables
 
 SCHEMA: tables.Contract = {
@@ -32,7 +32,7 @@ def history(
         `greatest` the greatest.
     """
     now = settings.clock
-    read = records.history(
+    read = metric_history.spans(
         connection, names, time_spans.begin(span, now), now, time_spans.grain(span)
     )
     rows = [

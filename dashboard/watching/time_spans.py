@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.store.records import Grain
+from monitor.store.metric_history import Grain
 
 SPANS: Final[dict[str, timedelta | None]] = {
     "1 day": timedelta(days=1),

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import RowMapping
 
-from monitor.store.records import Measurement
+from monitor.store.metric_history import Measurement
 from stages.common.errors import few
 
 if TYPE_CHECKING:

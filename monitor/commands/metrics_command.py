@@ -38,11 +38,11 @@ def _days(text: str) -> float:
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
     """Read and print."""
-    from monitor.store import records
+    from monitor.store import metric_history, records
 
     since = settings.clock - timedelta(days=arguments.days)
     with records.opened(settings, read_only=True) as engine, engine.connect() as connection:
-        rows = records.metrics_since(connection, since, arguments.name)
+        rows = metric_history.since(connection, since, arguments.name)
     if arguments.json:
         for at, name, value, tags in rows:
             row = {"at": at.isoformat(), "name": name, "value": value, "tags": tags}

@@ -19,10 +19,10 @@ from monitor.health import (
     trail_state,
 )
 from monitor.health.log_state import LogState
-from monitor.health.measured import Measured
 from monitor.health.verdicts import ORDER, Check, Health
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
+from monitor.store.metric_history import Measurement
 from predictions.engine import reason
 from stages.common import tables
 from stages.common.errors import VersionError
@@ -87,7 +87,7 @@ def check(
 
 def _read(
     prediction_log: Engine | str, settings: Settings, now: datetime
-) -> tuple[LogState, Sequence[Measured]]:
+) -> tuple[LogState, Sequence[Measurement]]:
     if isinstance(prediction_log, str):
         return LogState(prediction_log), ()
     state = log_state.ask(prediction_log, settings.timeout)
@@ -100,7 +100,7 @@ def _read(
         return LogState(reason(error), state.place), ()
 
 
-def _newest(engine: Engine, now: datetime) -> Sequence[Measured]:
+def _newest(engine: Engine, now: datetime) -> Sequence[Measurement]:
     with engine.connect() as connection:
         return measured.newest(connection, now)
 

@@ -1,14 +1,13 @@
 """What drift, performance, labels and the scheduler last measured, from the table of metrics."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from monitor.health.verdicts import Check, nothing_yet
-from predictions.schema import monitoring_metrics
+from monitor.store import metric_history
+from monitor.store.metric_history import Measurement
 from stages.monitor_params import AlertParams
 
 DRIFT_SHARE = "drift_share"
@@ -22,56 +21,19 @@ SCHEDULER_RUN = "scheduler_run"
 NAMES = (DRIFT_SHARE, DRIFT_FEATURES, DRIFT_ALARM, DEGRADED, LABEL_COVERAGE, SCHEDULER_RUN)
 """Metrics that are read."""
 
-MEMORY = timedelta(days=7)
+RECENT = timedelta(days=7)
 """What was measured longer ago says nothing about today."""
 
 OVERDUE = 3
 """A job that runs every few minutes is overdue after so many turns."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The newest value of a metric.
-
-    Attributes:
-        at: when it was measured, in UTC.
-        name: of the metric.
-        value: None if it was not defined.
-        tags: what it is about.
-    """
-
-    at: datetime
-    name: str
-    value: float | None
-    tags: Mapping[str, str]
+def newest(connection: Connection, now: datetime) -> list[Measurement]:
+    """The newest measurement of each of `NAMES` and each of its tags, sorted by name and tags."""
+    return metric_history.newest(connection, now - RECENT, NAMES, until=now)
 
 
-def newest(connection: Connection, now: datetime) -> list[Measured]:
-    """The newest value of each of `NAMES` and each of its tags, sorted by name and tags."""
-    columns = monitoring_metrics.c
-    # Ids sort by the time of the machine, also where the clock that is simulated went back.
-    latest = (
-        select(func.max(columns.id).label("id"))
-        .where(
-            columns.name.in_(NAMES),
-            columns.created_at >= now - MEMORY,
-            columns.created_at <= now,
-        )
-        .group_by(columns.name, columns.tags)
-        .subquery()
-    )
-    query = (
-        select(columns.created_at, columns.name, columns.value, columns.tags)
-        .join(latest, columns.id == latest.c.id)
-        .order_by(columns.name, columns.tags)
-    )
-    return [
-        Measured(at, name, value, json.loads(tags))
-        for at, name, value, tags in connection.execute(query)
-    ]
-
-
-def of_models(measured: Sequence[Measured], models: Mapping[str, str]) -> list[Measured]:
+def of_models(measured: Sequence[Measurement], models: Mapping[str, str]) -> list[Measurement]:
     """Those that are about a horizon and a model that are checked out, or about neither.
 
     Args:
@@ -90,7 +52,7 @@ def of_models(measured: Sequence[Measured], models: Mapping[str, str]) -> list[M
 
 
 def check(
-    measured: Sequence[Measured], thresholds: AlertParams, horizons: Collection[str]
+    measured: Sequence[Measurement], thresholds: AlertParams, horizons: Collection[str]
 ) -> list[Check]:
     """Drift, performance and label coverage of each horizon.
 
@@ -120,20 +82,20 @@ def check(
     return checks
 
 
-def _at(measured: Measured) -> str:
+def _at(measured: Measurement) -> str:
     return f"measured {measured.at:%Y-%m-%d %H:%M} UTC"
 
 
-def _drift_share(measured: Measured, value: float, thresholds: AlertParams) -> Check:
+def _drift_share(measured: Measurement, value: float, thresholds: AlertParams) -> Check:
     most = thresholds.max_drifted_share
     return _drifted(measured, value, most, f"{value:.0%} of the features have drifted")
 
 
-def _drift_features(measured: Measured, value: float, thresholds: AlertParams) -> Check:
+def _drift_features(measured: Measurement, value: float, thresholds: AlertParams) -> Check:
     return _drifted(measured, value, thresholds.max_drifted, f"{value:g} features have drifted")
 
 
-def _drifted(measured: Measured, value: float, most: float, found: str) -> Check:
+def _drifted(measured: Measurement, value: float, most: float, found: str) -> Check:
     has_drifted = value > most
     horizon = measured.tags.get("horizon", "<horizon>")
     return Check(
@@ -149,7 +111,7 @@ def _drifted(measured: Measured, value: float, most: float, found: str) -> Check
     )
 
 
-def _drift_alarm(measured: Measured, value: float, _: AlertParams) -> Check:
+def _drift_alarm(measured: Measurement, value: float, _: AlertParams) -> Check:
     differs = value > 0
     found = "differs from the training table more than" if differs else "differs no more than"
     return Check(
@@ -164,7 +126,7 @@ def _drift_alarm(measured: Measured, value: float, _: AlertParams) -> Check:
     )
 
 
-def _degraded(measured: Measured, value: float, _: AlertParams) -> Check:
+def _degraded(measured: Measurement, value: float, _: AlertParams) -> Check:
     is_worse = value > 0
     found = "is worse than its hold-out promised" if is_worse else "is as good as it should be"
     remedy = "see `python -m monitor performance`, then `python -m monitor retrain --reason manual`"
@@ -179,7 +141,7 @@ def _degraded(measured: Measured, value: float, _: AlertParams) -> Check:
     )
 
 
-def _coverage(measured: Measured, value: float, thresholds: AlertParams) -> Check:
+def _coverage(measured: Measurement, value: float, thresholds: AlertParams) -> Check:
     least = thresholds.min_coverage
     has_few = value < least
     return Check(
@@ -193,7 +155,7 @@ def _coverage(measured: Measured, value: float, thresholds: AlertParams) -> Chec
     )
 
 
-def check_scheduler(measured: Sequence[Measured], minutes: int, now: datetime) -> Check:
+def check_scheduler(measured: Sequence[Measurement], minutes: int, now: datetime) -> Check:
     """Whether each job of the scheduler did what it should when it last ran.
 
     Args:
@@ -221,5 +183,5 @@ def check_scheduler(measured: Sequence[Measured], minutes: int, now: datetime) -
     )
 
 
-def _job(measured: Measured) -> str:
+def _job(measured: Measurement) -> str:
     return measured.tags.get("job", "a job")

@@ -28,7 +28,7 @@ from monitor.simulation.live_server import LiveServer
 from monitor.simulation.plan import FAULTS, Fault, Plan
 from monitor.simulation.sandbox import Sandbox
 from monitor.simulation.timeline import Timeline
-from monitor.store import records
+from monitor.store import metric_history, records
 from stages.common import sections, tables
 from stages.common.errors import StageError
 from stages.common.paths import CLEAN_DAILY
@@ -164,7 +164,7 @@ class Loop:
             steps["labels"] = partial(late_labels, seed=self.plan.seed)
         done = checking_round.run(settings, self.thresholds, steps)
         with records.opened(settings, read_only=True) as engine, engine.connect() as connection:
-            measured = records.metrics_since(connection, settings.clock)
+            measured = metric_history.since(connection, settings.clock)
         self._notice(end, measured)
         return str(done)
 

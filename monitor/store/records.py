@@ -7,16 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     Connection,
     Engine,
     RowMapping,
-    String,
     Table,
-    cast,
-    func,
     insert,
     select,
     update,
@@ -42,9 +39,6 @@ TABLES: Mapping[str, Table] = {
     for table in (model_metadata, monitoring_metrics, monitoring_alerts, retraining_decisions)
 }
 """What the monitor writes, by name."""
-
-Measurement = tuple[datetime, str, float | None, dict[str, str]]
-"""Time, name, value and tags of a metric."""
 
 TRAIL = "audit"
 """The folder of the audit trail, within `var/`."""
@@ -200,80 +194,6 @@ def _row(table: Table, row: Mapping[str, Any]) -> Row:
         else value
         for name, value in values.items()
     }
-
-
-def metrics_since(
-    connection: Connection, since: datetime, names: Sequence[str] = ()
-) -> list[Measurement]:
-    """Time, name, value and tags of measurements, oldest first."""
-    columns = monitoring_metrics.c
-    query = (
-        select(columns.created_at, columns.name, columns.value, columns.tags)
-        .where(columns.created_at >= since)
-        .order_by(columns.created_at, columns.id)
-    )
-    if names:
-        query = query.where(columns.name.in_(names))
-    return [
-        (at, name, value, json.loads(tags)) for at, name, value, tags in connection.execute(query)
-    ]
-
-
-class Reading(NamedTuple):
-    """A metric in a span of time.
-
-    Attributes:
-        at: of the last measurement in it.
-        name, tags: of the metric.
-        value: the last one; None if it was not defined.
-        greatest: of the span.
-    """
-
-    at: datetime
-    name: str
-    tags: dict[str, str]
-    value: float | None
-    greatest: float | None
-
-
-Grain = Literal["day", "hour", "ten minutes", "minute"]
-_DIGITS: Mapping[Grain, int] = {"day": 10, "hour": 13, "ten minutes": 15, "minute": 16}
-
-
-def history(
-    connection: Connection,
-    names: Sequence[str],
-    since: datetime,
-    until: datetime,
-    grain: Grain = "hour",
-) -> list[Reading]:
-    """Metrics over time, one reading a span, oldest first: years of them fit into a chart.
-
-    Args:
-        connection: to the log.
-        names: of the metrics; the index of the table finds them.
-        since, until: in UTC, both included.
-        grain: how long a span is.
-    """
-    columns = monitoring_metrics.c
-    # Both databases write a time in UTC as `2012-12-31 21:00:00`.
-    span = func.substr(cast(columns.created_at, String), 1, _DIGITS[grain])
-    # Ids grow with time.
-    newest = (
-        select(func.max(columns.id).label("id"), func.max(columns.value).label("greatest"))
-        .where(columns.name.in_(names), columns.created_at.between(since, until))
-        .group_by(columns.name, columns.tags, span)
-        .subquery()
-    )
-    query = (
-        select(columns.created_at, columns.name, columns.tags, columns.value, newest.c.greatest)
-        .join(newest, columns.id == newest.c.id)
-        .order_by(columns.created_at, columns.id)
-    )
-    return [
-        Reading(at, name, json.loads(tags), value, greatest)
-        for at, name, tags, value, greatest in connection.execute(query)
-    ]
 
 
 def places(connection: Connection, horizon: str | None = None) -> Sequence[RowMapping]:

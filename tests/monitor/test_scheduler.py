@@ -17,7 +17,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from monitor import schedule, scheduler
 from monitor.scheduler import CHANGING, Job, Scheduler
 from monitor.settings import MonitorError, Settings
-from monitor.store import records
+from monitor.store import metric_history, records
 from stages.monitor_params import ScheduleParams
 from tests.projects import ROOT
 
@@ -38,7 +38,7 @@ def until(true: Callable[[], object], seconds: float = 30) -> None:
 def runs(settings: Settings) -> list[tuple[str, float | None]]:
     since = datetime(1970, 1, 1, tzinfo=UTC)
     with records.opened(settings) as engine, engine.connect() as connection:
-        rows = records.metrics_since(connection, since, ["scheduler_run"])
+        rows = metric_history.since(connection, since, ["scheduler_run"])
     return [(tags["job"], value) for _, _, value, tags in rows]
 
 

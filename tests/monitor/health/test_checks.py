@@ -12,8 +12,8 @@ import pytest
 from monitor.health import ages, data_quality, log_state, machine, measured, model_files
 from monitor.health.ages import Bars
 from monitor.health.log_state import LogState
-from monitor.health.measured import Measured
 from monitor.settings import thresholds
+from monitor.store.metric_history import Measurement
 from predictions.schema import VERSION
 from stages.common.errors import VersionError
 from tests.monitor import worlds
@@ -204,8 +204,8 @@ def test_the_disk_of_a_folder_to_come_and_the_memory_are_measured(tmp_path: Path
         assert 0 < free <= total
 
 
-def of(name: str, value: float | None, at: datetime = NOW, **tags: str) -> Measured:
-    return Measured(at, name, value, tags)
+def of(name: str, value: float | None, at: datetime = NOW, **tags: str) -> Measurement:
+    return Measurement(at, name, value, tags)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from monitor.checking_round import reached
 from monitor.health import health_check, measured
 from monitor.settings import Settings, thresholds
-from monitor.store import records
+from monitor.store import metric_history, records
 from tests.monitor import worlds
 from tests.monitor.conftest import Command
 from tests.monitor.receivers import closed_port
@@ -62,7 +62,7 @@ def test_history_is_kept_as_metrics(world: Path, command: Command) -> None:
     command("health")
     settings = Settings(now=NOW)
     with records.opened(settings, read_only=True) as engine, engine.connect() as connection:
-        rows = records.metrics_since(connection, NOW, ["health"])
+        rows = metric_history.since(connection, NOW, ["health"])
     assert [value for _, _, value, tags in rows if tags == {"check": "models"}] == [0, 2]
     of_age = [value for _, _, value, tags in rows if tags.get("check") == "model_age"]
     assert of_age == [0, 0, 0, 0]

@@ -19,7 +19,7 @@ from monitor.performance import performance_check
 from monitor.performance.live_scores import SHOWN
 from monitor.performance.performance_check import Performance
 from monitor.settings import Settings
-from monitor.store import records
+from monitor.store import metric_history
 from predictions.schema import monitoring_metrics
 from stages.common.errors import ParamsError
 from tests.monitor import live, served_model
@@ -87,7 +87,7 @@ def test_a_model_that_is_as_good_as_on_its_hold_out_is_not_called_degraded(
     with engine.connect() as connection:
         kept = {
             name: (value, tags)
-            for _, name, value, tags in records.metrics_since(connection, settings.clock)
+            for _, name, value, tags in metric_history.since(connection, settings.clock)
         }
     assert kept["degraded"] == (0.0, {"horizon": HORIZON, "model": md5[:8]})
     assert kept["performance_crps"][0] == crps.live

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from monitor.settings import MonitorError, Settings
-from monitor.store import audit_trail, records
+from monitor.store import audit_trail, metric_history, records
 from predictions.schema import (
     Row,
     model_metadata,
@@ -133,9 +133,9 @@ def test_what_a_killed_process_noted_is_restored(engine: sa.Engine, settings: Se
     assert (name, value, tags) == ("drift_share", 0.25, {"horizon": "short"})
 
 
-def measured(engine: sa.Engine) -> list[records.Measurement]:
+def measured(engine: sa.Engine) -> list[metric_history.Measurement]:
     with engine.connect() as connection:
-        return records.metrics_since(connection, datetime(2000, 1, 1, tzinfo=UTC))
+        return metric_history.since(connection, datetime(2000, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
@@ -247,27 +247,3 @@ def test_a_lost_database_is_made_again(
         path.unlink()
     assert monitor("restore")[:2] == (0, "monitoring_metrics: 1 rows restored\n")
     assert rows(engine) == wanted
-
-
-def test_history_is_a_reading_a_span_in_either_database(
-    engine_of_both: sa.Engine, settings_of_both: Settings
-) -> None:
-    for minutes, value in ((0, 2.0), (5, 0.0), (15, None), (70, 1.0)):
-        at = NOW + timedelta(minutes=minutes)
-        with records.writing(engine_of_both, settings_of_both, at) as writer:
-            writer.metric("health", value, {"check": "disk"})
-            writer.metric("other", value, {})
-    with engine_of_both.connect() as connection:
-        hours, parts = (
-            records.history(connection, ("health",), NOW, NOW + DAY, grain)
-            for grain in ("hour", "ten minutes")
-        )
-        assert not records.history(connection, ("health",), NOW - DAY, NOW - DAY / 2)
-    assert [(each.value, each.greatest) for each in hours] == [(None, 2.0), (1.0, 1.0)]
-    assert [(each.value, each.greatest) for each in parts] == [
-        (0.0, 2.0),
-        (None, None),
-        (1.0, 1.0),
-    ]
-    assert hours[0].at == NOW + timedelta(minutes=15)
-    assert hours[0].tags == {"check": "disk"}
