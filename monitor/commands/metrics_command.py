@@ -6,12 +6,11 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from monitor.commands import argument_types
 from monitor.settings import Settings
 
 if TYPE_CHECKING:
     from monitor.commands import Commands
-
-MOST_DAYS = 36_500
 
 
 def register(commands: "Commands") -> None:
@@ -22,18 +21,10 @@ def register(commands: "Commands") -> None:
         description="Show every number that the monitor measured over the last days: its first and "
         "last value, the least and the greatest.",
     )
-    parser.add_argument("--days", type=_days, default=7, metavar="N")
+    parser.add_argument("--days", type=argument_types.days, default=7, metavar="N")
     parser.add_argument("--name", action="append", default=[], help="only this metric; repeatable")
     parser.add_argument("--json", action="store_true", help="every measurement, one a line")
     parser.set_defaults(run=run)
-
-
-def _days(text: str) -> float:
-    """A number of days, as argparse takes it."""
-    days = float(text)
-    if not 0 < days <= MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to {MOST_DAYS:,}")
-    return days
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:

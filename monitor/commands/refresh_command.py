@@ -2,9 +2,9 @@
 
 import argparse
 import sys
-from datetime import date
 from typing import TYPE_CHECKING
 
+from monitor.commands import argument_types
 from monitor.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def register(commands: "Commands") -> None:
         "server follows.",
     )
     parser.add_argument(
-        "--day", type=date.fromisoformat, help="the newest session; by default the last to close"
+        "--day", type=argument_types.day, help="the newest session; by default the last to close"
     )
     parser.set_defaults(run=run)
 

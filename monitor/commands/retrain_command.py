@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monitor.commands import argument_types
 from monitor.settings import MonitorError, Settings, thresholds, who
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _retrain(commands: "Commands") -> None:
     )
     parser.add_argument("--reason", choices=("drift", "schedule", "manual"), default="manual")
     parser.add_argument(
-        "--as-of", type=date.fromisoformat, metavar="DAY", help="default: data.as_of"
+        "--as-of", type=argument_types.day, metavar="DAY", help="default: data.as_of"
     )
     parser.add_argument(
         "--set",

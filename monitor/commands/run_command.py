@@ -1,16 +1,14 @@
 """`python -m monitor run`: the scheduler."""
 
 import argparse
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from monitor.commands import argument_types
 from monitor.settings import Settings
 
 if TYPE_CHECKING:
     from monitor.commands import Commands
-
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def register(commands: "Commands") -> None:
@@ -21,18 +19,12 @@ def register(commands: "Commands") -> None:
         description="Check every few minutes; after each close of the exchange bring the new bars "
         "in; retrain at weekends. What is not said here is in params.yaml, monitor.schedule.",
     )
-    parser.add_argument("--every", type=interval, metavar="5m", help="time between two checks")
+    parser.add_argument(
+        "--every", type=argument_types.interval, metavar="5m", help="time between two checks"
+    )
     parser.add_argument("--refresh", choices=("daily", "never"))
     parser.add_argument("--retrain", choices=("weekly", "monthly", "never"))
     parser.set_defaults(run=run)
-
-
-def interval(text: str) -> timedelta:
-    """A length of time on the command line, such as 30s, 5m or 1h."""
-    found = re.fullmatch(r"([1-9]\d{0,4})([smh])", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 30s, 5m or 1h")
-    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -2,10 +2,10 @@
 
 import argparse
 import sys
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monitor.commands import argument_types
 from monitor.settings import MonitorError, Settings
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def register(commands: "Commands") -> None:
         "gates, rollback. The checkout stays as it is.",
         epilog=f"Faults: {listed}. A day after @ says when it begins: drift@2011-06-01.",
     )
-    day = date.fromisoformat
+    day = argument_types.day
     parser.add_argument("--from", type=day, required=True, dest="first", metavar="DAY")
     parser.add_argument("--to", type=day, required=True, dest="last", metavar="DAY")
     parser.add_argument("--step", type=int, default=21, help="sessions from check to check")

@@ -57,6 +57,23 @@ def test_a_number_of_days_that_is_none_is_said(monitor: Monitor, days: str) -> N
     assert days in error
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("refresh", "--day=yesterday"),
+        ("retrain", "--as-of=yesterday"),
+        ("simulate", "--from=yesterday", "--to=2012-12-31"),
+    ],
+)
+def test_a_day_that_is_none_is_said_with_an_example(
+    monitor: Monitor, command: tuple[str, ...]
+) -> None:
+    status, _, error = monitor(*command)
+    assert status == 2
+    assert f"{command[1].partition('=')[0]}: 'yesterday'" in error
+    assert "2012-12-31" in error
+
+
 @pytest.mark.parametrize("command", ["metrics", "models"])
 def test_a_log_that_is_not_there_is_not_made(
     settings: Settings, monitor: Monitor, command: str
