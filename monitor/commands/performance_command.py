@@ -5,7 +5,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from monitor.settings import MonitorError, Settings
+from monitor.settings import Settings
 
 if TYPE_CHECKING:
     from monitor.commands import Commands
@@ -27,13 +27,11 @@ def register(commands: "Commands") -> None:
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
     """Check and print."""
-    import polars as pl
-
+    from monitor import due_labels
     from monitor.performance import performance_check
     from monitor.settings import thresholds
     from monitor.store import records
-    from stages.common import sections, tables
-    from stages.common.paths import CLEAN_DAILY
+    from stages.common import sections
 
     class Params(sections.Sections):
         horizons: sections.Horizons
@@ -41,9 +39,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
     horizons = sections.load(Params).horizons
     for name in arguments.horizon:
         sections.sessions(horizons, name)
-    today = tables.read(CLEAN_DAILY, ["date"]).select(pl.col("date").max()).item()
-    if today is None:
-        raise MonitorError(f"{CLEAN_DAILY} has no bar; run `dvc repro clean`")
+    today = due_labels.newest_session(due_labels.read_bars())
     wanted = thresholds()
     with records.opened(settings) as engine:
         found = [

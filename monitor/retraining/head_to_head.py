@@ -159,6 +159,7 @@ def compare(
         covered = paired_scores.coverage(rows, side)
         return None if covered is None else abs(covered - level)
 
+    first, last = paired_rows.dates(rows)
     targets = [side.last_target for side in (champion, challenger)]
     known = [day for day in targets if day is not None]
     return HeadToHead(
@@ -169,8 +170,8 @@ def compare(
         held_out=held_out.height,
         live=live.height,
         restated=restated,
-        first=_day(rows["date"].min()),
-        last=_day(rows["date"].max()),
+        first=first,
+        last=last,
         last_target=max(known) if len(known) == len(targets) else None,
         loss=scored(paired_scores.loss),
         gain_bounds=paired_scores.bounds(past, horizon.sessions, half),
@@ -187,10 +188,6 @@ def compare(
         rank_ic=_rank_ic(rows),
         measured=measured,
     )
-
-
-def _day(value: object) -> date | None:
-    return value if isinstance(value, date) else None
 
 
 def _shift(rows: pl.DataFrame) -> float | None:

@@ -93,13 +93,13 @@ def pair(one: Side, other: Side, sessions: int, levels: list[float]) -> HoldOutP
     if levels[0] == levels[1]:
         asked["interval_score"] = lambda rows, side: interval_loss(rows, side, levels[0])
         asked["coverage"] = paired_scores.coverage
-    days = rows["date"]
+    first, last = paired_rows.dates(rows)
     return HoldOutPair(
         rows=rows.height,
         restated=restated,
         own=(_count(one), _count(other)),
-        first=_day(days.min()),
-        last=_day(days.max()),
+        first=first,
+        last=last,
         differences={
             name: paired_scores.compare(rows, score, sessions, ERROR / 2)
             for name, score in asked.items()
@@ -109,10 +109,6 @@ def pair(one: Side, other: Side, sessions: int, levels: list[float]) -> HoldOutP
 
 def _count(side: Side) -> int:
     return side.forecasts["target"].drop_nulls().len()
-
-
-def _day(value: object) -> date | None:
-    return value if isinstance(value, date) else None
 
 
 def squared_error(rows: pl.DataFrame, side: str) -> float | None:

@@ -138,6 +138,12 @@ class LiveRows:
         return paired.select(list(LIVE)).sort("date", "symbol")
 
 
+def dates(rows: pl.DataFrame) -> tuple[date | None, date | None]:
+    """The first and the last date of rows; None without any."""
+    days = rows["date"]
+    return (days.min(), days.max()) if len(days) else (None, None)  # type: ignore[return-value]  # a column of dates
+
+
 def live(rows: pl.DataFrame, champion: Side, challenger: Side) -> pl.DataFrame:
     """What `LiveRows.read` gave, with losses: the columns of `CONTRACT`."""
     return _with_losses(rows.with_columns(live=pl.lit(value=True)), champion, challenger)

@@ -62,10 +62,6 @@ class Timeline:
         self.console.print(Text(line, style=style))
         sys.stdout.flush()
 
-    def of(self, kind: str) -> list[Event]:
-        """The events of a kind."""
-        return [event for event in self.events if event.kind == kind]
-
     def write(self, folder: Path) -> None:
         """Write `events.csv` and `events.json`."""
         rows = [asdict(event) | {"day": str(event.day)} for event in self.events]

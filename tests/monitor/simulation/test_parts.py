@@ -171,7 +171,6 @@ def test_events_are_told_and_written(tmp_path: Path) -> None:
     for event in EVENTS:
         told.add(event.day, event.kind, event.subject, f"{event.detail}\n")
     assert told.events == EVENTS
-    assert told.of("drift") == EVENTS[1:2]
     lines = console.export_text().splitlines()
     assert lines[1] == "2011-03-15  drift        short: 20 features have drifted"
     told.write(tmp_path)
