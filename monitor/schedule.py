@@ -58,17 +58,17 @@ class Proposals:
 
     def __call__(self, scheduler: Scheduler) -> None:
         """Look at what the check has written."""
-        found = set()
+        alarms = set()
         for path in sorted((self.settings.folder / DRIFT).glob("*.json")):
             drift = json.loads(path.read_text(encoding="utf-8"))
             if drift["alarm"]:
-                found.add((drift["horizon"], drift["last"]))
-        if found - self._proposed:
-            drifted = ", ".join(sorted(horizon for horizon, _ in found))
+                alarms.add((drift["horizon"], drift["last"]))
+        if alarms - self._proposed:
+            drifted = ", ".join(sorted(horizon for horizon, _ in alarms))
             log.info("check: drift of %s, so a retraining is proposed", drifted)
             command = _monitor("retrain", "--reason", "drift")
             scheduler.add(Job("retrain after drift", command, queue=CHANGING, well=(0, REFUSED)))
-        self._proposed |= found
+        self._proposed |= alarms
 
 
 def jobs(

@@ -227,13 +227,13 @@ class Scheduler:
                 records.opened(self.settings, read_only=True) as engine,
                 engine.connect() as connection,
             ):
-                found = metric_history.since(
+                runs = metric_history.since(
                     connection, datetime(1970, 1, 1, tzinfo=UTC), ["scheduler_run"]
                 )
         except StageError:
             # The first check says what is wrong with the database.
             return {}
-        return {tags["job"]: at for at, _, value, tags in found if value}
+        return {tags["job"]: at for at, _, value, tags in runs if value}
 
 
 @contextmanager

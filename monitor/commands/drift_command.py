@@ -41,14 +41,14 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
     chosen = [arguments.horizon] if arguments.horizon is not None else list(params.horizons)
     with records.opened(settings) as engine:
         for horizon in chosen:
-            found = drift_check.check(engine, settings, thresholds(), horizon, params.data.as_of)
+            drift = drift_check.check(engine, settings, thresholds(), horizon, params.data.as_of)
             if arguments.json:
-                sys.stdout.write(json.dumps(drift_check.document(found)) + "\n")
+                sys.stdout.write(json.dumps(drift_check.document(drift)) + "\n")
                 continue
-            for line in drift_table.lines(found):
+            for line in drift_table.lines(drift):
                 sys.stdout.write(f"{line}\n")
-            if found.comparison is not None:
-                console_tables.show(drift_table.features(found.comparison))
-            if found.predictions:
-                console_tables.show(drift_table.predictions(found.predictions))
+            if drift.comparison is not None:
+                console_tables.show(drift_table.features(drift.comparison))
+            if drift.predictions:
+                console_tables.show(drift_table.predictions(drift.predictions))
         gauges.write(engine, settings)

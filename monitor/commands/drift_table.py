@@ -11,32 +11,32 @@ from monitor.drift.proxies import Proxy
 from stages.common.errors import few
 
 
-def lines(found: Drift) -> Iterator[str]:
+def lines(drift: Drift) -> Iterator[str]:
     """What was compared, and the verdict."""
-    if found.rows:
+    if drift.rows:
         yield (
-            f"{found.horizon}: {found.rows:,} forecasts, bars of {found.first} to {found.last}, "
-            f"against the training table of model {found.model_md5[:8]}"
+            f"{drift.horizon}: {drift.rows:,} forecasts, bars of {drift.first} to {drift.last}, "
+            f"against the training table of model {drift.model_md5[:8]}"
         )
-    if found.comparison is not None:
-        verdict = "drift" if found.alarm else "no drift"
-        named = f" in {few(found.drifted)}" if found.drifted else ""
+    if drift.comparison is not None:
+        verdict = "drift" if drift.alarm else "no drift"
+        named = f" in {few(drift.drifted)}" if drift.drifted else ""
         yield (
-            f"{found.horizon}: {verdict}{named}; at most {found.p:.1%} of such windows without "
+            f"{drift.horizon}: {verdict}{named}; at most {drift.p:.1%} of such windows without "
             "drift differ as much"
         )
-    if found.report:
-        yield f"{found.horizon}: report in {found.report}"
-    if found.problem is not None:
-        yield f"{found.horizon}: {found.problem}"
+    if drift.report:
+        yield f"{drift.horizon}: report in {drift.report}"
+    if drift.problem is not None:
+        yield f"{drift.horizon}: {drift.problem}"
 
 
-def features(found: Comparison) -> Table:
+def features(comparison: Comparison) -> Table:
     """One row a feature, the most unusual first."""
     columns = ("distance", "p", "relation", "relation p", "level", "level p", "missing")
     shown = console_tables.table("feature", *columns, "drifted", numbers=columns)
     for feature in sorted(
-        found.features, key=lambda each: min(each.p, each.relation_p, each.level_p)
+        comparison.features, key=lambda each: min(each.p, each.relation_p, each.level_p)
     ):
         shown.add_row(
             feature.name,
@@ -52,11 +52,11 @@ def features(found: Comparison) -> Table:
     return shown
 
 
-def predictions(found: Sequence[Proxy]) -> Table:
+def predictions(proxies: Sequence[Proxy]) -> Table:
     """One row a number of the forecasts."""
     columns = ("now", "usual", "p")
     shown = console_tables.table("forecasts", *columns, numbers=columns)
-    for proxy in found:
+    for proxy in proxies:
         shown.add_row(proxy.name, *map(_short, (proxy.value, proxy.usual, proxy.p)))
     return shown
 

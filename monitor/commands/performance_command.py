@@ -42,33 +42,34 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
     today = due_labels.newest_session(due_labels.read_bars())
     wanted = thresholds()
     with records.opened(settings) as engine:
-        found = [
+        performances = [
             performance_check.check(engine, settings, wanted, name, today)
             for name in arguments.horizon or horizons
         ]
     if arguments.json:
-        content = {one.horizon: one.as_json() for one in found}
+        content = {one.horizon: one.as_json() for one in performances}
         sys.stdout.write(json.dumps(content, indent=2) + "\n")
     else:
-        for one in found:
+        for one in performances:
             _show(one)
-    if any(one.degraded for one in found):
+    if any(one.degraded for one in performances):
         raise SystemExit(1)
 
 
-def _show(found: "Performance") -> None:
+def _show(performance: "Performance") -> None:
     from monitor.commands.console_tables import number, show, table
 
-    if found.rows:
+    if performance.rows:
         columns = ("live", "95 % interval", "hold-out", "yardstick")
-        shown = table(f"{found.horizon}: score", *columns, numbers=columns)
-        for name, score in found.scores.items():
+        shown = table(f"{performance.horizon}: score", *columns, numbers=columns)
+        for name, score in performance.scores.items():
             ends = "-" if score.interval is None else "{:.4g} to {:.4g}".format(*score.interval)
             values = (number(score.held_out), number(score.yardstick))
             shown.add_row(name, number(score.live), ends, *values)
         show(shown)
         sys.stdout.write(
-            f"{found.rows:,} forecasts of {found.dates:,} sessions, {found.first} to {found.last}\n"
+            f"{performance.rows:,} forecasts of {performance.dates:,} sessions, "
+            f"{performance.first} to {performance.last}\n"
         )
-    sys.stdout.writelines(f"{remark}\n" for remark in found.remarks)
-    sys.stdout.write(f"{found.verdict}\n\n")
+    sys.stdout.writelines(f"{remark}\n" for remark in performance.remarks)
+    sys.stdout.write(f"{performance.verdict}\n\n")

@@ -111,36 +111,36 @@ def check(  # noqa: PLR0913  # the report alone may be left out
         with_report: whether Evidently writes its report, which takes seconds.
     """
     try:
-        found, compared = _compared(engine, settings, thresholds.drift, horizon, today)
+        drift, compared = _compared(engine, settings, thresholds.drift, horizon, today)
     except StageError as error:
-        found, compared = Drift(horizon, problem=str(error)), None
+        drift, compared = Drift(horizon, problem=str(error)), None
     if compared is not None and with_report:
-        found = _reported(found, settings.folder / DRIFT / f"{horizon}.html", compared)
+        drift = _reported(drift, settings.folder / DRIFT / f"{horizon}.html", compared)
     path = settings.folder / DRIFT / f"{horizon}.json"
-    text = json.dumps(document(found), indent=2) + "\n"
+    text = json.dumps(document(drift), indent=2) + "\n"
     # The same window again: its features' numbers are in the history already.
     known = path.exists() and path.read_text(encoding="utf-8") == text
     path.parent.mkdir(parents=True, exist_ok=True)
     with tables.replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
     with records.writing(engine, settings) as rows:
-        for name, value in measurements(found).items():
+        for name, value in measurements(drift).items():
             rows.metric(name, value, {"horizon": horizon})
-        for feature in found.comparison.features if found.comparison and not known else ():
+        for feature in drift.comparison.features if drift.comparison and not known else ():
             p = min(feature.p, feature.relation_p, feature.level_p)
             rows.metric("drift_p", p, {"horizon": horizon, "feature": feature.name})
-    return found
+    return drift
 
 
-def measurements(found: Drift) -> Mapping[str, float | None]:
+def measurements(drift: Drift) -> Mapping[str, float | None]:
     """The numbers of a check that have a history."""
-    compared = found.comparison is not None
+    compared = drift.comparison is not None
     return {
-        "drift_rows": found.rows,
-        "drift_share": found.share if compared else None,
-        "drift_features": len(found.drifted) if compared else None,
-        "drift_alarm": float(found.alarm) if compared else None,
-        **{proxy.name: proxy.value for proxy in found.predictions},
+        "drift_rows": drift.rows,
+        "drift_share": drift.share if compared else None,
+        "drift_features": len(drift.drifted) if compared else None,
+        "drift_alarm": float(drift.alarm) if compared else None,
+        **{proxy.name: proxy.value for proxy in drift.predictions},
     }
 
 
@@ -179,7 +179,7 @@ def _compared(
         return replace(named, problem=str(error)), None
     compared = drift_comparison.compare(prepared, inputs, params.seed)
     drifted = compared.drifted
-    found = replace(
+    drift = replace(
         named,
         comparison=compared,
         drifted=drifted,
@@ -187,7 +187,7 @@ def _compared(
         alarm=bool(drifted),
         p=compared.p,
     )
-    return found, _Compared(reference, inputs, prepared)
+    return drift, _Compared(reference, inputs, prepared)
 
 
 def _newest(
@@ -205,27 +205,27 @@ def _newest(
     return chosen.drop(place), inputs[chosen[place]]
 
 
-def _reported(found: Drift, html: Path, compared: _Compared) -> Drift:
+def _reported(drift: Drift, html: Path, compared: _Compared) -> Drift:
     """Evidently's report, unless it is there for this very window."""
     key = hashlib.md5(usedforsecurity=False)
-    for part in (compared.reference.pins.dataset, repr(found.comparison)):
+    for part in (compared.reference.pins.dataset, repr(drift.comparison)):
         key.update(part.encode())
     kept = html.with_suffix(".scores.json")
     if html.exists() and kept.exists():
         former = json.loads(kept.read_bytes())
         if former["window"] == key.hexdigest():
-            return replace(found, report=str(html), scores=former["scores"])
+            return replace(drift, report=str(html), scores=former["scores"])
     try:
         scores = report_process.write(
             compared.reference.rows, compared.inputs, _thresholds(compared.prepared), html
         )
     except MonitorError as error:
         html.unlink(missing_ok=True)
-        return replace(found, problem=str(error))
+        return replace(drift, problem=str(error))
     with tables.replacing(kept) as partial:
         text = json.dumps({"window": key.hexdigest(), "scores": scores})
         partial.write_text(text, encoding="utf-8")
-    return replace(found, report=str(html), scores=scores)
+    return replace(drift, report=str(html), scores=scores)
 
 
 def _thresholds(prepared: Prepared) -> dict[str, float]:
@@ -235,10 +235,10 @@ def _thresholds(prepared: Prepared) -> dict[str, float]:
     return dict(zip(prepared.features, map(float, alone[: len(prepared.features)]), strict=True))
 
 
-def document(found: Drift) -> dict[str, Any]:
+def document(drift: Drift) -> dict[str, Any]:
     """A check as JSON."""
     return {
-        **asdict(found),
-        "first": found.first and found.first.isoformat(),
-        "last": found.last and found.last.isoformat(),
+        **asdict(drift),
+        "first": drift.first and drift.first.isoformat(),
+        "last": drift.last and drift.last.isoformat(),
     }

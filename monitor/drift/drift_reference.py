@@ -160,10 +160,10 @@ def _object(md5: str, horizon: str, commit: str) -> Path:
 
 
 def _read(path: Path) -> pl.DataFrame:
-    found = digest(path)
-    if found != path.stem:
+    md5 = digest(path)
+    if md5 != path.stem:
         raise MonitorError(
-            f"{path} has the md5 {found}, so it was changed; remove it, and it is copied from the "
+            f"{path} has the md5 {md5}, so it was changed; remove it, and it is copied from the "
             "DVC cache again"
         )
     return tables.read(path)

@@ -42,21 +42,21 @@ def key(dataset: str, window: Shape, params: DriftParams) -> str:
 
 def cached(path: Path, wanted: str, prepare: Callable[[], Prepared]) -> Prepared:
     """The prepared reference of a key, from the file or anew."""
-    found = _read(path, wanted)
-    if found is None:
-        found = prepare()
+    prepared = _read(path, wanted)
+    if prepared is None:
+        prepared = prepare()
         path.parent.mkdir(parents=True, exist_ok=True)
         with tables.replacing(path) as partial, partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **_arrays(found, wanted))
-    return found
+            np.savez(file, allow_pickle=False, **_arrays(prepared, wanted))
+    return prepared
 
 
-def _arrays(found: Prepared, wanted: str) -> Mapping[str, NDArray[np.generic]]:
-    own = {name: value for name, value in vars(found).items() if name not in PARTS}
+def _arrays(prepared: Prepared, wanted: str) -> Mapping[str, NDArray[np.generic]]:
+    own = {name: value for name, value in vars(prepared).items() if name not in PARTS}
     parts = {
         f"{part}_{name}": value
         for part in PARTS
-        for name, value in vars(getattr(found, part)).items()
+        for name, value in vars(getattr(prepared, part)).items()
     }
     values = own | parts
     return {"key": np.array(wanted)} | {name: np.asarray(value) for name, value in values.items()}

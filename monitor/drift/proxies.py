@@ -84,12 +84,12 @@ def compare(
     windows = calibration.draw(held_out.height, rows, rows, resamples, seed)
     drawn = of(forecasts[windows])
     independent = held_out.height / rows
-    found = []
+    proxies = []
     for name, value, others in zip(NAMES, own, drawn.T, strict=True):
         # Rounding of sums alone tells nothing apart.
         close = 1e-9 + 1e-9 * np.abs(others)
         as_great = (others >= value - close).mean()
         as_small = (others <= value + close).mean()
         p = (1 + independent * 2 * min(as_great, as_small)) / (independent + 1)
-        found.append(Proxy(name, float(value), float(np.median(others)), min(1.0, float(p))))
-    return tuple(found)
+        proxies.append(Proxy(name, float(value), float(np.median(others)), min(1.0, float(p))))
+    return tuple(proxies)

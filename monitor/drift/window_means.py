@@ -68,17 +68,17 @@ class Levels:
             known: features that have drifted, which are set so from the beginning.
         """
         # A constant feature explains nothing and is explained by nothing.
-        found = [place for place in known if self.matrix[place, place]]
-        begin = len(found)
-        while len(found) < len(means):
-            differs = relations.without((means - self.mean)[None], self.matrix, found)[0]
+        drifted = [place for place in known if self.matrix[place, place]]
+        begin = len(drifted)
+        while len(drifted) < len(means):
+            differs = relations.without((means - self.mean)[None], self.matrix, drifted)[0]
             residuals = self.residuals(self.mean + differs)
             # They have none but for rounding.
-            residuals[found] = 0
+            residuals[drifted] = 0
             if residuals.max() <= 1:
                 break
-            found.append(int(np.argmax(residuals)))
-        return found[begin:]
+            drifted.append(int(np.argmax(residuals)))
+        return drifted[begin:]
 
 
 def of(values: Floats, windows: Rows) -> Floats:

@@ -95,7 +95,7 @@ def _drift_features(measured: Measurement, value: float, thresholds: AlertParams
     return _drifted(measured, value, thresholds.max_drifted, f"{value:g} features have drifted")
 
 
-def _drifted(measured: Measurement, value: float, most: float, found: str) -> Check:
+def _drifted(measured: Measurement, value: float, most: float, words: str) -> Check:
     has_drifted = value > most
     horizon = measured.tags.get("horizon", "<horizon>")
     return Check(
@@ -103,7 +103,7 @@ def _drifted(measured: Measurement, value: float, most: float, found: str) -> Ch
         "warning" if has_drifted else "ok",
         value,
         most,
-        f"{found}, {_at(measured)}",
+        f"{words}, {_at(measured)}",
         f"see var/monitor/drift/{horizon}.html, then the source of these features"
         if has_drifted
         else "",
@@ -113,13 +113,13 @@ def _drifted(measured: Measurement, value: float, most: float, found: str) -> Ch
 
 def _drift_alarm(measured: Measurement, value: float, _: AlertParams) -> Check:
     differs = value > 0
-    found = "differs from the training table more than" if differs else "differs no more than"
+    words = "differs from the training table more than" if differs else "differs no more than"
     return Check(
         DRIFT_ALARM,
         "ok",
         value,
         0,
-        f"the window of forecasts {found} chance allows, {_at(measured)}",
+        f"the window of forecasts {words} chance allows, {_at(measured)}",
         "nothing to do: a challenger may be proposed" if differs else "",
         measured.tags,
         info=differs,
@@ -128,14 +128,14 @@ def _drift_alarm(measured: Measurement, value: float, _: AlertParams) -> Check:
 
 def _degraded(measured: Measurement, value: float, _: AlertParams) -> Check:
     is_worse = value > 0
-    found = "is worse than its hold-out promised" if is_worse else "is as good as it should be"
+    words = "is worse than its hold-out promised" if is_worse else "is as good as it should be"
     remedy = "see `python -m monitor performance`, then `python -m monitor retrain --reason manual`"
     return Check(
         DEGRADED,
         "critical" if is_worse else "ok",
         value,
         0,
-        f"the model {found}, {_at(measured)}",
+        f"the model {words}, {_at(measured)}",
         remedy if is_worse else "",
         measured.tags,
     )

@@ -72,7 +72,7 @@ def check(files: ModelFiles) -> Check:
     wrong = float(len(missing) + len(different))
     if not wrong:
         return Check(NAME, "ok", 0, 0, f"{len(files.expected)} files have the bytes of {LOCK_FILE}")
-    found = "; ".join(
+    sentence = "; ".join(
         [
             *([f"missing: {few(missing)}"] if missing else []),
             *([f"other bytes than {LOCK_FILE} has: {few(different)}"] if different else []),
@@ -80,9 +80,15 @@ def check(files: ModelFiles) -> Check:
     )
     if files.writer is not None:
         return Check(
-            NAME, "warning", wrong, 0, f"{files.writer} is at work; {found}", "wait", judged=False
+            NAME,
+            "warning",
+            wrong,
+            0,
+            f"{files.writer} is at work; {sentence}",
+            "wait",
+            judged=False,
         )
-    return Check(NAME, "critical", wrong, 0, found, REMEDY)
+    return Check(NAME, "critical", wrong, 0, sentence, REMEDY)
 
 
 def _writer(path: Path) -> str | None:

@@ -64,13 +64,13 @@ def intervals(rows: pl.DataFrame, blocks: Blocks) -> dict[str, Interval]:
         return {}
     drawn = resampled(rows, blocks.counts(dates))
     ends = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-    found = {}
+    bounds = {}
     for name, values in drawn.items():
         known = values[np.isfinite(values)]
         if len(known) >= DEFINED * len(values):
             lower, upper = np.quantile(known, ends)
-            found[name] = (float(lower), float(upper))
-    return found
+            bounds[name] = (float(lower), float(upper))
+    return bounds
 
 
 def resampled(rows: pl.DataFrame, counts: Array) -> dict[str, Array]:

@@ -33,9 +33,9 @@ def of_model(rows: pl.DataFrame, sessions: int) -> Scores:
 def of_yardstick(rows: pl.DataFrame, sessions: int) -> Scores:
     """The scores of the yardstick on the same rows."""
     own = {name: pl.col(f"base_{name}") for name in YARDSTICK}
-    found = _known(scores(rows.with_columns(**own), sessions))
+    own_scores = _known(scores(rows.with_columns(**own), sessions))
     unknown = rows["base_crps"].is_nan().any()
-    return {name: None if unknown else value for name, value in found.items()}
+    return {name: None if unknown else value for name, value in own_scores.items()}
 
 
 def remarks(rows: pl.DataFrame) -> tuple[str, ...]:
@@ -54,8 +54,8 @@ def remarks(rows: pl.DataFrame) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _known(found: Scores) -> Scores:
-    return {name: _number(found[name]) for name in SHOWN}
+def _known(given: Scores) -> Scores:
+    return {name: _number(given[name]) for name in SHOWN}
 
 
 def _number(value: float | None) -> float | None:

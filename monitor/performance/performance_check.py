@@ -108,7 +108,7 @@ def check(
     forecasts = live_forecasts.read(engine, Window(horizon, due=today))
     labelled = forecasts.drop_nulls("actual_return")
     if labelled.is_empty():
-        found = _nothing(horizon, forecasts, today, params)
+        performance = _nothing(horizon, forecasts, today, params)
         tracked = None
     else:
         # A horizon whose length was changed is another one.
@@ -118,16 +118,16 @@ def check(
         judged = judged_rows.judge(labelled, bars, partial(model_records.read, horizon))
         if lacking is not None:
             judged = replace(judged, problems=(lacking,))
-        found = _found(horizon, judged, sessions, params)
+        performance = _performance(horizon, judged, sessions, params)
         tracked = (
             interval_tracker.track(judged.rows, sessions, params.tracking, params.sessions)
             if params.tracking
             else None
         )
-    _write(settings, found)
+    _write(settings, performance)
     interval_tracker.write(settings.folder, horizon, tracked)
-    _measure(engine, settings, found, tracked)
-    return found
+    _measure(engine, settings, performance, tracked)
+    return performance
 
 
 def _nothing(
@@ -150,7 +150,7 @@ def _bars() -> tuple[pl.DataFrame, str | None]:
         return tables.empty(_BARS), str(error)
 
 
-def _found(
+def _performance(
     horizon: str,
     judged: Judged,
     sessions: int,
@@ -211,24 +211,24 @@ def _verdict(
     )
 
 
-def _write(settings: Settings, found: Performance) -> None:
-    path = settings.folder / "performance" / f"{found.horizon}.json"
+def _write(settings: Settings, performance: Performance) -> None:
+    path = settings.folder / "performance" / f"{performance.horizon}.json"
     with tables.replacing(path) as new:
-        new.write_text(json.dumps(found.as_json(), indent=2) + "\n", encoding="utf-8")
+        new.write_text(json.dumps(performance.as_json(), indent=2) + "\n", encoding="utf-8")
 
 
 def _measure(
-    engine: Engine, settings: Settings, found: Performance, tracked: Tracked | None
+    engine: Engine, settings: Settings, performance: Performance, tracked: Tracked | None
 ) -> None:
-    if found.model_md5 is None:
+    if performance.model_md5 is None:
         return
-    tags = {"horizon": found.horizon, "model": found.model_md5[:8]}
-    judged = found.problem is None
+    tags = {"horizon": performance.horizon, "model": performance.model_md5[:8]}
+    judged = performance.problem is None
     with records.writing(engine, settings) as kept:
-        for name, score in found.scores.items():
+        for name, score in performance.scores.items():
             kept.metric(f"performance_{name}", score.live, tags)
-        kept.metric("degraded", float(found.degraded) if judged else None, tags)
-        kept.metric("degradation_evidence", found.evidence if judged else None, tags)
+        kept.metric("degraded", float(performance.degraded) if judged else None, tags)
+        kept.metric("degradation_evidence", performance.evidence if judged else None, tags)
         if tracked is not None:
             kept.metric("tracked_coverage", tracked.coverage_after, tags)
             kept.metric("tracked_factor_lower", tracked.factor_lower, tags)

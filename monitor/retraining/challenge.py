@@ -53,13 +53,13 @@ def judged(this: Run, base: Decision, lead: str | None) -> Decision:
     today = contestant.at("HEAD", this.root).newest
     windows = judgement.windows(match, this.engine, today)
     params = this.thresholds.gates
-    found = judgement.judge(match, windows, params, this.root)
-    outcome, because = _outcome(this, match, found)
+    verdict = judgement.judge(match, windows, params, this.root)
+    outcome, because = _outcome(this, match, verdict)
     document = {
         **base.document,
         **judgement.document(match, windows, this.settings),
         "thresholds": params.model_dump(mode="json"),
-        **found.document(),
+        **verdict.document(),
     }
     return Decision(
         base.id,
@@ -75,14 +75,14 @@ def judged(this: Run, base: Decision, lead: str | None) -> Decision:
     )
 
 
-def _outcome(this: Run, match: Match, found: judgement.Judgement) -> tuple[str, str]:
+def _outcome(this: Run, match: Match, verdict: judgement.Judgement) -> tuple[str, str]:
     if match.champion.md5s() == match.challenger.md5s():
         return "rejected", "the challenger is the champion, byte for byte"
-    if found.answer == "fail":
-        return "rejected", few(found.of("fail"), 8)
-    if found.answer == "inconclusive":
-        return "shadow", few(found.of("inconclusive"), 8)
-    asked = sum(map(len, found.gates.values()))
+    if verdict.answer == "fail":
+        return "rejected", few(verdict.of("fail"), 8)
+    if verdict.answer == "inconclusive":
+        return "shadow", few(verdict.of("inconclusive"), 8)
+    asked = sum(map(len, verdict.gates.values()))
     passed = f"lane {match.lane}: all {asked} gates passed"
     if this.thresholds.retraining.approval:
         return "approval", f"{passed}; `python -m monitor approve` promotes it"

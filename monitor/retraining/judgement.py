@@ -70,20 +70,20 @@ def match(champion: Contestant, challenger: Contestant, lead: str | None = None)
         )
     if lead is not None and lead not in champion.horizons:
         raise MonitorError(f"no horizon {lead!r}; there is {few(champion.horizons, 20)}")
-    found = {
+    by_horizon = {
         name: contestant.differences(contestant.trained(champion, name), challenger, name)
         for name in champion.horizons
     }
-    changed = [name for name, differences in found.items() if differences]
+    changed = [name for name, differences in by_horizon.items() if differences]
     first = next(iter([*changed, *champion.horizons]))
-    return Match(champion, challenger, "change" if changed else "refit", lead or first, found)
+    return Match(champion, challenger, "change" if changed else "refit", lead or first, by_horizon)
 
 
 @dataclass(frozen=True)
 class Judgement:
     """Every gate of every horizon, and the numbers behind it."""
 
-    found: Mapping[str, HeadToHead]
+    comparisons: Mapping[str, HeadToHead]
     gates: Mapping[str, tuple[Gate, ...]]
 
     @property
@@ -103,7 +103,7 @@ class Judgement:
     def document(self) -> dict[str, Any]:
         """For the record of a decision."""
         return {
-            "numbers": {name: each.numbers() for name, each in self.found.items()},
+            "numbers": {name: each.numbers() for name, each in self.comparisons.items()},
             "gates": {name: [asdict(gate) for gate in asked] for name, asked in self.gates.items()},
         }
 
@@ -119,7 +119,7 @@ def judge(
         params: the thresholds.
         root: of the project.
     """
-    found = {}
+    comparisons = {}
     for name, window in windows.items():
         sides = {
             side: Side(
@@ -129,15 +129,15 @@ def judge(
             for side, each in (("champion", match.champion), ("challenger", match.challenger))
         }
         horizon = Horizon(name, match.champion.horizons[name], match.champion.level)
-        found[name] = head_to_head.compare(
+        comparisons[name] = head_to_head.compare(
             horizon, sides, window.rows, measured(match.challenger, name, window, root), params
         )
     superior = match.lead if match.lane == "change" else None
     return Judgement(
-        found,
+        comparisons,
         {
             name: gates.judge(each, params, superior=name == superior)
-            for name, each in found.items()
+            for name, each in comparisons.items()
         },
     )
 

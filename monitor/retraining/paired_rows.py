@@ -54,8 +54,8 @@ class Side:
     def grid(self, *, live: bool = False) -> Sequence[float] | None:
         """Quantiles of its errors in units of the scale: of the served fit, or the evaluated."""
         fit = self.card if live else self.card.get("evaluated", {})
-        found: Sequence[float] | None = fit.get("residual_quantiles")
-        return found
+        quantiles: Sequence[float] | None = fit.get("residual_quantiles")
+        return quantiles
 
     @property
     def last_target(self) -> date | None:

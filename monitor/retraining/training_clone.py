@@ -91,9 +91,9 @@ class TrainingClone:
             MonitorError: it failed; with the line that says why.
         """
         here = str(Path(sys.executable).parent)
-        found = shutil.which("python")
+        python = shutil.which("python")
         path = os.environ.get("PATH", os.defpath)
-        if found is None or str(Path(found).parent) != here:
+        if python is None or str(Path(python).parent) != here:
             # The stages are started as `python`.
             path = os.pathsep.join((here, path))
         with self.log.open("ab") as printed:

@@ -71,11 +71,11 @@ def _again(this: Run, decision: Decision) -> Decision:
     gone = _gone(this, decision)
     if gone is not None:
         return _settled(this, decision.turned("rejected", gone, this.settings.clock))
-    found = challenge.judged(this, decision, decision.document.get("lead"))
-    if found.outcome == "shadow":
+    judged = challenge.judged(this, decision, decision.document.get("lead"))
+    if judged.outcome == "shadow":
         return decision
-    turned = decision.turned(found.outcome, found.because, this.settings.clock)
-    document = {**found.document, "history": turned.document["history"]}
+    turned = decision.turned(judged.outcome, judged.because, this.settings.clock)
+    document = {**judged.document, "history": turned.document["history"]}
     return _settled(this, replace(turned, document=document), former=decision)
 
 
