@@ -110,7 +110,7 @@ def _tell(
 
 def _write_gauges(engine: Engine, settings: Settings) -> None:
     try:
-        bounded(lambda: gauges.write(engine, settings), log_state.PATIENCE * settings.timeout)
+        bounded(lambda: gauges.write(engine, settings), log_state.limit(settings.timeout))
     except (SQLAlchemyError, OSError) as error:
         log.warning("%s cannot be written: %s", settings.folder / gauges.FILE, reason(error))
 
@@ -134,7 +134,7 @@ def reached(settings: Settings) -> Iterator[Engine | str]:
 
 
 def _problem(engine: Engine, settings: Settings) -> str | None:
-    bound = log_state.PATIENCE * settings.timeout
+    bound = log_state.limit(settings.timeout)
     try:
         bounded(lambda: migrate.ensure(engine), bound)
     except (StageError, SQLAlchemyError, TimeoutError) as error:

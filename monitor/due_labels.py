@@ -189,14 +189,14 @@ def _put(engine: Engine, outcomes: pl.DataFrame, now: datetime) -> pl.DataFrame:
         How many forecasts by `horizon`, `state`, `symbol` and `missing`; those whose prediction was
         removed meanwhile, or labelled by another, do not count.
     """
-    made = [outcomes.filter(pl.col("state").is_in([WITHOUT_BAR, DISAGREEING]))]
+    parts = [outcomes.filter(pl.col("state").is_in([WITHOUT_BAR, DISAGREEING]))]
     for state, put in ((STORED, labels.add_many), (CORRECTED, labels.correct_many)):
         # In one order, so that two runs at once cannot wait for each other.
         for batch in outcomes.filter(pl.col("state") == state).sort("id").iter_slices(BATCH):
             with engine.begin() as connection:
                 ids = put(connection, _rows(batch, now))
-            made.append(batch.filter(pl.col("id").is_in(ids)))
-    return pl.concat(made).group_by("horizon", "state", "symbol", "missing").len()
+            parts.append(batch.filter(pl.col("id").is_in(ids)))
+    return pl.concat(parts).group_by("horizon", "state", "symbol", "missing").len()
 
 
 def _rows(outcomes: pl.DataFrame, now: datetime) -> list[Row]:

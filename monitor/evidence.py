@@ -1,4 +1,4 @@
-"""How strong live forecasts speak against "no better": evidence that may be looked at at any time.
+"""How strongly live forecasts speak against "no better": evidence that holds whenever one looks.
 
 A gain is a loss saved, averaged over the symbols of a date: the champion's squared error less the
 challenger's, or a model's loss less what it may cost. The null hypothesis is that gains are not
@@ -9,7 +9,7 @@ however often one looks and whenever one stops (Ville's inequality).
 - Scale. Each gain is divided by the mean absolute gain that was known when its forecast was made,
   the newest weighing most, so that a turbulent month does not decide alone. So every date counts
   alike: a challenger that wins in calm times what it loses in wild ones, in units of the loss, is
-  the better one on most dates, and is found. A margin is for that.
+  the better one on most dates, and counts as better. A margin guards against that.
 - Bound. Squared errors have no bound, and without one no such test exists. The scaled gain counts
   within plus and minus `bound(sessions)` alone. What is tested is therefore exactly: the
   conditional means of the bounded, scaled gains, summed up to any date, are not above zero. This
@@ -71,7 +71,7 @@ class Evidence:
     mean: float | None
 
     def convinces(self, error: float) -> bool:
-        """Whether the null is rejected; a true one ever is with a chance of `error` at most."""
+        """Whether the null is rejected. A true null ever is with a chance of `error` at most."""
         return self.greatest >= 1 / error
 
 

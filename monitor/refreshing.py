@@ -25,7 +25,7 @@ INPUTS = Path("data")
 END = 30
 """Seconds in which a command that was interrupted has to end."""
 
-MADE = (str(PARAMS_FILE), str(LOCK_FILE), str(METRICS))
+CHANGED = (str(PARAMS_FILE), str(LOCK_FILE), str(METRICS))
 """What a refresh changes among the files of git."""
 
 
@@ -78,7 +78,7 @@ def _is_half_made(head: str) -> bool:
     if head != git.commit() or day is None:
         return False
     return as_of_text.moved(committed.decode("utf-8"), day) == text and all(
-        any(Path(name).is_relative_to(path) for path in MADE) for name in _changes()
+        any(Path(name).is_relative_to(path) for path in CHANGED) for name in _changes()
     )
 
 
@@ -109,7 +109,7 @@ def _refresh(day: date, as_of: date) -> date:
         log.info("the source has no bars after %s", after)
         _go_back()
         return _refresh(after, as_of)
-    git.git("add", "--", *MADE, str(INPUTS))
+    git.git("add", "--", *CHANGED, str(INPUTS))
     # The hooks check code and pipeline, of which this commit has nothing.
     git.git("commit", "--quiet", "--no-verify", "--message", f"Refresh to {day}")
     return after
@@ -124,7 +124,7 @@ def newest_bar() -> date | None:
 
 
 def _go_back() -> None:
-    git.git("checkout", "--quiet", "HEAD", "--", *MADE)
+    git.git("checkout", "--quiet", "HEAD", "--", *CHANGED)
     # What the pipeline makes, and not what the user has brought.
     _python("dvc", "checkout", "--quiet", "--force", "dvc.yaml")
 

@@ -1,4 +1,4 @@
-"""Which commands run when: checks, refreshes and retraining, as `monitor.schedule` says."""
+"""Which commands run when: checks, refreshes and retraining, by `monitor.schedule` of params."""
 
 import json
 from collections.abc import Sequence

@@ -28,8 +28,8 @@ from stages.common.running import log
 GRACE = 10.0
 """Seconds in which a command may end by itself when the scheduler is stopped."""
 
-PATIENCE = 50.0
-"""Seconds in which it has to end once it was interrupted, as by Ctrl-C."""
+INTERRUPTED = 50.0
+"""Seconds in which it has to end after that, once it was interrupted as by Ctrl-C."""
 
 CHANGING = "changing"
 """The queue of commands that change the checkout: one runs at a time."""
@@ -121,7 +121,11 @@ class Scheduler:
         self._timer.pause()
         if self._children:
             log.info("monitor: stops when done: %s", ", ".join(sorted(self._children)))
-        for number, seconds in ((None, GRACE), (signal.SIGINT, PATIENCE), (signal.SIGKILL, GRACE)):
+        for number, seconds in (
+            (None, GRACE),
+            (signal.SIGINT, INTERRUPTED),
+            (signal.SIGKILL, GRACE),
+        ):
             self._signal(number)
             deadline = time.monotonic() + seconds
             while self._children and time.monotonic() < deadline:

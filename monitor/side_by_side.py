@@ -13,7 +13,7 @@ from typing import IO
 
 from monitor.settings import MonitorError
 
-PATIENCE = 90.0
+GRACE = 90.0
 """Seconds in which every command has to end: a server answers what was asked, and a monitor waits
 for what it has started."""
 
@@ -70,7 +70,7 @@ def run(
         child.terminate()
     for child in children.values():
         try:
-            child.wait(PATIENCE)
+            child.wait(GRACE)
         except subprocess.TimeoutExpired:
             child.kill()
     for thread in (*readers, *waiting):

@@ -15,7 +15,7 @@ from monitor.alerts.firing import Firing, Key
 from monitor.alerts.outbox import Outbox
 from monitor.alerts.silences import Silence
 from monitor.bounded import bounded
-from monitor.health.log_state import PATIENCE
+from monitor.health import log_state
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from predictions.schema import monitoring_alerts
@@ -86,7 +86,7 @@ def _update(
         unjudged = {each.key for each in box.episodes}
     else:
         ids = [each.id for each in box.episodes]
-        stored = bounded(lambda: _stored(engine, ids, now), PATIENCE * settings.timeout)
+        stored = bounded(lambda: _stored(engine, ids, now), log_state.limit(settings.timeout))
     known = episode_store.merged(stored, box.episodes)
     running = [each for each in known if each.ended_at is None]
     followed = episodes.follow(running, firing, unjudged, now, params.quiet_checks)
@@ -125,7 +125,7 @@ def _keep(
         with records.writing(engine, settings, now) as writer:
             episode_store.write(writer, before, after)
 
-    bounded(write, PATIENCE * settings.timeout)
+    bounded(write, log_state.limit(settings.timeout))
     return {**before, **{each.id: each for each in after}}
 
 

@@ -54,7 +54,7 @@ def follow(
     firing: Sequence[Firing],
     unjudged: Collection[Key],
     now: datetime,
-    patience: int,
+    quiet_checks: int,
 ) -> list[Episode]:
     """What becomes of episodes by one check: they go on, are quiet or end, and others begin.
 
@@ -63,7 +63,7 @@ def follow(
         firing: what is not well now.
         unjudged: what could not be judged now.
         now: in UTC.
-        patience: quiet checks that end an episode, so that what flickers is one.
+        quiet_checks: checks without it that end an episode, so that what flickers is one.
     """
     by_key = {each.key: each for each in firing}
     followed: dict[Key, Episode] = {}
@@ -76,7 +76,7 @@ def follow(
             followed[episode.key] = _seen(episode, by_key[episode.key], now)
         elif episode.key in unjudged:
             followed[episode.key] = episode
-        elif episode.quiet + 1 < patience:
+        elif episode.quiet + 1 < quiet_checks:
             followed[episode.key] = episode.model_copy(update={"quiet": episode.quiet + 1})
         else:
             ended.append(_ended(episode, now))

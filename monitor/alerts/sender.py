@@ -16,6 +16,9 @@ _TYPES = {
     "ended": NotifyType.SUCCESS,
 }
 
+_SECRET = 4
+"""Letters of a part of a URL that may be a secret; shorter ones are words of any sentence."""
+
 _LOGGER = logging.getLogger("apprise")
 # What it logs may hold parts of URLs, which are secrets: it reaches no log but `_said`.
 _LOGGER.propagate = False
@@ -58,13 +61,9 @@ def scrubbed(text: str, url: str) -> str:
     schema, _, rest = url.partition("://")
     parts = {part for whole in (rest, unquote(rest)) for part in re.split(r"[/:@?&=+,\s]+", whole)}
     for part in sorted(parts - {"", schema}, key=len, reverse=True):
-        # Shorter ones are words of any sentence, and no secret.
         if len(part) >= _SECRET:
             text = text.replace(part, "***")
     return text
-
-
-_SECRET = 4
 
 
 @contextmanager

@@ -77,15 +77,15 @@ def check_features(bars: Bars | str, today: date, most: int) -> Check:
         )
     yesterday = today - timedelta(days=1)
     # A symbol that has ended has no bars to come.
-    lives = {
+    lacking = {
         symbol: bars.after(day, yesterday)
         for symbol, day in bars.newest.items()
         if (newest - day).days <= tables.ENDED_DAYS
     }
-    behind = max(lives.values())
+    behind = max(lacking.values())
     more = " or more: the sessions that are known end" if yesterday > bars.sessions[-1] else ""
-    late = [symbol for symbol, sessions in lives.items() if sessions > most]
-    whose = "" if not late or len(late) == len(lives) else f" ({few(late)})"
+    late = [symbol for symbol, sessions in lacking.items() if sessions > most]
+    whose = "" if not late or len(late) == len(lacking) else f" ({few(late)})"
     sentence = f"the newest bar is of {newest}; {behind} sessions behind the exchange{more}{whose}"
     if behind <= most:
         return Check(FEATURES, "ok", behind, most, sentence)

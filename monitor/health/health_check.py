@@ -57,7 +57,7 @@ def check(
         now: in UTC.
         others: checks that the caller made.
     """
-    bound = log_state.PATIENCE * settings.timeout
+    bound = log_state.limit(settings.timeout)
     state, known = _read(prediction_log, settings, now)
     lock = model_files.read_lock(_ROOT)
     models = horizons(lock)
@@ -93,7 +93,7 @@ def _read(
     state = log_state.ask(prediction_log, settings.timeout)
     if state.problem is not None:
         return state, ()
-    bound = log_state.PATIENCE * settings.timeout
+    bound = log_state.limit(settings.timeout)
     try:
         return state, bounded(lambda: _newest(prediction_log, now), bound)
     except (SQLAlchemyError, TimeoutError) as error:

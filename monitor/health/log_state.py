@@ -15,8 +15,17 @@ from predictions.schema import VERSION, prediction_logs
 
 NAME = "prediction_log"
 
-PATIENCE = 3
-"""The log may take so many times as long as a statement may wait, and is then away."""
+_TIMES = 3
+"""A look at the log takes several statements."""
+
+
+def limit(timeout: float) -> float:
+    """Seconds after which a log that has not answered is away.
+
+    Args:
+        timeout: seconds that one statement may wait.
+    """
+    return _TIMES * timeout
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ def ask(engine: Engine, timeout: float) -> LogState:
     where = place(engine)
     try:
         # A statement has its own time-out; this is for a server that does not even refuse.
-        return bounded(lambda: _ask(engine, where), PATIENCE * timeout)
+        return bounded(lambda: _ask(engine, where), limit(timeout))
     except Exception as error:  # noqa: BLE001  # drivers raise errors of their own
         return LogState(reason(error), where)
 

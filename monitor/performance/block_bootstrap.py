@@ -101,16 +101,16 @@ def resampled(rows: pl.DataFrame, counts: Array) -> dict[str, Array]:
 def _summed(rows: pl.DataFrame) -> pl.DataFrame:
     """Sums over the symbols of each date."""
     target, forecast, probability = (pl.col(n) for n in ("target", "forecast", "probability"))
-    rose, said = target > 0, probability > _MORE_LIKELY
+    rose, claimed = target > 0, probability > _MORE_LIKELY
     parts = {
         "rows": pl.lit(1.0),
         "mae": (target - forecast).abs(),
         "squared": (target - forecast) ** 2,
         "base": (target - pl.col("mean")) ** 2,
         "direction": (forecast > 0) == rose,
-        "hits": rose & said,
+        "hits": rose & claimed,
         "risen": rose,
-        "claimed": said,
+        "claimed": claimed,
         "brier": (probability - rose.cast(pl.Float64)) ** 2,
         "coverage": target.is_between("lower", "upper"),
         "width": pl.col("upper") - pl.col("lower"),

@@ -80,12 +80,12 @@ def track(rows: pl.DataFrame, sessions: int, step: float, newest: int) -> Tracke
     for day in days:
         if day in due:
             part = due[day]
-            used = np.array([at[made] for made in part["date"]])
+            used = np.array([at[session] for session in part["date"]])
             beyond = part.select("below", "above").to_numpy() > used
             wanted = part["share"].to_numpy()[:, None]
             factors = factors + rate * (beyond - wanted).mean(axis=0)
         at[day] = factors
-    lower, upper = np.array([at[made] for made in reach["date"]]).T
+    lower, upper = np.array([at[session] for session in reach["date"]]).T
     inside = reach.with_columns(
         before=(pl.col("below") <= 1) & (pl.col("above") <= 1),
         after=(pl.col("below") <= pl.Series(lower)) & (pl.col("above") <= pl.Series(upper)),

@@ -40,18 +40,20 @@ def of_yardstick(rows: pl.DataFrame, sessions: int) -> Scores:
 
 def remarks(rows: pl.DataFrame) -> tuple[str, ...]:
     """What a reader of the scores must know, in words."""
-    said = []
+    lines = []
     if rows.height == 1:
-        said.append("one forecast has a label: no score says anything yet")
+        lines.append("one forecast has a label: no score says anything yet")
     rose = (rows["target"] > 0).unique()
     if len(rose) == 1 and rows.height > 1:
-        said.append(f"every outcome {'rose' if rose[0] else 'fell'}: AUC is not defined")
+        lines.append(f"every outcome {'rose' if rose[0] else 'fell'}: AUC is not defined")
     if rows.height > 1 and rows["forecast"].n_unique() == 1:
-        said.append("every forecast is the same: it has no rank and no skill beyond its mean")
+        lines.append("every forecast is the same: it has no rank and no skill beyond its mean")
     missing = int(rows.select(pl.any_horizontal(pl.col(*LOSSES).is_nan()).sum()).item())
     if missing:
-        said.append(f"{missing:,} of {rows.height:,} rows have no known distribution: CRPS is null")
-    return tuple(said)
+        lines.append(
+            f"{missing:,} of {rows.height:,} rows have no known distribution: CRPS is null"
+        )
+    return tuple(lines)
 
 
 def _known(given: Scores) -> Scores:

@@ -101,10 +101,10 @@ def forecasts(
         `distribution.LOSSES`; without rows of symbols that have no mean.
     """
     levels = np.linspace(0, 1, len(distribution.grid))
-    made = rows.join(means, on="symbol", maintain_order="left").with_columns(
+    joined = rows.join(means, on="symbol", maintain_order="left").with_columns(
         forecast="mean",
         lower=pl.col("mean") + distribution.lower * pl.col("scale"),
         upper=pl.col("mean") + distribution.upper * pl.col("scale"),
     )
-    below = np.interp(-(made["mean"] / made["scale"]).to_numpy(), distribution.grid, levels)
-    return with_losses(made.with_columns(probability=pl.Series(1 - below)), distribution, level)
+    below = np.interp(-(joined["mean"] / joined["scale"]).to_numpy(), distribution.grid, levels)
+    return with_losses(joined.with_columns(probability=pl.Series(1 - below)), distribution, level)

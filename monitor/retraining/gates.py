@@ -216,8 +216,8 @@ def _quality(value: float | None, least: float | None) -> Gate | None:
     answer: Answer = "inconclusive"
     if value is not None:
         answer = "pass" if value >= least else "fail"
-    said = "not measured" if value is None else f"{value:g} %"
-    return Gate("quality", "at least", value, least, answer, f"quality of the data: {said}")
+    measured = "not measured" if value is None else f"{value:g} %"
+    return Gate("quality", "at least", value, least, answer, f"quality of the data: {measured}")
 
 
 def _purge(comparison: HeadToHead) -> Gate:

@@ -104,9 +104,9 @@ def recall(rows: pl.DataFrame, side: str) -> float | None:
 
 
 def _hits(rows: pl.DataFrame, side: str, *, rose: bool) -> tuple[int, int, int]:
-    said = (rows[f"{side}_probability"] > 0.5) == rose  # noqa: PLR2004  # more likely than not
+    claimed = (rows[f"{side}_probability"] > 0.5) == rose  # noqa: PLR2004  # more likely than not
     happened = (rows["target"] > 0) == rose
-    return int((said & happened).sum()), int(said.sum()), int(happened.sum())
+    return int((claimed & happened).sum()), int(claimed.sum()), int(happened.sum())
 
 
 def area(rows: pl.DataFrame, side: str) -> float | None:

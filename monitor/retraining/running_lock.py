@@ -50,10 +50,10 @@ def _minute(settings: Settings) -> str:
 
 def _running(path: Path) -> str:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        holder = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError:
         return f"another run has just begun ({path}); wait for it"
-    run = f"{said['work']} has been running since {said['since']} (pid {said['pid']})"
-    if Path(f"/proc/{said['pid']}").exists() or not Path("/proc/self").exists():
+    run = f"{holder['work']} has been running since {holder['since']} (pid {holder['pid']})"
+    if Path(f"/proc/{holder['pid']}").exists() or not Path("/proc/self").exists():
         return f"{run}; wait for it"
     return f"{run} and was killed; what it had started still ends: try again in a moment"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from monitor import child_process
 from monitor.settings import MonitorError
 from stages.common.sections import PARAMS_FILE
 from versions import as_of
@@ -90,18 +91,12 @@ class TrainingClone:
         Raises:
             MonitorError: it failed; with the line that says why.
         """
-        here = str(Path(sys.executable).parent)
-        python = shutil.which("python")
-        path = os.environ.get("PATH", os.defpath)
-        if python is None or str(Path(python).parent) != here:
-            # The stages are started as `python`.
-            path = os.pathsep.join((here, path))
         with self.log.open("ab") as printed:
             begin = printed.tell()
             failed = subprocess.run(  # noqa: S603  # no shell
                 [sys.executable, "-m", module, *arguments],
                 cwd=self.folder,
-                env={**os.environ, "PATH": path},
+                env=child_process.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.STDOUT,

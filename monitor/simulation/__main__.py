@@ -26,14 +26,14 @@ def main() -> None:
     plan = Plan.model_validate_json((folder / "plan.json").read_text(encoding="utf-8"))
     # What retraining and rollback say is part of the story.
     running.log.setLevel("WARNING")
-    told = Timeline()
+    story = Timeline()
     began = time.monotonic()
-    loop = Loop(plan, Sandbox(Path.cwd()), pl.read_parquet(folder / "bars.parquet"), told)
+    loop = Loop(plan, Sandbox(Path.cwd()), pl.read_parquet(folder / "bars.parquet"), story)
     server = loop.run()
     loop.results(folder / "results")
-    told.console.print()
-    told.console.print(timeline.table(told.events))
-    told.tell(
+    story.console.print()
+    story.console.print(timeline.table(story.events))
+    story.tell(
         f"{server.asked:,} forecasts were asked for, {len(server.lost):,} not answered; "
         f"{time.monotonic() - began:.0f} s"
     )

@@ -156,7 +156,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from monitor import scheduler
 from monitor.settings import MonitorError, Settings
 logging.basicConfig(level="INFO", format="%(message)s")
-scheduler.GRACE, scheduler.PATIENCE = float(sys.argv[2]), float(sys.argv[3])
+scheduler.GRACE, scheduler.INTERRUPTED = float(sys.argv[2]), float(sys.argv[3])
 job = scheduler.Job("work", ("-c", sys.argv[4]), IntervalTrigger(days=1), at_start=True)
 scheduler.Scheduler(Settings(var=Path(sys.argv[1])), [job]).run()
 """
@@ -238,7 +238,7 @@ def test_the_schedule_of_params() -> None:
     only = params.model_copy(update={"refresh": "never", "retrain": "never"})
     names = [job.name for job in schedule.jobs(Settings(), only, "XNYS", timedelta(hours=1))]
     assert names == ["check", "rollback", "judge"]
-    assert scheduler.GRACE + scheduler.PATIENCE < 90
+    assert scheduler.GRACE + scheduler.INTERRUPTED < 90
 
 
 def test_drift_is_proposed_once_a_session(settings: Settings) -> None:

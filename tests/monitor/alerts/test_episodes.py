@@ -14,7 +14,7 @@ from monitor.health.verdicts import Check
 from monitor.settings import MonitorError
 
 NOW = datetime(2013, 1, 2, 12, tzinfo=UTC)
-PATIENCE = 3
+QUIET_CHECKS = 3
 
 
 def fires(severity: Severity = "WARNING", horizon: str = "short", message: str = "x") -> Firing:
@@ -28,7 +28,7 @@ def rounds(*every: Sequence[Firing], step: int = 5) -> list[Episode]:
         running = [each for each in known if each.ended_at is None]
         ended = [each for each in known if each.ended_at is not None]
         now = NOW + timedelta(minutes=step * number)
-        known = [*ended, *episodes.follow(running, fired, (), now, PATIENCE)]
+        known = [*ended, *episodes.follow(running, fired, (), now, QUIET_CHECKS)]
     return known
 
 
@@ -56,16 +56,16 @@ def test_each_horizon_has_its_own_episode() -> None:
 def test_a_severity_that_rises_is_untold_and_one_that_falls_stays() -> None:
     (one,) = rounds([fires("WARNING")])
     told = one.model_copy(update={"sent_at": NOW})
-    (same,) = episodes.follow([told], [fires("INFO")], (), NOW, PATIENCE)
+    (same,) = episodes.follow([told], [fires("INFO")], (), NOW, QUIET_CHECKS)
     assert (same.severity, same.sent_at) == ("WARNING", NOW)
-    (risen,) = episodes.follow([told], [fires("CRITICAL")], (), NOW, PATIENCE)
+    (risen,) = episodes.follow([told], [fires("CRITICAL")], (), NOW, QUIET_CHECKS)
     assert (risen.severity, risen.sent_at) == ("CRITICAL", None)
 
 
 def test_what_could_not_be_judged_does_not_end() -> None:
     known = rounds([fires()])
     for _ in range(10):
-        known = episodes.follow(known, [], {fires().key}, NOW, PATIENCE)
+        known = episodes.follow(known, [], {fires().key}, NOW, QUIET_CHECKS)
     (one,) = known
     assert (one.ended_at, one.quiet) == (None, 0)
 
@@ -77,7 +77,7 @@ def test_a_clock_that_goes_back_ends_nothing_before_it_began() -> None:
 
 def test_two_episodes_of_one_kind_become_one() -> None:
     twins = [*rounds([fires()]), *rounds([fires()])]
-    known = episodes.follow(twins, [fires()], (), NOW, PATIENCE)
+    known = episodes.follow(twins, [fires()], (), NOW, QUIET_CHECKS)
     assert [each.ended_at is None for each in known] == [True, False]
 
 
