@@ -23,8 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from stages.common.running import Parser, log, run
-from versions.registry import promotion
-from versions.registry.promotion import Plan, Promotion, Row
+from versions.registry import promotion, registration
+from versions.registry.promotion import Promotion
+from versions.registry.registration import Row
+from versions.registry.release_plan import Plan
 from versions.repository import git
 
 PRODUCTION = "production"
@@ -52,7 +54,7 @@ def _arguments(given: Sequence[str]) -> Namespace:
 
 def _plan(asked: Namespace) -> Plan:
     if asked.command == "register":
-        return promotion.plan_release(asked.horizon, asked.bump)
+        return registration.plan_release(asked.horizon, asked.bump)
     if asked.command == "promote":
         return promotion.plan_promotion(asked.horizon, asked.version, asked.stage)
     return promotion.plan_rollback(asked.horizon, asked.stage)
@@ -129,7 +131,7 @@ def main() -> None:
     if asked.command != "versions" and asked.dry_run:
         sys.stdout.write(json.dumps(asdict(_plan(asked)), indent=2) + "\n")
     elif asked.command == "register":
-        tag = promotion.register(asked.horizon, asked.bump)
+        tag = registration.register(asked.horizon, asked.bump)
         log.info("%s is %s", tag.replace("@", " "), git.commit()[:7])
         _share(tag)
     elif asked.command == "promote":
@@ -139,10 +141,10 @@ def main() -> None:
     elif asked.command == "rollback":
         _promoted(promotion.rollback(asked.horizon, asked.stage), asked.horizon, asked.stage)
     elif asked.json:
-        rows = [asdict(row) | {"when": row.when.isoformat()} for row in promotion.versions()]
+        rows = [asdict(row) | {"when": row.when.isoformat()} for row in registration.versions()]
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
     else:
-        _show(promotion.versions())
+        _show(registration.versions())
 
 
 if __name__ == "__main__":

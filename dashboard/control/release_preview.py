@@ -14,8 +14,8 @@ from dashboard.control.run_commands import Command
 from dashboard.number_text import NOTHING, share
 from stages.common.errors import VersionError
 from stages.common.paths import MODELS
-from versions.registry import promotion
-from versions.registry.promotion import HEADLINE, Row
+from versions.registry import registration
+from versions.registry.registration import HEADLINE, Row
 from versions.repository import lock
 
 
@@ -113,7 +113,7 @@ def comparison(
 def _facts(
     horizon: str, version: str | None, commit: str | None, folder: Path | None
 ) -> dict[str, str]:
-    scores = (commit and promotion.scores(horizon, commit, folder)) or {}
+    scores = (commit and registration.scores(horizon, commit, folder)) or {}
     return {
         "version": version or "-",
         "revision": commit[:7] if commit else "-",

@@ -14,7 +14,7 @@ from typing import Any
 
 from stages.common.errors import StageError
 from stages.common.text import unknown
-from versions.registry.promotion import Bump
+from versions.registry.registration import Bump
 from versions.repository import pipeline
 from versions.values import compact
 

@@ -8,7 +8,7 @@ from monitor.retraining.training_clone import TrainingClone
 from monitor.retraining.transplant import Transplant
 from monitor.settings import MonitorError
 from stages.common.errors import VersionError
-from versions.registry import history, promotion
+from versions.registry import history, registration
 from versions.repository import git, pipeline
 
 PRODUCTION = "production"
@@ -109,7 +109,7 @@ def _register(clone: TrainingClone, horizon: str, commit: str) -> str:
     clone.git("checkout", "--quiet", "--force", "--detach", commit)
     # An older commit does not ignore the files of a horizon that came later.
     clone.git("clean", "--quiet", "--force", "-d")
-    return promotion.register(horizon, folder=clone.folder).partition("@")[2]
+    return registration.register(horizon, folder=clone.folder).partition("@")[2]
 
 
 def _md5(clone: TrainingClone, commit: str, horizon: str) -> str | None:

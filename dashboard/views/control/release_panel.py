@@ -19,8 +19,8 @@ from dashboard.views.control.start_command import start
 from stages.common import sections
 from stages.common.errors import StageError, few
 from stages.common.sections import Horizons, Sections
-from versions.registry import promotion
-from versions.registry.promotion import Bump, Row
+from versions.registry import registration
+from versions.registry.registration import Bump, Row
 from versions.repository import git
 
 PRODUCTION = "production"
@@ -74,7 +74,7 @@ def show(context: Context) -> None:
 @st.cache_data(max_entries=2, show_spinner="Reading the tags")
 def _rows(refs: str) -> list[Row]:
     """The versions, which the tags alone tell; `refs` names them all."""
-    return promotion.versions() if refs else []
+    return registration.versions() if refs else []
 
 
 def _actions(context: Context, rows: Sequence[Row], horizons: Sequence[str], *, able: bool) -> None:

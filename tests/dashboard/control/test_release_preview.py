@@ -8,7 +8,7 @@ from dashboard.control import release_preview, run_commands
 from stages.common.errors import StageError
 from tests.projects import ROOT, Project
 from tests.small import again, commit, small
-from versions.registry import promotion
+from versions.registry import promotion, registration
 from versions.repository import lock
 
 
@@ -18,10 +18,10 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = small(tmp_path_factory.mktemp("released") / "work")
     (project.folder / ".gitignore").write_text("/var/\n", encoding="utf-8")
     commit(project, "Leave var out")
-    promotion.register("short", folder=project.folder)
+    registration.register("short", folder=project.folder)
     promotion.promote("short", "v1.0.0", folder=project.folder)
     again(project, 0.8)
-    promotion.register("short", folder=project.folder)
+    registration.register("short", folder=project.folder)
     return project
 
 
@@ -43,7 +43,7 @@ def test_a_promotion_does_what_its_plan_says_and_to_ask_for_it_does_nothing(
         *("short#production#2", "v1.1.0"),
         "v1.0.0",
     )
-    table = release_preview.comparison(plan, promotion.versions(folder), folder)
+    table = release_preview.comparison(plan, registration.versions(folder), folder)
     facts = {row[""]: (row["now"], row["then"]) for row in table.to_dicts()}
     md5s = tuple(
         lock.at(f"short@{version}", folder).outs["models/short/model.onnx"].md5
@@ -86,7 +86,7 @@ def test_the_monitors_roll_back_says_why_there_is_none(released: Project) -> Non
 
 
 def test_versions_are_a_table_of_text(released: Project) -> None:
-    table = release_preview.versions_table(promotion.versions(released.folder))
+    table = release_preview.versions_table(registration.versions(released.folder))
     newest, oldest = table.to_dicts()
     assert (newest["version"], newest["MAE"], newest["AUC"]) == ("v1.1.0", "0.800 %", "0.500")
     assert oldest["fold OOS R2"] == "-"

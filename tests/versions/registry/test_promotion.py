@@ -13,7 +13,7 @@ import pytest
 from stages.common.errors import StageError
 from tests.projects import ROOT, Project
 from tests.small import again, commit, small
-from versions.registry import promotion
+from versions.registry import promotion, registration
 from versions.repository import git, lock
 
 Make = Callable[[], Project]
@@ -23,9 +23,9 @@ Make = Callable[[], Project]
 def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two released revisions, short v1.0.0 and v1.1.0, and one more commit."""
     project = small(tmp_path_factory.mktemp("made") / "work")
-    promotion.register("short", folder=project.folder)
+    registration.register("short", folder=project.folder)
     again(project, 0.8)
-    promotion.register("short", folder=project.folder)
+    registration.register("short", folder=project.folder)
     (project.folder / "README.md").write_text("Notes\n", encoding="utf-8")
     commit(project, "Notes")
     return project.folder.parent
@@ -82,15 +82,15 @@ def test_a_release_says_what_it_is_worth(work: Project) -> None:
 
 
 @pytest.mark.parametrize(("bump", "tag"), [("major", "v2.0.0"), ("patch", "v1.1.1")])
-def test_the_next_version_is_as_asked(work: Project, bump: promotion.Bump, tag: str) -> None:
-    assert promotion.register("short", bump, work.folder) == f"short@{tag}"
+def test_the_next_version_is_as_asked(work: Project, bump: registration.Bump, tag: str) -> None:
+    assert registration.register("short", bump, work.folder) == f"short@{tag}"
 
 
 def test_a_release_is_refused(work: Project) -> None:
     folder = work.folder
 
     def release(horizon: str = "short") -> None:
-        promotion.register(horizon, folder=folder)
+        registration.register(horizon, folder=folder)
 
     refused(
         "no 'shrot' (did you mean short?); there is short, long", lambda: release("shrot"), work
@@ -108,14 +108,14 @@ def test_a_release_is_refused(work: Project) -> None:
 
 def test_the_line_that_is_named_makes_an_artifact(work: Project) -> None:
     with pytest.raises(StageError) as caught:
-        promotion.register("long", folder=work.folder)
+        registration.register("long", folder=work.folder)
     line = "  " + str(caught.value).split("`")[3]
     work.set("artifacts:\n", f"artifacts:\n{line}\n", "dvc.yaml")
     (work.folder / "metrics" / "long.json").write_text('{"mae": 0.1}', encoding="utf-8")
     commit(work, "One more")
-    assert promotion.register("long", folder=work.folder) == "long@v1.0.0"
+    assert registration.register("long", folder=work.folder) == "long@v1.0.0"
     # Each horizon has versions of its own, also on one commit.
-    assert promotion.register("short", folder=work.folder) == "short@v1.2.0"
+    assert registration.register("short", folder=work.folder) == "short@v1.2.0"
     assert work.git("tag", "--points-at", "HEAD").split() == ["long@v1.0.0", "short@v1.2.0"]
 
 
@@ -139,7 +139,7 @@ def test_a_lock_that_does_not_match_is_refused_also_without_data(
     for project in (work, clone):
         refused(
             f"dvc.lock of HEAD does not match: {said}",
-            lambda folder=project.folder: promotion.register("short", folder=folder),  # type: ignore[misc]
+            lambda folder=project.folder: registration.register("short", folder=folder),  # type: ignore[misc]
             project,
         )
 
@@ -208,7 +208,7 @@ def test_a_clone_without_data_promotes_what_the_remote_has_and_nothing_else(work
         lambda: promotion.promote("short", "v1.1.0", folder=clone.folder),
         clone,
     )
-    assert [row.version for row in promotion.versions(clone.folder)] == ["v1.1.0", "v1.0.0"]
+    assert [row.version for row in registration.versions(clone.folder)] == ["v1.1.0", "v1.0.0"]
 
 
 def test_an_object_that_is_nowhere_or_broken_is_named(work: Project) -> None:
@@ -267,7 +267,7 @@ def test_rolling_back_goes_back_one_version_each_time(work: Project) -> None:
     folder = work.folder
     refused("no version of short is in production", lambda: back(work), work)
     again(work, 0.6)
-    promotion.register("short", folder=folder)
+    registration.register("short", folder=folder)
     for version in ("v1.0.0", "v1.1.0", "v1.2.0"):
         promotion.promote("short", version, folder=folder)
     done = back(work)
@@ -290,7 +290,7 @@ def back(project: Project) -> promotion.Promotion:
 
 def test_versions_are_listed_with_their_stages_and_metrics(work: Project) -> None:
     promotion.promote("short", "v1.0.0", folder=work.folder)
-    newest, oldest = promotion.versions(work.folder)
+    newest, oldest = registration.versions(work.folder)
     assert (newest.version, newest.stages, newest.metrics["mae"]) == ("v1.1.0", (), 0.008)
     assert (oldest.version, oldest.stages, oldest.metrics["rmse"]) == (
         *("v1.0.0", ("production",)),

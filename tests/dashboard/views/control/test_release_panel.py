@@ -11,7 +11,7 @@ from dashboard.views.control import release_panel
 from tests.dashboard.views import panels
 from tests.projects import ROOT, Project
 from tests.small import commit, small
-from versions.registry import promotion
+from versions.registry import registration
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = small(tmp_path_factory.mktemp("panel") / "work")
     (project.folder / ".gitignore").write_text("/var/\n", encoding="utf-8")
     commit(project, "Leave var out")
-    promotion.register("short", folder=project.folder)
+    registration.register("short", folder=project.folder)
     return project.folder.parent
 
 
