@@ -21,10 +21,10 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from serve.checkout import loading
+from serve.checkout import bundle_files, loading, model_checks
 from serve.checkout.bundle import Bundle, Card, Model
+from serve.checkout.bundle_files import BundleError
 from serve.checkout.follow import stamp
-from serve.checkout.loading import BundleError
 from serve.checkout.provenance import Revision
 from stages.forecast.contract import SYMBOL
 from stages.forecast.session import Session
@@ -164,7 +164,7 @@ class Challengers:
             except Exception as error:  # noqa: BLE001  # of a later version of the project, perhaps
                 refused[horizon] = (
                     f"{self._folder / horizon}: cannot be used ({type(error).__name__}: "
-                    f"{loading.reason(error)})"
+                    f"{bundle_files.reason(error)})"
                 )
         self._models = {name: self._models[name] for name in ready}
         self._tell(ready, refused)
@@ -217,23 +217,25 @@ class Challengers:
         try:
             announced = Announced.model_validate_json(self._read(path / "challenger.json"))
         except ValidationError as error:
-            raise BundleError(f"{path / 'challenger.json'}: {loading.mistake(error)}") from None
+            raise BundleError(
+                f"{path / 'challenger.json'}: {bundle_files.mistake(error)}"
+            ) from None
         content = self._read(path / "model.onnx")
-        if (md5 := loading.md5_of(content)) != announced.model_md5:
+        if (md5 := bundle_files.md5_of(content)) != announced.model_md5:
             raise BundleError(
                 f"{path / 'model.onnx'}: md5 is {md5}, challenger.json has {announced.model_md5}"
             )
         try:
             card = Card.model_validate_json(self._read(path / "card.json"))
         except ValidationError as error:
-            raise BundleError(f"{path / 'card.json'}: {loading.mistake(error)}") from None
+            raise BundleError(f"{path / 'card.json'}: {bundle_files.mistake(error)}") from None
         try:
             session = Session(content)
         except Exception as error:  # noqa: BLE001  # onnxruntime raises classes of its own
             raise BundleError(
-                f"{path / 'model.onnx'}: cannot be read ({loading.reason(error)})"
+                f"{path / 'model.onnx'}: cannot be read ({bundle_files.reason(error)})"
             ) from None
-        loading.check_width(session, card, path / "model.onnx", path / "card.json")
+        model_checks.check_width(session, card, path / "model.onnx", path / "card.json")
         model = Model(
             name=horizon,
             card=card,
@@ -244,7 +246,7 @@ class Challengers:
             md5=md5,
             per_symbol=SYMBOL in session.inputs,
         )
-        loading.check_forecast(model, path / "model.onnx")
+        model_checks.check_forecast(model, path / "model.onnx")
         _check_speed(model, path / "model.onnx")
         return announced, model
 
@@ -257,8 +259,8 @@ class Challengers:
             )
         if champion.md5 == model.md5:
             raise BundleError(f"{path}: {model.md5} is the model that serves")
-        loading.check_horizon(model.card, horizon, champion.card.sessions, path / "card.json")
-        loading.check_features(model.card, bundle.latest, path / "card.json")
+        model_checks.check_horizon(model.card, horizon, champion.card.sessions, path / "card.json")
+        model_checks.check_features(model.card, bundle.latest, path / "card.json")
         models = {horizon: model}
         versions = {} if announced.version is None else {horizon: announced.version}
         own = replace(
@@ -273,7 +275,7 @@ class Challengers:
         try:
             return (self._root / path).read_bytes()
         except OSError as error:
-            raise BundleError(f"{path}: {loading.reason(error)}") from None
+            raise BundleError(f"{path}: {bundle_files.reason(error)}") from None
 
 
 def _check_speed(model: Model, path: Path) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from serve.checkout import loading, provenance
+from serve.checkout import bundle_files, loading, provenance
 from serve.checkout.bundle import Bundle
-from serve.checkout.loading import BundleError
+from serve.checkout.bundle_files import BundleError
 from stages.common.errors import StageError
 from stages.common.paths import MODELS
 from versions.repository import git
@@ -66,7 +66,7 @@ class Follower:
         except Exception as error:  # noqa: BLE001  # of a later version of the project, perhaps
             self._refuse(
                 f"models/ is of a form that this server does not know ({type(error).__name__}: "
-                f"{loading.reason(error)}); run the server of that revision"
+                f"{bundle_files.reason(error)}); run the server of that revision"
             )
 
     def _refuse(self, problem: str) -> None:
@@ -88,14 +88,14 @@ class Follower:
         Raises:
             BundleError: dvc.lock or a file of the bundle is missing, or a file has changed.
         """
-        text = loading.read_lock(self._root)
-        if loading.md5_of(text) != bundle.lock_md5:
+        text = bundle_files.read_lock(self._root)
+        if bundle_files.md5_of(text) != bundle.lock_md5:
             return False
         for path, md5 in bundle.files.items():
-            loading.checked(self._root, path, md5)
+            bundle_files.checked(self._root, path, md5)
         md5s = {name: model.md5 for name, model in bundle.models.items()}
         revision = provenance.of(self._root, text, md5s, self._named)
-        loading.check_lock(self._root, text)
+        bundle_files.check_lock(self._root, text)
         if revision != bundle.revision:
             self._swap(replace(bundle, revision=revision))
         return True

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
+from serve.checkout.bundle_files import mistake, reason
 from serve.checkout.follow import stamp
-from serve.checkout.loading import mistake, reason
 
 log = logging.getLogger("serve")
 

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from serve.checkout import provenance
+from serve.checkout.bundle_files import BundleError
 from serve.checkout.follow import Follower
-from serve.checkout.loading import BundleError, load
+from serve.checkout.loading import load
 from serve.checkout.provenance import Revision
 from stages.forecast import session
 from tests.projects import Project
