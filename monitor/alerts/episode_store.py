@@ -16,7 +16,7 @@ _COLUMNS = frozenset(str(column.name) for column in _TABLE.columns)
 
 
 def is_open(episode: Episode, now: datetime) -> bool:
-    """Whether something may still become of an episode: it runs, or its end is to be told."""
+    """Whether an episode may still change: it runs, or people are still to be told of its end."""
     if episode.ended_at is None:
         return True
     is_told = episode.sent_at is not None and episode.end_sent_at is not None

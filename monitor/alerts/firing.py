@@ -39,7 +39,7 @@ class Firing:
 
 
 def of_checks(checks: Iterable[Check]) -> list[Firing]:
-    """What checks give to tell people about."""
+    """The rules that fire, by the checks that people should hear of."""
     return [
         Firing(check.name, check.tags, severity, _message(check))
         for check in checks

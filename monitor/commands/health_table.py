@@ -17,7 +17,7 @@ def of(health: Health) -> Table:
         style = _STYLES[check.status]
         shown.add_row(
             check.name,
-            check.of.replace("horizon=", ""),
+            check.about.replace("horizon=", ""),
             f"[{style}]{check.status}[/{style}]",
             escape(f"{check.sentence}{remedy}"),
         )

@@ -34,7 +34,7 @@ def newest(connection: Connection, now: datetime) -> list[Measurement]:
 
 
 def of_models(measured: Sequence[Measurement], models: Mapping[str, str]) -> list[Measurement]:
-    """Those that are about a horizon and a model that are checked out, or about neither.
+    """The measurements of horizons and models that are checked out, and those of neither.
 
     Args:
         measured: any.

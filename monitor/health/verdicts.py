@@ -37,7 +37,7 @@ class Check:
     info: bool = False
 
     @property
-    def of(self) -> str:
+    def about(self) -> str:
         """The tags as text."""
         return " ".join(f"{name}={value}" for name, value in sorted(self.tags.items()))
 

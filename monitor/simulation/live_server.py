@@ -60,7 +60,11 @@ class LiveServer:
                 stderr=output,
                 start_new_session=True,
             )
-        self._until(lambda: self._get("/health/live") is not None, f"does not answer: {log}")
+        try:
+            self._until(lambda: self._get("/health/live") is not None, f"does not answer: {log}")
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
@@ -69,6 +73,9 @@ class LiveServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self._process.terminate()
         try:
             self._process.wait(60)

@@ -115,7 +115,7 @@ def test_a_step_that_fails_is_told_and_the_others_go_on(world: Path, server: Rec
     }
     done = checking_round.run(Settings(), thresholds(), steps)
     assert seen == [worlds.AS_OF]
-    found = {each.of: each for each in done.health.checks if each.name == "measuring"}
+    found = {each.about: each for each in done.health.checks if each.name == "measuring"}
     assert "var/monitor/references" in found["step=drift"].sentence
     assert "nothing" in found["step=labels"].sentence
     assert "ZeroDivisionError" in found["step=performance"].sentence

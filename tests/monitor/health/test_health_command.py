@@ -169,7 +169,7 @@ def test_the_newest_measurement_counts_also_where_the_clock_went_back(world: Pat
             ("drift_share", 0.1),
         ]
         health = health_check.check(engine, settings, thresholds(), NOW)
-    status = {(each.name, each.of): each.status for each in health.checks}
+    status = {(each.name, each.about): each.status for each in health.checks}
     assert status["degraded", f"horizon=short model={model}"] == "critical"
     assert status["degraded", "horizon=long"] == "ok"
     assert status["drift_share", "horizon=short"] == "ok"
