@@ -18,8 +18,9 @@ FILE = "silences.json"
 KEPT = timedelta(days=30)
 """How long a silence that is over is still listed."""
 
-_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
-_SPAN = re.compile(r"(?:\d+[dhm])+")
+LONGEST = timedelta(days=36_500)
+
+_SPAN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?")
 
 
 class Silence(BaseModel):
@@ -56,13 +57,17 @@ def span(text: str) -> timedelta:
     Raises:
         MonitorError: it is not one.
     """
-    parts = {_UNITS[unit]: float(number) for number, unit in re.findall(r"(\d+)([dhm])", text)}
-    if not _SPAN.fullmatch(text) or not any(parts.values()):
+    match = _SPAN.fullmatch(text)
+    days, hours, minutes = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    if not (days or hours or minutes):
         raise MonitorError(f"--for {text}: not a length of time; such as 2h, 30m or 1d12h")
     try:
-        return timedelta(**parts)
+        length = timedelta(days=days, hours=hours, minutes=minutes)
     except OverflowError:
-        raise MonitorError(f"--for {text}: too long; name days, such as 30d") from None
+        length = timedelta.max
+    if length > LONGEST:
+        raise MonitorError(f"--for {text}: longer than {LONGEST.days:,} days; name a shorter time")
+    return length
 
 
 def read(folder: Path) -> list[Silence]:

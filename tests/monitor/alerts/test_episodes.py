@@ -110,7 +110,22 @@ def test_a_length_of_time_is_read(text: str, expected: timedelta) -> None:
     assert silences.span(text) == expected
 
 
-@pytest.mark.parametrize("text", ["2", "h", "-2h", "0h", "2 h", "two hours", "9999999999d", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2",
+        "h",
+        "-2h",
+        "0h",
+        "2 h",
+        "two hours",
+        "9999999d",
+        "9999999999d",
+        "20000d20000d",
+        "1h1h",
+        "",
+    ],
+)
 def test_a_wrong_length_of_time_is_named(text: str) -> None:
     with pytest.raises(MonitorError, match="--for"):
         silences.span(text)
