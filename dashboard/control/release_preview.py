@@ -1,8 +1,6 @@
 """What a release, a promotion or a roll back will change, as its command says it before it acts."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +8,10 @@ from typing import Any
 
 import polars as pl
 
+from dashboard.control import command_process, run_commands
 from dashboard.control.run_commands import Command
 from dashboard.number_text import NOTHING, share
+from monitor.settings import Settings
 from stages.common.errors import VersionError
 from stages.common.paths import MODELS
 from versions.registry import promotion
@@ -32,23 +32,23 @@ class Preview:
     problem: str
 
 
-def ask(command: Command, folder: Path | None = None) -> Preview:
+def ask(
+    command: Command, viewer_name: str, settings: Settings, folder: Path | None = None
+) -> Preview:
     """Ask a command of `versions.release`, or the monitor's roll back, what it would do.
 
     It runs in a process of its own, because DVC is not safe in threads.
 
     Args:
         command: of `run_commands`.
+        viewer_name: who asks.
+        settings: of the monitor, whose audit trail notes it.
         folder: of the project; the working folder by default.
+
+    Raises:
+        MonitorError, NoAnswerError: it cannot be asked.
     """
-    done = subprocess.run(  # noqa: S603  # no shell
-        [sys.executable, "-m", *command.words, "--dry-run"],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = command_process.answer(run_commands.preview(command), viewer_name, settings, folder)
     if done.returncode == 0:
         return Preview(json.loads(done.stdout), "")
     said = done.stderr.strip().splitlines()
