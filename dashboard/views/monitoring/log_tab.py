@@ -1,6 +1,5 @@
 """The logs of this machine: filter, search, follow, download."""
 
-from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -9,11 +8,11 @@ import streamlit as st
 from dashboard.empty_state import empty
 from dashboard.file_stamp import Stamp, stamp
 from dashboard.page_context import Context, guarded
+from dashboard.views.log_download import log_download
 from dashboard.watching import log_files, log_lines
 from dashboard.watching.log_files import Tail
 
 _EVERY = "2s"
-_NEWEST = 20_000_000
 _FOLLOWED = 20_000_000
 """Bytes that are read each time while a log is followed."""
 
@@ -42,14 +41,7 @@ def show(context: Context) -> None:
         guarded(lambda _: _lines(path, str(level), text or "", bound), context)
 
     st.fragment(part, run_every=_EVERY if follow else None, key="log lines")()
-    st.download_button(
-        f"Whole log (newest {_NEWEST // 1_000_000} MB)",
-        partial(log_files.newest_bytes, path, _NEWEST),
-        file_name=path.name,
-        mime="text/plain",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    log_download(path, path.name)
 
 
 def _lines(path: Path, level: str, text: str, bound: int) -> None:
