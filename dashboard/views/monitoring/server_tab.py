@@ -45,13 +45,13 @@ def _live(context: Context) -> None:
     try:
         _read(context, readings)
     except ServerAwayError as error:
-        empty(f"The server does not answer: {error}.", "Start it:", "make serve")
+        empty(f"{error}.", "", "make serve")
         _machine(None)
         return
     except RefusedError as error:
         empty(
             f"The server refused its counters: {error}.",
-            "They need a key with the role admin; this makes one:",
+            "Where it asks for keys, they need one with the role admin; this makes one:",
             "python -m serve keys add NAME --role admin",
         )
         _machine(None)

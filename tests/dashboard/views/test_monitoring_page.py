@@ -208,6 +208,8 @@ def watched(settings: Settings) -> Settings:
         "p": 0.001,
         "relation": None,
         "relation_p": 1.0,
+        "level": 0.4,
+        "level_p": 0.5,
         "missing": 0.0,
         "drifted": True,
         "histogram": {"low": 0, "high": 1, "reference": [1] * 20, "window": [2] * 20},
@@ -273,7 +275,7 @@ def test_every_tab_shows_what_is_stored(watched: Settings, page: Page) -> None:
         "Performance": ("crps, live", ""),
         "Alerts": ("When each alert went on", "goes on"),
         "Decisions": ("by ann", "? inconclusive"),
-        "Server": ("does not answer", ""),
+        "Server": ("no answer from the server at", ""),
         "Log": ("1 lines of all", "error: "),
     }
     for tab, (sentence, cell) in expected.items():
