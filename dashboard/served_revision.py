@@ -37,8 +37,8 @@ def symbols(server: Server, version: Mapping[str, Any]) -> Sequence[Mapping[str,
     Raises:
         ServerAwayError, RefusedError: the server does not answer.
     """
-    found: Sequence[Mapping[str, Any]] = _symbols(server, server.url, identity(version))
-    return found
+    answer: Sequence[Mapping[str, Any]] = _symbols(server, server.url, identity(version))
+    return answer
 
 
 @st.cache_data(ttl=1.5, max_entries=4, show_spinner=False)

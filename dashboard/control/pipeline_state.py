@@ -65,10 +65,10 @@ def changes(viewer_name: str, settings: Settings) -> Changes:
     if done.returncode:
         raise StatusError(f"dvc status: {reason(done.stderr)}")
     try:
-        found: Changes = json.loads(done.stdout)
+        changed: Changes = json.loads(done.stdout)
     except ValueError:
         raise StatusError("dvc status: the answer is not JSON") from None
-    return found
+    return changed
 
 
 def why(entries: Iterable[Any]) -> str:

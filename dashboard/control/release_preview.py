@@ -58,10 +58,10 @@ def ask(
 def graph_md5(commit: str, horizon: str, folder: Path | None = None) -> str | None:
     """The md5 of the graph of a horizon at a commit; None where its `dvc.lock` has none."""
     try:
-        found = lock.at(commit, folder).outs.get(str(MODELS / horizon / "model.onnx"))
+        graph = lock.at(commit, folder).outs.get(str(MODELS / horizon / "model.onnx"))
     except VersionError:
         return None
-    return None if found is None else found.md5
+    return None if graph is None else graph.md5
 
 
 def number(value: float | None, metric: str) -> str:
@@ -156,8 +156,8 @@ def consequences(plan: Mapping[str, Any], served: str | None, md5: str | None) -
             f"Makes the tag {tag} at the checked-out revision {plan['commit'][:7]}.",
             "No stage and no server changes by that.",
         ]
-    made = f"Makes the tag {tag}: {version} is then in {plan['stage']}, on Home too."
-    lines = [f"{made} The remote first gets what it lacks of it."]
+    promotes = f"Makes the tag {tag}: {version} is then in {plan['stage']}, on Home too."
+    lines = [f"{promotes} The remote first gets what it lacks of it."]
     if served is None:
         lines.append("The server does not answer. It forecasts with the models checked out here.")
     elif served == md5:

@@ -41,11 +41,11 @@ def newest_forecasts(server: Server, version: Mapping[str, Any]) -> Newest:
     Raises:
         ServerAwayError, RefusedError: it does not answer.
     """
-    return _asked(server, server.url, identity(version), version)
+    return _forecasts(server, server.url, identity(version), version)
 
 
 @st.cache_data(ttl="1h", max_entries=4, show_spinner="Asking the server for its forecasts")
-def _asked(_server: Server, url: str, revision: str, _version: Mapping[str, Any]) -> Newest:
+def _forecasts(_server: Server, url: str, revision: str, _version: Mapping[str, Any]) -> Newest:
     del url, revision  # are what it is cached by
     # Only answers for one symbol say whether it is stale.
     stale = {each["symbol"]: each["stale"] for each in symbols(_server, _version)}

@@ -97,7 +97,7 @@ def silences_now(settings: Settings) -> list[Silence]:
 def findings(health: documents.Document) -> tuple[Finding, ...]:
     """The checks of a health document, the worst first."""
     order = {"critical": 0, "warning": 1, "ok": 2}
-    found = [
+    every = [
         Finding(
             check["name"],
             " ".join(check["tags"].values()),
@@ -108,7 +108,7 @@ def findings(health: documents.Document) -> tuple[Finding, ...]:
         )
         for check in health["checks"]
     ]
-    return tuple(sorted(found, key=lambda each: order.get(each.status, 0)))
+    return tuple(sorted(every, key=lambda each: order.get(each.status, 0)))
 
 
 def _open(connection: Connection, _: Settings) -> list[Episode]:

@@ -54,18 +54,18 @@ class Tail:
 
 def logs(var: Path) -> dict[str, Path]:
     """The logs in `var/` by their names in it, the newest first."""
-    found = {path for pattern in _PLACES for path in var.glob(pattern) if path.is_file()}
+    paths = {path for pattern in _PLACES for path in var.glob(pattern) if path.is_file()}
     # A log that is rotated meanwhile is the last.
-    ordered = sorted(found, key=lambda path: (-stamp(path)[0], path))
+    ordered = sorted(paths, key=lambda path: (-stamp(path)[0], path))
     return {path.relative_to(var).as_posix(): path for path in ordered}
 
 
 def parts(path: Path) -> list[Path]:
     """The files of a log that is rotated, the newest first."""
-    found = [path]
-    while (older := path.with_name(f"{path.name}.{len(found)}")).exists():
-        found.append(older)
-    return found
+    files = [path]
+    while (older := path.with_name(f"{path.name}.{len(files)}")).exists():
+        files.append(older)
+    return files
 
 
 def tail(
@@ -81,17 +81,17 @@ def tail(
         most: lines at most.
     """
     words, wanted = _LEVELS[level], text.encode().lower()
-    found: list[bytes] = []
+    matching: list[bytes] = []
     read, whole = 0, True
     files = parts(path)
     for block in _blocks(files):
-        if len(found) >= most or read >= bound:
+        if len(matching) >= most or read >= bound:
             whole = False
             break
         read += len(block)
-        found += _matching(block, words, wanted, most - len(found))
-    whole = whole and len(found) < most
-    lines = tuple(line.decode(errors="replace")[:_LONGEST] for line in found)
+        matching += _matching(block, words, wanted, most - len(matching))
+    whole = whole and len(matching) < most
+    lines = tuple(line.decode(errors="replace")[:_LONGEST] for line in matching)
     return Tail(lines, read, sum(stamp(each)[1] for each in files), whole)
 
 

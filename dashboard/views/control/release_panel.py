@@ -124,7 +124,7 @@ def _confirm(context: Context, rows: Sequence[Row], command: Command) -> None:
 
 def _changes(context: Context, rows: Sequence[Row], command: Command) -> None:
     st.text(f"{command.title}: python -m {shlex.join(command.words)}")
-    preview = _asked(command, context)
+    preview = _preview(command, context)
     plan = preview.plan
     if plan is None:
         error_line(preview.problem)
@@ -139,7 +139,7 @@ def _changes(context: Context, rows: Sequence[Row], command: Command) -> None:
 
 
 @st.cache_data(ttl="30s", max_entries=16, show_spinner="Asking the command what it would do")
-def _asked(command: Command, _context: Context) -> Preview:
+def _preview(command: Command, _context: Context) -> Preview:
     return release_preview.ask(command, _context.viewer.name, _context.monitor)
 
 

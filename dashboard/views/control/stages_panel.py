@@ -37,7 +37,7 @@ def show(context: Context, running: Run | None) -> None:
         empty("dvc.yaml has no stages.", "Start the dashboard in the root of the project.")
         return
     if not running:
-        st.session_state[_ANSWER] = _asked(context)
+        st.session_state[_ANSWER] = _changes(context)
     changed = st.session_state.get(_ANSWER)
     known = lock.read() if LOCK_FILE.exists() else Lock({})
     states = pipeline_state.states(names, changed, known, run_record.listed())
@@ -76,17 +76,17 @@ def _summary(states: list[pipeline_state.StageState], changed: Changes | None) -
         st.text(f"All {len(states)} stages are up to date.")
 
 
-def _asked(context: Context) -> Changes | None:
+def _changes(context: Context) -> Changes | None:
     if st.button("Ask again", icon=":material/refresh:", help="Asks DVC what has changed"):
-        _changes.clear()
+        _cached_changes.clear()
     try:
-        return _changes(tuple(map(stamp, WATCHED)), context)
+        return _cached_changes(tuple(map(stamp, WATCHED)), context)
     except StageError as error:
         st.warning(plain(error), icon=":material/help:")
         return None
 
 
 @st.cache_data(ttl="10m", max_entries=4, show_spinner="Asking DVC what has changed")
-def _changes(stamps: tuple[Stamp, ...], _context: Context) -> Changes:
+def _cached_changes(stamps: tuple[Stamp, ...], _context: Context) -> Changes:
     del stamps  # are what it is cached by
     return pipeline_state.changes(_context.viewer.name, _context.monitor)

@@ -21,12 +21,12 @@ _COMMAND = "python -m monitor drift"
 
 def show(context: Context) -> None:
     """Show the newest comparison, then its history."""
-    found = documents.by_horizon(context.monitor.folder / DRIFT)
-    if not found:
+    by_horizon = documents.by_horizon(context.monitor.folder / DRIFT)
+    if not by_horizon:
         empty("Forecasts were never compared with the training table.", "Compare them:", _COMMAND)
         return
-    horizon = tab_parts.horizon(list(found))
-    newest = found[horizon]
+    horizon = tab_parts.horizon(list(by_horizon))
+    newest = by_horizon[horizon]
     _verdict(newest)
     if newest["comparison"] is not None:
         _features(newest["comparison"]["features"], newest["comparison"]["level"])
@@ -103,17 +103,17 @@ def _report(path: Path, horizon: str) -> None:
 
 def _history(context: Context, horizon: str) -> None:
     chosen = tab_parts.span()
-    found = tab_parts.measured(
+    history = tab_parts.measured(
         context, ("drift_p", "drift_share", "drift_features"), chosen
     ).filter(pl.col("horizon") == horizon)
-    if found.is_empty():
+    if history.is_empty():
         tab_parts.nothing_in(chosen, "Drift")
         return
     limits = monitor_thresholds.thresholds().alerts
     tab_parts.chart(
         "Share of features that drifted",
         metric_lines.lines(
-            found.filter(pl.col("name") == "drift_share").with_columns(series=pl.lit("share")),
+            history.filter(pl.col("name") == "drift_share").with_columns(series=pl.lit("share")),
             y="share of the features",
             form=".0%",
             thresholds={
@@ -122,7 +122,7 @@ def _history(context: Context, horizon: str) -> None:
         ),
         "Share of the features that drifted, over time",
     )
-    features = found.filter(pl.col("name") == "drift_p")
+    features = history.filter(pl.col("name") == "drift_p")
     if not features.is_empty():
         tab_parts.chart(
             "Each feature over time",

@@ -48,12 +48,12 @@ def _lines(path: Path, level: str, text: str, bound: int) -> None:
     if not path.exists():
         empty(f"{path} is not there any more.", "Choose another log.")
         return
-    found = _tail(str(path), stamp(path), level, text, bound)
-    st.caption(_says(found))
-    if not found.lines:
+    tail = _tail(str(path), stamp(path), level, text, bound)
+    st.caption(_says(tail))
+    if not tail.lines:
         empty("No line matches.", "Choose another level or text.")
         return
-    rows = [log_lines.parsed(line) for line in found.lines]
+    rows = [log_lines.parsed(line) for line in tail.lines]
     st.dataframe(
         pl.DataFrame(
             {
@@ -75,7 +75,7 @@ def _lines(path: Path, level: str, text: str, bound: int) -> None:
     )
     st.download_button(
         "These lines",
-        "\n".join(found.lines[::-1]) + "\n",
+        "\n".join(tail.lines[::-1]) + "\n",
         file_name=f"{path.stem}-lines.log",
         mime="text/plain",
         icon=":material/download:",
@@ -89,11 +89,11 @@ def _tail(path: str, log: Stamp, level: str, text: str, bound: int) -> Tail:
     return log_files.tail(Path(path), level, text, bound)
 
 
-def _says(found: Tail) -> str:
-    lines, size = f"{len(found.lines):,} lines", f"{found.size / 1e6:,.1f} MB"
-    if found.whole:
+def _says(tail: Tail) -> str:
+    lines, size = f"{len(tail.lines):,} lines", f"{tail.size / 1e6:,.1f} MB"
+    if tail.whole:
         return f"{lines} of all {size}, the newest first."
     return (
-        f"The newest {lines}, the newest first; {found.read / 1e6:,.1f} of {size} were read, and "
+        f"The newest {lines}, the newest first; {tail.read / 1e6:,.1f} of {size} were read, and "
         "older lines may match too."
     )
