@@ -25,6 +25,7 @@ ICON = Path(__file__).with_name("icon.svg")
 
 Show = Callable[[Context], None]
 
+# What each page shows, and its icon. Streamlit would show a string that stands here on its own.
 VIEWS: Final[dict[str, tuple[Show, str]]] = {
     "Home": (home_view.show, "home"),
     "Predictions": (predictions_view.show, "query_stats"),
@@ -32,7 +33,6 @@ VIEWS: Final[dict[str, tuple[Show, str]]] = {
     "Pipeline Control": (control_view.show, "account_tree"),
     "Monitoring": (monitoring_view.show, "monitor_heart"),
 }
-"""What each page shows, and its icon."""
 
 
 def pages(draw: Callable[[Show], None]) -> list["st.Page"]:

@@ -55,6 +55,7 @@ def _features(features: list[dict[str, Any]], level: float) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        placeholder="-",
         alt="Drift of every feature, the rarest first",
         column_config={
             **dict.fromkeys(("distance", "relation", "mean"), number),

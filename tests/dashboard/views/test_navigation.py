@@ -44,6 +44,8 @@ def test_who_signs_in_is_on_the_page_and_in_the_state_of_the_address(secret: str
     page = opened("analytics", **asked)
     assert page.title[0].value == "Sign in"
     assert not page.sidebar.button
+    # Streamlit shows whatever stands alone in its script, such as a string.
+    assert not page.markdown
     page.text_input[0].set_value("desk.wrong")
     page.button[0].click().run()
     assert "not known" in panels.texts(page)
