@@ -13,7 +13,7 @@ from dashboard.plain_text import plain
 from dashboard.server_client import RefusedError, ServerAwayError
 from dashboard.status_mark import mark
 from dashboard.views.home import forecast_tables
-from dashboard.watching import monitor_thresholds, stored_decisions
+from dashboard.watching import current_state, monitor_thresholds, stored_decisions
 from stages.common.errors import StageError, few
 
 COLUMNS = 3
@@ -37,13 +37,22 @@ def _verdict(context: Context) -> None:
     parts = _statuses(context)
     wrong = [part for part in parts if part.state in ("warning", "critical")]
     unknown = [part.name for part in parts if part.state == "unknown"]
+    alerts = [
+        f"{each.rule} {each.about}".strip()
+        for each in current_state.of_file(context.monitor)
+        if each.severity != "INFO"
+    ]
     if wrong:
         sentence = f"Look at {few(part.name for part in wrong)}."
+    elif alerts:
+        sentence = "Look at Monitoring."
     elif unknown:
         sentence = f"Nothing is wrong; nothing is known of {few(unknown)}."
     else:
         sentence = "All is well."
     st.markdown(f"**{plain(sentence)}** " + " ".join(mark(each.state, each.name) for each in parts))
+    if alerts:
+        st.text(f"Alerts that go on: {few(alerts)}. Monitoring says since when, and what to do.")
     _cards(wrong)
     _last_decision(context)
     _in_production(context)

@@ -13,7 +13,7 @@ from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.status_mark import mark
 from dashboard.views.monitoring import tab_parts
-from dashboard.watching import documents, drift_table, monitor_thresholds
+from dashboard.watching import documents, feature_drift, monitor_thresholds
 from monitor.drift.drift_check import DRIFT
 
 _COMMAND = "python -m monitor drift"
@@ -50,7 +50,7 @@ def _verdict(newest: dict[str, Any]) -> None:
 
 
 def _features(features: list[dict[str, Any]], level: float) -> None:
-    table = drift_table.table(features)
+    table = feature_drift.table(features)
     number, chance = (st.column_config.NumberColumn(format=form) for form in ("%.3f", "%.2g"))
     st.dataframe(
         table,

@@ -15,6 +15,9 @@ from dashboard.overview.newest_forecasts import Newest, newest_forecasts
 from dashboard.page_context import Context
 from dashboard.views import home_view
 from dashboard.views.home import forecast_tables
+from monitor.alerts import outbox
+from monitor.alerts.episodes import Episode
+from monitor.alerts.outbox import Outbox
 from monitor.retraining.decision import Decision
 from tests.dashboard.views.panels import asking, context, panel, texts
 from tests.histories import Repository
@@ -114,6 +117,22 @@ def test_what_is_wrong_comes_first_with_its_remedy(viewer: Context) -> None:
     report["checks"] = [{**check, "status": "ok"}]
     (folder / "health.json").write_text(json.dumps(report))
     assert "Look at models" in panel(home_view.show, viewer).markdown[0].value
+
+
+def test_alerts_that_go_on_are_named_and_then_all_is_not_well(viewer: Context) -> None:
+    at = datetime(2012, 3, 9, 22, tzinfo=UTC)
+    seen = {"message": "worse", "started_at": at, "seen_at": at}
+    alerts = [
+        Episode(id="1", rule="degraded", tags='{"horizon": "short"}', severity="CRITICAL", **seen),
+        Episode(id="2", rule="model_age", tags="{}", severity="WARNING", ended_at=at, **seen),
+        Episode(id="3", rule="drift_alarm", tags="{}", severity="INFO", **seen),
+    ]
+    viewer.monitor.folder.mkdir(parents=True)
+    outbox.write(viewer.monitor.folder, Outbox(episodes=alerts))
+    said = texts(panel(home_view.show, viewer))
+    assert "Look at Monitoring" in said
+    assert "Alerts that go on: degraded horizon=short. Monitoring says since when" in said
+    assert "Nothing is wrong" not in said
 
 
 def test_production_follows_the_tags_and_a_roll_back(here: Repository, viewer: Context) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dashboard.watching import drift_table
+from dashboard.watching import feature_drift
 
 
 def feature(name: str, *, drifted: bool = False, **others: float | None) -> dict[str, Any]:
@@ -11,7 +11,7 @@ def feature(name: str, *, drifted: bool = False, **others: float | None) -> dict
 
 
 def test_what_drifted_comes_first_then_the_rarest_by_any_of_the_three() -> None:
-    table = drift_table.table(
+    table = feature_drift.table(
         [
             feature("usual"),
             feature("by its mean", drifted=True, level=1.4, level_p=0.001),
@@ -30,6 +30,6 @@ def test_what_drifted_comes_first_then_the_rarest_by_any_of_the_three() -> None:
 def test_what_is_not_known_is_null() -> None:
     former = feature("a", distance=None, relation=None)
     del former["level"], former["level_p"]
-    (row,) = drift_table.table([former]).to_dicts()
+    (row,) = feature_drift.table([former]).to_dicts()
     assert [row[name] for name in ("distance", "relation", "mean", "mean p")] == [None] * 4
-    assert drift_table.table([]).is_empty()
+    assert feature_drift.table([]).is_empty()
