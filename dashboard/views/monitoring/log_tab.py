@@ -90,10 +90,15 @@ def _tail(path: str, log: Stamp, level: str, text: str, bound: int) -> Tail:
 
 
 def _says(tail: Tail) -> str:
-    lines, size = f"{len(tail.lines):,} lines", f"{tail.size / 1e6:,.1f} MB"
+    lines, size = f"{len(tail.lines):,}", _size(tail.size)
     if tail.whole:
-        return f"{lines} of all {size}, the newest first."
+        return f"Lines that match: all {lines}, of {size}; the newest is the first."
     return (
-        f"The newest {lines}, the newest first; {tail.read / 1e6:,.1f} of {size} were read, and "
-        "older lines may match too."
+        f"Lines that match: the newest {lines}; the newest is the first. {_size(tail.read)} of "
+        f"{size} were read, and older lines may match too."
     )
+
+
+def _size(count: int) -> str:
+    """Bytes in the unit that suits them."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{-(-count // 1_000)} kB"  # noqa: PLR2004

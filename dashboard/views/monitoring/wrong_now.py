@@ -49,7 +49,7 @@ def _freshness(now: Current, context: Context) -> None:
     age = context.monitor.clock - now.checked_at
     st.caption(
         plain(f"Last check {in_zones(now.checked_at, context)}, {in_words(age)} ago")
-        + f" · {len(now.episodes)} alerts go on"
+        + f" · alerts that go on: {len(now.episodes)}"
     )
     try:
         is_old = age > monitor_thresholds.too_old()
