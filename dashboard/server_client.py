@@ -76,11 +76,16 @@ class Server:
         Raises:
             ServerAwayError: nothing answers.
         """
-        answer = self._ask("GET", "/health", {}, accepted=(503,))
-        report = _json(answer)
-        if not isinstance(report, Mapping) or "checks" not in report:
-            raise _elsewhere(answer)
-        return report
+        return _report(self._ask("GET", "/health", {}, accepted=(503,)), "checks")
+
+    def version(self) -> Mapping[str, Any]:
+        """What /version says: the revision that is served, and its models.
+
+        Raises:
+            ServerAwayError: nothing answers.
+            RefusedError: the answer is not a success.
+        """
+        return _report(self._ask("GET", "/version", {}), "models")
 
     def _ask(
         self,
@@ -113,6 +118,14 @@ def _json(answer: httpx.Response) -> Any:
         return answer.json()
     except ValueError:
         raise _elsewhere(answer) from None
+
+
+def _report(answer: httpx.Response, key: str) -> Mapping[str, Any]:
+    """An answer of this project's server, which has a key that no other program's has."""
+    report = _json(answer)
+    if not isinstance(report, Mapping) or key not in report:
+        raise _elsewhere(answer)
+    return report
 
 
 def _elsewhere(answer: httpx.Response) -> ServerAwayError:

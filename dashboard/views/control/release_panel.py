@@ -177,7 +177,7 @@ def _tags(context: Context, rows: Sequence[Row], plan: Mapping[str, Any]) -> Non
 def _served(context: Context, horizon: str) -> str | None:
     """The md5 of the graph that the server has; None if it does not answer."""
     try:
-        models = context.server.get("/version")["models"]
+        models = context.server.version()["models"]
     except (ServerAwayError, RefusedError):
         return None
     md5: str | None = models.get(horizon, {}).get("md5")
