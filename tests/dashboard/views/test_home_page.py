@@ -121,11 +121,19 @@ def test_what_is_wrong_comes_first_with_its_remedy(viewer: Context) -> None:
 
 def test_alerts_that_go_on_are_named_and_then_all_is_not_well(viewer: Context) -> None:
     at = datetime(2012, 3, 9, 22, tzinfo=UTC)
-    seen = {"message": "worse", "started_at": at, "seen_at": at}
+    worse = Episode(
+        id="1",
+        rule="degraded",
+        tags='{"horizon": "short"}',
+        severity="CRITICAL",
+        message="worse than its hold-out",
+        started_at=at,
+        seen_at=at,
+    )
     alerts = [
-        Episode(id="1", rule="degraded", tags='{"horizon": "short"}', severity="CRITICAL", **seen),
-        Episode(id="2", rule="model_age", tags="{}", severity="WARNING", ended_at=at, **seen),
-        Episode(id="3", rule="drift_alarm", tags="{}", severity="INFO", **seen),
+        worse,
+        worse.model_copy(update={"id": "2", "rule": "model_age", "ended_at": at}),
+        worse.model_copy(update={"id": "3", "rule": "drift_alarm", "severity": "INFO"}),
     ]
     viewer.monitor.folder.mkdir(parents=True)
     outbox.write(viewer.monitor.folder, Outbox(episodes=alerts))
