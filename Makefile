@@ -72,11 +72,14 @@ refresh: install ## Move data.as_of: make refresh AS_OF=2013-02-28 [KEEP=models]
 
 # Three for two cores: tests wait for the processes that they start.
 PYTEST := -m pytest -n 3 --dist worksteal
-.PHONY: test-all coverage
-test: install-dev ## Run the whole test suite; ARGS go to pytest
-	@$(PY) $(PYTEST) $(ARGS)
+.PHONY: test-slow test-all coverage
+test: install-dev ## Run the tests but for the slow ones; ARGS go to pytest
+	@$(PY) $(PYTEST) -m 'not slow' $(ARGS)
 
-test-all: install-dev ## The same with the long checks: more kills, more rounds
+test-slow: install-dev ## Run the slow tests: whole pipelines, the browser, the simulation
+	@$(PY) $(PYTEST) -m slow $(ARGS)
+
+test-all: install-dev ## Run all tests, with more kills, more rounds, more random examples
 	@CI_FULL=1 $(PY) $(PYTEST) $(ARGS)
 
 coverage: install-dev ## Run the test suite and show which lines it does not reach

@@ -18,14 +18,8 @@ from benchmarks import load
 from benchmarks.browser import shown, visit
 from benchmarks.load import Load
 from benchmarks.report import Report, required
+from dashboard.page_list import PAGES
 
-PAGES = {
-    "Home": "",
-    "Predictions": "predictions",
-    "Analytics": "analytics",
-    "Pipeline Control": "pipeline-control",
-    "Monitoring": "monitoring",
-}
 VIEWERS = 10
 ROUNDS = 5
 SECONDS = 6.0

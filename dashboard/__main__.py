@@ -15,7 +15,7 @@ from dashboard.dashboard_settings import DashboardError, Settings, server_url
 from serve.edge.keyring import Keyring, is_local
 from stages.common.running import Parser, run
 
-PAGES = Path(__file__).with_name("navigation.py")
+NAVIGATION = Path(__file__).with_name("navigation.py")
 
 
 def check(settings: Settings, server: serve.server_settings.Settings) -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     settings = dashboard_settings.load()
     server = serve.server_settings.load()
     check(settings, server)
-    words = [sys.executable, "-m", "streamlit", "run", str(PAGES)]
+    words = [sys.executable, "-m", "streamlit", "run", str(NAVIGATION)]
     words += ["--server.address", settings.host, "--server.port", str(settings.port)]
     sys.stderr.write(f"asks the server at {server_url(settings, server)}\n")
     host = f"[{settings.host}]" if ":" in settings.host else settings.host or "localhost"

@@ -45,8 +45,16 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = f"DASHBOARD_{str(first['loc'][0]).upper()}"
-        raise DashboardError(f"{name}={first['input']}: {first['msg'].lower()}") from None
+        field = str(first["loc"][0])
+        if field == "server":
+            # Without its value, which may have a password: the line is printed, and pages show it.
+            raise DashboardError(
+                "DASHBOARD_SERVER: must be an address such as https://host:8000, without a user, a "
+                "password or a path"
+            ) from None
+        raise DashboardError(
+            f"DASHBOARD_{field.upper()}={first['input']}: {first['msg'].lower()}"
+        ) from None
 
 
 def server_url(settings: Settings, server: serve.server_settings.Settings) -> str:

@@ -37,14 +37,14 @@ def symbols(server: Server, version: Mapping[str, Any]) -> Sequence[Mapping[str,
     Raises:
         ServerAwayError, RefusedError: the server does not answer.
     """
-    found: Sequence[Mapping[str, Any]] = _symbols(server, server.url, identity(version))
-    return found
+    answer: Sequence[Mapping[str, Any]] = _symbols(server, server.url, identity(version))
+    return answer
 
 
 @st.cache_data(ttl=1.5, max_entries=4, show_spinner=False)
 def _served(_server: Server, url: str) -> Any:
     del url  # is what it is cached by
-    return _server.get("/version")
+    return _server.version()
 
 
 @st.cache_data(ttl="1h", max_entries=4, show_spinner=False)

@@ -8,9 +8,8 @@ import streamlit as st
 from streamlit import config
 
 import serve.server_settings
-from dashboard.error_line import error_line
 from monitor.settings import who
-from serve.edge.keyring import Keyring, KeysError, is_local
+from serve.edge.keyring import Keyring, is_local
 from stages.common.errors import StageError
 
 _STATE = "key"
@@ -103,33 +102,31 @@ def check(viewer: Viewer, *, acts: bool = False) -> None:
         )
 
 
-def viewer() -> Viewer:
-    """Who looks at this page; where that is not known, the page is the form that asks."""
-    try:
-        keys = keyring()
-        keys.refresh()
-    except KeysError as error:
-        error_line(error)
-        st.stop()
+def viewer() -> Viewer | None:
+    """Who looks at this page; None where a key is needed that was not given yet.
+
+    Raises:
+        KeysError: the keys cannot be read.
+    """
+    keys = keyring()
+    keys.refresh()
     if not required(keys, str(config.get_option("server.address")), st.context.headers):
         return Viewer(who(), "", may_act=True)
     known = holder(keys, st.session_state.get(_STATE, ""))
-    if known is None:
-        _ask(keys)
-        st.stop()
-    if st.sidebar.button("Sign out", icon=":material/logout:"):
+    if known is not None and st.sidebar.button("Sign out", icon=":material/logout:"):
         del st.session_state[_STATE]
         st.rerun()
     return known
 
 
-def _ask(keys: Keyring) -> None:
+def ask() -> None:
+    """Show the form that asks for a key."""
     st.title("Sign in")
     st.text("The dashboard needs a key of the server with the role predict.")
     with st.form("sign-in", border=False):
         secret = st.text_input("API key", type="password", autocomplete="current-password")
         if st.form_submit_button("Sign in", type="primary"):
-            if holder(keys, secret.strip()) is not None:
+            if holder(keyring(), secret.strip()) is not None:
                 st.session_state[_STATE] = secret.strip()
                 st.rerun()
             st.error("This key is not known, or may not read forecasts.")

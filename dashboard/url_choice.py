@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 _T = TypeVar("_T")
 
 
-def url_choice(  # what a widget needs
+def url_choice(
     label: str,
     options: Sequence[_T],
     key: str,

@@ -24,12 +24,12 @@ def cells(history: pl.DataFrame, begin: datetime, end: datetime) -> pl.DataFrame
 
     Args:
         history: `at, of, horizon, greatest`.
-        begin, end: of the strip, in UTC.
+        begin, end: of the strip, in UTC; they differ.
 
     Returns:
         `check`, then a column for each span by its number, in the order of the names of the checks.
     """
-    width = max((end - begin) / CELLS, timedelta(seconds=1))
+    width = (end - begin) / CELLS
     number = ((pl.col("at") - begin).dt.total_seconds() / width.total_seconds()).cast(pl.Int64)
     name = pl.concat_str("of", pl.col("horizon"), separator=" ").str.strip_chars()
     worst = (
@@ -42,12 +42,17 @@ def cells(history: pl.DataFrame, begin: datetime, end: datetime) -> pl.DataFrame
 
 
 def strip(history: pl.DataFrame, begin: datetime, end: datetime) -> go.Figure:
-    """A figure of `cells`: a colour and a letter each; where nothing was measured, nothing."""
-    found = cells(history, begin, end)
-    names = [chart_text(name) for name in found["check"]]
+    """A figure of `cells`: a colour and a letter each; where nothing was measured, nothing.
+
+    It is at least `CELLS` minutes long: the first measurement may be of this moment.
+    """
+    begin = min(begin, end - CELLS * timedelta(minutes=1))
+    states_of = cells(history, begin, end)
+    names = [chart_text(name) for name in states_of["check"]]
     places = [str(number) for number in range(CELLS)]
     states = [
-        [row.get(place) for place in places] for row in found.drop("check").iter_rows(named=True)
+        [row.get(place) for place in places]
+        for row in states_of.drop("check").iter_rows(named=True)
     ]
     letters = [["" if s is None else LETTERS[int(s)] for s in row] for row in states]
     width = (end - begin) / CELLS

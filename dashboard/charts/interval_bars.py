@@ -9,6 +9,9 @@ from dashboard.plain_text import chart_text
 ROW = 26
 """Pixels of a symbol."""
 
+LABEL = 20
+"""Letters of a symbol beside its bar; on a phone, more would leave no room for the bar."""
+
 
 def interval_bars(forecasts: pl.DataFrame) -> go.Figure:
     """A row for each forecast, in the order of the frame.
@@ -17,9 +20,12 @@ def interval_bars(forecasts: pl.DataFrame) -> go.Figure:
         forecasts: symbol, predicted_return, lower_return, upper_return (fractions), and stale.
     """
     percent = forecasts.with_columns(pl.col(pl.Float64) * 100)
-    names = [
-        chart_text(symbol) + (" (stale)" if stale else "")
-        for symbol, stale in percent.select("symbol", "stale").iter_rows()
+    rows = percent.select("symbol", "stale").rows()
+    names = [chart_text(symbol) for symbol, _ in rows]
+    labels = [
+        chart_text(symbol if len(symbol) <= LABEL else f"{symbol[: LABEL - 1]}…")
+        + (" (stale)" if stale else "")
+        for symbol, stale in rows
     ]
     centre = percent["predicted_return"]
     points = go.Scatter(
@@ -47,5 +53,12 @@ def interval_bars(forecasts: pl.DataFrame) -> go.Figure:
     figure = styled(go.Figure(points), height=70 + ROW * len(names), x="return, %")
     figure.update_layout(hovermode="closest", showlegend=False)
     figure.update_xaxes(zeroline=True, zerolinewidth=1, zerolinecolor=OUTCOME)
-    figure.update_yaxes(autorange="reversed", showgrid=False, fixedrange=True)
+    figure.update_yaxes(
+        type="category",
+        tickvals=names,
+        ticktext=labels,
+        autorange="reversed",
+        showgrid=False,
+        fixedrange=True,
+    )
     return figure

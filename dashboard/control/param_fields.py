@@ -145,8 +145,8 @@ def _below(schema: Schema, name: str) -> Schema:
     """The schema of one key of a mapping."""
     properties = schema.get("properties", {})
     if name in properties:
-        found: Schema = properties[name]
-        return found
+        inner: Schema = properties[name]
+        return inner
     patterns = list(schema.get("patternProperties", {}).values())
     others = [*patterns, schema.get("additionalProperties")]
     return next((each for each in others if isinstance(each, Mapping)), {})

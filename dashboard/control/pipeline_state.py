@@ -1,13 +1,12 @@
 """The state of every stage: what `dvc status` says of it, and how long it took when it last ran."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dashboard.control import stage_graph
+from dashboard.control import command_process, run_commands, stage_graph
+from monitor.settings import Settings
 from stages.common.errors import StageError, few
 from versions.repository.lock import Lock
 from versions.runs.run_record import Run, StageRun
@@ -20,9 +19,6 @@ ORDER: tuple[State, ...] = (
     *("running", "failed", "changed", "waits", "unknown", "ran", "up to date"),
 )
 """What a group of stages is said to be: the first of these that one of them is."""
-
-LIMIT = 120
-"""Seconds for an answer of DVC."""
 
 Changes = Mapping[str, Sequence[Any]]
 """What `dvc status --json` says: for each stage that must run, what has changed."""
@@ -54,29 +50,25 @@ class StageState:
         return self.name.partition("@")[0]
 
 
-def changes() -> Changes:
+def changes(viewer_name: str, settings: Settings) -> Changes:
     """Ask DVC, in a process of its own; takes a second or more.
 
+    Args:
+        viewer_name: who asks.
+        settings: of the monitor, whose audit trail notes it.
+
     Raises:
-        StatusError: it fails.
+        StatusError: DVC fails.
+        MonitorError, NoAnswerError: it cannot be asked.
     """
+    done = command_process.answer(run_commands.status(), viewer_name, settings)
+    if done.returncode:
+        raise StatusError(f"dvc status: {reason(done.stderr)}")
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", "status", "--json"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
-        if done.returncode:
-            raise StatusError(f"dvc status: {reason(done.stderr)}")
-        found: Changes = json.loads(done.stdout)
-    except subprocess.TimeoutExpired:
-        raise StatusError(f"dvc status: no answer within {LIMIT} s") from None
+        changed: Changes = json.loads(done.stdout)
     except ValueError:
         raise StatusError("dvc status: the answer is not JSON") from None
-    return found
+    return changed
 
 
 def why(entries: Iterable[Any]) -> str:

@@ -1,8 +1,6 @@
 """What a release, a promotion or a roll back will change, as its command says it before it acts."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +8,10 @@ from typing import Any
 
 import polars as pl
 
+from dashboard.control import command_process, run_commands
 from dashboard.control.run_commands import Command
 from dashboard.number_text import NOTHING, share
+from monitor.settings import Settings
 from stages.common.errors import VersionError
 from stages.common.paths import MODELS
 from versions.registry import registration
@@ -32,23 +32,23 @@ class Preview:
     problem: str
 
 
-def ask(command: Command, folder: Path | None = None) -> Preview:
+def ask(
+    command: Command, viewer_name: str, settings: Settings, folder: Path | None = None
+) -> Preview:
     """Ask a command of `versions.release`, or the monitor's roll back, what it would do.
 
     It runs in a process of its own, because DVC is not safe in threads.
 
     Args:
         command: of `run_commands`.
+        viewer_name: who asks.
+        settings: of the monitor, whose audit trail notes it.
         folder: of the project; the working folder by default.
+
+    Raises:
+        MonitorError, NoAnswerError: it cannot be asked.
     """
-    done = subprocess.run(  # noqa: S603  # no shell
-        [sys.executable, "-m", *command.words, "--dry-run"],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = command_process.answer(run_commands.preview(command), viewer_name, settings, folder)
     if done.returncode == 0:
         return Preview(json.loads(done.stdout), "")
     said = done.stderr.strip().splitlines()
@@ -58,10 +58,10 @@ def ask(command: Command, folder: Path | None = None) -> Preview:
 def graph_md5(commit: str, horizon: str, folder: Path | None = None) -> str | None:
     """The md5 of the graph of a horizon at a commit; None where its `dvc.lock` has none."""
     try:
-        found = lock.at(commit, folder).outs.get(str(MODELS / horizon / "model.onnx"))
+        graph = lock.at(commit, folder).outs.get(str(MODELS / horizon / "model.onnx"))
     except VersionError:
         return None
-    return None if found is None else found.md5
+    return None if graph is None else graph.md5
 
 
 def number(value: float | None, metric: str) -> str:
@@ -156,8 +156,8 @@ def consequences(plan: Mapping[str, Any], served: str | None, md5: str | None) -
             f"Makes the tag {tag} at the checked-out revision {plan['commit'][:7]}.",
             "No stage and no server changes by that.",
         ]
-    made = f"Makes the tag {tag}: {version} is then in {plan['stage']}, on Home too."
-    lines = [f"{made} The remote first gets what it lacks of it."]
+    promotes = f"Makes the tag {tag}: {version} is then in {plan['stage']}, on Home too."
+    lines = [f"{promotes} The remote first gets what it lacks of it."]
     if served is None:
         lines.append("The server does not answer. It forecasts with the models checked out here.")
     elif served == md5:

@@ -46,6 +46,20 @@ class Command:
     locks: bool = False
 
 
+def status() -> Command:
+    """`dvc status`: what has changed of each stage."""
+    return Command("Ask what has changed", ("dvc", "status", "--json"))
+
+
+def preview(command: Command) -> Command:
+    """What one of the commands below would do; it does nothing.
+
+    Args:
+        command: of `versions.release`, or the monitor's roll back.
+    """
+    return Command(f"Ask what it would change: {command.title}", (*command.words, "--dry-run"))
+
+
 def reproduce(stages: Sequence[str] = (), folder: Path | None = None) -> Command:
     """`dvc repro`, of the whole pipeline or of some stages and what they need.
 

@@ -1,20 +1,16 @@
 """Start a command as a run, stop it, and say what runs."""
 
 import os
-import secrets
 import signal
-import subprocess
-import sys
-import threading
 import time
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dashboard.control import command_process
 from dashboard.control.run_commands import Command
 from monitor.retraining import running_lock
 from monitor.settings import MonitorError, Settings
-from monitor.store import audit_trail, records
 from stages.common.paths import RUNS
 from versions.runs import run_locks, run_record
 from versions.runs.run_locks import RunningError
@@ -42,8 +38,7 @@ def start(command: Command, viewer_name: str, settings: Settings) -> str:
         MonitorError: the audit trail cannot be written; nothing was started.
     """
     _refuse_second()
-    now = datetime.now(UTC)
-    name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    name = command_process.new_name(datetime.now(UTC))
     with ExitStack() as locks:
         own = locks.enter_context(run_locks.held())
         try:
@@ -51,23 +46,10 @@ def start(command: Command, viewer_name: str, settings: Settings) -> str:
             others = [] if command.locks else [locks.enter_context(shared)]
         except MonitorError as error:
             raise RunningError(str(error)) from None
-        _audit(settings, f"{name} started", viewer_name, command)
-        folder = RUNS / name
-        run_record.create(folder, command.title, command.words, viewer_name, now)
         files = [each.fileno() for each in (own, *others)]
-        process = subprocess.Popen(  # noqa: S603  # no shell
-            [sys.executable, "-m", "versions.runs.supervise", str(folder), *map(str, files)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            pass_fds=files,
-        )
-        run_record.note_process(folder, process.pid)
+        supervisor = command_process.supervise(name, command, viewer_name, settings, files)
         for each in others:
-            running_lock.sign(each, settings, command.title, process.pid)
-    # What has ended must not stay a zombie as long as the dashboard runs.
-    threading.Thread(target=process.wait, daemon=True).start()
+            running_lock.sign(each, settings, command.title, supervisor)
     return name
 
 
@@ -84,7 +66,7 @@ def stop(run_id: str, viewer_name: str, settings: Settings) -> None:
         raise RunningError("this run has ended")
     if run.source != "dashboard":
         raise RunningError(f"`{run.title}` runs in a terminal of {run.who}; stop it there: Ctrl-C")
-    _audit(settings, f"{run_id} stopped", viewer_name, Command(run.title, run.words))
+    command_process.note(f"{run_id} stopped", Command(run.title, run.words), viewer_name, settings)
     folder = RUNS / run_id
     run_record.note_stop(folder, viewer_name)
     _interrupt(folder)
@@ -116,9 +98,3 @@ def _refuse_second() -> None:
     other = run_locks.busy_dvc()
     if other is not None:
         raise RunningError(f"{other} runs the pipeline in a terminal; wait for its end")
-
-
-def _audit(settings: Settings, event: str, who: str, command: Command) -> None:
-    row = {"event": event, "who": who, "title": command.title, "words": list(command.words)}
-    entry = audit_trail.Entry(audit_trail.RUNS, event, row)
-    audit_trail.append(settings.var / records.TRAIL, [entry], settings.clock)

@@ -51,19 +51,18 @@ def seconds(run: Run, now: datetime | None = None) -> float | None:
 
 def stages(states: Iterable[StageState], zoned: Zoned) -> pl.DataFrame:
     """A row per stage: its state, what has changed, and its last run on record."""
-    return pl.DataFrame(
-        [
-            {
-                "stage": each.name,
-                "state": f"{SIGNS[each.state][1]} {each.state}",
-                "why": each.why,
-                "last took": took(each.last.seconds if each.last else None),
-                "last ran": zoned(each.last.began) if each.last else "-",
-            }
-            for each in states
-        ],
-        schema=dict.fromkeys(("stage", "state", "why", "last took", "last ran"), pl.String),
-    )
+    columns = ("stage", "state", "why", "last took", "last ran")
+    rows = [
+        (
+            each.name,
+            f"{SIGNS[each.state][1]} {each.state}",
+            each.why,
+            took(each.last.seconds if each.last else None),
+            zoned(each.last.began) if each.last else NOTHING,
+        )
+        for each in states
+    ]
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
 def boxes(states: Sequence[StageState]) -> dict[str, Box]:
@@ -85,51 +84,35 @@ def _box(members: Sequence[StageState]) -> Box:
 def runs(every: Iterable[Run], zoned: Zoned) -> pl.DataFrame:
     """A row per run."""
     columns = ("what", "state", "took", "who", "began", "stages", "error")
-    return pl.DataFrame(
-        [
-            dict(
-                zip(
-                    columns,
-                    (
-                        run.title,
-                        RUN_SIGNS[run.state],
-                        took(seconds(run)),
-                        run.who if run.source == "dashboard" else f"{run.who} (terminal)",
-                        zoned(run.began),
-                        str(len(run.stages)),
-                        run.error,
-                    ),
-                    strict=True,
-                )
-            )
-            for run in every
-        ],
-        schema=dict.fromkeys(columns, pl.String),
-    )
+    rows = [
+        (
+            run.title,
+            RUN_SIGNS[run.state],
+            took(seconds(run)),
+            run.who if run.source == "dashboard" else f"{run.who} (terminal)",
+            zoned(run.began),
+            str(len(run.stages)),
+            run.error,
+        )
+        for run in every
+    ]
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
 def ran(every: Iterable[StageRun], zoned: Zoned) -> pl.DataFrame:
     """A row per stage of one run, in the order in which they ran."""
     columns = ("stage", "began", "took", "exit status", "error")
-    return pl.DataFrame(
-        [
-            dict(
-                zip(
-                    columns,
-                    (
-                        each.name,
-                        zoned(each.began),
-                        took(each.seconds),
-                        "-" if each.status is None else str(each.status),
-                        each.error,
-                    ),
-                    strict=True,
-                )
-            )
-            for each in every
-        ],
-        schema=dict.fromkeys(columns, pl.String),
-    )
+    rows = [
+        (
+            each.name,
+            zoned(each.began),
+            took(each.seconds),
+            NOTHING if each.status is None else str(each.status),
+            each.error,
+        )
+        for each in every
+    ]
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
 def durations(every: Iterable[Run], order: Sequence[str], zone: ZoneInfo) -> pl.DataFrame:

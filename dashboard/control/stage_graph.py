@@ -28,8 +28,8 @@ def readers(stages: Mapping[str, Any]) -> dict[str, set[str]]:
     for name in TopologicalSorter(direct).static_order():
         later[name] = direct[name].union(*(later[reader] for reader in direct[name]))
     return {
-        name: {one for one in found if not any(one in later[other] for other in found)}
-        for name, found in direct.items()
+        name: {one for one in readers_of if not any(one in later[other] for other in readers_of)}
+        for name, readers_of in direct.items()
     }
 
 
@@ -49,7 +49,7 @@ def following(lock: Lock, names: Iterable[str], paths: Iterable[str]) -> set[str
         paths: that are read.
     """
     passed, written = set(names), set(paths)
-    found: set[str] = set()
+    after: set[str] = set()
     while True:
         more = {
             name: stage
@@ -57,8 +57,8 @@ def following(lock: Lock, names: Iterable[str], paths: Iterable[str]) -> set[str
             if name not in passed and any(overlaps(dep.path, written) for dep in stage.deps)
         }
         if not more:
-            return found
-        found |= more.keys()
+            return after
+        after |= more.keys()
         passed |= more.keys()
         written |= {out.path for stage in more.values() for out in stage.outs}
 

@@ -32,14 +32,14 @@ def touched(lock: Lock, keys: Iterable[str], *, features_change: bool) -> Touche
     """
     changed = list(keys)
     obeying = [stage for stage in lock.stages.values() if changed and _obeys(stage, changed)]
-    made = {
+    written = {
         out.path
         for stage in obeying
         for out in stage.outs
         if features_change or out.path != str(CHECKED_PARAMS)
     }
     names = {stage.name for stage in obeying}
-    following = stage_graph.following(lock, names, made)
+    following = stage_graph.following(lock, names, written)
     order = list(lock.stages)
     return Touched(
         tuple(name for name in order if name in names),

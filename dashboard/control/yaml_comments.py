@@ -7,7 +7,7 @@ def comments(text: str) -> dict[str, str]:
     Args:
         text: of the file.
     """
-    found: dict[str, str] = {}
+    by_key: dict[str, str] = {}
     above: list[str] = []
     open_keys: list[tuple[int, str]] = []
     for line in text.splitlines():
@@ -23,6 +23,6 @@ def comments(text: str) -> dict[str, str]:
         open_keys = [entry for entry in open_keys if entry[0] < indent]
         open_keys.append((indent, name.strip("'\"")))
         if above:
-            found[".".join(key for _, key in open_keys)] = " ".join(above)
+            by_key[".".join(key for _, key in open_keys)] = " ".join(above)
             above = []
-    return found
+    return by_key

@@ -7,35 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
 import streamlit as st
 
 from dashboard.served_revision import identity
 from dashboard.server_client import RefusedError, Server
-
-SCHEMA = {
-    "symbol": pl.String,
-    "horizon": pl.String,
-    "sessions": pl.Int64,
-    "as_of": pl.String,
-    "target_date": pl.String,
-    "last_close": pl.Float64,
-    "predicted_return": pl.Float64,
-    "lower_return": pl.Float64,
-    "upper_return": pl.Float64,
-    "predicted_close": pl.Float64,
-    "lower_close": pl.Float64,
-    "upper_close": pl.Float64,
-    "level": pl.Float64,
-    "probability_of_rise": pl.Float64,
-    "stale": pl.Boolean,
-    "in_sample": pl.Boolean,
-    "revision": pl.String,
-    "version": pl.String,
-    "id": pl.String,
-    "created_at": pl.String,
-}
-"""Columns of `table`."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +66,3 @@ def ask(server: Server, horizon: str, symbol: str) -> SymbolForecast:
         # Where something else is wrong, this is refused too.
         return SymbolForecast(server.post(path, {"symbol": symbol}), None, str(error))
     return SymbolForecast(answer, answer["explanation"], "")
-
-
-def table(answers: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Forecasts in the shape of the server's, as rows of `SCHEMA`."""
-    flat = [{**each, **each["interval"], **each["model"]} for each in answers]
-    rows = [{name: row.get(name) for name in SCHEMA} for row in flat]
-    return pl.DataFrame(rows, schema=SCHEMA)

@@ -33,10 +33,10 @@ def read() -> list[InProduction]:
     Raises:
         VersionError: the folder is not a git repository.
     """
-    found = []
+    placed = []
     for horizon, record in sorted(history.read().items()):
         tag = record.assignment(STAGE)
         if tag is not None:
             version = record.version(tag)
-            found.append(InProduction(horizon, version, tag.commit, tag.when, tag.who))
-    return found
+            placed.append(InProduction(horizon, version, tag.commit, tag.when, tag.who))
+    return placed

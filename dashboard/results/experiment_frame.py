@@ -50,12 +50,12 @@ def frame(experiments: Sequence[Experiment]) -> pl.DataFrame:
 def varied(experiments: Sequence[Experiment]) -> dict[str, pl.Series]:
     """The params that are not the same in all experiments; numbers stay numbers, to be sorted."""
     keys = dict.fromkeys(key for each in experiments for key in each.params)
-    found = {}
+    columns = {}
     for key in keys:
         values = [each.params.get(key) for each in experiments]
         if any(value != values[0] for value in values):
-            found[key] = _series(values)
-    return found
+            columns[key] = _series(values)
+    return columns
 
 
 def _series(values: Sequence[Any]) -> pl.Series:

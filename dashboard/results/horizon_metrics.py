@@ -66,8 +66,10 @@ def paths(horizon: str) -> dict[str, Path]:
 
 def horizons(folder: Path | None = None) -> list[str]:
     """The horizons of the working tree's params.yaml; without one, those that have metrics."""
-    found = pipeline.parse(revision_files.contents("", [PARAMS_FILE], folder).get(str(PARAMS_FILE)))
-    named = found.get("horizons")
+    params = pipeline.parse(
+        revision_files.contents("", [PARAMS_FILE], folder).get(str(PARAMS_FILE))
+    )
+    named = params.get("horizons")
     if isinstance(named, Mapping) and named:
         return list(map(str, named))
     return sorted(file.parent.name for file in ((folder or Path()) / METRICS).glob("*/scores.csv"))
@@ -91,8 +93,8 @@ def read(commit: str, horizon: str, folder: Path | None = None) -> HorizonMetric
         InputError: a file is there and cannot be read.
     """
     where = paths(horizon)
-    found = revision_files.contents(commit, list(where.values()), folder)
-    texts = {name: found[str(path)] for name, path in where.items() if str(path) in found}
+    contents = revision_files.contents(commit, list(where.values()), folder)
+    texts = {name: contents[str(path)] for name, path in where.items() if str(path) in contents}
 
     def document(name: str) -> Mapping[str, Any]:
         try:

@@ -74,9 +74,9 @@ def fold_verdict(one: HorizonMetrics, other: HorizonMetrics) -> str:
 
 def pair_verdict(pair: HoldOutPair) -> str:
     """Whether one is better on the same rows of the hold-out, in one line, by the primary score."""
-    name, found = next(iter(pair.differences.items()))
+    name, difference = next(iter(pair.differences.items()))
     column = PAIRED[name]
-    said = verdict(column, found.value, found.low, found.high)
+    said = verdict(column, difference.value, difference.low, difference.high)
     return f"On the {pair.rows:,} rows of the hold-out that both have, by {column.title}: {said}."
 
 
@@ -87,14 +87,14 @@ def same_rows(pair: HoldOutPair) -> pl.DataFrame:
         `score, a, b, b less a, 95 % from, to, verdict`, as text.
     """
     rows = []
-    for name, found in pair.differences.items():
+    for name, difference in pair.differences.items():
         column = PAIRED[name]
         rows.append(
             {
-                **_numbers(column, found.champion, found.challenger),
-                "from": change(0.0, found.low, column.format),
-                "to": change(0.0, found.high, column.format),
-                "verdict": verdict(column, found.value, found.low, found.high),
+                **_numbers(column, difference.champion, difference.challenger),
+                "from": change(0.0, difference.low, column.format),
+                "to": change(0.0, difference.high, column.format),
+                "verdict": verdict(column, difference.value, difference.low, difference.high),
             }
         )
     names = ("score", "a", "b", DIFFERENCE, "from", "to", "verdict")

@@ -111,11 +111,11 @@ def _numbers(rows: pl.DataFrame, name: str, columns: Any) -> tuple[pl.DataFrame,
 
 def rank_ic_line(results: HorizonMetrics) -> str:
     """The mean rank IC with its t value and p, in one line."""
-    found = results.documents.get("cross_section", {})
-    if found.get("ic") is None:
+    ranks = results.documents.get("cross_section", {})
+    if ranks.get("ic") is None:
         return ""
     return (
-        f"Mean over {found['dates']:,} dates {number(found['ic'], '+.4f')}, t "
-        f"{number(found['ic_t'], '+.2f')}, one-sided p {number(found['ic_p'], '.3f')}; above 0.1 "
+        f"Mean over {ranks['dates']:,} dates {number(ranks['ic'], '+.4f')}, t "
+        f"{number(ranks['ic_t'], '+.2f')}, one-sided p {number(ranks['ic_p'], '.3f')}; above 0.1 "
         "a day, look for a leak."
     )

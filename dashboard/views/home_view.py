@@ -13,14 +13,11 @@ from dashboard.plain_text import plain
 from dashboard.server_client import RefusedError, ServerAwayError
 from dashboard.status_mark import mark
 from dashboard.views.home import forecast_tables
-from dashboard.watching import monitor_thresholds, stored_decisions
+from dashboard.watching import current_state, monitor_thresholds, stored_decisions
 from stages.common.errors import StageError, few
 
 COLUMNS = 3
 """Cards beside each other on a wide screen."""
-
-ROUNDS = 3
-"""Rounds of checks that the monitor may miss before what it found is old."""
 
 
 def show(context: Context) -> None:
@@ -40,16 +37,25 @@ def _verdict(context: Context) -> None:
     parts = _statuses(context)
     wrong = [part for part in parts if part.state in ("warning", "critical")]
     unknown = [part.name for part in parts if part.state == "unknown"]
+    alerts = [
+        f"{each.rule} {each.about}".strip()
+        for each in current_state.of_file(context.monitor)
+        if each.severity != "INFO"
+    ]
     if wrong:
         sentence = f"Look at {few(part.name for part in wrong)}."
+    elif alerts:
+        sentence = "Look at Monitoring."
     elif unknown:
         sentence = f"Nothing is wrong; nothing is known of {few(unknown)}."
     else:
         sentence = "All is well."
     st.markdown(f"**{plain(sentence)}** " + " ".join(mark(each.state, each.name) for each in parts))
+    if alerts:
+        st.text(f"Alerts that go on: {few(alerts)}. Monitoring says since when, and what to do.")
     _cards(wrong)
-    _decided(context)
-    _placed(context)
+    _last_decision(context)
+    _in_production(context)
 
 
 def _parts(context: Context) -> None:
@@ -65,19 +71,19 @@ def _parts(context: Context) -> None:
 def _statuses(context: Context) -> list[Status]:
     settings = context.monitor
     report = stored_health.read(settings)
-    return statuses.statuses(_health(context), report, settings.clock, _most())
+    return statuses.statuses(_health(context), report, settings.clock, _too_old())
 
 
-def _health(context: Context) -> "dict[str, object] | str":
+def _health(context: Context) -> dict[str, object] | str:
     try:
         return dict(context.server.health())
     except (ServerAwayError, RefusedError) as error:
         return str(error)
 
 
-def _most() -> timedelta:
+def _too_old() -> timedelta:
     try:
-        return ROUNDS * timedelta(minutes=monitor_thresholds.thresholds().schedule.check_minutes)
+        return monitor_thresholds.too_old()
     except StageError:
         return timedelta(hours=1)
 
@@ -93,7 +99,7 @@ def _cards(parts: list[Status]) -> None:
                 place.text(f"To do: {part.remedy}")
 
 
-def _decided(context: Context) -> None:
+def _last_decision(context: Context) -> None:
     """The last decision, from its file in git: it is there without a database."""
     try:
         decision = stored_decisions.newest_of_files(Path())
@@ -105,7 +111,7 @@ def _decided(context: Context) -> None:
         st.text(f"Last decision, {in_zones(decision.created_at, context)}: {because}.")
 
 
-def _placed(context: Context) -> None:
+def _in_production(context: Context) -> None:
     try:
         placed = _production()
     except StageError as error:

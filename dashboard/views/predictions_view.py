@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import forecast_frame
 from dashboard.charts.contribution_chart import contribution_chart
 from dashboard.charts.fan_chart import fan_chart
 from dashboard.empty_state import empty
@@ -43,7 +44,7 @@ def show(context: Context) -> None:
     what_if_section.show(context, chart, own)
     st.download_button(
         "Download the newest forecasts",
-        symbol_forecasts.table([each.answer for each in forecasts]).write_csv,
+        forecast_frame.table([each.answer for each in forecasts]).write_csv,
         f"{symbol}-forecasts.csv",
         "text/csv",
         icon=":material/download:",
@@ -118,7 +119,7 @@ def _fan(
     forecasts: Sequence[SymbolForecast],
     shown: int,
 ) -> None:
-    table = symbol_forecasts.table([each.answer for each in forecasts])
+    table = forecast_frame.table([each.answer for each in forecasts])
     symbol, farthest = table["symbol"][0], table.sort("sessions")["horizon"][-1]
     chart = symbol_chart(context.server, version, symbol, farthest).table
     past, ahead = chart.drop_nulls("close").tail(shown), chart.filter(chart["close"].is_null())

@@ -71,19 +71,25 @@ def current(settings: Settings) -> Current:
         MonitorError: the health document cannot be read.
     """
     away = store_reading.problem(settings)
-    if away is None:
-        episodes = store_reading.read(_open, settings)
-    else:
-        kept = outbox.read(settings.folder).episodes
-        episodes = [each for each in kept[::-1] if each.ended_at is None]
+    going_on = _worst_first(store_reading.read(_open, settings)) if away is None else None
     health = documents.document(settings.folder / health_check.REPORT)
     return Current(
-        tuple(sorted(episodes, key=lambda each: -firing.ORDER.index(each.severity))),
+        tuple(of_file(settings) if going_on is None else going_on),
         tuple(silences_now(settings)),
         findings(health) if health else (),
         documents.written_at(health) if health else None,
         away,
     )
+
+
+def of_file(settings: Settings) -> list[Episode]:
+    """The alerts that go on by the monitor's file, which is there without a database."""
+    kept = outbox.read(settings.folder).episodes
+    return _worst_first([each for each in kept[::-1] if each.ended_at is None])
+
+
+def _worst_first(episodes: list[Episode]) -> list[Episode]:
+    return sorted(episodes, key=lambda each: -firing.ORDER.index(each.severity))
 
 
 def silences_now(settings: Settings) -> list[Silence]:
@@ -97,7 +103,7 @@ def silences_now(settings: Settings) -> list[Silence]:
 def findings(health: documents.Document) -> tuple[Finding, ...]:
     """The checks of a health document, the worst first."""
     order = {"critical": 0, "warning": 1, "ok": 2}
-    found = [
+    every = [
         Finding(
             check["name"],
             " ".join(check["tags"].values()),
@@ -108,7 +114,7 @@ def findings(health: documents.Document) -> tuple[Finding, ...]:
         )
         for check in health["checks"]
     ]
-    return tuple(sorted(found, key=lambda each: order.get(each.status, 0)))
+    return tuple(sorted(every, key=lambda each: order.get(each.status, 0)))
 
 
 def _open(connection: Connection, _: Settings) -> list[Episode]:

@@ -17,14 +17,14 @@ def document(path: Path) -> Document | None:
         MonitorError: it cannot be read.
     """
     try:
-        found: Document = json.loads(path.read_bytes())
+        content: Document = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
         raise MonitorError(
             f"{path}: cannot be read; the next `python -m monitor check` writes it again"
         ) from None
-    return found
+    return content
 
 
 def by_horizon(folder: Path) -> dict[str, Document]:
@@ -35,7 +35,7 @@ def by_horizon(folder: Path) -> dict[str, Document]:
     """
     # Evidently's distances are beside the documents.
     paths = [path for path in sorted(folder.glob("*.json")) if "." not in path.stem]
-    return {path.stem: found for path in paths if (found := document(path)) is not None}
+    return {path.stem: each for path in paths if (each := document(path)) is not None}
 
 
 def written_at(health: Document) -> datetime:

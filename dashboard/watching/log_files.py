@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dashboard.file_stamp import stamp
+
 MOST: Final = 2_000
 """Lines that are shown."""
 
@@ -16,6 +18,8 @@ BOUND: Final = 200_000_000
 """Bytes that one search reads at most."""
 
 _BLOCK = 4_000_000
+_LINE = 16_000_000
+"""Bytes of a line that is read as one; a longer one is shown in parts."""
 _LONGEST = 20_000
 """Characters of a line that are shown."""
 
@@ -50,17 +54,18 @@ class Tail:
 
 def logs(var: Path) -> dict[str, Path]:
     """The logs in `var/` by their names in it, the newest first."""
-    found = {path for pattern in _PLACES for path in var.glob(pattern) if path.is_file()}
-    ordered = sorted(found, key=lambda path: (-path.stat().st_mtime, path))
+    paths = {path for pattern in _PLACES for path in var.glob(pattern) if path.is_file()}
+    # A log that is rotated meanwhile is the last.
+    ordered = sorted(paths, key=lambda path: (-stamp(path)[0], path))
     return {path.relative_to(var).as_posix(): path for path in ordered}
 
 
 def parts(path: Path) -> list[Path]:
     """The files of a log that is rotated, the newest first."""
-    found = [path]
-    while (older := path.with_name(f"{path.name}.{len(found)}")).exists():
-        found.append(older)
-    return found
+    files = [path]
+    while (older := path.with_name(f"{path.name}.{len(files)}")).exists():
+        files.append(older)
+    return files
 
 
 def tail(
@@ -76,18 +81,18 @@ def tail(
         most: lines at most.
     """
     words, wanted = _LEVELS[level], text.encode().lower()
-    found: list[bytes] = []
+    matching: list[bytes] = []
     read, whole = 0, True
     files = parts(path)
     for block in _blocks(files):
-        if len(found) >= most or read >= bound:
+        if len(matching) >= most or read >= bound:
             whole = False
             break
         read += len(block)
-        found += _matching(block, words, wanted, most - len(found))
-    whole = whole and len(found) < most
-    lines = tuple(line.decode(errors="replace")[:_LONGEST] for line in found)
-    return Tail(lines, read, sum(each.stat().st_size for each in files if each.exists()), whole)
+        matching += _matching(block, words, wanted, most - len(matching))
+    whole = whole and len(matching) < most
+    lines = tuple(line.decode(errors="replace")[:_LONGEST] for line in matching)
+    return Tail(lines, read, sum(stamp(each)[1] for each in files), whole)
 
 
 def _matching(block: bytes, words: Sequence[bytes], wanted: bytes, most: int) -> list[bytes]:
@@ -143,7 +148,10 @@ def _is_of(line: bytes, words: Sequence[bytes]) -> bool:
 
 
 def _blocks(files: Sequence[Path]) -> Iterator[bytes]:
-    """Blocks of whole lines, the newest first; a log that is rotated meanwhile ends early."""
+    """Blocks of whole lines, the newest first; a log that is rotated meanwhile ends early.
+
+    A line without end comes in parts: blocks that grow with it would take minutes and all memory.
+    """
     for path in files:
         try:
             with path.open("rb") as file:
@@ -158,10 +166,10 @@ def _blocks(files: Sequence[Path]) -> Iterator[bytes]:
                         yield block
                         break
                     cut = block.find(b"\n")
-                    if cut < 0:
+                    if cut < 0 and len(block) < _LINE:
                         rest = block
                         continue
-                    rest = block[:cut]
+                    rest = block[: max(cut, 0)]
                     yield block[cut + 1 :]
         except FileNotFoundError:
             return

@@ -1,11 +1,16 @@
 """The section `monitor:` of params.yaml, for the pages that show what is measured against it."""
 
+from datetime import timedelta
+
 import streamlit as st
 
 from dashboard.file_stamp import Stamp, stamp
 from monitor import settings
 from stages.common.sections import PARAMS_FILE
 from stages.monitor_params import MonitorParams
+
+ROUNDS = 3
+"""Rounds of checks that the monitor may miss."""
 
 
 def thresholds() -> MonitorParams:
@@ -15,6 +20,15 @@ def thresholds() -> MonitorParams:
         ParamsError: it is wrong.
     """
     return _thresholds(str(PARAMS_FILE.absolute()), stamp(PARAMS_FILE))
+
+
+def too_old() -> timedelta:
+    """The age from which on what the monitor found says nothing of now.
+
+    Raises:
+        ParamsError: the section is wrong.
+    """
+    return ROUNDS * timedelta(minutes=thresholds().schedule.check_minutes)
 
 
 @st.cache_data(ttl="1h", max_entries=4, show_spinner=False)

@@ -31,15 +31,15 @@ def runbooks(text: str) -> dict[str, Runbook]:
     Args:
         text: of the page.
     """
-    found = {}
+    books = {}
     _, _, section = text.partition("\n## Runbook\n")
     # Links of the page lead to pages that the dashboard does not have.
     for line in _LINK.sub(r"\1", section).splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if len(cells) == _COLUMNS:
             for rule in re.findall(r"`(\w+)`", cells[0]):
-                found[rule] = Runbook(*cells[1:])
-    return found
+                books[rule] = Runbook(*cells[1:])
+    return books
 
 
 def read(page: Path = PAGE) -> dict[str, Runbook]:

@@ -6,15 +6,13 @@ from typing import Any, TypeVar
 
 import streamlit as st
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.settings import Settings
 from predictions import engine as engines
 from predictions import migrate
-from predictions.engine import LogError, reason
+from predictions.engine import LogError
 
 _T = TypeVar("_T")
-
 
 PATIENCE = 4
 """Time-outs that a history of years may take, unlike the question whether the log is there."""
@@ -48,8 +46,8 @@ def _problem(place: str, _settings: Settings) -> str | None:  # noqa: ARG001  # 
     try:
         with reading(_settings):
             return None
-    except (LogError, SQLAlchemyError) as error:
-        return str(error) if isinstance(error, LogError) else reason(error)
+    except LogError as error:
+        return str(error)
 
 
 def read(

@@ -25,7 +25,7 @@ def episodes(connection: Connection, settings: Settings, span: str) -> list[Epis
     return episode_store.listed(connection, every=True, since=since, most=MOST)
 
 
-def spans(found: list[Episode], begin: datetime, now: datetime) -> pl.DataFrame:
+def spans(episodes: list[Episode], begin: datetime, now: datetime) -> pl.DataFrame:
     """Episodes as `time_bars.SPANS`; what goes on ends now."""
     rows = [
         (
@@ -35,7 +35,7 @@ def spans(found: list[Episode], begin: datetime, now: datetime) -> pl.DataFrame:
             each.severity,
             each.message,
         )
-        for each in found
+        for each in episodes
     ]
     return pl.DataFrame(rows, schema=time_bars.SPANS, orient="row").sort("row", "begin")
 

@@ -11,8 +11,7 @@ import polars as pl
 from sqlalchemy import Connection
 
 from dashboard.charts import time_bars
-from monitor.retraining import decisions
-from monitor.retraining.decisions import FOLDER, Decision
+from monitor.retraining.decisions import FOLDER, Decision, newest, parse
 from monitor.settings import MonitorError, Settings
 from monitor.store import records
 from stages.common import tables
@@ -58,7 +57,7 @@ def stored(connection: Connection, _: Settings) -> Stored:
     """Read the tables."""
     rows = [{name: row[name] for name in PLACES} for row in records.places(connection)]
     return Stored(
-        tuple(decisions.newest(connection, MOST)),
+        tuple(newest(connection, MOST)),
         pl.DataFrame(rows, schema=PLACES),
     )
 
@@ -69,8 +68,8 @@ def of_files(root: Path) -> Stored:
     Raises:
         MonitorError: a file cannot be read.
     """
-    made = tuple(map(_of_file, _files(root)[:MOST]))
-    return Stored(made, pl.DataFrame(schema=PLACES))
+    decisions = tuple(map(_of_file, _files(root)[:MOST]))
+    return Stored(decisions, pl.DataFrame(schema=PLACES))
 
 
 def newest_of_files(root: Path) -> Decision | None:
@@ -89,14 +88,14 @@ def _files(root: Path) -> list[Path]:
 
 def _of_file(path: Path) -> Decision:
     try:
-        return decisions.parse(json.loads(path.read_bytes()))
+        return parse(json.loads(path.read_bytes()))
     except (OSError, ValueError, KeyError):
         raise MonitorError(
             f"{path}: cannot be read as a decision; `git checkout {path}` brings it back"
         ) from None
 
 
-def gates(made: Decision) -> pl.DataFrame:
+def gates(decision: Decision) -> pl.DataFrame:
     """Every gate of a decision with its number and its answer; see `GATES`."""
     rows = [
         (
@@ -108,24 +107,24 @@ def gates(made: Decision) -> pl.DataFrame:
             gate["threshold"],
             gate["sentence"],
         )
-        for horizon, asked in made.document.get("gates", {}).items()
+        for horizon, asked in decision.document.get("gates", {}).items()
         for gate in asked
     ]
     return pl.DataFrame(rows, schema=GATES, orient="row")
 
 
-def followed(made: Decision, known: Stored) -> list[str]:
+def followed(decision: Decision, known: Stored) -> list[str]:
     """What came of a decision, in sentences, oldest first."""
-    history = made.document.get("history", ())
+    history = decision.document.get("history", ())
     said = [f"{each['outcome']} until {each['until']}: {each['because']}" for each in history]
-    own = known.places.filter(pl.col("decision_id") == made.id)
+    own = known.places.filter(pl.col("decision_id") == decision.id)
     said += [
         f"{row['horizon']}: model {row['model_md5'][:8]} of commit {row['commit'][:7]}"
         f"{' as ' + row['version'] if row['version'] else ''} was put into {row['place']}"
         f" ({row['created_at']:%Y-%m-%d %H:%M} UTC)"
         for row in own.iter_rows(named=True)
     ]
-    later = [each for each in known.decisions if each.created_at > made.created_at]
+    later = [each for each in known.decisions if each.created_at > decision.created_at]
     if later:
         after = later[-1]
         said.append(f"next decision: {after.id}, {after.outcome}: {after.because}")

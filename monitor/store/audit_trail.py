@@ -28,7 +28,7 @@ CONTRACT: tables.Contract = {
 """When, of which table, the primary key, and the whole row as JSON, as it was from then on."""
 
 RUNS = "pipeline_runs"
-"""What Pipeline Control started and stopped; it is in the trail alone, no table has it."""
+"""What Pipeline Control started, stopped and asked; it is in the trail alone, no table has it."""
 
 FILES = "????-??-??.parquet"
 

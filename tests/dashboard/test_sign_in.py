@@ -132,8 +132,9 @@ def test_settings_come_from_the_environment_and_mistakes_are_named(
         "https://desk.example.org"
     )
     monkeypatch.setenv("DASHBOARD_SERVER", "https://ada:secret@desk.example.org")
-    with pytest.raises(DashboardError, match="DASHBOARD_SERVER"):
+    with pytest.raises(DashboardError, match=r"DASHBOARD_SERVER.*https://host:8000") as raised:
         dashboard_settings.load()
+    assert "secret" not in str(raised.value)
     monkeypatch.delenv("DASHBOARD_SERVER")
     monkeypatch.setenv("DASHBOARD_PORT", "many")
     with pytest.raises(DashboardError) as raised:

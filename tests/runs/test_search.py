@@ -180,10 +180,11 @@ def test_two_trials_at_the_same_time_are_stopped_and_run_again(small: Search) ->
     begun = sorted(small.ran())
     printed = small.search("--trials", str(PARALLEL), "-j", "2")
     again = small.ran()[2:]
-    # Which of two that run at the same time writes first is chance.
+    # Which of two that run at the same time writes first is chance. A run of DVC that ends soon
+    # goes on with what it finds in the stash, and so one may be run by both.
     assert {*begun} <= {*again}
-    assert len(again) == PARALLEL
-    failed = sum(float(alpha) < 1.5 for alpha in again)
+    assert len({*again}) == PARALLEL
+    failed = sum(float(alpha) < 1.5 for alpha in {*again})
     assert len(small.experiments()) == PARALLEL - failed
     assert len(re.findall(r"^search: trial \d", printed, re.MULTILINE)) == PARALLEL
     assert small.git("status", "--porcelain") == ""

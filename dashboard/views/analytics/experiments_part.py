@@ -80,7 +80,8 @@ def _table(table: pl.DataFrame, horizon: str) -> None:
         on_select="rerun",
         selection_mode="multi-row",
         height=520,
-        key="chosen",
+        # Streamlit remembers ticks by the place of a row: those of other rows must not count.
+        key=f"chosen-{hash(tuple(rows[NAME]))}",
         alt="Experiments with their scores and params",
     )
     ticked = event["selection"]["rows"][:ROWS]

@@ -66,10 +66,10 @@ def _form(context: Context, content: Mapping[str, Any], every: Sequence[ParamFie
     wanted = st.text_input(
         "Search params", type="search", placeholder="alpha", key="param-search"
     ).strip()
-    found = [field for field in every if param_fields.matches(field, wanted)]
-    if not found:
+    matching = [field for field in every if param_fields.matches(field, wanted)]
+    if not matching:
         st.text(f"No param has {wanted!r} in its key or its comment.")
-    for section, fields in groupby(found, attrgetter("section")):
+    for section, fields in groupby(matching, attrgetter("section")):
         # A closed section has no widgets: what was entered there stays with the session.
         part = st.expander(
             plain(section),

@@ -88,5 +88,5 @@ def step(value: float) -> float:
 
 def entered(name: str, field: ParamField) -> Entered:
     """What is in a widget, or what it will show if it was not shown yet."""
-    found: Entered = st.session_state.get(name, param_changes.shown(field))
-    return found
+    value: Entered = st.session_state.get(name, param_changes.shown(field))
+    return value

@@ -12,7 +12,7 @@ from dashboard.control.release_preview import Preview
 from dashboard.control.run_commands import Command
 from dashboard.empty_state import empty
 from dashboard.error_line import error_line
-from dashboard.page_context import Context
+from dashboard.page_context import Context, guarded
 from dashboard.plain_text import plain
 from dashboard.server_client import RefusedError, ServerAwayError
 from dashboard.views.control.start_command import start
@@ -118,8 +118,13 @@ def _ask(context: Context, rows: Sequence[Row], command: Callable[[], Command]) 
 
 @st.dialog("What this will change", width="large")
 def _confirm(context: Context, rows: Sequence[Row], command: Command) -> None:
+    # A dialog runs again without the page around it.
+    guarded(lambda _: _changes(context, rows, command), context)
+
+
+def _changes(context: Context, rows: Sequence[Row], command: Command) -> None:
     st.text(f"{command.title}: python -m {shlex.join(command.words)}")
-    preview = _asked(command)
+    preview = _preview(command, context)
     plan = preview.plan
     if plan is None:
         error_line(preview.problem)
@@ -134,8 +139,8 @@ def _confirm(context: Context, rows: Sequence[Row], command: Command) -> None:
 
 
 @st.cache_data(ttl="30s", max_entries=16, show_spinner="Asking the command what it would do")
-def _asked(command: Command) -> Preview:
-    return release_preview.ask(command)
+def _preview(command: Command, _context: Context) -> Preview:
+    return release_preview.ask(command, _context.viewer.name, _context.monitor)
 
 
 def _champion(plan: Mapping[str, Any]) -> None:
@@ -172,7 +177,7 @@ def _tags(context: Context, rows: Sequence[Row], plan: Mapping[str, Any]) -> Non
 def _served(context: Context, horizon: str) -> str | None:
     """The md5 of the graph that the server has; None if it does not answer."""
     try:
-        models = context.server.get("/version")["models"]
+        models = context.server.version()["models"]
     except (ServerAwayError, RefusedError):
         return None
     md5: str | None = models.get(horizon, {}).get("md5")

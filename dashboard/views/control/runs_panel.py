@@ -10,6 +10,7 @@ from dashboard.empty_state import empty
 from dashboard.error_line import error_line
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
+from dashboard.views.log_download import log_download
 from stages.common.paths import RUNS
 from versions.repository import pipeline
 from versions.runs import log_tail, run_record
@@ -65,13 +66,7 @@ def _one(run: Run, zoned: run_tables.Zoned) -> None:
     tail = log_tail.read(path)
     if not tail.size:
         return
-    cut = f"The last {len(tail.lines)} lines of {path}, {tail.size:,} bytes:" if tail.cut else path
-    st.text(str(cut))
+    part = f"The last {len(tail.lines)} lines of " if tail.cut else ""
+    st.text(f"{part}{path}, {tail.size:,} bytes:")
     st.code("\n".join(tail.lines), language=None, height=360, wrap_lines=True)
-    st.download_button(
-        "Download the log",
-        path.read_bytes,
-        file_name=f"{run.id}.log",
-        mime="text/plain",
-        on_click="ignore",
-    )
+    log_download(path, f"{run.id}.log")

@@ -9,6 +9,7 @@ from dashboard.empty_state import empty
 from dashboard.file_stamp import Stamp, stamp
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
+from stages.common.errors import StageError
 from stages.common.sections import PARAMS_FILE
 from versions.repository import lock, pipeline
 from versions.repository.lock import LOCK_FILE, Lock
@@ -36,7 +37,7 @@ def show(context: Context, running: Run | None) -> None:
         empty("dvc.yaml has no stages.", "Start the dashboard in the root of the project.")
         return
     if not running:
-        st.session_state[_ANSWER] = _asked()
+        st.session_state[_ANSWER] = _changes(context)
     changed = st.session_state.get(_ANSWER)
     known = lock.read() if LOCK_FILE.exists() else Lock({})
     states = pipeline_state.states(names, changed, known, run_record.listed())
@@ -75,17 +76,17 @@ def _summary(states: list[pipeline_state.StageState], changed: Changes | None) -
         st.text(f"All {len(states)} stages are up to date.")
 
 
-def _asked() -> Changes | None:
+def _changes(context: Context) -> Changes | None:
     if st.button("Ask again", icon=":material/refresh:", help="Asks DVC what has changed"):
-        _changes.clear()
+        _cached_changes.clear()
     try:
-        return _changes(tuple(map(stamp, WATCHED)))
-    except pipeline_state.StatusError as error:
+        return _cached_changes(tuple(map(stamp, WATCHED)), context)
+    except StageError as error:
         st.warning(plain(error), icon=":material/help:")
         return None
 
 
 @st.cache_data(ttl="10m", max_entries=4, show_spinner="Asking DVC what has changed")
-def _changes(stamps: tuple[Stamp, ...]) -> Changes:
+def _cached_changes(stamps: tuple[Stamp, ...], _context: Context) -> Changes:
     del stamps  # are what it is cached by
-    return pipeline_state.changes()
+    return pipeline_state.changes(_context.viewer.name, _context.monitor)

@@ -10,6 +10,7 @@ from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.served_revision import served
 from dashboard.server_client import RefusedError, ServerAwayError
+from stages.common.errors import few
 
 DRAWN = 24
 """Symbols of a chart; the table has all."""
@@ -19,7 +20,7 @@ def show(context: Context) -> None:
     """Show the newest forecasts, or why there are none."""
     try:
         version = served(context.server)
-        forecasts = newest_forecasts(context.server, version)
+        newest = newest_forecasts(context.server, version)
     except ServerAwayError as error:
         empty(str(error), "Its forecasts come back with it.", "make serve")
         return
@@ -30,10 +31,14 @@ def show(context: Context) -> None:
         f"The server answers from {plain(version['revision'][:7])}, which knows sessions up to "
         f"{plain(version['as_of'])}. An interval should hold the stated share of outcomes."
     )
+    if newest.refused:
+        st.text(f"Without a forecast: {few(newest.refused)}.")
+    if newest.table.is_empty():
+        return
     wanted = st.text_input(
         "Symbols", key="symbols", bind="query-params", placeholder="all; or a part of the name"
     )
-    chosen = forecasts.filter(
+    chosen = newest.table.filter(
         pl.col("symbol")
         .str.to_uppercase()
         .str.contains((wanted or "").strip().upper(), literal=True)

@@ -21,28 +21,30 @@ _MARGIN = timedelta(minutes=1)
 def show(context: Context) -> None:
     """Show the timeline, the table, silences and channels."""
     chosen = tab_parts.span()
-    found = store_reading.read(stored_alerts.episodes, context.monitor, chosen)
-    if found:
-        _timeline(context, found, chosen)
-        _table(context, found)
+    episodes = store_reading.read(stored_alerts.episodes, context.monitor, chosen)
+    if episodes:
+        _timeline(context, episodes, chosen)
+        _table(context, episodes)
     else:
         empty(f"No alert went on within the chosen span ({chosen}).", "That is good news.")
     _silences(context)
     _channels(context)
 
 
-def _timeline(context: Context, found: list[Episode], chosen: str) -> None:
+def _timeline(context: Context, episodes: list[Episode], chosen: str) -> None:
     now = context.monitor.clock
-    oldest = min(each.started_at for each in found) - _MARGIN
+    oldest = min(each.started_at for each in episodes) - _MARGIN
     begin = max(time_spans.begin(chosen, now), oldest)
     tab_parts.chart(
         "When each alert went on",
-        time_bars.bars(stored_alerts.spans(found, begin, now), stored_alerts.SEVERITIES, _COLOURS),
+        time_bars.bars(
+            stored_alerts.spans(episodes, begin, now), stored_alerts.SEVERITIES, _COLOURS
+        ),
         "A row for each rule, with a bar from begin to end of each of its episodes",
     )
 
 
-def _table(context: Context, found: list[Episode]) -> None:
+def _table(context: Context, episodes: list[Episode]) -> None:
     box = outbox.read(context.monitor.folder)
     names = stored_alerts.channels(context.monitor)
     rows = [
@@ -58,7 +60,7 @@ def _table(context: Context, found: list[Episode]) -> None:
             "told": stored_alerts.told(each, box, names),
             "message": each.message,
         }
-        for each in found
+        for each in episodes
     ]
     st.dataframe(pl.DataFrame(rows), hide_index=True, alt="Every episode of the span, newest first")
 

@@ -45,15 +45,17 @@ def show(context: Context) -> None:
     _places(known, context)
 
 
-def _decision(made: Decision, known: Stored, context: Context) -> None:
-    who = made.decided_by or made.document.get("asked", {}).get("by") or "the monitor"
-    champion, challenger = ((commit or "-")[:7] for commit in (made.champion, made.challenger))
-    when = (
-        f"{in_zones(made.created_at, context)} · reason {made.reason} · lane {made.lane or '-'} · "
-        f"by {who} · champion {champion} · challenger {challenger}"
+def _decision(decision: Decision, known: Stored, context: Context) -> None:
+    who = decision.decided_by or decision.document.get("asked", {}).get("by") or "the monitor"
+    champion, challenger = (
+        (commit or "-")[:7] for commit in (decision.champion, decision.challenger)
     )
-    st.markdown(f"**{plain(made.outcome)}** · {plain(made.because)}  \n{plain(when)}")
-    gates = stored_decisions.gates(made)
+    when = (
+        f"{in_zones(decision.created_at, context)} · reason {decision.reason} · "
+        f"lane {decision.lane or '-'} · by {who} · champion {champion} · challenger {challenger}"
+    )
+    st.markdown(f"**{plain(decision.outcome)}** · {plain(decision.because)}  \n{plain(when)}")
+    gates = stored_decisions.gates(decision)
     if gates.is_empty():
         st.caption("No gate was asked: nothing was compared.")
     else:
@@ -68,9 +70,9 @@ def _decision(made: Decision, known: Stored, context: Context) -> None:
             "A gate passes, fails or is inconclusive: more labels may answer it. One that fails "
             "rejects the challenger; an inconclusive one keeps the champion."
         )
-    for sentence in stored_decisions.followed(made, known):
+    for sentence in stored_decisions.followed(decision, known):
         st.text(f"→ {sentence}")
-    st.code(f"python -m monitor explain {made.id}", language="sh", wrap_lines=True)
+    st.code(f"python -m monitor explain {decision.id}", language="sh", wrap_lines=True)
 
 
 def _places(known: Stored, context: Context) -> None:

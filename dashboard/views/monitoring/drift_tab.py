@@ -13,7 +13,7 @@ from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.status_mark import mark
 from dashboard.views.monitoring import tab_parts
-from dashboard.watching import documents, monitor_thresholds
+from dashboard.watching import documents, feature_drift, monitor_thresholds
 from monitor.drift.drift_check import DRIFT
 
 _COMMAND = "python -m monitor drift"
@@ -21,12 +21,12 @@ _COMMAND = "python -m monitor drift"
 
 def show(context: Context) -> None:
     """Show the newest comparison, then its history."""
-    found = documents.by_horizon(context.monitor.folder / DRIFT)
-    if not found:
+    by_horizon = documents.by_horizon(context.monitor.folder / DRIFT)
+    if not by_horizon:
         empty("Forecasts were never compared with the training table.", "Compare them:", _COMMAND)
         return
-    horizon = tab_parts.horizon(list(found))
-    newest = found[horizon]
+    horizon = tab_parts.horizon(list(by_horizon))
+    newest = by_horizon[horizon]
     _verdict(newest)
     if newest["comparison"] is not None:
         _features(newest["comparison"]["features"], newest["comparison"]["level"])
@@ -50,38 +50,27 @@ def _verdict(newest: dict[str, Any]) -> None:
 
 
 def _features(features: list[dict[str, Any]], level: float) -> None:
-    names = [each["name"] for each in sorted(features, key=_rarity)]
-    rows = [
-        {
-            "feature": each["name"],
-            "state": "! drifted" if each["drifted"] else "✓ ok",
-            "distance": each["distance"],
-            "p": each["p"],
-            "relation": each["relation"],
-            "relation p": each["relation_p"],
-            "missing": each["missing"],
-        }
-        for each in sorted(features, key=_rarity)
-    ]
-    number = {
-        name: st.column_config.NumberColumn(format="%.3f") for name in ("distance", "relation")
-    }
-    chance = {name: st.column_config.NumberColumn(format="%.2g") for name in ("p", "relation p")}
+    table = feature_drift.table(features)
+    number, chance = (st.column_config.NumberColumn(format=form) for form in ("%.3f", "%.2g"))
     st.dataframe(
-        pl.DataFrame(rows, infer_schema_length=None),
+        table,
         hide_index=True,
+        placeholder="-",
         alt="Drift of every feature, the rarest first",
         column_config={
-            **number,
-            **chance,
+            **dict.fromkeys(("distance", "relation", "mean"), number),
+            **dict.fromkeys(("p", "relation p", "mean p"), chance),
             "missing": st.column_config.NumberColumn(format="percent"),
         },
     )
     st.caption(
         "Distance is the Kolmogorov-Smirnov distance between window and training table. Relation "
-        "is the same for what the other features do not explain. p is the chance of such a value "
-        f"in a window without drift. After correction for many features the level is {level:.2g}."
+        "is the same for what the other features do not explain. Mean is how far the mean is from "
+        "what the means of the others explain; beyond 1 it is drift. Each p is the chance of such "
+        "a value in a window without drift. After correction for many features the level of the "
+        f"first two is {level:.2g}."
     )
+    names = table["feature"].to_list()
     chosen = st.selectbox("Feature", names, key="feature", bind="query-params")
     histogram = next(each for each in features if each["name"] == chosen).get("histogram")
     if histogram is None:
@@ -97,10 +86,6 @@ def _features(features: list[dict[str, Any]], level: float) -> None:
         f"Shares of the rows by value of {chosen}, in the training table and in the window",
         "Shares of the rows by value; what lies beyond the ends is counted in the outer bins.",
     )
-
-
-def _rarity(feature: dict[str, Any]) -> tuple[bool, float]:
-    return not feature["drifted"], min(feature["p"], feature["relation_p"])
 
 
 def _report(path: Path, horizon: str) -> None:
@@ -119,17 +104,17 @@ def _report(path: Path, horizon: str) -> None:
 
 def _history(context: Context, horizon: str) -> None:
     chosen = tab_parts.span()
-    found = tab_parts.measured(
+    history = tab_parts.measured(
         context, ("drift_p", "drift_share", "drift_features"), chosen
     ).filter(pl.col("horizon") == horizon)
-    if found.is_empty():
+    if history.is_empty():
         tab_parts.nothing_in(chosen, "Drift")
         return
     limits = monitor_thresholds.thresholds().alerts
     tab_parts.chart(
         "Share of features that drifted",
         metric_lines.lines(
-            found.filter(pl.col("name") == "drift_share").with_columns(series=pl.lit("share")),
+            history.filter(pl.col("name") == "drift_share").with_columns(series=pl.lit("share")),
             y="share of the features",
             form=".0%",
             thresholds={
@@ -138,13 +123,13 @@ def _history(context: Context, horizon: str) -> None:
         ),
         "Share of the features that drifted, over time",
     )
-    features = found.filter(pl.col("name") == "drift_p")
+    features = history.filter(pl.col("name") == "drift_p")
     if not features.is_empty():
         tab_parts.chart(
             "Each feature over time",
             drift_charts.rarity(features),
             "The chance of each feature's window without drift, at each comparison",
-            "p is the chance of such a window without drift, by its own values or by its relation "
-            "to the others, whichever is rarer; below 1 % it is written. A window that is looked "
-            "at again is not counted again.",
+            "p is the chance of such a window without drift, by its values, by its relation to the "
+            "others or by its mean, whichever is rarest; below 1 % it is written. A window that is "
+            "looked at again is not counted again.",
         )

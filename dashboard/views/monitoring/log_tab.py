@@ -1,6 +1,5 @@
 """The logs of this machine: filter, search, follow, download."""
 
-from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -9,11 +8,11 @@ import streamlit as st
 from dashboard.empty_state import empty
 from dashboard.file_stamp import Stamp, stamp
 from dashboard.page_context import Context, guarded
+from dashboard.views.log_download import log_download
 from dashboard.watching import log_files, log_lines
 from dashboard.watching.log_files import Tail
 
 _EVERY = "2s"
-_NEWEST = 20_000_000
 _FOLLOWED = 20_000_000
 """Bytes that are read each time while a log is followed."""
 
@@ -42,26 +41,19 @@ def show(context: Context) -> None:
         guarded(lambda _: _lines(path, str(level), text or "", bound), context)
 
     st.fragment(part, run_every=_EVERY if follow else None, key="log lines")()
-    st.download_button(
-        f"Whole log (newest {_NEWEST // 1_000_000} MB)",
-        partial(log_files.newest_bytes, path, _NEWEST),
-        file_name=path.name,
-        mime="text/plain",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    log_download(path, path.name)
 
 
 def _lines(path: Path, level: str, text: str, bound: int) -> None:
     if not path.exists():
         empty(f"{path} is not there any more.", "Choose another log.")
         return
-    found = _tail(str(path), stamp(path), level, text, bound)
-    st.caption(_says(found))
-    if not found.lines:
+    tail = _tail(str(path), stamp(path), level, text, bound)
+    st.caption(_says(tail))
+    if not tail.lines:
         empty("No line matches.", "Choose another level or text.")
         return
-    rows = [log_lines.parsed(line) for line in found.lines]
+    rows = [log_lines.parsed(line) for line in tail.lines]
     st.dataframe(
         pl.DataFrame(
             {
@@ -83,7 +75,7 @@ def _lines(path: Path, level: str, text: str, bound: int) -> None:
     )
     st.download_button(
         "These lines",
-        "\n".join(found.lines[::-1]) + "\n",
+        "\n".join(tail.lines[::-1]) + "\n",
         file_name=f"{path.stem}-lines.log",
         mime="text/plain",
         icon=":material/download:",
@@ -97,11 +89,16 @@ def _tail(path: str, log: Stamp, level: str, text: str, bound: int) -> Tail:
     return log_files.tail(Path(path), level, text, bound)
 
 
-def _says(found: Tail) -> str:
-    lines, size = f"{len(found.lines):,} lines", f"{found.size / 1e6:,.1f} MB"
-    if found.whole:
-        return f"{lines} of all {size}, the newest first."
+def _says(tail: Tail) -> str:
+    lines, size = f"{len(tail.lines):,}", _size(tail.size)
+    if tail.whole:
+        return f"Lines that match: all {lines}, of {size}; the newest is the first."
     return (
-        f"The newest {lines}, the newest first; {found.read / 1e6:,.1f} of {size} were read, and "
-        "older lines may match too."
+        f"Lines that match: the newest {lines}; the newest is the first. {_size(tail.read)} of "
+        f"{size} were read, and older lines may match too."
     )
+
+
+def _size(count: int) -> str:
+    """Bytes in the unit that suits them."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{-(-count // 1_000)} kB"  # noqa: PLR2004

@@ -25,12 +25,12 @@ _LABELS = {"labels_due": "due", "labels_stored": "with a label"}
 
 def show(context: Context) -> None:
     """Show the newest scores, then their history."""
-    found = documents.by_horizon(context.monitor.folder / "performance")
-    if not found:
+    by_horizon = documents.by_horizon(context.monitor.folder / "performance")
+    if not by_horizon:
         empty("Live forecasts were not scored yet.", "Score them:", _COMMAND)
         return
-    horizon = tab_parts.horizon(list(found))
-    newest = found[horizon]
+    horizon = tab_parts.horizon(list(by_horizon))
+    newest = by_horizon[horizon]
     _verdict(newest)
     if newest["scores"]:
         _scores(newest)

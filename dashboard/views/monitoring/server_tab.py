@@ -45,13 +45,13 @@ def _live(context: Context) -> None:
     try:
         _read(context, readings)
     except ServerAwayError as error:
-        empty(f"The server does not answer: {error}.", "Start it:", "make serve")
+        empty(f"{error}.", "", "make serve")
         _machine(None)
         return
     except RefusedError as error:
         empty(
             f"The server refused its counters: {error}.",
-            "They need a key with the role admin; this makes one:",
+            "Where it asks for keys, they need one with the role admin; this makes one:",
             "python -m serve keys add NAME --role admin",
         )
         _machine(None)
@@ -107,7 +107,7 @@ def _machine(newest: Reading | None) -> None:
     st.caption("Processors, memory and disk are those of the machine where this dashboard runs.")
 
 
-def _charts(found: pl.DataFrame) -> None:
+def _charts(rates: pl.DataFrame) -> None:
     st.caption(
         f"Read every {_EVERY:g} seconds while somebody looks at this tab, kept for an hour and for "
         "all viewers in the memory of the dashboard; Prometheus keeps them for longer."
@@ -115,7 +115,7 @@ def _charts(found: pl.DataFrame) -> None:
     tab_parts.chart(
         "Requests",
         _from_zero(
-            metric_lines.lines(_long(found, ("requests", "errors")), y="a second", form=".3~g")
+            metric_lines.lines(_long(rates, ("requests", "errors")), y="a second", form=".3~g")
         ),
         "Requests and errors a second",
         "Errors are answers 5xx; requests of /metrics itself are left out.",
@@ -124,7 +124,7 @@ def _charts(found: pl.DataFrame) -> None:
         "Latency",
         _from_zero(
             metric_lines.lines(
-                _long(found.with_columns(pl.col("p50", "p95", "p99") * 1e3), ("p50", "p95", "p99")),
+                _long(rates.with_columns(pl.col("p50", "p95", "p99") * 1e3), ("p50", "p95", "p99")),
                 y="milliseconds",
                 form=".3~g",
             )
@@ -137,7 +137,7 @@ def _charts(found: pl.DataFrame) -> None:
         "This machine",
         _from_zero(
             metric_lines.lines(
-                _long(found, ("processor", "memory", "disk")), y="share in use", form=".0%"
+                _long(rates, ("processor", "memory", "disk")), y="share in use", form=".0%"
             )
         ),
         "Shares of processors, memory and disk in use",
@@ -148,8 +148,8 @@ def _from_zero(figure: go.Figure) -> go.Figure:
     return figure.update_yaxes(rangemode="nonnegative")
 
 
-def _long(found: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
-    return found.unpivot(names, index="at", variable_name="series", value_name="value")
+def _long(rates: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
+    return rates.unpivot(names, index="at", variable_name="series", value_name="value")
 
 
 def _routes(kept: list[Reading]) -> None:

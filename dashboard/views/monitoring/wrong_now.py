@@ -1,7 +1,5 @@
 """What is wrong now, since when, and what to do about it."""
 
-from datetime import timedelta
-
 import streamlit as st
 
 from dashboard.empty_state import empty
@@ -17,7 +15,6 @@ from monitor.alerts.episodes import Episode
 from stages.common.errors import StageError
 
 _STATES = {"CRITICAL": "critical", "WARNING": "warning", "INFO": "unknown"}
-_LATE = 3
 
 
 def show(context: Context) -> None:
@@ -52,13 +49,14 @@ def _freshness(now: Current, context: Context) -> None:
     age = context.monitor.clock - now.checked_at
     st.caption(
         plain(f"Last check {in_zones(now.checked_at, context)}, {in_words(age)} ago")
-        + f" · {len(now.episodes)} alerts go on"
+        + f" · alerts that go on: {len(now.episodes)}"
     )
     try:
+        is_old = age > monitor_thresholds.too_old()
         minutes = monitor_thresholds.thresholds().schedule.check_minutes
     except StageError:
         return
-    if age > timedelta(minutes=_LATE * minutes):
+    if is_old:
         empty(
             f"Nothing was checked for {in_words(age)}, and a check is due every {minutes} minutes: "
             "the monitor does not run, and what is below may be out of date.",

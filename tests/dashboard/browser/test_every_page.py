@@ -11,6 +11,7 @@ import psutil  # type: ignore[import-untyped]  # its stubs are one more package
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from dashboard.page_list import PAGES
 from serve.edge.keyring import make
 from tests.dashboard.browser.layout_check import problems
 from tests.dashboard.browser.many_symbols import widen
@@ -20,13 +21,6 @@ from tests.serve.servers import Server
 
 pytestmark = pytest.mark.slow
 
-PAGES = {
-    "Home": "",
-    "Predictions": "predictions",
-    "Analytics": "analytics",
-    "Pipeline Control": "pipeline-control",
-    "Monitoring": "monitoring",
-}
 SCREENSHOTS = ROOT / "var" / "screenshots"
 SIZES = {"phone": 390, "desk": 1600}
 THEMES: Sequence[Literal["light", "dark"]] = ("light", "dark")
@@ -183,15 +177,19 @@ def test_a_key_opens_the_pages_and_its_removal_closes_them(
             SERVE_KEYS_FILE=str(file),
         ) as shown,
     ):
-        page = opened(visitor.new_page(), shown.url)
+        wanted = f"{shown.url}/analytics?horizon=long&view=Trading"
+        page = opened(visitor.new_page(), wanted)
         assert "AAPL" not in page.content()
+        assert "Out-of-sample" not in page.content()
         page.get_by_label("API key").fill("desk.wrong")
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_text("This key is not known")).to_be_visible()
         page.get_by_label("API key").fill(secret)
         page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("heading", name="Home", exact=True)).to_be_visible()
-        drawn(page).get_by_role("link", name="Pipeline Control").click()
+        expect(page.get_by_role("heading", name="Analytics", exact=True)).to_be_visible()
+        assert drawn(page).url == wanted
+        expect(page.get_by_role("heading", name="Portfolios", exact=True)).to_be_visible()
+        page.get_by_role("link", name="Pipeline Control").click()
         expect(page.get_by_role("heading", name="Pipeline Control", exact=True)).to_be_visible()
         assert "admin" in drawn(page).inner_text('[data-testid="stMain"]')
         file.write_text("")

@@ -49,7 +49,7 @@ def test_what_is_wrong_is_said_with_its_remedy_and_runbook(
         ("Alerts", "When each alert went on"),
         ("Decisions", "Nothing was decided yet"),
         ("Server", "Requests since its start"),
-        ("Log", "2 lines of all"),
+        ("Log", "Lines that match: all 2"),
     ],
 )
 def test_a_link_opens_its_tab_and_nothing_is_wider_than_the_window(
@@ -72,7 +72,7 @@ def test_lines_of_a_log_are_text_and_are_found_by_a_link(
 
     page.on("dialog", keep)
     opened(page, f"{watched.url}/monitoring?tab=Log&log=log/up.log&level=errors&text=onerror")
-    expect(page.get_by_text("1 lines of all").first).to_be_visible()
+    expect(page.get_by_text("Lines that match: all 1").first).to_be_visible()
     assert not dialogs
     assert page.locator("img[src=x]").count() == 0
 

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from dashboard.charts.interval_bars import interval_bars
+from dashboard.charts.interval_bars import LABEL, interval_bars
 
 FRAME = pl.DataFrame(
     {
@@ -24,9 +24,18 @@ def test_points_and_bars_have_the_numbers_in_percent() -> None:
 
 
 def test_a_stale_symbol_is_told_apart_without_colours_and_is_no_html() -> None:
-    (points,) = interval_bars(FRAME).data
-    assert list(points.y) == ["A", "&lt;b&gt;B&lt;/b&gt; (stale)"]
+    figure = interval_bars(FRAME)
+    (points,) = figure.data
+    assert list(points.y) == list(figure.layout.yaxis.tickvals) == ["A", "&lt;b&gt;B&lt;/b&gt;"]
+    assert list(figure.layout.yaxis.ticktext) == ["A", "&lt;b&gt;B&lt;/b&gt; (stale)"]
     assert list(points.marker.symbol) == ["circle", "circle-open"]
+
+
+def test_long_names_leave_room_for_the_bars_and_stay_apart() -> None:
+    long = FRAME.with_columns(symbol=pl.Series(["X" * 64, "X" * 63 + "Y"]))
+    figure = interval_bars(long)
+    assert list(figure.data[0].y) == long["symbol"].to_list()
+    assert list(map(len, figure.layout.yaxis.ticktext)) == [LABEL, LABEL + len(" (stale)")]
 
 
 def test_a_symbol_has_the_same_room_in_long_and_short_charts() -> None:

@@ -48,6 +48,12 @@ def test_a_strip_has_the_worst_state_of_each_span_and_a_letter_for_it() -> None:
     assert len(drawn.x) == CELLS
 
 
+def test_a_first_check_of_this_moment_has_a_strip() -> None:
+    drawn = health_strip.strip(health((AT, "models", 1.0)), AT, AT).data[0]
+    assert drawn.text[0][-1] == LETTERS[1]
+    assert len(set(drawn.x)) == CELLS
+
+
 def lines(*rows: tuple[datetime, str, float | None]) -> pl.DataFrame:
     schema: tables.Contract = {"at": tables.UTC, "series": pl.String, "value": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -1,10 +1,14 @@
 """What a page says before a release, a promotion or a roll back is what its command then does."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from dashboard.control import release_preview, run_commands
+from dashboard.control.release_preview import Preview
+from dashboard.control.run_commands import Command
+from monitor.settings import Settings
 from stages.common.errors import StageError
 from tests.projects import ROOT, Project
 from tests.small import again, commit, small
@@ -31,12 +35,16 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
+def ask(command: Command, folder: Path) -> Preview:
+    return release_preview.ask(command, "ada", Settings(var=folder / "var"), folder)
+
+
 def test_a_promotion_does_what_its_plan_says_and_to_ask_for_it_does_nothing(
     released: Project,
 ) -> None:
     folder = released.folder
     before = released.git("tag")
-    plan = release_preview.ask(run_commands.promote("short", "v1.1.0"), folder).plan
+    plan = ask(run_commands.promote("short", "v1.1.0"), folder).plan
     assert plan == asdict(promotion.plan_promotion("short", "v1.1.0", folder=folder))
     assert released.git("tag") == before
     assert (plan["tag"], plan["version"], plan["former"]) == (
@@ -67,7 +75,7 @@ def test_a_promotion_does_what_its_plan_says_and_to_ask_for_it_does_nothing(
 def test_what_is_refused_is_refused_with_the_line_of_the_command(released: Project) -> None:
     with pytest.raises(StageError) as caught:
         promotion.rollback("short", "staging", released.folder)
-    preview = release_preview.ask(run_commands.rollback("short", "staging"), released.folder)
+    preview = ask(run_commands.rollback("short", "staging"), released.folder)
     assert (preview.plan, preview.problem) == (None, str(caught.value))
 
 
@@ -80,7 +88,7 @@ def test_a_promotion_without_a_remote_is_refused_before_it_begins(released: Proj
 
 
 def test_the_monitors_roll_back_says_why_there_is_none(released: Project) -> None:
-    preview = release_preview.ask(run_commands.champion_rollback("ada"), released.folder)
+    preview = ask(run_commands.champion_rollback("ada"), released.folder)
     assert preview.plan is None
     assert "there is no prediction log" in preview.problem
 

@@ -138,6 +138,17 @@ def test_experiments_are_filtered_by_the_address(page: Page) -> None:
     assert "No experiment has all of these words" in texts(page(view="Experiments", filter="gone"))
 
 
+def test_ticks_are_of_the_rows_that_are_shown(page: Page) -> None:
+    def table(words: str) -> str:
+        app.text_input(key="filter").set_value(words).run()
+        return str(app.dataframe[0].proto.id)
+
+    app = page(view="Experiments")
+    # Streamlit keeps ticks by the id of the table and the place of a row.
+    assert table("trial-0001") != table("trial")
+    assert table("trial") == table("TRIAL")
+
+
 def test_without_experiments_one_is_proposed(page: Page, repository: Repository) -> None:
     for ref in repository.git("for-each-ref", "--format=%(refname)", "refs/exps").split():
         repository.git("update-ref", "-d", ref)

@@ -18,11 +18,13 @@ from dashboard.control import pipeline_state, run_commands, run_process
 from dashboard.page_context import Context
 from dashboard.sign_in import Viewer
 from dashboard.views import control_view
+from monitor.store import audit_trail, records
 from serve.edge.keyring import Keyring, make, write
 from stages.common import processes, stage_record
 from stages.common.paths import RUNS
 from tests.dashboard.views import panels
 from tests.projects import ROOT
+from tests.versions.runs.tiny_pipeline import tiny
 from versions.runs import run_record
 from versions.runs.run_locks import RunningError
 
@@ -33,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("params.yaml", "dvc.yaml", "dvc.lock"):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pipeline_state, "changes", dict)
+    monkeypatch.setattr(pipeline_state, "changes", lambda *_: {})
     st.cache_data.clear()
     yield tmp_path
     st.cache_data.clear()
@@ -77,7 +79,7 @@ def test_a_stage_that_has_changed_says_why_and_later_ones_wait(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = {"clean": [{"changed deps": {"params.yaml": {"clean.fill": "modified"}}}]}
-    monkeypatch.setattr(pipeline_state, "changes", lambda: changed)
+    monkeypatch.setattr(pipeline_state, "changes", lambda *_: changed)
     record("20260101T000000-aaaa")
     shown = page(folder)
     rows = shown.dataframe[0].value.set_index("stage")
@@ -89,8 +91,40 @@ def test_a_stage_that_has_changed_says_why_and_later_ones_wait(
     assert "Changed: 1 of 23 stages" in panels.texts(shown)
 
 
+def test_dvc_is_asked_once_for_all_and_the_audit_trail_says_who_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tiny(tmp_path / "project")
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    st.cache_data.clear()
+    ada = panels.context(project.folder)
+    bob = replace(ada, viewer=Viewer("bob", "", may_act=False))
+    looks = [panels.panel(control_view.show, who) for who in (ada, bob)]
+    for shown in looks:
+        assert "Changed: 2 of 2 stages" in panels.texts(shown)
+    again = next(button for button in looks[1].button if button.label == "Ask again")
+    again.click().run()
+    rows = audit_trail.replay(project.folder / "var" / records.TRAIL)[audit_trail.RUNS].values()
+    assert [(row["who"], row["words"]) for row in rows] == [
+        ("ada", ["dvc", "status", "--json"]),
+        ("bob", ["dvc", "status", "--json"]),
+    ]
+
+
+def test_without_an_audit_trail_dvc_is_not_asked_and_the_page_says_why(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    (folder / "var").write_text("a file in its place")
+    shown = page(folder)
+    assert set(shown.dataframe[0].value["state"]) == {"? unknown"}
+    assert "audit cannot be written" in panels.texts(shown)
+
+
 def test_a_dvc_that_fails_leaves_a_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> pipeline_state.Changes:
+    def fail(*_: object) -> pipeline_state.Changes:
         raise pipeline_state.StatusError("dvc status: <b>dvc.yaml</b> is wrong")
 
     monkeypatch.setattr(pipeline_state, "changes", fail)

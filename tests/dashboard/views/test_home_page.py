@@ -5,15 +5,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import streamlit as st
 from fastapi.testclient import TestClient
 
-from dashboard.overview.newest_forecasts import newest_forecasts
+from dashboard.overview.newest_forecasts import Newest, newest_forecasts
 from dashboard.page_context import Context
 from dashboard.views import home_view
 from dashboard.views.home import forecast_tables
+from monitor.alerts import outbox
+from monitor.alerts.episodes import Episode
+from monitor.alerts.outbox import Outbox
 from monitor.retraining.decisions import Decision
 from tests.dashboard.views.panels import asking, context, panel, texts
 from tests.histories import Repository
@@ -54,12 +58,31 @@ def test_the_table_has_the_logged_forecast_of_every_symbol(viewer: Context) -> N
     assert len(page.get("plotly_chart")) == 2
 
 
+def test_a_symbol_with_too_few_bars_hides_no_other(viewer: Context, app: TestClient) -> None:
+    service = app.app.state.service  # type: ignore[attr-defined]
+    former = service.forecaster.bundle
+    young = former.rows["GOOG"]
+    unknown = {name: np.full_like(rows, np.nan) for name, rows in young.features.items()}
+    rows = {**former.rows, "GOOG": replace(young, features=unknown)}
+    service._swapped(replace(former, rows=rows))
+    try:
+        page = panel(home_view.show, viewer)
+        asked = viewer.server.get("/version")
+        assert len(newest_forecasts(viewer.server, asked).refused) == 2
+    finally:
+        service._swapped(former)
+    assert [list(table.value["symbol"]) for table in page.dataframe] == [
+        ["AAPL", "IBM", "MSFT"]
+    ] * 2
+    assert "Without a forecast: short: GOOG: too few bars for" in texts(page)
+
+
 def test_every_viewer_sees_the_same_logged_forecasts(viewer: Context) -> None:
     version = viewer.server.get("/version")
     first = newest_forecasts(viewer.server, version)
     before = len(viewer.server.get("/predictions", limit=1000)["predictions"])
     panel(home_view.show, viewer)
-    assert newest_forecasts(viewer.server, version)["id"].to_list() == first["id"].to_list()
+    assert newest_forecasts(viewer.server, version).table.equals(first.table)
     assert len(viewer.server.get("/predictions", limit=1000)["predictions"]) == before
 
 
@@ -94,6 +117,30 @@ def test_what_is_wrong_comes_first_with_its_remedy(viewer: Context) -> None:
     report["checks"] = [{**check, "status": "ok"}]
     (folder / "health.json").write_text(json.dumps(report))
     assert "Look at models" in panel(home_view.show, viewer).markdown[0].value
+
+
+def test_alerts_that_go_on_are_named_and_then_all_is_not_well(viewer: Context) -> None:
+    at = datetime(2012, 3, 9, 22, tzinfo=UTC)
+    worse = Episode(
+        id="1",
+        rule="degraded",
+        tags='{"horizon": "short"}',
+        severity="CRITICAL",
+        message="worse than its hold-out",
+        started_at=at,
+        seen_at=at,
+    )
+    alerts = [
+        worse,
+        worse.model_copy(update={"id": "2", "rule": "model_age", "ended_at": at}),
+        worse.model_copy(update={"id": "3", "rule": "drift_alarm", "severity": "INFO"}),
+    ]
+    viewer.monitor.folder.mkdir(parents=True)
+    outbox.write(viewer.monitor.folder, Outbox(episodes=alerts))
+    said = texts(panel(home_view.show, viewer))
+    assert "Look at Monitoring" in said
+    assert "Alerts that go on: degraded horizon=short. Monitoring says since when" in said
+    assert "Nothing is wrong" not in said
 
 
 def test_production_follows_the_tags_and_a_roll_back(here: Repository, viewer: Context) -> None:
@@ -140,7 +187,8 @@ def test_without_a_server_the_page_says_how_to_start_one(here: Repository) -> No
 
 def test_stale_symbols_are_marked(viewer: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     version = viewer.server.get("/version")
-    stale = newest_forecasts(viewer.server, version).with_columns(stale=pl.col("symbol") == "IBM")
-    monkeypatch.setattr(forecast_tables, "newest_forecasts", lambda *_: stale)
+    newest = newest_forecasts(viewer.server, version)
+    stale = newest.table.with_columns(stale=pl.col("symbol") == "IBM")
+    monkeypatch.setattr(forecast_tables, "newest_forecasts", lambda *_: Newest(stale, ()))
     table = panel(home_view.show, viewer).dataframe[0].value
     assert dict(zip(table["symbol"], table["state"], strict=True))["IBM"] == "stale"

@@ -208,6 +208,8 @@ def watched(settings: Settings) -> Settings:
         "p": 0.001,
         "relation": None,
         "relation_p": 1.0,
+        "level": 0.4,
+        "level_p": 0.5,
         "missing": 0.0,
         "drifted": True,
         "histogram": {"low": 0, "high": 1, "reference": [1] * 20, "window": [2] * 20},
@@ -247,7 +249,7 @@ def test_what_is_wrong_comes_first_with_since_when_and_what_to_do(
 ) -> None:
     shown = page(watched)
     said = text(shown)
-    assert "1 alerts go on" in said
+    assert "alerts that go on: 1" in said
     assert "2020-03-29 18:00 EDT" in said
     assert "3 days" in said
     assert "mend the feed" in said
@@ -273,8 +275,8 @@ def test_every_tab_shows_what_is_stored(watched: Settings, page: Page) -> None:
         "Performance": ("crps, live", ""),
         "Alerts": ("When each alert went on", "goes on"),
         "Decisions": ("by ann", "? inconclusive"),
-        "Server": ("does not answer", ""),
-        "Log": ("1 lines of all", "error: "),
+        "Server": ("no answer from the server at", ""),
+        "Log": ("Lines that match: all 1, of 1 kB", "error: "),
     }
     for tab, (sentence, cell) in expected.items():
         shown = page(watched, tab)
@@ -300,7 +302,7 @@ def test_a_damaged_document_is_one_line_and_the_rest_goes_on(watched: Settings, 
         broken.write_text("{")
     shown = page(watched, "Drift")
     assert "python -m monitor check" in text(shown)
-    assert "1 alerts go on" in text(shown)
+    assert "alerts that go on: 1" in text(shown)
 
 
 def test_all_is_well_says_so(settings: Settings, page: Page) -> None:

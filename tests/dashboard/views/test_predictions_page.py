@@ -14,9 +14,10 @@ import streamlit as st
 from fastapi.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
+from dashboard import forecast_frame
 from dashboard.outlook import forecast_log, own_bars, past_forecasts
 from dashboard.outlook.symbol_chart import symbol_chart
-from dashboard.outlook.symbol_forecasts import symbol_forecasts, table
+from dashboard.outlook.symbol_forecasts import symbol_forecasts
 from dashboard.page_context import Context
 from dashboard.server_client import RefusedError, Server
 from dashboard.views import predictions_view
@@ -247,7 +248,7 @@ def test_without_a_server_the_page_says_how_to_start_one() -> None:
 
 def test_a_table_of_forecasts_has_what_the_server_said(server: Server) -> None:
     answers = [each.answer for each in symbol_forecasts(server, server.get("/version"), "IBM")]
-    for row, answer in zip(table(answers).rows(named=True), answers, strict=True):
+    for row, answer in zip(forecast_frame.table(answers).rows(named=True), answers, strict=True):
         assert row["id"] == answer["id"]
         assert row["lower_close"] == answer["interval"]["lower_close"]
         assert row["revision"] == answer["model"]["revision"]

@@ -55,6 +55,20 @@ def test_lines_are_whole_whatever_the_blocks(
     assert log_files.tail(path).lines == ()
 
 
+def test_a_line_without_end_is_read_in_parts_and_up_to_the_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_files, "_BLOCK", 100)
+    monkeypatch.setattr(log_files, "_LINE", 300)
+    path = write(tmp_path / "a.log", "first", "." * 1_000)
+    found = log_files.tail(path)
+    assert found.lines[-1] == "first"
+    assert "".join(found.lines[:-1]) == "." * 1_000
+    bounded = log_files.tail(path, bound=250)
+    assert not bounded.whole
+    assert bounded.read < 500
+
+
 def test_a_level_is_what_a_line_names_or_its_words(tmp_path: Path) -> None:
     bad, worse, plain = SERVER % ("warning", "slow"), SERVER % ("error", "lost"), "error: no port"
     fine = SERVER % ("info", "no error at all")

@@ -147,7 +147,7 @@ def test_pipelined_requests_without_end_take_no_memory(models: Path, tmp_path: P
     request = b"GET /symbols HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1_000
     with Server(models, tmp_path) as server, connected(server.port) as greedy:
         ask = f"{server.url}/predict/short"
-        assert httpx2.post(ask).status_code == 200
+        usual = min(answered(ask) for _ in range(5))
         before = memory(server)
         # Nothing is read.
         greedy.setblocking(False)
@@ -157,11 +157,17 @@ def test_pipelined_requests_without_end_take_no_memory(models: Path, tmp_path: P
             with contextlib.suppress(BlockingIOError):
                 while True:
                     greedy.send(request)
-            started = time.monotonic()
-            assert httpx2.post(ask).status_code == 200
-            waits.append(time.monotonic() - started)
+            waits.append(answered(ask))
         assert memory(server) - before < 20_000_000
-    assert statistics.median(waits) < 0.5
+    # A machine that other work loads answers nobody at once.
+    assert statistics.median(waits) < max(0.5, 20 * usual)
+
+
+def answered(url: str) -> float:
+    """Seconds until an answer is there."""
+    started = time.monotonic()
+    assert httpx2.post(url).status_code == 200
+    return time.monotonic() - started
 
 
 def memory(server: Server) -> int:

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard.views.control import release_panel
+from monitor.store import audit_trail, records
 from tests.dashboard.views import panels
 from tests.projects import ROOT, Project
 from tests.small import commit, small
@@ -82,6 +83,13 @@ def test_a_promotion_shows_what_it_changes_and_asks_before_it_begins(work: Proje
     assert page.button(key="confirm").disabled
     assert not page.checkbox[-1].value
     assert work.git("tag").split() == ["short@v1.0.0"]
+    # The preview is a command too, and the answer of the same half minute is not asked for again.
+    page.button(key="promote").click().run()
+    (row,) = audit_trail.replay(work.folder / "var" / records.TRAIL)[audit_trail.RUNS].values()
+    assert row["who"] == "ada"
+    assert " ".join(row["words"]) == (
+        "versions.release promote short v1.0.0 --stage production --dry-run"
+    )
 
 
 def test_what_the_command_would_refuse_is_its_line_and_cannot_be_confirmed(work: Project) -> None:
