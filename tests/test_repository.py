@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -67,6 +68,15 @@ def direct(root: Path) -> list[str]:
 def test_the_top_level_is_complete(repo_root: Path) -> None:
     present = {name.split("/")[0] for name in tracked(repo_root)}
     assert present >= TOP_LEVEL
+
+
+def test_no_two_modules_share_a_name(repo_root: Path) -> None:
+    """A name in an error, an import or a talk means one module, whatever its room."""
+    rooms = ("stages/", "versions/", "predictions/", "serve/", "monitor/", "dashboard/")
+    paths = [Path(name) for name in tracked(repo_root) if name.startswith(rooms)]
+    modules = [path for path in paths if path.suffix == ".py" and not path.stem.startswith("__")]
+    counts = Counter(path.name for path in modules)
+    assert [str(path) for path in modules if counts[path.name] > 1] == []
 
 
 def test_a_folder_of_expectations_does_not_shadow_the_package(repo_root: Path) -> None:

@@ -22,9 +22,9 @@ from stages.common.paths import DATA_DOCS, METRICS, MODELS
 from stages.common.running import run
 from stages.params import Params
 from versions import console
-from versions.results import verdicts
+from versions.results import score_verdicts
 from versions.results.formats import COLUMNS, Column, number
-from versions.results.verdicts import BASELINES, SERVED, SIGNIFICANT, Scores
+from versions.results.score_verdicts import BASELINES, SERVED, SIGNIFICANT, Scores
 
 FORECASTS = 20
 """Symbols whose newest forecast is shown."""
@@ -103,7 +103,7 @@ def scores_table(scores: Scores, title: str, width: int) -> Table:
 
 
 def _scores_table(scores: Scores, title: str, columns: Sequence[Column]) -> Table:
-    marks = verdicts.marked(scores)
+    marks = score_verdicts.marked(scores)
     table = console.table(title)
     table.add_column("model")
     for column in columns:
@@ -196,9 +196,11 @@ def show(screen: Console, settings: Params, results: Mapping[str, Result]) -> No
         sessions = settings.horizons[horizon]
         title = f"{horizon}: return over {sessions} session{'s' * (sessions > 1)}, on the hold-out"
         screen.print(scores_table(result.scores, title, screen.width))
-        screen.print(Text(verdicts.of_forecast(result.scores[SERVED], sessions), style="bold"))
-        screen.print(Text(verdicts.of_distribution(result.scores[SERVED]), style="bold"))
-        screen.print(Text(verdicts.of_trading(result.portfolios), style="bold"))
+        screen.print(
+            Text(score_verdicts.of_forecast(result.scores[SERVED], sessions), style="bold")
+        )
+        screen.print(Text(score_verdicts.of_distribution(result.scores[SERVED]), style="bold"))
+        screen.print(Text(score_verdicts.of_trading(result.portfolios), style="bold"))
         screen.print()
         screen.print(forecasts_table(result.forecasts, horizon))
         screen.print()

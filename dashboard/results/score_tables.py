@@ -8,7 +8,7 @@ import polars as pl
 from dashboard.results.horizon_metrics import HorizonMetrics
 from dashboard.results.metric_meanings import SHOWN
 from versions.results.formats import Column, number
-from versions.results.verdicts import BASELINES, SERVED
+from versions.results.score_verdicts import BASELINES, SERVED
 
 ALL: Final = "all"
 """The symbol of scores over all symbols."""

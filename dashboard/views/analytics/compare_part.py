@@ -17,7 +17,7 @@ from monitor.retraining.hold_out_pair import HoldOutPair
 from stages.common.errors import StageError, VersionError
 from versions.results import known_revisions
 from versions.results.known_revisions import WORKSPACE, Revision
-from versions.results.verdicts import SERVED
+from versions.results.score_verdicts import SERVED
 
 CHOOSE = (
     "Choose by fold R2, never by the hold-out: whoever chooses by the hold-out fits it. The best "

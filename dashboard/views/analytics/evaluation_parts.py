@@ -14,7 +14,7 @@ from dashboard.plain_text import plain
 from dashboard.results import score_tables
 from dashboard.results.horizon_metrics import HorizonMetrics
 from dashboard.results.metric_meanings import SHOWN, meaning
-from versions.results import verdicts
+from versions.results import score_verdicts
 
 CAPTIONS: Final = {
     "folds": "Choose by the folds, never by the hold-out. Above 0 beats the historical mean; a "
@@ -61,8 +61,8 @@ def candidates(results: HorizonMetrics, horizon: str) -> None:
     table = results.table("scores")
     served = score_tables.served(table)
     if served is not None:
-        st.text(verdicts.of_forecast(served, score_tables.sessions(results.params, horizon)))
-        st.text(verdicts.of_distribution(served))
+        st.text(score_verdicts.of_forecast(served, score_tables.sessions(results.params, horizon)))
+        st.text(score_verdicts.of_distribution(served))
     columns = {column.name: column for column in SHOWN}
     left, right = st.columns(2)
     name = left.selectbox(
@@ -95,7 +95,7 @@ def _by_score(table: pl.DataFrame, symbol: str, name: str) -> None:
         return
     figure = result_charts.scores(
         rows,
-        verdicts.BASELINES,
+        score_verdicts.BASELINES,
         title=column.title.removesuffix(" %"),
         higher=column.better != "low",
         percent=column.format.startswith("%"),
@@ -139,7 +139,7 @@ def trading(results: HorizonMetrics, horizon: str) -> None:
         return
     portfolios = score_tables.portfolios(results.documents.get("backtest", {}))
     if portfolios:
-        st.text(verdicts.of_trading(portfolios))
+        st.text(score_verdicts.of_trading(portfolios))
     _plot(results, "equity", lambda rows: result_charts.curves(rows, "equity"))
     _plot(results, "drawdown", lambda rows: result_charts.curves(rows, "drawdown"))
     if portfolios:

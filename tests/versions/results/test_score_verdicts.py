@@ -2,11 +2,11 @@
 
 import pytest
 
-from versions.results import verdicts
+from versions.results import score_verdicts
 from versions.results.formats import COLUMNS
 
 
-def scores_of(**models: dict[str, float | None]) -> verdicts.Scores:
+def scores_of(**models: dict[str, float | None]) -> score_verdicts.Scores:
     undefined: dict[str, float | None] = {column.name: None for column in COLUMNS}
     baselines: dict[str, dict[str, float | None]] = {
         "zero": {"oos_r2": -0.1, "auc": 0.5},
@@ -20,7 +20,7 @@ def test_the_best_of_a_column_is_marked_if_it_has_skill() -> None:
         ridge={"oos_r2": 0.02, "p_value": 0.01, "auc": 0.52},
         xgboost={"oos_r2": 0.01, "p_value": 0.01, "auc": 0.53},
     )
-    assert verdicts.marked(scores) == {("ridge", "oos_r2"), ("xgboost", "auc")}
+    assert score_verdicts.marked(scores) == {("ridge", "oos_r2"), ("xgboost", "auc")}
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ def test_the_best_of_a_column_is_marked_if_it_has_skill() -> None:
     ],
 )
 def test_nothing_is_marked_where_nobody_beats_the_mean(row: dict[str, float | None]) -> None:
-    assert verdicts.marked(scores_of(ridge=row)) == set()
+    assert score_verdicts.marked(scores_of(ridge=row)) == set()
 
 
 def test_the_best_is_not_marked_where_a_baseline_is_as_good() -> None:
     scores = scores_of(ridge={"oos_r2": 0.02, "p_value": 0.01, "auc": 0.5})
-    assert verdicts.marked(scores) == {("ridge", "oos_r2")}
+    assert score_verdicts.marked(scores) == {("ridge", "oos_r2")}
 
 
 def test_the_second_best_does_not_inherit_the_mark_of_one_without_skill() -> None:
@@ -45,7 +45,7 @@ def test_the_second_best_does_not_inherit_the_mark_of_one_without_skill() -> Non
         ridge={"oos_r2": 0.01, "p_value": 0.01, "auc": 0.52},
         lucky={"oos_r2": -0.01, "p_value": 0.5, "auc": 0.55},
     )
-    assert verdicts.marked(scores) == {("ridge", "oos_r2")}
+    assert score_verdicts.marked(scores) == {("ridge", "oos_r2")}
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_the_second_best_does_not_inherit_the_mark_of_one_without_skill() -> Non
 def test_the_verdict_is_honest(
     skill: float | None, p_value: float | None, sessions: int, facts: tuple[str, ...]
 ) -> None:
-    line = verdicts.of_forecast({"oos_r2": skill, "p_value": p_value}, sessions)
+    line = score_verdicts.of_forecast({"oos_r2": skill, "p_value": p_value}, sessions)
     assert [fact for fact in facts if fact not in line] == []
 
 
 def test_a_rank_ic_that_is_too_good_is_a_leak_too() -> None:
     row = {"oos_r2": 0.012, "p_value": 0.001, "rank_ic": 0.11}
-    assert "too good to be true: look for a leak" in verdicts.of_forecast(row, 1)
-    assert "beats the historical mean (" in verdicts.of_forecast(row, 63)
+    assert "too good to be true: look for a leak" in score_verdicts.of_forecast(row, 1)
+    assert "beats the historical mean (" in score_verdicts.of_forecast(row, 63)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_rank_ic_that_is_too_good_is_a_leak_too() -> None:
 def test_whether_the_distribution_beats_its_baselines_is_one_line(
     skill: float | None, p_value: float | None, says: str
 ) -> None:
-    line = verdicts.of_distribution({"crps_skill": skill, "crps_p_value": p_value})
+    line = score_verdicts.of_distribution({"crps_skill": skill, "crps_p_value": p_value})
     assert says in line
 
 
@@ -110,5 +110,5 @@ def test_the_verdict_on_trading_counts_the_tries(
         name: {"sharpe": 0.9, "sharpe_gain": 0.5, "p_value": p_value}
         for name, p_value in zip(names, p_values, strict=True)
     }
-    line = verdicts.of_trading(portfolios | {"equal_weight": {"sharpe": 0.4}})
+    line = score_verdicts.of_trading(portfolios | {"equal_weight": {"sharpe": 0.4}})
     assert [fact for fact in facts if fact not in line] == []
