@@ -46,6 +46,8 @@ def look(root: Path) -> Bars | str:
         return str(error)
     except (OSError, ValueError, KeyError, TypeError):
         return f"{SESSIONS}: missing or not what the stage latest writes; run `dvc repro`"
+    if not sessions:
+        return f"{SESSIONS}: names no session; run `dvc repro`"
     newest = rows.filter(~pl.col("market")).group_by("symbol").agg(pl.col("date").max())
     if not newest.height:
         return f"{LATEST}: has no bar; run `dvc repro`"

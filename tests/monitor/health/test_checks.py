@@ -166,8 +166,9 @@ def test_what_cannot_be_read_is_unknown_and_named(tmp_path: Path) -> None:
         assert path in check.sentence
     folder = worlds.build(tmp_path / "world")
     assert isinstance(ages.look(folder), Bars)
-    (folder / "models/sessions.json").write_text('{"sessions": [1')
-    assert "models/sessions.json" in str(ages.look(folder))
+    for damaged in ('{"sessions": [1', '{"sessions": []}'):
+        (folder / "models/sessions.json").write_text(damaged)
+        assert "models/sessions.json" in str(ages.look(folder))
     (folder / "metrics/validation_datasets/long.json").write_text('{"quality": NaN}')
     assert data_quality.check(data_quality.look(folder), 50.0).status == "critical"
     (folder / "metrics/validation_datasets/long.json").write_text("{}")
