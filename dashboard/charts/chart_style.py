@@ -1,7 +1,7 @@
 """What all charts share: colours that the colour-blind can tell apart, and a calm layout.
 
-Backgrounds are transparent, and Streamlit's theme sets the colours of text and grid: a chart is
-legible in light and dark. Where colour tells two things apart, a dash or a symbol does so too.
+Backgrounds are transparent, and `themed` sets the colours of text: a chart is legible in light and
+dark. Where colour tells two things apart, a dash or a symbol does so too.
 """
 
 from typing import Final
@@ -19,6 +19,14 @@ INK: Final = "#1a1a1a"
 """Text on a coloured cell, in light and dark."""
 SERIES: Final = ("#2f81d8", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f8c8d")
 """Okabe and Ito's palette (2008), in an order that begins with the forecast."""
+_FONT: Final = {"family": '"Source Sans", sans-serif', "size": 12}
+_GRID: Final = "rgba(128, 132, 149, 0.25)"
+"""In light and dark."""
+_LIGHT: Final = ("#6d7183", "#262730", "#ffffff")
+"""Text, text of the legend, and what is behind a text."""
+_DARK: Final = ("#e6eaf1", "#fafafa", "#171614")
+_AXIS: Final = {"automargin": True, "gridcolor": _GRID, "zerolinecolor": _GRID}
+
 DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 
 
@@ -33,14 +41,30 @@ def styled(figure: go.Figure, *, height: int = 360, y: str = "", x: str = "") ->
     """
     figure.update_layout(
         height=height,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        margin={"l": 8, "r": 8, "t": 8, "b": 8, "pad": 8},
+        font=_FONT,
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
         hovermode="x unified",
-        xaxis_title=x,
-        yaxis_title=y,
+        # Streamlit draws a chart twice. Its data do not change between: it draws others anew.
+        datarevision=1,
     )
-    figure.update_xaxes(automargin=True)
-    figure.update_yaxes(automargin=True)
+    figure.update_xaxes(title_text=x or None, showgrid=False, zeroline=False, **_AXIS)
+    figure.update_yaxes(title={"text": y or None, "standoff": 16}, **_AXIS)
     return figure
+
+
+def themed(figure: go.Figure, *, dark: bool) -> go.Figure:
+    """A figure in the colours of a theme.
+
+    Args:
+        figure: is changed, and returned.
+        dark: whether the page is.
+    """
+    text, strong, page = _DARK if dark else _LIGHT
+    return figure.update_layout(
+        font_color=text,
+        legend_font_color=strong,
+        hoverlabel={"bgcolor": page, "bordercolor": _GRID, "font_color": text},
+    )
