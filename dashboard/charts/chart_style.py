@@ -25,12 +25,16 @@ _GRID: Final = "rgba(128, 132, 149, 0.25)"
 _LIGHT: Final = ("#6d7183", "#262730", "#ffffff")
 """Text, text of the legend, and what is behind a text."""
 _DARK: Final = ("#e6eaf1", "#fafafa", "#171614")
-_AXIS: Final = {"automargin": True, "gridcolor": _GRID, "zerolinecolor": _GRID}
+_LEAST: Final = {"l": 8, "r": 8, "t": 8, "b": 8, "pad": 8}
+"""Pixels around a chart and beside its axes."""
+_FIXED: Final = {"l": 64, "r": 16, "t": 36, "pad": 8}
 
 DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 
 
-def styled(figure: go.Figure, *, height: int = 360, y: str = "", x: str = "") -> go.Figure:
+def styled(
+    figure: go.Figure, *, height: int = 360, y: str = "", x: str = "", short: bool = False
+) -> go.Figure:
     """A figure with the layout of all charts.
 
     Args:
@@ -38,10 +42,12 @@ def styled(figure: go.Figure, *, height: int = 360, y: str = "", x: str = "") ->
         height: in pixels.
         y: title of the vertical axis, with its unit.
         x: title of the horizontal axis.
+        short: whether the labels of both axes are short numbers or dates. Then they have fixed
+            room; else a browser draws the chart, measures them, and draws it again.
     """
     figure.update_layout(
         height=height,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8, "pad": 8},
+        margin=(_FIXED | {"b": 56 if x else 30}) if short else _LEAST,
         font=_FONT,
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -50,8 +56,9 @@ def styled(figure: go.Figure, *, height: int = 360, y: str = "", x: str = "") ->
         # Streamlit draws a chart twice. Its data do not change between: it draws others anew.
         datarevision=1,
     )
-    figure.update_xaxes(title_text=x or None, showgrid=False, zeroline=False, **_AXIS)
-    figure.update_yaxes(title={"text": y or None, "standoff": 16}, **_AXIS)
+    axis = {"automargin": not short, "gridcolor": _GRID, "zerolinecolor": _GRID}
+    figure.update_xaxes(title_text=x or None, showgrid=False, zeroline=False, **axis)
+    figure.update_yaxes(title={"text": y or None, "standoff": 8 if short else 16}, **axis)
     return figure
 
 

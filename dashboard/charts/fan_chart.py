@@ -54,7 +54,7 @@ def fan_chart(sessions: Sequence[str], bars: pl.DataFrame, forecasts: pl.DataFra
         categoryarray=list(sessions),
         **_month_ticks(sessions),
     )
-    return styled(figure, height=440, y="Close, as traded")
+    return styled(figure, height=440, y="Close, as traded", short=True)
 
 
 def _fan(figure: go.Figure, ahead: pl.DataFrame) -> None:

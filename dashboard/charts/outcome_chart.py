@@ -62,7 +62,7 @@ def outcome_chart(history: pl.DataFrame, level: float) -> go.Figure:
         )
     figure.update_xaxes(range=_span(days))
     figure.update_yaxes(ticksuffix=" %", hoverformat="+.2f")
-    return styled(figure, height=340, y="Return")
+    return styled(figure, height=340, y="Return", short=True)
 
 
 def coverage_chart(history: pl.DataFrame, level: float, window: int) -> go.Figure:
@@ -92,7 +92,7 @@ def coverage_chart(history: pl.DataFrame, level: float, window: int) -> go.Figur
     )
     figure.update_xaxes(range=_span(days))
     figure.update_yaxes(ticksuffix=" %", hoverformat=".1f")
-    return styled(figure, height=240, y="Coverage")
+    return styled(figure, height=240, y="Coverage", short=True)
 
 
 def _span(days: Column) -> list[str]:
