@@ -1,25 +1,35 @@
 """The dashboard: how soon a page is there, and what ten viewers cost those who ask for forecasts.
 
-The pages are those of the current folder, in a browser on this machine. A viewer's browser is on
+The pages are those of the current folder, and of a clone of it that has 500 symbols, in a browser
+on this machine. Beside them is an app of Streamlit that writes one word: no page can be sooner. A
+viewer's browser is on
 another machine in life: here it has the lowest priority, so that it takes what time is left. One
 client asks `POST /predict/short` without a pause, in turns with and without viewers.
 """
 
 import os
+import shutil
 import statistics
+import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+import polars as pl
 import psutil  # type: ignore[import-untyped]  # its stubs are one more package
 from playwright.sync_api import Browser
 
-from benchmarks import load
-from benchmarks.browser import shown, visit
+from benchmarks import commands, load
+from benchmarks.browser import Shown, chromium, empty_app, shown, visit
 from benchmarks.load import Load
+from benchmarks.many_symbols import widen
 from benchmarks.report import Report, required
 from dashboard.page_list import PAGES
+from stages.common.paths import LATEST
 
+MANY = 500
+"""Symbols of the larger project."""
 VIEWERS = 10
 ROUNDS = 5
 SECONDS = 6.0
@@ -36,25 +46,51 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS, viewers: int = VIEWE
     Raises:
         SystemExit: no browser is installed, or the server or the dashboard does not start.
     """
-    with shown() as running:
-        browser = running.browser
-        times = {title: _times(browser, f"{running.url}/{path}") for title, path in PAGES.items()}
-        _yield_to_others()
-        alone, watched = [], []
-        for _ in range(rounds):
-            alone.append(_asked(running.port, seconds))
-            context = browser.new_context()
-            for number in range(viewers):
-                path = list(PAGES.values())[number % len(PAGES)]
-                visit(context.new_page(), f"{running.url}/{path}")
-            watched.append(_asked(running.port, seconds))
-            context.close()
-        resident = psutil.Process(running.pid).memory_info().rss / 2**20
+    times: dict[tuple[str, str], list[float]] = {}
+    with chromium() as browser:
+        with empty_app() as url:
+            times["an empty app", "-"] = _times(browser, url)
+        with _wide() as project, shown(project) as running:
+            times |= _pages(browser, running, project)
+        with shown(Path()) as running:
+            times |= _pages(browser, running, Path())
+            _yield_to_others()
+            alone, watched = [], []
+            for _ in range(rounds):
+                alone.append(_asked(running.port, seconds))
+                context = browser.new_context()
+                for number in range(viewers):
+                    path = list(PAGES.values())[number % len(PAGES)]
+                    visit(context.new_page(), f"{running.url}/{path}")
+                watched.append(_asked(running.port, seconds))
+                context.close()
+            resident = psutil.Process(running.pid).memory_info().rss / 2**20
     return report(times, alone, watched, viewers, resident)
 
 
+@contextmanager
+def _wide() -> Iterator[Path]:
+    """A clone of the project in the current folder, with its outputs and many symbols."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "project"
+        commands.git(Path.cwd(), "clone", "--quiet", "--no-local", ".", str(project))
+        shutil.copytree(Path(".dvc") / "cache", project / ".dvc" / "cache")
+        commands.dvc(project, "checkout", "--quiet")
+        widen(project, MANY)
+        commands.dvc(project, "commit", "--quiet", "--force")
+        yield project
+
+
+def _pages(browser: Browser, running: Shown, project: Path) -> dict[tuple[str, str], list[float]]:
+    symbols = pl.scan_parquet(project / LATEST).select(pl.col("symbol").n_unique()).collect().item()
+    return {
+        (title, str(symbols)): _times(browser, f"{running.url}/{path}")
+        for title, path in PAGES.items()
+    }
+
+
 def report(
-    times: dict[str, list[float]],
+    times: Mapping[tuple[str, str], Sequence[float]],
     alone: Sequence[Load],
     watched: Sequence[Load],
     viewers: int,
@@ -63,15 +99,15 @@ def report(
     """The table and the bounds.
 
     Args:
-        times: seconds until a page is there, by its title, the first load first.
+        times: seconds until a page is there, by its title and symbols, the first load first.
         alone: rounds without viewers.
         watched: the same rounds with them.
         viewers: how many.
         resident: memory of the dashboard at the end, in MB.
     """
     rows = [
-        (title, f"{taken[0]:.2f}", f"{statistics.median(taken[1:]):.2f}")
-        for title, taken in times.items()
+        (*page, f"{taken[0]:.2f}", f"{statistics.median(taken[1:]):.2f}")
+        for page, taken in times.items()
     ]
     slowest = max(statistics.median(taken[1:]) for taken in times.values())
     slower = statistics.median(
@@ -91,7 +127,10 @@ def report(
         f"The dashboard has {resident:.0f} MB of memory then.",
     ]
     return Report(
-        ("page", "first, s", "warm, s"), rows, findings, ("streamlit", "plotly", "playwright")
+        ("page", "symbols", "first, s", "warm, s"),
+        rows,
+        findings,
+        ("streamlit", "plotly", "playwright"),
     )
 
 

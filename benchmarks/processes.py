@@ -65,14 +65,21 @@ def python(arguments: Sequence[str], folder: Path) -> Usage:
 
 @contextmanager
 def running(
-    module: str, port_setting: str, path: str, **settings: str
+    module: str,
+    port_setting: str,
+    path: str,
+    *arguments: str,
+    folder: Path | None = None,
+    **settings: str,
 ) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
-    """A server of the project on a free port of loopback, once it answers.
+    """A server on a free port of loopback, once it answers.
 
     Args:
         module: as in `python -m module`.
         port_setting: the variable that names its port.
         path: what answers once it is ready.
+        arguments: of the module.
+        folder: in which it runs; the current one by default.
         settings: more variables; SERVE_VAR names a folder, which gets its log.
 
     Returns:
@@ -87,8 +94,9 @@ def running(
     log = Path(settings["SERVE_VAR"]) / f"{module}.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            env=environment(**{port_setting: str(port), **settings}),
+            [sys.executable, "-m", module, *arguments],
+            cwd=folder,
+            env=environment(**{"PYTHONPATH": str(ROOT), port_setting: str(port), **settings}),
             stdout=stream,
             stderr=stream,
         )

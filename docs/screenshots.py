@@ -15,10 +15,10 @@ SIZE = (1280, 900)
 
 def main() -> None:
     """Show what is checked out, and write the pictures."""
-    from benchmarks.browser import shown, visit
+    from benchmarks.browser import chromium, shown, visit
 
-    with shown() as running:
-        page = running.browser.new_page(
+    with chromium() as browser, shown(ROOT) as running:
+        page = browser.new_page(
             viewport={"width": SIZE[0], "height": SIZE[1]}, timezone_id="America/New_York"
         )
         for name, path in PAGES.items():

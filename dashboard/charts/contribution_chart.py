@@ -38,7 +38,7 @@ def contribution_chart(contributions: Mapping[str, float]) -> go.Figure:
     )
     # Room for the numbers beside the bars.
     reach = 1.35 * max(map(abs, values), default=0)
+    styled(figure, height=90 + 26 * len(rows), x="Percentage points of return")
     figure.update_xaxes(zeroline=True, range=[-reach, reach], nticks=5)
     figure.update_yaxes(type="category", autorange="reversed")
-    styled(figure, height=90 + 26 * len(rows), x="Percentage points of return")
     return figure.update_layout(hovermode="closest", showlegend=False)

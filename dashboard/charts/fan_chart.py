@@ -54,7 +54,7 @@ def fan_chart(sessions: Sequence[str], bars: pl.DataFrame, forecasts: pl.DataFra
         categoryarray=list(sessions),
         **_month_ticks(sessions),
     )
-    return styled(figure, height=440, y="Close, as traded")
+    return styled(figure, height=440, y="Close, as traded", short=True)
 
 
 def _fan(figure: go.Figure, ahead: pl.DataFrame) -> None:
@@ -75,7 +75,7 @@ def _fan(figure: go.Figure, ahead: pl.DataFrame) -> None:
             name="forecast",
             line={"color": FORECAST, "width": 2},
             # The last close is where the fan begins, and no forecast.
-            marker={"symbol": "diamond", "size": [0, *[8] * ahead.height]},
+            marker={"symbol": "diamond", "size": [0, *[8] * ahead.height], "line": {"width": 0}},
             text=["", *map(chart_text, ahead["horizon"])],
             # Below the candles of the last sessions, where near horizons have theirs.
             textposition=["bottom right"] * ahead.height + ["top center"],

@@ -1,11 +1,15 @@
 """Forecasts and their outcomes, and how often the interval held the outcome."""
 
-from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
 from dashboard.charts.chart_style import BAND, FALL, FORECAST, OUTCOME, styled
+
+Column = np.ndarray[Any, np.dtype[Any]]
+"""Plotly checks an array at once, and a list value by value."""
 
 
 def outcome_chart(history: pl.DataFrame, level: float) -> go.Figure:
@@ -17,7 +21,7 @@ def outcome_chart(history: pl.DataFrame, level: float) -> go.Figure:
         level: of the interval.
     """
     figure = go.Figure()
-    days = history["target_date"].to_list()
+    days = history["target_date"].to_numpy()
     edge = {"color": FORECAST, "width": 0.5}
     figure.add_trace(
         go.Scatter(
@@ -49,7 +53,7 @@ def outcome_chart(history: pl.DataFrame, level: float) -> go.Figure:
         part = history.filter(pl.col("within") == within)
         figure.add_trace(
             go.Scatter(
-                x=part["target_date"].to_list(),
+                x=part["target_date"].to_numpy(),
                 y=_percent(part, "actual_return"),
                 mode="markers",
                 marker={"color": colour, "symbol": symbol, "size": 4 if within else 6},
@@ -58,7 +62,7 @@ def outcome_chart(history: pl.DataFrame, level: float) -> go.Figure:
         )
     figure.update_xaxes(range=_span(days))
     figure.update_yaxes(ticksuffix=" %", hoverformat="+.2f")
-    return styled(figure, height=340, y="Return")
+    return styled(figure, height=340, y="Return", short=True)
 
 
 def coverage_chart(history: pl.DataFrame, level: float, window: int) -> go.Figure:
@@ -69,7 +73,7 @@ def coverage_chart(history: pl.DataFrame, level: float, window: int) -> go.Figur
         level: nominal.
         window: forecasts of a share.
     """
-    days = history["target_date"].to_list()
+    days = history["target_date"].to_numpy()
     figure = go.Figure(
         go.Scatter(
             x=days,
@@ -81,20 +85,20 @@ def coverage_chart(history: pl.DataFrame, level: float, window: int) -> go.Figur
     figure.add_trace(
         go.Scatter(
             x=days,
-            y=[100 * level] * len(days),
+            y=np.full(len(days), 100 * level),
             line={"color": OUTCOME, "width": 1.5, "dash": "dash"},
             name=f"should hold ({100 * level:g} %)",
         )
     )
     figure.update_xaxes(range=_span(days))
     figure.update_yaxes(ticksuffix=" %", hoverformat=".1f")
-    return styled(figure, height=240, y="Coverage")
+    return styled(figure, height=240, y="Coverage", short=True)
 
 
-def _span(days: Sequence[str]) -> list[str]:
+def _span(days: Column) -> list[str]:
     """The same for both charts, which are read one above the other."""
     return [days[0], days[-1]]
 
 
-def _percent(frame: pl.DataFrame, column: str) -> list[float | None]:
-    return (frame[column] * 100).to_list()
+def _percent(frame: pl.DataFrame, column: str) -> Column:
+    return (100 * frame[column]).round(4).to_numpy()

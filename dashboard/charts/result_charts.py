@@ -67,7 +67,7 @@ def folds(rows: pl.DataFrame) -> go.Figure:
     figure.add_hline(0, line={"color": OUTCOME, "width": 1})
     figure.update_xaxes(dtick=1)
     figure.update_yaxes(tickformat="+.2~%")
-    return styled(figure, x="fold", y="out-of-sample R2")
+    return styled(figure, x="fold", y="out-of-sample R2", short=True)
 
 
 def curves(rows: pl.DataFrame, name: str) -> go.Figure:

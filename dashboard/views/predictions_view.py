@@ -16,6 +16,7 @@ from dashboard.outlook.symbol_forecasts import SymbolForecast
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.served_revision import served, symbols
+from dashboard.show_chart import show_chart
 from dashboard.status_mark import mark
 from dashboard.url_choice import url_choice
 from dashboard.views.predictions import history_section, live_section, what_if_section
@@ -126,12 +127,12 @@ def _fan(
     last = max(table["target_date"].drop_nulls(), default="")
     coming = [day for day in ahead["date"] if day <= last]
     st.subheader("Bars, and the forecasts ahead of them")
-    st.plotly_chart(
+    show_chart(
         fan_chart([*past["date"], *coming], past, table),
-        key="fan",
-        config={"displaylogo": False},
-        alt=f"Candles of the last {past.height} sessions of {symbol}, and the forecast close of "
+        f"Candles of the last {past.height} sessions of {symbol}, and the forecast close of "
         f"each horizon with its interval, up to {last}.",
+        key="fan",
+        tools=True,
     )
     st.caption(
         "Diamonds are the forecasts; lines between them are only drawn. Hollow bars rose, filled "
@@ -155,9 +156,8 @@ def _why(own: SymbolForecast) -> None:
         f"The mean forecast is {percent(why['base'], digits=3)}; with what the features add it is "
         f"{percent(why['forecast'], digits=3)}."
     )
-    st.plotly_chart(
+    show_chart(
         contribution_chart(why["contributions"]),
+        "The features that add most to the forecast, in percentage points of return.",
         key="why",
-        config={"displayModeBar": False},
-        alt="The features that add most to the forecast, in percentage points of return.",
     )

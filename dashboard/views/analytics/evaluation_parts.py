@@ -14,6 +14,7 @@ from dashboard.plain_text import plain
 from dashboard.results import score_tables
 from dashboard.results.horizon_metrics import HorizonMetrics
 from dashboard.results.metric_meanings import SHOWN, meaning
+from dashboard.show_chart import show_chart
 from versions.results import score_verdicts
 
 CAPTIONS: Final = {
@@ -49,7 +50,7 @@ NO_RANKS: Final = (
 def chart(title: str, figure: go.Figure, caption: str = "") -> None:
     """A chart with its title above it, and what to see in it below."""
     st.subheader(plain(title), anchor=False)
-    st.plotly_chart(figure, alt=f"{title}. {caption}".strip(), config={"displayModeBar": False})
+    show_chart(figure, f"{title}. {caption}".strip())
     if caption:
         st.caption(plain(caption))
 

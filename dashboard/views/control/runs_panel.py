@@ -10,6 +10,7 @@ from dashboard.empty_state import empty
 from dashboard.error_line import error_line
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
+from dashboard.show_chart import show_chart
 from dashboard.views.log_download import log_download
 from stages.common.paths import RUNS
 from versions.repository import pipeline
@@ -30,10 +31,9 @@ def show(context: Context) -> None:
         st.text("No stage ran in any of these runs.")
     else:
         st.subheader("How long the newest runs took, by stage", anchor=False)
-        st.plotly_chart(
+        show_chart(
             run_durations(durations),
-            config={"displayModeBar": False},
-            alt="A bar for each run, divided by stage; each run below has the same in a table",
+            "A bar for each run, divided by stage; each run below has the same in a table",
         )
         st.caption(plain(f"A run is named by when it began, in {context.exchange_zone}."))
     st.dataframe(run_tables.runs(every, zoned), hide_index=True, alt="Runs, newest first")

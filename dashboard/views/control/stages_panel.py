@@ -9,6 +9,7 @@ from dashboard.empty_state import empty
 from dashboard.file_stamp import Stamp, stamp
 from dashboard.page_context import Context, in_zones
 from dashboard.plain_text import plain
+from dashboard.show_chart import show_chart
 from stages.common.errors import StageError
 from stages.common.sections import PARAMS_FILE
 from versions.repository import lock, pipeline
@@ -59,10 +60,9 @@ def show(context: Context, running: Run | None) -> None:
     st.subheader("How the stages depend on each other", anchor=False)
     content = pipeline.parse(pipeline.PIPELINE_FILE.read_bytes())
     ink = "#fafafa" if st.context.theme.type == "dark" else "#262730"
-    st.plotly_chart(
+    show_chart(
         pipeline_chart(run_tables.boxes(states), stage_graph.readers(content["stages"]), ink),
-        config={"displayModeBar": False},
-        alt="Graph of the stages: an arrow leads to a stage that reads what another one writes",
+        "Graph of the stages: an arrow leads to a stage that reads what another one writes",
     )
 
 

@@ -10,6 +10,7 @@ from dashboard.page_context import Context
 from dashboard.plain_text import plain
 from dashboard.served_revision import served
 from dashboard.server_client import RefusedError, ServerAwayError
+from dashboard.show_chart import show_chart
 from stages.common.errors import few
 
 DRAWN = 24
@@ -87,11 +88,10 @@ def _horizon(rows: pl.DataFrame) -> None:
         },
         alt=f"Newest {first['horizon']} forecasts",
     )
-    st.plotly_chart(
+    show_chart(
         interval_bars(rows.head(DRAWN)),
+        f"Forecast and interval of each symbol, {first['horizon']}",
         key=f"bars-{first['horizon']}",
-        config={"displayModeBar": False},
-        alt=f"Forecast and interval of each symbol, {first['horizon']}",
     )
     if rows.height > DRAWN:
         st.caption(f"The chart has the first {DRAWN} of {rows.height}; narrow them by name.")

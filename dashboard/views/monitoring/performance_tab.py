@@ -10,6 +10,7 @@ from dashboard.empty_state import empty
 from dashboard.number_text import share
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
+from dashboard.show_chart import show_chart
 from dashboard.status_mark import mark
 from dashboard.views.monitoring import tab_parts
 from dashboard.watching import documents
@@ -77,12 +78,13 @@ def _scores(newest: dict[str, Any]) -> None:
     )
     picture, table = st.tabs(["Picture", "Table"], key="scores", on_change="rerun")
     if picture.open:
-        picture.plotly_chart(
-            score_intervals.intervals(shown),
-            key="live scores",
-            alt="Each live score with its interval, beside the hold-out and the yardstick",
-            config={"displaylogo": False},
-        )
+        with picture:
+            show_chart(
+                score_intervals.intervals(shown),
+                "Each live score with its interval, beside the hold-out and the yardstick",
+                key="live scores",
+                tools=True,
+            )
     if table.open:
         names = ("live", "from", "to", "hold-out", "yardstick")
         table.dataframe(

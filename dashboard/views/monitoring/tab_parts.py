@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard.empty_state import empty
 from dashboard.page_context import Context
 from dashboard.plain_text import plain
+from dashboard.show_chart import show_chart
 from dashboard.url_choice import url_choice
 from dashboard.watching import store_reading
 from dashboard.watching.stored_history import history
@@ -49,7 +50,7 @@ def chart(title: str, figure: go.Figure, says: str, note: str = "") -> None:
     st.markdown(f"**{plain(title)}**")
     if note:
         st.caption(note)
-    st.plotly_chart(figure, key=f"chart {title}", alt=says, config={"displaylogo": False})
+    show_chart(figure, says, key=f"chart {title}", tools=True)
 
 
 def nothing_in(chosen: str, what: str) -> None:

@@ -9,6 +9,7 @@ from dashboard.number_text import share
 from dashboard.outlook import forecast_log, past_forecasts
 from dashboard.outlook.symbol_chart import SymbolChart
 from dashboard.page_context import Context
+from dashboard.show_chart import show_chart
 from dashboard.url_choice import url_choice
 
 WINDOWS = (20, 60, 250)
@@ -55,20 +56,20 @@ def show(context: Context, chart: SymbolChart, symbol: str, horizon: str) -> Non
 
 
 def _charts(table: pl.DataFrame, level: float, window: int) -> None:
-    st.plotly_chart(
+    show_chart(
         outcome_chart(table, level),
+        f"Forecast, interval and outcome of {table.height} target dates.",
         key="outcomes",
-        config={"displaylogo": False},
-        alt=f"Forecast, interval and outcome of {table.height} target dates.",
+        tools=True,
     )
     if table["coverage"].null_count() == table.height:
         st.text(f"Rolling coverage needs {window} outcomes; there are {table.height}.")
         return
-    st.plotly_chart(
+    show_chart(
         coverage_chart(table, level, window),
+        f"Share of the last {window} outcomes within the interval, beside the nominal level.",
         key="coverage",
-        config={"displaylogo": False},
-        alt=f"Share of the last {window} outcomes within the interval, beside the nominal level.",
+        tools=True,
     )
 
 

@@ -27,18 +27,29 @@ _ROUND = "what_if_round"
 
 
 def show(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
-    """Show the section.
+    """Show the section, which opens on demand: its table takes a browser a tenth of the page.
 
     Args:
         context: of the page.
         chart: has the bars.
         own: the newest forecast, from the bars as they are.
     """
-    st.subheader("What if the last bars were others?")
-    _edit(context, chart, own)
+    _section(context, chart, own)
 
 
 @st.fragment
+def _section(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
+    place = st.expander(
+        "**What if the last bars were others?**",
+        key="what-if",
+        on_change="rerun",
+        bind="query-params",
+    )
+    if place.open:
+        with place:
+            _edit(context, chart, own)
+
+
 def _edit(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
     st.caption(
         "Edit a number, and the server forecasts from the edited bars. High and low are widened to "

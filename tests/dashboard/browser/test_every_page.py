@@ -11,10 +11,10 @@ import psutil  # type: ignore[import-untyped]  # its stubs are one more package
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from benchmarks.many_symbols import widen
 from dashboard.page_list import PAGES
 from serve.edge.keyring import make
 from tests.dashboard.browser.layout_check import problems
-from tests.dashboard.browser.many_symbols import widen
 from tests.dashboard.dashboards import LONG, Dashboard, opened, settled
 from tests.projects import ROOT, Project, copied
 from tests.serve.servers import Server
@@ -31,7 +31,8 @@ SESSIONS = 20 if os.environ.get("CI_FULL") == "1" else 6
 def wide(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     """The dashboard of 500 symbols."""
     many = copied(project.folder, tmp_path_factory.mktemp("wide") / "project")
-    widen(many, 500)
+    widen(many.folder, 500)
+    many.dvc("commit", "--quiet", "--force")
     with (
         Server(many.folder, many.folder / "var") as server,
         Dashboard(many.folder, many.folder / "log", DASHBOARD_SERVER=server.url) as running,

@@ -79,6 +79,7 @@ def test_the_page_shows_what_the_server_logs_as_it_logs_it(
     expect(page.get_by_text(f"The newest is {made['id']}")).to_be_visible(timeout=LONG)
 
     # An edit of the last close moves the forecast, and is logged as one from own bars.
+    page.get_by_text("What if the last bars were others?").click()
     typed(page, row=4, column=4, value="230")
     settled(page)
     row = page.get_by_test_id("stTable").get_by_role("row").filter(has_text="last close")
