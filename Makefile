@@ -40,7 +40,12 @@ run: install ## Run what has changed of the pipeline, then show the results
 table: install ## Show the results of the last run again
 	@$(PY) -m versions.report
 
-.PHONY: experiments search
+.PHONY: data-docs experiments search
+data-docs: install ## Write what every expectation found to great_expectations/uncommitted/data_docs
+	@mkdir -p great_expectations/uncommitted/data_docs
+	@$(PY) -m stages.validate
+	@$(PY) -m stages.validate_datasets
+
 experiments: install ## Compare experiments; ARGS go to `dvc exp show`, such as --all-commits
 	@$(PY) -m versions.experiments $(ARGS)
 
