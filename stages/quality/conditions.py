@@ -69,8 +69,8 @@ def _in_order(low: object, high: object) -> bool:
     """Whether there is a bound, and each is a number or the name of a parameter."""
     bounds = [bound for bound in (low, high) if bound is not None]
     numbers = [bound for bound in bounds if isinstance(bound, int | float)]
-    others = [bound for bound in bounds if bound not in numbers]
-    return bool(bounds) and sorted(numbers) == numbers and all(isinstance(b, dict) for b in others)
+    named = [bound for bound in bounds if isinstance(bound, dict)]
+    return 0 < len(bounds) == len(numbers) + len(named) and sorted(numbers) == numbers
 
 
 def condition(rule: Rule, schema: pl.Schema) -> pl.Expr | None:
@@ -98,10 +98,13 @@ def schema_holds(rule: Rule, schema: pl.Schema) -> bool:
 
 def count_holds(rule: Rule, rows: int) -> bool:
     """Whether a rule about the number of rows holds for certain."""
-    if rule.type == "expect_table_row_count_to_equal":
+    about, known = _ABOUT_TABLE.get(rule.type, (None, set()))
+    if about != "count" or not set(rule.kwargs) <= known:
+        return False
+    if "value" in known:
         return bool(rule.kwargs.get("value") == rows)
     low, high = rule.kwargs.get("min_value"), rule.kwargs.get("max_value")
-    if rule.type != "expect_table_row_count_to_be_between" or {type(low), type(high)} - _BOUNDS:
+    if {type(low), type(high)} - _BOUNDS:
         return False
     return (low is None or rows >= low) and (high is None or rows <= high)
 

@@ -41,12 +41,12 @@ def _cached(folder: Path) -> dict[str, Path]:
             cache = Path(repo.cache.local.path)
     except NotDvcRepoError:
         return {}
-    stages = load_yaml(lock)["stages"].values() if lock.exists() else ()
+    stages = load_yaml(lock).get("stages", {}).values() if lock.exists() else ()
     md5s = [
         entry["md5"]
         for stage in stages
         for entry in stage.get("outs", ())
-        if entry["path"] == folder.as_posix()
+        if entry["path"] == folder.as_posix() and "md5" in entry
     ]
     listing = _place(cache, md5s[0]) if md5s else None
     if listing is None or not listing.exists():

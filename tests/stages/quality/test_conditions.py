@@ -232,6 +232,7 @@ def test_what_holds_of_a_schema_is_not_asked_again(suites: Suites) -> None:
 BOUNDS: list[dict[str, Any]] = [
     *({"min_value": low, "max_value": high} for low in (1, None) for high in (2, 900)),
     *({"min_value": 1}, {"min_value": 900}, {"min_value": None, "max_value": 3}),
+    *({"min_value": 1, "strict_min": True}, {"max_value": 2, "strict_max": True}),
 ]
 
 COUNT_RULES = [
