@@ -34,13 +34,18 @@ install-dev: ## Make .venv with what tests, checks and benchmarks need as well
 
 run: install ## Run what has changed of the pipeline, then show the results
 	@$(PY) -m stages.common.sections
-	@$(PY) -m dvc repro
+	@$(PY) -m versions.repository.lock_writer dvc repro
 	@$(PY) -m versions.report
 
 table: install ## Show the results of the last run again
 	@$(PY) -m versions.report
 
-.PHONY: experiments search
+.PHONY: data-docs experiments search
+data-docs: install ## Write what every expectation found to great_expectations/uncommitted/data_docs
+	@mkdir -p great_expectations/uncommitted/data_docs
+	@$(PY) -m stages.validate
+	@$(PY) -m stages.validate_datasets
+
 experiments: install ## Compare experiments; ARGS go to `dvc exp show`, such as --all-commits
 	@$(PY) -m versions.experiments $(ARGS)
 

@@ -14,6 +14,10 @@ DYNAMIC = {"stages.sources"}
 """Packages that import their own modules by name: who imports the package may need each of them."""
 
 
+WITHOUT_EFFECT = {"stages/__init__.py"}
+"""No result depends on it: it says when garbage is collected."""
+
+
 @pytest.fixture(scope="module")
 def imports(repo_root: Path) -> grimp.ImportGraph:
     """Every import of the product, those within functions included, those for types alone not."""
@@ -43,7 +47,8 @@ def closure(module: str, imports: grimp.ImportGraph, root: Path) -> set[str]:
     parents = {name.rpartition(".")[0] for name in modules} - {""}
     parents |= {name.rpartition(".")[0] for name in parents} - {""}
     files = {file_of(name, root) for name in modules | parents}
-    return {str(path.relative_to(root)) for path in files if says_something(path)}
+    named = {str(path.relative_to(root)) for path in files if says_something(path)}
+    return named - WITHOUT_EFFECT
 
 
 def listed(deps: list[str], root: Path) -> Iterator[str]:
@@ -82,6 +87,14 @@ def test_a_module_that_is_imported_and_not_named_is_seen(
     module, deps = stages_of(repo_root)["features"]
     more = set(listed([*deps, "stages/forecast"], repo_root))
     assert "stages/forecast/evaluation/combine.py" in more - closure(module, imports, repo_root)
+
+
+def test_what_has_no_effect_speaks_of_garbage_alone(repo_root: Path) -> None:
+    for name in WITHOUT_EFFECT:
+        tree = ast.parse((repo_root / name).read_text(encoding="utf-8"))
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        assert names == {"gc", "sys"}
+        assert not any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
 
 
 def test_no_stage_imports_another(imports: grimp.ImportGraph, repo_root: Path) -> None:

@@ -16,7 +16,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def reproduce(*, whole: bool = False, keep_models: bool = False) -> bool:
     if whole:
         _run("stages.ingest", "--all")
         _run("dvc", "commit", "--quiet", "--force", "ingest")
-    _run("dvc", "repro", *(["latest"] if keep_models else []))
+    _run("versions.repository.lock_writer", "dvc", "repro", *(["latest"] if keep_models else []))
     return LOCK_FILE.read_bytes() != before
 
 
@@ -139,9 +139,10 @@ def newest_bars() -> dict[str, str]:
     return dict(newest.iter_rows())
 
 
-def trained_up_to(horizon: str) -> str:
-    """The `data.as_of` of the run that evaluated a horizon."""
-    return str(lock.read().stages[f"evaluate@{horizon}"].params["data.as_of"])
+def trained_up_to(horizons: Iterable[str]) -> dict[str, str]:
+    """The `data.as_of` of the run that evaluated each horizon."""
+    stages = lock.read().stages
+    return {name: str(stages[f"evaluate@{name}"].params["data.as_of"]) for name in horizons}
 
 
 def show(screen: Console, settings: Params, *, keep_models: bool = False) -> None:
@@ -166,8 +167,8 @@ def show(screen: Console, settings: Params, *, keep_models: bool = False) -> Non
     screen.print()
     if keep_models:
         screen.print("The models are behind on purpose:", style="bold")
-        for horizon in names:
-            screen.print(f"  {horizon} knows the bars up to {trained_up_to(horizon)}")
+        for horizon, day in trained_up_to(names).items():
+            screen.print(f"  {horizon} knows the bars up to {day}")
         screen.print("A server forecasts from the new bars. `dvc status` lists the stages to come,")
         screen.print("`dvc repro` runs them, and a release needs that.")
     for horizon in () if keep_models else names:

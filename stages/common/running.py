@@ -27,6 +27,9 @@ def run(main: Callable[[], None]) -> None:
 
     The exit status is then 1, and 130 after Ctrl-C.
     """
+    # What is imported stays: no later collection, nor that at exit, needs to look at it.
+    gc.freeze()
+    gc.enable()
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(f"{sys.modules['__main__'].__doc__}\n")
         return

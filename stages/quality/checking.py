@@ -1,7 +1,8 @@
 """Runs the rules of a table over its slices, and adds up the results.
 
 Rules that have a condition on polars columns (see `conditions`) are counted in one pass over a
-slice; Great Expectations runs every other rule on a pandas frame.
+slice; Great Expectations runs every other rule on a pandas frame, and says what is wrong with the
+names, types or number of rows of a table.
 """
 
 from collections.abc import Sequence
@@ -10,15 +11,16 @@ from typing import Any
 import polars as pl
 
 from stages.common.errors import few
-from stages.quality.conditions import condition, schema_holds
+from stages.quality.conditions import Subject, condition, count_holds, schema_holds, subject
 from stages.quality.pandas_engine import PandasEngine, as_compared, as_stored, reason
 from stages.quality.score import NAMED, Checked, Outcome, Place, Rule
+from stages.quality.suites import Suites
 
 EXAMPLES = 20
 """Rows of each failed expectation that the data docs show."""
 
 _ABOUT_SCHEMA = {"table.columns", "table.column_types", "table.column_count"}
-_ABOUT_ROWS = {"table.row_count"}
+_ABOUT_COUNT = {"table.row_count"}
 
 
 class Check:
@@ -30,7 +32,7 @@ class Check:
     must hold in every slice.
 
     Args:
-        context: of `Suites`.
+        suites: the committed context.
         name: of the table, for messages.
         rules: to run.
         helpers: columns that validation has added; not part of the schema.
@@ -39,31 +41,28 @@ class Check:
 
     def __init__(
         self,
-        context: Any,
+        suites: Suites,
         name: str,
         rules: Sequence[Rule],
         helpers: Sequence[str],
         keys: tuple[str, str],
     ) -> None:
-        from great_expectations.expectations.registry import get_expectation_impl
-
-        self._engine = PandasEngine(context, name)
+        self._engine = PandasEngine(suites, name)
         self._name = name
         self._helpers = set(helpers)
         self._keys = keys
         self._outcomes = [Outcome(rule) for rule in rules]
         self._about_schema: list[Outcome] = []
+        self._about_count: list[Outcome] = []
         self._about_rows: list[Outcome] = []
-        self._about_columns: list[Outcome] = []
+        lists = {
+            "schema": self._about_schema,
+            "count": self._about_count,
+            "rows": self._about_rows,
+        }
         for outcome in self._outcomes:
-            expectation = get_expectation_impl(outcome.rule.type)
-            needed = set(getattr(expectation, "metric_dependencies", ()))
-            if needed and needed <= _ABOUT_SCHEMA:
-                self._about_schema.append(outcome)
-            elif needed and needed <= _ABOUT_ROWS:
-                self._about_rows.append(outcome)
-            else:
-                self._about_columns.append(outcome)
+            kind = outcome.rule.type
+            lists[subject(kind) or _subject(kind, suites)].append(outcome)
         self._schemas: list[pl.Schema] = []
         self._rows = 0
 
@@ -78,23 +77,25 @@ class Check:
                 for outcome in self._about_schema
                 if not schema_holds(outcome.rule, table.schema)
             ]
-            self._run(unsure, as_stored(table))
+            if unsure:
+                self._run(unsure, as_stored(table))
         if not frame.is_empty():
             self._count(frame)
 
     def finish(self) -> Checked:
         """Run what needs all rows, and give the outcomes."""
-        if self._about_rows:
+        unsure = [each for each in self._about_count if not count_holds(each.rule, self._rows)]
+        if unsure:
             import pandas as pd
 
-            self._run(self._about_rows, pd.DataFrame(index=pd.RangeIndex(self._rows)))
+            self._run(unsure, pd.DataFrame(index=pd.RangeIndex(self._rows)))
         return Checked(self._name, self._rows, self._outcomes)
 
     def _count(self, frame: pl.DataFrame) -> None:
         """Count the rows of one slice that do not meet the rules about rows."""
         counted: list[tuple[Outcome, pl.Expr]] = []
         others: dict[tuple[str, ...], list[Outcome]] = {}
-        for outcome in self._about_columns:
+        for outcome in self._about_rows:
             rule = outcome.rule
             if missing := [column for column in rule.columns if column not in frame.columns]:
                 # A helper column is missing where the table lacks the keys to compute it.
@@ -145,3 +146,15 @@ class Check:
         for name, count, first in places.head(NAMED - len(outcome.places)).iter_rows():
             place = outcome.places.setdefault(str(name), Place(0, str(first)))
             place.rows += count
+
+
+def _subject(kind: str, suites: Suites) -> Subject:
+    """What a type of expectation is about that has no condition here."""
+    # Opens the context first, since that imports less than the registry alone would.
+    assert suites.context  # noqa: S101
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    needed = set(getattr(get_expectation_impl(kind), "metric_dependencies", ()))
+    if needed and needed <= _ABOUT_SCHEMA:
+        return "schema"
+    return "count" if needed and needed <= _ABOUT_COUNT else "rows"

@@ -5,13 +5,14 @@ rule, false if it does, null if the rule does not ask about the row. Its sum is 
 `unexpected_count` of Great Expectations; a NaN is a missing value, as it is in pandas.
 
 Only arguments whose meaning is certain have a condition; all others, and all other types of
-expectations, stay with Great Expectations. `tests/stages/quality/test_conditions.py` compares
+expectations, stay with Great Expectations. A run in which these conditions count everything, and
+find nothing wrong, does not import it. `tests/stages/quality/test_conditions.py` compares
 both on every kind of value.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -29,6 +30,47 @@ PANDAS_NAMES: Mapping[pl.DataType | type[pl.DataType], str] = {
     pl.Boolean: "bool",
 }
 """The type that a column of no rows has after its conversion to pandas."""
+
+
+Subject = Literal["rows", "schema", "count"]
+"""What an expectation is about: each row, the names and types of columns, or how many rows."""
+
+
+def subject(kind: str) -> Subject | None:
+    """What the expectations of a type are about, or None if only Great Expectations knows."""
+    return "rows" if kind in _CONDITIONS else _ABOUT_TABLE.get(kind, (None, set()))[0]
+
+
+def is_plain(kind: str, kwargs: _Kwargs) -> bool:
+    """Whether an expectation, as a suite states it, can be understood without Great Expectations.
+
+    Args:
+        kind: its type.
+        kwargs: its arguments.
+    """
+    rows, table = _CONDITIONS.get(kind), _ABOUT_TABLE.get(kind)
+    known = rows[0] | {"mostly"} if rows else table[1] if table else set()
+    mostly = kwargs.get("mostly", 1)
+    texts = [kwargs[name] for name in _TEXTS & set(kwargs)] + list(kwargs.get("column_list", ()))
+    return (
+        bool(known)
+        and known & _NEEDED <= set(kwargs) <= known
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(kwargs[name], bool) for name in _FLAGS & set(kwargs))
+        and type(mostly) in (int, float)
+        and 0 <= mostly <= 1
+        and (
+            "min_value" not in known or _in_order(kwargs.get("min_value"), kwargs.get("max_value"))
+        )
+    )
+
+
+def _in_order(low: object, high: object) -> bool:
+    """Whether there is a bound, and each is a number or the name of a parameter."""
+    bounds = [bound for bound in (low, high) if bound is not None]
+    numbers = [bound for bound in bounds if isinstance(bound, int | float)]
+    named = [bound for bound in bounds if isinstance(bound, dict)]
+    return 0 < len(bounds) == len(numbers) + len(named) and sorted(numbers) == numbers
 
 
 def condition(rule: Rule, schema: pl.Schema) -> pl.Expr | None:
@@ -52,6 +94,19 @@ def schema_holds(rule: Rule, schema: pl.Schema) -> bool:
         dtype = schema.get(rule.kwargs["column"])
         return dtype is not None and rule.kwargs.get("type_") == PANDAS_NAMES.get(dtype)
     return False
+
+
+def count_holds(rule: Rule, rows: int) -> bool:
+    """Whether a rule about the number of rows holds for certain."""
+    about, known = _ABOUT_TABLE.get(rule.type, (None, set()))
+    if about != "count" or not set(rule.kwargs) <= known:
+        return False
+    if "value" in known:
+        return bool(rule.kwargs.get("value") == rows)
+    low, high = rule.kwargs.get("min_value"), rule.kwargs.get("max_value")
+    if {type(low), type(high)} - _BOUNDS:
+        return False
+    return (low is None or rows >= low) and (high is None or rows <= high)
 
 
 def _column(name: str, schema: pl.Schema) -> pl.Expr:
@@ -135,3 +190,16 @@ _CONDITIONS: Mapping[str, tuple[set[str], Callable[[_Kwargs, pl.Schema], pl.Expr
     "expect_compound_columns_to_be_unique": ({"column_list"}, _unique),
 }
 """Each type of expectation with the arguments that its condition knows."""
+
+_ABOUT_TABLE: Mapping[str, tuple[Subject, set[str]]] = {
+    "expect_table_columns_to_match_set": ("schema", {"column_set", "exact_match"}),
+    "expect_column_type_to_be": ("schema", {"column", "type_"}),
+    "expect_table_row_count_to_be_between": ("count", {"min_value", "max_value"}),
+    "expect_table_row_count_to_equal": ("count", {"value"}),
+}
+"""The other types that `schema_holds` and `count_holds` know, with their arguments."""
+
+_TEXTS = {"column", "column_A", "column_B", "type_", "ignore_row_if"}
+_FLAGS = {"strict_min", "strict_max", "or_equal", "exact_match"}
+_NEEDED = {"column", "column_A", "column_B", "column_list", "column_set", "type_", "value"}
+_BOUNDS = {int, type(None)}

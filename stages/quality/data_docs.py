@@ -25,6 +25,7 @@ def publish(suites: Suites, parts: Mapping[str, Sequence[Checked]]) -> None:
         suites: the committed context.
         parts: the checked parts of tables, by suite.
     """
+    context = suites.context
     from great_expectations.core import RunIdentifier
     from great_expectations.data_context.types.resource_identifiers import (
         ExpectationSuiteIdentifier,
@@ -40,9 +41,9 @@ def publish(suites: Suites, parts: Mapping[str, Sequence[Checked]]) -> None:
         pages.append(suite)
         for part in checked:
             page = ValidationResultIdentifier(suite, now, part.name.replace("/", "-"))
-            suites.context.validation_results_store.set(page, _validation(part, name, now))
+            context.validation_results_store.set(page, _validation(part, name, now))
             pages.append(page)
-    suites.context.build_data_docs(resource_identifiers=pages)
+    context.build_data_docs(resource_identifiers=pages)
 
 
 def _validation(part: Checked, suite: str, run: Any) -> Any:

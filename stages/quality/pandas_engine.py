@@ -9,6 +9,7 @@ import polars.selectors as cs
 
 from stages.common.errors import few
 from stages.quality.score import Outcome
+from stages.quality.suites import Suites
 
 _NS_RANGE = date(1678, 1, 1), date(2261, 12, 31)
 """The dates that pandas can hold as nanosecond timestamps."""
@@ -18,12 +19,12 @@ class PandasEngine:
     """The `PandasExecutionEngine` of Great Expectations.
 
     Args:
-        context: of `Suites`.
+        suites: the committed context.
         name: of the table, for messages.
     """
 
-    def __init__(self, context: Any, name: str) -> None:
-        self._context = context
+    def __init__(self, suites: Suites, name: str) -> None:
+        self._suites = suites
         self._name = name
 
     def run(
@@ -32,6 +33,7 @@ class PandasEngine:
         """Run the rules of some outcomes; gives each with the result of Great Expectations."""
         if not outcomes:
             return
+        context = self._suites.context
         from great_expectations.execution_engine.pandas_execution_engine import (
             PandasExecutionEngine,
         )
@@ -49,7 +51,7 @@ class PandasEngine:
             )
             for index, outcome in enumerate(outcomes)
         ]
-        results: list[Any] = Validator(engine, data_context=self._context).graph_validate(
+        results: list[Any] = Validator(engine, data_context=context).graph_validate(
             configurations,
             {"result_format": {"result_format": result_format, "exclude_unexpected_values": True}},
         )

@@ -6,7 +6,8 @@ takes other values as suite parameters (`{"$PARAMETER": "as_of"}`). All of these
 here, so that a change of params needs no change of a suite. An expectation about columns that a
 table does not have by its contract does not apply to the table.
 
-Importing Great Expectations takes seconds: only `Suites` does it.
+Importing Great Expectations takes seconds: only `Suites.context` does it, and a run in which all
+expectations hold does not need that.
 """
 
 import json
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import Any
 
 from stages.common.errors import QualityError, few
 from stages.common.running import without
+from stages.quality import conditions
 from stages.quality.score import Rule
 
 ROOT = Path("great_expectations")
@@ -64,8 +67,22 @@ class Meaning:
                 yield column
 
 
+@dataclass(frozen=True)
+class Stated:
+    """An expectation as a suite states it."""
+
+    type: str
+    kwargs: Mapping[str, Any]
+    meta: Mapping[str, Any]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it can be understood without Great Expectations."""
+        return conditions.is_plain(self.type, self.kwargs)
+
+
 class Suites:
-    """The committed context: opened once, only read from; results go to `uncommitted/`.
+    """The committed suites, only read from; results go to `uncommitted/`.
 
     Raises:
         QualityError: the configuration of the context is missing.
@@ -76,12 +93,17 @@ class Suites:
         if not configuration.exists():
             # Great Expectations would silently create a new project here.
             raise QualityError(f"{configuration}: no such file; `git checkout {root}`")
+        self.root = root
+
+    @cached_property
+    def context(self) -> Any:
+        """The context of Great Expectations, opened once."""
+        configuration = self.root / "great_expectations.yml"
         with _light_import(configuration.read_text(encoding="utf-8")):
             import great_expectations as gx
         # An error inside an expectation comes back in its result; a log line would repeat it.
         logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
-        self.context: Any = gx.get_context(mode="file", context_root_dir=str(root))
-        self.root = root
+        return gx.get_context(mode="file", context_root_dir=str(self.root))
 
     def rules(self, suite: str, meaning: Meaning) -> list[Rule]:
         """The expectations of a suite that apply to a table, one rule for each column.
@@ -89,21 +111,39 @@ class Suites:
         Raises:
             QualityError: the suite cannot be read, or names an unknown expectation or parameter.
         """
-        from great_expectations.exceptions.exceptions import GreatExpectationsError
-
         file = self.root / "expectations" / f"{suite}.json"
         try:
-            stated = [entry["type"] for entry in json.loads(file.read_bytes())["expectations"]]
-            committed = self.context.suites.get(suite).expectation_configurations
-        except (GreatExpectationsError, OSError, LookupError, TypeError, ValueError) as error:
+            content = json.loads(file.read_bytes())
+            stated = [
+                Stated(entry["type"], entry.get("kwargs") or {}, entry.get("meta") or {})
+                for entry in content["expectations"]
+            ]
+            is_plain = content.get("name") == suite and all(each.is_plain for each in stated)
+        except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise QualityError(f"{file}: cannot be read as a suite: {error}; mend it") from None
+        if not is_plain:
+            stated = self.parsed(suite, stated)
+        return [rule for each in stated for rule in _bound(each, meaning, str(file))]
+
+    def parsed(self, suite: str, stated: Sequence[Stated]) -> list[Stated]:
+        """The expectations of a suite as Great Expectations reads them.
+
+        Raises:
+            QualityError: it does not understand the suite, or does not know an expectation.
+        """
+        file = self.root / "expectations" / f"{suite}.json"
+        context = self.context
+        from great_expectations.exceptions.exceptions import GreatExpectationsError
+
+        try:
+            committed = context.suites.get(suite).expectation_configurations
+        except (GreatExpectationsError, LookupError, TypeError, ValueError) as error:
             raise QualityError(f"{file}: cannot be read as a suite: {error}; mend it") from None
         # Great Expectations leaves out an expectation that it does not know, without a message.
-        known = [expectation.type for expectation in committed]
-        if unknown := sorted(set(stated) - set(known)):
+        known = {expectation.type for expectation in committed}
+        if unknown := sorted({each.type for each in stated} - known):
             raise QualityError(f"{file}: there is no expectation {few(unknown)}; mend it")
-        return [
-            rule for expectation in committed for rule in _bound(expectation, meaning, str(file))
-        ]
+        return [Stated(each.type, each.kwargs, each.meta or {}) for each in committed]
 
 
 _LAZY = {"altair", "scipy.stats"}
@@ -145,9 +185,9 @@ def _light_import(configuration: str) -> Iterator[None]:
         sys.meta_path.remove(_LazyFinder)
 
 
-def _bound(expectation: Any, meaning: Meaning, file: str) -> Iterator[Rule]:
+def _bound(expectation: Stated, meaning: Meaning, file: str) -> Iterator[Rule]:
     """One committed expectation as rules: one for each column that it means."""
-    meta = expectation.meta or {}
+    meta = expectation.meta
     kwargs = {key: _value(value, meaning, file) for key, value in expectation.kwargs.items()}
 
     def rule(**column: str) -> Rule:

@@ -92,7 +92,7 @@ def check(part: Part, suites: Suites, parameters: Mapping[str, Any]) -> Checked:
         {**parameters, "columns": columns},
     )
     checking = Check(
-        suites.context, part.name, suites.rules(part.suite, meaning), meaning.helpers, part.keys
+        suites, part.name, suites.rules(part.suite, meaning), meaning.helpers, part.keys
     )
     for frame in progress(slices(part), part.name):
         own = frame if part.rows is None else frame.filter(part.rows)
@@ -149,6 +149,9 @@ def _write_json(content: Mapping[str, Any], path: Path) -> None:
 def conclude(report: Report, suites: Suites, path: Path, min_quality: float) -> None:
     """Write metrics and data docs, and stop the pipeline if the data is bad.
 
+    Great Expectations renders the docs: that takes seconds, so they are written where an
+    expectation does not hold, and by each run that finds their folder, so that they are never old.
+
     Args:
         report: of all tables.
         suites: the committed context.
@@ -162,15 +165,17 @@ def conclude(report: Report, suites: Suites, path: Path, min_quality: float) -> 
     by_suite: dict[str, list[Checked]] = {}
     for table, parts in report.items():
         by_suite.setdefault(table.split("/")[0], []).extend(parts)
-    publish(suites, by_suite)
     parts = [part for parts in report.values() for part in parts]
+    written = [path]
+    if failures(parts) or INDEX.parent.exists():
+        publish(suites, by_suite)
+        written.append(INDEX)
     log.info(
-        "validate: %s: %s expectations, %s not met, quality %s -> %s, %s",
+        "validate: %s: %s expectations, %s not met, quality %s -> %s",
         ", ".join(f"{table} {percent(quality(parts))}" for table, parts in report.items()),
         sum(len(part.outcomes) for part in parts),
         len(failures(parts)),
         percent(overall(report)),
-        path,
-        INDEX,
+        ", ".join(map(str, written)),
     )
     enforce(report, min_quality, str(INDEX))

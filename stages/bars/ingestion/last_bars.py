@@ -1,5 +1,6 @@
 """The bars that the last run left, where DVC has removed `data/raw/` to make it anew."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,19 +27,35 @@ def last_bars(raw: Path) -> Iterator[Path]:
 
 
 def _cached(folder: Path) -> dict[str, Path]:
-    """The files of an output in the DVC cache by their names below it; none if one is missing."""
-    from dvc.exceptions import NotDvcRepoError, OutputNotFoundError
-    from dvc.repo import Repo
+    """The files of an output in the DVC cache by their names below it; none if one is missing.
 
+    `Repo.find_outs_by_path` would load the whole pipeline to find the md5 that `dvc.lock` has.
+    """
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+    from dvc.utils.serialize import load_yaml
+
+    lock = Path("dvc.lock")
     try:
         with Repo() as repo:
-            (output,) = repo.find_outs_by_path(str(folder))
-            tree = output.get_obj()
-            cache = repo.cache.local
-            files = {
-                "/".join(key): Path(cache.oid_to_path(hashed.value))
-                for key, _, hashed in tree or ()
-            }
-    except (NotDvcRepoError, OutputNotFoundError):
+            cache = Path(repo.cache.local.path)
+    except NotDvcRepoError:
         return {}
+    stages = load_yaml(lock).get("stages", {}).values() if lock.exists() else ()
+    md5s = [
+        entry["md5"]
+        for stage in stages
+        for entry in stage.get("outs", ())
+        if entry["path"] == folder.as_posix() and "md5" in entry
+    ]
+    listing = _place(cache, md5s[0]) if md5s else None
+    if listing is None or not listing.exists():
+        return {}
+    files = {
+        entry["relpath"]: _place(cache, entry["md5"]) for entry in json.loads(listing.read_bytes())
+    }
     return files if all(file.is_file() for file in files.values()) else {}
+
+
+def _place(cache: Path, md5: str) -> Path:
+    return cache / md5[:2] / md5[2:]

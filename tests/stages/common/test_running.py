@@ -30,6 +30,21 @@ def test_what_stops_a_command_is_one_line(raised: str, status: int, said: str) -
     assert (done.returncode, done.stderr) == (status, said)
 
 
+def test_a_command_collects_garbage_but_not_what_it_has_imported() -> None:
+    script = (
+        "import gc, sys\n"
+        "sys.argv[0] = '-m'\n"
+        "import stages\n"
+        "assert not gc.isenabled()\n"
+        "from stages.common.running import run\n"
+        "run(lambda: print(gc.isenabled(), gc.get_freeze_count() > 1000))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True True\n"), done.stderr
+
+
 @pytest.mark.parametrize("collects", [True, False])
 def test_an_import_collects_no_garbage_and_leaves_the_rest_as_it_was(
     collects: bool,

@@ -1,5 +1,6 @@
 """Conditions on polars columns count what Great Expectations counts on pandas frames."""
 
+import json
 import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -14,10 +15,16 @@ from hypothesis import strategies as st
 
 from stages.quality import checking
 from stages.quality.checking import Check
-from stages.quality.conditions import PANDAS_NAMES, condition, schema_holds
+from stages.quality.conditions import (
+    PANDAS_NAMES,
+    condition,
+    count_holds,
+    is_plain,
+    schema_holds,
+)
 from stages.quality.pandas_engine import as_stored
 from stages.quality.score import Outcome, Rule
-from stages.quality.suites import Meaning, Suites
+from stages.quality.suites import Meaning, Stated, Suites
 from tests.panels import examples
 
 # Great Expectations imports what Python deprecates.
@@ -137,7 +144,7 @@ def every_pair() -> pl.DataFrame:
 def outcomes(
     rules: Sequence[Rule], slices: Sequence[pl.DataFrame], suites: Suites
 ) -> list[Outcome]:
-    check = Check(suites.context, "table", rules, [], ("symbol", "date"))
+    check = Check(suites, "table", rules, [], ("symbol", "date"))
     for frame in slices:
         check.add(frame)
     return list(check.finish().outcomes)
@@ -149,6 +156,7 @@ def compare(rules: Sequence[Rule], slices: Sequence[pl.DataFrame], suites: Suite
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checking, "condition", lambda *_: None)
         patch.setattr(checking, "schema_holds", lambda *_: False)
+        patch.setattr(checking, "count_holds", lambda *_: False)
         theirs = outcomes(rules, slices, suites)
     # As text, since no NaN equals another.
     assert [str(vars(outcome)) for outcome in ours] == [str(vars(outcome)) for outcome in theirs]
@@ -219,6 +227,71 @@ def test_what_holds_of_a_schema_is_not_asked_again(suites: Suites) -> None:
     assert all(outcome.met for outcome in outcomes(certain, [frame], suites))
     # Great Expectations names no type of an int8 here; every other column has its own.
     assert len(certain) == 4 + len(SCHEMA) - 1
+
+
+BOUNDS: list[dict[str, Any]] = [
+    *({"min_value": low, "max_value": high} for low in (1, None) for high in (2, 900)),
+    *({"min_value": 1}, {"min_value": 900}, {"min_value": None, "max_value": 3}),
+    *({"min_value": 1, "strict_min": True}, {"max_value": 2, "strict_max": True}),
+]
+
+COUNT_RULES = [
+    *(Rule("expect_table_row_count_to_be_between", bounds) for bounds in BOUNDS),
+    *(Rule("expect_table_row_count_to_equal", {"value": value}) for value in (0, 1, 2, 900)),
+]
+
+
+def test_what_holds_of_the_number_of_rows_is_not_asked_again(suites: Suites) -> None:
+    frame = every_pair()
+    for table in ([frame.head(1)], [frame.head(1)] * 2, [frame] * 2):
+        compare(COUNT_RULES, table, suites)
+        rows = sum(part.height for part in table)
+        certain = [rule for rule in COUNT_RULES if count_holds(rule, rows)]
+        assert len(certain) > 2
+        assert all(outcome.met for outcome in outcomes(certain, table, suites))
+
+
+@pytest.mark.parametrize(
+    ("kind", "kwargs", "plain"),
+    [
+        (BETWEEN, {"column": "rsi_*", "min_value": 0, "strict_min": True, "mostly": 0.9}, True),
+        (BETWEEN, {"column": "a", "max_value": {"$PARAMETER": "as_of"}}, True),
+        (BETWEEN, {"column": "a", "min_value": 2, "max_value": 1}, False),
+        (BETWEEN, {"column": "a", "min_value": "2"}, False),
+        (BETWEEN, {"column": "a", "min_value": None}, False),
+        (BETWEEN, {"min_value": 0}, False),
+        (BETWEEN, {"column": 1, "min_value": 0}, False),
+        (BETWEEN, {"column": "a", "min_value": 0, "strict_min": "no"}, False),
+        (BETWEEN, {"column": "a", "min_value": 0, "mostly": "0.5"}, False),
+        (BETWEEN, {"column": "a", "min_value": 0, "mostly": 1.5}, False),
+        (BETWEEN, {"column": "a", "min_value": 0, "row_condition": "b > 0"}, False),
+        ("expect_compound_columns_to_be_unique", {"column_list": ["a", "b"]}, True),
+        ("expect_compound_columns_to_be_unique", {"column_list": ["a", 2]}, False),
+        ("expect_table_row_count_to_equal", {"value": 1}, True),
+        ("expect_table_row_count_to_equal", {"value": 1, "mostly": 0.5}, False),
+        ("expect_column_mean_to_be_between", {"column": "a", "min_value": 0}, False),
+        ("expect_nothing", {}, False),
+    ],
+)
+def test_great_expectations_reads_what_is_not_plain(
+    kind: str, kwargs: dict[str, Any], *, plain: bool
+) -> None:
+    assert is_plain(kind, kwargs) == plain
+
+
+def test_a_plain_suite_says_what_great_expectations_reads(suites: Suites, repo_root: Path) -> None:
+    for file in sorted((repo_root / "great_expectations/expectations").glob("*.json")):
+        stated = [
+            Stated(entry["type"], entry["kwargs"], entry.get("meta") or {})
+            for entry in json.loads(file.read_bytes())["expectations"]
+        ]
+        assert all(each.is_plain for each in stated)
+        parsed = suites.parsed(file.stem, stated)
+        # Great Expectations leaves out an argument that has its usual value.
+        usual = {"exact_match": True}
+        assert [(each.type, {**usual, **each.kwargs}, each.meta) for each in parsed] == [
+            (each.type, {**usual, **each.kwargs}, each.meta) for each in stated
+        ]
 
 
 def test_every_expectation_of_the_suites_is_counted_here(suites: Suites, repo_root: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 CODE = """
 import sys
 from stages.quality.suites import Suites
-Suites()
+Suites().context
 assert "stages" not in str(sys.meta_path)
 print(*(name in sys.modules for name in ("sqlalchemy.orm", "botocore", "scipy.stats._stats_py")))
 from scipy import stats
@@ -41,7 +41,7 @@ def test_a_store_keeps_what_it_needs(
     root.mkdir()
     text = (repo_root / "great_expectations/great_expectations.yml").read_text(encoding="utf-8")
     (root / "great_expectations.yml").write_text(f"{text}# {store}\n", encoding="utf-8")
-    code = "import sys; from stages.quality.suites import Suites; Suites(); "
+    code = "import sys; from stages.quality.suites import Suites; Suites().context; "
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", f"{code}print({package!r} in sys.modules)"],
         cwd=tmp_path,
