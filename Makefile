@@ -34,7 +34,7 @@ install-dev: ## Make .venv with what tests, checks and benchmarks need as well
 
 run: install ## Run what has changed of the pipeline, then show the results
 	@$(PY) -m stages.common.sections
-	@$(PY) -m versions.repository.lock_writer dvc repro
+	@$(PY) -m dvc repro
 	@$(PY) -m versions.report
 
 table: install ## Show the results of the last run again

@@ -83,7 +83,7 @@ def reproduce(*, whole: bool = False, keep_models: bool = False) -> bool:
     if whole:
         _run("stages.ingest", "--all")
         _run("dvc", "commit", "--quiet", "--force", "ingest")
-    _run("versions.repository.lock_writer", "dvc", "repro", *(["latest"] if keep_models else []))
+    _run("versions.repository.quick_dvc", "repro", *(["latest"] if keep_models else []))
     return LOCK_FILE.read_bytes() != before
 
 
