@@ -7,16 +7,17 @@ another machine in life: here it has the lowest priority, so that it takes what 
 client asks `POST /predict/short` without a pause, in turns with and without viewers.
 """
 
+import json
 import os
 import shutil
 import statistics
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import polars as pl
 import psutil  # type: ignore[import-untyped]  # its stubs are one more package
 from playwright.sync_api import Browser
 
@@ -26,7 +27,6 @@ from benchmarks.load import Load
 from benchmarks.many_symbols import widen
 from benchmarks.report import Report, required
 from dashboard.page_list import PAGES
-from stages.common.paths import LATEST
 
 MANY = 500
 """Symbols of the larger project."""
@@ -51,9 +51,9 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS, viewers: int = VIEWE
         with empty_app() as url:
             times["an empty app", "-"] = _times(browser, url)
         with _wide() as project, shown(project) as running:
-            times |= _pages(browser, running, project)
+            times |= _pages(browser, running)
         with shown(Path()) as running:
-            times |= _pages(browser, running, Path())
+            times |= _pages(browser, running)
             _yield_to_others()
             alone, watched = [], []
             for _ in range(rounds):
@@ -81,8 +81,9 @@ def _wide() -> Iterator[Path]:
         yield project
 
 
-def _pages(browser: Browser, running: Shown, project: Path) -> dict[tuple[str, str], list[float]]:
-    symbols = pl.scan_parquet(project / LATEST).select(pl.col("symbol").n_unique()).collect().item()
+def _pages(browser: Browser, running: Shown) -> dict[tuple[str, str], list[float]]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/symbols") as answer:
+        symbols = len(json.load(answer))
     return {
         (title, str(symbols)): _times(browser, f"{running.url}/{path}")
         for title, path in PAGES.items()

@@ -14,22 +14,18 @@ def widen(folder: Path, symbols: int) -> None:
 
     Args:
         folder: of the project.
-        symbols: how many.
+        symbols: with forecasts. Others, such as an index of the market, stay as they are.
     """
-    tables = [
-        folder / LATEST,
-        *folder.glob(f"{MODELS}/*/f*s.parquet"),
-        *folder.glob(f"{MODELS}/*/explanations.parquet"),
-    ]
-    for path in tables:
+    forecasts = [*folder.glob(f"{MODELS}/*/f*s.parquet")]
+    known = pl.read_parquet(forecasts[0])["symbol"].unique().sort().to_list()
+    names = {
+        f"{known[n % len(known)]}{n:03}" if n >= len(known) else known[n]: known[n % len(known)]
+        for n in range(symbols)
+    }
+    copies = pl.DataFrame({"name": list(names), "symbol": list(names.values())})
+    explanations = folder.glob(f"{MODELS}/*/explanations.parquet")
+    for path in (folder / LATEST, *forecasts, *explanations):
         rows = pl.read_parquet(path)
-        known = rows["symbol"].unique(maintain_order=True).to_list()
-        parts = [
-            rows.filter(pl.col("symbol") == known[n % len(known)]).with_columns(
-                pl.lit(known[n] if n < len(known) else f"{known[n % len(known)]}{n:03}").alias(
-                    "symbol"
-                )
-            )
-            for n in range(symbols)
-        ]
-        pl.concat(parts).sort("symbol", "date").write_parquet(path)
+        wide = rows.join(copies, "symbol").with_columns(symbol="name").select(rows.columns)
+        others = rows.filter(~pl.col("symbol").is_in(known))
+        pl.concat([wide, others]).sort("symbol", "date").write_parquet(path)
