@@ -109,9 +109,12 @@ def unchanged(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Pro
     [
         line
         for cell in re.findall(r"^\| .* \| (`.*) \|$", TEXT, re.MULTILINE)
-        for line in re.findall(r"`((?:dvc|python|make table) ?[^`]*)`", cell)
+        for line in re.findall(r"`((?:dvc|python|make table|make data-docs) ?[^`]*)`", cell)
         if "<" not in line and "exp run" not in line
     ],
 )
 def test_commands_of_the_tables_work(unchanged: Project, command: str) -> None:
     unchanged.run("bash", "-euc", command, MAKEFLAGS=f"VENV={forks.folder()}")
+    if command == "make data-docs":
+        pages = unchanged.folder / "great_expectations" / "uncommitted" / "data_docs"
+        assert (pages / "index.html").exists()
