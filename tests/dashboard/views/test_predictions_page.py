@@ -162,7 +162,7 @@ def test_a_name_is_only_text_and_a_symbol_without_a_history_has_a_page(
 ) -> None:
     bundle, name = bundle_of(client), "<b>&*x*?#"
     serve_instead(client, replace(bundle, rows={**bundle.rows, name: bundle.rows["IBM"]}))
-    page = shown(server, symbol=name, horizon="short")
+    page = shown(server, symbol=name, horizon="short", **{"what-if": "true"})
     assert page.selectbox(key="symbol").value == name
     said = panels.texts(page)
     assert "hold-out has no forecast" in said
