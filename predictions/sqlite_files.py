@@ -8,6 +8,7 @@ database (SQLite, "How To Corrupt An SQLite Database File", 2.4).
 
 import os
 import sqlite3
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -19,6 +20,9 @@ Identities = tuple[tuple[int, int] | None, ...]
 """Device and inode of a database, of its `-wal` and of its `-shm`; None for one that is absent."""
 
 _REPLACED = "a file of the log has been removed or replaced while it was in use"
+
+_CLOSING = 0.5
+"""Seconds that a process may take to close a log."""
 
 _in_use: dict[int, tuple[str, Identities]] = {}
 """The files of each connection that this process has: the path, and what was there."""
@@ -92,14 +96,21 @@ def _check_unmixed(path: str) -> None:
         sqlite3.OperationalError: this process has one; or another process has, which shows in a
             `-shm` without its `-wal`.
     """
-    now = _identities(path)
-    if any(name == path and former != now for name, former in [*_in_use.values()]):
-        raise sqlite3.OperationalError(_REPLACED)
-    _, wal, shm = now
-    if shm is not None and wal is None:
-        raise sqlite3.OperationalError(
-            f"{path}-shm is there without {path}-wal; if nothing uses the log any more, remove it"
-        )
+    deadline = time.monotonic() + _CLOSING
+    while True:
+        now = _identities(path)
+        if any(name == path and former != now for name, former in [*_in_use.values()]):
+            raise sqlite3.OperationalError(_REPLACED)
+        _, wal, shm = now
+        if shm is None or wal is not None:
+            return
+        if time.monotonic() > deadline:
+            raise sqlite3.OperationalError(
+                f"{path}-shm is there without {path}-wal; if nothing uses the log any more, "
+                "remove it"
+            )
+        # The last process that closes the log removes one after the other.
+        time.sleep(0.01)
 
 
 def _identities(path: str) -> Identities:

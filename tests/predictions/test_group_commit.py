@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -318,6 +319,19 @@ def test_nothing_is_acknowledged_while_another_process_has_a_removed_file(tmp_pa
             assert {first["id"], second["id"]} <= set(after_a_crash(tmp_path))
 
     asyncio.run(run())
+    engine.dispose()
+
+
+def test_a_log_that_another_process_is_just_closing_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    engine = opened(f"sqlite:///{path}")
+    engine.dispose()
+    # SQLite removes the -wal first.
+    shm = tmp_path / "log.db-shm"
+    shm.touch()
+    closing = threading.Timer(0.1, shm.unlink)
+    closing.start()
+    assert ids(engine) == []
     engine.dispose()
 
 
