@@ -12,6 +12,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from tests import forks
+from tests.browsers import BROWSER
 from tests.light import lighten
 from tests.projects import Project, checkout, copied
 from tests.s3 import S3
@@ -41,6 +42,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """One server of forked commands for all workers: what it imports takes seconds."""
     if getattr(config.option, "numprocesses", None):
         os.environ[forks.SHARED] = str(forks.folder())
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which tests are left out, before the first runs."""
+    lines = []
+    if config.option.markexpr == "not slow":
+        lines.append("left out: the slow tests; `make test-slow` runs them")
+    if BROWSER is None:
+        lines.append("skipped: what is tried in a browser; `apt install chromium` brings one")
+    return lines
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

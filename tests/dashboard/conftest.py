@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from streamlit.components.v2 import manifest_scanner
 
-from tests.dashboard.dashboards import BROWSER, LONG, REMEDY, Dashboard
+from tests.browsers import BROWSER, REMEDY
+from tests.dashboard.dashboards import LONG, Dashboard
 from tests.projects import Project, copied
 from tests.serve.servers import Server
 

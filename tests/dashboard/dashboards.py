@@ -1,7 +1,6 @@
 """Dashboards as users start them, in processes of their own, and pages in a real browser."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,9 +14,6 @@ from typing import Self
 from playwright.sync_api import Page, expect
 
 from tests.projects import ROOT
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
-REMEDY = "no browser; install one to run these tests: apt install chromium"
 
 LONG = 60_000
 """Milliseconds that a page may take on a loaded machine; no claim about its speed."""

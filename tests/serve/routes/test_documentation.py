@@ -1,7 +1,6 @@
 """`/docs` and `/redoc`: nothing is loaded from elsewhere, and a browser shows every endpoint."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -14,9 +13,8 @@ from serve.app import create
 from serve.edge.keyring import make
 from serve.routes.pages import ASSETS, POLICIES
 from serve.server_settings import Settings
+from tests.browsers import BROWSER, REMEDY
 from tests.serve.servers import Server
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
@@ -79,7 +77,7 @@ def test_a_page_loads_what_the_server_has_and_nothing_else(locked: TestClient, p
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium or Chrome")
+@pytest.mark.skipif(BROWSER is None, reason=REMEDY)
 def test_a_browser_shows_every_endpoint_and_refuses_nothing(models: Path, tmp_path: Path) -> None:
     assert BROWSER is not None
     with Server(models, tmp_path / "var") as server:
