@@ -138,7 +138,12 @@ def test_a_split_that_adj_close_has_a_day_late() -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "doubted"),
-    [(2, 0), (10, 0), (1.5, 0), (1 / 30, 0), (1.31, 0), (0.8, 0), (37.6, 0), (83.2, 1), (0.7, 1)],
+    [
+        *((2, 0), (10, 0), (1.5, 0), (1 / 30, 0), (1.31, 0), (0.8, 0), (37.6, 0)),
+        # Dividends of 30 % and 47 % of the price: no split is near.
+        *((1.43, 0), (1.9, 0)),
+        *((83.2, 1), (2.25, 1), (0.7, 1)),
+    ],
 )
 def test_the_factor_of_adj_close_must_be_a_split_or_a_dividend(ratio: float, doubted: int) -> None:
     prices = scaled(of("IBM"), slice(100, None), 1 / ratio, PRICES)

@@ -558,6 +558,12 @@ def test_grouped_numbers_are_the_numbers(value: int, cents: int) -> None:
     ]
 
 
+def test_a_letter_behind_a_number_is_its_unit() -> None:
+    text = pl.Series(["2.3K", "1.10M", "2.5B", "1T", "7 k"])
+    read = numbers(text, thousands="", decimal=".", option="").to_list()
+    assert read == [2300.0, 1.1e6, 2.5e9, 1e12, 7000.0]
+
+
 @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))))
 def test_plain_numbers_keep_every_bit(values: list[float | None]) -> None:
     text = pl.Series([None if value is None else repr(value) for value in values], dtype=pl.String)
