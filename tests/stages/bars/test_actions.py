@@ -267,6 +267,12 @@ def test_a_jump_of_a_market_series_is_never_offered_as_a_split() -> None:
     assert "clean.adjustment" not in alone
 
 
+def test_the_remedy_for_prices_that_are_adjusted_already_is_on_the_page(repo_root: Path) -> None:
+    text = " ".join((repo_root / "docs" / "data.md").read_text(encoding="utf-8").split())
+    adjusted = "If they are adjusted already, as `yfinance` writes them by default, set"
+    assert f"{adjusted} `clean.adjustment: none`" in text
+
+
 @pytest.mark.parametrize(
     ("doubt", "opened", "step", "told"),
     [

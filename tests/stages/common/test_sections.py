@@ -72,3 +72,5 @@ def test_the_command_that_make_run_calls_first_fails_in_one_line(
     assert failed.stderr.count("\n") == 1
     path.write_text("data: {as_of: '2012-12-31'}\n", encoding="utf-8")
     assert check().returncode == 0
+    recipe = (repo_root / "Makefile").read_text(encoding="utf-8").partition("\nrun: ")[2]
+    assert recipe.splitlines()[1] == "\t@$(PY) -m stages.common.sections"

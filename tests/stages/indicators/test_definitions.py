@@ -404,6 +404,16 @@ def test_where_nothing_is_traded_relative_volume_is_0() -> None:
     assert made.to_list() == [None, 0, 0, 0, 2]
 
 
+def test_without_a_volume_its_features_are_empty_and_no_others() -> None:
+    quiet, traded = (
+        daily("S", [1.0, 1.5, 1.2, 1.3], volume=[volume] * 4) for volume in (math.nan, 5.0)
+    )
+    params = asked(relative_volume=[2], sma=[2])
+    made, usual = (features(bars, {}, None, params) for bars in (quiet, traded))
+    assert made.select("volume", "relative_volume_2").null_count().row(0) == (4, 4)
+    assert made["sma_2"].to_list() == usual["sma_2"].to_list()
+
+
 @pytest.mark.parametrize("statistic", ["mean", "std"])
 def test_an_unknown_volume_touches_only_the_windows_that_hold_it(statistic: str) -> None:
     volume = [1.0, 2.0, math.nan, 4.0, 5.0, 6.0]

@@ -252,6 +252,18 @@ def test_an_empty_folder(tmp_path: Path) -> None:
         assert fact in said
 
 
+def test_the_page_says_by_which_commands_git_knows_the_files(repo_root: Path) -> None:
+    text = " ".join((repo_root / "docs" / "data.md").read_text(encoding="utf-8").split())
+    told = text.partition("Let git know the files")[2].partition(" Then run ")[0]
+    for fact in (
+        "(`git add data/inbox`), or",
+        "`dvc add data/inbox/*.csv`",
+        "`--temp`",
+        "`--queue`",
+    ):
+        assert fact in told
+
+
 def test_a_path_that_is_missing(tmp_path: Path) -> None:
     assert facts(failure(tmp_path / "bars")) == facts(
         f"{tmp_path}/bars: no such file or folder; set data.path to the one that holds your bars"

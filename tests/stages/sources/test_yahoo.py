@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from yfinance.data import SingletonMeta
 
 from stages.common import tables
 from stages.common.errors import SourceError
-from stages.ingest import ingest
+from stages.ingest import ingest, remarks
 from stages.sources import Request, Series, SourceParams, yahoo
 from tests.messages import facts
 
@@ -435,6 +436,26 @@ def test_moving_as_of_continues_and_ends_in_the_bytes_of_a_fresh_ingest(
     )
     ingest(data(exchange.days[-1], hourly=True), fresh)
     assert content(raw) == content(fresh)
+
+
+def test_bars_from_before_the_exchange_is_known_are_set_aside(
+    exchange: Exchange, tmp_path: Path, repo_root: Path
+) -> None:
+    """The example of docs/data.md, of whose tickers one has bars from 1996."""
+    text = (repo_root / "docs" / "data.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(data:\n  source: yahoo\n.*?)```", text, re.DOTALL)
+    params = SourceParams.model_validate(
+        {"path": "data/inbox", "extra_sessions": [], **yaml.safe_load(example)["data"]}
+    )
+    old = [date(1996, 12, 30), date(1996, 12, 31)]
+    exchange.days = [*old, date(1997, 1, 1), date(1997, 1, 2)]
+    exchange.dividends = {old[0]: 1.0, exchange.days[2]: 2.0}
+    raw = tmp_path / "raw"
+    done = ingest(params, raw)
+    assert tables.read(raw / "daily" / "RELIANCE.NS.parquet")["date"].to_list() == exchange.days[2:]
+    assert tables.read(raw / "actions.parquet")["date"].unique().to_list() == exchange.days[2:3]
+    [line] = remarks(params, done)
+    assert {"8", "1997-01-01", "XBOM", "RELIANCE.NS", "2"} <= facts(line)
 
 
 def test_moving_as_of_back_needs_no_network(
