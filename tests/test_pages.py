@@ -49,3 +49,38 @@ def test_dependabot_watches_what_is_pinned() -> None:
     updates = yaml.safe_load(path.read_text(encoding="utf-8"))["updates"]
     assert {update["package-ecosystem"] for update in updates} == {"pip", "github-actions"}
     assert {update["directory"] for update in updates} == {"/"}
+
+
+def commands(text: str) -> list[str]:
+    """What a page has its reader type, line by line."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return "".join(blocks).splitlines()
+
+
+def test_no_experiment_of_the_readme_begins_with_what_another_left() -> None:
+    lines = commands((ROOT / "README.md").read_text(encoding="utf-8"))
+    runs = [number for number, line in enumerate(lines) if line.startswith("dvc exp run")]
+    elsewhere = ("--queue", "--temp", "--run-all")
+    here = [number for number in runs if not any(word in lines[number] for word in elsewhere)]
+    assert here
+    for number in here:
+        assert lines[number + 1] == "git checkout params.yaml dvc.lock metrics && dvc checkout"
+
+
+def test_a_narrow_terminal_can_show_the_experiments_of_every_page() -> None:
+    shown = []
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        cells = re.findall(r"^\| .*`(dvc exp show[^`]*)`", text, re.MULTILINE)
+        typed = [line for line in commands(text) if line.startswith("dvc exp show")]
+        shown += [(path.name, command) for command in (*cells, *typed)]
+    assert shown
+    for name, command in shown:
+        for option in ("--no-pager", "--drop '.*'", "--keep "):
+            assert option in command, (name, command)
+
+
+def test_the_readme_says_that_a_rollback_needs_two_versions() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (row,) = [line for line in text.splitlines() if "`make rollback" in line]
+    assert "second" in row

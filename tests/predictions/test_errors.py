@@ -122,15 +122,17 @@ def unwritable(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A folder with a log, both of which this process may only read; root may do so as nobody."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        if request.param != "no file":
-            engine = connect(f"sqlite:///{folder / 'log.db'}")
-            migrate.upgrade(engine)
-            if request.param == "files of a crash":
-                for path in [*folder.iterdir()]:
-                    shutil.copy(path, folder / f"copy{path.suffix}")
-            engine.dispose()
-            for path in folder.glob("copy*"):
-                path.rename(folder / path.name.replace("copy", "log"))
+        # Always: what a migration imports may lie where nobody may not read.
+        engine = connect(f"sqlite:///{folder / 'log.db'}")
+        migrate.upgrade(engine)
+        if request.param == "files of a crash":
+            for path in [*folder.iterdir()]:
+                shutil.copy(path, folder / f"copy{path.suffix}")
+        engine.dispose()
+        for path in folder.glob("copy*"):
+            path.rename(folder / path.name.replace("copy", "log"))
+        if request.param == "no file":
+            (folder / "log.db").unlink()
         allow(folder, 0o444, 0o755 if request.param == "file alone" else 0o555)
         user = os.geteuid()
         if user == 0:

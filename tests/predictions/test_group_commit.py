@@ -273,6 +273,33 @@ def test_what_is_acknowledged_outlives_the_removal_of_a_file(
         each.dispose()
 
 
+@pytest.mark.parametrize("suffixes", [("-wal",), ("-wal", "-shm")])
+def test_a_file_that_is_removed_under_a_statement_keeps_no_acknowledged_row(
+    tmp_path: Path, suffixes: Sequence[str]
+) -> None:
+    engine = connect(f"sqlite:///{tmp_path / 'log.db'}")
+    armed = False
+
+    def begins(statement: str) -> None:
+        nonlocal armed
+        if armed and statement.startswith("INSERT INTO prediction_logs"):
+            armed = False
+            for suffix in suffixes:
+                (tmp_path / f"log.db{suffix}").unlink()
+
+    sa.event.listen(engine, "connect", lambda made, _: made.set_trace_callback(begins))
+    migrate.upgrade(engine)
+    database = Database(engine)
+    first, second = row(), row()
+    assert database.write([[first]]) == [None]
+    armed = True
+    assert database.write([[second]]) == [None]
+    assert not armed
+    assert after_a_crash(tmp_path) == [first["id"], second["id"]]
+    database.close()
+    engine.dispose()
+
+
 def after_a_crash(folder: Path) -> list[str]:
     """What a server would find that starts now: the files that have a name."""
     with TemporaryDirectory() as copy:

@@ -92,6 +92,7 @@ def test_a_refresh_from_the_first_try_to_the_commit(brief: Project) -> None:
         f"Revised by the source: {revision}",
         "short: newest forecasts",
         'git add params.yaml dvc.lock metrics && git commit -m "Refresh to 2013-02-28"',
+        "make push",
         BACK,
     ):
         assert line in lines, line

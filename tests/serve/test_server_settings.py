@@ -144,6 +144,12 @@ def test_the_example_has_every_setting_with_its_default(
     assert load() == Settings()
 
 
+def test_git_ignores_the_file_and_keeps_the_example() -> None:
+    for name, status in ((".env", 0), (".env.example", 1)):
+        command = ["git", "check-ignore", "--quiet", "--no-index", name]
+        assert subprocess.run(command, cwd=ROOT, check=False).returncode == status, name
+
+
 def test_help_and_mistakes_end_the_command_in_one_line() -> None:
     def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
