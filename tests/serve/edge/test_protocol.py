@@ -115,6 +115,27 @@ def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     assert [int(size) for size in re.findall(rb"(\d+) bytes", said)] == sizes
 
 
+def test_few_pipelined_requests_wait_however_many_come(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    waiting = []
+    usual = protocol.BoundedProtocol.on_headers_complete
+
+    def watched(self: protocol.BoundedProtocol) -> None:
+        usual(self)
+        waiting.append(len(self.pipeline))
+
+    monkeypatch.setattr(protocol.BoundedProtocol, "on_headers_complete", watched)
+    with connected(port) as connection:
+        connection.sendall(request * 4_000)
+        answers = 0
+        while answers < 4_000:
+            answers += connection.recv(1_000_000).count(b" bytes")
+    assert len(waiting) == 4_000
+    assert 0 < max(waiting) <= protocol.PIECE / len(request) + 1
+
+
 def test_a_body_after_pipelined_requests_arrives_whole(port: int) -> None:
     small = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 1_000
     head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n"
