@@ -18,10 +18,11 @@ import pytest
 import sqlalchemy as sa
 
 from predictions import migrate
+from predictions.access import Access
 from predictions.database import Database
 from predictions.engine import LogDownError, LogRefusedError, connect
 from predictions.group_commit import GroupCommit
-from predictions.schema import Row
+from predictions.schema import Row, prediction_logs
 from tests.predictions.postgres import Postgres
 from tests.predictions.rows import ids, row
 from tests.projects import ROOT
@@ -298,6 +299,19 @@ def test_a_file_that_is_removed_under_a_statement_keeps_no_acknowledged_row(
     assert after_a_crash(tmp_path) == [first["id"], second["id"]]
     database.close()
     engine.dispose()
+
+
+def test_a_change_whose_file_is_removed_under_it_is_not_acknowledged(tmp_path: Path) -> None:
+    engine = opened(f"sqlite:///{tmp_path / 'log.db'}")
+    access = Access(engine, 1, PATIENT)
+
+    def change(connection: sa.Connection) -> None:
+        connection.execute(sa.delete(prediction_logs))
+        (tmp_path / "log.db-wal").unlink()
+
+    with pytest.raises(LogDownError, match="removed or replaced"):
+        asyncio.run(access.run(change))
+    access.close()
 
 
 def after_a_crash(folder: Path) -> list[str]:
