@@ -400,33 +400,6 @@ def test_rows_of_a_removed_wal_are_kept_though_another_process_has_it(tmp_path: 
     engine.dispose()
 
 
-def test_rows_are_kept_though_the_wal_is_removed_while_they_are_written(tmp_path: Path) -> None:
-    engine = connect(f"sqlite:///{tmp_path / 'log.db'}")
-    statements: list[str] = []
-
-    def remove(statement: str) -> None:
-        statements.append(statement)
-        if sum(text.startswith("INSERT INTO prediction_logs") for text in statements) == 2:
-            for suffix in ("-wal", "-shm"):
-                (tmp_path / f"log.db{suffix}").unlink(missing_ok=True)
-
-    def trace(connection: sqlite3.Connection, _: object) -> None:
-        connection.set_trace_callback(remove)
-
-    sa.event.listen(engine, "connect", trace)
-    migrate.upgrade(engine)
-
-    async def run() -> None:
-        async with writing(engine) as writer:
-            first, second = row(), row()
-            await writer.append([first])
-            await writer.append([second])
-            assert after_a_crash(tmp_path) == [first["id"], second["id"]]
-
-    asyncio.run(run())
-    engine.dispose()
-
-
 def test_a_connection_that_was_cut_is_made_again(postgres: Postgres) -> None:
     engine = opened(postgres.new_database())
 
