@@ -39,7 +39,7 @@ def check_horizon(horizon: str, folder: Path | None) -> None:
     """See that `params.yaml` has a horizon, and that a tag can have its name.
 
     Raises:
-        ParamsError: it has not.
+        ParamsError: `params.yaml` has no such horizon.
         VersionError: none is named, or GTO would refuse the name.
     """
     settings = params.load((folder or Path()) / PARAMS_FILE)
