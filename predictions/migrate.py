@@ -1,5 +1,6 @@
 """The tables of the prediction log, and whether they are those that this code writes."""
 
+import logging
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
@@ -85,6 +86,8 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
     Returns:
         Their version before and after.
     """
+    # Six lines at each first start, of plug-ins that everyone has.
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     # 0.3 s that a server with the right tables need not spend.
     from alembic import command
     from alembic.config import Config
