@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 SCREENSHOTS = ROOT / "var" / "screenshots"
 SIZES = {"phone": 390, "desk": 1600}
 THEMES: Sequence[Literal["light", "dark"]] = ("light", "dark")
-SESSIONS = 20 if os.environ.get("CI_FULL") == "1" else 6
+SESSIONS = 20 if os.environ.get("CI_FULL") == "1" else 4
 
 
 @pytest.fixture(scope="module")
