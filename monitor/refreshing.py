@@ -52,7 +52,7 @@ def refresh(settings: Settings, day: date, as_of: date) -> date | None:
         return None
     # A promotion that was killed expects the checkout as it left it.
     journal.recover(settings)
-    with running_lock.held(settings, f"refresh to {day}"):
+    with running_lock.hold(settings, f"refresh to {day}"):
         mark = settings.folder / "refreshing"
         if mark.exists() and _is_half_made(mark.read_text(encoding="utf-8")):
             log.warning("a refresh was killed; what it left is undone")

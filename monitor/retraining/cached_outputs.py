@@ -1,4 +1,4 @@
-"""Files of any revision from the cache of DVC, by their md5: without a checkout."""
+"""Files of any revision, without a checkout: from the cache of DVC, by their md5."""
 
 import json
 from pathlib import Path

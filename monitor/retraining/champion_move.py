@@ -1,8 +1,9 @@
-"""Move the served checkout to prepared commits, and tell everyone: steps that can be repeated.
+"""Move the served checkout to prepared commits, and announce it, in steps that can be repeated.
 
-The order makes one champion of every interruption. Until the checkout moves, nothing of a promotion
-is visible but objects in the remote. It moves by one fast-forward. What comes after it (data and
-models, tags, shadow, rows) follows from where the checkout is, and is done again by the next run.
+Their order leaves one champion after any interruption. Until the checkout moves, nothing of a
+promotion is visible but objects in the remote. It moves by one fast-forward. What comes after it
+(data and models, tags, shadow, rows) follows from where the checkout is, and is done again by the
+next run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -62,7 +63,7 @@ class Move:
     progress: Progress
 
     def finish(self) -> None:
-        """Do the steps that are still to be done; the journal stays, for whoever cleans up.
+        """Do the remaining steps; the journal stays until the caller has cleaned up.
 
         Raises:
             NotMovedError: the checkout cannot be moved; nothing has changed.
@@ -92,7 +93,7 @@ class Move:
         return [Release(**entry) for entry in self._known["releases"]]
 
     def _push(self) -> None:
-        """Let the remote have every object, while nothing has happened yet."""
+        """Push every object to the remote, before anything changes."""
         for commit in dict.fromkeys(release.commit for release in self._releases):
             try:
                 with remote_config.opened(self.root) as remote:
@@ -170,7 +171,7 @@ class Move:
             challenger_folder.place(self.settings, former, horizon, placement)
 
     def _announce(self) -> None:
-        """Tell people; a run that is killed here may tell them twice, and never not at all."""
+        """Tell people at least once: a run that is killed here may tell them twice."""
         decision = decisions.parse(self._known["decision"])
         back = "back" in self._known
         news = Firing(

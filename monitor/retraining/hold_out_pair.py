@@ -84,15 +84,15 @@ def pair(one: Side, other: Side, sessions: int, levels: list[float]) -> HoldOutP
         levels: of the intervals of each; where they differ, intervals are not compared.
     """
     rows, restated = paired_rows.held_out(one, other)
-    asked: dict[str, Score] = {
+    scores: dict[str, Score] = {
         paired_rows.score_name(one, other): paired_scores.loss,
         "squared_error": squared_error,
         "brier": paired_scores.brier,
         "auc": paired_scores.area,
     }
     if levels[0] == levels[1]:
-        asked["interval_score"] = lambda rows, side: interval_loss(rows, side, levels[0])
-        asked["coverage"] = paired_scores.coverage
+        scores["interval_score"] = lambda rows, side: interval_loss(rows, side, levels[0])
+        scores["coverage"] = paired_scores.coverage
     first, last = paired_rows.dates(rows)
     return HoldOutPair(
         rows=rows.height,
@@ -102,7 +102,7 @@ def pair(one: Side, other: Side, sessions: int, levels: list[float]) -> HoldOutP
         last=last,
         differences={
             name: paired_scores.compare(rows, score, sessions, ERROR / 2)
-            for name, score in asked.items()
+            for name, score in scores.items()
         },
     )
 

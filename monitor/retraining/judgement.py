@@ -1,7 +1,7 @@
-"""Judge a challenger on every horizon, and pin what was looked at.
+"""Judge a challenger on every horizon, and pin what the judgement is made from.
 
 The forecasts of the hold-out are pinned by the md5s of both commits, live rows by a copy, and
-thresholds by value: so the judgement can be computed again, and gives the same.
+thresholds by value, so that computing the judgement again gives the same.
 """
 
 import json
@@ -89,14 +89,14 @@ class Judgement:
     @property
     def answer(self) -> Answer:
         """That of all horizons together."""
-        return gates.verdict(gate for asked in self.gates.values() for gate in asked)
+        return gates.verdict(gate for each in self.gates.values() for gate in each)
 
     def of(self, answer: Answer) -> list[str]:
         """The gates with some answer, such as `short: brier (...)`."""
         return [
             f"{horizon}: {gate.name} ({gate.sentence})"
-            for horizon, asked in self.gates.items()
-            for gate in asked
+            for horizon, each in self.gates.items()
+            for gate in each
             if gate.answer == answer
         ]
 
@@ -104,18 +104,18 @@ class Judgement:
         """For the record of a decision."""
         return {
             "numbers": {name: each.numbers() for name, each in self.comparisons.items()},
-            "gates": {name: [asdict(gate) for gate in asked] for name, asked in self.gates.items()},
+            "gates": {name: [asdict(gate) for gate in each] for name, each in self.gates.items()},
         }
 
 
 def judge(
     match: Match, windows: Mapping[str, "Pinned"], params: GateParams, root: Path
 ) -> Judgement:
-    """Compare both on every horizon and ask every gate.
+    """Compare both on every horizon and answer every gate.
 
     Args:
         match: who is compared.
-        windows: by horizon, what else was looked at.
+        windows: what was pinned of each horizon.
         params: the thresholds.
         root: of the project.
     """
@@ -144,7 +144,7 @@ def judge(
 
 @dataclass(frozen=True)
 class Pinned:
-    """What was looked at beside two commits, for one horizon.
+    """What a judgement of one horizon is made from, beside the two commits.
 
     Attributes:
         rows: live forecasts of both with labels (`paired_rows.LIVE`).
@@ -192,7 +192,7 @@ def windows_folder(settings: Settings) -> Path:
 
 
 def windows(match: Match, engine: Engine, today: date) -> dict[str, Pinned]:
-    """Look at the log and at the graph, for every horizon."""
+    """Read the live rows from the log and time the graph, for every horizon."""
     pinned = {}
     for name in match.champion.horizons:
         labels = conditions.labels(engine, name, today)

@@ -117,7 +117,7 @@ def now(
 
 
 def plan(settings: Settings, root: Path) -> dict[str, Any]:
-    """What `now` will do, when all that can be checked is; nothing is changed or waited for.
+    """What `now` would do, after every check that is possible beforehand; it changes nothing.
 
     Returns:
         In values of JSON: `promotion`, the decision that is undone; `commit`, whose models come

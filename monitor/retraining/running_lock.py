@@ -12,7 +12,7 @@ from monitor.settings import MonitorError, Settings
 
 
 @contextmanager
-def held(settings: Settings, work: str) -> Iterator[IO[str]]:
+def hold(settings: Settings, work: str) -> Iterator[IO[str]]:
     """Hold `var/monitor/lock` for the time of a run.
 
     Args:

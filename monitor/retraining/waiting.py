@@ -1,4 +1,4 @@
-"""Look again at a challenger that waits: by new labels, or by a person's word."""
+"""Decide on a challenger that waits: by new labels, or by a person's word."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ def running(
     Raises:
         MonitorError: another run is at work.
     """
-    with records.opened(settings) as engine, running_lock.held(settings, work) as lock:
+    with records.opened(settings) as engine, running_lock.hold(settings, work) as lock:
         this = Run(settings, thresholds, engine, (root or Path()).resolve(), lock)
         recovery.recover(this)
         yield this
@@ -113,7 +113,7 @@ def reject(
     word: Word,
     root: Path | None = None,
 ) -> Decision:
-    """Take a challenger away that waits.
+    """Reject a challenger that waits.
 
     Raises:
         MonitorError: another run is at work, or this decision does not wait.
