@@ -161,13 +161,13 @@ def trying(model: Model, work: Path, mode: str) -> Contestant:
     content = graph.SerializeToString()
     (folder / "model.onnx").write_bytes(content)
     shutil.copy(own / "card.json", folder)
-    said = {
+    placement = {
         "commit": "0" * 40,
         "model_md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
         "mode": mode,
         "share": 0.5,
     }
-    (folder / "challenger.json").write_text(json.dumps(said), encoding="utf-8")
+    (folder / "challenger.json").write_text(json.dumps(placement), encoding="utf-8")
     return replace(ours(model, var.parent), name=f"the same beside a {mode}")
 
 
