@@ -1,4 +1,4 @@
-"""What every page stands on: who looks, the server, and the zones of time."""
+"""What every page needs: the viewer, the server, and the time zones."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who looks: the holder of a key, or whoever sits at this machine where no keys are needed."""
+"""The viewer: the holder of a key, or anyone at this machine where no keys are needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

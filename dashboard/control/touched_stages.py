@@ -1,4 +1,4 @@
-"""The stages that a change of params runs again, from `dvc.lock`: it has what each stage obeys."""
+"""The stages that a change of params runs again, by the params that `dvc.lock` has of each."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

@@ -56,11 +56,11 @@ class Current:
     @property
     def beside(self) -> tuple[Finding, ...]:
         """Checks that are not well and have no episode (yet)."""
-        told = {each.key for each in self.episodes}
+        keys = {each.key for each in self.episodes}
         return tuple(
             each
             for each in self.findings
-            if each.status != "ok" and (each.check, each.tags) not in told
+            if each.status != "ok" and (each.check, each.tags) not in keys
         )
 
 
@@ -84,8 +84,8 @@ def current(settings: Settings) -> Current:
 
 def of_file(settings: Settings) -> list[Episode]:
     """The alerts that go on by the monitor's file, which is there without a database."""
-    kept = outbox.read(settings.folder).episodes
-    return _worst_first([each for each in kept[::-1] if each.ended_at is None])
+    episodes = outbox.read(settings.folder).episodes
+    return _worst_first([each for each in episodes[::-1] if each.ended_at is None])
 
 
 def _worst_first(episodes: list[Episode]) -> list[Episode]:

@@ -162,6 +162,6 @@ def _check_free(name: str) -> None:
         CommandError: it is taken.
     """
     # By the two digits below refs/exps: what else is there is DVC's own.
-    taken = git.git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps/??/*/*")
-    if name in taken.splitlines():
+    names = git.git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps/??/*/*")
+    if name in names.splitlines():
         raise CommandError(f"{name}: there is an experiment of this name; choose another")

@@ -56,7 +56,7 @@ def _edit(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
         "hold open and close. Such a forecast is logged with the source bars, and the monitor does "
         "not judge it."
     )
-    answer, before = own.answer, own_bars.shown(chart)
+    answer, before = own.answer, own_bars.editable(chart)
     if before.is_empty():
         empty("The revision keeps no whole bars of this symbol.")
         return
@@ -75,9 +75,9 @@ def _edit(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
     if not own_bars.changed(before, edited):
         return
     bars = own_bars.with_edits(chart.bars, edited)
-    asked = own_bars.request(answer["symbol"], answer["horizon"], bars)
+    body = own_bars.request(answer["symbol"], answer["horizon"], bars)
     try:
-        after = own_bars.forecast(context.server, answer["model"]["md5"], asked)
+        after = own_bars.forecast(context.server, answer["model"]["md5"], body)
     except StageError as error:
         error_line(error)
     else:
