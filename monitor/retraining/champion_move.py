@@ -34,6 +34,20 @@ class NotMovedError(MonitorError):
     """The served checkout is as it was."""
 
 
+def check_clean(root: Path, then: str) -> None:
+    """See that all changes of the served checkout are committed; `then` is what to do afterwards.
+
+    Raises:
+        NotMovedError: some are not.
+    """
+    changed = git.changes(root)
+    if changed:
+        raise NotMovedError(
+            f"the served checkout has changes: {few(changed)}; commit them or `git stash "
+            f"--include-untracked`, then {then}"
+        )
+
+
 def refs(name: str) -> str:
     """Where the commits of a decision are in the project."""
     return f"refs/monitor/{name}"
@@ -111,12 +125,7 @@ class Move:
                 f"the checkout is at {head[:7]}, and the promotion was prepared for {begin[:7]}; "
                 "`python -m monitor judge` prepares it again"
             )
-        changed = git.changes(self.root)
-        if changed:
-            raise NotMovedError(
-                f"the served checkout has changes: {few(changed)}; commit them or `git stash "
-                "--include-untracked`, then `python -m monitor judge`"
-            )
+        check_clean(self.root, "`python -m monitor judge`")
         git.git(
             *("-c", "core.hooksPath=/dev/null", "merge", "--quiet", "--ff-only", tip),
             folder=self.root,

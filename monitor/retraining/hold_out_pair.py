@@ -11,11 +11,9 @@ from pathlib import Path
 import polars as pl
 
 from monitor.retraining import cached_outputs, contestant, paired_rows, paired_scores
-from monitor.retraining.contestant import Contestant
 from monitor.retraining.paired_rows import Side
 from monitor.retraining.paired_scores import Difference, Score
 from monitor.settings import MonitorError
-from stages.common import tables
 from stages.forecast.scoring.spread import interval_score
 
 ERROR = 0.05
@@ -65,13 +63,8 @@ def compare(one: str, other: str, horizon: str, root: Path) -> HoldOutPair:
             f"horizon {horizon} has {lengths[0]} sessions in one and {lengths[1]} in the other: "
             "their forecasts are of different returns"
         )
-    sides = [_side(each, horizon) for each in both]
+    sides = [cached_outputs.side(each, horizon) for each in both]
     return pair(sides[0], sides[1], lengths[0], [each.level for each in both])
-
-
-def _side(each: Contestant, horizon: str) -> Side:
-    forecasts = tables.read(cached_outputs.file(each, horizon, "forecasts.parquet"))
-    return Side(forecasts, cached_outputs.card(each, horizon))
 
 
 def pair(one: Side, other: Side, sessions: int, levels: list[float]) -> HoldOutPair:

@@ -22,7 +22,7 @@ from monitor.retraining import retraining_conditions as conditions
 from monitor.retraining.contestant import Contestant, Lane
 from monitor.retraining.gates import Answer, Gate
 from monitor.retraining.head_to_head import HeadToHead, Horizon, Measured
-from monitor.retraining.paired_rows import LiveRows, Side
+from monitor.retraining.paired_rows import LiveRows
 from monitor.settings import MonitorError, Settings
 from stages.common import tables
 from stages.common.errors import few
@@ -122,10 +122,7 @@ def judge(
     comparisons = {}
     for name, window in windows.items():
         sides = {
-            side: Side(
-                tables.read(cached_outputs.file(each, name, "forecasts.parquet")),
-                cached_outputs.card(each, name),
-            )
+            side: cached_outputs.side(each, name)
             for side, each in (("champion", match.champion), ("challenger", match.challenger))
         }
         horizon = Horizon(name, match.champion.horizons[name], match.champion.level)

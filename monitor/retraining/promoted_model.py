@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 from monitor import evidence as evidences
 from monitor.evidence import Evidence
 from monitor.retraining import cached_outputs, contestant, paired_rows, paired_scores
-from monitor.retraining.contestant import Contestant
 from monitor.retraining.decisions import Decision
 from monitor.retraining.paired_rows import LiveRows, Side
 from stages.common import tables
@@ -56,14 +55,11 @@ def worse(root: Path, promotion: Decision, horizon: str, rows: pl.DataFrame) -> 
         horizon: which.
         rows: as `live_rows` gives them.
     """
+    empty = tables.empty(paired_rows.CONTRACT)
     new, former = (
-        _card(contestant.at(str(commit), root), horizon)
+        Side(empty, cached_outputs.card(contestant.at(str(commit), root), horizon))
         for commit in (promotion.challenger, promotion.champion)
     )
     scored = paired_rows.live(rows, new, former)
     sessions = promotion.document["models"]["challenger"][horizon]["sessions"]
     return evidences.evidence(paired_scores.gains(scored), sessions)
-
-
-def _card(each: Contestant, horizon: str) -> Side:
-    return Side(tables.empty(paired_rows.CONTRACT), cached_outputs.card(each, horizon))

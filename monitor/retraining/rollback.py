@@ -181,12 +181,7 @@ def _check_checkout(promotion: Decision, root: Path) -> None:
     Raises:
         MonitorError: it does not.
     """
-    changed = git.changes(root)
-    if changed:
-        raise MonitorError(
-            f"the served checkout has changes: {few(changed)}; commit them or `git stash "
-            "--include-untracked`, then roll back again"
-        )
+    champion_move.check_clean(root, "roll back again")
     promoted = promotion.document["models"]["challenger"]
     if contestant.at("HEAD", root).md5s() != {
         name: files["model.onnx"] for name, files in promoted.items()

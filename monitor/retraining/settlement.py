@@ -16,7 +16,7 @@ from monitor.retraining.monitor_run import Run
 from monitor.retraining.progress_file import Progress
 from monitor.retraining.transplant import Transplant
 from monitor.store import records
-from stages.common.errors import StageError, few
+from stages.common.errors import StageError
 from versions.repository import git
 
 
@@ -57,12 +57,7 @@ def not_promoted(this: Run, progress: Progress, decision: Decision, error: Stage
 def _prepare(this: Run, progress: Progress, decision: Decision) -> None:
     clone = this.clone(decision.id)
     begin = git.commit("HEAD", this.root)
-    changed = git.changes(this.root)
-    if changed:
-        raise NotMovedError(
-            f"the served checkout has changes: {few(changed)}; commit them or `git stash "
-            "--include-untracked`, then `python -m monitor judge`"
-        )
+    champion_move.check_clean(this.root, "`python -m monitor judge`")
     champion = contestant.at(str(decision.champion), this.root)
     now = contestant.at(begin, this.root)
     if now.md5s() != champion.md5s():

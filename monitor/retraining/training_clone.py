@@ -57,7 +57,7 @@ class TrainingClone:
         self.git("fetch", "--quiet", "--no-tags", "origin", "+refs/monitor/*:refs/monitor/*")
         self.git("config", "core.hooksPath", os.devnull)
         for key in ("user.name", "user.email"):
-            value = _setting(self.root, key)
+            value = git.git("config", "--default", "", "--get", key, folder=self.root)
             if value:
                 self.git("config", key, value)
         self.git("checkout", "--quiet", "--detach", commit)
@@ -205,7 +205,3 @@ def check_out(folder: Path, *, force: bool = False) -> None:
             repo.checkout(force=force, allow_missing=force)
     except DvcException as error:
         raise MonitorError(f"dvc checkout: {error}") from None
-
-
-def _setting(root: Path, key: str) -> str:
-    return git.git("config", "--default", "", "--get", key, folder=root)

@@ -26,6 +26,7 @@ CLOSES = {"last close": "last_close", "forecast close": "predicted_close"}
 _ROUND = "what_if_round"
 
 
+@st.fragment
 def show(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
     """Show the section, which opens on demand: its table takes a browser a tenth of the page.
 
@@ -34,11 +35,6 @@ def show(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
         chart: has the bars.
         own: the newest forecast, from the bars as they are.
     """
-    _section(context, chart, own)
-
-
-@st.fragment
-def _section(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
     place = st.expander(
         "**What if the last bars were others?**",
         key="what-if",
