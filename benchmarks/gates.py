@@ -109,7 +109,7 @@ def pair(seed: int, challenger: Challenger, dates: int, sessions: int) -> tuple[
 
 
 def until_superior(seed: int, challenger: Challenger, sessions: int) -> int | None:
-    """Dates until the gate of superiority passes, looked at on every date; None if it does not."""
+    """Dates until the gate of superiority passes, tried on every date; None if it does not."""
     rows, _ = paired_rows.held_out(*pair(seed, challenger, DATES, sessions))
     gains = paired_scores.gains(rows)
 

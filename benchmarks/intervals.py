@@ -40,7 +40,7 @@ GAIN, LOSS = 0.95, 1.01
 """Bounds of the interval score: times that of vol_14, and times those of EWMA and GARCH."""
 
 LEAST = 250
-"""Returns of which a GARCH is estimated at least; a symbol with fewer has none until then."""
+"""A GARCH is estimated from so many returns at least; with fewer, a symbol has none."""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def _is_half_made(head: str) -> bool:
 
 
 def _changes() -> list[str]:
-    """What differs from the commit, but for files that the user has brought."""
+    """What differs from the commit, except for files that the user has brought."""
     return [name for name in git.changes() if not Path(name).is_relative_to(INPUTS)]
 
 
@@ -110,7 +110,7 @@ def _refresh(day: date, as_of: date) -> date:
         _go_back()
         return _refresh(after, as_of)
     git.git("add", "--", *CHANGED, str(INPUTS))
-    # The hooks check code and pipeline, of which this commit has nothing.
+    # The hooks check code and pipeline, and this commit changes neither.
     git.git("commit", "--quiet", "--no-verify", "--message", f"Refresh to {day}")
     return after
 

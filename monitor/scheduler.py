@@ -188,7 +188,7 @@ class Scheduler:
         with self._lock:
             if self._stopping.is_set():
                 return None
-            # Ctrl-C reaches the scheduler alone, which passes it on when the time has come.
+            # Ctrl-C reaches only the scheduler, which passes it on when the time has come.
             child = subprocess.Popen(  # noqa: S603  # no shell
                 [*self.python, *job.command],
                 env=child_process.environment(),

@@ -89,7 +89,7 @@ def _start(words: Sequence[str]) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        # Ctrl-C reaches this process alone, which ends each of them once.
+        # Ctrl-C reaches only this process, which ends each of them once.
         start_new_session=True,
     )
 

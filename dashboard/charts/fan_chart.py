@@ -18,7 +18,7 @@ def fan_chart(sessions: Sequence[str], bars: pl.DataFrame, forecasts: pl.DataFra
 
     Args:
         sessions: every session that is shown, past and to come, ISO 8601.
-        bars: `date`, `open`, `high`, `low` and `close`; where there is a close alone, a line.
+        bars: `date`, `open`, `high`, `low` and `close`; those with only a close are a line.
         forecasts: a row a horizon: `horizon`, `as_of`, `target_date`, `last_close`, `level`, and
             `{predicted,lower,upper}_close`. Those without a target date are left out.
     """

@@ -20,7 +20,7 @@ class Finding:
 
     Attributes:
         check: its name, which is also the rule of its alert.
-        of: what it is about; empty for one thing alone.
+        of: what it is about; empty where there is only one such thing.
         tags: the same as the tables keep it.
         status: `ok`, `warning`, `critical`.
         sentence: what was found.
@@ -41,7 +41,7 @@ class Current:
 
     Attributes:
         episodes: alerts that go on, the worst first, then the newest.
-        silent: those that people are not told of.
+        silent: silences that hold, or are to come.
         findings: every check.
         checked_at: when they were made; None if never.
         away: why the database could not be asked; None if it was.

@@ -1,4 +1,4 @@
-"""A line of a log in its parts, whoever wrote it."""
+"""A line of any log, in its parts."""
 
 import json
 import re

@@ -68,7 +68,7 @@ def episode(row: RowMapping) -> Episode:
 
 
 def merged(stored: Mapping[str, Episode], known: Sequence[Episode]) -> list[Episode]:
-    """The episodes of the table with what the file alone knows, the oldest first.
+    """The episodes of the table with what only the file knows, the oldest first.
 
     Args:
         stored: of the table, by id; empty while it is away.

@@ -18,7 +18,7 @@ FILE = "alerts.json"
 """Within `var/monitor/`."""
 
 LATE = timedelta(days=1)
-"""The end of an episode that is older is not news: it is recorded, but no longer sent."""
+"""An episode that ended longer ago is not news: it is recorded, but no longer sent."""
 
 Kind = Literal["begin", "end", "whole"]
 

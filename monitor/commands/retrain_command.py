@@ -140,8 +140,8 @@ def reject(settings: Settings, arguments: argparse.Namespace) -> None:
     """Reject."""
     from monitor.retraining import waiting
 
-    word = waiting.Word(who(), arguments.because)
-    _say(waiting.reject(settings, thresholds(), arguments.decision, word))
+    rejection = waiting.Rejection(who(), arguments.because)
+    _say(waiting.reject(settings, thresholds(), arguments.decision, rejection))
 
 
 def roll_back(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -91,7 +91,7 @@ class _Compared(NamedTuple):
     prepared: Prepared
 
 
-def check(  # noqa: PLR0913  # the report alone may be left out
+def check(  # noqa: PLR0913  # only the report is optional
     engine: Engine,
     settings: Settings,
     thresholds: MonitorParams,
@@ -105,7 +105,7 @@ def check(  # noqa: PLR0913  # the report alone may be left out
     Args:
         engine: of the log.
         settings: where the files go.
-        thresholds: `drift` alone is read.
+        thresholds: only `drift` is read.
         horizon: whose forecasts.
         today: no forecast of a later bar counts.
         with_report: whether Evidently writes its report, which takes seconds.

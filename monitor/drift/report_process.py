@@ -34,7 +34,7 @@ def write(
 
     Args:
         reference, current: with the columns that `thresholds` names.
-        thresholds: the distance of a column from which on it counts as drifted.
+        thresholds: a column whose distance is greater counts as drifted.
         html: where the report goes; it loads nothing from elsewhere.
         timeout: seconds.
 

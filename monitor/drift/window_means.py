@@ -94,7 +94,7 @@ def of(values: Floats, windows: Rows) -> Floats:
 def calibrate(
     means: Floats, outside: Sequence[Rows], own: Rows, independent: float, false_alarms: float
 ) -> Levels:
-    """Fit the regression, and set its unit so that few enough windows without drift are beyond 1.
+    """Fit the regression, and set its unit so that the stated share of windows is beyond 1.
 
     Args:
         means: of drawn windows, of shape (windows, features).

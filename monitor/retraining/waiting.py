@@ -23,8 +23,8 @@ from stages.monitor_params import MonitorParams
 
 
 @dataclass(frozen=True)
-class Word:
-    """A person's word on a decision: whose, and why."""
+class Rejection:
+    """Who rejects a challenger, and why."""
 
     by: str
     because: str
@@ -110,7 +110,7 @@ def reject(
     settings: Settings,
     thresholds: MonitorParams,
     name: str,
-    word: Word,
+    rejection: Rejection,
     root: Path | None = None,
 ) -> Decision:
     """Reject a challenger that waits.
@@ -122,7 +122,12 @@ def reject(
         (decision,) = _waiting(this, name, OPEN)
         return _settled(
             this,
-            decision.turned("rejected", f"{word.by}: {word.because}", this.settings.clock, word.by),
+            decision.turned(
+                "rejected",
+                f"{rejection.by}: {rejection.because}",
+                this.settings.clock,
+                rejection.by,
+            ),
         )
 
 

@@ -52,7 +52,7 @@ def with_faults(
     Args:
         bars: as `adjusted` gives them, of the whole span.
         faults: with their days.
-        today: the day of the simulation.
+        today: of the simulation; the bars after it are those that will come.
         step: sessions of a period.
     """
     for fault in faults:

@@ -203,8 +203,8 @@ class Loop:
 
     def _heal(self, settings: Settings, period: Sequence[date]) -> None:
         end = period[-1]
-        # People propose by day; in the evening the monitor looks at what is there, and only then
-        # for something new.
+        # People propose by day. In the evening the monitor first decides on the challengers that it
+        # has, and only then trains another.
         for fault in self.faults:
             if fault.name.endswith("-challenger") and period[0] <= fault.day <= end:
                 changes = self._changes(fault)

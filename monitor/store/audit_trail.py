@@ -25,7 +25,7 @@ CONTRACT: tables.Contract = {
     "key": pl.String,
     "row": pl.String,
 }
-"""When, of which table, the primary key, and the whole row as JSON, as it was from then on."""
+"""When a row was written, its table, its primary key, and the whole row as JSON."""
 
 RUNS = "pipeline_runs"
 """What Pipeline Control started, stopped and asked; only the trail has it, no table."""

@@ -124,7 +124,7 @@ def _changes(
     touched = touched_stages.touched(
         lock.read(), changed, features_change=before.feature_names != after.feature_names
     )
-    st.text(f"Runs again: {', '.join(touched.obeying)}")
+    st.text(f"Runs again: {', '.join(touched.direct)}")
     if touched.following:
         st.text(f"Then, where what they read has changed: {', '.join(touched.following)}")
 
@@ -156,7 +156,7 @@ def _start(context: Context, changed: Mapping[str, Any]) -> None:
 
 
 def _check_free(name: str) -> None:
-    """Refuse the name of an experiment that there is, of any commit: tables show names alone.
+    """Refuse the name of another experiment, of any commit: tables show only the name.
 
     Raises:
         CommandError: it is taken.

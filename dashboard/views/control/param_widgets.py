@@ -61,7 +61,7 @@ def _limits(field: ParamField) -> dict[str, Any]:
         for name, limit in (("min_value", field.minimum), ("max_value", field.maximum))
     }
     if field.kind == "number":
-        # The limits themselves may be refused; whoever types one is told so.
+        # The limits themselves may be refused: the check of the changes says so.
         return {**limits, "step": step(field.value), "format": "%g"}
     if field.open_minimum:
         limits["min_value"] = int(field.minimum or 0) + 1

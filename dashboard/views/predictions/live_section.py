@@ -16,7 +16,7 @@ from dashboard.served_revision import identity, served
 from stages.common.errors import StageError
 
 EVERY = 2.0
-"""Seconds between two looks."""
+"""Seconds between two readings."""
 
 SOURCES = {"latest": "bar of the revision", "bars": "own bars (what-if)", "rows": "own features"}
 

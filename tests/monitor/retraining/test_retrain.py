@@ -205,7 +205,7 @@ def test_a_change_is_promoted_only_if_it_is_better(ground: Arena) -> None:
     placed = ground.placed()
     assert placed is not None
     assert placed["decision_id"] == equal.id
-    word = waiting.Word("Ada", "not worth the disk")
+    word = waiting.Rejection("Ada", "not worth the disk")
     ended = waiting.reject(later(ground, 8), params, equal.id, word, root)
     assert (ended.outcome, ended.decided_by) == ("rejected", "Ada")
     assert ground.placed() is None
