@@ -17,7 +17,7 @@ from versions.runs.run_locks import RunningError
 from versions.runs.run_record import Run
 
 ORPHAN = 10
-"""Seconds in which a command has to end whose supervisor was killed."""
+"""Seconds in which a command has to end once its supervisor was killed."""
 
 
 def current() -> Run | None:

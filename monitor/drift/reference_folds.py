@@ -14,7 +14,7 @@ class Fold(NamedTuple):
 
     Attributes:
         own: its rows.
-        others: whether a row is outside, and not within a quarter of a fold of it.
+        others: whether a row is outside by at least a quarter of a fold.
     """
 
     own: slice

@@ -27,7 +27,7 @@ def last_promotion(decisions: Sequence[Decision]) -> Decision | None:
     newest = max(standing, key=lambda each: each.decided_at, default=None)
     if newest is None:
         return None
-    # One step back only: what was champion before has no shadow.
+    # Only one step back: an earlier champion has no shadow.
     backs = [each.decided_at for each in decisions if each.outcome == _BACK]
     return None if any(back > newest.decided_at for back in backs) else newest
 

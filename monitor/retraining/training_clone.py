@@ -31,7 +31,7 @@ class TrainingClone:
     Attributes:
         folder: of the clone.
         root: of the project.
-        lock: the lock of the run, which what is started here inherits.
+        lock: the lock of the run; the commands that run in the clone inherit it.
     """
 
     folder: Path

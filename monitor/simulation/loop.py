@@ -241,7 +241,7 @@ class Loop:
         params = sections.read()
         scale, ridge = params["dataset"]["scale"], params["models"].get("ridge")
         return {
-            # One column needs less of it than forty.
+            # One column needs a smaller penalty than forty.
             **({"models.ridge.alpha": 1.0} if ridge else {}),
             "dataset.features": [f"{faulty_bars.SENTIMENT}_level"],
             "dataset.scale": [*scale, f"{faulty_bars.IMPLIED}_level"],
