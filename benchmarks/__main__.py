@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from benchmarks import (
     arrow,
@@ -49,8 +50,8 @@ BENCHMARKS = {
 MEASURES: dict[str, Callable[[Sequence[Panel]], Report]] = {
     "features": features.measure,
     "parquet": parquet.measure,
-    "memory": lambda panels: memory.measure(max(panels, key=_bars)),
-    "datasets": lambda panels: memory.to_datasets(max(panels, key=_bars)),
+    "memory": lambda panels: memory.measure(max(panels, key=attrgetter("bars"))),
+    "datasets": lambda panels: memory.to_datasets(max(panels, key=attrgetter("bars"))),
     "cold": lambda _: cold.measure(),
     "former": lambda _: cold.against_former(),
     "experiments": lambda _: cold.second_experiment(),
@@ -72,10 +73,6 @@ BARS = (1_000_000, 10_000_000)
 BARS_TO_DATASETS = (25_000_000,)
 
 
-def _bars(panel: Panel) -> int:
-    return panel.bars
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmarks that the command line names, and print their tables."""
     parser = argparse.ArgumentParser(
@@ -94,17 +91,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--write", action="store_true", help="put the tables into benchmarks/README.md"
     )
-    given = parser.parse_args(arguments)
-    unknown = [name for name in given.names if name not in BENCHMARKS]
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
-    for name in given.names or BENCHMARKS:
+    for name in options.names or BENCHMARKS:
         default = BARS_TO_DATASETS if name == "datasets" else BARS
-        panels = [Panel.of(bars) for bars in given.bars or default]
+        panels = [Panel.of(bars) for bars in options.bars or default]
         sys.stderr.write(f"{name}: {BENCHMARKS[name]} ...\n")
         content = MEASURES[name](panels).markdown()
         print(f"\n{name}: {BENCHMARKS[name]}\n\n{content}\n", flush=True)
-        if given.write:
+        if options.write:
             write(name, content)
 
 

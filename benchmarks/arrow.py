@@ -63,12 +63,12 @@ def measure(project: Path = ROOT, rows: int = ROWS, rounds: int = ROUNDS) -> Rep
     return report(races, rows)
 
 
-def race(horizon: str, served: Path, given: pl.DataFrame, port: int, rounds: int) -> Race:
+def race(horizon: str, served: Path, rows: pl.DataFrame, port: int, rounds: int) -> Race:
     """Send rows as a stream and call the session in turn; both must give the same values."""
     card = json.loads((served / MODELS / horizon / "card.json").read_text(encoding="utf-8"))
-    features = np.ascontiguousarray(given.select(card["features"]).to_numpy(), np.float32)
+    features = np.ascontiguousarray(rows.select(card["features"]).to_numpy(), np.float32)
     stream = io.BytesIO()
-    columns = given.select(pl.col(card["features"]).cast(pl.Float32))
+    columns = rows.select(pl.col(card["features"]).cast(pl.Float32))
     columns.write_ipc_stream(stream, compat_level=pl.CompatLevel.oldest())
     session = Session(served / MODELS / horizon / "model.onnx")
 
@@ -109,7 +109,7 @@ def ask(port: int, horizon: str, content: bytes) -> bytes:
 
 
 def check(answer: pl.DataFrame, outputs: Mapping[str, npt.NDArray[np.float32]]) -> None:
-    """Both said the same, bit for bit.
+    """Check that both gave the same, bit for bit.
 
     Raises:
         SystemExit: they did not; the race is void.

@@ -26,8 +26,8 @@ _DRAWN = """() => !document.querySelector('[data-testid="stSkeleton"]')
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What runs.
+class Dashboard:
+    """A dashboard that runs, and its server.
 
     Attributes:
         url: of the dashboard.
@@ -58,7 +58,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def shown(project: Path) -> Iterator[Shown]:
+def run_dashboard(project: Path) -> Iterator[Dashboard]:
     """Start the server and the dashboard of a project; both end with the context.
 
     Raises:
@@ -77,7 +77,7 @@ def shown(project: Path) -> Iterator[Shown]:
             SERVE_VAR=var,
         ) as (process, own_port),
     ):
-        yield Shown(f"http://127.0.0.1:{own_port}", port, process.pid)
+        yield Dashboard(f"http://127.0.0.1:{own_port}", port, process.pid)
 
 
 @contextmanager

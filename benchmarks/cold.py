@@ -36,7 +36,7 @@ exit $status
 """
 
 FORMER = "0d3ce7d"
-"""The commit whose cold run is the measure."""
+"""The commit with whose cold run that of the last commit is compared."""
 
 TIMES_FORMER = 0.75
 ROUNDS = 2
@@ -185,14 +185,14 @@ def against_former() -> Report:
                 project = clone(folder / "project", lock=False, revision=revision)
                 runs[revision].append(repro(project, folder / "notes"))
                 shutil.rmtree(folder)
-    seconds = {revision: median(run.seconds for run in taken) for revision, taken in runs.items()}
+    seconds = {revision: median(run.seconds for run in own) for revision, own in runs.items()}
     rows = []
-    for revision, taken in runs.items():
-        stages = [sum(wall for wall, _ in run.stages.values()) for run in taken]
+    for revision, own in runs.items():
+        stages = [sum(wall for wall, _ in run.stages.values()) for run in own]
         rows.append(
             (
                 "this commit" if revision == "HEAD" else f"commit {revision}",
-                str(len(taken[0].stages)),
+                str(len(own[0].stages)),
                 f"{seconds[revision]:.1f}",
                 f"{median(stages):.1f}",
                 f"{seconds[revision] / seconds[FORMER]:.2f}",

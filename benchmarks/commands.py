@@ -37,10 +37,10 @@ def seconds(command: Sequence[str], folder: Path, **extra: str) -> float:
         text=True,
         check=False,
     )
-    taken = time.perf_counter() - start
+    elapsed = time.perf_counter() - start
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}")
-    return taken
+    return elapsed
 
 
 def dvc(folder: Path, *arguments: str, **extra: str) -> float:

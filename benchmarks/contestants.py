@@ -23,7 +23,7 @@ import numpy.typing as npt
 import polars as pl
 
 from benchmarks.panel import ROOT
-from benchmarks.processes import environment
+from benchmarks.processes import environment, free_port
 from stages import params
 from stages.common.paths import DATASETS, MODELS
 from stages.forecast.dataset_params import of_scale
@@ -123,7 +123,7 @@ class Contestant:
 
 def ours(model: Model, work: Path, workers: int = 1) -> Contestant:
     """This server; every prediction is on the disk before its answer leaves."""
-    port = _free()
+    port = free_port()
     settings = {
         "SERVE_ROOT": str(model.folder),
         "SERVE_VAR": str(work / "var"),
@@ -161,19 +161,19 @@ def trying(model: Model, work: Path, mode: str) -> Contestant:
     content = graph.SerializeToString()
     (folder / "model.onnx").write_bytes(content)
     shutil.copy(own / "card.json", folder)
-    said = {
+    placement = {
         "commit": "0" * 40,
         "model_md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
         "mode": mode,
         "share": 0.5,
     }
-    (folder / "challenger.json").write_text(json.dumps(said), encoding="utf-8")
+    (folder / "challenger.json").write_text(json.dumps(placement), encoding="utf-8")
     return replace(ours(model, var.parent), name=f"the same beside a {mode}")
 
 
 def empty() -> Contestant:
     """FastAPI with the same schema and a handler that does nothing."""
-    port = _free()
+    port = free_port()
     command = [
         *(sys.executable, "-m", "uvicorn", "benchmarks.empty_handler:app"),
         *("--host", "127.0.0.1", "--port", str(port), "--no-access-log"),
@@ -185,7 +185,7 @@ def empty() -> Contestant:
 
 def mlflow(model: Model, work: Path, peers: Path) -> Contestant:
     """`mlflow models serve`."""
-    port, folder = _free(), work / "mlflow"
+    port, folder = free_port(), work / "mlflow"
     script = (
         "import sys, mlflow.xgboost, xgboost\n"
         "booster = xgboost.XGBRegressor(); booster.load_model(sys.argv[1])\n"
@@ -203,7 +203,7 @@ def mlflow(model: Model, work: Path, peers: Path) -> Contestant:
 
 def mlserver(model: Model, work: Path, peers: Path) -> Contestant:
     """MLServer with its xgboost runtime, in the server's own process (no workers beside it)."""
-    port, folder = _free(), work / "mlserver"
+    port, folder = free_port(), work / "mlserver"
     folder.mkdir()
     shutil.copy(model.native, folder / "model.json")
     settings = {
@@ -215,8 +215,8 @@ def mlserver(model: Model, work: Path, peers: Path) -> Contestant:
     server = {
         "host": "127.0.0.1",
         "http_port": port,
-        "grpc_port": _free(),
-        "metrics_port": _free(),
+        "grpc_port": free_port(),
+        "metrics_port": free_port(),
         "parallel_workers": 0,
         "debug": False,
     }
@@ -291,10 +291,3 @@ def _quietly(command: Sequence[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command[:4])} ... failed:\n{done.stdout}{done.stderr}")
-
-
-def _free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,10 +1,10 @@
 """The dashboard: how soon a page is there, and what ten viewers cost those who ask for forecasts.
 
 The pages are those of the current folder, and of a clone of it that has 500 symbols, in a browser
-on this machine. Beside them is an app of Streamlit that writes one word: no page can be sooner. A
-viewer's browser is on
-another machine in life: here it has the lowest priority, so that it takes what time is left. One
-client asks `POST /predict/short` without a pause, in turns with and without viewers.
+on this machine. Beside them is an app of Streamlit that writes one word: no page can be sooner. In
+use, a viewer's browser is on another machine: here it has the lowest priority, so that it takes the
+time that is left. One client asks `POST /predict/short` without a pause, in turns with and without
+viewers.
 """
 
 import json
@@ -22,7 +22,7 @@ import psutil  # type: ignore[import-untyped]  # its stubs are one more package
 from playwright.sync_api import Browser
 
 from benchmarks import commands, load
-from benchmarks.browser import Shown, chromium, empty_app, shown, visit
+from benchmarks.browser import Dashboard, chromium, empty_app, run_dashboard, visit
 from benchmarks.load import Load
 from benchmarks.many_symbols import widen
 from benchmarks.report import Report, required
@@ -50,19 +50,19 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS, viewers: int = VIEWE
     with chromium() as browser:
         with empty_app() as url:
             times["an empty app", "-"] = _times(browser, url)
-        with _wide() as project, shown(project) as running:
+        with _wide() as project, run_dashboard(project) as running:
             times |= _pages(browser, running)
-        with shown(Path()) as running:
+        with run_dashboard(Path()) as running:
             times |= _pages(browser, running)
             _yield_to_others()
             alone, watched = [], []
             for _ in range(rounds):
-                alone.append(_asked(running.port, seconds))
+                alone.append(_load(running.port, seconds))
                 context = browser.new_context()
                 for number in range(viewers):
                     path = list(PAGES.values())[number % len(PAGES)]
                     visit(context.new_page(), f"{running.url}/{path}")
-                watched.append(_asked(running.port, seconds))
+                watched.append(_load(running.port, seconds))
                 context.close()
             resident = psutil.Process(running.pid).memory_info().rss / 2**20
     return report(times, alone, watched, viewers, resident)
@@ -81,7 +81,7 @@ def _wide() -> Iterator[Path]:
         yield project
 
 
-def _pages(browser: Browser, running: Shown) -> dict[tuple[str, str], list[float]]:
+def _pages(browser: Browser, running: Dashboard) -> dict[tuple[str, str], list[float]]:
     with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/symbols") as answer:
         symbols = len(json.load(answer))
     return {
@@ -107,10 +107,10 @@ def report(
         resident: memory of the dashboard at the end, in MB.
     """
     rows = [
-        (*page, f"{taken[0]:.2f}", f"{statistics.median(taken[1:]):.2f}")
-        for page, taken in times.items()
+        (*page, f"{seconds[0]:.2f}", f"{statistics.median(seconds[1:]):.2f}")
+        for page, seconds in times.items()
     ]
-    slowest = max(statistics.median(taken[1:]) for taken in times.values())
+    slowest = max(statistics.median(seconds[1:]) for seconds in times.values())
     slower = statistics.median(
         with_them.p50 / without.p50 for without, with_them in zip(alone, watched, strict=True)
     )
@@ -143,17 +143,17 @@ def _yield_to_others() -> None:
                 child.nice(19)
 
 
-def _asked(port: int, seconds: float) -> Load:
+def _load(port: int, seconds: float) -> Load:
     return load.measure(port, "/predict/short", {}, clients=1, seconds=seconds)
 
 
 def _times(browser: Browser, url: str) -> list[float]:
     context = browser.new_context()
     page = context.new_page()
-    taken = []
+    times = []
     for _ in range(LOADS):
         began = time.perf_counter()
         visit(page, url)
-        taken.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - began)
     context.close()
-    return taken
+    return times

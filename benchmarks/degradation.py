@@ -1,8 +1,8 @@
 """How often evidence is wrong, and how soon it is right, in simulated markets.
 
 Each market has four symbols whose returns share a GARCH(1,1) with noise of four degrees of freedom,
-and one crisis in which prices move three times as far. It is looked at on every date: the greatest
-evidence up to a date is what all looks until then have seen.
+and one crisis in which prices move three times as far. The evidence is computed on every date: the
+greatest up to a date is what somebody has seen who looks every day.
 """
 
 import math
@@ -68,14 +68,14 @@ def market(seed: int, dates: int, crisis: int) -> Market:
 def targets(returns: Array, sessions: int) -> Array:
     """Returns of the next sessions from each date, NaN where they are not known."""
     sums = np.vstack((np.zeros(returns.shape[1]), np.cumsum(returns, axis=0)))
-    found = np.full_like(returns, np.nan)
-    found[: len(returns) - sessions] = sums[sessions + 1 :] - sums[1:-sessions]
-    return found
+    ahead = np.full_like(returns, np.nan)
+    ahead[: len(returns) - sessions] = sums[sessions + 1 :] - sums[1:-sessions]
+    return ahead
 
 
-def known_deviation(found: Market, sessions: int) -> Array:
+def known_deviation(market: Market, sessions: int) -> Array:
     """What a model that knows the market says of the spread of the next sessions."""
-    ahead = np.vstack((found.deviation[1:], found.deviation[-1:]))
+    ahead = np.vstack((market.deviation[1:], market.deviation[-1:]))
     return ahead * math.sqrt(sessions)
 
 
@@ -118,15 +118,15 @@ def setting(seed: int, sessions: int, *, early: bool) -> Setting:
         sessions: of the horizon.
         early: whether the crisis is in the hold-out and not among the live dates.
     """
-    found = simulated(seed, early=early)
-    total = len(found.returns)
+    market = simulated(seed, early=early)
+    total = len(market.returns)
     stamps = days(total)
-    target, scale = targets(found.returns, sessions), known_deviation(found, sessions)
+    target, scale = targets(market.returns, sessions), known_deviation(market, sessions)
     bars = pl.DataFrame(
         {
             "symbol": np.repeat(SYMBOLS, total),
             "date": stamps * len(SYMBOLS),
-            "adj_close": np.exp(np.cumsum(found.returns, axis=0)).T.reshape(-1),
+            "adj_close": np.exp(np.cumsum(market.returns, axis=0)).T.reshape(-1),
         }
     )
     rows = yardstick.prepared(bars, sessions)
@@ -206,10 +206,10 @@ def gains(seed: int, sessions: int, known: float) -> pl.DataFrame:
         sessions: of the horizon.
         known: part of the target that it alone knows, in deviations; 0 if it is equal.
     """
-    found = simulated(seed)
+    market = simulated(seed)
     live = slice(TRAINED + HELD_OUT, TRAINED + HELD_OUT + LIVE)
-    scale = known_deviation(found, sessions)[live]
-    target = targets(found.returns, sessions)[live]
+    scale = known_deviation(market, sessions)[live]
+    target = targets(market.returns, sessions)[live]
     random = np.random.default_rng(seed)
     first, second, part = random.standard_normal((3, *scale.shape)) * scale
     champion, challenger = 0.1 * first, 0.1 * second + known * part
@@ -218,15 +218,14 @@ def gains(seed: int, sessions: int, known: float) -> pl.DataFrame:
     return pl.DataFrame({"date": days(LIVE), "gain": gain})
 
 
-def convinced(made: pl.DataFrame, sessions: int, restart: int | None) -> int | None:
+def convinced(gains: pl.DataFrame, sessions: int, restart: int | None) -> int | None:
     """After how many dates the evidence convinces, if it ever does."""
-    seen = evidence(made, sessions, restart)
-    if not seen.convinces(ERROR):
+    if not evidence(gains, sessions, restart).convinces(ERROR):
         return None
-    few, enough = 0, made.height
+    few, enough = 0, gains.height
     while enough - few > 1:
         middle = (few + enough) // 2
-        if evidence(made.head(middle), sessions, restart).convinces(ERROR):
+        if evidence(gains.head(middle), sessions, restart).convinces(ERROR):
             enough = middle
         else:
             few = middle
@@ -241,7 +240,7 @@ class Case:
     name: str
     sessions: int
     true: bool
-    made: Callable[[int], pl.DataFrame]
+    gains: Callable[[int], pl.DataFrame]
     restart: int | None = None
 
 
@@ -253,7 +252,7 @@ def cases(horizons: tuple[int, ...]) -> Iterator[Case]:
             f"{SAME}, which had a crisis",
             sessions,
             true=True,
-            made=lambda seed, n=sessions: costs(seed, n, _scaled(1.0), early=True),  # type: ignore[misc]
+            gains=lambda seed, n=sessions: costs(seed, n, _scaled(1.0), early=True),  # type: ignore[misc]
             restart=degradation.restart(sessions),
         )
         for name, spoiled in LIVE_MODELS.items():
@@ -280,8 +279,10 @@ def measure(markets: int = MARKETS, horizons: tuple[int, ...] = (1, 5, LONGEST))
     """Every case in so many markets."""
     rows, findings = [], []
     for case in cases(horizons):
-        found = [convinced(case.made(seed), case.sessions, case.restart) for seed in range(markets)]
-        dates = sorted(count for count in found if count is not None)
+        counts = [
+            convinced(case.gains(seed), case.sessions, case.restart) for seed in range(markets)
+        ]
+        dates = sorted(count for count in counts if count is not None)
         share = len(dates) / markets
         rows.append(
             (

@@ -1,4 +1,4 @@
-"""How often drift is found where there is none, where there is some, and what looking costs.
+"""How often the check finds drift where there is none and where there is some, and its cost.
 
 Reads the datasets that `dvc repro` left in the current folder; panels are made in memory.
 """
@@ -40,7 +40,7 @@ SHIFTED = 3
 POWER = 0.95
 
 SLOW = (("mom_252", "vol_21", "vol_252"), ("mom_63", "mom_252", "vol_252"))
-"""Features that move over months: of the first three the others know one well, of the last none."""
+"""Features that move over months; the others explain one of the first triple, none of the last."""
 
 SIZES = (1_000, 100_000, 1_000_000)
 LIMIT_SECONDS, LIMIT_MB = 30, 1_000
@@ -135,14 +135,19 @@ def shifted(case: Case, features: Sequence[str], seed: int) -> pl.DataFrame:
 
 
 class Rates(NamedTuple):
-    """Of windows: how many, alarms without drift, with drift, and shifted features named.
+    """How often windows raised an alarm.
 
-    And with drift in each of some triples that are not chosen at random.
+    Attributes:
+        windows: how many.
+        false: alarms without drift.
+        detected: alarms with drift.
+        named: share of the shifted features that were named.
+        fixed: alarms with drift in each of some triples that are not chosen at random.
     """
 
     windows: int
     false: int
-    found: int
+    detected: int
     named: float
     fixed: Sequence[int]
 
@@ -151,7 +156,7 @@ def rates(
     cases: Iterator[Case], params: DriftParams = PARAMS, fixed: Sequence[Sequence[str]] = ()
 ) -> Rates:
     """Look at each window as it is, and with three features chosen at random, or these, moved."""
-    count = false = found = named = 0
+    count = false = detected = named = 0
     of_fixed = [0] * len(fixed)
     for number, case in enumerate(cases):
         window = prepared_reference.shape(case.window.select("symbol", as_of="date"))
@@ -166,11 +171,11 @@ def rates(
         drifted = look(shifted(case, chosen, number)).drifted
         count += 1
         false += bool(look(case.window).drifted)
-        found += bool(drifted)
+        detected += bool(drifted)
         named += len(set(chosen) & set(drifted))
         for place, triple in enumerate(fixed):
             of_fixed[place] += bool(look(shifted(case, triple, number)).drifted)
-    return Rates(count, false, found, named / (SHIFTED * count), of_fixed)
+    return Rates(count, false, detected, named / (SHIFTED * count), of_fixed)
 
 
 class Cost(NamedTuple):
@@ -223,7 +228,7 @@ def _log(path: Path, rows: pl.DataFrame, forecast: Mapping[str, float]) -> None:
         migrate.upgrade(engine)
         for some in rows.iter_slices(50_000):
             inputs = some.select(pl.exclude("symbol", "date"))
-            made = some.select("symbol", as_of="date", target_date="date").with_columns(
+            forecasts = some.select("symbol", as_of="date", target_date="date").with_columns(
                 inputs=pl.Series([json.dumps(each) for each in inputs.iter_rows(named=True)])
             )
             values = {
@@ -241,7 +246,10 @@ def _log(path: Path, rows: pl.DataFrame, forecast: Mapping[str, float]) -> None:
             with engine.begin() as connection:
                 connection.execute(
                     insert(prediction_logs),
-                    [{"id": str(uuid7()), **values, **each} for each in made.iter_rows(named=True)],
+                    [
+                        {"id": str(uuid7()), **values, **each}
+                        for each in forecasts.iter_rows(named=True)
+                    ],
                 )
 
 
@@ -256,12 +264,12 @@ settings = Settings()
 params = DriftParams(window=int(sys.argv[1]), false_alarms=0.05, resamples=500, seed=0)
 thresholds = MonitorParams.model_construct(drift=params)
 with records.opened(settings) as engine:
-    found = drift_check.check(
+    drift = drift_check.check(
         engine, settings, thresholds, "short", date.fromisoformat(sys.argv[2]),
         with_report=sys.argv[3] == "report",
     )
-if found.problem or found.rows != params.window:
-    sys.exit(f"{found.problem}, {found.rows} rows")
+if drift.problem or drift.rows != params.window:
+    sys.exit(f"{drift.problem}, {drift.rows} rows")
 """
 
 
@@ -288,16 +296,16 @@ def measure() -> Report:
         "ends of synthetic panels": (synthetic(), SLOW),
     }
     for name, (cases, fixed) in named.items():
-        found = rates(cases, fixed=fixed)
-        false, power = found.false / found.windows, found.found / found.windows
-        figures = (f"{found.windows}", f"{false:.1%}", f"{power:.1%}", f"{found.named:.0%}")
+        counts = rates(cases, fixed=fixed)
+        false, power = counts.false / counts.windows, counts.detected / counts.windows
+        figures = (f"{counts.windows}", f"{false:.1%}", f"{power:.1%}", f"{counts.named:.0%}")
         rows.append((name, *figures, "", "", "", ""))
         findings.append(
             f"{name}: {false:.1%} false alarms, {required(false, PARAMS.false_alarms)}; shifts "
             f"found in {power:.1%}, {required(power, POWER, at_least=True)}."
         )
-        for triple, count in zip(fixed, found.fixed, strict=True):
-            share = f"{count / found.windows:.1%}"
+        for triple, count in zip(fixed, counts.fixed, strict=True):
+            share = f"{count / counts.windows:.1%}"
             rows.append((f"the same, {', '.join(triple)}", "", "", share, "", "", "", "", ""))
     for size in SIZES:
         first, again, reported = costs(size)

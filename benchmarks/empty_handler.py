@@ -38,7 +38,7 @@ ANSWER = Prediction(
 
 
 @app.post("/predict/short", response_model_exclude_unset=True)
-async def predict(asked: PredictRequest) -> Prediction:
+async def predict(body: PredictRequest) -> Prediction:
     """Answer the same to everyone."""
-    del asked
+    del body
     return ANSWER

@@ -203,13 +203,13 @@ def race(contestants: Sequence[Contestant], rounds: int) -> list[tuple[float, fl
     """
     times: list[list[tuple[float, float]]] = [[] for _ in contestants]
     for _ in range(rounds):
-        for contestant, taken in zip(contestants, times, strict=True):
+        for contestant, own in zip(contestants, times, strict=True):
             gc.collect()
             start, busy = time.perf_counter(), time.process_time()
             result = contestant.make()
-            taken.append((time.perf_counter() - start, time.process_time() - busy))
+            own.append((time.perf_counter() - start, time.process_time() - busy))
             del result
-    return [(min(wall for wall, _ in taken), min(busy for _, busy in taken)) for taken in times]
+    return [(min(wall for wall, _ in own), min(busy for _, busy in own)) for own in times]
 
 
 def measure(panels: Sequence[Panel]) -> Report:

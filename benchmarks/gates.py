@@ -44,8 +44,8 @@ def knows(correlation: float) -> Challenger:
 
     def forecast(generator: np.random.Generator, outcome: Array, _: Array) -> tuple[Array, Array]:
         noise = generator.normal(size=outcome.shape)
-        seen = correlation * outcome + (1 - correlation**2) ** 0.5 * noise * outcome.std()
-        return correlation * seen, np.ones_like(outcome)
+        signal = correlation * outcome + (1 - correlation**2) ** 0.5 * noise * outcome.std()
+        return correlation * signal, np.ones_like(outcome)
 
     return forecast
 
@@ -109,7 +109,7 @@ def pair(seed: int, challenger: Challenger, dates: int, sessions: int) -> tuple[
 
 
 def until_superior(seed: int, challenger: Challenger, sessions: int) -> int | None:
-    """Dates until the gate of superiority passes, looked at on every date; None if it does not."""
+    """Dates until the gate of superiority passes, tried on every date; None if it does not."""
     rows, _ = paired_rows.held_out(*pair(seed, challenger, DATES, sessions))
     gains = paired_scores.gains(rows)
 
@@ -131,14 +131,14 @@ def until_superior(seed: int, challenger: Challenger, sessions: int) -> int | No
 def answers(seed: int, challenger: Challenger, params: GateParams, *, superior: bool) -> str:
     """The answer of all gates on the hold-out."""
     champion, other = pair(seed, challenger, HELD_OUT, 1)
-    found = head_to_head.compare(
+    comparison = head_to_head.compare(
         Horizon("short", 1, 0.9),
         {"champion": champion, "challenger": other},
         tables.empty(paired_rows.LIVE),
         Measured(400, 400, 0.0, 100.0, 0.1, 1.0),
         params,
     )
-    return gates.verdict(gates.judge(found, params, superior=superior))
+    return gates.verdict(gates.judge(comparison, params, superior=superior))
 
 
 CHALLENGERS: Sequence[tuple[str, Challenger, int]] = (
@@ -176,9 +176,9 @@ def measure(trials: int = TRIALS, whole: int = WHOLE_TRIALS) -> Report:
                 f"{name}: false promotions {share:.1%}, required at most {NOMINAL:.0%}: {met}."
             )
     for lane, superior in (("refit", False), ("change", True)):
-        said = [answers(seed, equal, params, superior=superior) for seed in range(whole)]
+        verdicts = [answers(seed, equal, params, superior=superior) for seed in range(whole)]
         shares = ", ".join(
-            f"{answer} {said.count(answer) / whole:.0%}"
+            f"{answer} {verdicts.count(answer) / whole:.0%}"
             for answer in ("pass", "inconclusive", "fail")
         )
         findings.append(

@@ -40,7 +40,7 @@ GAIN, LOSS = 0.95, 1.01
 """Bounds of the interval score: times that of vol_14, and times those of EWMA and GARCH."""
 
 LEAST = 250
-"""Returns of which a GARCH is estimated at least; a symbol with fewer has none until then."""
+"""A GARCH is estimated from so many returns at least; with fewer, a symbol has none."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +107,16 @@ def losses(horizon: str, settings: Settings) -> dict[str, Loss]:
         held_out.with_columns(pl.col("forecast").alias(STACK), fold=pl.lit(0)), "test"
     )
 
-    def errors(rows: pl.DataFrame, seen: Sequence[str]) -> Errors:
-        return errors_of(rows, STACK, scale.logarithms(rows.select(seen).to_numpy()), seen)
+    def errors(rows: pl.DataFrame, inputs: Sequence[str]) -> Errors:
+        return errors_of(rows, STACK, scale.logarithms(rows.select(inputs).to_numpy()), inputs)
 
     kind, _ = scale.choose(errors(before, columns), params.scale_shrinkage, params.level)
-    found = {}
+    by_scale = {}
     for name, own in {f"{SERVED}: {kind}": kind, **dict(zip(RIVALS, RIVALS, strict=True))}.items():
-        seen = [GARCH] if own == GARCH else columns
-        known = errors(before.drop_nulls(seen), seen)
-        found[name] = loss(own, known, errors(after, seen), params)
-    return found
+        inputs = [GARCH] if own == GARCH else columns
+        known = errors(before.drop_nulls(inputs), inputs)
+        by_scale[name] = loss(own, known, errors(after, inputs), params)
+    return by_scale
 
 
 def loss(kind: str, before: Errors, after: Errors, params: EvaluateParams) -> Loss:
@@ -137,14 +137,14 @@ def measure() -> Report:
     settings = load(Settings)
     rows, findings = [], []
     for horizon in settings.horizons:
-        found = losses(horizon, settings)
-        served, *_ = found.values()
-        for name, each in found.items():
-            times = each.interval / found[VOLATILITY].interval
+        by_scale = losses(horizon, settings)
+        served, *_ = by_scale.values()
+        for name, each in by_scale.items():
+            times = each.interval / by_scale[VOLATILITY].interval
             figures = (f"{each.interval:.5f}", f"{times:.3f}", f"{each.crps:.5f}")
             rows.append((horizon, name, *figures, f"{each.coverage:.1%}"))
         for name, bound in ((VOLATILITY, GAIN), (EWMA, LOSS), (GARCH, LOSS)):
-            times = served.interval / found[name].interval
+            times = served.interval / by_scale[name].interval
             findings.append(f"{horizon}: {times:.3f} times {name}; {required(times, bound)}.")
     header = ("horizon", "scale", "interval score", f"times {VOLATILITY}", "CRPS", "coverage")
     return Report(header, rows, findings, ("arch", "numpy", "polars"), texts=2)

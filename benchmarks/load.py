@@ -98,11 +98,11 @@ async def _run(port: int, request: bytes, clients: int, warm_up: float, seconds:
         transport.abort()
     if lost:
         raise SystemExit(f"{lost} of {clients} connections were closed by the server")
-    taken = sorted(took for at, took in times if start <= at <= end)
-    quantiles = statistics.quantiles(taken, n=100)
+    latencies = sorted(took for at, took in times if start <= at <= end)
+    quantiles = statistics.quantiles(latencies, n=100)
     return Load(
         seconds=end - start,
-        requests=len(taken),
+        requests=len(latencies),
         failures=sum(client.failures for _, client in connections),
         p50=1e3 * quantiles[49],
         p99=1e3 * quantiles[98],
@@ -128,9 +128,9 @@ def measure(  # noqa: PLR0913  # the parameters of a load
     seconds: float = 5.0,
 ) -> Load:
     """Load a server of this machine from a process of its own."""
-    asked = [port, path, body, clients, warm_up, seconds]
+    arguments = [port, path, body, clients, warm_up, seconds]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load", json.dumps(asked)],
+        [sys.executable, "-m", "benchmarks.load", json.dumps(arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -54,12 +54,12 @@ RACES: Mapping[str, tuple[Timed, Timed]] = {
 
 def race(folder: Path) -> dict[str, tuple[float, float]]:
     """The best time of each, in seconds; they take turns."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in RACES}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in RACES}
     for _ in range(ROUNDS):
         for name, (stages, peer) in RACES.items():
-            taken[name].append((stages(folder), peer(folder)))
+            times[name].append((stages(folder), peer(folder)))
     return {
-        name: (min(a for a, _ in both), min(b for _, b in both)) for name, both in taken.items()
+        name: (min(a for a, _ in both), min(b for _, b in both)) for name, both in times.items()
     }
 
 

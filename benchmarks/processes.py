@@ -63,6 +63,14 @@ def python(arguments: Sequence[str], folder: Path) -> Usage:
     return Usage(usage["seconds"], usage["peak"], done.stderr)
 
 
+def free_port() -> int:
+    """A port of loopback on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @contextmanager
 def running(
     module: str,
@@ -88,9 +96,7 @@ def running(
     Raises:
         SystemExit: it does not answer.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = Path(settings["SERVE_VAR"]) / f"{module}.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(

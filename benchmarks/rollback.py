@@ -98,35 +98,35 @@ def by_hand(folder: Path, to: str, _: Mapping[str, State]) -> float:
 def models_only(folder: Path, to: str, states: Mapping[str, State]) -> float:
     """Models of another revision below the data of this one; then all follows, uncounted."""
     files = ("dvc.lock", "params.yaml", "metrics")
-    taken = commands.git(folder, "checkout", "--quiet", to, "--", *files)
+    elapsed = commands.git(folder, "checkout", "--quiet", to, "--", *files)
     # DVC takes outputs and stages as targets, not a folder above outputs.
     makers = [
         name
         for name, stage in lock.read(folder / lock.LOCK_FILE).stages.items()
         if any(out.path.startswith("models/") for out in stage.outs)
     ]
-    taken += commands.dvc(folder, "checkout", "--quiet", *makers)
+    elapsed += commands.dvc(folder, "checkout", "--quiet", *makers)
     present = outputs(folder)
     for name, md5 in states[to].md5.items():
         if name.startswith("models/") and present.get(name) != md5:
             raise SystemExit(f"{name} is not that of {to}")
     commands.git(folder, "reset", "--quiet", "--hard")
     by_hand(folder, to, states)
-    return taken
+    return elapsed
 
 
 def by_copy(folder: Path, to: str, states: Mapping[str, State]) -> float:
     """`git checkout`, then copies of the files that differ, known beforehand."""
     now, wanted = outputs(folder), states[to]
     changed = [name for name, md5 in wanted.md5.items() if now.get(name) != md5]
-    taken = commands.git(folder, *NO_HOOKS, "checkout", "--quiet", to)
+    elapsed = commands.git(folder, *NO_HOOKS, "checkout", "--quiet", to)
     start = time.perf_counter()
     for name in now.keys() - wanted.md5.keys():
         (folder / name).unlink()
     for name in changed:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(wanted.copy / name, folder / name)
-    return taken + time.perf_counter() - start
+    return elapsed + time.perf_counter() - start
 
 
 WAYS: Mapping[str, Callable[[Path, str, Mapping[str, State]], float]] = {
@@ -138,7 +138,7 @@ WAYS: Mapping[str, Callable[[Path, str, Mapping[str, State]], float]] = {
 
 
 def race(folder: Path, states: Mapping[str, State]) -> dict[str, list[float]]:
-    """Seconds of each way, there and back in each round; after each, every md5 is looked at.
+    """Seconds of each way, there and back in each round; after each, every md5 is checked.
 
     Raises:
         SystemExit: a way left other bytes than those of its revision.
@@ -147,11 +147,11 @@ def race(folder: Path, states: Mapping[str, State]) -> dict[str, list[float]]:
     for number in range(-WARM_UP, ROUNDS):
         for name, way in WAYS.items():
             for to in (NEWER, FORMER):
-                taken = way(folder, to, states)
+                elapsed = way(folder, to, states)
                 if outputs(folder) != states[to].md5:
                     raise SystemExit(f"{name} left other outputs than those of {to}")
                 if number >= 0:
-                    seconds[name].append(taken)
+                    seconds[name].append(elapsed)
     return seconds
 
 
@@ -169,10 +169,10 @@ def measure() -> Report:
         ]
         size = sum(path.stat().st_size for path in changed) / 1e6
         total = len(states[NEWER].md5)
-    *_, plain = (median(taken) for taken in seconds.values())
+    *_, plain = (median(times) for times in seconds.values())
     rows = [
-        (name, f"{median(taken):.3f}", f"{max(taken):.3f}", f"{median(taken) / plain:.1f}")
-        for name, taken in seconds.items()
+        (name, f"{median(times):.3f}", f"{max(times):.3f}", f"{median(times) / plain:.1f}")
+        for name, times in seconds.items()
     ]
     findings = [
         (

@@ -85,7 +85,7 @@ def ask(contestant: Contestant, clients: int, seconds: float) -> Load:
     """Load one contestant.
 
     Raises:
-        SystemExit: an answer was none.
+        SystemExit: a request failed.
     """
     figures = load.measure(
         contestant.port, contestant.path, contestant.body, clients=clients, seconds=seconds
@@ -136,10 +136,10 @@ def memory(model: contestants.Model, work: Path) -> list[Memory]:
     with contestants.running(contestant, work) as process:
         memory = []
         for wanted in (WARM, HOUR):
-            asked, start = 0, time.monotonic()
-            while asked < wanted and time.monotonic() - start < 1200:  # noqa: PLR2004  # a bound
-                asked += ask(contestant, CLIENTS, 20.0).requests
-            memory.append(Memory(asked, _resident(process)))
+            requests, start = 0, time.monotonic()
+            while requests < wanted and time.monotonic() - start < 1200:  # noqa: PLR2004  # a bound
+                requests += ask(contestant, CLIENTS, 20.0).requests
+            memory.append(Memory(requests, _resident(process)))
         return memory
 
 

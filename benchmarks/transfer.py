@@ -150,14 +150,14 @@ def pull(way: str, volume: Volume, server: s3.Server, number: int) -> float:
         clone = Path(work) / "clone"
         if way == PEER:
             source = f":s3:{bucket(way, number)}/cache/files/md5"
-            taken = rclone(server, source, str(clone / CACHE), volume.folder)
+            elapsed = rclone(server, source, str(clone / CACHE), volume.folder)
         else:
             commands.git(volume.folder, "clone", "--quiet", "--no-local", ".", str(clone))
-            taken = ours(way, clone, server, bucket("dvc push", number))
+            elapsed = ours(way, clone, server, bucket("dvc push", number))
         came = Volume.of(clone)
         if came.size != volume.size:
             raise SystemExit(f"{way}: {came.size} of {volume.size} bytes came")
-        return taken
+        return elapsed
 
 
 def race(volume: Volume) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
@@ -190,10 +190,10 @@ def measure() -> Report:
                 f"The {name}: {volume.objects:,} objects, {volume.size / 1e6:,.1f} MB; medians of "
                 f"{ROUNDS} rounds."
             )
-            for direction, found in zip(("push", "pull"), race(volume), strict=True):
-                peer = median(found[PEER])
-                for way, taken in found.items():
-                    middle = median(taken)
+            for direction, times in zip(("push", "pull"), race(volume), strict=True):
+                peer = median(times[PEER])
+                for way, seconds in times.items():
+                    middle = median(seconds)
                     speed = volume.size / middle / 1e6
                     cells = (f"{middle:.2f}", f"{speed:.1f}", f"{middle / peer:.2f}")
                     rows.append((name, direction, way, *cells))

@@ -53,9 +53,9 @@ def race(folders: Mapping[str, Path]) -> dict[str, dict[str, list[float]]]:
         order = list(folders)[:: 1 if number % 2 else -1]
         for name, arguments in COMMANDS.items():
             for where in order:
-                taken = commands.dvc(folders[where], *arguments)
+                elapsed = commands.dvc(folders[where], *arguments)
                 if number >= 0:
-                    seconds[name][where].append(taken)
+                    seconds[name][where].append(elapsed)
     return seconds
 
 

@@ -19,10 +19,10 @@ NAVIGATION = Path(__file__).with_name("navigation.py")
 
 
 def check(settings: Settings, server: serve.server_settings.Settings) -> None:
-    """Refuse what could not work, or would let strangers in.
+    """Refuse settings that cannot work, or that would let strangers in.
 
     Raises:
-        DashboardError: the address cannot be had, or other machines could look without a key.
+        DashboardError: the address cannot be used, or other machines could look without a key.
         KeysError: the keys cannot be read.
     """
     if not is_local(settings.host) and not Keyring(server.keys, server.keys_file).required:

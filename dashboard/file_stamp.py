@@ -1,4 +1,4 @@
-"""What a cache knows a file by."""
+"""How caches tell whether a file has changed."""
 
 from pathlib import Path
 

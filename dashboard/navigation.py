@@ -39,7 +39,7 @@ def pages(draw: Callable[[Show], None]) -> list["st.Page"]:
     """The pages, in the order of the menu.
 
     Args:
-        draw: is given what the page of the address shows.
+        draw: is called with the view of the page of the address.
     """
     return [
         st.Page(
@@ -60,17 +60,13 @@ def main() -> None:
         viewer = sign_in.viewer()
         context = page_context.context(viewer) if viewer else None
     except StageError as error:
-        said = str(error)
-        _instead(lambda: error_line(said))
+        line = str(error)
+        _instead(lambda: error_line(line))
         return
     if context is None:
         _instead(sign_in.ask)
         return
-    st.navigation(pages(partial(_guarded, context)), position="top").run()
-
-
-def _guarded(context: Context, show: Show) -> None:
-    guarded(show, context)
+    st.navigation(pages(lambda show: guarded(show, context)), position="top").run()
 
 
 def _instead(draw: Callable[[], None]) -> None:

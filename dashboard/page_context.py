@@ -1,4 +1,4 @@
-"""What every page stands on: who looks, the server, and the zones of time."""
+"""What every page needs: the viewer, the server, and the time zones."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Context:
     """What a page is given.
 
     Attributes:
-        viewer: who looks.
+        viewer: of the page.
         server: asked in the viewer's name.
         monitor: settings of the monitor, which name the prediction log and the folder of its files.
         exchange_zone: of the calendar in params.yaml; UTC where that cannot be known.

@@ -11,10 +11,10 @@ _REWRITTEN = re.compile(
     r"|(?<![^ ][-<>~])(?<=[-<>~])(?=(?:[-=>]|->)(?: |$))|(?<=<-)(?=>(?: |$))",
     re.IGNORECASE,
 )
-"""Where to part what Streamlit makes a link or a picture of after it has read the escapes."""
+"""Where to split text that Streamlit makes a link or a picture after it has read the escapes."""
 
 _PARTED = ":gray[]"
-"""Nothing, in grey: the browser finds no whole address in the text on either side."""
+"""An empty text in grey: with it between the parts, the browser finds no whole address."""
 
 
 def plain(text: object) -> str:

@@ -10,7 +10,7 @@ from dashboard.server_client import Server
 
 
 def served(server: Server) -> Mapping[str, Any]:
-    """The answer to /version; asked at most once in two seconds, whoever looks.
+    """The answer to /version; asked at most once in two seconds for all viewers.
 
     Raises:
         ServerAwayError, RefusedError: the server does not answer.

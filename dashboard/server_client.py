@@ -18,7 +18,7 @@ INVALID_ROWS = "invalid-rows"
 
 
 class ServerAwayError(StageError):
-    """Nothing answers at the address of the server, or something else than this project's."""
+    """Nothing answers at the address of the server, or another program does."""
 
 
 class RefusedError(StageError):

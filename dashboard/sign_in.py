@@ -1,4 +1,4 @@
-"""Who looks: the holder of a key, or whoever sits at this machine where no keys are needed."""
+"""The viewer: the holder of a key, or anyone at this machine where no keys are needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class SignInError(StageError):
 
 @dataclass(frozen=True)
 class Viewer:
-    """Who looks.
+    """Who views a page.
 
     Attributes:
         name: of the key, or of the account that runs the dashboard.
@@ -103,7 +103,7 @@ def check(viewer: Viewer, *, acts: bool = False) -> None:
 
 
 def viewer() -> Viewer | None:
-    """Who looks at this page; None where a key is needed that was not given yet.
+    """The viewer of this page; None where a key is needed that was not given yet.
 
     Raises:
         KeysError: the keys cannot be read.

@@ -1,4 +1,4 @@
-"""States as a colour, a sign and a word: whoever cannot tell the colours reads the same."""
+"""States as a colour, a sign and a word, so that they can be read without the colour."""
 
 from typing import Final
 

@@ -16,7 +16,7 @@ def url_choice(
     *,
     default: _T | None = None,
     place: DeltaGenerator | None = None,
-    **looks: Any,
+    **arguments: Any,
 ) -> _T:
     """Show the options beside each other; returns the one that is chosen.
 
@@ -26,11 +26,11 @@ def url_choice(
         key: its name in the address.
         default: what is chosen at first; the first option by default.
         place: such as a column; where the script is by default.
-        looks: further words of `st.segmented_control`.
+        arguments: further ones of `st.segmented_control`.
     """
     first = options[0] if default is None else default
     show = st.segmented_control if place is None else place.segmented_control
     chosen: _T | None = show(
-        label, options, default=first, required=True, key=key, bind="query-params", **looks
+        label, options, default=first, required=True, key=key, bind="query-params", **arguments
     )
     return first if chosen is None else chosen

@@ -15,9 +15,9 @@ SIZE = (1280, 900)
 
 def main() -> None:
     """Show what is checked out, and write the pictures."""
-    from benchmarks.browser import chromium, shown, visit
+    from benchmarks.browser import chromium, run_dashboard, visit
 
-    with chromium() as browser, shown(ROOT) as running:
+    with chromium() as browser, run_dashboard(ROOT) as running:
         page = browser.new_page(
             viewport={"width": SIZE[0], "height": SIZE[1]}, timezone_id="America/New_York"
         )

@@ -1,1 +1,1 @@
-"""Watches what was forecast: labels, drift, performance, health, alerts, retraining by gates."""
+"""Watches the served forecasts: labels, drift, performance, health, alerts, gated retraining."""

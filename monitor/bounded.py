@@ -1,4 +1,4 @@
-"""A call that its caller does not wait for longer than a bound."""
+"""Calls a function, and waits for it no longer than a time limit."""
 
 import threading
 from collections.abc import Callable
@@ -11,8 +11,8 @@ _T = TypeVar("_T")
 def bounded(function: Callable[[], _T], seconds: float) -> _T:
     """The result of a function.
 
-    It runs in a daemon thread, which is left alone after the time: it does not keep the process
-    from ending.
+    It runs in a daemon thread. After the time limit nothing waits for the thread, and it does not
+    keep the process from ending.
 
     Raises:
         TimeoutError: it took longer.

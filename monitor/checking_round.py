@@ -52,7 +52,7 @@ class Round:
 
 
 def run(settings: Settings, thresholds: MonitorParams, steps: Mapping[str, Step] = STEPS) -> Round:
-    """Measure, check and tell; what fails is told, and the rest goes on.
+    """Measure, check and tell; a step that fails is reported, and the others go on.
 
     Raises:
         ParamsError: `params.yaml` is wrong.
@@ -117,9 +117,9 @@ def _write_gauges(engine: Engine, settings: Settings) -> None:
 
 @contextmanager
 def reached(settings: Settings) -> Iterator[Engine | str]:
-    """The engine of the log, or why there is none; never an error.
+    """The engine of the log, or why there is none; it raises nothing.
 
-    Unlike `records.opened` it bounds every statement, and what runs beside the log goes on.
+    Unlike `records.opened` it bounds every statement, and checks that need no log still run.
     """
     try:
         engine = engines.connect(settings.log_url, settings.timeout)

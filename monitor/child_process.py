@@ -1,4 +1,4 @@
-"""Commands of the project in processes of their own: what they need, and what they said."""
+"""Commands of the project as child processes: their environment, and why one failed."""
 
 import os
 import sys

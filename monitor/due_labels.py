@@ -31,10 +31,10 @@ ROUNDING = 1e-5
 """Returns that differ by no more are the same: prices are kept to a few digits."""
 
 BATCH = 2_000
-"""Labels of one transaction, for which writers have to wait."""
+"""Labels of one transaction, which makes other writers wait."""
 
 GROUP = 10_000
-"""Forecasts of a trip to the database."""
+"""Forecasts that are read at once."""
 
 COMPARED = "labels_compared"
 """The metric that names the bars with which all labels were last compared."""
@@ -117,7 +117,7 @@ def store(
     Raises:
         InputError, MonitorError: as `read_bars`.
     """
-    # Before they are read: bars that change in between are compared again.
+    # Before the bars are read, so that bars that change in between are compared again.
     content = digest_or_none(path)
     bars = read_bars(path)
     today = today or newest_session(bars)
@@ -191,7 +191,7 @@ def _put(engine: Engine, outcomes: pl.DataFrame, now: datetime) -> pl.DataFrame:
     """
     parts = [outcomes.filter(pl.col("state").is_in([WITHOUT_BAR, DISAGREEING]))]
     for state, put in ((STORED, labels.add_many), (CORRECTED, labels.correct_many)):
-        # In one order, so that two runs at once cannot wait for each other.
+        # In one order, so that two runs at once cannot deadlock.
         for batch in outcomes.filter(pl.col("state") == state).sort("id").iter_slices(BATCH):
             with engine.begin() as connection:
                 ids = put(connection, _rows(batch, now))

@@ -71,7 +71,10 @@ class Evidence:
     mean: float | None
 
     def convinces(self, error: float) -> bool:
-        """Whether the null is rejected. A true null ever is with a chance of `error` at most."""
+        """Whether the null is rejected.
+
+        The chance that a true null is ever rejected is at most `error`.
+        """
         return self.greatest >= 1 / error
 
 

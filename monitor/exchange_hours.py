@@ -65,7 +65,7 @@ def _closes(name: str, now: datetime) -> list[tuple[date, datetime]]:
 
 
 def _calendar(name: str, first: date = date(2024, 1, 1), last: date = date(2024, 2, 1)) -> Any:
-    # Half a second, of which only these functions have the use.
+    # Its import takes half a second, and only these functions need it.
     import exchange_calendars
     from exchange_calendars.errors import InvalidCalendarName
 

@@ -39,7 +39,7 @@ def registry(connection: Connection, since: datetime) -> CollectorRegistry:
     """A gauge `monitor_<metric>` for each metric, with a label for each tag.
 
     A number that is not defined is NaN. `monitor_measured_timestamp_seconds` says when each metric
-    was measured, by which an alert finds a monitor that stopped.
+    was measured, so that an alert can find a monitor that stopped.
     """
     rows = metric_history.newest(connection, since)
     gauges = CollectorRegistry()

@@ -1,8 +1,8 @@
 """The forecasts of the prediction log as tables: one row a distinct forecast, with its label.
 
-The same forecast asked for a thousand times is one forecast: it counts once, or busy users would
-decide what the monitor sees. Distinct is symbol, horizon, bar, model and role; forecasts of a
-caller's own features, which have no bar, are distinct each.
+A forecast that was requested a thousand times counts once, or busy users would decide what the
+monitor sees. Forecasts differ by symbol, horizon, bar, model and role. Those of a caller's own
+features have no bar, and each of them counts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from predictions.schema import label_store, prediction_logs
 from stages.common import tables
 
 GROUP = 10_000
-"""Rows of a trip to the database."""
+"""Rows that are read at once."""
 
 SCHEMA: tables.Contract = {
     "id": pl.String,
@@ -53,7 +53,7 @@ CHAMPION = "champion"
 
 @dataclass(frozen=True)
 class Window:
-    """Which forecasts are meant; None is any.
+    """Which forecasts to read; None is any.
 
     Attributes:
         horizon: their horizon.
@@ -99,9 +99,9 @@ class Window:
         return query
 
     def narrowed(self, connection: Connection) -> "Window":
-        """The same forecasts, where only the newest are wanted: without the bars that are older.
+        """The same forecasts: if only the newest are wanted, with the first bar that they need.
 
-        The index of bars then spares the database from a look at the whole log.
+        With it the database reads a part of the index of bars, and not the whole log.
         """
         if self.newest is None or "rows" in self.sources:
             return self

@@ -52,7 +52,7 @@ def refresh(settings: Settings, day: date, as_of: date) -> date | None:
         return None
     # A promotion that was killed expects the checkout as it left it.
     journal.recover(settings)
-    with running_lock.held(settings, f"refresh to {day}"):
+    with running_lock.hold(settings, f"refresh to {day}"):
         mark = settings.folder / "refreshing"
         if mark.exists() and _is_half_made(mark.read_text(encoding="utf-8")):
             log.warning("a refresh was killed; what it left is undone")
@@ -83,7 +83,7 @@ def _is_half_made(head: str) -> bool:
 
 
 def _changes() -> list[str]:
-    """What differs from the commit, but for files that the user has brought."""
+    """What differs from the commit, except for files that the user has brought."""
     return [name for name in git.changes() if not Path(name).is_relative_to(INPUTS)]
 
 
@@ -110,7 +110,7 @@ def _refresh(day: date, as_of: date) -> date:
         _go_back()
         return _refresh(after, as_of)
     git.git("add", "--", *CHANGED, str(INPUTS))
-    # The hooks check code and pipeline, of which this commit has nothing.
+    # The hooks check code and pipeline, and this commit changes neither.
     git.git("commit", "--quiet", "--no-verify", "--message", f"Refresh to {day}")
     return after
 

@@ -28,7 +28,7 @@ REFUSED = 2
 """Exit status of a retraining whose conditions do not hold."""
 
 AGAIN = (3600.0, 3)
-"""A refresh that failed, since the source is late for instance, is tried again in an hour."""
+"""A refresh that failed, because the source is late for instance, is tried again in an hour."""
 
 
 class AfterClose(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types

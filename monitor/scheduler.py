@@ -1,7 +1,7 @@
 """Runs commands of the monitor when they are due, each in a process of its own.
 
-A command that fails is one line of the log, and is due again at its next time. The scheduler holds
-no state but the time of the last runs, which is in the database.
+A command that fails is one line of the log, and is due again at its next time. The only state is
+the time of the last runs, which is in the database.
 """
 
 import fcntl
@@ -134,7 +134,7 @@ class Scheduler:
         log.info("monitor: stopped")
 
     def add(self, job: Job, *, now: bool = False) -> None:
-        """Plan a job at its times, and now as well if that is asked."""
+        """Plan a job at its times; with `now`, at once as well."""
         moment = {"next_run_time": datetime.now(UTC)} if now and job.trigger is not None else {}
         self._timer.add_job(
             self._run,
@@ -160,8 +160,8 @@ class Scheduler:
             return
         well = status in job.well
         if not well:
-            said = child_process.reason(path.read_text(encoding="utf-8", errors="replace"))
-            log.error("%s: exit status %s: %s (%s)", job.name, status, said, path)
+            problem = child_process.reason(path.read_text(encoding="utf-8", errors="replace"))
+            log.error("%s: exit status %s: %s (%s)", job.name, status, problem, path)
         else:
             log.info("%s: done in %.1f s", job.name, time.monotonic() - clock)
         self._note(started, job.name, succeeded=well)
@@ -188,7 +188,7 @@ class Scheduler:
         with self._lock:
             if self._stopping.is_set():
                 return None
-            # Ctrl-C reaches the scheduler alone, which passes it on when the time has come.
+            # Ctrl-C reaches only the scheduler, which passes it on when the time has come.
             child = subprocess.Popen(  # noqa: S603  # no shell
                 [*self.python, *job.command],
                 env=child_process.environment(),
@@ -212,7 +212,7 @@ class Scheduler:
                     os.killpg(child.pid, number)
 
     def _note(self, at: datetime, name: str, *, succeeded: bool) -> None:
-        """Keep the metric `scheduler_run`; one that the database did not take is kept later."""
+        """Keep the metric `scheduler_run`; if the log is away, a later run keeps it too."""
         with self._notes:
             self._unwritten.append((at, name, succeeded))
             try:

@@ -1,4 +1,4 @@
-"""Several commands of this project that live and end together."""
+"""Runs several commands of this project side by side, and ends them together."""
 
 import logging
 import signal
@@ -24,7 +24,7 @@ _BYTES = 10_000_000
 _FILES = 5
 
 
-class _Kept(RotatingFileHandler):
+class _LogFile(RotatingFileHandler):
     """The file of all lines, each after its time in UTC; the oldest go."""
 
     def __init__(self, path: Path) -> None:
@@ -39,26 +39,26 @@ class _Kept(RotatingFileHandler):
 
 
 def run(
-    commands: Mapping[str, Sequence[str]], out: IO[str] = sys.stdout, kept: Path | None = None
+    commands: Mapping[str, Sequence[str]], out: IO[str] = sys.stdout, log_file: Path | None = None
 ) -> None:
     """Run commands until one ends or a signal comes, and then end all of them.
 
     Args:
         commands: the words of each, by its name, which precedes its lines.
         out: where their lines go.
-        kept: a file that gets them too; it and four older ones have 10 MB each.
+        log_file: a file that gets them too; it and four older ones have 10 MB each.
 
     Raises:
         MonitorError: one ended by itself.
     """
     over = threading.Event()
-    keep = _Kept(kept) if kept else logging.NullHandler()
+    handler = _LogFile(log_file) if log_file else logging.NullHandler()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
     children = {name: _start(words) for name, words in commands.items()}
     width = max(map(len, children))
     readers = [
-        threading.Thread(target=_copy, args=(child, f"{name:{width}} | ", out, keep))
+        threading.Thread(target=_copy, args=(child, f"{name:{width}} | ", out, handler))
         for name, child in children.items()
     ]
     waiting = [threading.Thread(target=_watch, args=(child, over)) for child in children.values()]
@@ -75,7 +75,7 @@ def run(
             child.kill()
     for thread in (*readers, *waiting):
         thread.join()
-    keep.close()
+    handler.close()
     for name, status in ended.items():
         if status is not None:
             raise MonitorError(f"{name} ended with exit status {status}, and all others with it")
@@ -89,7 +89,7 @@ def _start(words: Sequence[str]) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        # Ctrl-C reaches this process alone, which ends each of them once.
+        # Ctrl-C reaches only this process, which ends each of them once.
         start_new_session=True,
     )
 
@@ -99,10 +99,12 @@ def _watch(child: "subprocess.Popen[str]", over: threading.Event) -> None:
     over.set()
 
 
-def _copy(child: "subprocess.Popen[str]", label: str, out: IO[str], keep: logging.Handler) -> None:
+def _copy(
+    child: "subprocess.Popen[str]", label: str, out: IO[str], handler: logging.Handler
+) -> None:
     assert child.stdout is not None  # noqa: S101  # it is a pipe
     with child.stdout as lines:
         for line in lines:
             out.write(f"{label}{line}")
             out.flush()
-            keep.handle(logging.makeLogRecord({"msg": f"{label}{line.rstrip()}"}))
+            handler.handle(logging.makeLogRecord({"msg": f"{label}{line.rstrip()}"}))

@@ -23,7 +23,7 @@ _FONT: Final = {"family": '"Source Sans", sans-serif', "size": 12}
 _GRID: Final = "rgba(128, 132, 149, 0.25)"
 """In light and dark."""
 _LIGHT: Final = ("#6d7183", "#262730", "#ffffff")
-"""Text, text of the legend, and what is behind a text."""
+"""Colours of text, of text in the legend, and of what is behind a text."""
 _DARK: Final = ("#e6eaf1", "#fafafa", "#171614")
 _LEAST: Final = {"l": 8, "r": 8, "t": 8, "b": 8, "pad": 8}
 """Pixels around a chart and beside its axes."""

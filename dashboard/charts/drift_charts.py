@@ -17,7 +17,7 @@ _RAREST = 4.0
 
 
 def rarity(history: pl.DataFrame) -> go.Figure:
-    """A row a feature, a column a check: the darker, the rarer is such a window without drift.
+    """A row for each feature, a column for each check; a darker cell is rarer without drift.
 
     Args:
         history: `at, of, value`: the feature, and the chance of such a window without drift. A

@@ -18,7 +18,7 @@ def fan_chart(sessions: Sequence[str], bars: pl.DataFrame, forecasts: pl.DataFra
 
     Args:
         sessions: every session that is shown, past and to come, ISO 8601.
-        bars: `date`, `open`, `high`, `low` and `close`; where there is a close alone, a line.
+        bars: `date`, `open`, `high`, `low` and `close`; those with only a close are a line.
         forecasts: a row a horizon: `horizon`, `as_of`, `target_date`, `last_close`, `level`, and
             `{predicted,lower,upper}_close`. Those without a target date are left out.
     """
@@ -34,15 +34,13 @@ def fan_chart(sessions: Sequence[str], bars: pl.DataFrame, forecasts: pl.DataFra
             line={"color": OUTCOME},
         )
     if whole.height:
-        figure.add_trace(
-            go.Candlestick(
-                x=whole["date"].to_list(),
-                **{name: whole[name].to_list() for name in ("open", "high", "low", "close")},
-                name="bar",
-                # Hollow is a rise, filled a fall: the colour is not the only sign.
-                increasing={"line": {"color": RISE, "width": 1}, "fillcolor": "rgba(0,0,0,0)"},
-                decreasing={"line": {"color": FALL, "width": 1}, "fillcolor": FALL},
-            )
+        figure.add_candlestick(
+            x=whole["date"].to_list(),
+            **{name: whole[name].to_list() for name in ("open", "high", "low", "close")},
+            name="bar",
+            # Hollow is a rise, filled a fall: the colour is not the only sign.
+            increasing={"line": {"color": RISE, "width": 1}, "fillcolor": "rgba(0,0,0,0)"},
+            decreasing={"line": {"color": FALL, "width": 1}, "fillcolor": FALL},
         )
     ahead = forecasts.drop_nulls(["target_date", "predicted_close"]).sort("sessions")
     if ahead.height:
@@ -67,27 +65,25 @@ def _fan(figure: go.Figure, ahead: pl.DataFrame) -> None:
     edge = {"color": FORECAST, "width": 1, "dash": "dot"}
     _line(figure, days, upper, name="upper", line=edge, showlegend=False)
     _line(figure, days, lower, name=band, line=edge, fill="tonexty", fillcolor=BAND)
-    figure.add_trace(
-        go.Scatter(
-            x=days,
-            y=middle,
-            mode="lines+markers+text",
-            name="forecast",
-            line={"color": FORECAST, "width": 2},
-            # The last close is where the fan begins, and no forecast.
-            marker={"symbol": "diamond", "size": [0, *[8] * ahead.height], "line": {"width": 0}},
-            text=["", *map(chart_text, ahead["horizon"])],
-            # Below the candles of the last sessions, where near horizons have theirs.
-            textposition=["bottom right"] * ahead.height + ["top center"],
-            cliponaxis=False,
-        )
+    figure.add_scatter(
+        x=days,
+        y=middle,
+        mode="lines+markers+text",
+        name="forecast",
+        line={"color": FORECAST, "width": 2},
+        # The fan begins at the last close, which is not a forecast.
+        marker={"symbol": "diamond", "size": [0, *[8] * ahead.height], "line": {"width": 0}},
+        text=["", *map(chart_text, ahead["horizon"])],
+        # Below the candles of the last sessions, where near horizons have theirs.
+        textposition=["bottom right"] * ahead.height + ["top center"],
+        cliponaxis=False,
     )
 
 
 def _line(
     figure: go.Figure, days: Sequence[str], values: Sequence[float], **options: object
 ) -> None:
-    figure.add_trace(go.Scatter(x=days, y=values, mode="lines", **options))
+    figure.add_scatter(x=days, y=values, mode="lines", **options)
 
 
 def _month_ticks(sessions: Sequence[str]) -> dict[str, object]:

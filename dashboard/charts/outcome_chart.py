@@ -23,42 +23,34 @@ def outcome_chart(history: pl.DataFrame, level: float) -> go.Figure:
     figure = go.Figure()
     days = history["target_date"].to_numpy()
     edge = {"color": FORECAST, "width": 0.5}
-    figure.add_trace(
-        go.Scatter(
-            x=days, y=_percent(history, "upper_return"), line=edge, name="upper", showlegend=False
-        )
+    figure.add_scatter(
+        x=days, y=_percent(history, "upper_return"), line=edge, name="upper", showlegend=False
     )
-    figure.add_trace(
-        go.Scatter(
-            x=days,
-            y=_percent(history, "lower_return"),
-            line=edge,
-            fill="tonexty",
-            fillcolor=BAND,
-            name=f"{100 * level:g} % interval",
-        )
+    figure.add_scatter(
+        x=days,
+        y=_percent(history, "lower_return"),
+        line=edge,
+        fill="tonexty",
+        fillcolor=BAND,
+        name=f"{100 * level:g} % interval",
     )
-    figure.add_trace(
-        go.Scatter(
-            x=days,
-            y=_percent(history, "predicted_return"),
-            line={"color": FORECAST, "width": 1.5},
-            name="forecast",
-        )
+    figure.add_scatter(
+        x=days,
+        y=_percent(history, "predicted_return"),
+        line={"color": FORECAST, "width": 1.5},
+        name="forecast",
     )
     for within, name, colour, symbol in (
         (True, "outcome within", OUTCOME, "circle"),
         (False, "outcome outside", FALL, "x"),
     ):
         part = history.filter(pl.col("within") == within)
-        figure.add_trace(
-            go.Scatter(
-                x=part["target_date"].to_numpy(),
-                y=_percent(part, "actual_return"),
-                mode="markers",
-                marker={"color": colour, "symbol": symbol, "size": 4 if within else 6},
-                name=name,
-            )
+        figure.add_scatter(
+            x=part["target_date"].to_numpy(),
+            y=_percent(part, "actual_return"),
+            mode="markers",
+            marker={"color": colour, "symbol": symbol, "size": 4 if within else 6},
+            name=name,
         )
     figure.update_xaxes(range=_span(days))
     figure.update_yaxes(ticksuffix=" %", hoverformat="+.2f")
@@ -82,13 +74,11 @@ def coverage_chart(history: pl.DataFrame, level: float, window: int) -> go.Figur
             name=f"held, of the last {window}",
         )
     )
-    figure.add_trace(
-        go.Scatter(
-            x=days,
-            y=np.full(len(days), 100 * level),
-            line={"color": OUTCOME, "width": 1.5, "dash": "dash"},
-            name=f"should hold ({100 * level:g} %)",
-        )
+    figure.add_scatter(
+        x=days,
+        y=np.full(len(days), 100 * level),
+        line={"color": OUTCOME, "width": 1.5, "dash": "dash"},
+        name=f"should hold ({100 * level:g} %)",
     )
     figure.update_xaxes(range=_span(days))
     figure.update_yaxes(ticksuffix=" %", hoverformat=".1f")

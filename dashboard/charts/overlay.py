@@ -12,7 +12,7 @@ ROW: Final = 22
 
 
 def revisions(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    """The rows of each revision with its name; all rows, with an empty name, of one alone."""
+    """The rows of each revision with its name; of a single one all rows, with an empty name."""
     if "revision" not in rows.columns:
         yield "", rows
         return

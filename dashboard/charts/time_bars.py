@@ -1,4 +1,4 @@
-"""What lasted from when to when: a row each, a bar each time."""
+"""Spans of time as bars, in rows that have a name."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,8 +17,8 @@ SPANS: Final[tables.Contract] = {
     "kind": pl.String,
     "says": pl.String,
 }
-"""What `bars` draws: the row that it is in, both times (the same for what happened at one moment),
-its kind, and what a pointer on it shows."""
+"""What `bars` draws, a span each: the name of its row, both times (the same for an event of one
+moment), its kind, and what a pointer on it shows."""
 
 _ROW = 30
 _FRAME = 80

@@ -23,7 +23,7 @@ LIMIT = 120
 
 
 class NoAnswerError(StageError):
-    """A command was asked something, and did not end."""
+    """A command that was asked something did not end in time."""
 
 
 def new_name(now: datetime) -> str:
@@ -64,7 +64,7 @@ def note(event: str, command: Command, viewer_name: str, settings: Settings) -> 
 def answer(
     command: Command, viewer_name: str, settings: Settings, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that changes nothing to its end, for what it prints.
+    """Run a command that changes nothing, and wait for its answer.
 
     Args:
         command: of `run_commands`.
@@ -124,6 +124,6 @@ def supervise(
         pass_fds=files,
     )
     run_record.note_process(folder, process.pid)
-    # What has ended must not stay a zombie as long as the dashboard runs.
+    # A process that has ended would stay a zombie as long as the dashboard runs.
     threading.Thread(target=process.wait, daemon=True).start()
     return process.pid

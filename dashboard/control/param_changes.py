@@ -19,7 +19,7 @@ MULTIPLE = ("choices", "texts")
 """Kinds whose widget gives a list of text."""
 
 
-def shown(field: ParamField) -> Entered:
+def widget_value(field: ParamField) -> Entered:
     """A value of the file as its widget shows it."""
     value = field.value
     if field.kind in MULTIPLE:
@@ -67,7 +67,7 @@ def _list(field: ParamField, text: str) -> Any:
         return json.loads(f"[{text}]", parse_constant=_refused)
     except ValueError:
         raise ParamsError(
-            [f"{field.key}: must be a list such as {shown(field) or '5, 20'}, got {text!r}"]
+            [f"{field.key}: must be a list such as {widget_value(field) or '5, 20'}, got {text!r}"]
         ) from None
 
 
@@ -88,7 +88,7 @@ def changes(fields: Sequence[ParamField], entered: Mapping[str, Entered]) -> dic
     changed: dict[str, Any] = {}
     mistakes: list[str] = []
     for field in fields:
-        if field.key not in entered or entered[field.key] == shown(field):
+        if field.key not in entered or entered[field.key] == widget_value(field):
             continue
         try:
             changed[field.key] = value(field, entered[field.key])

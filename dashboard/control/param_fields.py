@@ -1,7 +1,7 @@
 """The fields of a form for `params.yaml`, from the pydantic models that check it.
 
 Their JSON schema has the types, ranges and choices. A field is made for each value that the file
-has; to add a key, a model or a horizon is to edit the file.
+has; to add a key, a model or a horizon, edit the file.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ Kind = Literal["flag", "integer", "number", "choice", "choices", "day", "text", 
 list, such as one of windows."""
 
 LEFT_OUT: Final = ("monitor", "search")
-"""Sections that no stage obeys."""
+"""Sections that no stage reads."""
 
 Schema = Mapping[str, Any]
 
@@ -71,9 +71,9 @@ def fields(content: Mapping[str, Any], comments: Mapping[str, str]) -> list[Para
         content: which `params.parse` accepts.
         comments: by dotted key.
     """
-    asked = {name: section for name, section in content.items() if name not in LEFT_OUT}
+    sections = {name: section for name, section in content.items() if name not in LEFT_OUT}
     schema = Params.model_json_schema()
-    return list(_walk("", asked, schema, schema, comments))
+    return list(_walk("", sections, schema, schema, comments))
 
 
 def matches(field: ParamField, wanted: str) -> bool:

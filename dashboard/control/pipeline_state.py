@@ -13,12 +13,12 @@ from versions.runs.run_record import Run, StageRun
 from versions.tuning.trial import reason
 
 State = Literal["up to date", "changed", "waits", "running", "ran", "failed", "unknown"]
-"""`waits` is a stage of which an earlier one has changed: whether it must run shows after that."""
+"""`waits`: an earlier stage has changed, and only its run shows whether this one must run."""
 
 ORDER: tuple[State, ...] = (
     *("running", "failed", "changed", "waits", "unknown", "ran", "up to date"),
 )
-"""What a group of stages is said to be: the first of these that one of them is."""
+"""A group of stages has the first of these states that one of its stages has."""
 
 Changes = Mapping[str, Sequence[Any]]
 """What `dvc status --json` says: for each stage that must run, what has changed."""

@@ -21,7 +21,7 @@ from versions.repository import lock
 
 @dataclass(frozen=True)
 class Preview:
-    """A command that was asked what it would do.
+    """What a command would do.
 
     Attributes:
         plan: its answer; None where it would refuse.
@@ -51,8 +51,8 @@ def ask(
     done = command_process.answer(run_commands.preview(command), viewer_name, settings, folder)
     if done.returncode == 0:
         return Preview(json.loads(done.stdout), "")
-    said = done.stderr.strip().splitlines()
-    return Preview(None, said[-1].removeprefix("error: ") if said else "the command failed")
+    lines = done.stderr.strip().splitlines()
+    return Preview(None, lines[-1].removeprefix("error: ") if lines else "the command failed")
 
 
 def graph_md5(commit: str, horizon: str, folder: Path | None = None) -> str | None:

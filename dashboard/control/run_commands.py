@@ -22,13 +22,13 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,58}[A-Za-z0-9])?")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+(-[A-Za-z0-9.]+)?")
 _SPECIAL = frozenset("\\\"'$")
-"""What a string of `dvc exp run -S` gives a meaning to, even within quotes."""
+"""Characters with a meaning in a string of `dvc exp run -S`, even within quotes."""
 
 _BUMPS = ("major", "minor", "patch")
 
 
 class CommandError(StageError):
-    """An argument of a command is not what it may be."""
+    """An argument of a command is not allowed."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ def refresh(as_of: date, keep_models: bool = False) -> Command:
     """
     if type(as_of) is not date:
         raise CommandError(f"as_of: must be a date, got {as_of!r}")
-    kept = ("--keep", "models") if keep_models else ()
+    option = ("--keep", "models") if keep_models else ()
     suffix = ", keep the models" if keep_models else ""
     return Command(
-        f"Refresh to {as_of.isoformat()}{suffix}", ("versions.refresh", as_of.isoformat(), *kept)
+        f"Refresh to {as_of.isoformat()}{suffix}", ("versions.refresh", as_of.isoformat(), *option)
     )
 
 
@@ -159,7 +159,7 @@ def champion_rollback(by: str) -> Command:
         CommandError: the name cannot be one.
     """
     if not by.strip() or not by.isprintable():
-        raise CommandError(f"{by!r}: the name of who asks has signs that can be printed")
+        raise CommandError(f"{by!r}: the name of who asks must be printable text")
     return Command("Bring the former champion back", ("monitor", "rollback", f"--by={by}"), True)
 
 

@@ -17,7 +17,7 @@ from versions.runs.run_locks import RunningError
 from versions.runs.run_record import Run
 
 ORPHAN = 10
-"""Seconds in which a command has to end whose supervisor was killed."""
+"""Seconds in which a command has to end once its supervisor was killed."""
 
 
 def current() -> Run | None:
@@ -42,7 +42,7 @@ def start(command: Command, viewer_name: str, settings: Settings) -> str:
     with ExitStack() as locks:
         own = locks.enter_context(run_locks.held())
         try:
-            shared = running_lock.held(settings, command.title)
+            shared = running_lock.hold(settings, command.title)
             others = [] if command.locks else [locks.enter_context(shared)]
         except MonitorError as error:
             raise RunningError(str(error)) from None

@@ -123,11 +123,11 @@ def durations(every: Iterable[Run], order: Sequence[str], zone: ZoneInfo) -> pl.
         order: of the families.
         zone: of the times by which runs are named.
     """
-    shown = [run for run in every if any(stage.seconds for stage in run.stages)][:DRAWN]
-    names = [f"{run.began.astimezone(zone):%m-%d %H:%M:%S}" for run in shown]
+    newest = [run for run in every if any(stage.seconds for stage in run.stages)][:DRAWN]
+    names = [f"{run.began.astimezone(zone):%m-%d %H:%M:%S}" for run in newest]
     rows = [
         (name, stage.name.partition("@")[0], stage.seconds)
-        for name, run in zip(names, shown, strict=True)
+        for name, run in zip(names, newest, strict=True)
         for stage in run.stages
         if stage.seconds is not None
     ]

@@ -12,7 +12,7 @@ from versions.repository.lock import Lock
 def readers(stages: Mapping[str, Any]) -> dict[str, set[str]]:
     """For every stage of `dvc.yaml`, the stages that read its outputs.
 
-    One that follows from others is left out: where b reads of a, and c of both, a leads to b alone.
+    Indirect edges are left out: where b reads from a, and c from both, a leads to b alone.
     """
     direct = {
         name: {

@@ -1,4 +1,4 @@
-"""The stages that a change of params runs again, from `dvc.lock`: it has what each stage obeys."""
+"""The stages that a change of params runs again, by the params that `dvc.lock` has of each."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -13,11 +13,11 @@ class Touched(NamedTuple):
     """Stages in the order of `dvc.lock`.
 
     Attributes:
-        obeying: they read a param that changes, or the whole file.
+        direct: they read a param that changes, or the whole file.
         following: they read what those make, and run again where it has changed.
     """
 
-    obeying: tuple[str, ...]
+    direct: tuple[str, ...]
     following: tuple[str, ...]
 
 
@@ -31,14 +31,14 @@ def touched(lock: Lock, keys: Iterable[str], *, features_change: bool) -> Touche
             changes that the check of the params writes, and that other stages read.
     """
     changed = list(keys)
-    obeying = [stage for stage in lock.stages.values() if changed and _obeys(stage, changed)]
+    direct = [stage for stage in lock.stages.values() if changed and _reads(stage, changed)]
     written = {
         out.path
-        for stage in obeying
+        for stage in direct
         for out in stage.outs
         if features_change or out.path != str(CHECKED_PARAMS)
     }
-    names = {stage.name for stage in obeying}
+    names = {stage.name for stage in direct}
     following = stage_graph.following(lock, names, written)
     order = list(lock.stages)
     return Touched(
@@ -47,7 +47,7 @@ def touched(lock: Lock, keys: Iterable[str], *, features_change: bool) -> Touche
     )
 
 
-def _obeys(stage: Stage, keys: Iterable[str]) -> bool:
+def _reads(stage: Stage, keys: Iterable[str]) -> bool:
     whole = any(entry.path == str(PARAMS_FILE) for entry in stage.deps)
     return whole or any(_within(key, param) for key in keys for param in stage.params)
 

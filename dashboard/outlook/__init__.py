@@ -1,1 +1,1 @@
-"""One symbol: its bars and forecasts, what came of earlier ones, and what other bars would give."""
+"""One symbol: its bars and forecasts, earlier outcomes, and forecasts from edited bars."""

@@ -12,7 +12,7 @@ PAGE = 1_000
 """Forecasts of one answer, as many as the server gives."""
 
 PAGES = 5
-"""Answers that a history is made of: a bar that was asked for thousands of times fills some."""
+"""Answers that make up a history: a bar that was requested thousands of times fills some."""
 
 NEWEST = 5
 """Forecasts that are shown as they come."""
@@ -41,7 +41,7 @@ SCHEMA = {
 
 
 def newest(server: Server, symbol: str, horizon: str) -> pl.DataFrame:
-    """The newest answers, newest first; asked at most once in two seconds, whoever looks.
+    """The newest answers, newest first; asked at most once in two seconds for all viewers.
 
     Returns:
         At most `NEWEST` rows of `SCHEMA`.
@@ -99,7 +99,7 @@ def _newest(_server: Server, url: str, symbol: str, horizon: str) -> pl.DataFram
 @st.cache_data(ttl="1m", max_entries=64, show_spinner="Asking the server for its log")
 def _labelled(_server: Server, url: str, symbol: str, horizon: str) -> pl.DataFrame:
     del url  # is what it is cached by
-    found, cursor = [], None
+    pages, cursor = [], None
     for _ in range(PAGES):
         answer = _server.get(
             "/predictions",
@@ -110,8 +110,8 @@ def _labelled(_server: Server, url: str, symbol: str, horizon: str) -> pl.DataFr
             limit=PAGE,
             cursor=cursor,
         )
-        found.append(distinct(table(answer["predictions"])))
+        pages.append(distinct(table(answer["predictions"])))
         cursor = answer["next"]
         if cursor is None:
             break
-    return distinct(pl.concat(found))
+    return distinct(pl.concat(pages))

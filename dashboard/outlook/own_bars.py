@@ -19,7 +19,7 @@ EDITED: Final = 5
 PRICES: Final = ("open", "high", "low", "close")
 
 
-def shown(chart: SymbolChart) -> pl.DataFrame:
+def editable(chart: SymbolChart) -> pl.DataFrame:
     """The bars to edit, oldest first: `date`, prices and `volume`."""
     return chart.bars.tail(EDITED).select("date", *PRICES, "volume")
 
@@ -34,14 +34,14 @@ def with_edits(bars: pl.DataFrame, edits: pl.DataFrame) -> pl.DataFrame:
         bars: `date`, prices, `adj_close` and `volume`, oldest first.
         edits: the last of them as they should be, without `adj_close`.
     """
-    kept, former = bars.head(bars.height - edits.height), bars.tail(edits.height)
+    others, former = bars.head(bars.height - edits.height), bars.tail(edits.height)
     ratio = former["adj_close"] / former["close"]
     new = edits.with_columns(
         high=pl.max_horizontal("high", "open", "close"),
         low=pl.min_horizontal("low", "open", "close"),
         adj_close=pl.col("close") * ratio,
     )
-    return pl.concat([kept, new.select(kept.columns)])
+    return pl.concat([others, new.select(others.columns)])
 
 
 def changed(before: pl.DataFrame, after: pl.DataFrame) -> bool:
@@ -55,22 +55,22 @@ def request(symbol: str, horizon: str, bars: pl.DataFrame) -> Mapping[str, Any]:
     return {"symbol": symbol, "horizon": horizon, "bars": bars.select(columns).rows(named=True)}
 
 
-def forecast(server: Server, md5: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+def forecast(server: Server, md5: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
     """The forecast from own bars; the same bars are asked once, since the server logs each.
 
     Args:
         server: to ask.
         md5: of the model that answers.
-        asked: what `request` gives.
+        body: what `request` gives.
 
     Raises:
         ServerAwayError, RefusedError: the server does not answer, or finds the bars impossible.
     """
-    return _forecast(server, server.url, md5, json.dumps(asked))
+    return _forecast(server, server.url, md5, json.dumps(body))
 
 
 @st.cache_data(ttl="1h", max_entries=64, show_spinner=False)
-def _forecast(_server: Server, url: str, md5: str, asked: str) -> Mapping[str, Any]:
+def _forecast(_server: Server, url: str, md5: str, body: str) -> Mapping[str, Any]:
     del url, md5  # are what it is cached by
-    one: Mapping[str, Any] = _server.post("/predict", json.loads(asked))["predictions"][0]
+    one: Mapping[str, Any] = _server.post("/predict", json.loads(body))["predictions"][0]
     return one

@@ -1,4 +1,4 @@
-"""Forecasts whose outcome is known: how often it lay within the interval. A count, no score."""
+"""Forecasts whose outcome is known: how often it lay within the interval. A count, not a score."""
 
 from typing import Final
 

@@ -61,7 +61,7 @@ def symbol_chart(
     Args:
         server: to ask.
         version: its answer to /version; the same revision is asked once.
-        symbol, horizon: of which.
+        symbol, horizon: of the chart.
 
     Raises:
         ServerAwayError, RefusedError: the server does not answer.

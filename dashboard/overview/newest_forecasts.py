@@ -66,7 +66,7 @@ def _batch(
 ) -> tuple[list[Mapping[str, Any]], list[str]]:
     """The forecasts of some symbols, and why others have none.
 
-    The server answers all rows of a batch or none: the halves of a refused one are asked alone, so
+    The server answers all rows of a batch or none: the halves of a refused one are asked again, so
     that a symbol that is new to the market does not hide the others.
     """
     rows = [{"symbol": name} for name in names]

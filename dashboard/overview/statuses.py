@@ -53,7 +53,7 @@ def statuses(
         server: its answer to /health, or why there is none.
         monitor: the stored report; None if there is none.
         now: in UTC.
-        most: the age of a report from which on it says nothing of today.
+        most: the greatest age of a report that still counts.
     """
     parts = [_server(server), _log(server, monitor)]
     for name, checks in CHECKS.items():

@@ -76,7 +76,7 @@ def horizons(folder: Path | None = None) -> list[str]:
 
 
 def stamps(horizon: str, folder: Path | None = None) -> tuple[Stamp, ...]:
-    """Those of the files in the working tree, by which what was read from them is cached."""
+    """The stamps of the files in the working tree, by which their content is cached."""
     return tuple(stamp((folder or Path()) / path) for path in paths(horizon).values())
 
 
@@ -131,8 +131,8 @@ def _table(text: bytes) -> pl.DataFrame:
 
 
 def _unreadable(path: Path, commit: str, error: object) -> InputError:
-    said = str(error).strip().splitlines()[:1]
+    lines = str(error).strip().splitlines()
     return InputError(
-        f"{path} of {commit[:10] or WORKSPACE} cannot be read: {said[0] if said else 'no text'}; "
+        f"{path} of {commit[:10] or WORKSPACE} cannot be read: {lines[0] if lines else 'no text'}; "
         "`dvc repro` writes it again"
     )

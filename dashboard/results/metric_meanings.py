@@ -37,7 +37,5 @@ BETTER: Final = {"high": "higher is better", "low": "lower is better", "": "neit
 
 def meaning(column: Column) -> str:
     """One line: what it is, and which direction is better."""
-    said = MEANING[column.name]
-    return f"{column.title}: {said}." + (
-        f" {BETTER[column.better].capitalize()}." if column.better else ""
-    )
+    better = f" {BETTER[column.better].capitalize()}." if column.better else ""
+    return f"{column.title}: {MEANING[column.name]}.{better}"

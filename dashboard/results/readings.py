@@ -1,4 +1,4 @@
-"""What the page reads, kept for all viewers until a file or a ref changes."""
+"""What the page reads, cached for all viewers until a file or a ref changes."""
 
 from pathlib import Path
 

@@ -76,8 +76,8 @@ def pair_verdict(pair: HoldOutPair) -> str:
     """Whether one is better on the same rows of the hold-out, in one line, by the primary score."""
     name, difference = next(iter(pair.differences.items()))
     column = PAIRED[name]
-    said = verdict(column, difference.value, difference.low, difference.high)
-    return f"On the {pair.rows:,} rows of the hold-out that both have, by {column.title}: {said}."
+    words = verdict(column, difference.value, difference.low, difference.high)
+    return f"On the {pair.rows:,} rows of the hold-out that both have, by {column.title}: {words}."
 
 
 def same_rows(pair: HoldOutPair) -> pl.DataFrame:

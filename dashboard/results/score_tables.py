@@ -93,7 +93,7 @@ def performance(
 
 
 def _numbers(rows: pl.DataFrame, name: str, columns: Any) -> tuple[pl.DataFrame, Formats]:
-    shown = rows.select(
+    table = rows.select(
         pl.col("name").alias(name),
         *(
             (pl.col(column.name) * (100 if column.format.startswith("%") else 1)).alias(
@@ -103,7 +103,7 @@ def _numbers(rows: pl.DataFrame, name: str, columns: Any) -> tuple[pl.DataFrame,
         ),
     )
     # A p-value is small, never zero.
-    return shown, {
+    return table, {
         column.title: "%.3g" if column.name in P_VALUES else f"%{column.format.lstrip('%')}"
         for column in columns
     }

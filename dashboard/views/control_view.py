@@ -23,7 +23,7 @@ PARTS: Mapping[str, Callable[[Context, Run | None], None]] = {
     "Releases": lambda context, _: release_panel.show(context),
     "Recent runs": lambda context, _: runs_panel.show(context),
 }
-"""Below what runs now; one of them is shown at a time."""
+"""The parts below what runs now; one of them is shown at a time."""
 
 
 def show(context: Context) -> None:

@@ -62,10 +62,10 @@ def _parts(context: Context) -> None:
     st.subheader("How each part is", anchor=False)
     _cards(_statuses(context))
     report = stored_health.read(context.monitor)
-    looked = "The monitor has not looked yet."
+    sentence = "The monitor has not looked yet."
     if report is not None:
-        looked = f"The monitor last looked on {in_zones(report.at, context)}."
-    st.caption(plain(looked))
+        sentence = f"The monitor last looked on {in_zones(report.at, context)}."
+    st.caption(plain(sentence))
 
 
 def _statuses(context: Context) -> list[Status]:

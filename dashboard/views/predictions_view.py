@@ -57,14 +57,14 @@ def _choice(context: Context, version: Mapping[str, Any]) -> tuple[str, str, int
     names = [each["symbol"] for each in symbols(context.server, version)]
     horizons = list(version["models"])
     for key, known in (("symbol", names), ("horizon", horizons)):
-        asked = st.query_params.get(key)
-        if asked is not None and asked not in known:
-            st.warning(plain(f"There is no {key} {asked}; this is {known[0]}."))
+        name = st.query_params.get(key)
+        if name is not None and name not in known:
+            st.warning(plain(f"There is no {key} {name}; this is {known[0]}."))
     one, two, three = st.columns([2, 2, 2])
     symbol = one.selectbox("Symbol", names, key="symbol", bind="query-params")
     horizon = url_choice("Horizon", horizons, "horizon", place=two)
-    shown = url_choice("Sessions shown", SHOWN, "sessions", default=SHOWN[1], place=three)
-    return str(symbol), horizon, shown
+    sessions = url_choice("Sessions shown", SHOWN, "sessions", default=SHOWN[1], place=three)
+    return str(symbol), horizon, sessions
 
 
 def _cards(forecasts: Sequence[SymbolForecast]) -> None:
@@ -118,18 +118,18 @@ def _fan(
     context: Context,
     version: Mapping[str, Any],
     forecasts: Sequence[SymbolForecast],
-    shown: int,
+    sessions: int,
 ) -> None:
     table = forecast_frame.table([each.answer for each in forecasts])
     symbol, farthest = table["symbol"][0], table.sort("sessions")["horizon"][-1]
     chart = symbol_chart(context.server, version, symbol, farthest).table
-    past, ahead = chart.drop_nulls("close").tail(shown), chart.filter(chart["close"].is_null())
+    bars, ahead = chart.drop_nulls("close").tail(sessions), chart.filter(chart["close"].is_null())
     last = max(table["target_date"].drop_nulls(), default="")
     coming = [day for day in ahead["date"] if day <= last]
     st.subheader("Bars, and the forecasts ahead of them")
     show_chart(
-        fan_chart([*past["date"], *coming], past, table),
-        f"Candles of the last {past.height} sessions of {symbol}, and the forecast close of "
+        fan_chart([*bars["date"], *coming], bars, table),
+        f"Candles of the last {bars.height} sessions of {symbol}, and the forecast close of "
         f"each horizon with its interval, up to {last}.",
         key="fan",
         tools=True,

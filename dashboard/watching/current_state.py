@@ -20,7 +20,7 @@ class Finding:
 
     Attributes:
         check: its name, which is also the rule of its alert.
-        of: what it is about; empty for one thing alone.
+        of: what it is about; empty where there is only one such thing.
         tags: the same as the tables keep it.
         status: `ok`, `warning`, `critical`.
         sentence: what was found.
@@ -41,7 +41,7 @@ class Current:
 
     Attributes:
         episodes: alerts that go on, the worst first, then the newest.
-        silent: those that people are not told of.
+        silent: silences that hold, or are to come.
         findings: every check.
         checked_at: when they were made; None if never.
         away: why the database could not be asked; None if it was.
@@ -56,11 +56,11 @@ class Current:
     @property
     def beside(self) -> tuple[Finding, ...]:
         """Checks that are not well and have no episode (yet)."""
-        told = {each.key for each in self.episodes}
+        keys = {each.key for each in self.episodes}
         return tuple(
             each
             for each in self.findings
-            if each.status != "ok" and (each.check, each.tags) not in told
+            if each.status != "ok" and (each.check, each.tags) not in keys
         )
 
 
@@ -84,8 +84,8 @@ def current(settings: Settings) -> Current:
 
 def of_file(settings: Settings) -> list[Episode]:
     """The alerts that go on by the monitor's file, which is there without a database."""
-    kept = outbox.read(settings.folder).episodes
-    return _worst_first([each for each in kept[::-1] if each.ended_at is None])
+    episodes = outbox.read(settings.folder).episodes
+    return _worst_first([each for each in episodes[::-1] if each.ended_at is None])
 
 
 def _worst_first(episodes: list[Episode]) -> list[Episode]:

@@ -1,7 +1,7 @@
 """Logs of this machine: which there are, and their newest lines, however long they are.
 
 A log is read from its end in blocks, so that the newest lines of gigabytes come at once. A search
-ends by a bound of bytes; a page says so.
+stops after a number of bytes, and the page says so.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _LEVELS: Final[dict[str, tuple[bytes, ...]]] = {
     "errors": (b"error", b"critical", b"traceback"),
 }
 LEVELS: Final = tuple(_LEVELS)
-"""By which lines can be chosen; a line that names no level by its words."""
+"""Levels by which lines are chosen; a line that names none has one by its words."""
 
 _NAMED = b'"level":"'
 
@@ -76,7 +76,7 @@ def tail(
     Args:
         path: of the log; what was rotated from it follows.
         level: of `LEVELS`.
-        text: what a line must have, in any letters; empty for every line.
+        text: what a line must have, in capitals or not; empty for every line.
         bound: bytes after which no more are read.
         most: lines at most.
     """
@@ -101,12 +101,12 @@ def _matching(block: bytes, words: Sequence[bytes], wanted: bytes, most: int) ->
     Args:
         block: of whole lines.
         words: of the level; none for every level.
-        wanted: what a line must have, in small letters; empty for every line.
+        wanted: what a line must have, in lower case; empty for every line.
         most: lines at most.
     """
     if not words and not wanted:
         return [line for line in block.split(b"\n")[::-1] if line][:most]
-    # Small letters of ASCII alone, so that both have the same length.
+    # Only the letters of ASCII are lowered, so that both have the same length.
     small = block.lower()
     # A search of bytes passes gigabytes a second; a loop over lines would take minutes for them.
     starts = {
@@ -141,10 +141,10 @@ def _end(block: bytes, at: int) -> int:
 
 
 def _is_of(line: bytes, words: Sequence[bytes]) -> bool:
-    """Whether a line in small letters is of a level: by what it names, else by its words."""
+    """Whether a line in lower case is of a level: of the one that it names, or by its words."""
     named = line.find(_NAMED)
-    said = line if named < 0 else line[named + len(_NAMED) :][:10]
-    return any(word in said for word in words)
+    part = line if named < 0 else line[named + len(_NAMED) :][:10]
+    return any(word in part for word in words)
 
 
 def _blocks(files: Sequence[Path]) -> Iterator[bytes]:
@@ -176,7 +176,7 @@ def _blocks(files: Sequence[Path]) -> Iterator[bytes]:
 
 
 def newest_bytes(path: Path, most: int) -> bytes:
-    """The newest bytes of a log, from the begin of a line."""
+    """The newest bytes of a log, from the beginning of a line."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - most))

@@ -1,4 +1,4 @@
-"""A line of a log in its parts, whoever wrote it."""
+"""A line of any log, in its parts."""
 
 import json
 import re
@@ -34,11 +34,11 @@ def parsed(line: str) -> Line:
         source, line = sourced.groups()
     if line.startswith("{"):
         try:
-            said = json.loads(line)
+            fields = json.loads(line)
         except (ValueError, RecursionError):
             return Line(at, source, level, line)
-        at, level = str(said.pop("time", at)), str(said.pop("level", ""))
-        event = str(said.pop("event", ""))
-        rest = " ".join(f"{name}={value}" for name, value in said.items())
+        at, level = str(fields.pop("time", at)), str(fields.pop("level", ""))
+        event = str(fields.pop("event", ""))
+        rest = " ".join(f"{name}={value}" for name, value in fields.items())
         line = f"{event}  {rest}".strip()
     return Line(at[:23], source, level, line)

@@ -23,7 +23,7 @@ def thresholds() -> MonitorParams:
 
 
 def too_old() -> timedelta:
-    """The age from which on what the monitor found says nothing of now.
+    """The age beyond which a report of the monitor is out of date.
 
     Raises:
         ParamsError: the section is wrong.

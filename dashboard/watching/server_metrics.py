@@ -67,12 +67,12 @@ class Reading:
 class Readings:
     """The newest readings, shared by all viewers."""
 
-    kept: deque[Reading] = field(default_factory=lambda: deque(maxlen=KEPT))
+    recent: deque[Reading] = field(default_factory=lambda: deque(maxlen=KEPT))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def is_due(self, now: datetime, seconds: float) -> bool:
         """Whether the newest reading is so old; another viewer may just have read."""
-        return not self.kept or (now - self.kept[-1].at).total_seconds() >= seconds
+        return not self.recent or (now - self.recent[-1].at).total_seconds() >= seconds
 
 
 def parse(page: str, at: datetime) -> Reading:
@@ -107,23 +107,23 @@ def _samples(page: str) -> Iterator[tuple[str, dict[str, str], float]]:
             yield sample.name, sample.labels, sample.value
 
 
-def rates(kept: list[Reading]) -> pl.DataFrame:
+def rates(readings: list[Reading]) -> pl.DataFrame:
     """What happened between each two readings; see `RATES`.
 
     Returns:
-        Requests and errors a second, quantiles of the duration in seconds (null where nothing was
-        asked), and shares of the machine in use.
+        Requests and errors a second, quantiles of the duration in seconds (null without
+        requests), and shares of the machine in use.
     """
     rows = []
-    for before, after in pairwise(kept):
+    for before, after in pairwise(readings):
         seconds = (after.at - before.at).total_seconds()
-        asked = grown(before.requests, after.requests)
-        failed = sum(count for (_, status), count in asked.items() if status.startswith("5"))
+        requests = grown(before.requests, after.requests)
+        failed = sum(count for (_, status), count in requests.items() if status.startswith("5"))
         took = grown(before.buckets, after.buckets)
         rows.append(
             (
                 after.at,
-                asked.total() / seconds,
+                requests.total() / seconds,
                 failed / seconds,
                 *(quantile(took, share) for share in QUANTILES),
                 after.processor,

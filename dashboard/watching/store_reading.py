@@ -14,22 +14,22 @@ from predictions.engine import LogError
 
 _T = TypeVar("_T")
 
-PATIENCE = 4
+TIMEOUTS = 4
 """Time-outs that a history of years may take, unlike the question whether the log is there."""
 
 
 @contextmanager
-def reading(settings: Settings, patience: int = 1) -> Iterator[Connection]:
+def reading(settings: Settings, timeouts: int = 1) -> Iterator[Connection]:
     """A connection to the log that only reads.
 
     Args:
         settings: of the monitor.
-        patience: time-outs after which a statement is cancelled.
+        timeouts: how many time-outs of the settings after which a statement is cancelled.
 
     Raises:
         LogError: the log is not there, is away, or has other tables than this code reads.
     """
-    seconds = patience * settings.timeout
+    seconds = timeouts * settings.timeout
     with engines.opened(settings.log_url, seconds, read_only=True) as engine:
         migrate.check(engine)
         with engine.connect() as connection:
@@ -80,5 +80,5 @@ def _read(
     _query: Callable[..., Any],
     _settings: Settings,
 ) -> Any:
-    with reading(_settings, PATIENCE) as connection:
+    with reading(_settings, TIMEOUTS) as connection:
         return _query(connection, _settings, *arguments)

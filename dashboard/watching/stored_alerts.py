@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from dashboard.charts import time_bars
 from dashboard.watching import time_spans
-from monitor.alerts import delivery, episode_store, outbox
+from monitor.alerts import delivery, episode_store
 from monitor.alerts.episodes import Episode
 from monitor.alerts.outbox import Outbox
 from monitor.settings import Settings
@@ -40,7 +40,7 @@ def spans(episodes: list[Episode], begin: datetime, now: datetime) -> pl.DataFra
     return pl.DataFrame(rows, schema=time_bars.SPANS, orient="row").sort("row", "begin")
 
 
-def told(episode: Episode, box: Outbox, names: dict[str, str]) -> str:
+def delivery_state(episode: Episode, box: Outbox, names: dict[str, str]) -> str:
     """Who was told of an episode, in words.
 
     Args:
@@ -54,27 +54,26 @@ def told(episode: Episode, box: Outbox, names: dict[str, str]) -> str:
         if message.episode == episode.id
         for key in message.waiting
     ]
-    said = [f"waits for channel {', '.join(dict.fromkeys(waiting))}"] if waiting else []
+    parts = [f"waits for channel {', '.join(dict.fromkeys(waiting))}"] if waiting else []
     if episode.sent_at is not None:
-        said.insert(0, f"told {episode.sent_at:%Y-%m-%d %H:%M} UTC")
+        parts.insert(0, f"told {episode.sent_at:%Y-%m-%d %H:%M} UTC")
     if episode.end_sent_at is not None:
-        said.append(f"end told {episode.end_sent_at:%Y-%m-%d %H:%M} UTC")
-    return "; ".join(said) or "nobody was told"
+        parts.append(f"end told {episode.end_sent_at:%Y-%m-%d %H:%M} UTC")
+    return "; ".join(parts) or "nobody was told"
 
 
 def channels(settings: Settings) -> dict[str, str]:
     """The names of the channels by key: place and kind, never the URL, which is a secret."""
-    urls = settings.alert_urls.split()
-    names = delivery.names(urls)
-    return {outbox.key_of(url): name for url, name in zip(urls, names, strict=True)}
+    urls = delivery.channels(settings)
+    return dict(zip(urls, delivery.names(list(urls.values())), strict=True))
 
 
 def states(settings: Settings, box: Outbox) -> list[str]:
     """Each channel and whether it takes messages, in words."""
-    said = []
+    lines = []
     for key, name in channels(settings).items():
         fault = box.channels.get(key)
         waiting = sum(key in message.waiting for message in box.messages)
         state = f"failed: {fault.problem}" if fault else "no failure known"
-        said.append(f"{name}: {state}; {waiting} messages wait for it")
-    return said
+        lines.append(f"{name}: {state}; {waiting} messages wait for it")
+    return lines

@@ -107,8 +107,8 @@ def gates(decision: Decision) -> pl.DataFrame:
             gate["threshold"],
             gate["sentence"],
         )
-        for horizon, asked in decision.document.get("gates", {}).items()
-        for gate in asked
+        for horizon, each in decision.document.get("gates", {}).items()
+        for gate in each
     ]
     return pl.DataFrame(rows, schema=GATES, orient="row")
 
@@ -116,9 +116,9 @@ def gates(decision: Decision) -> pl.DataFrame:
 def followed(decision: Decision, known: Stored) -> list[str]:
     """What came of a decision, in sentences, oldest first."""
     history = decision.document.get("history", ())
-    said = [f"{each['outcome']} until {each['until']}: {each['because']}" for each in history]
+    sentences = [f"{each['outcome']} until {each['until']}: {each['because']}" for each in history]
     own = known.places.filter(pl.col("decision_id") == decision.id)
-    said += [
+    sentences += [
         f"{row['horizon']}: model {row['model_md5'][:8]} of commit {row['commit'][:7]}"
         f"{' as ' + row['version'] if row['version'] else ''} was put into {row['place']}"
         f" ({row['created_at']:%Y-%m-%d %H:%M} UTC)"
@@ -127,8 +127,8 @@ def followed(decision: Decision, known: Stored) -> list[str]:
     later = [each for each in known.decisions if each.created_at > decision.created_at]
     if later:
         after = later[-1]
-        said.append(f"next decision: {after.id}, {after.outcome}: {after.because}")
-    return said
+        sentences.append(f"next decision: {after.id}, {after.outcome}: {after.because}")
+    return sentences
 
 
 def production(places: pl.DataFrame, end: datetime) -> pl.DataFrame:

@@ -1,1 +1,1 @@
-"""Alerts: what is not well begins an episode, and people are told once, and once of its end."""
+"""Alerts: a problem begins an episode; people hear once that it began and once that it ended."""

@@ -1,4 +1,4 @@
-"""One step of all alerts: episodes go on, begin and end, and people are told what is new."""
+"""One step of all alerts: episodes begin, go on and end, and people are told what is new."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Update:
 
     Attributes:
         running: episodes that have not ended.
-        begun, ended: episodes, how many.
+        begun, ended: how many episodes began and ended.
         waiting: messages that some channel has not taken yet.
         problems: what went wrong with channels, a sentence each.
     """
@@ -50,8 +50,8 @@ def update(
 ) -> Update:
     """Begin and end episodes, and send what people have not been told.
 
-    While the log is away, episodes are kept in `var/monitor/alerts.json` alone: what is critical
-    begins and is sent, once, and nothing ends. The table gets them when the log is back.
+    While the log is away, episodes are kept only in `var/monitor/alerts.json`: critical ones begin
+    and are sent once, and none ends. The table gets them when the log is back.
 
     Args:
         engine: of the log; None while it is away.
@@ -150,7 +150,7 @@ def _tell(box: Outbox, settings: Settings, params: AlertParams, now: datetime) -
 
 
 def _save(folder: Path, box: Outbox) -> None:
-    # Of a full disk people must hear, though it may be more than once.
+    # People must hear of a full disk, even if they hear of it more than once.
     try:
         outbox.write(folder, box)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Takes messages to the channels within a bounded time, and leaves those alone that fail."""
+"""Sends messages to the channels within a bounded time, and pauses channels that fail."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from monitor.bounded import bounded
 from monitor.settings import Settings
 
 SECONDS = 20.0
-"""Longest that a round may take; what was not sent by then is sent by the next."""
+"""Longest that a round may take; the next round sends the rest."""
 
 _PAUSE = 0.5
 
@@ -25,7 +25,7 @@ class Limits:
 
     Attributes:
         retries: times that a message is sent again; a channel that failed before gets one try.
-        pause: seconds that a channel that failed is left alone.
+        pause: seconds for which a channel that failed is not tried.
         seconds: longest that a round takes.
     """
 
@@ -36,7 +36,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class _Task:
-    """What one channel is to be sent, in this order."""
+    """The messages for one channel, in order."""
 
     channel: str
     url: str
@@ -46,7 +46,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Result:
-    """What became of a message, or, without one, that its channel is done."""
+    """Whether a channel took a message; without a message: the channel is done."""
 
     channel: str
     message: Message | None
@@ -59,7 +59,7 @@ def channels(settings: Settings) -> dict[str, str]:
 
 
 def names(urls: Sequence[str]) -> list[str]:
-    """What messages call each channel: its place and its kind, nothing else of its URL."""
+    """How messages name each channel: its place and its kind, nothing else of its URL."""
     return [
         f"{place} ({url.partition('://')[0]})" if "://" in url else f"{place} (not a URL)"
         for place, url in enumerate(urls, 1)
@@ -93,7 +93,7 @@ def deliver(
     limits: Limits,
     save: Callable[[], None],
 ) -> list[str]:
-    """Send what waits; all channels at once, each its messages in their order.
+    """Send what waits: all channels at once, the messages of each in order.
 
     Args:
         outbox: is changed.
@@ -132,7 +132,7 @@ def deliver(
             failed[result.channel] = result.problem
         else:
             took.add(result.channel)
-            boxes.taken(outbox, result.message, result.channel, now)
+            boxes.mark_taken(outbox, result.message, result.channel, now)
             save()
     stop.set()
     _remember(outbox, failed, took, now + timedelta(seconds=limits.pause))
@@ -145,7 +145,7 @@ def _tasks(outbox: Outbox, urls: Mapping[str, str], now: datetime, limits: Limit
     tasks = []
     for key, url in urls.items():
         failed = outbox.channels.get(key)
-        # One that failed while the clock was ahead is not left alone until then.
+        # A clock that was ahead may have set a time far in the future: that one is tried.
         if failed and now < failed.until <= now + timedelta(seconds=limits.pause):
             continue
         messages = [message for message in outbox.messages if key in message.waiting]

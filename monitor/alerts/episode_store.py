@@ -24,7 +24,7 @@ def is_open(episode: Episode, now: datetime) -> bool:
 
 
 def read(connection: Connection, ids: Collection[str], now: datetime) -> dict[str, Episode]:
-    """Episodes of some ids, and all that are open, by id, the oldest first."""
+    """The episodes of some ids and all open ones, by id, the oldest first."""
     columns = _TABLE.c
     untold = or_(columns.sent_at.is_(None), columns.end_sent_at.is_(None))
     query = (
@@ -49,9 +49,9 @@ def listed(
 
     Args:
         connection: to the log.
-        every: whether those that ended are listed.
-        since: those that ended before are not.
-        most: so many at most.
+        every: whether those that ended are listed too.
+        since: those that ended before it are left out.
+        most: how many at most.
     """
     ended = _TABLE.c.ended_at
     query = select(_TABLE).order_by(_TABLE.c.started_at.desc(), _TABLE.c.id.desc()).limit(most)
@@ -68,7 +68,7 @@ def episode(row: RowMapping) -> Episode:
 
 
 def merged(stored: Mapping[str, Episode], known: Sequence[Episode]) -> list[Episode]:
-    """The episodes of the table with what the file alone knows, the oldest first.
+    """The episodes of the table with what only the file knows, the oldest first.
 
     Args:
         stored: of the table, by id; empty while it is away.

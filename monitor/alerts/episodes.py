@@ -1,4 +1,4 @@
-"""Episodes: from the first check that fires to the last of some quiet ones."""
+"""Episodes: from the first check that fires until several checks in a row are quiet."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -21,7 +21,7 @@ class Episode(BaseModel):
         ended_at: the check that ended it.
         sent_at: when people were first told of its severity.
         end_sent_at: when people were told of its end.
-        quiet: checks since the last that fired; no column.
+        quiet: checks since the last that fired; not a column.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,14 +56,14 @@ def follow(
     now: datetime,
     quiet_checks: int,
 ) -> list[Episode]:
-    """What becomes of episodes by one check: they go on, are quiet or end, and others begin.
+    """The episodes after one check: some go on, are quiet or end, and others begin.
 
     Args:
-        running: that have not ended, the oldest first.
+        running: those that have not ended, the oldest first.
         firing: what is not well now.
         unjudged: what could not be judged now.
         now: in UTC.
-        quiet_checks: checks without it that end an episode, so that what flickers is one.
+        quiet_checks: quiet checks in a row that end an episode; a rule that flickers is one.
     """
     by_key = {each.key: each for each in firing}
     followed: dict[Key, Episode] = {}
@@ -73,7 +73,7 @@ def follow(
         if episode.key in followed:
             ended.append(_ended(episode, now))
         elif episode.key in by_key:
-            followed[episode.key] = _seen(episode, by_key[episode.key], now)
+            followed[episode.key] = _fired_again(episode, by_key[episode.key], now)
         elif episode.key in unjudged:
             followed[episode.key] = episode
         elif episode.quiet + 1 < quiet_checks:
@@ -96,7 +96,7 @@ def follow(
     return [*followed.values(), *ended, *begun]
 
 
-def _seen(episode: Episode, firing: Firing, now: datetime) -> Episode:
+def _fired_again(episode: Episode, firing: Firing, now: datetime) -> Episode:
     changes: dict[str, object] = {
         "message": firing.message,
         "seen_at": max(now, episode.seen_at),
@@ -109,5 +109,5 @@ def _seen(episode: Episode, firing: Firing, now: datetime) -> Episode:
 
 
 def _ended(episode: Episode, now: datetime) -> Episode:
-    # Where the clock went back, nothing ends before it began.
+    # If the clock was set back, an episode must not end before it began.
     return episode.model_copy(update={"ended_at": max(now, episode.seen_at)})

@@ -1,4 +1,4 @@
-"""What is not well at this moment, by rule."""
+"""The rules that fire at this moment."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Firing:
 
 
 def of_checks(checks: Iterable[Check]) -> list[Firing]:
-    """The rules that fire, by the checks that people should hear of."""
+    """The rules that fire: one for each check that people should hear of."""
     return [
         Firing(check.name, check.tags, severity, _message(check))
         for check in checks

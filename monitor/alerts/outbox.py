@@ -1,4 +1,4 @@
-"""What is to be sent and to whom, in a file: it outlives restarts and a database that is away."""
+"""The messages to send, in a file that outlives restarts and a database that is away."""
 
 import fcntl
 import hashlib
@@ -18,16 +18,16 @@ FILE = "alerts.json"
 """Within `var/monitor/`."""
 
 LATE = timedelta(days=1)
-"""What ended longer ago is not news: it is recorded, and not sent any more."""
+"""An episode that ended longer ago is not news: it is recorded, but no longer sent."""
 
 Kind = Literal["begin", "end", "whole"]
 
 
 class Message(BaseModel):
-    """What people are to be told.
+    """A message to people.
 
     Attributes:
-        id: of the episode and what is told of it, so that nothing is told twice.
+        id: of the episode, the kind and the severity, so that nothing is sent twice.
         episode: its id.
         kind: that it began, that it ended, or both at once.
         severity: of the episode.
@@ -66,8 +66,8 @@ class Outbox(BaseModel):
     """The file.
 
     Attributes:
-        episodes: those that run, and those whose end was not told; as the table has them, and the
-            only ones while it is away.
+        episodes: those that run, and those whose end was not sent yet: a copy of the table, and
+            the only record while the table is away.
         messages: the oldest first.
         channels: those that failed, by key.
     """
@@ -78,7 +78,7 @@ class Outbox(BaseModel):
 
 
 def key_of(url: str) -> str:
-    """What the file calls a channel: it never holds the URL, which is a secret."""
+    """How the file names a channel: it must not contain the URL, which is a secret."""
     return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
@@ -90,7 +90,7 @@ def read(folder: Path) -> Outbox:
     except FileNotFoundError:
         return Outbox()
     except (OSError, ValidationError):
-        log.warning("%s: cannot be read; what waited there to be sent is sent anew", path)
+        log.warning("%s: cannot be read; the messages that waited in it are sent again", path)
         return Outbox()
 
 
@@ -117,40 +117,40 @@ def locked(folder: Path) -> Iterator[bool]:
 def queue(
     outbox: Outbox, episodes: Sequence[Episode], channels: Sequence[str], now: datetime
 ) -> None:
-    """Add what people have not been told of episodes, and take away what they know already.
+    """Add messages on what people have not been told, and drop those that are no longer news.
 
     Args:
         outbox: is changed.
-        episodes: that run, and that ended a short while ago; without those that are silent.
+        episodes: those that run or ended recently, without silenced ones.
         channels: keys of all channels.
         now: in UTC.
     """
     untold = {episode.id: episode for episode in episodes if _kind(episode) is not None}
     wanted = [_message(episode, channels, now) for episode in untold.values()]
     ids = {message.id for message in wanted}
-    kept = []
+    pending = []
     for message in outbox.messages:
         message.waiting = [key for key in message.waiting if key in channels]
         is_news = message.id in ids if message.taken_at is None else now - message.created_at < LATE
         if message.waiting and is_news:
-            kept.append(message)
-    present = {message.id for message in kept}
+            pending.append(message)
+    present = {message.id for message in pending}
     new = [message for message in wanted if message.id not in present and message.waiting]
-    outbox.messages = [*kept, *new]
+    outbox.messages = [*pending, *new]
 
 
-def taken(outbox: Outbox, message: Message, channel: str, now: datetime) -> None:
+def mark_taken(outbox: Outbox, message: Message, channel: str, now: datetime) -> None:
     """Note that a channel took a message; the first that does counts for its episode."""
     message.waiting = [key for key in message.waiting if key != channel]
     message.taken_at = message.taken_at or now
     outbox.messages = [each for each in outbox.messages if each.waiting]
     outbox.episodes = [
-        _told(each, message, now) if each.id == message.episode else each
+        _with_sent_times(each, message, now) if each.id == message.episode else each
         for each in outbox.episodes
     ]
 
 
-def _told(episode: Episode, message: Message, now: datetime) -> Episode:
+def _with_sent_times(episode: Episode, message: Message, now: datetime) -> Episode:
     changes = {}
     if message.kind != "end" and message.severity == episode.severity:
         changes["sent_at"] = episode.sent_at or now
@@ -171,7 +171,7 @@ def _message(episode: Episode, channels: Sequence[str], now: datetime) -> Messag
     kind = _kind(episode) or "begin"
     about = f"{episode.rule} {episode.about}".rstrip()
     since = f"{episode.started_at:%Y-%m-%d %H:%M}"
-    # What happened at one moment has no end to tell of.
+    # An event of one moment has no end to report.
     is_event = kind == "whole" and episode.ended_at == episode.started_at
     has_ended = episode.ended_at is not None and not is_event
     times = f"from {since} to {episode.ended_at:%Y-%m-%d %H:%M}" if has_ended else f"since {since}"

@@ -1,4 +1,4 @@
-"""Sends a message to a URL of Apprise; what it says on failure holds no part of the URL."""
+"""Sends a message to an Apprise URL; its errors contain no part of the URL."""
 
 import logging
 import re
@@ -17,10 +17,10 @@ _TYPES = {
 }
 
 _SECRET = 4
-"""Letters of a part of a URL that may be a secret; shorter ones are words of any sentence."""
+"""A part of a URL with so many letters may be a secret; shorter ones are common words."""
 
 _LOGGER = logging.getLogger("apprise")
-# What it logs may hold parts of URLs, which are secrets: it reaches no log but `_said`.
+# Its lines may contain parts of URLs, which are secrets: only `_warnings` reads them.
 _LOGGER.propagate = False
 _LOGGER.addHandler(logging.NullHandler())
 
@@ -28,7 +28,7 @@ _ASSET = AppriseAsset(app_id="Stock forecasting", app_desc="Stock forecasting: t
 
 
 def load() -> None:
-    """Load the plug-ins of Apprise, which takes a second that no channel has to answer for."""
+    """Load the plug-ins of Apprise, so that this second does not count as waiting for a channel."""
     Apprise.instantiate("json://localhost", asset=_ASSET)
 
 
@@ -43,7 +43,7 @@ def send(url: str, title: str, body: str, kind: str) -> str | None:
     Returns:
         Why it was not taken; None if it was.
     """
-    with _said() as lines:
+    with _warnings() as lines:
         try:
             service = Apprise.instantiate(url, asset=_ASSET)
             if service is None:
@@ -67,7 +67,7 @@ def scrubbed(text: str, url: str) -> str:
 
 
 @contextmanager
-def _said() -> Iterator[list[str]]:
+def _warnings() -> Iterator[list[str]]:
     """What Apprise warns of in this thread."""
     lines: list[str] = []
     thread = threading.get_ident()

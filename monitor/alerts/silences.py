@@ -1,4 +1,4 @@
-"""Silences for planned work: what is recorded meanwhile, and not sent."""
+"""Silences for planned work: alerts are recorded meanwhile, but not sent."""
 
 import re
 from collections.abc import Sequence

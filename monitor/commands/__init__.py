@@ -9,5 +9,5 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     import argparse
 
-    # argparse gives the type of what add_subparsers returns no public name.
+    # argparse has no public name for the type that add_subparsers returns.
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001

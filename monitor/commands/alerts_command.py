@@ -1,4 +1,4 @@
-"""`python -m monitor alerts`: what is not well, what was, and whether messages arrive."""
+"""`python -m monitor alerts`: list the alerts, or test the channels."""
 
 import argparse
 import sys
@@ -69,21 +69,21 @@ def _show(settings: Settings, episodes: "Sequence[Episode]") -> None:
     from monitor.commands import console_tables
 
     silent = silences.read(settings.folder)
-    shown = console_tables.table("severity", "rule", "of", "since", "until", "told", "found")
+    table = console_tables.empty("severity", "rule", "of", "since", "until", "told", "found")
     for each in episodes:
-        told = f"{each.sent_at:%Y-%m-%d %H:%M}" if each.sent_at else "no"
+        sent = f"{each.sent_at:%Y-%m-%d %H:%M}" if each.sent_at else "no"
         if silences.is_silent(silent, each.rule, each.ended_at or settings.clock):
-            told = "silenced"
-        shown.add_row(
+            sent = "silenced"
+        table.add_row(
             each.severity,
             each.rule,
             escape(each.about),
             f"{each.started_at:%Y-%m-%d %H:%M}",
             f"{each.ended_at:%Y-%m-%d %H:%M}" if each.ended_at else "goes on",
-            told,
+            sent,
             escape(each.message),
         )
-    console_tables.show(shown)
+    console_tables.show(table)
 
 
 def _test(settings: Settings) -> None:

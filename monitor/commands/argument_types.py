@@ -1,4 +1,4 @@
-"""What arguments of the command line are turned into; argparse shows what these raise."""
+"""Types of command-line arguments; argparse shows the errors that these raise."""
 
 import argparse
 import re

@@ -17,7 +17,7 @@ def register(commands: "Commands") -> None:
         "check",
         help="measure, check, and send what is not well: one round, for cron",
         description="Measure labels, drift and performance, check the health of everything, begin "
-        "and end alerts, and send what is new. Exit status 0, whatever is found: alerts tell.",
+        "and end alerts, and send what is new. Exit status 0, whatever it finds.",
     )
     parser.set_defaults(run=run)
 

@@ -28,12 +28,12 @@ def show(table: Table) -> None:
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
-def table(*columns: str, numbers: Sequence[str] = ()) -> Table:
+def empty(*columns: str, numbers: Sequence[str] = ()) -> Table:
     """An empty table; the columns of numbers are aligned to the right."""
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
-        shown.add_column(column, justify="right" if column in numbers else "left")
-    return shown
+        table.add_column(column, justify="right" if column in numbers else "left")
+    return table
 
 
 def number(value: float | None) -> str:
@@ -48,46 +48,46 @@ def metrics(rows: Sequence[Measurement]) -> Table:
         tags = " ".join(f"{name}={value}" for name, value in sorted(row[3].items()))
         grouped.setdefault((row[1], tags), []).append(row)
     columns = ("times", "first", "last", "least", "greatest")
-    shown = table("metric", "of", *columns, "at", numbers=columns)
+    table = empty("metric", "of", *columns, "at", numbers=columns)
     for (name, tags), measured in sorted(grouped.items()):
         values = [value for _, _, value, _ in measured if value is not None]
         ends = (measured[0][2], measured[-1][2])
         extremes = (min(values, default=None), max(values, default=None))
-        shown.add_row(
+        table.add_row(
             name,
             tags,
             f"{len(measured):,}",
             *(number(value) for value in (*ends, *extremes)),
             f"{measured[-1][0]:%Y-%m-%d %H:%M}",
         )
-    return shown
+    return table
 
 
 def places(rows: Sequence[RowMapping]) -> Table:
     """One row for each time that a model was put somewhere."""
-    shown = table("at", "horizon", "place", "version", "model", "commit", "decision")
+    table = empty("at", "horizon", "place", "version", "model", "commit", "decision")
     for row in rows:
-        shown.add_row(
+        table.add_row(
             f"{row['created_at']:%Y-%m-%d %H:%M}",
             *(row["horizon"], row["place"], row["version"] or "-"),
             *(row["model_md5"][:8], row["commit"][:8], row["decision_id"] or "-"),
         )
-    return shown
+    return table
 
 
 def labels(counts: Sequence["LabelCounts"]) -> Table:
     """One row a horizon."""
     numbers = ("due", "labelled", "coverage", "of all", "new", "corrected", "no bar", "days late")
-    shown = table("horizon", *numbers, numbers=numbers)
+    table = empty("horizon", *numbers, numbers=numbers)
     for one in counts:
-        shown.add_row(
+        table.add_row(
             one.horizon,
             *(f"{value:,}" for value in (one.due, one.labelled)),
             *(percent(share) for share in (one.coverage, one.coverage_all)),
             *(f"{value:,}" for value in (one.stored, one.corrected, one.lacking)),
             number(one.lateness),
         )
-    return shown
+    return table
 
 
 def label_remarks(counts: Sequence["LabelCounts"]) -> Iterator[str]:

@@ -43,16 +43,16 @@ def show(settings: Settings, arguments: argparse.Namespace) -> None:
     if not listed:
         sys.stdout.write("nothing was decided yet\n")
         return
-    shown = console_tables.table("decision", "lane", "outcome", "challenger", "because")
+    table = console_tables.empty("decision", "lane", "outcome", "challenger", "because")
     for decision in listed:
-        shown.add_row(
+        table.add_row(
             decision.id,
             decision.lane or "-",
             decision.outcome,
             (decision.challenger or "-")[:7],
             decision.because,
         )
-    console_tables.show(shown)
+    console_tables.show(table)
 
 
 def explain(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -76,16 +76,16 @@ def _gates(decision: "Decision") -> None:
     from monitor.commands import console_tables
 
     sys.stdout.write(f"{decision.id}: {decision.outcome}; {decision.because}\n")
-    asked = decision.document.get("gates", {})
-    if not asked:
+    by_horizon = decision.document.get("gates", {})
+    if not by_horizon:
         return
     numbers = ("effect", "threshold")
-    shown = console_tables.table(
+    table = console_tables.empty(
         "horizon", "gate", "effect", "", "threshold", "answer", "why", numbers=numbers
     )
-    for horizon, gates in asked.items():
+    for horizon, gates in by_horizon.items():
         for gate in gates:
-            shown.add_row(
+            table.add_row(
                 horizon,
                 gate["name"],
                 console_tables.number(gate["effect"]),
@@ -94,4 +94,4 @@ def _gates(decision: "Decision") -> None:
                 gate["answer"],
                 gate["sentence"],
             )
-    console_tables.show(shown)
+    console_tables.show(table)

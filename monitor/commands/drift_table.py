@@ -34,11 +34,11 @@ def lines(drift: Drift) -> Iterator[str]:
 def features(comparison: Comparison) -> Table:
     """One row a feature, the most unusual first."""
     columns = ("distance", "p", "relation", "relation p", "level", "level p", "missing")
-    shown = console_tables.table("feature", *columns, "drifted", numbers=columns)
+    table = console_tables.empty("feature", *columns, "drifted", numbers=columns)
     for feature in sorted(
         comparison.features, key=lambda each: min(each.p, each.relation_p, each.level_p)
     ):
-        shown.add_row(
+        table.add_row(
             feature.name,
             _short(feature.distance),
             _short(feature.p),
@@ -49,16 +49,16 @@ def features(comparison: Comparison) -> Table:
             f"{feature.missing:.0%}",
             "yes" if feature.drifted else "",
         )
-    return shown
+    return table
 
 
 def predictions(proxies: Sequence[Proxy]) -> Table:
     """One row a number of the forecasts."""
     columns = ("now", "usual", "p")
-    shown = console_tables.table("forecasts", *columns, numbers=columns)
+    table = console_tables.empty("forecasts", *columns, numbers=columns)
     for proxy in proxies:
-        shown.add_row(proxy.name, *map(_short, (proxy.value, proxy.usual, proxy.p)))
-    return shown
+        table.add_row(proxy.name, *map(_short, (proxy.value, proxy.usual, proxy.p)))
+    return table
 
 
 def _short(value: float | None) -> str:

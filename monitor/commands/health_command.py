@@ -17,7 +17,7 @@ def register(commands: "Commands") -> None:
     parser = commands.add_parser(
         "health",
         help="check log, models, data, drift, performance, labels, machine and scheduler",
-        description="Check everything that the forecasts stand on; exit status 0: all is well, 1: "
+        description="Check everything that the forecasts depend on; exit status 0: all is well, 1: "
         "a warning, 2: something is critical. The report is also kept in var/monitor/health.json.",
     )
     parser.add_argument("--json", action="store_true", help="the report as JSON")

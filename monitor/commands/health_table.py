@@ -11,14 +11,14 @@ _STYLES = {"ok": "green", "warning": "yellow", "critical": "bold red"}
 
 def of(health: Health) -> Table:
     """One row a check: what was found, why it is not well, what to do."""
-    shown = console_tables.table("check", "of", "status", "found, and what to do")
+    table = console_tables.empty("check", "of", "status", "found, and what to do")
     for check in health.checks:
         remedy = f"\n-> {check.remedy}" if check.remedy else ""
         style = _STYLES[check.status]
-        shown.add_row(
+        table.add_row(
             check.name,
             check.about.replace("horizon=", ""),
             f"[{style}]{check.status}[/{style}]",
             escape(f"{check.sentence}{remedy}"),
         )
-    return shown
+    return table

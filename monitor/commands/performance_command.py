@@ -57,16 +57,16 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _show(performance: "Performance") -> None:
-    from monitor.commands.console_tables import number, show, table
+    from monitor.commands.console_tables import empty, number, show
 
     if performance.rows:
         columns = ("live", "95 % interval", "hold-out", "yardstick")
-        shown = table(f"{performance.horizon}: score", *columns, numbers=columns)
+        table = empty(f"{performance.horizon}: score", *columns, numbers=columns)
         for name, score in performance.scores.items():
             ends = "-" if score.interval is None else "{:.4g} to {:.4g}".format(*score.interval)
             values = (number(score.held_out), number(score.yardstick))
-            shown.add_row(name, number(score.live), ends, *values)
-        show(shown)
+            table.add_row(name, number(score.live), ends, *values)
+        show(table)
         sys.stdout.write(
             f"{performance.rows:,} forecasts of {performance.dates:,} sessions, "
             f"{performance.first} to {performance.last}\n"

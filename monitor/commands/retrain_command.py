@@ -19,14 +19,14 @@ def register(commands: "Commands") -> None:
     """Add the commands."""
     _retrain(commands)
     again = commands.add_parser(
-        "judge", help="look again at challengers in shadow, with the labels that have come"
+        "judge", help="judge the challengers in shadow again, with the newest labels"
     )
     again.add_argument("decision", nargs="?", metavar="ID")
     again.set_defaults(run=judge)
     approving = commands.add_parser("approve", help="promote a challenger that passed every gate")
     approving.add_argument("decision", metavar="ID")
     approving.set_defaults(run=approve)
-    rejecting = commands.add_parser("reject", help="take a challenger away that waits")
+    rejecting = commands.add_parser("reject", help="reject a challenger that waits")
     rejecting.add_argument("decision", metavar="ID")
     rejecting.add_argument("--because", required=True, metavar="TEXT")
     rejecting.set_defaults(run=reject)
@@ -72,7 +72,7 @@ def _retrain(commands: "Commands") -> None:
     )
     parser.add_argument("--horizon", help="the one at which a change must be better")
     parser.add_argument(
-        "--force", action="store_true", help="whatever the conditions say (with --reason manual)"
+        "--force", action="store_true", help="ignore the conditions (with --reason manual)"
     )
     parser.set_defaults(run=retrain)
 
@@ -85,7 +85,7 @@ def retrain(settings: Settings, arguments: argparse.Namespace) -> None:
     if arguments.force and arguments.reason != "manual":
         raise MonitorError("--force is a person's decision: use it with --reason manual")
     if arguments.revision and (arguments.changes or arguments.as_of):
-        raise MonitorError("--revision is trained already: leave --set and --as-of away")
+        raise MonitorError("--revision is trained already: leave out --set and --as-of")
     decision = retrain.run(
         settings,
         thresholds(),
@@ -140,12 +140,12 @@ def reject(settings: Settings, arguments: argparse.Namespace) -> None:
     """Reject."""
     from monitor.retraining import waiting
 
-    word = waiting.Word(who(), arguments.because)
-    _say(waiting.reject(settings, thresholds(), arguments.decision, word))
+    rejection = waiting.Rejection(who(), arguments.because)
+    _say(waiting.reject(settings, thresholds(), arguments.decision, rejection))
 
 
 def roll_back(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Roll back, or look whether one is due."""
+    """Roll back, or check whether one is due."""
     from monitor.retraining import rollback
 
     if arguments.dry_run:

@@ -17,7 +17,7 @@ def register(commands: "Commands") -> None:
         "run",
         help="run checks, refreshes and retraining when they are due",
         description="Check every few minutes; after each close of the exchange bring the new bars "
-        "in; retrain at weekends. What is not said here is in params.yaml, monitor.schedule.",
+        "in; retrain at weekends. Defaults are in params.yaml, monitor.schedule.",
     )
     parser.add_argument(
         "--every", type=argument_types.interval, metavar="5m", help="time between two checks"
@@ -40,18 +40,18 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
     class Data(Sections):
         data: Source
 
-    given = {name: getattr(arguments, name) for name in ("refresh", "retrain")}
-    obeyed = monitor_settings.thresholds().schedule.model_copy(
-        update={name: value for name, value in given.items() if value is not None}
+    options = {name: getattr(arguments, name) for name in ("refresh", "retrain")}
+    params = monitor_settings.thresholds().schedule.model_copy(
+        update={name: value for name, value in options.items() if value is not None}
     )
     data = load(Data).data
     if data.source == "sample" and arguments.refresh is None:
         # Its bars end in the past: a refresh would only move a newcomer's checkout.
-        obeyed = obeyed.model_copy(update={"refresh": "never"})
-    every = arguments.every or timedelta(minutes=obeyed.check_minutes)
-    jobs = schedule.jobs(settings, obeyed, data.calendar, every)
+        params = params.model_copy(update={"refresh": "never"})
+    every = arguments.every or timedelta(minutes=params.check_minutes)
+    jobs = schedule.jobs(settings, params, data.calendar, every)
     log.info(
         "monitor: checks every %s, refreshes %s, retrains %s; its files are in %s",
-        *(every, obeyed.refresh, obeyed.retrain, settings.folder),
+        *(every, params.refresh, params.retrain, settings.folder),
     )
     scheduler.Scheduler(settings, jobs).run()

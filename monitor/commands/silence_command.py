@@ -66,8 +66,8 @@ def _list(settings: Settings) -> None:
     if not known:
         sys.stdout.write("nothing is silent\n")
         return
-    shown = console_tables.table("id", "rule", "until (UTC)", "by", "reason")
+    table = console_tables.empty("id", "rule", "until (UTC)", "by", "reason")
     for each in known:
         until = f"{each.until:%Y-%m-%d %H:%M}"
-        shown.add_row(each.id, escape(each.rule), until, escape(each.by), escape(each.reason))
-    console_tables.show(shown)
+        table.add_row(each.id, escape(each.rule), until, escape(each.by), escape(each.reason))
+    console_tables.show(table)

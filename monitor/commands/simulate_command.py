@@ -52,10 +52,10 @@ def run(_: Settings, arguments: argparse.Namespace) -> None:
     from monitor.simulation import sandbox
     from monitor.simulation.plan import Plan
 
-    given = {name: getattr(arguments, name) for name in Plan.model_fields if name != "faults"}
+    options = {name: getattr(arguments, name) for name in Plan.model_fields if name != "faults"}
     faults = tuple(filter(None, arguments.faults.split(",")))
     try:
-        plan = Plan(**given, faults=faults)
+        plan = Plan(**options, faults=faults)
     except ValidationError as error:
         first = error.errors()[0]
         raise MonitorError(

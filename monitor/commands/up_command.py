@@ -26,7 +26,7 @@ def run(settings: Settings, _: argparse.Namespace) -> None:
     """Run all three."""
     from monitor import side_by_side
 
-    # Their lines come as they are written.
+    # So that their lines come as they are written.
     os.environ["PYTHONUNBUFFERED"] = "1"
     python = sys.executable
     side_by_side.run(
@@ -35,5 +35,5 @@ def run(settings: Settings, _: argparse.Namespace) -> None:
             "monitor": (python, "-m", "monitor", "run"),
             "dashboard": (python, "-m", "dashboard"),
         },
-        kept=settings.var / side_by_side.LOG,
+        log_file=settings.var / side_by_side.LOG,
     )

@@ -1,1 +1,1 @@
-"""Whether the live forecasts are made from data like that which their model was trained on."""
+"""Whether live forecasts are made from data like those that their model was trained on."""

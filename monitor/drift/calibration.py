@@ -1,21 +1,21 @@
 """How often a window without drift looks as different as a live one: thresholds by resampling.
 
-Tests for independent rows call almost every window of bars drifted: its rows are a few weeks, in
-which volatility, momentum and market are nearly one level. So the window is compared with windows
-that were drawn from the reference in the same shape, stretches of consecutive sessions.
+Tests for independent rows call almost every window of bars drifted: in the few weeks of a window,
+volatility, momentum and market hardly leave one level. So a live window is compared with windows of
+the same shape that were drawn from the reference: stretches of consecutive sessions.
 
-1. Of each statistic (the distance of each feature, and of its residual) the p-value is its rank
-   among the drawn windows; beyond their greatest tenth, where ranks run out, an exponential tail
-   through it (Knijnenburg et al., 2009).
+1. The p-value of each statistic (the distance of each feature, and of its residual) is its rank
+   among the drawn windows. In their greatest tenth, where ranks run out, it comes from an
+   exponential tail (Knijnenburg et al., 2009).
 2. The features are tested together by Benjamini and Hochberg (1995). That finds one at a level q
    exactly if Simes' p-value, the least of p(k) m / k, is at most q.
 3. The level q itself is calibrated: q is the quantile of Simes' p-value among the drawn windows
-   such that at most the stated share of windows without drift raises an alarm. To be like a live
-   window, each is compared with a reference without its own years, and ranked among the windows of
-   other years: beside its neighbours it would seem far more usual than a new one. The drawn windows
-   overlap, so that they count as no more than what fits side by side into the reference. With n of
-   those, a further window is the most extreme of all with a chance of 1 / (n + 1), which is taken
-   off the share (as in conformal prediction, Vovk et al., 2005).
+   such that at most the stated share of windows without drift raises an alarm. Each is compared
+   with a reference without its own years, and ranked among the windows of other years, so that it
+   is as new as a live window: beside its neighbours it would seem far more usual. The drawn windows
+   overlap, so they count only as many as fit side by side into the reference. With n of those, a
+   further window is the most extreme of all with a chance of 1 / (n + 1), which is taken off the
+   share (as in conformal prediction, Vovk et al., 2005).
 """
 
 from dataclasses import dataclass
@@ -34,12 +34,12 @@ def draw(rows: int, length: int, size: int, windows: int, seed: int) -> Rows:
     Args:
         rows: of the reference.
         length: consecutive rows that a window spans.
-        size: rows of them that it has, at most `length`: a live window may have gaps.
+        size: how many of these it has, at most `length`: a live window may have gaps.
         windows: how many.
         seed: of the generator.
 
     Returns:
-        Numbers of rows, of shape (windows, size).
+        Row numbers, of shape (windows, size).
     """
     random = np.random.default_rng(seed)
     begins = random.integers(0, rows - length + 1, windows)
@@ -72,7 +72,7 @@ def p_values(values: Floats, drawn: Floats) -> Floats:
         tail = share * np.exp(-(values - begin) / beyond.mean())
         ranks = np.where(values > begin, np.minimum(share, tail), ranks)
     elif drawn[0] == drawn[-1]:
-        # Such as a feature that is constant in the reference: no window ever differed.
+        # No window ever differed, as for a feature that is constant in the reference.
         ranks = np.where(values > begin, 0.0, ranks)
     return np.where(np.isnan(values), 1.0, ranks)
 
@@ -96,7 +96,7 @@ class Calibration:
         distances: of shape (windows, statistics), each column ascending.
         simes: Simes' p-value of each window, ascending.
         independent: how many windows fit side by side into the reference.
-        level: of the adjusted p-values, from which on a feature has drifted.
+        level: a feature whose adjusted p-value is at most this has drifted.
     """
 
     distances: Floats
@@ -110,7 +110,7 @@ class Calibration:
         return np.array([p_values(np.array([own]), drawn)[0] for own, drawn in columns])
 
     def share_as_different(self, simes: float) -> float:
-        """At most which share of windows without drift differs as much as one."""
+        """An upper bound of the share of windows without drift that differ as much as one."""
         share = float(np.searchsorted(self.simes, simes, "right")) / len(self.simes)
         if share:
             return (1 + self.independent * share) / (self.independent + 1)

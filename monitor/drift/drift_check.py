@@ -41,7 +41,7 @@ REFERENCES = "references"
 
 
 class Pipeline(Sections):
-    """What a check must know of the pipeline."""
+    """The params of the pipeline that a check needs."""
 
     data: DataParams
     horizons: Horizons
@@ -91,7 +91,7 @@ class _Compared(NamedTuple):
     prepared: Prepared
 
 
-def check(  # noqa: PLR0913  # the report alone may be left out
+def check(  # noqa: PLR0913  # only the report is optional
     engine: Engine,
     settings: Settings,
     thresholds: MonitorParams,
@@ -105,7 +105,7 @@ def check(  # noqa: PLR0913  # the report alone may be left out
     Args:
         engine: of the log.
         settings: where the files go.
-        thresholds: `drift` alone is read.
+        thresholds: only `drift` is read.
         horizon: whose forecasts.
         today: no forecast of a later bar counts.
         with_report: whether Evidently writes its report, which takes seconds.
@@ -118,9 +118,8 @@ def check(  # noqa: PLR0913  # the report alone may be left out
         drift = _reported(drift, settings.folder / DRIFT / f"{horizon}.html", compared)
     path = settings.folder / DRIFT / f"{horizon}.json"
     text = json.dumps(document(drift), indent=2) + "\n"
-    # The same window again: its features' numbers are in the history already.
+    # For the same window as before, the numbers of its features are in the history already.
     known = path.exists() and path.read_text(encoding="utf-8") == text
-    path.parent.mkdir(parents=True, exist_ok=True)
     with tables.replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
     with records.writing(engine, settings) as rows:
@@ -147,7 +146,7 @@ def measurements(drift: Drift) -> Mapping[str, float | None]:
 def _compared(
     engine: Engine, settings: Settings, params: DriftParams, horizon: str, today: date
 ) -> tuple[Drift, _Compared | None]:
-    # Distinct forecasts of a bar by several models are one row, so that more are read.
+    # More are read than needed: forecasts of one bar by several models become one row.
     window = Window(horizon, until=today, newest=2 * params.window)
     newest = live_forecasts.read(engine, Window(horizon, until=today, newest=1))
     if newest.is_empty():
@@ -210,9 +209,9 @@ def _reported(drift: Drift, html: Path, compared: _Compared) -> Drift:
     key = hashlib.md5(usedforsecurity=False)
     for part in (compared.reference.pins.dataset, repr(drift.comparison)):
         key.update(part.encode())
-    kept = html.with_suffix(".scores.json")
-    if html.exists() and kept.exists():
-        former = json.loads(kept.read_bytes())
+    scores_file = html.with_suffix(".scores.json")
+    if html.exists() and scores_file.exists():
+        former = json.loads(scores_file.read_bytes())
         if former["window"] == key.hexdigest():
             return replace(drift, report=str(html), scores=former["scores"])
     try:
@@ -222,14 +221,14 @@ def _reported(drift: Drift, html: Path, compared: _Compared) -> Drift:
     except MonitorError as error:
         html.unlink(missing_ok=True)
         return replace(drift, problem=str(error))
-    with tables.replacing(kept) as partial:
+    with tables.replacing(scores_file) as partial:
         text = json.dumps({"window": key.hexdigest(), "scores": scores})
         partial.write_text(text, encoding="utf-8")
     return replace(drift, report=str(html), scores=scores)
 
 
 def _thresholds(prepared: Prepared) -> dict[str, float]:
-    """The distance from which on each feature, taken alone, is rarer than false alarms may be."""
+    """For each feature, the distance beyond which it has drifted when it is tested alone."""
     drawn = prepared.calibration.distances
     alone = np.quantile(drawn, 1 - prepared.calibration.level / len(drawn.T), axis=0)
     return dict(zip(prepared.features, map(float, alone[: len(prepared.features)]), strict=True))

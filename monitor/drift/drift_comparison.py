@@ -15,7 +15,7 @@ LEAST = 30
 """Rows of a window at least: fewer say little about a distribution."""
 
 MISSING = 0.05
-"""Share of missing values from which on a feature has drifted: training rows have none."""
+"""A feature with a greater share of missing values has drifted: training rows have none."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Comparison:
     Attributes:
         features: in the order of the reference.
         p: at most this share of the windows without drift differs as much.
-        level: of the adjusted p-values, from which on a feature has drifted.
+        level: a feature whose adjusted p-value is at most this has drifted.
         independent: how many such windows fit side by side into the reference.
     """
 
@@ -124,10 +124,10 @@ def compare(prepared: Prepared, inputs: pl.DataFrame, seed: int) -> Comparison:
 
 
 def _broken(prepared: Prepared, standard: Floats, own: Floats) -> list[int]:
-    """Numbers of the features that do not fit to the others.
+    """The places of the features that do not fit the others.
 
-    A broken feature disturbs the residuals of all that are explained by it. So the worst is taken
-    first and set to what the others make of it, until no residual is left beyond the level.
+    A broken feature disturbs the residuals of all features that it explains. So the worst is
+    replaced first by what the others predict, until no residual is beyond the level.
     """
     broken: list[int] = []
     values, count = standard, len(own)

@@ -114,9 +114,6 @@ def _find(horizon: str, model_md5: str) -> Pins:
 
 def _copy(folder: Path, horizon: str, pins: Pins) -> None:
     missing = [md5 for md5 in pins.files.values() if not (folder / f"{md5}.parquet").exists()]
-    if not missing:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
     for md5 in missing:
         with tables.replacing(folder / f"{md5}.parquet") as partial:
             shutil.copyfile(_object(md5, horizon, pins.commit), partial)

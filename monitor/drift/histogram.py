@@ -10,7 +10,7 @@ BINS = 20
 """Of a histogram."""
 
 TAILS = 0.01
-"""Share of values on each side, one at least, by which the bins of a histogram do not reach."""
+"""Share of the values, one at least, that lies beyond the bins of a histogram on each side."""
 
 
 @dataclass(frozen=True)

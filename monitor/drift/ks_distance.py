@@ -1,8 +1,8 @@
 """The distance of a window from its reference: the statistic of Kolmogorov and Smirnov.
 
-The greatest difference of two empirical distributions. It lies in [0, 1], any growing function of
-the values leaves it as it is, and heavy tails do not move it: on windows of returns it found
-shifts of the mean far better than Wasserstein's distance, which volatile months decide.
+The greatest difference of two empirical distributions. It lies in [0, 1], any increasing function
+of the values leaves it as it is, and heavy tails do not move it: on windows of returns it found
+shifts of the mean far better than Wasserstein's distance, which volatile months dominate.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ class Ranked:
 
     Attributes:
         order: numbers of the rows, by value.
-        below, upto: how many rows have a lesser value than each row, and how many none greater.
+        below, upto: how many rows have a smaller value than each row, and how many no greater one.
     """
 
     def __init__(self, values: Floats) -> None:

@@ -18,8 +18,8 @@ LEAST_WINDOWS = 4
 """Windows that must fit side by side into a reference, or it cannot say what windows look like."""
 
 MOST = 2_000
-"""Rows of a window that are compared; of a larger one a sample of so many, and of the reference
-the same share. The rows of a session move together, so that more of them add next to nothing."""
+"""Rows of a window that are compared: of a larger one a sample of so many, and of the reference
+the same share. The rows of a session move together, so more of them add next to nothing."""
 
 MOST_REFERENCE = 100_000
 """Rows of a reference that are compared, by the same rule."""
@@ -88,7 +88,7 @@ def prepare(reference: pl.DataFrame, window: Shape, params: DriftParams) -> Prep
     """
     features = tuple(reference.columns[2:])
     own = reference["symbol"].is_in(window.symbols)
-    # New symbols alone: windows of all that there are say most about them.
+    # If all symbols are new, windows of all known ones say most about them.
     own = own if own.any() else ~own
     symbols = min(len(window.symbols), reference["symbol"].filter(own).n_unique())
     share = min(1.0, MOST / window.rows, MOST_REFERENCE / reference.height)

@@ -1,4 +1,4 @@
-"""A prepared reference on the disk: it changes with the model and the shape of the window alone.
+"""A prepared reference on the disk: it depends only on the model and the shape of the window.
 
 One file a horizon, `var/monitor/references/<horizon>.npz`, written anew when either changes.
 """
@@ -21,7 +21,7 @@ from stages.common import tables
 from stages.monitor_params import DriftParams
 
 VERSION = 2
-"""Of what is computed: a higher one makes older files worthless."""
+"""Of the computation: files of another version are not used."""
 
 PARTS = ("levels", "calibration")
 """Of a prepared reference, with fields of their own."""
@@ -45,7 +45,6 @@ def cached(path: Path, wanted: str, prepare: Callable[[], Prepared]) -> Prepared
     prepared = _read(path, wanted)
     if prepared is None:
         prepared = prepare()
-        path.parent.mkdir(parents=True, exist_ok=True)
         with tables.replacing(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **_arrays(prepared, wanted))
     return prepared
@@ -89,5 +88,5 @@ def _read(path: Path, wanted: str) -> Prepared | None:
                 ),
             )
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
-        # Not there, or not whole: it is only a copy of what can be computed.
+        # It is missing or damaged, and can be computed again.
         return None

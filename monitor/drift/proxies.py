@@ -1,7 +1,7 @@
 """What the forecasts themselves look like, before any label: signs, not proof.
 
-They are shown and kept, and raise no alarm: a hold-out has room for few windows, and a forecast
-that changes with the market does what it should.
+They are shown and kept, but raise no alarm: a hold-out has room for few windows, and a forecast
+should change with the market.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Proxy:
 
     Attributes:
         value: of the window.
-        usual: the median of the windows of the hold-out; None if it has not one.
+        usual: the median of the windows of the hold-out; None if that is too short for two.
         p: the two-sided chance of such a value among them; None as above.
     """
 
@@ -86,7 +86,7 @@ def compare(
     independent = held_out.height / rows
     proxies = []
     for name, value, others in zip(NAMES, own, drawn.T, strict=True):
-        # Rounding of sums alone tells nothing apart.
+        # Values that differ only by rounding count as equal.
         close = 1e-9 + 1e-9 * np.abs(others)
         as_great = (others >= value - close).mean()
         as_small = (others <= value + close).mean()

@@ -1,4 +1,4 @@
-"""Parts of a reference in time, each with what is far enough from it to be new to it."""
+"""Folds of a reference by time, each with the rows that are far enough away to be new to it."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -14,7 +14,7 @@ class Fold(NamedTuple):
 
     Attributes:
         own: its rows.
-        others: whether a row is outside, and not within a quarter of a fold of it.
+        others: whether a row is outside by at least a quarter of a fold.
     """
 
     own: slice

@@ -1,8 +1,8 @@
-"""What of each feature the other features do not explain.
+"""The part of each feature that the other features do not explain.
 
-A year's volatility moves so slowly that a window of fifty sessions says nothing against it: any
-such window has a single level. But a feature whose feed broke no longer fits to the features beside
-it. The residual of a regression of each feature on all others shows that, and its distribution is
+A year's volatility moves so slowly that a window of fifty sessions has a single level of it, and
+this level alone shows no drift. But a feature whose feed broke no longer fits the other features.
+The residual of a regression of each feature on all others shows that, and its distribution is
 compared like that of the feature itself.
 """
 
@@ -51,7 +51,7 @@ def residuals(values: Floats, folds: Sequence[Fold]) -> Floats:
 
 
 def without(values: Floats, matrix: Floats, places: Sequence[int]) -> Floats:
-    """Rows in which some features are what the others make of them, so that they have no residual.
+    """Rows with some features replaced by what the others predict, so that these have no residual.
 
     Args:
         values: standardised, of shape (rows, features).

@@ -1,4 +1,4 @@
-"""Runs Evidently in a process of its own, with an end."""
+"""Runs Evidently in a process of its own, with a time limit."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def write(
 
     Args:
         reference, current: with the columns that `thresholds` names.
-        thresholds: the distance of a column from which on it counts as drifted.
+        thresholds: a column whose distance is greater counts as drifted.
         html: where the report goes; it loads nothing from elsewhere.
         timeout: seconds.
 
@@ -52,7 +52,6 @@ def write(
             tables.write(some.select(columns), folder / f"{file}.parquet")
         (folder / "thresholds.json").write_text(json.dumps(dict(thresholds)), encoding="utf-8")
         _run(folder, timeout)
-        html.parent.mkdir(parents=True, exist_ok=True)
         with tables.replacing(html) as partial:
             partial.write_bytes((folder / "report.html").read_bytes())
         scores: dict[str, float] = json.loads((folder / "scores.json").read_bytes())

@@ -1,9 +1,9 @@
-"""What of the mean of each feature over a window the means of the other features do not explain.
+"""The part of the mean of each feature over a window that the other means do not explain.
 
 The mean of a month's volatility moves from window to window by 0.8 standard deviations of its
-values, so that a shift by one says nothing. Given the means of the other features it is known to
-0.14: over a window the noise of single rows averages out, and what is left of it is far smaller
-than the residual of a row.
+values, so that a shift by one says nothing. The means of the other features explain it up to 0.14:
+over a window the noise of single rows averages out, and the residual is far smaller than that of a
+row.
 
 A window has drifted if the greatest of its residuals, each in units of what is usual, is beyond
 what windows of the reference have. That is a test of its own, with its own share of false alarms:
@@ -58,14 +58,14 @@ class Levels:
         return float(self.greatest[-1]) / residual / (self.independent + 1)
 
     def drifted(self, means: Floats, known: Sequence[int]) -> list[int]:
-        """Numbers of further features whose means do not fit to the others.
+        """The places of further features whose means do not fit the others.
 
-        The worst is taken first and set to what the others make of it, because it disturbs the
-        residuals of all that are explained by it.
+        The worst is replaced first by what the others predict, because it disturbs the residuals
+        of all features that it explains.
 
         Args:
             means: of a window.
-            known: features that have drifted, which are set so from the beginning.
+            known: features that have drifted, which are replaced from the beginning.
         """
         # A constant feature explains nothing and is explained by nothing.
         drifted = [place for place in known if self.matrix[place, place]]
@@ -73,7 +73,7 @@ class Levels:
         while len(drifted) < len(means):
             differs = relations.without((means - self.mean)[None], self.matrix, drifted)[0]
             residuals = self.residuals(self.mean + differs)
-            # They have none but for rounding.
+            # Theirs are zero but for rounding.
             residuals[drifted] = 0
             if residuals.max() <= 1:
                 break
@@ -94,7 +94,7 @@ def of(values: Floats, windows: Rows) -> Floats:
 def calibrate(
     means: Floats, outside: Sequence[Rows], own: Rows, independent: float, false_alarms: float
 ) -> Levels:
-    """Fit the regression, and set its unit so that windows without drift are beyond 1 as stated.
+    """Fit the regression, and set its unit so that the stated share of windows is beyond 1.
 
     Args:
         means: of drawn windows, of shape (windows, features).

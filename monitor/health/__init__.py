@@ -1,1 +1,1 @@
-"""Is everything well that the forecasts stand on? One small function a check."""
+"""Checks of everything that the forecasts depend on: one small function a check."""

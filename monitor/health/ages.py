@@ -37,7 +37,7 @@ class Bars:
 
 
 def look(root: Path) -> Bars | str:
-    """Read `models/latest.parquet` and `models/sessions.json`; or why that fails."""
+    """The content of `models/latest.parquet` and `models/sessions.json`, or why there is none."""
     try:
         rows = tables.read(root / LATEST, ["symbol", "date", "market"])
         content = json.loads((root / SESSIONS).read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def look(root: Path) -> Bars | str:
 def check_features(bars: Bars | str, today: date, most: int) -> Check:
     """How many closed sessions of the exchange the newest bars lack.
 
-    A session counts from the day after it on, so that its bars have hours to arrive.
+    A session counts from the next day on, so that its bars have hours to arrive.
 
     Args:
         bars: what was read, or why it was not.
@@ -78,7 +78,7 @@ def check_features(bars: Bars | str, today: date, most: int) -> Check:
             judged=False,
         )
     yesterday = today - timedelta(days=1)
-    # A symbol that has ended has no bars to come.
+    # A symbol that has ended gets no more bars.
     lacking = {
         symbol: bars.after(day, yesterday)
         for symbol, day in bars.newest.items()
@@ -106,13 +106,12 @@ def read_card(root: Path, horizon: str) -> Mapping[str, Any] | str:
     path = MODELS / horizon / "card.json"
     try:
         card = json.loads((root / path).read_text(encoding="utf-8"))
-        return {"sessions": int(card["sessions"]), "last": date.fromisoformat(_last(card))}
+        return {
+            "sessions": int(card["sessions"]),
+            "last": date.fromisoformat(str(card["training"]["last"])),
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return f"{path}: missing or not what the stage evaluate writes; run `dvc repro`"
-
-
-def _last(card: Mapping[str, Any]) -> str:
-    return str(card["training"]["last"])
 
 
 def check_model(horizon: str, card: Mapping[str, Any] | str, bars: Bars | str, most: int) -> Check:
@@ -129,7 +128,7 @@ def check_model(horizon: str, card: Mapping[str, Any] | str, bars: Bars | str, m
         return unknown(MODEL, card if isinstance(card, str) else str(bars), tags)
     newest = max(bars.newest.values())
     behind = max(0, bars.after(card["last"], newest) - card["sessions"])
-    # Of sessions before the oldest bar that is kept nothing is known here.
+    # Sessions before the oldest bar that is kept are not known here.
     more = " or more" if card["last"] < bars.sessions[0] else ""
     sentence = (
         f"newest training row {card['last']}, newest bar {newest}: {behind} sessions{more} beyond "

@@ -29,7 +29,7 @@ def look(root: Path) -> Mapping[str, Mapping[str, Any]] | str:
 
 def _score(table: Mapping[str, Any]) -> Mapping[str, Any]:
     quality = float(table["quality"])
-    # A number that is not one is below every bound.
+    # What is not a number is below every bound.
     return {**table, "quality": quality if math.isfinite(quality) else 0.0}
 
 

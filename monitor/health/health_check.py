@@ -141,7 +141,7 @@ def _keep(engine: Engine, settings: Settings, checks: Sequence[Check], now: date
 
 def _report(path: Path, health: Health, now: datetime) -> None:
     content = {"at": now.isoformat(), **health.document()}
-    # A full disk is one of the things that are reported.
+    # The check must go on when the disk is full, since it reports that.
     try:
         with tables.replacing(path) as partial:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

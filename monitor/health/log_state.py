@@ -16,7 +16,7 @@ from predictions.schema import VERSION, prediction_logs
 NAME = "prediction_log"
 
 _TIMES = 3
-"""A look at the log takes several statements."""
+"""A check of the log takes several statements."""
 
 
 def limit(timeout: float) -> float:
@@ -51,7 +51,7 @@ def ask(engine: Engine, timeout: float) -> LogState:
     """Write a row and delete it, and read what the log holds; in a bounded time."""
     where = place(engine)
     try:
-        # A statement has its own time-out; this is for a server that does not even refuse.
+        # A statement has its own time-out; this one is for a server that does not even refuse.
         return bounded(lambda: _ask(engine, where), limit(timeout))
     except Exception as error:  # noqa: BLE001  # drivers raise errors of their own
         return LogState(reason(error), where)

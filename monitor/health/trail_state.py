@@ -7,6 +7,6 @@ NAME = "audit_trail"
 
 
 def damaged(error: MonitorError) -> Check:
-    """The check of a trail that took no row, from what it raised."""
+    """The check of a trail that took no row, from its error."""
     remedy = "until it is mended, the monitor measures, decides and records nothing"
     return Check(NAME, "critical", None, None, str(error), remedy)

@@ -77,7 +77,7 @@ def unknown(name: str, why: str, tags: Mapping[str, str] | None = None) -> Check
         "warning",
         None,
         None,
-        f"cannot be told: {why}",
+        f"unknown: {why}",
         "see the check of the models",
         tags or {},
         judged=False,

@@ -1,4 +1,4 @@
-"""How sure a live score is: a bootstrap of blocks of sessions.
+"""How certain a live score is: a bootstrap of blocks of sessions.
 
 Targets of h sessions overlap, and symbols of one date move together. So whole dates are drawn, in
 blocks of at least h of them (circular block bootstrap, Politis and Romano, 1992): an interval from
@@ -126,7 +126,9 @@ def _auc(rows: pl.DataFrame, counts: Array) -> Array:
         "probability", date=pl.col("date").rank("dense") - 1, rose=pl.col("target") > 0
     ).sort("probability")
     dates, rose = ordered["date"].to_numpy(), ordered["rose"].to_numpy()
-    starts = np.flatnonzero(ordered["probability"].to_numpy() != _former(ordered["probability"]))
+    probability = ordered["probability"]
+    former = probability.shift(1).fill_null(math.nan)
+    starts = np.flatnonzero(probability.to_numpy() != former.to_numpy())
     areas = np.empty(len(counts))
     for place, count in enumerate(counts):
         weight = count[dates]
@@ -136,7 +138,3 @@ def _auc(rows: pl.DataFrame, counts: Array) -> Array:
         below = np.cumsum(fallen) - fallen / 2
         areas[place] = (risen @ below) / pairs if pairs else math.nan
     return areas
-
-
-def _former(values: pl.Series) -> Array:
-    return values.shift(1).fill_null(math.nan).to_numpy()

@@ -10,8 +10,8 @@ The tolerance is needed also because the ratio of a hold-out is of sums, in whic
 more, and in the evidence all dates weigh alike: after a hold-out with a crisis, calm dates alone
 raise the ratio by 1 % in simulation (benchmarks/degradation.py).
 
-Neither the squared error alone, which a broken scale leaves as it was, nor errors divided by the
-model's own scale, which a scale that is far too wide makes small, would do.
+The squared error alone would not do, because a broken scale leaves it as it was. Nor would errors
+divided by the model's own scale, because a scale that is far too wide makes them small.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,8 @@ from datetime import date
 
 import polars as pl
 
-from monitor.evidence import Evidence, evidence
+from monitor import evidence as evidences
+from monitor.evidence import Evidence
 
 
 def restart(sessions: int) -> int:
@@ -48,7 +49,7 @@ class Degradation:
 
 
 def excess(rows: pl.DataFrame, held_out: Mapping[str, float], tolerance: float) -> pl.DataFrame:
-    """How much more than it may the model cost on each date.
+    """How much more the model cost on each date than it may.
 
     Args:
         rows: as `judged_rows.judge` gives them.
@@ -87,20 +88,20 @@ def judge(costs: pl.DataFrame, sessions: int, error: float) -> Degradation:
         sessions: of the horizon.
         error: chance that a model within the tolerance is ever called degraded.
     """
-    start, seen = 0, evidence(costs, sessions, restart(sessions))
+    start, evidence = 0, evidences.evidence(costs, sessions, restart(sessions))
     places = costs.with_row_index("row").group_by("model_md5").agg(end=pl.col("row").max() + 1)
     for end in places["end"].sort():
-        seen = evidence(costs[start:end], sessions, restart(sessions))
-        if seen.convinces(error) and end < costs.height:
+        evidence = evidences.evidence(costs[start:end], sessions, restart(sessions))
+        if evidence.convinces(error) and end < costs.height:
             start = end
     own = costs[start:]
     if own.is_empty():
-        return Degradation(seen, None, degraded=False, ratio=None, allowed=None)
+        return Degradation(evidence, None, degraded=False, ratio=None, allowed=None)
     crps, yardstick, allowed = (float(own[n].sum()) for n in ("crps", "base_crps", "allowed"))
     return Degradation(
-        evidence=seen,
+        evidence=evidence,
         since=own["date"][0],
-        degraded=seen.convinces(error),
+        degraded=evidence.convinces(error),
         ratio=crps / yardstick,
         allowed=allowed / yardstick,
     )

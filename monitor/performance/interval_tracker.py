@@ -1,4 +1,4 @@
-"""Intervals corrected by what came of them: a delayed quantile tracker for each side.
+"""Intervals corrected by their outcomes: a delayed quantile tracker for each side.
 
 Of a forecast's interval, each side is stretched by a factor. When a forecast falls due, the factor
 grows by a step if the outcome lay beyond the side that it had stretched, and shrinks by a little if
@@ -105,11 +105,11 @@ def track(rows: pl.DataFrame, sessions: int, step: float, newest: int) -> Tracke
 def write(folder: Path, horizon: str, tracked: Tracked | None) -> None:
     """Put the factors of a horizon into `intervals.json`, or take them out."""
     path = folder / FILE
-    kept: dict[str, Any] = {}
+    corrections: dict[str, Any] = {}
     if path.exists():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    kept.pop(horizon, None)
+        corrections = json.loads(path.read_text(encoding="utf-8"))
+    corrections.pop(horizon, None)
     if tracked is not None:
-        kept[horizon] = asdict(tracked)
+        corrections[horizon] = asdict(tracked)
     with tables.replacing(path) as new:
-        new.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        new.write_text(json.dumps(corrections, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Live forecasts whose outcome is known, with every loss of theirs and of the yardstick."""
+"""Live forecasts whose outcome is known, with all their losses and the yardstick's."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -56,8 +56,8 @@ def remarks(rows: pl.DataFrame) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _known(given: Scores) -> Scores:
-    return {name: _number(given[name]) for name in SHOWN}
+def _known(all_scores: Scores) -> Scores:
+    return {name: _number(all_scores[name]) for name in SHOWN}
 
 
 def _number(value: float | None) -> float | None:

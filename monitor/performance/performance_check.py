@@ -203,11 +203,11 @@ def _verdict(
     if problem is not None:
         return f"{horizon}: cannot be judged: {problem}"
     called = "degraded" if decided.degraded else "not found degraded"
-    seen = decided.evidence
+    evidence = decided.evidence
     return (
         f"{horizon}: model {md5[:8]} is {called}: since {decided.since} its CRPS is "
         f"{decided.ratio:.3f} times the yardstick's, {decided.allowed:.3f} is allowed; evidence "
-        f"{seen.greatest:.3g} of {1 / params.error:.3g} from {seen.dates:,} dates"
+        f"{evidence.greatest:.3g} of {1 / params.error:.3g} from {evidence.dates:,} dates"
     )
 
 
@@ -224,12 +224,12 @@ def _measure(
         return
     tags = {"horizon": performance.horizon, "model": performance.model_md5[:8]}
     judged = performance.problem is None
-    with records.writing(engine, settings) as kept:
+    with records.writing(engine, settings) as writer:
         for name, score in performance.scores.items():
-            kept.metric(f"performance_{name}", score.live, tags)
-        kept.metric("degraded", float(performance.degraded) if judged else None, tags)
-        kept.metric("degradation_evidence", performance.evidence if judged else None, tags)
+            writer.metric(f"performance_{name}", score.live, tags)
+        writer.metric("degraded", float(performance.degraded) if judged else None, tags)
+        writer.metric("degradation_evidence", performance.evidence if judged else None, tags)
         if tracked is not None:
-            kept.metric("tracked_coverage", tracked.coverage_after, tags)
-            kept.metric("tracked_factor_lower", tracked.factor_lower, tags)
-            kept.metric("tracked_factor_upper", tracked.factor_upper, tags)
+            writer.metric("tracked_coverage", tracked.coverage_after, tags)
+            writer.metric("tracked_factor_lower", tracked.factor_lower, tags)
+            writer.metric("tracked_factor_upper", tracked.factor_upper, tags)

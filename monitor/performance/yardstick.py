@@ -1,8 +1,7 @@
 """The simple forecast that a live model is measured by: the historical mean and an EWMA.
 
 It is `mean_ewma` of the tables of the pipeline (RiskMetrics, 1996), made from the bars alone. A
-turbulent market costs it as much as it costs a model, so that what a model loses against it is the
-model's own.
+turbulent market costs it as much as it costs a model, so a loss against it is the model's own.
 """
 
 from collections.abc import Sequence
@@ -73,7 +72,7 @@ def fitted(rows: pl.DataFrame, span: Span, level: float) -> tuple[pl.DataFrame, 
     known = rows.drop_nulls("target").filter(
         pl.col("symbol").is_in(list(span.symbols)), pl.col("date").is_between(span.first, span.last)
     )
-    if known.height < 30:  # noqa: PLR2004  # no distribution comes of fewer
+    if known.height < 30:  # noqa: PLR2004  # too few for a distribution
         raise MonitorError(
             f"the bars have {known.height} of the rows from {span.first} to {span.last} that the "
             "model was trained on; `dvc checkout` brings its data back"

@@ -1,11 +1,13 @@
-"""Files of any revision from the cache of DVC, by their md5: without a checkout."""
+"""Files of any revision, without a checkout: from the cache of DVC, by their md5."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from monitor.retraining.contestant import Contestant
+from monitor.retraining.paired_rows import Side
 from monitor.settings import MonitorError
+from stages.common import tables
 from versions.repository import dvc_cache
 
 
@@ -44,3 +46,9 @@ def card(contestant: Contestant, horizon: str) -> dict[str, Any]:
     """The model card of a horizon."""
     content: dict[str, Any] = json.loads(file(contestant, horizon, "card.json").read_bytes())
     return content
+
+
+def side(contestant: Contestant, horizon: str) -> Side:
+    """The forecasts of the hold-out of a horizon, with the model card."""
+    forecasts = tables.read(file(contestant, horizon, "forecasts.parquet"))
+    return Side(forecasts, card(contestant, horizon))

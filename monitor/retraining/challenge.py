@@ -82,8 +82,8 @@ def _outcome(this: Run, match: Match, verdict: judgement.Judgement) -> tuple[str
         return "rejected", few(verdict.of("fail"), 8)
     if verdict.answer == "inconclusive":
         return "shadow", few(verdict.of("inconclusive"), 8)
-    asked = sum(map(len, verdict.gates.values()))
-    passed = f"lane {match.lane}: all {asked} gates passed"
+    count = sum(map(len, verdict.gates.values()))
+    passed = f"lane {match.lane}: all {count} gates passed"
     if this.thresholds.retraining.approval:
         return "approval", f"{passed}; `python -m monitor approve` promotes it"
     return "promoted", passed

@@ -1,8 +1,9 @@
-"""Move the served checkout to prepared commits, and tell everyone: steps that can be repeated.
+"""Move the served checkout to prepared commits, and announce it, in steps that can be repeated.
 
-The order makes one champion of every interruption. Until the checkout moves, nothing of a promotion
-is visible but objects in the remote. It moves by one fast-forward. What comes after it (data and
-models, tags, shadow, rows) follows from where the checkout is, and is done again by the next run.
+Their order leaves one champion after any interruption. Until the checkout moves, nothing of a
+promotion is visible but objects in the remote. It moves by one fast-forward. What comes after it
+(data and models, tags, shadow, rows) follows from where the checkout is, and is done again by the
+next run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,20 @@ from versions.storage import remote_config, transfers
 
 class NotMovedError(MonitorError):
     """The served checkout is as it was."""
+
+
+def check_clean(root: Path, then: str) -> None:
+    """See that all changes of the served checkout are committed; `then` is what to do afterwards.
+
+    Raises:
+        NotMovedError: some are not.
+    """
+    changed = git.changes(root)
+    if changed:
+        raise NotMovedError(
+            f"the served checkout has changes: {few(changed)}; commit them or `git stash "
+            f"--include-untracked`, then {then}"
+        )
 
 
 def refs(name: str) -> str:
@@ -62,7 +77,7 @@ class Move:
     progress: Progress
 
     def finish(self) -> None:
-        """Do the steps that are still to be done; the journal stays, for whoever cleans up.
+        """Do the remaining steps; the journal stays until the caller has cleaned up.
 
         Raises:
             NotMovedError: the checkout cannot be moved; nothing has changed.
@@ -92,7 +107,7 @@ class Move:
         return [Release(**entry) for entry in self._known["releases"]]
 
     def _push(self) -> None:
-        """Let the remote have every object, while nothing has happened yet."""
+        """Push every object to the remote, before anything changes."""
         for commit in dict.fromkeys(release.commit for release in self._releases):
             try:
                 with remote_config.opened(self.root) as remote:
@@ -110,12 +125,7 @@ class Move:
                 f"the checkout is at {head[:7]}, and the promotion was prepared for {begin[:7]}; "
                 "`python -m monitor judge` prepares it again"
             )
-        changed = git.changes(self.root)
-        if changed:
-            raise NotMovedError(
-                f"the served checkout has changes: {few(changed)}; commit them or `git stash "
-                "--include-untracked`, then `python -m monitor judge`"
-            )
+        check_clean(self.root, "`python -m monitor judge`")
         git.git(
             *("-c", "core.hooksPath=/dev/null", "merge", "--quiet", "--ff-only", tip),
             folder=self.root,
@@ -170,7 +180,7 @@ class Move:
             challenger_folder.place(self.settings, former, horizon, placement)
 
     def _announce(self) -> None:
-        """Tell people; a run that is killed here may tell them twice, and never not at all."""
+        """Tell people at least once: a run that is killed here may tell them twice."""
         decision = decisions.parse(self._known["decision"])
         back = "back" in self._known
         news = Firing(

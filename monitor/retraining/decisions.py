@@ -94,19 +94,19 @@ class Decision:
 def parse(content: Mapping[str, Any]) -> Decision:
     """What `Decision.content` gave."""
     known = ("id", "created_at", *_COLUMNS, "because")
-    given = {name: content[name] for name in known}
-    given["created_at"] = datetime.fromisoformat(given["created_at"])
+    fields = {name: content[name] for name in known}
+    fields["created_at"] = datetime.fromisoformat(fields["created_at"])
     document = {name: value for name, value in content.items() if name not in known}
-    return Decision(**given, document=document)
+    return Decision(**fields, document=document)
 
 
 def new_id(settings: Settings, engine: Engine, reason: str) -> str:
     """A name that no decision has."""
     name = f"{settings.clock:%Y%m%dT%H%M%S}-{reason}"
     with engine.connect() as connection:
-        taken = {decision.id for decision in listed(connection)}
+        ids = {decision.id for decision in listed(connection)}
     number = 2
-    while name in taken:
+    while name in ids:
         name = f"{settings.clock:%Y%m%dT%H%M%S}-{reason}-{number}"
         number += 1
     return name

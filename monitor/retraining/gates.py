@@ -46,16 +46,16 @@ def verdict(gates: Iterable[Gate]) -> Answer:
 
 
 def judge(comparison: HeadToHead, params: GateParams, *, superior: bool) -> tuple[Gate, ...]:
-    """Ask every gate.
+    """Answer every gate.
 
     Args:
         comparison: all numbers of a horizon.
-        params: the thresholds; a gate whose threshold is null is not asked.
+        params: the thresholds; a gate whose threshold is null is left out.
         superior: whether the challenger must be better, else no worse.
     """
     measured, root = comparison.measured, comparison.sessions**0.5
     score = _superiority(comparison, params) if superior else _no_worse(comparison, params)
-    asked = [
+    gates = [
         _enough(
             "samples", comparison.held_out + comparison.live, params.samples, "rows are compared"
         ),
@@ -82,7 +82,7 @@ def judge(comparison: HeadToHead, params: GateParams, *, superior: bool) -> tupl
             "shift", comparison.shift, params.max_shift, "standard deviations from the champion's"
         ),
     ]
-    return tuple(gate for gate in asked if gate is not None)
+    return tuple(gate for gate in gates if gate is not None)
 
 
 def _times(threshold: float | None, factor: float) -> float | None:

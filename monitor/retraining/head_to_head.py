@@ -25,7 +25,7 @@ GUARDS = 4
 share the error."""
 
 LEAST_SYMBOLS = 3
-"""Symbols of a day from which on a rank correlation is defined."""
+"""A rank correlation needs so many symbols of a day."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def compare(
     rows = pl.concat([held_out, live]).sort("date", "symbol")
     gains = paired_scores.gains(rows)
     half = params.error / 2
-    past = paired_scores.gains(held_out)["gain"].to_numpy()
+    hold_out_gains = paired_scores.gains(held_out)["gain"].to_numpy()
     level = horizon.level
 
     def scored(score: paired_scores.Score) -> Difference:
@@ -174,7 +174,7 @@ def compare(
         last=last,
         last_target=max(known) if len(known) == len(targets) else None,
         loss=scored(paired_scores.loss),
-        gain_bounds=paired_scores.bounds(past, horizon.sessions, half),
+        gain_bounds=paired_scores.bounds(hold_out_gains, horizon.sessions, half),
         better=evidences.evidence(gains, horizon.sessions),
         worse=evidences.evidence(gains.with_columns(-pl.col("gain")), horizon.sessions),
         no_worse=evidences.evidence(paired_scores.gains(live, params.margin), horizon.sessions),

@@ -11,11 +11,9 @@ from pathlib import Path
 import polars as pl
 
 from monitor.retraining import cached_outputs, contestant, paired_rows, paired_scores
-from monitor.retraining.contestant import Contestant
 from monitor.retraining.paired_rows import Side
 from monitor.retraining.paired_scores import Difference, Score
 from monitor.settings import MonitorError
-from stages.common import tables
 from stages.forecast.scoring.spread import interval_score
 
 ERROR = 0.05
@@ -65,13 +63,8 @@ def compare(one: str, other: str, horizon: str, root: Path) -> HoldOutPair:
             f"horizon {horizon} has {lengths[0]} sessions in one and {lengths[1]} in the other: "
             "their forecasts are of different returns"
         )
-    sides = [_side(each, horizon) for each in both]
+    sides = [cached_outputs.side(each, horizon) for each in both]
     return pair(sides[0], sides[1], lengths[0], [each.level for each in both])
-
-
-def _side(each: Contestant, horizon: str) -> Side:
-    forecasts = tables.read(cached_outputs.file(each, horizon, "forecasts.parquet"))
-    return Side(forecasts, cached_outputs.card(each, horizon))
 
 
 def pair(one: Side, other: Side, sessions: int, levels: list[float]) -> HoldOutPair:
@@ -84,15 +77,15 @@ def pair(one: Side, other: Side, sessions: int, levels: list[float]) -> HoldOutP
         levels: of the intervals of each; where they differ, intervals are not compared.
     """
     rows, restated = paired_rows.held_out(one, other)
-    asked: dict[str, Score] = {
+    scores: dict[str, Score] = {
         paired_rows.score_name(one, other): paired_scores.loss,
         "squared_error": squared_error,
         "brier": paired_scores.brier,
         "auc": paired_scores.area,
     }
     if levels[0] == levels[1]:
-        asked["interval_score"] = lambda rows, side: interval_loss(rows, side, levels[0])
-        asked["coverage"] = paired_scores.coverage
+        scores["interval_score"] = lambda rows, side: interval_loss(rows, side, levels[0])
+        scores["coverage"] = paired_scores.coverage
     first, last = paired_rows.dates(rows)
     return HoldOutPair(
         rows=rows.height,
@@ -102,7 +95,7 @@ def pair(one: Side, other: Side, sessions: int, levels: list[float]) -> HoldOutP
         last=last,
         differences={
             name: paired_scores.compare(rows, score, sessions, ERROR / 2)
-            for name, score in asked.items()
+            for name, score in scores.items()
         },
     )
 

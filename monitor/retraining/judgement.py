@@ -1,7 +1,7 @@
-"""Judge a challenger on every horizon, and pin what was looked at.
+"""Judge a challenger on every horizon, and pin what the judgement is made from.
 
 The forecasts of the hold-out are pinned by the md5s of both commits, live rows by a copy, and
-thresholds by value: so the judgement can be computed again, and gives the same.
+thresholds by value, so that computing the judgement again gives the same.
 """
 
 import json
@@ -22,7 +22,7 @@ from monitor.retraining import retraining_conditions as conditions
 from monitor.retraining.contestant import Contestant, Lane
 from monitor.retraining.gates import Answer, Gate
 from monitor.retraining.head_to_head import HeadToHead, Horizon, Measured
-from monitor.retraining.paired_rows import LiveRows, Side
+from monitor.retraining.paired_rows import LiveRows
 from monitor.settings import MonitorError, Settings
 from stages.common import tables
 from stages.common.errors import few
@@ -89,14 +89,14 @@ class Judgement:
     @property
     def answer(self) -> Answer:
         """That of all horizons together."""
-        return gates.verdict(gate for asked in self.gates.values() for gate in asked)
+        return gates.verdict(gate for each in self.gates.values() for gate in each)
 
     def of(self, answer: Answer) -> list[str]:
         """The gates with some answer, such as `short: brier (...)`."""
         return [
             f"{horizon}: {gate.name} ({gate.sentence})"
-            for horizon, asked in self.gates.items()
-            for gate in asked
+            for horizon, each in self.gates.items()
+            for gate in each
             if gate.answer == answer
         ]
 
@@ -104,28 +104,25 @@ class Judgement:
         """For the record of a decision."""
         return {
             "numbers": {name: each.numbers() for name, each in self.comparisons.items()},
-            "gates": {name: [asdict(gate) for gate in asked] for name, asked in self.gates.items()},
+            "gates": {name: [asdict(gate) for gate in each] for name, each in self.gates.items()},
         }
 
 
 def judge(
     match: Match, windows: Mapping[str, "Pinned"], params: GateParams, root: Path
 ) -> Judgement:
-    """Compare both on every horizon and ask every gate.
+    """Compare both on every horizon and answer every gate.
 
     Args:
         match: who is compared.
-        windows: by horizon, what else was looked at.
+        windows: what was pinned of each horizon.
         params: the thresholds.
         root: of the project.
     """
     comparisons = {}
     for name, window in windows.items():
         sides = {
-            side: Side(
-                tables.read(cached_outputs.file(each, name, "forecasts.parquet")),
-                cached_outputs.card(each, name),
-            )
+            side: cached_outputs.side(each, name)
             for side, each in (("champion", match.champion), ("challenger", match.challenger))
         }
         horizon = Horizon(name, match.champion.horizons[name], match.champion.level)
@@ -144,7 +141,7 @@ def judge(
 
 @dataclass(frozen=True)
 class Pinned:
-    """What was looked at beside two commits, for one horizon.
+    """What a judgement of one horizon is made from, beside the two commits.
 
     Attributes:
         rows: live forecasts of both with labels (`paired_rows.LIVE`).
@@ -192,7 +189,7 @@ def windows_folder(settings: Settings) -> Path:
 
 
 def windows(match: Match, engine: Engine, today: date) -> dict[str, Pinned]:
-    """Look at the log and at the graph, for every horizon."""
+    """Read the live rows from the log and time the graph, for every horizon."""
     pinned = {}
     for name in match.champion.horizons:
         labels = conditions.labels(engine, name, today)

@@ -42,7 +42,7 @@ class Run:
             return decisions.listed(connection)
 
     def record(self, decision: Decision) -> Decision:
-        """Keep a decision as a row alone."""
+        """Store a decision as a row, without a file."""
         with records.writing(self.engine, self.settings) as rows:
             decisions.store(rows, decision)
         return decision

@@ -88,8 +88,8 @@ def held_out(champion: Side, challenger: Side) -> tuple[pl.DataFrame, int]:
     )
     rows = one.join(other, ["symbol", "date"], suffix="_other")
     same = (pl.col("target") - pl.col("target_other")).abs() <= SAME
-    kept = rows.filter(same).with_columns(live=pl.lit(value=False))
-    return _with_losses(kept, champion, challenger), rows.height - kept.height
+    comparable = rows.filter(same).with_columns(live=pl.lit(value=False))
+    return _with_losses(comparable, champion, challenger), rows.height - comparable.height
 
 
 @dataclass(frozen=True)

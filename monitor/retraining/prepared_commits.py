@@ -78,8 +78,7 @@ def _commit(clone: TrainingClone, message: str, *new: str) -> str:
 def releases(clone: TrainingClone, champion: dict[str, str], models: str) -> list[Release]:
     """Register, in the clone, the versions that a promotion puts into production, in this order.
 
-    A champion that is not in production is released first, so that there is something to go back
-    to.
+    A champion that is not in production is released first, so that a roll back can return to it.
 
     Args:
         clone: where.

@@ -44,7 +44,7 @@ class Progress:
         os.close(folder)
 
     def end(self) -> None:
-        """Nothing is left to finish or to undo."""
+        """Remove the journal: nothing is left to finish or to undo."""
         self.path.unlink(missing_ok=True)
 
 

@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 from monitor import evidence as evidences
 from monitor.evidence import Evidence
 from monitor.retraining import cached_outputs, contestant, paired_rows, paired_scores
-from monitor.retraining.contestant import Contestant
 from monitor.retraining.decisions import Decision
 from monitor.retraining.paired_rows import LiveRows, Side
 from stages.common import tables
@@ -28,7 +27,7 @@ def last_promotion(decisions: Sequence[Decision]) -> Decision | None:
     newest = max(standing, key=lambda each: each.decided_at, default=None)
     if newest is None:
         return None
-    # One step back only: what was champion before has no shadow.
+    # Only one step back: an earlier champion has no shadow.
     backs = [each.decided_at for each in decisions if each.outcome == _BACK]
     return None if any(back > newest.decided_at for back in backs) else newest
 
@@ -56,14 +55,11 @@ def worse(root: Path, promotion: Decision, horizon: str, rows: pl.DataFrame) -> 
         horizon: which.
         rows: as `live_rows` gives them.
     """
+    empty = tables.empty(paired_rows.CONTRACT)
     new, former = (
-        _card(contestant.at(str(commit), root), horizon)
+        Side(empty, cached_outputs.card(contestant.at(str(commit), root), horizon))
         for commit in (promotion.challenger, promotion.champion)
     )
     scored = paired_rows.live(rows, new, former)
     sessions = promotion.document["models"]["challenger"][horizon]["sessions"]
     return evidences.evidence(paired_scores.gains(scored), sessions)
-
-
-def _card(each: Contestant, horizon: str) -> Side:
-    return Side(tables.empty(paired_rows.CONTRACT), cached_outputs.card(each, horizon))

@@ -36,7 +36,7 @@ class Proposal:
         changes: params by dotted key.
         revision: a commit or experiment with a challenger that is trained already.
         horizon: the one that a change must be better at.
-        force: leave the conditions aside (a person's decision).
+        force: ignore the conditions (a person's decision).
         by: who asked, where a person did.
     """
 
@@ -65,7 +65,7 @@ def run(
     root = (root or Path()).resolve()
     with (
         records.opened(settings) as engine,
-        running_lock.held(settings, f"retraining for {proposal.reason}") as lock,
+        running_lock.hold(settings, f"retraining for {proposal.reason}") as lock,
     ):
         this = Run(settings, thresholds, engine, root, lock)
         recovery.recover(this)
@@ -76,8 +76,11 @@ def _run(this: Run, proposal: Proposal, name: str) -> Decision:
     champion = contestant.at("HEAD", this.root)
     day = proposal.as_of or champion.newest
     refusals = _refusals(this, proposal, champion, day)
-    asked: dict[str, Any] = {"by": proposal.by, "changes": dict(proposal.changes)}
-    asked["conditions"] = refusals
+    request: dict[str, Any] = {
+        "by": proposal.by,
+        "changes": dict(proposal.changes),
+        "conditions": refusals,
+    }
     if refusals and not proposal.force:
         decision = Decision(
             name,
@@ -86,7 +89,7 @@ def _run(this: Run, proposal: Proposal, name: str) -> Decision:
             "refused",
             "; ".join(refusals),
             champion=champion.commit,
-            document={"asked": asked},
+            document={"asked": request},
         )
         return this.record(decision)
     progress = progress_file.begin(
@@ -96,7 +99,7 @@ def _run(this: Run, proposal: Proposal, name: str) -> Decision:
         reason=proposal.reason,
         champion=champion.commit,
         horizon=proposal.horizon,
-        asked={"asked": asked | {"forced": proposal.force}},
+        asked={"asked": request | {"forced": proposal.force}},
         at=this.settings.clock.isoformat(),
     )
     clone = this.clone(name)
@@ -106,7 +109,8 @@ def _run(this: Run, proposal: Proposal, name: str) -> Decision:
             commit = clone.train(f"monitor-{name}", str(day), proposal.changes)
         else:
             commit = _trained(proposal.revision, this.root)
-        git.git("update-ref", _ref(name), commit, folder=this.root)
+        ref = f"{champion_move.refs(name)}/challenger"
+        git.git("update-ref", ref, commit, folder=this.root)
     except StageError as error:
         return challenge.failed(this, progress, str(error))
     progress.reached("trained", challenger=commit)
@@ -124,10 +128,6 @@ def _trained(revision: str, root: Path) -> str:
             "`dvc exp list --all --sha`"
         )
     return named[0] if named else git.commit(revision, root)
-
-
-def _ref(name: str) -> str:
-    return f"{champion_move.refs(name)}/challenger"
 
 
 def _refusals(

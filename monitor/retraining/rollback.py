@@ -117,7 +117,7 @@ def now(
 
 
 def plan(settings: Settings, root: Path) -> dict[str, Any]:
-    """What `now` will do, when all that can be checked is; nothing is changed or waited for.
+    """What `now` would do, after every check that is possible beforehand; it changes nothing.
 
     Returns:
         In values of JSON: `promotion`, the decision that is undone; `commit`, whose models come
@@ -181,12 +181,7 @@ def _check_checkout(promotion: Decision, root: Path) -> None:
     Raises:
         MonitorError: it does not.
     """
-    changed = git.changes(root)
-    if changed:
-        raise MonitorError(
-            f"the served checkout has changes: {few(changed)}; commit them or `git stash "
-            "--include-untracked`, then roll back again"
-        )
+    champion_move.check_clean(root, "roll back again")
     promoted = promotion.document["models"]["challenger"]
     if contestant.at("HEAD", root).md5s() != {
         name: files["model.onnx"] for name, files in promoted.items()

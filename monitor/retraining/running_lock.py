@@ -12,7 +12,7 @@ from monitor.settings import MonitorError, Settings
 
 
 @contextmanager
-def held(settings: Settings, work: str) -> Iterator[IO[str]]:
+def hold(settings: Settings, work: str) -> Iterator[IO[str]]:
     """Hold `var/monitor/lock` for the time of a run.
 
     Args:
@@ -39,13 +39,10 @@ def held(settings: Settings, work: str) -> Iterator[IO[str]]:
 
 def sign(file: IO[str], settings: Settings, work: str, pid: int) -> None:
     """Write into the lock who holds it, for the message to others."""
+    since = f"{settings.clock:%Y-%m-%d %H:%M} UTC"
     file.truncate(0)
-    file.write(json.dumps({"pid": pid, "work": work, "since": _minute(settings)}))
+    file.write(json.dumps({"pid": pid, "work": work, "since": since}))
     file.flush()
-
-
-def _minute(settings: Settings) -> str:
-    return f"{settings.clock:%Y-%m-%d %H:%M} UTC"
 
 
 def _running(path: Path) -> str:

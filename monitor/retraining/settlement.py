@@ -16,7 +16,7 @@ from monitor.retraining.monitor_run import Run
 from monitor.retraining.progress_file import Progress
 from monitor.retraining.transplant import Transplant
 from monitor.store import records
-from stages.common.errors import StageError, few
+from stages.common.errors import StageError
 from versions.repository import git
 
 
@@ -41,11 +41,11 @@ def settle(this: Run, progress: Progress) -> Decision:
 
 
 def not_promoted(this: Run, progress: Progress, decision: Decision, error: StageError) -> Decision:
-    """Let a challenger wait that passed every gate, and could not be promoted."""
+    """Let a challenger wait that passed every gate but could not be promoted."""
     why = f"all gates passed, and it could not be promoted: {error}"
     former = progress.known.get("former")
     if former is not None and former["because"] == why:
-        # Tried every few minutes, it would fill the history of git.
+        # Recorded at every try, it would fill the history of git.
         this.clone(progress.id).remove()
         progress.end()
         return decisions.parse(former)
@@ -57,12 +57,7 @@ def not_promoted(this: Run, progress: Progress, decision: Decision, error: Stage
 def _prepare(this: Run, progress: Progress, decision: Decision) -> None:
     clone = this.clone(decision.id)
     begin = git.commit("HEAD", this.root)
-    changed = git.changes(this.root)
-    if changed:
-        raise NotMovedError(
-            f"the served checkout has changes: {few(changed)}; commit them or `git stash "
-            "--include-untracked`, then `python -m monitor judge`"
-        )
+    champion_move.check_clean(this.root, "`python -m monitor judge`")
     champion = contestant.at(str(decision.champion), this.root)
     now = contestant.at(begin, this.root)
     if now.md5s() != champion.md5s():
@@ -83,7 +78,7 @@ def _prepare(this: Run, progress: Progress, decision: Decision) -> None:
 
 
 def _close(this: Run, decision: Decision) -> None:
-    """Take a challenger away, on record."""
+    """Remove a challenger, and record it."""
     for horizon in contestant.at(str(decision.challenger), this.root).horizons:
         challenger_folder.remove(this.settings, horizon, decision.id)
     _keep(this, decision, "rejected")
@@ -109,7 +104,7 @@ def _wait(this: Run, decision: Decision) -> None:
 
 
 def _keep(this: Run, decision: Decision, place: str) -> None:
-    """The record of a decision that moves nothing: a commit of one file, and rows."""
+    """Record a decision that moves nothing: a commit of one file, and rows."""
     decisions.commit(decision, this.root)
     challenger = contestant.at(str(decision.challenger), this.root)
     with records.writing(this.engine, this.settings) as rows:

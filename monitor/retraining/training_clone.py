@@ -1,8 +1,8 @@
 """A clone of the project in which challengers are trained and commits are prepared.
 
 A clone, not a worktree or `dvc exp run --temp`: git and DVC of the served checkout know nothing of
-it, so that it can be deleted at any moment, and a run in it locks nothing. It shares the cache, so
-that what was made once is not made again, and what is made here is there for everyone.
+it, so that it can be deleted at any moment, and a run in it locks nothing. It shares the cache:
+nothing is computed twice, and the project has the outputs of a clone.
 """
 
 import os
@@ -31,7 +31,7 @@ class TrainingClone:
     Attributes:
         folder: of the clone.
         root: of the project.
-        lock: the lock of the run, which what is started here inherits.
+        lock: the lock of the run; the commands that run in the clone inherit it.
     """
 
     folder: Path
@@ -57,7 +57,7 @@ class TrainingClone:
         self.git("fetch", "--quiet", "--no-tags", "origin", "+refs/monitor/*:refs/monitor/*")
         self.git("config", "core.hooksPath", os.devnull)
         for key in ("user.name", "user.email"):
-            value = _setting(self.root, key)
+            value = git.git("config", "--default", "", "--get", key, folder=self.root)
             if value:
                 self.git("config", key, value)
         self.git("checkout", "--quiet", "--detach", commit)
@@ -104,8 +104,8 @@ class TrainingClone:
                 check=False,
             ).returncode
         if failed:
-            said = self.log.read_bytes()[begin:].decode("utf-8", "replace")
-            raise MonitorError(f"{module} {arguments[0]}: {reason(said)}; more in {self.log}")
+            output = self.log.read_bytes()[begin:].decode("utf-8", "replace")
+            raise MonitorError(f"{module} {arguments[0]}: {reason(output)}; more in {self.log}")
 
     def train(self, name: str, day: str, changes: Mapping[str, object]) -> str:
         """Move `data.as_of`, change params, and run the pipeline as an experiment.
@@ -122,8 +122,8 @@ class TrainingClone:
             MonitorError: a stage failed, or there was nothing to do.
         """
         self._move(day)
-        given = [f"--set-param={key}={compact(value)}" for key, value in changes.items()]
-        self.dvc("exp", "run", "--name", name, *given)
+        options = [f"--set-param={key}={compact(value)}" for key, value in changes.items()]
+        self.dvc("exp", "run", "--name", name, *options)
         listed = self.git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
         ref = next((ref for ref in listed if ref.endswith(f"/{name}")), None)
         if ref is None:
@@ -149,7 +149,7 @@ class TrainingClone:
         params.write_bytes(as_of.moved(params.read_bytes().decode("utf-8"), day).encode("utf-8"))
 
     def hand_over(self, commit: str, ref: str) -> None:
-        """Let the project have a commit of this clone under a ref."""
+        """Give the project a commit of this clone under a ref."""
         self.git("update-ref", ref, commit)
         git.git(
             "fetch", "--quiet", "--no-tags", str(self.folder), f"+{ref}:{ref}", folder=self.root
@@ -205,7 +205,3 @@ def check_out(folder: Path, *, force: bool = False) -> None:
             repo.checkout(force=force, allow_missing=force)
     except DvcException as error:
         raise MonitorError(f"dvc checkout: {error}") from None
-
-
-def _setting(root: Path, key: str) -> str:
-    return git.git("config", "--default", "", "--get", key, folder=root)

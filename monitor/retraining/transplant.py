@@ -77,8 +77,9 @@ class Transplant:
         return [name for name in listed.split("\0") if name]
 
     def _same(self, name: str) -> bool:
-        content = (git.content(each, name, self.clone.folder) for each in (self.source, self.onto))
-        one, other = content
+        one, other = (
+            git.content(each, name, self.clone.folder) for each in (self.source, self.onto)
+        )
         return one == other
 
     def _take(self, name: str) -> None:

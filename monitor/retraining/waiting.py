@@ -1,4 +1,4 @@
-"""Look again at a challenger that waits: by new labels, or by a person's word."""
+"""Decide on a challenger that waits: by new labels, or by a person's word."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,8 +23,8 @@ from stages.monitor_params import MonitorParams
 
 
 @dataclass(frozen=True)
-class Word:
-    """A person's word on a decision: whose, and why."""
+class Rejection:
+    """Who rejects a challenger, and why."""
 
     by: str
     because: str
@@ -39,7 +39,7 @@ def running(
     Raises:
         MonitorError: another run is at work.
     """
-    with records.opened(settings) as engine, running_lock.held(settings, work) as lock:
+    with records.opened(settings) as engine, running_lock.hold(settings, work) as lock:
         this = Run(settings, thresholds, engine, (root or Path()).resolve(), lock)
         recovery.recover(this)
         yield this
@@ -110,10 +110,10 @@ def reject(
     settings: Settings,
     thresholds: MonitorParams,
     name: str,
-    word: Word,
+    rejection: Rejection,
     root: Path | None = None,
 ) -> Decision:
-    """Take a challenger away that waits.
+    """Reject a challenger that waits.
 
     Raises:
         MonitorError: another run is at work, or this decision does not wait.
@@ -122,7 +122,12 @@ def reject(
         (decision,) = _waiting(this, name, OPEN)
         return _settled(
             this,
-            decision.turned("rejected", f"{word.by}: {word.because}", this.settings.clock, word.by),
+            decision.turned(
+                "rejected",
+                f"{rejection.by}: {rejection.because}",
+                this.settings.clock,
+                rejection.by,
+            ),
         )
 
 

@@ -21,8 +21,8 @@ from stages.common import running
 
 def main() -> None:
     """Run the simulation of a folder, and write its results there."""
-    (given,) = running.arguments("FOLDER")
-    folder = Path(given)
+    (name,) = running.arguments("FOLDER")
+    folder = Path(name)
     plan = Plan.model_validate_json((folder / "plan.json").read_text(encoding="utf-8"))
     # What retraining and rollback say is part of the story.
     running.log.setLevel("WARNING")
@@ -34,7 +34,7 @@ def main() -> None:
     story.console.print()
     story.console.print(timeline.table(story.events))
     story.tell(
-        f"{server.asked:,} forecasts were asked for, {len(server.lost):,} not answered; "
+        f"{server.requests:,} forecasts were asked for, {len(server.lost):,} not answered; "
         f"{time.monotonic() - began:.0f} s"
     )
     if server.lost:

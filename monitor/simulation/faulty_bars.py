@@ -16,9 +16,10 @@ MANIA = 1.15
 """Growth of the volume from session to session in a drift, which lasts two periods."""
 
 RESTATED = 0.02
-"""Largest share by which a close of the past is restated, and so many sessions of it."""
+"""Largest share by which a former close is restated."""
 
 RESTATED_SESSIONS = 60
+"""How many sessions are restated."""
 
 CORRELATION = 0.085
 """Of the informative series with the next return: an R2 of 0.007, below that of a leak."""
@@ -43,13 +44,15 @@ def adjusted(bars: pl.DataFrame) -> pl.DataFrame:
     return bars.select("symbol", "date", *prices, "volume").sort("symbol", "date")
 
 
-def given(bars: pl.DataFrame, faults: Sequence[Fault], today: date, step: int) -> pl.DataFrame:
+def with_faults(
+    bars: pl.DataFrame, faults: Sequence[Fault], today: date, step: int
+) -> pl.DataFrame:
     """What the source gives on a day.
 
     Args:
         bars: as `adjusted` gives them, of the whole span.
         faults: with their days.
-        today: bars after it are as they will be.
+        today: of the simulation; the bars after it are those that will come.
         step: sessions of a period.
     """
     for fault in faults:
@@ -92,9 +95,9 @@ def _restated(bars: pl.DataFrame, day: date) -> pl.DataFrame:
     symbols = bars["symbol"].unique(maintain_order=True)
     symbol = symbols[min(1, len(symbols) - 1)]
     days = bars.filter((pl.col("symbol") == symbol) & (pl.col("date") < day))["date"]
-    past = days.tail(RESTATED_SESSIONS)
-    shares = np.random.default_rng(0).uniform(-RESTATED, RESTATED, len(past))
-    table = pl.DataFrame({"date": past, "_share": shares}).with_columns(symbol=pl.lit(symbol))
+    restated = days.tail(RESTATED_SESSIONS)
+    shares = np.random.default_rng(0).uniform(-RESTATED, RESTATED, len(restated))
+    table = pl.DataFrame({"date": restated, "_share": shares}).with_columns(symbol=pl.lit(symbol))
     factor = 1 + pl.col("_share").fill_null(0.0)
     joined = bars.join(table, on=["symbol", "date"], how="left", maintain_order="left")
     return joined.with_columns(pl.col(name) * factor for name in tables.PRICES).drop("_share")
@@ -104,7 +107,7 @@ def series(bars: pl.DataFrame, turn: date | None, seed: int) -> dict[str, pl.Dat
     """Two series that know a little of the next session, until a day: then they mislead.
 
     Args:
-        bars: as `given` gives them, of the whole span.
+        bars: as `with_faults` gives them, of the whole span.
         turn: the first session on which they mislead; None for never.
         seed: of their noise.
 
@@ -114,7 +117,7 @@ def series(bars: pl.DataFrame, turn: date | None, seed: int) -> dict[str, pl.Dat
     moves = (pl.col("close") / pl.col("close").shift(1)).log().over("symbol")
     usual = pl.col("_move").rolling_std(LOCAL, min_samples=2).over("symbol")
     rows = bars.with_columns(_move=moves)
-    # In units of what is usual by then, or a crisis would decide alone.
+    # In units of the usual move by then, or a crisis would decide alone.
     size = rows.select(
         size=(pl.col("_move").shift(-1).over("symbol") / usual).fill_nan(None).fill_null(0.0)
     )["size"].to_numpy()

@@ -31,12 +31,13 @@ class LiveServer:
     Attributes:
         folder: of the project.
         environment: its variables.
-        asked, lost: requests for a forecast, and how many were not answered by one.
+        requests: how many forecasts were requested.
+        lost: those that were not answered, in words.
     """
 
     folder: Path
     environment: Mapping[str, str]
-    asked: int = 0
+    requests: int = 0
     lost: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -105,7 +106,7 @@ class LiveServer:
         except (OSError, http.client.HTTPException) as error:
             status, answer = 0, repr(error).encode()
         with self._lock:
-            self.asked += 1
+            self.requests += 1
             if status != http.client.OK:
                 self.lost.append(f"{symbol} {day}: {status} {answer[:200].decode()}")
                 return None

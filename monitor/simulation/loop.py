@@ -103,14 +103,14 @@ class Loop:
             self.timeline.add(day, "promoted", horizon, "v1.0.0 is the first champion")
 
     def _stock(self, day: date) -> None:
-        given = faulty_bars.given(self.bars, self.faults, day, self.plan.step)
+        bars = faulty_bars.with_faults(self.bars, self.faults, day, self.plan.step)
         named = sections.read()["data"]["symbol_levels"]
-        levels = faulty_bars.series(given, self._turn(), self.plan.seed) if named else {}
-        if sandbox.stock(Path.cwd(), given, levels):
+        levels = faulty_bars.series(bars, self._turn(), self.plan.seed) if named else {}
+        if sandbox.stock(Path.cwd(), bars, levels):
             self.here.commit(f"What the source gives on {day}")
 
     def _turn(self) -> date | None:
-        """The session from which on the new series mislead: the period after they are used."""
+        """The first session on which the new series mislead: of the period after they are used."""
         for fault in self.faults:
             if fault.name == "turning-challenger":
                 later = [period[0] for period in self.periods if period[0] > fault.day]
@@ -155,7 +155,7 @@ class Loop:
         return Settings(now=datetime.combine(day, AFTER_CLOSE, UTC))
 
     def _round(self, settings: Settings, end: date) -> str:
-        # Without Evidently's report, which nobody would read.
+        # Nobody would read Evidently's report.
         steps: dict[str, Step] = {
             **measuring.STEPS,
             "drift": partial(measuring.drift, with_report=False),
@@ -203,8 +203,8 @@ class Loop:
 
     def _heal(self, settings: Settings, period: Sequence[date]) -> None:
         end = period[-1]
-        # People propose by day; in the evening the monitor looks at what is there, and only then
-        # for something new.
+        # People propose by day. In the evening the monitor first decides on the challengers that it
+        # has, and only then trains another.
         for fault in self.faults:
             if fault.name.endswith("-challenger") and period[0] <= fault.day <= end:
                 changes = self._changes(fault)
@@ -238,10 +238,10 @@ class Loop:
     def _changes(self, fault: Fault) -> dict[str, Any]:
         if fault.name == "bad-challenger":
             return {"dataset.scale": ["vol_252"]}
-        given = sections.read()
-        scale, ridge = given["dataset"]["scale"], given["models"].get("ridge")
+        params = sections.read()
+        scale, ridge = params["dataset"]["scale"], params["models"].get("ridge")
         return {
-            # One column needs less of it than forty.
+            # One column needs a smaller penalty than forty.
             **({"models.ridge.alpha": 1.0} if ridge else {}),
             "dataset.features": [f"{faulty_bars.SENTIMENT}_level"],
             "dataset.scale": [*scale, f"{faulty_bars.IMPLIED}_level"],
@@ -265,7 +265,7 @@ class Loop:
 def late_labels(
     engine: Engine, settings: Settings, _: MonitorParams, today: date, *, seed: int
 ) -> None:
-    """Labels of two weeks ago, where the bars of both ends of the return are among some."""
+    """Labels of two weeks ago, where a random choice of bars has both ends of the return."""
     bars = due_labels.read_bars()
     days = bars["date"].unique().sort()
     due = days[max(0, len(days) - 1 - LATE)]

@@ -49,7 +49,7 @@ class Plan(Options):
         step: sessions of a period: bars come in, and everything is checked, once a period.
         faults: names, each perhaps with the day on which it begins (`drift@2011-03-15`); those
             without are spread over the span in their order.
-        small: one horizon, ridge alone and two folds, and bars from 2005 on.
+        small: one horizon, only ridge, two folds, and bars from 2005 on.
         seed: of what is drawn at random.
         name: of the folder of the results.
     """

@@ -7,7 +7,7 @@ cache, and a folder as DVC remote. Nothing outside the folder is changed.
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -57,10 +57,13 @@ class Sandbox:
     @property
     def environment(self) -> dict[str, str]:
         """The variables of a command in it."""
-        given = child_process.environment()
-        kept = {name: value for name, value in given.items() if not name.startswith(OWN)}
-        kept.pop("PYTHONPATH", None)
-        return {**kept, "DVC_NO_ANALYTICS": "true", "GX_ANALYTICS_ENABLED": "false"}
+        variables = {
+            name: value
+            for name, value in child_process.environment().items()
+            if not name.startswith(OWN)
+        }
+        variables.pop("PYTHONPATH", None)
+        return {**variables, "DVC_NO_ANALYTICS": "true", "GX_ANALYTICS_ENABLED": "false"}
 
     def python(self, *words: str) -> str:
         """Run a module in it; returns what it printed.
@@ -126,16 +129,13 @@ def make(project: Path, folder: Path, plan: Plan) -> tuple[Sandbox, pl.DataFrame
         series = tables.read(root / CLEAN_MARKET).filter(pl.col("symbol").is_in(market))
         levels = params["data"]["levels"]
         prices = series.filter(~pl.col("symbol").is_in(levels))
-        rows = pl.concat([faulty_bars.adjusted(prices), _numbers(series, levels)])
+        numbers = series.filter(pl.col("symbol").is_in(levels))
+        columns = ["symbol", "date", *tables.PRICES, "volume"]
+        rows = pl.concat([faulty_bars.adjusted(prices), numbers.select(columns)])
         tables.write(rows, root / INBOX / "market" / "market.parquet")
     _adapt(root, params, plan)
     sandbox.python("dvc", "remote", "add", "--local", "--default", "folder", str(folder / "remote"))
     return sandbox, bars
-
-
-def _numbers(series: pl.DataFrame, levels: Sequence[str]) -> pl.DataFrame:
-    columns = ["symbol", "date", *tables.PRICES, "volume"]
-    return series.filter(pl.col("symbol").is_in(levels)).select(columns)
 
 
 def _copy(project: Path, root: Path) -> None:

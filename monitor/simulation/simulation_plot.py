@@ -95,7 +95,6 @@ def draw(
         if not rolling.is_empty():
             upper.legend(loc="upper left", fontsize=8)
         metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-        path.parent.mkdir(parents=True, exist_ok=True)
         with tables.replacing(path) as partial:
             figure.savefig(partial, format=path.suffix[1:], metadata=metadata)
         plt.close(figure)

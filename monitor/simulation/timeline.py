@@ -1,4 +1,4 @@
-"""What happened when: told while it happens, and kept as a table."""
+"""What happened when: printed as it happens, and kept as a table."""
 
 import csv
 import json
@@ -46,13 +46,13 @@ class Event:
 
 @dataclass
 class Timeline:
-    """Events in their order; each is told as it comes."""
+    """Events in their order; each is printed as it comes."""
 
     events: list[Event] = field(default_factory=list)
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
 
     def add(self, day: date, kind: str, subject: str, detail: str) -> None:
-        """Keep and tell an event."""
+        """Keep and print an event."""
         event = Event(day, kind, subject, " ".join(detail.split()))
         self.events.append(event)
         self.tell(f"{day}  {kind:<12} {subject}: {event.detail}", STYLES.get(kind, ""))
@@ -65,7 +65,6 @@ class Timeline:
     def write(self, folder: Path) -> None:
         """Write `events.csv` and `events.json`."""
         rows = [asdict(event) | {"day": str(event.day)} for event in self.events]
-        folder.mkdir(parents=True, exist_ok=True)
         with (
             tables.replacing(folder / "events.csv") as partial,
             partial.open("w", encoding="utf-8", newline="") as file,
@@ -79,10 +78,10 @@ class Timeline:
 
 def table(events: Sequence[Event]) -> Table:
     """What happened when."""
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in ("day", "what", "about", "how"):
-        shown.add_column(column, no_wrap=column != "how", overflow="fold")
+        table.add_column(column, no_wrap=column != "how", overflow="fold")
     for event in events:
         style = STYLES.get(event.kind, "")
-        shown.add_row(str(event.day), event.kind, event.subject, Text(event.detail), style=style)
-    return shown
+        table.add_row(str(event.day), event.kind, event.subject, Text(event.detail), style=style)
+    return table

@@ -25,10 +25,10 @@ CONTRACT: tables.Contract = {
     "key": pl.String,
     "row": pl.String,
 }
-"""When, of which table, the primary key, and the whole row as JSON, as it was from then on."""
+"""When a row was written, its table, its primary key, and the whole row as JSON."""
 
 RUNS = "pipeline_runs"
-"""What Pipeline Control started, stopped and asked; it is in the trail alone, no table has it."""
+"""What Pipeline Control started, stopped and asked; only the trail has it, no table."""
 
 FILES = "????-??-??.parquet"
 
@@ -50,8 +50,8 @@ class Entry(NamedTuple):
 def append(folder: Path, entries: Sequence[Entry], at: datetime) -> None:
     """Add entries to the file of a day; they are on the disk when this returns.
 
-    By a clock that went back they go into the newest file, so that the order of the files and of
-    their rows stays that in which they were written.
+    If the clock was set back they go into the newest file, so that files and rows stay in the order
+    in which they were written.
 
     Args:
         folder: of the trail.

@@ -64,14 +64,13 @@ class Records:
 
     def metric(self, name: str, value: float | None, tags: Mapping[str, str]) -> None:
         """Keep a number; one that is not finite is kept as null."""
-        known = value is not None and math.isfinite(value)
         self.add(
             monitoring_metrics,
             {
                 "id": str(uuid7()),
                 "created_at": self.now,
                 "name": name,
-                "value": float(value) if known and value is not None else None,
+                "value": None if value is None or not math.isfinite(value) else float(value),
                 "tags": tags_text(tags),
             },
         )

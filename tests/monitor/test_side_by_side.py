@@ -85,7 +85,7 @@ def test_what_they_print_is_kept_with_its_time_and_the_oldest_goes(tmp_path: Pat
     keeps = (
         f"import pathlib, sys; from monitor import side_by_side; side_by_side._BYTES = 2_000\n"
         f"server = (sys.executable, '-c', {prints!r})\n"
-        f"side_by_side.run({{'server': server}}, kept=pathlib.Path({str(path)!r}))"
+        f"side_by_side.run({{'server': server}}, log_file=pathlib.Path({str(path)!r}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", keeps],

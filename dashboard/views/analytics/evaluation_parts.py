@@ -145,8 +145,8 @@ def trading(results: HorizonMetrics, horizon: str) -> None:
     _plot(results, "drawdown", lambda rows: result_charts.curves(rows, "drawdown"))
     if portfolios:
         st.subheader("Portfolios", anchor=False)
-        shown = score_tables.performance(portfolios)
-        _numbers(*shown, "Performance of each portfolio", PORTFOLIOS)
+        numbers = score_tables.performance(portfolios)
+        _numbers(*numbers, "Performance of each portfolio", PORTFOLIOS)
     rows = results.table("ic")
     if rows.is_empty():
         st.subheader(plain(PLOTS["ic"].title), anchor=False)

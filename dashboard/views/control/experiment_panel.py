@@ -124,7 +124,7 @@ def _changes(
     touched = touched_stages.touched(
         lock.read(), changed, features_change=before.feature_names != after.feature_names
     )
-    st.text(f"Runs again: {', '.join(touched.obeying)}")
+    st.text(f"Runs again: {', '.join(touched.direct)}")
     if touched.following:
         st.text(f"Then, where what they read has changed: {', '.join(touched.following)}")
 
@@ -156,12 +156,12 @@ def _start(context: Context, changed: Mapping[str, Any]) -> None:
 
 
 def _check_free(name: str) -> None:
-    """Refuse the name of an experiment that there is, of any commit: tables show names alone.
+    """Refuse the name of another experiment, of any commit: tables show only the name.
 
     Raises:
         CommandError: it is taken.
     """
     # By the two digits below refs/exps: what else is there is DVC's own.
-    taken = git.git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps/??/*/*")
-    if name in taken.splitlines():
+    names = git.git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps/??/*/*")
+    if name in names.splitlines():
         raise CommandError(f"{name}: there is an experiment of this name; choose another")

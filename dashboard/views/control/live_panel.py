@@ -1,4 +1,4 @@
-"""What runs now: its stage, its log, and how to stop it; looked at every second."""
+"""What runs now: its stage, its log, and how to stop it; read every second."""
 
 from datetime import UTC, datetime
 

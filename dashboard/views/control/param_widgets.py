@@ -27,7 +27,7 @@ def widget(field: ParamField, name: str) -> None:
         name: of the widget, unique.
     """
     if name not in st.session_state:
-        st.session_state[name] = param_changes.shown(field)
+        st.session_state[name] = param_changes.widget_value(field)
     name_of = field.key.partition(".")[2]
     # An escaped label would be read out with its escapes, and identifiers need none.
     label = name_of if _IDENTIFIERS.fullmatch(name_of) else plain(name_of)
@@ -61,7 +61,7 @@ def _limits(field: ParamField) -> dict[str, Any]:
         for name, limit in (("min_value", field.minimum), ("max_value", field.maximum))
     }
     if field.kind == "number":
-        # The limits themselves may be refused; whoever types one is told so.
+        # The limits themselves may be refused: the check of the changes says so.
         return {**limits, "step": step(field.value), "format": "%g"}
     if field.open_minimum:
         limits["min_value"] = int(field.minimum or 0) + 1
@@ -76,7 +76,7 @@ def _help(field: ParamField) -> str:
         field.range,
         "separated by commas" if field.kind == "list" else "",
         "empty for null" if field.optional else "",
-        f"now {param_changes.shown(field)}" if field.kind != "flag" else "",
+        f"now {param_changes.widget_value(field)}" if field.kind != "flag" else "",
     )
     return "; ".join(filter(None, parts))
 
@@ -88,5 +88,5 @@ def step(value: float) -> float:
 
 def entered(name: str, field: ParamField) -> Entered:
     """What is in a widget, or what it will show if it was not shown yet."""
-    value: Entered = st.session_state.get(name, param_changes.shown(field))
+    value: Entered = st.session_state.get(name, param_changes.widget_value(field))
     return value

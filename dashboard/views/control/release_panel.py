@@ -73,7 +73,7 @@ def show(context: Context) -> None:
 
 @st.cache_data(max_entries=2, show_spinner="Reading the tags")
 def _rows(refs: str) -> list[Row]:
-    """The versions, which the tags alone tell; `refs` names them all."""
+    """The versions; they depend only on the tags, which `refs` lists."""
     return registration.versions() if refs else []
 
 

@@ -57,7 +57,7 @@ def _table(context: Context, episodes: list[Episode]) -> None:
             "lasted": time_spans.in_words(
                 (each.ended_at or context.monitor.clock) - each.started_at
             ),
-            "told": stored_alerts.told(each, box, names),
+            "told": stored_alerts.delivery_state(each, box, names),
             "message": each.message,
         }
         for each in episodes
@@ -91,12 +91,12 @@ def _silences(context: Context) -> None:
 
 def _channels(context: Context) -> None:
     st.markdown("**Channels**")
-    said = stored_alerts.states(context.monitor, outbox.read(context.monitor.folder))
-    if not said:
+    lines = stored_alerts.states(context.monitor, outbox.read(context.monitor.folder))
+    if not lines:
         empty(
             "MONITOR_ALERT_URLS names no channel: alerts are recorded, and nobody is told.",
             "Set it in .env, then try it:",
             "python -m monitor alerts --test",
         )
-    for line in said:
+    for line in lines:
         st.text(line)

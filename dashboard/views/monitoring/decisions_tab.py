@@ -78,11 +78,11 @@ def _decision(decision: Decision, known: Stored, context: Context) -> None:
 def _places(known: Stored, context: Context) -> None:
     if known.places.is_empty():
         return
-    shown = stored_decisions.production(known.places, context.monitor.clock)
-    places = sorted(shown["kind"].unique(), key=lambda place: (place != _FIRST, place))
+    spans = stored_decisions.production(known.places, context.monitor.clock)
+    places = sorted(spans["kind"].unique(), key=lambda place: (place != _FIRST, place))
     tab_parts.chart(
         "Where models were put",
-        time_bars.bars(shown, places),
+        time_bars.bars(spans, places),
         "From when to when each model was in production, and when others were put elsewhere",
     )
     table = known.places.reverse().select(

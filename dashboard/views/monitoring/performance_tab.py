@@ -58,7 +58,7 @@ def _verdict(newest: dict[str, Any]) -> None:
 
 
 def _scores(newest: dict[str, Any]) -> None:
-    shown = {name: each for name, each in newest["scores"].items() if each["live"] is not None}
+    scores = {name: each for name, each in newest["scores"].items() if each["live"] is not None}
     rows = [
         {
             "score": name,
@@ -80,7 +80,7 @@ def _scores(newest: dict[str, Any]) -> None:
     if picture.open:
         with picture:
             show_chart(
-                score_intervals.intervals(shown),
+                score_intervals.intervals(scores),
                 "Each live score with its interval, beside the hold-out and the yardstick",
                 key="live scores",
                 tools=True,
@@ -105,12 +105,12 @@ def _score(names: list[str]) -> str:
 
 def _over_time(history: pl.DataFrame, newest: dict[str, Any], score: str) -> None:
     name = score.removeprefix("performance_")
-    shown = history.filter(pl.col("name") == score)
+    points = history.filter(pl.col("name") == score)
     held_out = newest["scores"].get(name, {}).get("held_out")
     tab_parts.chart(
         f"{name}, live",
         metric_lines.lines(
-            shown.with_columns(series=pl.lit("model ") + pl.col("model")),
+            points.with_columns(series=pl.lit("model ") + pl.col("model")),
             y=name,
             thresholds={} if held_out is None else {"hold-out of the newest": held_out},
         ),
@@ -133,7 +133,7 @@ def _over_time(history: pl.DataFrame, newest: dict[str, Any], score: str) -> Non
 
 
 def _intervals(context: Context, history: pl.DataFrame, horizon: str) -> None:
-    shown = _named(history, _COVERAGES)
+    coverages = _named(history, _COVERAGES)
     tracked = (documents.document(context.monitor.folder / interval_tracker.FILE) or {}).get(
         horizon
     )
@@ -146,7 +146,7 @@ def _intervals(context: Context, history: pl.DataFrame, horizon: str) -> None:
     )
     tab_parts.chart(
         "Coverage of the intervals",
-        metric_lines.lines(shown, y="share of the outcomes", form=".1%"),
+        metric_lines.lines(coverages, y="share of the outcomes", form=".1%"),
         "Share of outcomes within the intervals over time, of the model's own and of the tracker",
         "The share of the outcomes of the newest sessions that an interval held." + now,
     )

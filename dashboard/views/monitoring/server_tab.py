@@ -56,14 +56,14 @@ def _live(context: Context) -> None:
         )
         _machine(None)
         return
-    kept = list(readings.kept)
-    _counts(kept[-1])
-    _machine(kept[-1])
-    if len(kept) < 2:  # noqa: PLR2004  # a rate needs two
+    recent = list(readings.recent)
+    _counts(recent[-1])
+    _machine(recent[-1])
+    if len(recent) < 2:  # noqa: PLR2004  # a rate needs two
         st.caption(f"Rates need two readings; the next is in {_EVERY:g} seconds.")
         return
-    _charts(server_metrics.rates(kept))
-    _routes(kept)
+    _charts(server_metrics.rates(recent))
+    _routes(recent)
 
 
 def _read(context: Context, readings: Readings) -> None:
@@ -75,7 +75,7 @@ def _read(context: Context, readings: Readings) -> None:
         if readings.is_due(now, _EVERY - 1):
             free_disk, disk = machine.disk(context.monitor.var)
             free_memory, memory = machine.memory()
-            readings.kept.append(
+            readings.recent.append(
                 replace(
                     server_metrics.parse(page, now),
                     processor=machine.processor(),
@@ -152,14 +152,14 @@ def _long(rates: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     return rates.unpivot(names, index="at", variable_name="series", value_name="value")
 
 
-def _routes(kept: list[Reading]) -> None:
-    asked = server_metrics.grown(kept[0].requests, kept[-1].requests)
+def _routes(readings: list[Reading]) -> None:
+    requests = server_metrics.grown(readings[0].requests, readings[-1].requests)
     rows = [
         {"route": route, "status": status, "requests": count}
-        for (route, status), count in asked.most_common()
+        for (route, status), count in requests.most_common()
         if count
     ]
-    since = f"Since {kept[0].at:%H:%M:%S} UTC"
+    since = f"Since {readings[0].at:%H:%M:%S} UTC"
     if not rows:
         st.caption(plain(f"{since} nothing was asked."))
         return

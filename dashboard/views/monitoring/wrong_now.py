@@ -73,14 +73,14 @@ def _runbooks() -> dict[str, Runbook]:
 def _alert(episode: Episode, now: Current, book: Runbook | None, context: Context) -> None:
     age = context.monitor.clock - episode.started_at
     since = f"since {in_zones(episode.started_at, context)}, {in_words(age)}"
-    found, _, remedy = episode.message.partition(". To do: ")
+    sentence, _, remedy = episode.message.partition(". To do: ")
     with st.container(border=True, gap="small"):
         _head(
             f"{mark(_STATES[episode.severity], episode.severity)} "
             f"**{plain(episode.rule)}** {plain(episode.about)} · {plain(since)}",
             book,
         )
-        st.markdown(_said(found, remedy))
+        st.markdown(_finding_text(sentence, remedy))
         if silences.is_silent(now.silent, episode.rule, context.monitor.clock):
             st.caption("Silenced: people are told when the silence ends.")
 
@@ -91,12 +91,12 @@ def _finding(finding: Finding, book: Runbook | None) -> None:
             f"{mark(finding.status)} **{plain(finding.check)}** {plain(finding.of)} · no alert yet",
             book,
         )
-        st.markdown(_said(finding.sentence, finding.remedy))
+        st.markdown(_finding_text(finding.sentence, finding.remedy))
 
 
-def _said(found: str, remedy: str) -> str:
+def _finding_text(sentence: str, remedy: str) -> str:
     """What was found, and below it what to do."""
-    return plain(found) + (f"  \n**To do:** {plain(remedy)}" if remedy else "")
+    return plain(sentence) + (f"  \n**To do:** {plain(remedy)}" if remedy else "")
 
 
 def _head(text: str, book: Runbook | None) -> None:

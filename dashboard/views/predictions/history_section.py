@@ -39,9 +39,9 @@ def show(context: Context, chart: SymbolChart, symbol: str, horizon: str) -> Non
         _nothing(which)
         return
     table = past_forecasts.judged(history, window)
-    held, sessions = int(table["within"].sum()), table.height
+    within, rows = int(table["within"].sum()), table.height
     st.text(
-        f"{held:,} of {sessions:,} outcomes were within the interval: {share(held / sessions)}, "
+        f"{within:,} of {rows:,} outcomes were within the interval: {share(within / rows)}, "
         f"where it should hold {share(chart.level)}."
     )
     _charts(table, chart.level, window)

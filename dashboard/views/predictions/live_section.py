@@ -16,7 +16,7 @@ from dashboard.served_revision import identity, served
 from stages.common.errors import StageError
 
 EVERY = 2.0
-"""Seconds between two looks."""
+"""Seconds between two readings."""
 
 SOURCES = {"latest": "bar of the revision", "bars": "own bars (what-if)", "rows": "own features"}
 
@@ -28,14 +28,14 @@ def show(context: Context, version: Mapping[str, Any], symbol: str, horizon: str
 
 
 @st.fragment(run_every=EVERY)
-def _live(context: Context, shown: str, symbol: str, horizon: str) -> None:
+def _live(context: Context, revision: str, symbol: str, horizon: str) -> None:
     try:
         version = served(context.server)
         logged = forecast_log.newest(context.server, symbol, horizon)
     except StageError as error:
         error_line(error)
         return
-    if identity(version) != shown:
+    if identity(version) != revision:
         st.rerun()
     if logged.is_empty():
         empty("Nothing is logged of this symbol and horizon.", "Ask for a forecast.")

@@ -26,6 +26,7 @@ CLOSES = {"last close": "last_close", "forecast close": "predicted_close"}
 _ROUND = "what_if_round"
 
 
+@st.fragment
 def show(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
     """Show the section, which opens on demand: its table takes a browser a tenth of the page.
 
@@ -34,11 +35,6 @@ def show(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
         chart: has the bars.
         own: the newest forecast, from the bars as they are.
     """
-    _section(context, chart, own)
-
-
-@st.fragment
-def _section(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
     place = st.expander(
         "**What if the last bars were others?**",
         key="what-if",
@@ -56,7 +52,7 @@ def _edit(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
         "hold open and close. Such a forecast is logged with the source bars, and the monitor does "
         "not judge it."
     )
-    answer, before = own.answer, own_bars.shown(chart)
+    answer, before = own.answer, own_bars.editable(chart)
     if before.is_empty():
         empty("The revision keeps no whole bars of this symbol.")
         return
@@ -75,9 +71,9 @@ def _edit(context: Context, chart: SymbolChart, own: SymbolForecast) -> None:
     if not own_bars.changed(before, edited):
         return
     bars = own_bars.with_edits(chart.bars, edited)
-    asked = own_bars.request(answer["symbol"], answer["horizon"], bars)
+    body = own_bars.request(answer["symbol"], answer["horizon"], bars)
     try:
-        after = own_bars.forecast(context.server, answer["model"]["md5"], asked)
+        after = own_bars.forecast(context.server, answer["model"]["md5"], body)
     except StageError as error:
         error_line(error)
     else:

@@ -25,7 +25,7 @@ def changed(**entered: Entered) -> dict[str, Any]:
 
 
 def test_only_what_differs_is_a_change() -> None:
-    untouched = {key: param_changes.shown(field) for key, field in FIELDS.items()}
+    untouched = {key: param_changes.widget_value(field) for key, field in FIELDS.items()}
     assert param_changes.changes(list(FIELDS.values()), untouched) == {}
     assert changed(models__ridge__alpha=10.0, features__sma="7,21") == {}
     assert changed(

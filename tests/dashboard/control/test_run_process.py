@@ -203,14 +203,14 @@ def test_a_run_outlives_the_process_that_started_it(settings: Settings) -> None:
 
 def test_the_monitor_and_a_run_exclude_each_other(settings: Settings) -> None:
     with (
-        running_lock.held(settings, "retraining for drift"),
+        running_lock.hold(settings, "retraining for drift"),
         pytest.raises(RunningError, match="retraining for drift has been running since"),
     ):
         run_process.start(SHORT, "ada", settings)
     name = working(settings)
     with (
         pytest.raises(Exception, match="Long work has been running since"),
-        running_lock.held(settings, "retraining for drift"),
+        running_lock.hold(settings, "retraining for drift"),
     ):
         pass
     Path("enough").touch()

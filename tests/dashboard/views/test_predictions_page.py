@@ -111,7 +111,7 @@ def test_the_same_bars_give_the_same_forecast_and_others_move_it(server: Server)
     version = server.get("/version")
     chart = symbol_chart(server, version, "AAPL", "short")
     answer = symbol_forecasts(server, version, "AAPL")[0].answer
-    bars = own_bars.shown(chart)
+    bars = own_bars.editable(chart)
 
     def asked(factor: float) -> Any:
         last = pl.col("date") == bars["date"][-1]

@@ -80,7 +80,9 @@ def test_readings_are_bounded_and_read_once_for_all_viewers(metrics: Metrics) ->
     kept = Readings()
     assert kept.is_due(AT, 4)
     for number in range(server_metrics.KEPT + 5):
-        kept.kept.append(reading(metrics, AT + number * SECOND) if not number else kept.kept[-1])
-    assert len(kept.kept) == server_metrics.KEPT
+        kept.recent.append(
+            reading(metrics, AT + number * SECOND) if not number else kept.recent[-1]
+        )
+    assert len(kept.recent) == server_metrics.KEPT
     assert not kept.is_due(AT + SECOND, 4)
     assert kept.is_due(AT + 4 * SECOND, 4)

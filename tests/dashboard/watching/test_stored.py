@@ -134,9 +134,9 @@ def test_who_was_told_and_who_waits_is_said_without_a_secret(tmp_path: Path) -> 
         waiting=[outbox.key_of(url)],
     )
     box = Outbox(messages=[message])
-    assert stored_alerts.told(episode(1), box, names) == "waits for channel 1 (json)"
-    assert stored_alerts.told(episode(2), box, names) == "nobody was told"
-    told = stored_alerts.told(episode(2, sent_at=NOW, end_sent_at=NOW + HOUR), box, names)
+    assert stored_alerts.delivery_state(episode(1), box, names) == "waits for channel 1 (json)"
+    assert stored_alerts.delivery_state(episode(2), box, names) == "nobody was told"
+    told = stored_alerts.delivery_state(episode(2, sent_at=NOW, end_sent_at=NOW + HOUR), box, names)
     assert told == "told 2020-04-01 22:00 UTC; end told 2020-04-01 23:00 UTC"
     states = stored_alerts.states(found, box)
     assert states == ["1 (json): no failure known; 1 messages wait for it"]

@@ -47,7 +47,7 @@ def test_from_a_refusal_to_a_promotion(ground: Arena) -> None:  # noqa: PLR0915 
     assert "the champion was trained up to 2012-06-29: no session is newer" in refused.because
     assert ground.head == begin
 
-    with running_lock.held(settings, "retraining 1"), pytest.raises(MonitorError) as error:
+    with running_lock.hold(settings, "retraining 1"), pytest.raises(MonitorError) as error:
         retrain.run(settings, strict, Proposal("drift"), root)
     assert "retraining 1 has been running since 2012-12-31 22:00 UTC" in str(error.value)
     assert f"pid {os.getpid()}" in str(error.value)
@@ -205,7 +205,7 @@ def test_a_change_is_promoted_only_if_it_is_better(ground: Arena) -> None:
     placed = ground.placed()
     assert placed is not None
     assert placed["decision_id"] == equal.id
-    word = waiting.Word("Ada", "not worth the disk")
+    word = waiting.Rejection("Ada", "not worth the disk")
     ended = waiting.reject(later(ground, 8), params, equal.id, word, root)
     assert (ended.outcome, ended.decided_by) == ("rejected", "Ada")
     assert ground.placed() is None

@@ -82,13 +82,13 @@ def test_an_unknown_fault_or_day_is_refused(faults: tuple[str, ...], said: str) 
 
 def test_without_a_fault_the_source_gives_what_it_has(bars: pl.DataFrame) -> None:
     later = [Fault("restated", date(2030, 1, 1)), Fault("bad-challenger", DAY)]
-    assert faulty_bars.given(bars, later, date(2020, 6, 1), 21).equals(bars)
+    assert faulty_bars.with_faults(bars, later, date(2020, 6, 1), 21).equals(bars)
 
 
 def test_a_drift_is_a_volume_that_grows_for_two_periods(bars: pl.DataFrame) -> None:
     days = bars["date"].unique().sort().to_list()
     day = days[200]
-    given = faulty_bars.given(bars, [Fault("drift", day)], day, 21)
+    given = faulty_bars.with_faults(bars, [Fault("drift", day)], day, 21)
     assert given.drop("volume").equals(bars.drop("volume"))
     for symbol in live.SYMBOLS:
         before, after = (
@@ -104,7 +104,7 @@ def test_a_broken_feed_repeats_and_is_mended_after_a_period(bars: pl.DataFrame) 
     days = bars["date"].unique().sort().to_list()
     fault = [Fault("broken-feed", days[100])]
     for today, broken in ((days[99], False), (days[105], True), (days[110], False)):
-        given = faulty_bars.given(bars, fault, today, 10)
+        given = faulty_bars.with_faults(bars, fault, today, 10)
         own = given.filter((pl.col("symbol") == "AAA") & pl.col("date").is_between(days[99], today))
         assert (own["close"].n_unique() == 1) == (broken or own.height == 1)
         others = pl.col("symbol") != "AAA"
@@ -115,8 +115,8 @@ def test_a_broken_feed_repeats_and_is_mended_after_a_period(bars: pl.DataFrame) 
 def test_a_restated_past_changes_one_symbol_before_its_day_alone(bars: pl.DataFrame) -> None:
     day = date(2020, 9, 1)
     fault = [Fault("restated", day)]
-    assert faulty_bars.given(bars, fault, day - timedelta(days=1), 21).equals(bars)
-    given = faulty_bars.given(bars, fault, day, 21)
+    assert faulty_bars.with_faults(bars, fault, day - timedelta(days=1), 21).equals(bars)
+    given = faulty_bars.with_faults(bars, fault, day, 21)
     differs = given["close"] != bars["close"]
     changed = bars.filter(differs)
     assert changed["symbol"].unique().to_list() == ["BBB"]
