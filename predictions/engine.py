@@ -47,9 +47,9 @@ class LogRefusedError(StageError):
 def reason(error: BaseException) -> str:
     """The first line of what the database said, without the statement and its rows."""
     text = str(getattr(error, "orig", None) or error).strip()
-    said = text.splitlines()[0] if text else type(error).__name__
-    remedy = _REMEDIES.get(said)
-    return f"{said}; {remedy}" if remedy else said
+    line = text.splitlines()[0] if text else type(error).__name__
+    remedy = _REMEDIES.get(line)
+    return f"{line}; {remedy}" if remedy else line
 
 
 def connect(

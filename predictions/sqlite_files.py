@@ -39,10 +39,10 @@ def watch(engine: Engine, path: str) -> None:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         record.info["files"] = _in_use[id(connection)] = (path, _identities(path))
 
-    def taken(_: Any, record: Any, __: Any) -> None:
+    def checked_out(_: Any, record: Any, __: Any) -> None:
         check(record.info)
 
-    def given_back(_: Any, record: Any) -> None:
+    def checked_in(_: Any, record: Any) -> None:
         if replaced(record.info):
             record.invalidate()
 
@@ -51,8 +51,8 @@ def watch(engine: Engine, path: str) -> None:
 
     event.listen(engine, "do_connect", before)
     event.listen(engine, "connect", opened)
-    event.listen(engine, "checkout", taken)
-    event.listen(engine, "checkin", given_back)
+    event.listen(engine, "checkout", checked_out)
+    event.listen(engine, "checkin", checked_in)
     event.listen(engine, "close", closed)
 
 

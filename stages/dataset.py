@@ -230,9 +230,9 @@ def main() -> None:
         for rows in _targets(horizon, [*_FIXED, *features]):
             read += rows.height
             for part, frame in {**split(rows, start), "newest": newest(rows)}.items():
-                seen = usable(frame, features)
-                check_levels(seen, levels)
-                writers[part].append(seen)
+                usable_rows = usable(frame, features)
+                check_levels(usable_rows, levels)
+                writers[part].append(usable_rows)
         for part in ("train", "test"):
             if not writers[part].rows:
                 lacking = _without_one(part, horizon, start, features)

@@ -213,8 +213,10 @@ def evaluate(
     graphs_of: Mapping[str, onnx.ModelProto] = {}
     served = fits[STACK]
     if data.known:
-        seen = selected(settings.dataset, features)
-        graphs_of = refitted(chosen.weights, data.known, seen, settings.models, settings.train)
+        model_features = selected(settings.dataset, features)
+        graphs_of = refitted(
+            chosen.weights, data.known, model_features, settings.models, settings.train
+        )
         every = together(errors, held_out_errors(held_out[STACK], data.held_out, columns))
         served = fit(graphs_of, rows[STACK], every, features, params)
     ahead = forecast(served.graph, data.newest)

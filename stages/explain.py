@@ -105,10 +105,10 @@ def explain(
         `symbol, date, base` and a float32 column for each feature. `base` is the mean forecast of
         the background, and the columns are what each feature adds to it.
     """
-    found = combined(fit.graphs, fit.weights, rows, fit.background, seed)
-    columns = zip(features, found.added.astype(np.float32).T, strict=True)
+    contributions = combined(fit.graphs, fit.weights, rows, fit.background, seed)
+    columns = zip(features, contributions.added.astype(np.float32).T, strict=True)
     return keys.select("symbol", "date").with_columns(
-        pl.Series("base", found.base.astype(np.float32)),
+        pl.Series("base", contributions.base.astype(np.float32)),
         *(pl.Series(name, values) for name, values in columns),
     )
 

@@ -100,8 +100,8 @@ def ingest(
     return done
 
 
-def _revised(data: SourceParams, former: Path, given: Path) -> pl.DataFrame:
-    def asked(kind: Kind, symbol: str) -> bool:
+def _revised(data: SourceParams, former: Path, new: Path) -> pl.DataFrame:
+    def is_requested(kind: Kind, symbol: str) -> bool:
         if kind == "market":
             return symbol in data.market or data.is_of_symbol(symbol)
         return not data.symbols or symbol in data.symbols
@@ -109,7 +109,7 @@ def _revised(data: SourceParams, former: Path, given: Path) -> pl.DataFrame:
     def sessions_of(bars: pl.DataFrame, kind: Kind) -> pl.Series:
         return sessions(bars, kind, data.calendar)
 
-    return revisions.between(former, given, data.as_of, sessions_of, asked)
+    return revisions.between(former, new, data.as_of, sessions_of, is_requested)
 
 
 def _fill(folder: Path, data: SourceParams, former: RawFolder | None) -> Ingested:
@@ -237,9 +237,9 @@ def _check_complete(data: SourceParams, done: Ingested, spans: Mapping[str, Span
     here = {name for names in done.symbols.values() for name in names}
     first = _first(data) or date.min
     old = {name for name, (_, newest) in spans.items() if newest is not None and newest < first}
-    asked = dict.fromkeys([*data.symbols, *data.market])
+    requested = dict.fromkeys([*data.symbols, *data.market])
     # Of all symbols that a source has, some may have ended before the first session.
-    wanted = dict.fromkeys([*asked, *(name for name in sorted(spans) if name not in old)])
+    wanted = dict.fromkeys([*requested, *(name for name in sorted(spans) if name not in old)])
     missing = [name for name in wanted if name not in here]
     if ended := [name for name in missing if name in old]:
         raise SourceError(

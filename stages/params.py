@@ -92,7 +92,7 @@ class Params(Options):
 
     def _models_mistakes(self) -> list[str]:
         """What is wrong with the columns that models name."""
-        names, seen, mistakes = self.feature_names, self.selected_features, []
+        names, selected, mistakes = self.feature_names, self.selected_features, []
         for model, entry in self.models.items():
             key = f"models.{model}.features"
             if entry["features"] == []:
@@ -100,10 +100,10 @@ class Params(Options):
                     f"{key}: selects nothing; name some, or take the key out to see all"
                 )
             mistakes += [
-                f"{key}: dataset.features selects no {wanted}{nearest(wanted, seen)}; name what it "
+                f"{key}: dataset.features selects no {wanted}{nearest(wanted, selected)}; name what it "
                 f"selects, or add {wanted} to it"
                 for wanted in entry["features"] or []
-                if not matches(wanted, seen)
+                if not matches(wanted, selected)
                 and (matches(wanted, names) or not self._is_left_out(wanted))
             ]
         return mistakes

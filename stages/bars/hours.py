@@ -78,25 +78,25 @@ def line(shorter: Sequence[tuple[str, int]]) -> str:
     return f"bars of less than an hour: {named}; clean makes hours of them, from the open on"
 
 
-def whole_hours(kept: pl.DataFrame, shorter: Collection[str], sessions: Sessions) -> pl.DataFrame:
+def whole_hours(bars: pl.DataFrame, shorter: Collection[str], sessions: Sessions) -> pl.DataFrame:
     """Make hours of shorter bars; hours stay as they are.
 
     Hours are counted from the open of the session: at the NSE from 9:15, 10:15, ... A bar that
     opens before the session and reaches into it belongs to the first.
 
     Args:
-        kept: columns of `tables.RAW_HOURLY`, `date` and `session`, sorted by (symbol, timestamp).
+        bars: columns of `tables.RAW_HOURLY`, `date` and `session`, sorted by (symbol, timestamp).
         shorter: the symbols with shorter bars.
         sessions: those that `session` numbers.
     """
     if not shorter:
-        return kept
-    short = kept["symbol"].is_in(list(shorter))
-    opens = pl.Series(sessions.opens)[kept["session"]]
-    since = kept["timestamp"].to_physical() - opens
+        return bars
+    short = bars["symbol"].is_in(list(shorter))
+    opens = pl.Series(sessions.opens)[bars["session"]]
+    since = bars["timestamp"].to_physical() - opens
     start = opens + (since.clip(lower_bound=0) // BAR) * BAR
     parts = (
-        kept.with_columns(start.cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("hour"))
+        bars.with_columns(start.cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("hour"))
         .filter(short)
         .group_by("symbol", "hour", maintain_order=True)
         .agg(
@@ -107,6 +107,6 @@ def whole_hours(kept: pl.DataFrame, shorter: Collection[str], sessions: Sessions
             pl.when(pl.col("volume").count() > 0).then(pl.col("volume").sum()),
         )
         .rename({"hour": "timestamp"})
-        .select(kept.columns)
+        .select(bars.columns)
     )
-    return pl.concat([kept.filter(~short), parts]).sort("symbol", "timestamp")
+    return pl.concat([bars.filter(~short), parts]).sort("symbol", "timestamp")

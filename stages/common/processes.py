@@ -75,5 +75,5 @@ def _unseen(pid: int) -> Process | None:
 
 def alive(pid: int, ticks: int) -> bool:
     """Whether the process of this number and begin still runs."""
-    found = process(pid)
-    return found is not None and found.ticks == ticks and found.state not in "ZX"
+    current = process(pid)
+    return current is not None and current.ticks == ticks and current.state not in "ZX"

@@ -68,8 +68,8 @@ def arguments(*names: str) -> list[str]:
     """
     words = sys.argv[1:]
     if len(words) != len(names):
-        asked = " ".join(f"<{name}>" for name in names)
-        raise StageError(f"expected {asked}, got {' '.join(words) or 'nothing'}; see --help")
+        expected = " ".join(f"<{name}>" for name in names)
+        raise StageError(f"expected {expected}, got {' '.join(words) or 'nothing'}; see --help")
     return words
 
 

@@ -69,16 +69,16 @@ class DataParams(Sections):
         return series.startswith(tuple(of_symbol(level, "") for level in self.symbol_levels))
 
 
-TAKEN = ("candidates", "refitted", "clean", "params", "validation", "validation_datasets")
+RESERVED = ("candidates", "refitted", "clean", "params", "validation", "validation_datasets")
 """What `models/` and `metrics/` hold beside the horizons."""
 
 
 def _free(horizons: dict[str, int]) -> dict[str, int]:
     if not horizons:
         raise ValueError("name at least one horizon, for example `short: 1`")
-    taken = [f"{name}: the name is taken; choose another" for name in TAKEN if name in horizons]
-    if taken:
-        raise NestedError(taken)
+    clashes = [f"{key}: the name is taken; choose another" for key in RESERVED if key in horizons]
+    if clashes:
+        raise NestedError(clashes)
     return horizons
 
 

@@ -24,7 +24,7 @@ FOLDER = "PIPELINE_RUN"
 TITLE = 120
 """Letters of the title of a run; a command line may be long."""
 
-KEPT = 200
+MAX_RUNS = 200
 """Runs that are kept; the oldest go when a new one begins."""
 
 
@@ -57,8 +57,8 @@ def recorded() -> Iterator[None]:
 
 def _folder() -> Path | None:
     """The folder of the run that this stage belongs to; None if it cannot be told or made."""
-    if given := os.environ.get(FOLDER):
-        return Path(given)
+    if path := os.environ.get(FOLDER):
+        return Path(path)
     dvc = _starter()
     root = os.environ.get("DVC_ROOT")
     if dvc is None or not root:
@@ -72,10 +72,10 @@ def _folder() -> Path | None:
 
 def _starter() -> Process | None:
     """The process of DVC: the parent, or above a shell that is the parent."""
-    found = processes.process(os.getppid())
-    while found is not None and "dvc" not in found.programs:
-        found = processes.process(found.parent)
-    return found
+    process = processes.process(os.getppid())
+    while process is not None and "dvc" not in process.programs:
+        process = processes.process(process.parent)
+    return process
 
 
 def _begin(folder: Path, dvc: Process) -> None:
@@ -100,7 +100,7 @@ def create(folder: Path, content: dict[str, Any]) -> None:
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps(content), encoding="utf-8")
     others = [entry for entry in os.scandir(folder.parent) if entry.is_dir()]
-    for entry in sorted(others, key=lambda each: each.stat().st_mtime_ns)[:-KEPT]:
+    for entry in sorted(others, key=lambda each: each.stat().st_mtime_ns)[:-MAX_RUNS]:
         shutil.rmtree(entry, ignore_errors=True)
 
 

@@ -59,17 +59,17 @@ def stay_known(features: Sequence[str]) -> Helper:
         first = (pl.col("symbol") != pl.col("symbol").shift(1)).fill_null(value=True)
         column, former = pl.col(present), pl.col(present).shift(1)
         lost = frame.select((column.is_null() & former.is_not_null() & ~first).any())
-        kept = []
+        conditions = []
         # Hardly any feature is ever lost: only such a one is followed row by row.
         for name in present:
             if lost[name].item():
                 known = pl.col(name).is_not_null()
                 so_far = known.cum_sum()
                 before_symbol = pl.when(first).then(so_far - known).forward_fill()
-                kept.append(known | (so_far == before_symbol))
-        if not kept:
+                conditions.append(known | (so_far == before_symbol))
+        if not conditions:
             return pl.repeat(value=True, n=frame.height, eager=True)
-        return frame.select(pl.all_horizontal(kept)).to_series()
+        return frame.select(pl.all_horizontal(conditions)).to_series()
 
     return helper
 

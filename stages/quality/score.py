@@ -89,8 +89,8 @@ class Outcome:
     @property
     def met(self) -> bool:
         """Whether the rule holds."""
-        kept = self.rows - self.unexpected
-        return not self.broken and (not self.unexpected or kept / self.rows >= self.rule.mostly)
+        expected = self.rows - self.unexpected
+        return not self.broken and (not self.unexpected or expected / self.rows >= self.rule.mostly)
 
     @property
     def score(self) -> float:

@@ -196,14 +196,14 @@ def localised(wall: pl.Series, zone: str) -> pl.Series:
 
 def _read(
     text: pl.Series,
-    asked: Sequence[str],
+    formats: Sequence[str],
     default: Sequence[str],
     option: str,
     parse: Parse,
 ) -> pl.Series:
-    if not asked:
+    if not formats:
         return _read_by_default(text, default, option, parse)
-    first, *others = asked
+    first, *others = formats
     values = parse(text, first, anyhow=True)
     for other in others:
         also = parse(text, other, anyhow=True)
@@ -212,13 +212,13 @@ def _read(
             raise BadCells(
                 clash,
                 f"{text[clash[0]]!r} fits more than one format of {option} "
-                f"({few(map(repr, asked))}), and they disagree; keep the exporter's own",
+                f"({few(map(repr, formats))}), and they disagree; keep the exporter's own",
             )
         values = values.zip_with(values.is_not_null(), also)
     unread = (values.is_null() & text.is_not_null()).arg_true().to_list()
     if unread:
         sample = text[unread[0]]
-        why = f"does not fit {few(map(repr, asked))}"
+        why = f"does not fit {few(map(repr, formats))}"
         raise BadCells(unread, f"{sample!r} {why}; {_remedy(text, sample, option)}")
     return values
 

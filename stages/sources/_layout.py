@@ -230,11 +230,11 @@ def _no_header(file: Path, at: int, row: Sequence[str]) -> str:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     distinct = []
     for name in names:
-        seen[name] += 1
-        distinct.append(name if seen[name] == 1 else f"{name}\0{seen[name]}")
+        counts[name] += 1
+        distinct.append(name if counts[name] == 1 else f"{name}\0{counts[name]}")
     return distinct
 
 

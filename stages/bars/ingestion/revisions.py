@@ -49,24 +49,24 @@ _DERIVED = "adj_close"
 _NAMED = 5
 
 
-def compare(held: pl.DataFrame, given: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+def compare(former: pl.DataFrame, new: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     """What differs between two tables of the same columns.
 
     Args:
-        held: the former rows.
-        given: the new ones.
+        former: the former rows.
+        new: the new ones.
         key: the columns that say which bar a row is; every other column is a number.
 
     Returns:
         The key, then `change, column, held, given` as in `REVISION`, sorted by the key.
     """
-    if held.equals(given):
-        return held.clear().select(key).with_columns(_nothing(*_CHANGE))
-    if _doubled(held, key) or _doubled(given, key):
+    if former.equals(new):
+        return former.clear().select(key).with_columns(_nothing(*_CHANGE))
+    if _doubled(former, key) or _doubled(new, key):
         # Equal rows fall out first, so that of two rows of a session the one that moved is named.
-        held, given = _without(held, given), _without(given, held)
-    pairs = _numbered(held, key).join(
-        _numbered(given, key),
+        former, new = _without(former, new), _without(new, former)
+    pairs = _numbered(former, key).join(
+        _numbered(new, key),
         on=[*key, "nth"],
         how="full",
         suffix=" given",
@@ -86,12 +86,12 @@ def compare(held: pl.DataFrame, given: pl.DataFrame, key: Sequence[str]) -> pl.D
             pl.col(column).alias("held"),
             pl.col(f"{column} given").alias("given"),
         )
-        for column in held.columns
+        for column in former.columns
         if column not in key
     ]
     # The sort is stable: within a bar the columns keep their order.
-    found = pl.concat([part.select(*key, "nth", *_CHANGE) for part in (alone, *changed)])
-    return found.sort(*key, "nth", maintain_order=True).drop("nth")
+    changes = pl.concat([part.select(*key, "nth", *_CHANGE) for part in (alone, *changed)])
+    return changes.sort(*key, "nth", maintain_order=True).drop("nth")
 
 
 def _doubled(frame: pl.DataFrame, key: Sequence[str]) -> bool:
@@ -122,11 +122,11 @@ def _numbered(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
 
 def between(
-    held: Path,
-    given: Path,
+    former: Path,
+    new: Path,
     as_of: date,
     sessions_of: SessionsOf,
-    asked: Callable[[Kind, str], bool],
+    is_requested: Callable[[Kind, str], bool],
 ) -> pl.DataFrame:
     """What differs between two folders as ingest leaves them, in the columns of `REVISION`.
 
@@ -134,30 +134,29 @@ def between(
     new one mends it.
 
     Args:
-        held: the former `data/raw/`.
-        given: the one that is to replace it.
+        former: the former `data/raw/`.
+        new: the one that is to replace it.
         as_of: the newest session that the new one knows.
         sessions_of: gives the session of each bar.
-        asked: whether a series is still wanted; one that is not has not vanished.
+        is_requested: whether a series is still wanted; one that is not has not vanished.
     """
     series = [
         (kind, file)
         for kind in get_args(Kind)
-        for file in sorted((held / kind).glob("*.parquet"))
-        if asked(kind, unquote(file.stem))
+        for file in sorted((former / kind).glob("*.parquet"))
+        if is_requested(kind, unquote(file.stem))
     ]
-    different = [(kind, file) for kind, file in series if not _same(file, given / kind / file.name)]
-    if not different and _same(held / LEDGER, given / LEDGER):
+    different = [(kind, file) for kind, file in series if not _same(file, new / kind / file.name)]
+    if not different and _same(former / LEDGER, new / LEDGER):
         return tables.empty(REVISION)
-    newest = _newest(held, sessions_of)
+    newest = _newest(former, sessions_of)
     until = min(as_of, newest)
-    found = [
-        _series(kind, file, given / kind / file.name, until, sessions_of)
-        for kind, file in different
+    changes = [
+        _series(kind, file, new / kind / file.name, until, sessions_of) for kind, file in different
     ]
     symbols = {unquote(file.stem) for _, file in series}
-    found.append(_actions(held / LEDGER, given / LEDGER, symbols, until))
-    return pl.concat(found).with_columns((pl.col("date") == newest).alias("newest"))
+    changes.append(_actions(former / LEDGER, new / LEDGER, symbols, until))
+    return pl.concat(changes).with_columns((pl.col("date") == newest).alias("newest"))
 
 
 def _same(former: Path, new: Path) -> bool:
@@ -178,19 +177,19 @@ def _newest(raw: Path, sessions_of: SessionsOf) -> date:
 def _series(
     kind: Kind, former: Path, new: Path, until: date, sessions_of: SessionsOf
 ) -> pl.DataFrame:
-    held = _read(former, RAW_BARS[kind])
-    if held is None:
+    former_bars = _read(former, RAW_BARS[kind])
+    if former_bars is None:
         return tables.empty(REVISION).drop("newest")
-    given = tables.read(new) if new.exists() else held.clear()
-    held, given = (
+    new_bars = tables.read(new) if new.exists() else former_bars.clear()
+    former_bars, new_bars = (
         bars.with_columns(sessions_of(bars, kind).alias("session")).filter(
             pl.col("session") <= until
         )
-        for bars in (held, given)
+        for bars in (former_bars, new_bars)
     )
-    found = compare(held, given, ["symbol", "session", clock(kind)])
+    changes = compare(former_bars, new_bars, ["symbol", "session", clock(kind)])
     time = pl.col("timestamp") if kind == "hourly" else pl.lit(None, dtype=tables.UTC)
-    return found.select(
+    return changes.select(
         pl.lit(kind).alias("kind"),
         "symbol",
         pl.col("session").alias("date"),
@@ -200,16 +199,16 @@ def _series(
 
 
 def _actions(former: Path, new: Path, symbols: Collection[str], until: date) -> pl.DataFrame:
-    held = _read(former, tables.ACTIONS)
-    if held is None:
+    former_actions = _read(former, tables.ACTIONS)
+    if former_actions is None:
         return tables.empty(REVISION).drop("newest")
-    held, given = (
+    former_actions, new_actions = (
         table.filter(pl.col("symbol").is_in(symbols), pl.col("date") <= until)
-        for table in (held, tables.read(new))
+        for table in (former_actions, tables.read(new))
     )
-    found = compare(held, given, ["symbol", "date"])
+    changes = compare(former_actions, new_actions, ["symbol", "date"])
     time = pl.lit(None, dtype=tables.UTC).alias("timestamp")
-    return found.select(pl.lit("actions").alias("kind"), "symbol", "date", time, *_CHANGE)
+    return changes.select(pl.lit("actions").alias("kind"), "symbol", "date", time, *_CHANGE)
 
 
 def _read(file: Path, contract: tables.Contract) -> pl.DataFrame | None:
@@ -245,10 +244,8 @@ def _name(row: dict[str, Any]) -> str:
     bar = f"{row['symbol']} {what}{when}"
     if row["change"] != "changed":
         return f"{bar} {row['change']}"
-    held, given = (
-        "none" if row[name] is None else f"{row[name]:.12g}" for name in ("held", "given")
-    )
-    return f"{bar} {row['column']} {held} -> {given}"
+    old, new = ("none" if row[name] is None else f"{row[name]:.12g}" for name in ("held", "given"))
+    return f"{bar} {row['column']} {old} -> {new}"
 
 
 def write(table: pl.DataFrame, path: Path) -> None:

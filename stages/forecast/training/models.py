@@ -177,7 +177,7 @@ def lightgbm(
     with without("sklearn", "pandas"):
         from lightgbm import Dataset, train
 
-    asked = {
+    params = {
         "objective": "regression",
         "num_leaves": num_leaves,
         "learning_rate": learning_rate,
@@ -192,7 +192,7 @@ def lightgbm(
         "force_row_wise": True,
         "verbosity": -1,
     }
-    model = train(asked, Dataset(x, label=y, params=asked), num_boost_round=n_estimators)
+    model = train(params, Dataset(x, label=y, params=params), num_boost_round=n_estimators)
 
     def to_onnx() -> "ModelProto":
         with without("sklearn", "pandas"):

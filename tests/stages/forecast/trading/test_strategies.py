@@ -60,9 +60,9 @@ def test_mean_over_variance_is_capped() -> None:
 
 def test_overlapping_forecasts_have_equal_parts() -> None:
     positions = np.array([[1.0], [0.0], [-1.0], [1.0], [1.0], [1.0]])
-    assert strategies.held(positions, 1).tolist() == positions.tolist()
-    assert strategies.held(positions, 3)[:, 0] == pytest.approx([1, 0.5, 0, 0, 1 / 3, 1])
-    assert strategies.held(positions, 63)[:, 0] == pytest.approx([1, 1 / 2, 0, 1 / 4, 2 / 5, 1 / 2])
+    assert strategies.overlapping(positions, 1).tolist() == positions.tolist()
+    assert strategies.overlapping(positions, 3)[:, 0] == pytest.approx([1, 0.5, 0, 0, 1 / 3, 1])
+    assert strategies.overlapping(positions, 63)[:, 0] == pytest.approx([1, 1 / 2, 0, 1 / 4, 2 / 5, 1 / 2])
 
 
 def test_volatility_is_that_of_the_equal_portfolio_as_riskmetrics_has_it() -> None:
