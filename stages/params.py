@@ -100,8 +100,8 @@ class Params(Options):
                     f"{key}: selects nothing; name some, or take the key out to see all"
                 )
             mistakes += [
-                f"{key}: dataset.features selects no {wanted}{nearest(wanted, selected)}; name what it "
-                f"selects, or add {wanted} to it"
+                f"{key}: dataset.features selects no {wanted}{nearest(wanted, selected)}; name "
+                f"what it selects, or add {wanted} to it"
                 for wanted in entry["features"] or []
                 if not matches(wanted, selected)
                 and (matches(wanted, names) or not self._is_left_out(wanted))

@@ -126,7 +126,7 @@ def _other_zone(written: pl.Series, instants: pl.Series, local: pl.Series, excha
         stamp, remedy = f"{instants[at]:%Y-%m-%d %H:%M} UTC", "export the dates of the sessions"
     local_time = "never shown" if local[at] is None else f"{local[at]:%A %Y-%m-%d %H:%M}"
     return (
-        f"daily bars are stamped with instants of another zone: {stamp} is {local_time} on the clocks "
-        f"of {exchange}, which is not midnight, the open or the close of one session; {remedy}, "
-        "or set data.calendar to the exchange of these bars"
+        f"daily bars are stamped with instants of another zone: {stamp} is {local_time} on the "
+        f"clocks of {exchange}, which is not midnight, the open or the close of one session; "
+        f"{remedy}, or set data.calendar to the exchange of these bars"
     )

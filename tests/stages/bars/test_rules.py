@@ -31,8 +31,8 @@ def reasons(result: Judged) -> list[str]:
 def one_bar(**columns: Any) -> pl.DataFrame:
     """A good bar but for these columns."""
     plain = raw("ACME", [10.0])
-    given = [pl.Series(name, [value], plain.schema[name]) for name, value in columns.items()]
-    return plain.with_columns(given)
+    series = [pl.Series(name, [value], plain.schema[name]) for name, value in columns.items()]
+    return plain.with_columns(series)
 
 
 @pytest.mark.parametrize("column", [*tables.PRICES, "volume"])
@@ -269,7 +269,7 @@ def own_fault(
         "zero_volume": not quiet and volume == 0 and zero == "reject",
         "not_a_session": day == SATURDAY,
     }
-    return next((fault for fault, found in faults.items() if found), None)
+    return next((fault for fault, present in faults.items() if present), None)
 
 
 def by_hand(rows: list[tuple[Any, ...]], need: str, zero: str) -> list[tuple[Any, ...]]:
@@ -279,13 +279,13 @@ def by_hand(rows: list[tuple[Any, ...]], need: str, zero: str) -> list[tuple[Any
         if finite(adj):
             begun[symbol] = min(day, begun[symbol])
     traded = {symbol for symbol, *_, volume in rows if volume is not None}
-    told = [
+    verdicts = [
         (row, own_fault(row, begun[row[0]], need, zero, quiet=row[0] not in traded)) for row in rows
     ]
     times: dict[tuple[str, date], list[str]] = defaultdict(list)
     final = []
-    for row, fault in told:
-        rivals = {repr(other) for other, its in told if its is None and other[:2] == row[:2]}
+    for row, fault in verdicts:
+        rivals = {repr(other) for other, its in verdicts if its is None and other[:2] == row[:2]}
         reason = fault
         if fault is None and len(rivals) > 1:
             reason = "conflict"

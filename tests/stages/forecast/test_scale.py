@@ -34,31 +34,31 @@ def with_error(given_: Errors, error: Vector) -> Errors:
 @panels.examples(20)
 def test_without_shrinkage_it_is_a_gamma_regression_with_a_log_link(seed: int, rows: int) -> None:
     given_ = errors(seed, rows)
-    found = scale.fit(scale.HAR, given_, 0.0)
+    fit = scale.fit(scale.HAR, given_, 0.0)
     family = sm.families.Gamma(sm.families.links.Log())
     size = np.maximum(np.abs(given_.error), 1e-8)
     oracle = sm.GLM(size, sm.add_constant(given_.logs), family).fit(tol=1e-12, maxiter=200).params
-    assert found.intercept == pytest.approx(oracle[0], abs=1e-5)
-    assert found.slope == pytest.approx(oracle[1:], abs=1e-5)
+    assert fit.intercept == pytest.approx(oracle[0], abs=1e-5)
+    assert fit.slope == pytest.approx(oracle[1:], abs=1e-5)
 
 
 def test_it_finds_the_exponents_that_made_the_errors() -> None:
-    found = scale.fit(scale.HAR, errors(0, rows=40_000), 0.0)
-    assert found.slope == pytest.approx([0.3, 0.6], abs=0.03)
+    fit = scale.fit(scale.HAR, errors(0, rows=40_000), 0.0)
+    assert fit.slope == pytest.approx([0.3, 0.6], abs=0.03)
 
 
 @pytest.mark.parametrize("kind", [scale.CONSTANT, *NAMES])
 def test_a_simple_scale_is_as_large_as_the_errors(kind: str) -> None:
     given_ = errors(1)
-    found = scale.fit(kind, given_, 0.3)
-    assert found(given_.logs).mean() == pytest.approx(np.abs(given_.error).mean())
+    fit = scale.fit(kind, given_, 0.3)
+    assert fit(given_.logs).mean() == pytest.approx(np.abs(given_.error).mean())
 
 
 def test_errors_are_as_large_as_the_regression_says() -> None:
     """So no bias of the logarithm has to be corrected."""
     given_ = errors(1)
-    found = scale.fit(scale.HAR, given_, 0.3)
-    assert (np.abs(given_.error) / found(given_.logs)).mean() == pytest.approx(1)
+    fit = scale.fit(scale.HAR, given_, 0.3)
+    assert (np.abs(given_.error) / fit(given_.logs)).mean() == pytest.approx(1)
 
 
 def test_shrinkage_ends_at_a_constant() -> None:
@@ -94,8 +94,8 @@ def test_a_column_that_never_varies_does_no_harm() -> None:
         given_.dates,
         given_.target_dates,
     )
-    found = scale.fit(scale.HAR, more, 0.3)
-    assert found(logs) == pytest.approx(scale.fit(scale.HAR, given_, 0.3)(given_.logs), rel=1e-9)
+    fit = scale.fit(scale.HAR, more, 0.3)
+    assert fit(logs) == pytest.approx(scale.fit(scale.HAR, given_, 0.3)(given_.logs), rel=1e-9)
 
 
 # --- the choice
@@ -131,11 +131,11 @@ def test_shuffled_errors_teach_the_scale_nothing(seed: int) -> None:
 def test_an_interval_of_a_fold_knows_no_later_error(kind: str) -> None:
     given_ = errors(11)
     other = with_error(given_, np.where(given_.fold >= 4, -3 * given_.error, given_.error))
-    seen, changed = (list(scale.unseen(kind, each, 0.3, 0.9)) for each in (given_, other))
-    assert [int(given_.fold[rows].min()) for rows, *_ in seen] == [2, 3, 4, 5]
-    for (_, *reach), (_, *same) in zip(seen[:3], changed[:3], strict=True):
+    intervals, changed = (list(scale.unseen(kind, each, 0.3, 0.9)) for each in (given_, other))
+    assert [int(given_.fold[rows].min()) for rows, *_ in intervals] == [2, 3, 4, 5]
+    for (_, *reach), (_, *same) in zip(intervals[:3], changed[:3], strict=True):
         assert np.array_equal(reach, same)
-    assert not np.array_equal(seen[3][1:], changed[3][1:])
+    assert not np.array_equal(intervals[3][1:], changed[3][1:])
 
 
 @pytest.mark.parametrize("kind", [scale.CONSTANT, "vol_14", scale.HAR])
