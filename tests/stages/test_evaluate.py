@@ -466,11 +466,11 @@ def test_outcomes_of_the_hold_out_change_no_model_and_no_card(
     for name in ("model.onnx", "card.json"):
         mine, theirs = (folder / MODELS / horizon / name for folder in (own, project))
         assert mine.read_bytes() == theirs.read_bytes()
-    forecasts, before_ = (
+    forecasts, former_forecasts = (
         tables.read(folder / MODELS / horizon / "forecasts.parquet").drop("target")
         for folder in (own, project)
     )
-    assert forecasts.equals(before_)
+    assert forecasts.equals(former_forecasts)
     for name in ("forecasts", "importance", "folds"):
         mine_csv, theirs_csv = (
             folder / METRICS / horizon / f"{name}.csv" for folder in (own, project)

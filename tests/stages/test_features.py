@@ -29,10 +29,10 @@ from tests.messages import facts
 from tests.panels import (
     SMALL,
     Bars,
-    feature_params,
     bits,
     daily,
     examples,
+    feature_params,
     hourly,
     panels,
     project_params,

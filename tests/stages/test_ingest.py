@@ -240,7 +240,7 @@ MUMBAI = [stamped(day, "Asia/Kolkata") for day in WEEK]
         ("XBOM", [text.replace(" ", "T").replace("+00:00", "Z") for text in MUMBAI], {}),
         ("XBOM", [text.removesuffix("+00:00") for text in MUMBAI], {"timezone": "UTC"}),
         ("XBOM", [stamped(day, "Asia/Kolkata", 15, 30) for day in WEEK], {}),
-        ("XBOM", [stamped(day, "Asia/Kolkata", shown="Asia/Kolkata") for day in WEEK], {}),
+        ("XBOM", [stamped(day, "Asia/Kolkata", clocks="Asia/Kolkata") for day in WEEK], {}),
         ("XNYS", [stamped(day, "America/New_York") for day in WEEK], {}),
         ("XNYS", [stamped(day, "America/New_York", 16) for day in WEEK], {}),
         ("XNYS", [stamped(day, "America/New_York", 18) for day in WEEK], {}),

@@ -22,7 +22,7 @@ from stages.common.paths import CLEAN_MARKET, FEATURES_DAILY, LATEST, RAW, REVIS
 from stages.indicators.panel import Panel
 from stages.sources import SourceParams
 from tests.messages import facts
-from tests.panels import PARAMS, feature_params, bits, daily, write_params
+from tests.panels import PARAMS, bits, daily, feature_params, write_params
 from tests.stages.test_levels import AS_OF, OPEN_DAYS, write_csv
 
 MOOD = ["MOOD_level", "MOOD_change_lag1"]

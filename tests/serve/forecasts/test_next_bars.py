@@ -16,7 +16,7 @@ from serve.forecasts.forecaster import Forecaster
 from serve.request_schemas import BarsRequest
 from stages.forecast.session import Session
 from stages.forecast.training.graphs import linear
-from tests.panels import feature_params, daily
+from tests.panels import daily, feature_params
 from tests.serve.forecasts.handmade import forecasting
 
 MONDAY = date(2012, 1, 9)

@@ -241,9 +241,9 @@ def test_candidates_that_are_equally_right_are_averaged() -> None:
     values = {name: known + rng.normal(0, 0.01, rows) for name in NAMES}
     target = known + rng.normal(0, 0.02, rows)
     chosen = combined(fold_rows(values, np.zeros(rows), target), 0.5)
-    given_ = [chosen.weights[name] for name in "abc"]
+    weights = [chosen.weights[name] for name in "abc"]
     # Three views whose errors are as large as the truth: three quarters of their mean.
-    assert given_ == pytest.approx([0.25] * 3, abs=0.05)
+    assert weights == pytest.approx([0.25] * 3, abs=0.05)
 
 
 def test_the_slope_of_the_average_is_that_of_least_squares() -> None:
@@ -325,8 +325,7 @@ def test_a_target_that_is_not_known_yet_changes_nothing(method: str, number: int
     assert (unknown & (predictions.fold < number)).any()
     wild = replace(predictions, target=np.where(unknown, 1e3, predictions.target))
     before, after = (
-        combine._walk_forward(combine.METHODS[method], given_, 0.5)
-        for given_ in (predictions, wild)
+        combine._walk_forward(combine.METHODS[method], each, 0.5) for each in (predictions, wild)
     )
     upto = (predictions.fold > 1) & (predictions.fold <= number)
     assert after[upto].tolist() == before[upto].tolist()

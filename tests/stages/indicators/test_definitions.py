@@ -20,9 +20,9 @@ from stages.indicators.feature_table import features
 from stages.indicators.panel import Panel
 from tests.panels import (
     START,
-    feature_params,
     daily,
     examples,
+    feature_params,
     project_params,
     random_bars,
     random_daily,
@@ -561,14 +561,14 @@ def newest_row(bars: pl.DataFrame, settings: FeatureParams, names: list[str], ke
 def same_newest(bars: pl.DataFrame, settings: FeatureParams, names: list[str]) -> None:
     whole = newest_row(bars, settings, names, bars.height)
     part = newest_row(bars, settings, names, lookback(settings, names))
-    names_ = list(definitions(settings, names))
+    columns = list(definitions(settings, names))
     # Differences of averages are judged by what they are differences of.
-    level = [bars["close"][-1] if name.startswith("macd") else 1e-2 for name in names_]
+    level = [bars["close"][-1] if name.startswith("macd") else 1e-2 for name in columns]
     near_enough = np.isclose(part, whole, TOLERANCE, TOLERANCE * np.array(level), equal_nan=True)
     assert near_enough.all(), {
-        name: (part[i], whole[i]) for i, name in enumerate(names_) if not near_enough[i]
+        name: (part[i], whole[i]) for i, name in enumerate(columns) if not near_enough[i]
     }
-    assert {names_[i] for i in np.flatnonzero(np.isnan(whole))} <= {"hourly_volatility"}
+    assert {columns[i] for i in np.flatnonzero(np.isnan(whole))} <= {"hourly_volatility"}
 
 
 def test_the_default_lookback() -> None:

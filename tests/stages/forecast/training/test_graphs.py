@@ -65,5 +65,5 @@ def test_a_graph_that_is_none_is_not_written(tmp_path: Path) -> None:
 def test_a_session_takes_a_graph_its_bytes_or_its_file(tmp_path: Path) -> None:
     graph = linear(2.0)
     graphs.save(graph, tmp_path / "model.onnx")
-    for given_ in (graph, graph.SerializeToString(), tmp_path / "model.onnx"):
-        assert Session(given_)(column([1, 2]))["return"].tolist() == [2, 4]
+    for source in (graph, graph.SerializeToString(), tmp_path / "model.onnx"):
+        assert Session(source)(column([1, 2]))["return"].tolist() == [2, 4]

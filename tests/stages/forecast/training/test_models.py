@@ -390,9 +390,9 @@ def test_an_option_out_of_range_is_refused(kind: str, section: dict[str, Any]) -
 @pytest.mark.parametrize("kind", LEARNERS)
 def test_params_yaml_names_every_option_with_its_default(kind: str) -> None:
     settings = params.load(datasets.ROOT / "params.yaml")
-    function, given_ = train_params.model(settings.models, kind)
+    function, arguments = train_params.model(settings.models, kind)
     assert function is models.load(kind)
-    assert given_ == options.validated(function, {})
+    assert arguments == options.validated(function, {})
 
 
 @pytest.mark.parametrize("kind", LEARNERS)
