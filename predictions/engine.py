@@ -207,7 +207,7 @@ def _postgresql(url: URL, timeout: float, read_only: bool, bounded: bool) -> Eng
         pool_timeout=timeout,
         connect_args={
             "connect_timeout": max(2, seconds),
-            # Of a host that is gone nobody hears: what waits for its answer ends by these.
+            # A host that has vanished sends nothing: these end the wait for its answer.
             "tcp_user_timeout": milliseconds,
             "keepalives_idle": seconds,
             "keepalives_interval": 1,

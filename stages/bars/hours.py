@@ -10,10 +10,10 @@ from stages.common.errors import DataError, few
 _UNITS = ((86_400_000_000, "day"), (BAR, "hour"), (60_000_000, "minute"), (1_000_000, "second"))
 
 _NIGHT = 12 * BAR
-"""What lasts so long is no bar within a day, but the time from one day to the next."""
+"""A step of this length leads from one day to the next."""
 
 _ENOUGH = 5
-"""Bars, one a day, from which on they are daily ones."""
+"""From this many bars on, one bar a day means daily bars."""
 
 
 def step(stamps: pl.Series) -> int | None:
@@ -31,7 +31,7 @@ def step(stamps: pl.Series) -> int | None:
 
 
 def check(stamps: pl.Series) -> int:
-    """The length of a symbol's bars in microseconds: an hour, or what divides it.
+    """The length of a symbol's bars in microseconds: an hour, or a divisor of it.
 
     Raises:
         DataError: it is another length.
@@ -51,7 +51,7 @@ def check(stamps: pl.Series) -> int:
 
 
 def lengths(bars: pl.DataFrame) -> dict[str, int]:
-    """The length of the bars of each symbol that has them shorter than an hour, in microseconds.
+    """The length of the bars of each symbol whose bars are shorter than an hour, in microseconds.
 
     Args:
         bars: columns of `tables.RAW_HOURLY`, in any order.

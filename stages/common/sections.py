@@ -44,7 +44,7 @@ class Sections(Options):
 
 
 def of_symbol(level: str, symbol: str) -> str:
-    """The market series that holds the numbers of one symbol, of one of `data.symbol_levels`."""
+    """The market series with the numbers of one symbol; `level` is one of `data.symbol_levels`."""
     return f"{level} of {symbol}"
 
 
@@ -70,7 +70,7 @@ class DataParams(Sections):
 
 
 RESERVED = ("candidates", "refitted", "clean", "params", "validation", "validation_datasets")
-"""What `models/` and `metrics/` hold beside the horizons."""
+"""Names in `models/` and `metrics/` that no horizon may have."""
 
 
 def _free(horizons: dict[str, int]) -> dict[str, int]:

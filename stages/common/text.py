@@ -21,6 +21,11 @@ def unknown(what: str, name: object, known: Sequence[str]) -> str:
     return f"unknown {what} {name!r}{nearest(str(name), known)}; there are {few(known, 20)}"
 
 
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: `1 bar`, `1,234 bars`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its type where it has no text."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

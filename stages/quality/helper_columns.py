@@ -52,7 +52,7 @@ def every_number_finite(frame: pl.DataFrame) -> pl.Series:
 
 
 def stay_known(features: Sequence[str]) -> Helper:
-    """Whether no feature of the row is null that an earlier row of its symbol has a value of."""
+    """Whether no feature of the row is null after a value in an earlier row of its symbol."""
 
     def helper(frame: pl.DataFrame) -> pl.Series:
         present = [name for name in features if name in frame.columns]
@@ -60,7 +60,7 @@ def stay_known(features: Sequence[str]) -> Helper:
         column, former = pl.col(present), pl.col(present).shift(1)
         lost = frame.select((column.is_null() & former.is_not_null() & ~first).any())
         conditions = []
-        # Hardly any feature is ever lost: only such a one is followed row by row.
+        # Features are rarely lost: only a lost one is checked row by row.
         for name in present:
             if lost[name].item():
                 known = pl.col(name).is_not_null()

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from stages.common.errors import QualityError, few
+from stages.common.text import plural
 
 SCALE = 10_000
 """Scores have four decimal places, rounded down, so that 100 means that nothing failed."""
@@ -118,7 +119,7 @@ class Outcome:
         if not self.places:
             return []
         symbols = [
-            f"{symbol} {place.rows:,} row{'s' if place.rows > 1 else ''} from {place.first}"
+            f"{symbol} {plural(place.rows, 'row')} from {place.first}"
             for symbol, place in self.places.items()
         ]
         rest = self.unexpected - sum(place.rows for place in self.places.values())

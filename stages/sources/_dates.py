@@ -166,7 +166,7 @@ def stamps(text: pl.Series, formats: Sequence[str], option: str, zone: str) -> p
     """Read timestamps as UTC; one without an offset is on the clocks of `zone`.
 
     Raises:
-        BadCells: as `days`, or a time that the clocks of `zone` show twice or never.
+        BadCells: as `walls`, or a time that the clocks of `zone` show twice or never.
     """
 
     def parse(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:

@@ -45,7 +45,7 @@ class Format:
         suffixes: of file names, in lower case.
         scan: lazily, the table with these columns: every row with its number in the column `ROW`,
             and what stands beyond the last column in `EXTRA...`, if the format allows that.
-        explain: why a file cannot be read as a table with these columns, if it can be told.
+        explain: why a file cannot be read as a table with these columns, if that is known.
         remedy: for a file that cannot be read for another reason.
     """
 

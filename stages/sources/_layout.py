@@ -22,7 +22,7 @@ _LINES = 60
 """Lines in which the header is looked for."""
 
 _SEP = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)
-"""The line by which Excel is told the delimiter."""
+"""The line that tells Excel the delimiter."""
 
 _MARKS = ",;\t|"
 _NUMBER = re.compile(r"^[+-]?[\d.,:/ -]*\d[\d.,:/ -]*$")
@@ -126,7 +126,7 @@ def find(file: Path, text: str, wanted: Sequence[str], delimiter: str, *, header
                 above = at + 1 + below
                 longest = max((len(cells) for cells in rows[above:]), default=0)
                 return Layout(_distinct(row), above, delimiter, max(1, longest - len(row)))
-    # The line that is most like the header, whose missing names are then told.
+    # The line that is most like the header: an error then names what it lacks.
     at = max(
         range(first, len(rows)), key=lambda at: (len(names & set(rows[at])), len(rows[at]), -at)
     )

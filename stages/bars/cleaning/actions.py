@@ -31,10 +31,10 @@ _IF_ADJUSTED = (
 _DAYS_NAMED = 50
 
 _ROUNDING = 1e-3
-"""A step that differs from 1 by less is not worth a word in a message."""
+"""A message does not mention a step that differs from 1 by less."""
 
 _NEAR_POWER = 0.1
-"""How far from 10, 100 or 1000 a change of unit may be, by the market's move of the day."""
+"""How far from 10, 100 or 1000 a change of unit may be: the market moves on that day too."""
 
 _WILD = 5
 """A symbol with so many jumps is more likely wild by nature (VIX) than split so often."""
@@ -45,7 +45,7 @@ def read_hand_kept(path: Path) -> pl.DataFrame:
 
     Dates are ex-dates such as 2017-09-07. Empty lines and lines that begin with # are skipped. A
     ratio of 1 without a dividend declares the move of that day genuine; it may stand beside
-    another line of the same day, and then speaks of what that one leaves. Without a date
+    another line of the same day, and then applies to what that one leaves. Without a date
     (`^VIX,,1`) it declares every move of the symbol genuine.
 
     Returns:
@@ -138,7 +138,7 @@ def nearest_ratio(previous_close: float, opened: float, *, split: bool = True) -
     Args:
         previous_close: the last price before the gap.
         opened: the first price after it.
-        split: whether there was one for certain; else no split, 1, may be nearest.
+        split: whether there certainly was a split; if not, a ratio of 1 may be the nearest.
     """
     gap = math.log(previous_close / opened)
     return min(RATIOS if split else (1.0, *RATIOS), key=lambda ratio: abs(math.log(ratio) - gap))
@@ -155,9 +155,10 @@ def line(symbol: str, day: date, ratio: float) -> str:
 def suggested(moves: pl.DataFrame, market: Collection[str] = ()) -> str:
     """Lines that would explain each move, ready to be added to data/actions.csv.
 
+    They explain it by a split, or declare it genuine in a market series, which has no splits.
+
     Args:
-        moves: columns of `adjust.MOVE`, those that nothing explains: by a split, or by themselves
-            where the series has none.
+        moves: columns of `adjust.MOVE`, those that nothing explains.
         market: the names of the market series.
     """
     lines = []

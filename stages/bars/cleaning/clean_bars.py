@@ -1,4 +1,4 @@
-"""Clean bars: those that hold every rule, adjusted, and a record of those that do not."""
+"""Clean bars: those that meet every rule, adjusted, and a record of those that do not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

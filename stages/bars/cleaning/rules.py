@@ -1,7 +1,7 @@
-"""Which bars are let through: every rule by its name, and the first that a bar breaks.
+"""Which bars are accepted: every rule by its name, and the first that a bar breaks.
 
-A bar is judged by itself first, so that one that cannot be right never contests one that can;
-then against its session; then against the others of its time. In this order:
+A bar is judged by itself first, so that an impossible bar never conflicts with a possible one;
+then against its session; then against the other bars of its time. In this order:
 
 missing_value
     A price or the volume is null, NaN or infinite. A symbol may lack its volume altogether, as
@@ -40,7 +40,7 @@ import polars as pl
 
 from stages.bars.calendars import BAR, Sessions
 from stages.bars.cleaning import jumps
-from stages.common.tables import PRICES, Kind
+from stages.common.tables import PRICES, Kind, clock
 
 ROUNDING = 1e-6
 """Prices out of order by less than this share are so by rounding: high and low are widened to
@@ -59,7 +59,7 @@ class Rules:
         zero_volume: whether bars without a trade are kept.
         adj_close: whether a bar needs one: `ignored`, from a symbol's first one on
             (`once_begun`), or `always`.
-        lengths: of the bars of each symbol that has them shorter than an hour, in microseconds.
+        lengths: of the bars of each symbol whose bars are shorter than an hour, in microseconds.
         level: whether these are market series of numbers, not prices.
     """
 
@@ -72,8 +72,8 @@ class Rules:
 
     @property
     def clock(self) -> str:
-        """The column that says when a bar was."""
-        return "timestamp" if self.kind == "hourly" else "date"
+        """The column with the time of a bar."""
+        return clock(self.kind)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Judged:
 
 
 def judge(bars: pl.DataFrame, rules: Rules) -> Judged:
-    """Tell the bars that hold every rule from those that break one.
+    """Separate the bars that meet every rule from those that break one.
 
     Args:
         bars: whole symbols in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`.

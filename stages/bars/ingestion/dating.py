@@ -58,7 +58,7 @@ def dated(
     opens, closes = (_nearest(numbers, ends) for ends in (sessions.opens, sessions.closes))
     marks = [mark for mark in (opens, closes) if np.mean(mark >= 0) >= _MOST]
     if marks:
-        # Where one session ends as the next begins, a stamp may be of either.
+        # Where one session ends as the next begins, a stamp may belong to either.
         if not np.array_equal(marks[0], marks[-1]):
             raise problem
         day = np.where(marks[0] >= 0, sessions.days[marks[0]], days.to_physical().to_numpy())

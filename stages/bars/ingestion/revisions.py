@@ -1,8 +1,8 @@
 """Revisions: where a source now gives other numbers for bars that it gave before.
 
-Two folders as ingest leaves them are compared, the one that is held and the one that is to replace
-it, over the span that both know: up to the newest session held, and not beyond `data.as_of`. The
-order of rows says nothing; a session that stands twice is compared twice.
+The former folder and the new one, both as ingest writes them, are compared over the span that both
+cover: up to the newest former session, and at most `data.as_of`. The order of rows does not count;
+a session that occurs twice is compared twice.
 """
 
 import filecmp
@@ -31,9 +31,9 @@ REVISION: tables.Contract = {
 }
 """One value that is no longer what it was (`changed`), or one bar that has gone (`vanished`) or
 come (`appeared`) within the past; these two have no column and no numbers. `kind` is that of a
-series, or `actions`; `date` is the session, `timestamp` is null if daily. A null among the numbers
-of a change is a value that is not there. `newest` marks the newest session held: a bar of it may
-have been fetched before the session closed, so that a change of it is not a revision."""
+series, or `actions`; `date` is the session, `timestamp` is null if daily; `held` is the former
+number, `given` the new one, null where it is missing. `newest` marks the newest former session: a
+bar of it may have been fetched before the session closed, so a change of it is not a revision."""
 
 SessionsOf = Callable[[pl.DataFrame, Kind], pl.Series]
 """Gives the session of each bar of a series."""
@@ -44,7 +44,7 @@ _CHANGE = {name: REVISION[name] for name in ("change", "column", "held", "given"
 _BAR = ("kind", "symbol", "date", "timestamp")
 
 _DERIVED = "adj_close"
-"""Follows from every later dividend: it moves without a bar having been wrong."""
+"""Every later dividend changes it, though no bar was wrong."""
 
 _NAMED = 5
 
@@ -63,7 +63,7 @@ def compare(former: pl.DataFrame, new: pl.DataFrame, key: Sequence[str]) -> pl.D
     if former.equals(new):
         return former.clear().select(key).with_columns(_nothing(*_CHANGE))
     if _doubled(former, key) or _doubled(new, key):
-        # Equal rows fall out first, so that of two rows of a session the one that moved is named.
+        # Equal rows are removed first, so that of two rows of a session the changed one is named.
         former, new = _without(former, new), _without(new, former)
     pairs = _numbered(former, key).join(
         _numbered(new, key),
@@ -113,7 +113,7 @@ def _without(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
 
 
 def _numbered(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Rows that are alike in some columns, numbered; with a mark that the row is there."""
+    """Number the rows that are equal in some columns, and mark each row as present."""
     nth = pl.lit(0, dtype=pl.Int64)
     if _doubled(frame, by):
         frame = frame.sort(frame.columns)
@@ -130,8 +130,8 @@ def between(
 ) -> pl.DataFrame:
     """What differs between two folders as ingest leaves them, in the columns of `REVISION`.
 
-    Files of the same bytes are not opened. A former file that cannot be read is passed over: the
-    new one mends it.
+    Files of the same bytes are not opened. A former file that cannot be read is skipped: the new
+    one replaces it.
 
     Args:
         former: the former `data/raw/`.
@@ -249,7 +249,7 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def write(table: pl.DataFrame, path: Path) -> None:
-    """Leave the list as CSV, and its summary as `.txt` beside it; no files if it is empty."""
+    """Write the list as CSV, and its summary as `.txt` beside it; no files if it is empty."""
     summary_path = path.with_suffix(".txt")
     if table.is_empty():
         path.unlink(missing_ok=True)

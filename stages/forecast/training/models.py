@@ -2,9 +2,9 @@
 
 The key of a `models:` entry in `params.yaml` names the candidate; its function is the one called
 `kind` (by default the key itself), and its keyword-only arguments are what the entry may set. A
-new model is one function, here or in a module of its own, an entry of `_KINDS`, and a few lines
-there. Heavy libraries are imported where they are used: a stage that trains a ridge does not pay
-for xgboost.
+new model is one function, here or in a module of its own, an entry of `_KINDS`, and a few lines in
+`params.yaml`. Heavy libraries are imported where they are used: a stage that trains a ridge does
+not pay for xgboost.
 
 The smallest leaf of a tree is a share of the training rows (`min_leaf`), so that a tree has as many
 leaves at most whether the rows are thousands or millions. Leaves of a fixed number of rows would

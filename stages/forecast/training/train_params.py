@@ -21,7 +21,7 @@ RESERVED = (
     *("stack", "mean_constant", "mean_ewma", "feature", "prediction"),
     *("symbol", "date", "target_date", "fold", "target"),
 )
-"""What tables with a column or a row for each model hold beside the models."""
+"""Other columns and rows of the tables that have one for each model."""
 
 
 class TrainParams(Options):
@@ -100,7 +100,7 @@ def model(candidates: Models, name: str) -> tuple[Callable[..., Fitted], dict[st
 def fit_of(
     candidates: Models, name: str, features: Sequence[str], known: Sequence[str], seed: int
 ) -> Fit:
-    """How a candidate is fitted to a dataset, of whose columns it may see some.
+    """How a candidate is fitted to a dataset, of which it may see some columns.
 
     Args:
         candidates: the section.
@@ -121,7 +121,7 @@ def fit_of(
             f"models.{name}.features: selects none of the {len(features)} features of the "
             f"dataset, {few(list(features))}; name some, or take the key out to see all"
         )
-    # A kind that goes by names takes them in place of the patterns.
+    # A kind that needs the names takes them instead of the patterns.
     if "features" in options:
         options["features"] = own_features
 
