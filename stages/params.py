@@ -85,7 +85,7 @@ class Params(Options):
         ]
         if strange:
             mistakes.append(
-                f"dataset.scale: {few(strange)} says nothing of how far prices spread; name "
+                f"dataset.scale: {few(strange)} does not measure how far prices spread; name "
                 f"features of {', '.join(SPREADS)}"
             )
         return mistakes

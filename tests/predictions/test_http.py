@@ -129,15 +129,13 @@ def test_filters_narrow_together(logged: TestClient) -> None:
 
 
 def test_a_span_of_time_holds_its_first_moment_and_not_its_last(logged: TestClient) -> None:
-    ids = []
+    answers = []
     for _ in range(3):
-        ids.append(ask(logged))
+        answers.append(ask(logged))
         time.sleep(0.005)
-    moments = [datetime.fromtimestamp((UUID(row["id"]).int >> 80) / 1000, UTC) for row in ids]
-    predictions = listed(
-        logged, **{"from": moments[1].isoformat(), "until": moments[2].isoformat()}
-    )
-    assert [row["id"] for row in predictions] == [ids[1]["id"]]
+    moments = [datetime.fromtimestamp((UUID(row["id"]).int >> 80) / 1000, UTC) for row in answers]
+    selected = listed(logged, **{"from": moments[1].isoformat(), "until": moments[2].isoformat()})
+    assert [row["id"] for row in selected] == [answers[1]["id"]]
     assert len(listed(logged, until=moments[1].isoformat())) == 1
     # Without a zone it is UTC.
     assert len(listed(logged, **{"from": moments[1].replace(tzinfo=None).isoformat()})) == 2

@@ -299,7 +299,7 @@ def test_sections_are_typed() -> None:
                 "data__levels": ["vix"],
                 "dataset__scale": ["vix_change_lag*"],
             },
-            "dataset.scale: vix_change_lag1 says nothing of how far prices spread; name features "
+            "dataset.scale: vix_change_lag1 does not measure how far prices spread; name features "
             "of vol_*, ewma_vol_*, range_*, rel_atr_*, bb_width_*, hourly_volatility, *_level",
         ),
         (
@@ -314,7 +314,7 @@ def test_sections_are_typed() -> None:
         ),
         (
             {"dataset__scale": ["mom_*"]},
-            "dataset.scale: mom_7 says nothing of how far prices spread; name features of "
+            "dataset.scale: mom_7 does not measure how far prices spread; name features of "
             "vol_*, ewma_vol_*, range_*, rel_atr_*, bb_width_*, hourly_volatility, *_level",
         ),
         (

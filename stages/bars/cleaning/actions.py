@@ -116,7 +116,7 @@ def combine(source: pl.DataFrame, hand: pl.DataFrame) -> pl.DataFrame:
         )
         raise DataError(
             f"data/raw/actions.parquet: a ratio must be above 0, a dividend not below: {named}; "
-            "have the source mended"
+            "mend the source"
         )
     from_source = source.join(hand, on=["symbol", "date"], how="anti")
     both = pl.concat(

@@ -163,7 +163,7 @@ def test_an_impossible_action_of_the_source() -> None:
         ex_dates(source=[("ACME", DAY, 0.0, 0.0), ("BOLT", DAY, 1.0, -2.0)])
     assert facts(str(caught.value)) == facts(
         "data/raw/actions.parquet: a ratio must be above 0, a dividend not below: ACME 2017-09-07 "
-        "(ratio 0, dividend 0), BOLT 2017-09-07 (ratio 1, dividend -2); have the source mended"
+        "(ratio 0, dividend 0), BOLT 2017-09-07 (ratio 1, dividend -2); mend the source"
     )
 
 

@@ -158,14 +158,14 @@ def test_the_modes(mode: Mode, factor: float, reason: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("opened", "reason"),
+    ("opened", "reasons"),
     [(11.7, []), (8.5, []), (11.9, [None]), (8.4, [None]), (5.0, [None])],
 )
-def test_only_the_gap_over_night_must_be_explained(opened: float, reason: list[None]) -> None:
+def test_only_the_gap_over_night_must_be_explained(opened: float, reasons: list[None]) -> None:
     # The last bar falls by half within its session.
     bars = raw("ACME", [10.0, 10.0, 5.0], open=[10.0, 10.0, opened])
     result = adjusted(bars)
-    assert [who for _, who in explained(result)] == reason
+    assert [who for _, who in explained(result)] == reasons
     assert result.factor.tolist() == [1.0, 1.0, 1.0]
 
 

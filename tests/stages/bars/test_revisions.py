@@ -146,9 +146,9 @@ def test_moving_as_of_is_no_revision(tmp_path: Path) -> None:
 
 
 def test_a_changed_past_bar_is_found_also_when_as_of_moves(tmp_path: Path) -> None:
-    former = raw(tmp_path / "held", [bars("A", FIVE), bars("B/C", FIVE)])
+    former = raw(tmp_path / "former", [bars("A", FIVE), bars("B/C", FIVE)])
     edited = {**FIVE, DAYS[2]: 99.0, DAYS[5]: 15.0}
-    new = raw(tmp_path / "given", [bars("A", {**FIVE, DAYS[5]: 15.0}), bars("B/C", edited)])
+    new = raw(tmp_path / "new", [bars("A", {**FIVE, DAYS[5]: 15.0}), bars("B/C", edited)])
     revised = differs(former, new, DAYS[5])
     assert revised.rows() == [
         ("daily", "B/C", DAYS[2], None, "changed", column, 12.0, 99.0, False)
@@ -161,9 +161,9 @@ def test_a_changed_past_bar_is_found_also_when_as_of_moves(tmp_path: Path) -> No
 
 
 def test_bars_that_went_and_came_within_the_past(tmp_path: Path) -> None:
-    former = raw(tmp_path / "held", [bars("A", FIVE), bars("B/C", {DAYS[0]: 1.0, DAYS[2]: 3.0})])
+    former = raw(tmp_path / "former", [bars("A", FIVE), bars("B/C", {DAYS[0]: 1.0, DAYS[2]: 3.0})])
     new = raw(
-        tmp_path / "given",
+        tmp_path / "new",
         [
             bars("A", {day: close for day, close in FIVE.items() if day != DAYS[1]}),
             # After its own last bar, and still before the newest session held.
@@ -183,9 +183,9 @@ def test_bars_that_went_and_came_within_the_past(tmp_path: Path) -> None:
 
 
 def test_a_bar_of_the_newest_session_held_is_told_apart(tmp_path: Path) -> None:
-    former = raw(tmp_path / "held", [bars("A", FIVE), bars("B/C", {DAYS[0]: 1.0})])
+    former = raw(tmp_path / "former", [bars("A", FIVE), bars("B/C", {DAYS[0]: 1.0})])
     new = raw(
-        tmp_path / "given",
+        tmp_path / "new",
         [bars("A", {**FIVE, DAYS[4]: 99.0}), bars("B/C", {DAYS[0]: 1.0, DAYS[4]: 5.0})],
     )
     assert set(differs(former, new).select("symbol", "date", "change", "newest").rows()) == {
@@ -199,11 +199,11 @@ def test_a_bar_of_the_newest_session_held_is_told_apart(tmp_path: Path) -> None:
 
 def test_a_series_that_is_no_longer_asked_for_has_not_vanished(tmp_path: Path) -> None:
     former = raw(
-        tmp_path / "held",
+        tmp_path / "former",
         [bars("A", FIVE), bars("B/C", FIVE)],
         actions=[("A", DAYS[1], 2.0, 0.0), ("B/C", DAYS[1], 2.0, 0.0)],
     )
-    new = raw(tmp_path / "given", [bars("A", FIVE)], actions=[("A", DAYS[1], 2.0, 0.0)])
+    new = raw(tmp_path / "new", [bars("A", FIVE)], actions=[("A", DAYS[1], 2.0, 0.0)])
     assert differs(former, new, wanted=["A"]).is_empty()
     gone = differs(former, new)
     assert summary(gone.filter(~pl.col("newest"))) == (
@@ -215,9 +215,9 @@ def test_a_series_that_is_no_longer_asked_for_has_not_vanished(tmp_path: Path) -
 
 
 def test_actions_are_compared_too(tmp_path: Path) -> None:
-    former = raw(tmp_path / "held", [bars("A", FIVE)], actions=[("A", DAYS[1], 2.0, 0.0)])
+    former = raw(tmp_path / "former", [bars("A", FIVE)], actions=[("A", DAYS[1], 2.0, 0.0)])
     new = raw(
-        tmp_path / "given",
+        tmp_path / "new",
         [bars("A", FIVE)],
         actions=[("A", DAYS[1], 3.0, 0.0), ("A", DAYS[2], 1.0, 0.25)],
     )
@@ -243,8 +243,8 @@ def test_hours_and_market_series(tmp_path: Path) -> None:
             schema=dict(tables.RAW_HOURLY),
         )
 
-    former = raw(tmp_path / "held", [], [bars("I", FIVE)], [hours(10.0)])
-    new = raw(tmp_path / "given", [], [bars("I", {**FIVE, DAYS[0]: 3.0})], [hours(11.0)])
+    former = raw(tmp_path / "former", [], [bars("I", FIVE)], [hours(10.0)])
+    new = raw(tmp_path / "new", [], [bars("I", {**FIVE, DAYS[0]: 3.0})], [hours(11.0)])
     revised = differs(former, new)
     assert revised.filter(kind="hourly").rows() == [
         (
@@ -273,8 +273,8 @@ def test_what_follows_from_dividends_is_named_last() -> None:
 
 
 def test_a_former_file_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
-    former = raw(tmp_path / "held", [bars("A", FIVE), bars("B/C", FIVE)])
-    new = raw(tmp_path / "given", [bars("A", FIVE), bars("B/C", {**FIVE, DAYS[0]: 9.0})])
+    former = raw(tmp_path / "former", [bars("A", FIVE), bars("B/C", FIVE)])
+    new = raw(tmp_path / "new", [bars("A", FIVE), bars("B/C", {**FIVE, DAYS[0]: 9.0})])
     (former / "daily" / "A.parquet").write_bytes(b"torn")
     (former / "actions.parquet").write_bytes(b"torn")
     other = tables.read(former / "daily" / "B%2FC.parquet").drop("volume")
@@ -285,15 +285,15 @@ def test_a_former_file_that_cannot_be_read_is_passed_over(tmp_path: Path) -> Non
 def test_files_of_the_same_bytes_are_not_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    former, new = (raw(tmp_path / name, [bars("A", FIVE)]) for name in ("held", "given"))
+    former, new = (raw(tmp_path / name, [bars("A", FIVE)]) for name in ("former", "new"))
     monkeypatch.delattr(tables, "read")
     assert differs(former, new).is_empty()
 
 
 def test_the_list_is_left_and_taken_away(tmp_path: Path) -> None:
     path = tmp_path / "var" / "revisions.csv"
-    former = raw(tmp_path / "held", [bars("A", FIVE)])
-    new = raw(tmp_path / "given", [bars("A", {day: FIVE[day] for day in DAYS[1:5]})])
+    former = raw(tmp_path / "former", [bars("A", FIVE)])
+    new = raw(tmp_path / "new", [bars("A", {day: FIVE[day] for day in DAYS[1:5]})])
     revisions.write(differs(former, new), path)
     assert path.read_text() == (
         "kind,symbol,date,timestamp,change,column,held,given,newest\n"

@@ -26,8 +26,8 @@ def test_each_row_is_answered_by_the_model_of_its_symbol() -> None:
     graph = graphs.by_symbol([linear(1.0), linear(10.0), linear(0.0, intercept=7.0)])
     onnx.checker.check_model(graph, full_check=True)
     symbol = np.array([2, 0, 1, 1, 0], dtype=np.int64).reshape(-1, 1)
-    returns = Session(graph)(column([1, 2, 3, 4, 5]), symbol=symbol)
-    assert returns["return"].tolist() == [7, 2, 30, 40, 5]
+    outputs = Session(graph)(column([1, 2, 3, 4, 5]), symbol=symbol)
+    assert outputs["return"].tolist() == [7, 2, 30, 40, 5]
 
 
 def test_each_tree_answers_for_its_symbol() -> None:
