@@ -114,7 +114,7 @@ class GroupCommit:
         entry = _Entry(rows, beside, self._loop.create_future(), self._loop.time())
         self._gathered.append(entry)
         self.waiting += len(rows)
-        # The task wakes after all requests that the loop has at hand: they go together.
+        # The task wakes once the loop has run all waiting requests: they share one commit.
         self._wake.set()
         await entry.done
 

@@ -76,7 +76,7 @@ def ingest(
     *,
     whole: bool = False,
 ) -> Ingested:
-    """Build `raw` anew beside the former folder, then swap; on any error the former stands.
+    """Build a new folder beside `raw`, then swap them; on any error `raw` stays as it was.
 
     Args:
         data: what to bring.

@@ -71,7 +71,7 @@ class Rows:
 class Panel:
     """What features are computed from.
 
-    Every kernel starts anew at a symbol's first bar, so a symbol's values do not depend on its
+    Every kernel restarts at a symbol's first bar, so a symbol's values do not depend on its
     neighbours. Results are kept, so that columns share what they have in common.
 
     Args:

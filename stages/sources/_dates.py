@@ -281,7 +281,7 @@ def _counted(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
     number = text.str.extract(r"^(-?\d+(?:\.\d+)?)$").cast(pl.Float64)
     if form == _SERIAL:
         least, most = _SERIALS
-        # Seconds, since a fraction of a day in decimals is no exact time.
+        # Seconds, since a fraction of a day in decimals is not an exact time.
         seconds = (number * 86_400).round().cast(pl.Int64, strict=False)
         micros = (seconds - _SERIAL_DAYS * 86_400) * 10**6
     else:

@@ -49,7 +49,7 @@ class Layout:
     """How to read a CSV file.
 
     Attributes:
-        names: of its columns, each once; later ones of the same name are told apart by a mark.
+        names: of its columns, each once; later ones of the same name get a mark.
         above: how many lines stand above the first row of the table, the header included.
         delimiter: the mark between columns.
         extra: how many fields rows may have beyond the names, if these are empty.
@@ -94,7 +94,7 @@ def content(file: Path, encoding: str) -> tuple[Path | io.BytesIO, str]:
 def find(file: Path, text: str, wanted: Sequence[str], delimiter: str, *, header: bool) -> Layout:
     """Find the header: the first line that holds every column that is wanted.
 
-    The two rows that yfinance writes below it are passed over, and `sep=;` sets the delimiter.
+    The two rows that yfinance writes below it are skipped, and `sep=;` sets the delimiter.
 
     Args:
         file: for the messages.

@@ -60,7 +60,7 @@ def find(bars: pl.DataFrame, step: Array, vouched: Flags, max_gap: float) -> pl.
     """Find each overnight jump that must be explained, or that no market can have made.
 
     A gap from one day's last close to the next open is large beyond `max_gap`. Where something
-    vouches for the row, a large gap is doubted nonetheless for one of these reasons, each known
+    vouches for the row, a large gap is still doubted for one of these reasons, each known
     on the day of the jump:
 
     unit

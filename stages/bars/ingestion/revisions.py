@@ -29,7 +29,7 @@ REVISION: tables.Contract = {
     "given": pl.Float64,
     "newest": pl.Boolean,
 }
-"""One value that is no longer what it was (`changed`), or one bar that has gone (`vanished`) or
+"""One value that differs from the former one (`changed`), or one bar that went (`vanished`) or
 come (`appeared`) within the past; these two have no column and no numbers. `kind` is that of a
 series, or `actions`; `date` is the session, `timestamp` is null if daily; `held` is the former
 number, `given` the new one, null where it is missing. `newest` marks the newest former session: a
@@ -103,7 +103,7 @@ def _nothing(*columns: str) -> list[pl.Expr]:
 
 
 def _without(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `left` that `right` has not, each counted as often as it stands there."""
+    """The rows of `left` that `right` lacks; of equal rows, as many as it lacks."""
     columns = left.columns
     return (
         _numbered(left, columns)
@@ -138,7 +138,7 @@ def between(
         new: the one that is to replace it.
         as_of: the newest session that the new one knows.
         sessions_of: gives the session of each bar.
-        is_requested: whether a series is still wanted; one that is not has not vanished.
+        is_requested: whether a series is still requested; others do not count as vanished.
     """
     series = [
         (kind, file)
