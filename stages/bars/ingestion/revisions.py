@@ -29,8 +29,8 @@ REVISION: tables.Contract = {
     "given": pl.Float64,
     "newest": pl.Boolean,
 }
-"""One value that differs from the former one (`changed`), or one bar that went (`vanished`) or
-come (`appeared`) within the past; these two have no column and no numbers. `kind` is that of a
+"""One value that differs from the former one (`changed`), or one bar of the past that has gone
+(`vanished`) or come (`appeared`); these two have no column and no numbers. `kind` is that of a
 series, or `actions`; `date` is the session, `timestamp` is null if daily; `held` is the former
 number, `given` the new one, null where it is missing. `newest` marks the newest former session: a
 bar of it may have been fetched before the session closed, so a change of it is not a revision."""
