@@ -22,10 +22,10 @@ _PAUSE = 0.01
 _OPERATIONS = 10_000
 
 _REMEDIES = {
-    "unable to open database file": "see that its folder is there and the server may write into it",
+    "unable to open database file": "check that its folder exists and the server may write to it",
     "attempt to write a readonly database": "let the server write to the file and into its folder",
     "database or disk is full": "free some space on its disk",
-    "disk I/O error": "see that its disk is well and has space",
+    "disk I/O error": "check that its disk works and has space",
     "database is locked": "another process holds it",
     "file is not a database": "move the file away, or name another by DATABASE_URL",
 }

@@ -73,7 +73,7 @@ def name(micros: int) -> str:
 
 
 def line(shorter: Sequence[tuple[str, int]]) -> str:
-    """Say of which symbols, and of which lengths, hours are made."""
+    """The line about the symbols with shorter bars, with the length of these bars."""
     named = few(f"{symbol} ({name(micros)})" for symbol, micros in shorter)
     return f"bars of less than an hour: {named}; clean makes hours of them, from the open on"
 

@@ -17,7 +17,7 @@ def nearest(wanted: str, known: Iterable[str]) -> str:
 
 
 def unknown(what: str, name: object, known: Sequence[str]) -> str:
-    """Say that a name is unknown, which one is near, and which there are."""
+    """Say that a name is unknown, and name the nearest one and all that are known."""
     return f"unknown {what} {name!r}{nearest(str(name), known)}; there are {few(known, 20)}"
 
 

@@ -61,7 +61,7 @@ def catalogue(folder: Path, clock: str) -> list[RawFile]:
 
 
 def groups(files: Sequence[RawFile], rows: int = GROUP_ROWS) -> list[list[RawFile]]:
-    """Put neighbours together up to a number of rows; a longer symbol is alone."""
+    """Group neighbouring files up to a number of rows; a file with more is alone."""
     packed: list[list[RawFile]] = []
     room = 0
     for file in files:
