@@ -110,7 +110,7 @@ def test_a_folder_that_is_away_at_start_or_later_is_back_once_it_is(
     with TestClient(create(Settings(root=reproduced, var=var))) as client:
         refused = client.post("/predict/short")
         assert refused.status_code == 503
-        assert "its folder is there and the server may write" in refused.json()["detail"]
+        assert "its folder exists and the server may write" in refused.json()["detail"]
         var.unlink()
         wait(lambda: client.get("/health").status_code == 200)
         assert client.post("/predict/short").status_code == 200
