@@ -54,7 +54,7 @@ class Threads:
             # If the loop has ended while the database hung, nobody waits any more.
             with suppress(RuntimeError):
                 future.get_loop().call_soon_threadsafe(_settle, future, result, error)
-        # For the next thread.
+        # So that the next thread ends too.
         self._jobs.put(None)
 
 
@@ -68,7 +68,7 @@ def _settle(future: "asyncio.Future[Any]", result: object, error: Exception | No
 
 
 class Access:
-    """Runs functions of a connection, each in a transaction, for callers that wait within a bound.
+    """Runs functions of a connection, each in a transaction, for callers that wait a limited time.
 
     Args:
         engine: to connect with.
@@ -100,11 +100,11 @@ class Access:
         with self.engine.connect() as connection:
             with connection.begin():
                 result = function(connection)
-            # What went into a file that has no name any more is not durable.
+            # Rows in a file that has been removed are not durable.
             sqlite_files.check(connection.info)
             return result
 
     def close(self) -> None:
-        """End; what runs is not waited for."""
+        """End, without waiting for what still runs."""
         self._threads.close()
         self.engine.dispose()

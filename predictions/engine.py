@@ -22,10 +22,10 @@ _PAUSE = 0.01
 _OPERATIONS = 10_000
 
 _REMEDIES = {
-    "unable to open database file": "see that its folder is there and the server may write into it",
+    "unable to open database file": "check that its folder exists and the server may write to it",
     "attempt to write a readonly database": "let the server write to the file and into its folder",
     "database or disk is full": "free some space on its disk",
-    "disk I/O error": "see that its disk is well and has space",
+    "disk I/O error": "check that its disk works and has space",
     "database is locked": "another process holds it",
     "file is not a database": "move the file away, or name another by DATABASE_URL",
 }
@@ -47,9 +47,9 @@ class LogRefusedError(StageError):
 def reason(error: BaseException) -> str:
     """The first line of what the database said, without the statement and its rows."""
     text = str(getattr(error, "orig", None) or error).strip()
-    said = text.splitlines()[0] if text else type(error).__name__
-    remedy = _REMEDIES.get(said)
-    return f"{said}; {remedy}" if remedy else said
+    line = text.splitlines()[0] if text else type(error).__name__
+    remedy = _REMEDIES.get(line)
+    return f"{line}; {remedy}" if remedy else line
 
 
 def connect(
@@ -207,7 +207,7 @@ def _postgresql(url: URL, timeout: float, read_only: bool, bounded: bool) -> Eng
         pool_timeout=timeout,
         connect_args={
             "connect_timeout": max(2, seconds),
-            # Of a host that is gone nobody hears: what waits for its answer ends by these.
+            # A host that has vanished sends nothing: these end the wait for its answer.
             "tcp_user_timeout": milliseconds,
             "keepalives_idle": seconds,
             "keepalives_interval": 1,

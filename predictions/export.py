@@ -1,4 +1,4 @@
-"""The prediction log as one Parquet file: a row a prediction, inputs decoded, labels joined."""
+"""The prediction log as one Parquet file: one row per prediction, inputs decoded, labels joined."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -67,7 +67,7 @@ def write(engine: Engine, path: Path, since: datetime | None, until: datetime | 
     rows = 0
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
-            # All that is read is of one moment; SQLite does so by itself.
+            # All rows are of one moment; SQLite ensures that by itself.
             connection.execution_options(isolation_level="REPEATABLE READ")
         columns = schema(_features(connection, selection))
         with (

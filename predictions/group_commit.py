@@ -22,10 +22,10 @@ PROBE = 0.25
 """Seconds between attempts to write to a database that is away."""
 
 IDLE = 5.0
-"""Seconds between looks at a database that nobody writes to."""
+"""Seconds between checks of a database that nobody writes to."""
 
 _LEAVE = 1.0
-"""Seconds that the end waits for the connection to be closed."""
+"""Seconds that `stop` waits for the connection to be closed."""
 
 
 class _Entry(NamedTuple):
@@ -71,7 +71,7 @@ class GroupCommit:
         self._wake = asyncio.Event()
         self._thread = Threads("prediction-log")
         self.problem = problem
-        self._tasks = [self._loop.create_task(work) for work in (self._run(), self._look())]
+        self._tasks = [self._loop.create_task(work) for work in (self._run(), self._check())]
 
     async def stop(self) -> None:
         """Write what waits, and end."""
@@ -114,7 +114,7 @@ class GroupCommit:
         entry = _Entry(rows, beside, self._loop.create_future(), self._loop.time())
         self._gathered.append(entry)
         self.waiting += len(rows)
-        # The task wakes after all requests that the loop has at hand: they go together.
+        # The task wakes once the loop has run all waiting requests: they share one commit.
         self._wake.set()
         await entry.done
 
@@ -130,16 +130,16 @@ class GroupCommit:
             except Exception as error:  # noqa: BLE001  # whatever it is, callers wait
                 self.problem = reason(error)
 
-    async def _look(self) -> None:
-        """Have a database that nobody writes to asked for an answer."""
+    async def _check(self) -> None:
+        """Wake the writer regularly, so that an idle database is checked too."""
         while True:
             await asyncio.sleep(IDLE)
             self._wake.set()
 
     async def _commit(self) -> None:
-        """Write what has gathered; if nothing has, see that the database answers."""
+        """Write what has gathered; if nothing has, check that the database answers."""
         self._wake.clear()
-        # Callers that have gone wait no more.
+        # Callers that have gone do not wait any more.
         entries = [entry for entry in self._gathered if not entry.done.done()]
         self._gathered, self._flying = [], entries
         self.waiting = sum(len(entry.rows) for entry in entries)

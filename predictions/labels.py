@@ -1,4 +1,4 @@
-"""Ground truth: what came of a prediction, and what was said of it before a correction."""
+"""Ground truth: the outcomes of predictions, and the labels that were corrected."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class UnlabelledError(StageError):
 
 
 def add(connection: Connection, label: Row) -> Row:
-    """Keep a label; returns the row that was stored.
+    """Store a label; returns its row.
 
     Args:
         label: by column of `label_store`. Without `actual_return`, the return follows from
@@ -48,7 +48,7 @@ def add(connection: Connection, label: Row) -> Row:
         statement = dialect.insert(label_store).values(stored).on_conflict_do_nothing()
         if connection.execute(statement).rowcount:
             return stored
-        # Another was faster.
+        # Another request was faster.
         prediction = queries.one(connection, label["prediction_id"])
     raise LabelledError(
         f"prediction {label['prediction_id']} has had a label since "
@@ -59,7 +59,7 @@ def add(connection: Connection, label: Row) -> Row:
 
 
 def correct(connection: Connection, label: Row) -> Row:
-    """Put a label in the place of another, which is kept; returns the row that was stored.
+    """Replace a label, and keep the former one; returns the new row.
 
     Args:
         label: as in `add`; the former is replaced at its `created_at`.
@@ -83,9 +83,9 @@ def correct(connection: Connection, label: Row) -> Row:
 
 
 def add_many(connection: Connection, new: Sequence[Row]) -> list[str]:
-    """Keep labels with a return, as `add` does, in one statement; returns whose were stored.
+    """Store labels with a return, in one statement; returns the ids of their predictions.
 
-    A prediction that is gone or has a label is passed over.
+    A prediction that is gone or has a label is skipped.
 
     Args:
         connection: in a transaction.
@@ -96,7 +96,7 @@ def add_many(connection: Connection, new: Sequence[Row]) -> list[str]:
         select(identifier)
         .outerjoin(label_store)
         .where(identifier.in_([label["prediction_id"] for label in new]), labelled.is_(None))
-        # So that none of them is removed before its label is there.
+        # So that no prediction is removed before its label is stored.
         .with_for_update(key_share=True, of=prediction_logs)
     )
     wanted = set(connection.scalars(query))
@@ -109,10 +109,10 @@ def add_many(connection: Connection, new: Sequence[Row]) -> list[str]:
 
 
 def correct_many(connection: Connection, new: Sequence[Row]) -> list[str]:
-    """Put labels in the place of others by the same client; returns whose were corrected.
+    """Replace labels by the same client; returns the ids of the predictions that were corrected.
 
-    A prediction that has no label, the same label, or one by another client is passed over. A label
-    is younger than the one that it replaces, even by a clock that went back.
+    A prediction that has no label, the same label, or one by another client is skipped. A label is
+    always later than the one that it replaces, even if the clock has gone back.
 
     Args:
         connection: in a transaction.

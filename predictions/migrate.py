@@ -24,7 +24,7 @@ def version(connection: Connection) -> str | None:
 
 
 def ensure(engine: Engine) -> None:
-    """See that this code can write to a log: tables of SQLite are brought up to date.
+    """Check that this code can write to a log; tables of SQLite are brought up to date.
 
     Raises:
         LogError: the tables of PostgreSQL are missing, or older than the code.
@@ -36,7 +36,7 @@ def ensure(engine: Engine) -> None:
 
 
 def check(engine: Engine) -> None:
-    """See that a log has the tables of this code.
+    """Check that a log has the tables of this code.
 
     Raises:
         LogError: they are missing, or older than the code.
@@ -86,9 +86,9 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
     Returns:
         Their version before and after.
     """
-    # Six lines at each first start, of plug-ins that everyone has.
+    # Otherwise each first start logs six lines about standard plug-ins.
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
-    # 0.3 s that a server with the right tables need not spend.
+    # The import takes 0.3 s, which a server with current tables need not spend.
     from alembic import command
     from alembic.config import Config
 

@@ -33,7 +33,7 @@ class UnknownPredictionError(StageError):
 
 @dataclass(frozen=True)
 class Selection:
-    """Which predictions are meant; None is any.
+    """Which predictions to select; None selects any.
 
     Attributes:
         symbol, horizon: of the prediction.
@@ -52,7 +52,7 @@ class Selection:
     @property
     def id(self) -> ColumnElement[str]:
         """The column to search and sort by."""
-        # Labels are often few: then they lead to their predictions, not the other way round.
+        # Labels are often few: a search for labelled predictions starts from them.
         labelled: ColumnElement[str] = label_store.c.prediction_id
         return labelled if self.labelled else prediction_logs.c.id
 

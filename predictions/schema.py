@@ -127,7 +127,7 @@ model_metadata = Table(
     Column("decision_id", String(64)),
     Index("model_metadata_of_a_model", "model_md5", "id"),
 )
-"""Where each model was put, and when: a row an event."""
+"""Where each model was put, and when: one row for each event."""
 
 monitoring_metrics = Table(
     "monitoring_metrics",
@@ -141,7 +141,7 @@ monitoring_metrics = Table(
     Column("tags", Text, nullable=False),
     Index("monitoring_metrics_of_a_name", "name", "created_at"),
 )
-"""Any number that was watched: a row a measurement."""
+"""The numbers that the monitor measures: one row for each measurement."""
 
 monitoring_alerts = Table(
     "monitoring_alerts",
@@ -155,12 +155,12 @@ monitoring_alerts = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
-    # When people were told of its beginning and its end.
+    # When the messages about its beginning and its end were sent.
     Column("sent_at", UtcDateTime),
     Column("end_sent_at", UtcDateTime),
     Index("monitoring_alerts_of_a_rule", "rule", "started_at"),
 )
-"""Alerts: a row an episode."""
+"""Alerts: one row from the beginning of an alert to its end."""
 
 retraining_decisions = Table(
     "retraining_decisions",

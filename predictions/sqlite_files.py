@@ -1,9 +1,9 @@
-"""The files of a log in SQLite: no row counts as durable that went into one that was removed.
+"""The files of a log in SQLite: rows that went into a removed file do not count as durable.
 
-SQLite goes on with a file that has no name any more, and what it has written is lost at the end. A
-new connection beside such a one is worse: it mixes the former `-shm` with a new `-wal`. So all of a
-process must be closed first. The last that is closed brings what is in a removed `-wal` into the
-database (SQLite, "How To Corrupt An SQLite Database File", 2.4).
+SQLite goes on writing to a file that has been removed, and its rows are lost when it is closed. A
+new connection beside such a one is worse: it mixes the former `-shm` with a new `-wal`. So a
+process must first close all of its connections. The last one brings what is in a removed `-wal`
+into the database (SQLite, "How To Corrupt An SQLite Database File", 2.4).
 """
 
 import os
@@ -29,20 +29,20 @@ _in_use: dict[int, tuple[str, Identities]] = {}
 
 
 def watch(engine: Engine, path: str) -> None:
-    """Have an engine open no connection to mixed files, and take none whose files were replaced."""
+    """Keep an engine from opening mixed files, and from using connections to replaced files."""
 
     def before(*_: Any) -> None:
         _check_unmixed(path)
 
     def opened(connection: sqlite3.Connection, record: Any) -> None:
-        # With this all files are there, and stay as long as the connection.
+        # This creates all files, which then stay as long as the connection.
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         record.info["files"] = _in_use[id(connection)] = (path, _identities(path))
 
-    def taken(_: Any, record: Any, __: Any) -> None:
+    def checked_out(_: Any, record: Any, __: Any) -> None:
         check(record.info)
 
-    def given_back(_: Any, record: Any) -> None:
+    def checked_in(_: Any, record: Any) -> None:
         if replaced(record.info):
             record.invalidate()
 
@@ -51,8 +51,8 @@ def watch(engine: Engine, path: str) -> None:
 
     event.listen(engine, "do_connect", before)
     event.listen(engine, "connect", opened)
-    event.listen(engine, "checkout", taken)
-    event.listen(engine, "checkin", given_back)
+    event.listen(engine, "checkout", checked_out)
+    event.listen(engine, "checkin", checked_in)
     event.listen(engine, "close", closed)
 
 
@@ -69,7 +69,7 @@ def replaced(info: Mapping[str, Any]) -> bool:
 
 
 def check(info: Mapping[str, Any]) -> None:
-    """See that a connection still has the files at its path.
+    """Check that a connection still has the files at its path.
 
     Raises:
         DisconnectionError: one has been removed or replaced.
@@ -90,7 +90,7 @@ def rescue(connection: Connection) -> None:
 
 
 def _check_unmixed(path: str) -> None:
-    """See that no connection is open to former files.
+    """Check that no connection is open to former files.
 
     Raises:
         sqlite3.OperationalError: this process has one; or another process has, which shows in a

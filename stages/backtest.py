@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from stages.common import tables
-from stages.common.errors import DataError, InputError
+from stages.common.errors import DataError
 from stages.common.paths import CLEAN_DAILY, METRICS, MODELS
 from stages.common.running import arguments, log, run
 from stages.common.sections import Horizons, Sections, load, sessions
@@ -130,11 +130,8 @@ def held_out_scores(horizon: str) -> dict[str, float | None]:
     Raises:
         InputError: the file is missing.
     """
-    path = MODELS / horizon / "scores.json"
-    try:
-        scores: dict[str, float | None] = json.loads(path.read_text(encoding="utf-8"))["all"]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
+    content = tables.file_bytes(MODELS / horizon / "scores.json")
+    scores: dict[str, float | None] = json.loads(content)["all"]
     return scores
 
 

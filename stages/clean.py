@@ -1,4 +1,4 @@
-"""Clean: the bars that hold every rule, adjusted, and a record of those that do not.
+"""Clean: the bars that meet every rule, adjusted, and a record of those that do not.
 
 Reads data/raw/ and data/actions.csv; writes data/clean/ (`tables.CLEAN_DAILY`, `CLEAN_HOURLY`,
 `REJECTED`) and metrics/clean.json, group of symbols by group of symbols.
@@ -52,13 +52,15 @@ def clean_folder(
     Raises:
         InputError: there are no bars, or a file cannot be read.
         DataError: a symbol has no good bar or too many bad ones, a market series ends early, a
-            jump has no explanation, or the calendar does not reach over the bars.
+            jump has no explanation, or the calendar does not cover the bars.
     """
     files = {kind: raw_files.catalogue(raw / kind, tables.clock(kind)) for kind in RAW_BARS}
     if not files["daily"] and not files["hourly"]:
         raise InputError(f"{raw}: holds no bars; run `dvc repro ingest`")
     hand = actions.read_hand_kept(ledger)
-    ex_dates = actions.combine(_source_actions(raw / "actions.parquet"), hand)
+    of_source = raw / "actions.parquet"
+    source = tables.conform(tables.read(of_source), tables.ACTIONS, str(of_source))
+    ex_dates = actions.combine(source, hand)
     sessions = _sessions(settings.data, files)
     data, share = settings.data, settings.clean.max_rejected
     report = CleanReport(data.calendar, share, data.symbol_levels)
@@ -84,7 +86,7 @@ def _cleaned(
     settings: Settings,
     folder: Path,
 ) -> Iterator[tuple[Kind, Cleaned]]:
-    """Clean group after group and write its bars; daily ones first, hourly take their factors."""
+    """Clean and write group after group, daily bars first: hourly ones take their factors."""
     params, factors = settings.clean, tables.empty(FACTOR)
     for kind, contract in RAW_BARS.items():
         if not files[kind] and kind != "daily":
@@ -106,16 +108,12 @@ def _cleaned(
 
 
 def _groups(files: Sequence[RawFile], data: DataParams) -> list[tuple[bool, list[RawFile]]]:
-    """Groups of neighbours, each of levels alone or of prices alone, and which it is."""
+    """Groups of neighbours, each of levels or of prices alone, and whether they are levels."""
     return [
         (level, group)
         for level, neighbours in groupby(files, lambda file: data.is_level(file.symbol))
         for group in raw_files.groups(list(neighbours))
     ]
-
-
-def _source_actions(path: Path) -> pl.DataFrame:
-    return tables.conform(tables.read(path), tables.ACTIONS, str(path))
 
 
 def _sessions(data: DataParams, files: Mapping[Kind, Sequence[RawFile]]) -> Sessions:

@@ -86,7 +86,7 @@ def usable(rows: pl.DataFrame, features: list[str]) -> pl.DataFrame:
 
 
 def check_levels(rows: pl.DataFrame, levels: list[str]) -> None:
-    """See that a logarithm can be taken of the levels that `dataset.scale` selects.
+    """Check that the levels that `dataset.scale` selects have a logarithm.
 
     Raises:
         DataError: one is zero or below.
@@ -112,7 +112,7 @@ def _targets(horizon: int, columns: list[str]) -> Iterator[pl.DataFrame]:
 
 
 def culprits(rows: pl.DataFrame, names: list[str]) -> dict[str, int]:
-    """How many rows a model cannot see for the lack of one column alone, by its name.
+    """By column, how many rows a model cannot see because this column alone is unknown.
 
     Args:
         rows: `filled`, and the columns.
@@ -230,9 +230,9 @@ def main() -> None:
         for rows in _targets(horizon, [*_FIXED, *features]):
             read += rows.height
             for part, frame in {**split(rows, start), "newest": newest(rows)}.items():
-                seen = usable(frame, features)
-                check_levels(seen, levels)
-                writers[part].append(seen)
+                usable_rows = usable(frame, features)
+                check_levels(usable_rows, levels)
+                writers[part].append(usable_rows)
         for part in ("train", "test"):
             if not writers[part].rows:
                 lacking = _without_one(part, horizon, start, features)

@@ -21,7 +21,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from stages.common import tables
-from stages.common.errors import InputError, few
+from stages.common.errors import few
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, REFITTED, SESSIONS
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import DataParams, Horizons, Sections, load, sessions
@@ -104,11 +104,7 @@ def coming_sessions() -> list[str]:
     Raises:
         InputError: the file is missing.
     """
-    try:
-        content = SESSIONS.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{SESSIONS}: no such file; run `dvc repro` or `dvc pull`") from None
-    sessions: list[str] = json.loads(content)["sessions"]
+    sessions: list[str] = json.loads(tables.file_bytes(SESSIONS))["sessions"]
     return sessions
 
 
@@ -213,8 +209,10 @@ def evaluate(
     graphs_of: Mapping[str, onnx.ModelProto] = {}
     served = fits[STACK]
     if data.known:
-        seen = selected(settings.dataset, features)
-        graphs_of = refitted(chosen.weights, data.known, seen, settings.models, settings.train)
+        model_features = selected(settings.dataset, features)
+        graphs_of = refitted(
+            chosen.weights, data.known, model_features, settings.models, settings.train
+        )
         every = together(errors, held_out_errors(held_out[STACK], data.held_out, columns))
         served = fit(graphs_of, rows[STACK], every, features, params)
     ahead = forecast(served.graph, data.newest)

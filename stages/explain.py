@@ -1,4 +1,4 @@
-"""Say why: what each feature contributes to each forecast of one horizon.
+"""What each feature contributes to each forecast of one horizon.
 
 Reads the datasets, the candidates and what evaluate wrote for the horizon. Writes
 models/<horizon>/explanations.parquet, the contributions to the forecast of every held-out and
@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ import onnx
 import polars as pl
 
 from stages.common import tables
-from stages.common.errors import DataError, InputError
+from stages.common.errors import DataError
 from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, REFITTED
 from stages.common.running import arguments, log, run
 from stages.common.sections import Sections, load
@@ -32,10 +31,10 @@ TOLERANCE = 1e-6
 """Largest difference between a forecast and the sum of its explanation, in units of return."""
 
 BACKGROUND = 50_000
-"""Training rows that a model of all symbols is compared with; of more, evenly spaced ones."""
+"""Of more training rows than this, a pooled model is compared with evenly spaced ones."""
 
 MOST = 50_000
-"""Held-out bars that are explained, the newest."""
+"""How many held-out bars are explained: the newest."""
 
 
 class Seed(Sections):
@@ -68,11 +67,11 @@ class Fit:
 def fitted(
     card: Mapping[str, Any], graphs: Mapping[str, onnx.ModelProto], parts: Sequence[Dataset]
 ) -> Fit:
-    """What evaluate combined, as the model card tells.
+    """What evaluate combined, according to the model card.
 
     Args:
         card: of the horizon.
-        graphs: by name, those of weight 0 need not be there; the historical mean is worked out.
+        graphs: by name; those of weight 0 may be missing, the historical mean is computed here.
         parts: the rows that they were trained on.
     """
     data = Joined(parts)
@@ -105,10 +104,10 @@ def explain(
         `symbol, date, base` and a float32 column for each feature. `base` is the mean forecast of
         the background, and the columns are what each feature adds to it.
     """
-    found = combined(fit.graphs, fit.weights, rows, fit.background, seed)
-    columns = zip(features, found.added.astype(np.float32).T, strict=True)
+    contributions = combined(fit.graphs, fit.weights, rows, fit.background, seed)
+    columns = zip(features, contributions.added.astype(np.float32).T, strict=True)
     return keys.select("symbol", "date").with_columns(
-        pl.Series("base", found.base.astype(np.float32)),
+        pl.Series("base", contributions.base.astype(np.float32)),
         *(pl.Series(name, values) for name, values in columns),
     )
 
@@ -153,9 +152,9 @@ def main() -> None:
     settings = load(Settings)
     (horizon,) = arguments("horizon")
     folder, path = MODELS / horizon, DATASETS / horizon
-    card = json.loads(_content(folder / "card.json"))
+    card = json.loads(tables.file_bytes(folder / "card.json"))
     graphs = {
-        name: onnx.load_from_string(_content(CANDIDATES / horizon / name / "model.onnx"))
+        name: onnx.load_from_string(tables.file_bytes(CANDIDATES / horizon / name / "model.onnx"))
         for name in card["candidates"]
     }
     symbols, only_named = card["symbols"], card["scope"] != "pooled"
@@ -203,13 +202,6 @@ def main() -> None:
         ", ".join(sizes.filter(pl.col("contribution") > 0)["feature"].head(3)) or "no feature",
         folder / "explanations.parquet",
     )
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
 
 
 if __name__ == "__main__":

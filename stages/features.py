@@ -45,12 +45,12 @@ def main() -> None:
                 if hourly is not None
                 else None
             )
-            made = features(
+            table = features(
                 *(bars, market, hours, settings.features, threads),
                 levels=levels,
                 of_symbols=of_symbols,
             )
-            writer.append(made)
+            writer.append(table)
             symbols += len(names)
     columns = feature_table.columns(
         *(settings.features, settings.data.market, levels, symbol_levels)

@@ -2,10 +2,9 @@
 
 `daily/` and `market/` hold `tables.RAW_DAILY`, `hourly/` holds `tables.RAW_HOURLY`, and
 `actions.parquet` holds `tables.ACTIONS`: rows as the source has them, from `data.start` (or from
-the first day that the calendar knows) up to `data.as_of`. Clean
-judges the bars; only what cannot be read as bars stops here. `source.json` says which source made
-the folder, so that bars of another source are never continued. With `--all` it asks the source for
-the whole history again.
+the first day that the calendar knows) up to `data.as_of`. Clean judges the bars; only what cannot
+be read as bars stops here. `source.json` names the source, so that bars of another source are never
+continued. With `--all` it asks the source for the whole history again.
 """
 
 import json
@@ -30,6 +29,7 @@ from stages.common.paths import RAW, REVISIONS
 from stages.common.running import Parser, log, progress, run
 from stages.common.sections import Sections, load, of_symbol
 from stages.common.tables import RAW_BARS, Kind, clock
+from stages.common.text import plural
 from stages.sources import INSTANT, PUBLISHED, WRITTEN, Request, Series, SourceParams
 
 _HOW_TO_ASK = ("retries", "backoff")
@@ -76,18 +76,18 @@ def ingest(
     *,
     whole: bool = False,
 ) -> Ingested:
-    """Build `raw` anew beside the former folder, then swap; on any error the former stands.
+    """Build a new folder beside `raw`, then swap them; on any error `raw` stays as it was.
 
     Args:
         data: what to bring.
         raw: the folder.
-        tell: called before the swap with what differs from the bars held, as
-            `revisions.REVISION` has it; nothing does where another source gave those.
-        whole: ask for the whole past again, also where the source would send only what follows.
+        tell: called before the swap with what differs from the former bars, in the columns of
+            `revisions.REVISION`; no row if those came from another source.
+        whole: fetch the whole history again, even from a source that can send only newer bars.
 
     Raises:
         InputError: a file of the user cannot be read as bars.
-        SourceError: the source has not what was asked for, or cannot be reached.
+        SourceError: the source lacks what was requested, or cannot be reached.
         DataError: the source breaks the contract of its bars.
     """
     origin = _origin(data)
@@ -100,8 +100,8 @@ def ingest(
     return done
 
 
-def _revised(data: SourceParams, former: Path, given: Path) -> pl.DataFrame:
-    def asked(kind: Kind, symbol: str) -> bool:
+def _revised(data: SourceParams, former: Path, new: Path) -> pl.DataFrame:
+    def is_requested(kind: Kind, symbol: str) -> bool:
         if kind == "market":
             return symbol in data.market or data.is_of_symbol(symbol)
         return not data.symbols or symbol in data.symbols
@@ -109,7 +109,7 @@ def _revised(data: SourceParams, former: Path, given: Path) -> pl.DataFrame:
     def sessions_of(bars: pl.DataFrame, kind: Kind) -> pl.Series:
         return sessions(bars, kind, data.calendar)
 
-    return revisions.between(former, given, data.as_of, sessions_of, asked)
+    return revisions.between(former, new, data.as_of, sessions_of, is_requested)
 
 
 def _fill(folder: Path, data: SourceParams, former: RawFolder | None) -> Ingested:
@@ -237,9 +237,9 @@ def _check_complete(data: SourceParams, done: Ingested, spans: Mapping[str, Span
     here = {name for names in done.symbols.values() for name in names}
     first = _first(data) or date.min
     old = {name for name, (_, newest) in spans.items() if newest is not None and newest < first}
-    asked = dict.fromkeys([*data.symbols, *data.market])
+    requested = dict.fromkeys([*data.symbols, *data.market])
     # Of all symbols that a source has, some may have ended before the first session.
-    wanted = dict.fromkeys([*asked, *(name for name in sorted(spans) if name not in old)])
+    wanted = dict.fromkeys([*requested, *(name for name in sorted(spans) if name not in old)])
     missing = [name for name in wanted if name not in here]
     if ended := [name for name in missing if name in old]:
         raise SourceError(
@@ -311,16 +311,12 @@ def summary(data: SourceParams, done: Ingested) -> str:
     bars = " and ".join(
         f"{count:,} {kind}" for kind in ("daily", "hourly") if (count := done.bars[kind])
     )
-    parts = [f"{_plural(symbols, 'symbol')}, {bars} bars to {done.newest}"]
+    parts = [f"{plural(symbols, 'symbol')}, {bars} bars to {done.newest}"]
     if done.symbols["market"]:
         parts.append(f"{len(done.symbols['market'])} market series")
     if done.actions:
-        parts.append(_plural(done.actions, "corporate action"))
+        parts.append(plural(done.actions, "corporate action"))
     return f"ingest: {data.source}: {', '.join(parts)} -> {RAW}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def warn(source: str, revised: pl.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""What serving needs besides the models: the newest bars, their features, the sessions from there.
+"""What serving needs besides the models: the newest bars, their features, the coming sessions.
 
 Reads data/clean/ and data/features/, writes models/latest.parquet and models/sessions.json, so
 that `models/` alone can answer for the newest session, compute the features of a bar that follows

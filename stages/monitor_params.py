@@ -1,4 +1,4 @@
-"""The section `monitor:` of `params.yaml`: when a live forecast is questioned, and what follows.
+"""The section `monitor:` of `params.yaml`: what the monitor checks, and what it then does.
 
 docs/self-healing.md gives the reason of each default.
 """
@@ -17,11 +17,11 @@ class DriftParams(Options):
     """When a window of forecasts differs from what its model was trained on."""
 
     window: Annotated[int, Field(ge=30)]
-    """Newest distinct forecasts of a horizon that are compared."""
+    """How many of the newest distinct forecasts of a horizon are compared."""
     false_alarms: Share
     """Share of windows without drift that may raise an alarm."""
     resamples: Annotated[int, Field(ge=100)]
-    """Windows drawn from the reference, by which thresholds are calibrated."""
+    """Windows drawn from the reference to calibrate the thresholds."""
     seed: Seed
 
 
@@ -29,9 +29,9 @@ class PerformanceParams(Options):
     """How labelled forecasts are scored, and when they are worse than they should be."""
 
     sessions: Annotated[int, Field(ge=2)]
-    """Newest sessions whose horizon has passed that are scored."""
+    """How many of the newest sessions whose horizon has passed are scored."""
     error: Share
-    """Chance that a model that did not degrade is ever called degraded, however often one looks."""
+    """Chance that a model that did not degrade is ever called degraded, over all checks."""
     tolerance: Part
     """Share by which the CRPS, over that of the yardstick, may be greater than on the hold-out."""
     resamples: Annotated[int, Field(ge=100)]
@@ -42,7 +42,7 @@ class PerformanceParams(Options):
 
 
 class AlertParams(Options):
-    """From which value on an alert begins."""
+    """The values at which alerts begin."""
 
     max_drifted_share: Part
     max_drifted: Annotated[int, Field(ge=0)]
@@ -56,11 +56,11 @@ class AlertParams(Options):
     min_free_disk: Part
     min_free_memory: Part
     quiet_checks: PositiveInt
-    """Checks without a finding that end an alert, so that what flickers is one."""
+    """Checks without a finding after which an alert ends, so that a flickering value is one."""
     retries: Annotated[int, Field(ge=0)]
-    """Times that a message is sent again before its channel is left alone for a while."""
+    """How often a message is sent again before its channel is paused."""
     pause: PositiveInt
-    """Seconds for which a channel that failed is left alone."""
+    """Seconds for which a channel that failed is paused."""
 
 
 class RetrainingParams(Options):
@@ -74,7 +74,7 @@ class RetrainingParams(Options):
 
 
 class GateParams(Options):
-    """What a challenger must show against the champion; null takes a gate away.
+    """What a challenger must show against the champion; null switches a gate off.
 
     Differences are challenger less champion, as in `metrics/<horizon>.json`.
     """

@@ -51,22 +51,22 @@ class Params(Options):
     backtest: BacktestParams
     monitor: MonitorParams
     search: Any = None
-    """What `make search` may try, as it is written; only the search checks it, so that a model
-    that is taken out does not stop the pipeline."""
+    """What `make search` may try, unchecked: only the search checks it, so that a removed model
+    does not stop the pipeline."""
 
     @model_validator(mode="after")
     def _check_features(self) -> "Params":
         mistakes = self._unknown("dataset.features", self.dataset.features)
         if not mistakes and not self.selected_features:
             mistakes.append("dataset.features: selects no feature; name some, such as return_lag*")
-        mistakes += self._mistakes_of_scale()
-        mistakes += [] if mistakes else self._models_mistakes()
+        mistakes += self._scale_mistakes()
+        mistakes += [] if mistakes else self._model_mistakes()
         if mistakes:
             raise NestedError(mistakes)
         return self
 
     def _unknown(self, key: str, patterns: Sequence[str]) -> list[str]:
-        """The patterns of a key that name nothing that the sections of features make."""
+        """One clause for each pattern of a key that matches no feature."""
         names = self.feature_names
         return [
             f"{key}: no section of features makes {wanted}{nearest(wanted, names)}; take it out of "
@@ -75,8 +75,8 @@ class Params(Options):
             if not matches(wanted, names) and not self._is_left_out(wanted)
         ]
 
-    def _mistakes_of_scale(self) -> list[str]:
-        """What is wrong with `dataset.scale`: a pattern of nothing, or of no volatility."""
+    def _scale_mistakes(self) -> list[str]:
+        """What is wrong with `dataset.scale`: a pattern that matches nothing, or no volatility."""
         mistakes = self._unknown("dataset.scale", self.dataset.scale)
         strange = [
             name
@@ -85,14 +85,14 @@ class Params(Options):
         ]
         if strange:
             mistakes.append(
-                f"dataset.scale: {few(strange)} says nothing of how far prices spread; name "
+                f"dataset.scale: {few(strange)} does not measure how far prices spread; name "
                 f"features of {', '.join(SPREADS)}"
             )
         return mistakes
 
-    def _models_mistakes(self) -> list[str]:
+    def _model_mistakes(self) -> list[str]:
         """What is wrong with the columns that models name."""
-        names, seen, mistakes = self.feature_names, self.selected_features, []
+        names, selected, mistakes = self.feature_names, self.selected_features, []
         for model, entry in self.models.items():
             key = f"models.{model}.features"
             if entry["features"] == []:
@@ -100,10 +100,10 @@ class Params(Options):
                     f"{key}: selects nothing; name some, or take the key out to see all"
                 )
             mistakes += [
-                f"{key}: dataset.features selects no {wanted}{nearest(wanted, seen)}; name what it "
-                f"selects, or add {wanted} to it"
+                f"{key}: dataset.features selects no {wanted}{nearest(wanted, selected)}; name "
+                f"what it selects, or add {wanted} to it"
                 for wanted in entry["features"] or []
-                if not matches(wanted, seen)
+                if not matches(wanted, selected)
                 and (matches(wanted, names) or not self._is_left_out(wanted))
             ]
         return mistakes

@@ -91,8 +91,8 @@ def main() -> None:
     horizon, name = arguments("horizon", "model")
     scope = settings.train.scope
     data = Dataset(DATASETS / horizon / "train.parquet")
-    seen = selected(settings.dataset, data.features)
-    fit = train_params.fit_of(settings.models, name, seen, data.features, settings.train.seed)
+    features = selected(settings.dataset, data.features)
+    fit = train_params.fit_of(settings.models, name, features, data.features, settings.train.seed)
     folds = list(
         walk_forward(
             data.dates,

@@ -48,14 +48,9 @@ class Settings(Sections):
 
 def raw_parts() -> list[Part]:
     """The tables that ingest writes to data/raw/."""
-    kinds = {
-        "daily": tables.RAW_DAILY,
-        "hourly": tables.RAW_HOURLY,
-        "market": tables.RAW_DAILY,
-    }
     parts = [
         Part(f"raw/{kind}", "raw", sorted((RAW / kind).glob("*.parquet")), contract)
-        for kind, contract in kinds.items()
+        for kind, contract in tables.RAW_BARS.items()
     ]
     actions = RAW / "actions.parquet"
     parts.append(Part("raw/actions", "raw", [actions] if actions.exists() else [], tables.ACTIONS))
@@ -88,7 +83,7 @@ def clean_parts() -> list[Part]:
 
 
 def with_levels(parts: Sequence[Part], data: DataParams) -> list[Part]:
-    """Take the levels out of the market series, to a suite that does not ask for prices."""
+    """Move the levels of the market series to a suite that does not ask for prices."""
     of_symbols = [of_symbol(level, "") for level in data.symbol_levels]
     symbol = pl.col("symbol")
     levels = pl.any_horizontal(symbol.is_in(data.levels), *map(symbol.str.starts_with, of_symbols))

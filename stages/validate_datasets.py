@@ -47,10 +47,10 @@ def dataset_parts(horizon: str, names: Sequence[str]) -> list[Part]:
         "train": {**shared, IN_ORDER: in_order("date"), HOLD_OUT: first_date(files["test"])},
         "test": {**shared, IN_ORDER: in_order("date")},
     }
-    kept = pl.read_parquet_schema(files["train"]) if files["train"].exists() else names
+    stored = pl.read_parquet_schema(files["train"]) if files["train"].exists() else names
     # A dataset has no features of volume, or of hourly bars, where there are none.
     optional = (*tables.of_volume(names), *tables.of_hours(names))
-    unknown = [name for name in optional if name not in kept]
+    unknown = [name for name in optional if name not in stored]
     names = [name for name in names if name not in unknown]
     contract = tables.dataset_contract(names)
     return [

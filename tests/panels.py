@@ -80,7 +80,7 @@ def examples(count: int) -> settings:
     return settings(max_examples=count)
 
 
-def asked(**changes: Any) -> FeatureParams:
+def feature_params(**changes: Any) -> FeatureParams:
     """Feature params with nothing in them but these changes."""
     return FeatureParams.model_validate(EMPTY | changes)
 

@@ -58,16 +58,16 @@ def test_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_feature() -> None:
-    function, columns = examples("Add a feature", "python")
+    function, loop = examples("Add a feature", "python")
     (section,) = examples("Add a feature", "yaml")
     (window,) = yaml.safe_load(section)["features"]["garman_klass"]
     bars = sample().filter(symbol="MSFT").head(60)
     params = SimpleNamespace(garman_klass=[window])
-    made: dict[str, definitions.Feature] = {}
+    columns: dict[str, definitions.Feature] = {}
     names = within(definitions, function)
-    exec(columns, {**names, "params": params, "made": made})  # noqa: S102  # our own example
-    (feature,) = made.values()
-    assert list(made) == [f"garman_klass_{window}"]
+    exec(loop, {**names, "params": params, "columns": columns})  # noqa: S102  # our own example
+    (feature,) = columns.values()
+    assert list(columns) == [f"garman_klass_{window}"]
     assert feature.memory == window - 1
 
     values = feature.compute(Panel.of(bars, {}))

@@ -10,10 +10,10 @@ from stages.common.errors import DataError, few
 _UNITS = ((86_400_000_000, "day"), (BAR, "hour"), (60_000_000, "minute"), (1_000_000, "second"))
 
 _NIGHT = 12 * BAR
-"""What lasts so long is no bar within a day, but the time from one day to the next."""
+"""A step of this length leads from one day to the next."""
 
 _ENOUGH = 5
-"""Bars, one a day, from which on they are daily ones."""
+"""From this many bars on, one bar a day means daily bars."""
 
 
 def step(stamps: pl.Series) -> int | None:
@@ -31,7 +31,7 @@ def step(stamps: pl.Series) -> int | None:
 
 
 def check(stamps: pl.Series) -> int:
-    """The length of a symbol's bars in microseconds: an hour, or what divides it.
+    """The length of a symbol's bars in microseconds: an hour, or a divisor of it.
 
     Raises:
         DataError: it is another length.
@@ -51,7 +51,7 @@ def check(stamps: pl.Series) -> int:
 
 
 def lengths(bars: pl.DataFrame) -> dict[str, int]:
-    """The length of the bars of each symbol that has them shorter than an hour, in microseconds.
+    """The length of the bars of each symbol whose bars are shorter than an hour, in microseconds.
 
     Args:
         bars: columns of `tables.RAW_HOURLY`, in any order.
@@ -73,30 +73,30 @@ def name(micros: int) -> str:
 
 
 def line(shorter: Sequence[tuple[str, int]]) -> str:
-    """Say of which symbols, and of which lengths, hours are made."""
+    """The line about the symbols with shorter bars, with the length of these bars."""
     named = few(f"{symbol} ({name(micros)})" for symbol, micros in shorter)
     return f"bars of less than an hour: {named}; clean makes hours of them, from the open on"
 
 
-def whole_hours(kept: pl.DataFrame, shorter: Collection[str], sessions: Sessions) -> pl.DataFrame:
+def whole_hours(bars: pl.DataFrame, shorter: Collection[str], sessions: Sessions) -> pl.DataFrame:
     """Make hours of shorter bars; hours stay as they are.
 
     Hours are counted from the open of the session: at the NSE from 9:15, 10:15, ... A bar that
     opens before the session and reaches into it belongs to the first.
 
     Args:
-        kept: columns of `tables.RAW_HOURLY`, `date` and `session`, sorted by (symbol, timestamp).
+        bars: columns of `tables.RAW_HOURLY`, `date` and `session`, sorted by (symbol, timestamp).
         shorter: the symbols with shorter bars.
         sessions: those that `session` numbers.
     """
     if not shorter:
-        return kept
-    short = kept["symbol"].is_in(list(shorter))
-    opens = pl.Series(sessions.opens)[kept["session"]]
-    since = kept["timestamp"].to_physical() - opens
+        return bars
+    short = bars["symbol"].is_in(list(shorter))
+    opens = pl.Series(sessions.opens)[bars["session"]]
+    since = bars["timestamp"].to_physical() - opens
     start = opens + (since.clip(lower_bound=0) // BAR) * BAR
     parts = (
-        kept.with_columns(start.cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("hour"))
+        bars.with_columns(start.cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("hour"))
         .filter(short)
         .group_by("symbol", "hour", maintain_order=True)
         .agg(
@@ -107,6 +107,6 @@ def whole_hours(kept: pl.DataFrame, shorter: Collection[str], sessions: Sessions
             pl.when(pl.col("volume").count() > 0).then(pl.col("volume").sum()),
         )
         .rename({"hour": "timestamp"})
-        .select(kept.columns)
+        .select(bars.columns)
     )
-    return pl.concat([kept.filter(~short), parts]).sort("symbol", "timestamp")
+    return pl.concat([bars.filter(~short), parts]).sort("symbol", "timestamp")

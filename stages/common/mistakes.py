@@ -58,10 +58,10 @@ def each(
 
 
 def below(key: str, error: ValueError) -> list[str]:
-    """What an error says of a key, each mistake with its dotted key in front."""
+    """The mistakes of an error, each with its dotted key in front."""
     if not isinstance(error, NestedError):
         return [f"{key}: {error}"]
-    # A mistake in a section as a whole opens with the colon.
+    # A mistake in a section as a whole begins with the colon.
     joint = "" if not key else "."
     return [
         f"{key}{'' if mistake.startswith(':') else joint}{mistake}" for mistake in error.mistakes

@@ -24,7 +24,7 @@ def distinct(values: list[_T]) -> list[_T]:
     """Return the values.
 
     Raises:
-        ValueError: an entry stands twice.
+        ValueError: an entry occurs twice.
     """
     if len({str(value) for value in values}) < len(values):
         raise ValueError(f"each entry may stand once, got {values}")

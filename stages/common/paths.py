@@ -1,6 +1,6 @@
-"""Where every stage finds and leaves its files, relative to the root of the project.
+"""The files that stages read and write, relative to the root of the project.
 
-The same paths stand in `dvc.yaml`, which is what DVC believes; a test compares the two.
+`dvc.yaml` repeats these paths for DVC; a test compares the two.
 """
 
 from pathlib import Path

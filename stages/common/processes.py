@@ -1,6 +1,6 @@
 """Processes of this machine, as /proc shows them.
 
-Where there is no /proc, only whether a process is there is known.
+Without /proc, it is only known whether a process exists.
 """
 
 import os
@@ -18,8 +18,8 @@ class Process(NamedTuple):
         name: of its program, cut to 15 letters.
         state: a letter; Z has ended and waits for its parent to notice.
         parent: the number of its parent.
-        ticks: when it began, in clock ticks since the machine did; 0 where that is not known. With
-            the pid, it is unique.
+        ticks: when it began, in clock ticks since the machine started; 0 where that is not known.
+            With the pid, it is unique.
     """
 
     pid: int
@@ -38,7 +38,7 @@ class Process(NamedTuple):
 
     @property
     def words(self) -> list[str]:
-        """Its command line; empty if it has ended, or is the machine's own."""
+        """Its command line; empty if it has ended, or belongs to the kernel."""
         try:
             line = (_PROC / str(self.pid) / "cmdline").read_bytes()
         except OSError:
@@ -74,6 +74,6 @@ def _unseen(pid: int) -> Process | None:
 
 
 def alive(pid: int, ticks: int) -> bool:
-    """Whether the process of this number and begin still runs."""
-    found = process(pid)
-    return found is not None and found.ticks == ticks and found.state not in "ZX"
+    """Whether the process with this number and this start still runs."""
+    current = process(pid)
+    return current is not None and current.ticks == ticks and current.state not in "ZX"

@@ -1,6 +1,6 @@
 """How every stage runs: one log line of what it did, one line of error, and an exit status.
 
-And how it imports a large library without what the library can do without.
+Also how it imports a large library without the optional dependencies of that library.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def run(main: Callable[[], None]) -> None:
 
     The exit status is then 1, and 130 after Ctrl-C.
     """
-    # What is imported stays: no later collection, nor that at exit, needs to look at it.
+    # Imported modules stay: no later collection, nor that at exit, needs to visit them.
     gc.freeze()
     gc.enable()
     if {"-h", "--help"} & set(sys.argv[1:]):
@@ -38,7 +38,7 @@ def run(main: Callable[[], None]) -> None:
         format="%(message)s",
         stream=sys.stderr,
     )
-    # Libraries may warn, but at INFO only the stages speak.
+    # Libraries may warn; only the stages log at INFO.
     logging.getLogger().setLevel(logging.WARNING)
     log.setLevel(os.environ.get("LOG_LEVEL", "INFO").upper())
     with stage_record.recorded():
@@ -50,7 +50,7 @@ def _run(main: Callable[[], None]) -> None:
         main()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read has seen enough, as `| head` does.
+        # The reader has closed the pipe, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except StageError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -61,15 +61,15 @@ def _run(main: Callable[[], None]) -> None:
 
 
 def arguments(*names: str) -> list[str]:
-    """The words of the command line, one per name.
+    """The arguments of the command line, one per name.
 
     Raises:
         StageError: there are more or fewer.
     """
     words = sys.argv[1:]
     if len(words) != len(names):
-        asked = " ".join(f"<{name}>" for name in names)
-        raise StageError(f"expected {asked}, got {' '.join(words) or 'nothing'}; see --help")
+        expected = " ".join(f"<{name}>" for name in names)
+        raise StageError(f"expected {expected}, got {' '.join(words) or 'nothing'}; see --help")
     return words
 
 
@@ -99,7 +99,7 @@ def without(*packages: str) -> Iterator[None]:
 
     Boosters, for instance, import scikit-learn and pandas for interfaces that nothing here uses:
     that is most of the time their import takes. A package that is imported already stays, and
-    after the context each can be imported again. Nor is garbage collected meanwhile: that would
+    after the context each can be imported again. No garbage is collected meanwhile: that would
     take a sixth of the time and free nothing.
     """
     absent = set(packages) - set(sys.modules)
@@ -111,7 +111,7 @@ def without(*packages: str) -> Iterator[None]:
         yield
     finally:
         if len(sys.modules) > known:
-            # The modules stay until the end: no later collection needs to look at them.
+            # The modules stay until the end: no later collection needs to visit them.
             gc.freeze()
         for name in absent:
             del sys.modules[name]

@@ -44,7 +44,7 @@ class Sections(Options):
 
 
 def of_symbol(level: str, symbol: str) -> str:
-    """The market series that holds the numbers of one symbol, of one of `data.symbol_levels`."""
+    """The market series with the numbers of one symbol; `level` is one of `data.symbol_levels`."""
     return f"{level} of {symbol}"
 
 
@@ -69,16 +69,16 @@ class DataParams(Sections):
         return series.startswith(tuple(of_symbol(level, "") for level in self.symbol_levels))
 
 
-TAKEN = ("candidates", "refitted", "clean", "params", "validation", "validation_datasets")
-"""What `models/` and `metrics/` hold beside the horizons."""
+RESERVED = ("candidates", "refitted", "clean", "params", "validation", "validation_datasets")
+"""Names in `models/` and `metrics/` that no horizon may have."""
 
 
 def _free(horizons: dict[str, int]) -> dict[str, int]:
     if not horizons:
         raise ValueError("name at least one horizon, for example `short: 1`")
-    taken = [f"{name}: the name is taken; choose another" for name in TAKEN if name in horizons]
-    if taken:
-        raise NestedError(taken)
+    clashes = [f"{key}: the name is taken; choose another" for key in RESERVED if key in horizons]
+    if clashes:
+        raise NestedError(clashes)
     return horizons
 
 

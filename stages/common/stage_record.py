@@ -1,8 +1,8 @@
 """How long each stage took and how it ended, in `var/runs/` of the project.
 
-The dashboard names the folder of its run in the environment. A run from a terminal is told by the
-process of DVC that started the stage. Records are no output of a stage: where they cannot be
-written, nothing happens.
+The dashboard names the folder of its run in the environment. A run from a terminal is identified
+by the process of DVC that started the stage. Records are not outputs of a stage: where they cannot
+be written, the stage goes on.
 """
 
 import json
@@ -22,10 +22,10 @@ FOLDER = "PIPELINE_RUN"
 """The environment variable with the folder of a run."""
 
 TITLE = 120
-"""Letters of the title of a run; a command line may be long."""
+"""Most letters of the title of a run: a command line may be long."""
 
-KEPT = 200
-"""Runs that are kept; the oldest go when a new one begins."""
+MAX_RUNS = 200
+"""Most folders of runs; the oldest are removed when a new run begins."""
 
 
 @contextmanager
@@ -56,9 +56,9 @@ def recorded() -> Iterator[None]:
 
 
 def _folder() -> Path | None:
-    """The folder of the run that this stage belongs to; None if it cannot be told or made."""
-    if given := os.environ.get(FOLDER):
-        return Path(given)
+    """The folder of the run that this stage belongs to; None if DVC did not start the stage."""
+    if path := os.environ.get(FOLDER):
+        return Path(path)
     dvc = _starter()
     root = os.environ.get("DVC_ROOT")
     if dvc is None or not root:
@@ -71,11 +71,11 @@ def _folder() -> Path | None:
 
 
 def _starter() -> Process | None:
-    """The process of DVC: the parent, or above a shell that is the parent."""
-    found = processes.process(os.getppid())
-    while found is not None and "dvc" not in found.programs:
-        found = processes.process(found.parent)
-    return found
+    """The nearest ancestor that is a process of DVC."""
+    process = processes.process(os.getppid())
+    while process is not None and "dvc" not in process.programs:
+        process = processes.process(process.parent)
+    return process
 
 
 def _begin(folder: Path, dvc: Process) -> None:
@@ -96,11 +96,11 @@ def _begin(folder: Path, dvc: Process) -> None:
 
 
 def create(folder: Path, content: dict[str, Any]) -> None:
-    """Make the folder of a run, and remove those of the oldest."""
+    """Make the folder of a run, and remove those of the oldest runs."""
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps(content), encoding="utf-8")
     others = [entry for entry in os.scandir(folder.parent) if entry.is_dir()]
-    for entry in sorted(others, key=lambda each: each.stat().st_mtime_ns)[:-KEPT]:
+    for entry in sorted(others, key=lambda each: each.stat().st_mtime_ns)[:-MAX_RUNS]:
         shutil.rmtree(entry, ignore_errors=True)
 
 

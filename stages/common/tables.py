@@ -23,7 +23,7 @@ from stages.common.text import first_line
 Contract = Mapping[str, pl.DataType | type[pl.DataType]]
 
 Kind = Literal["daily", "hourly", "market"]
-"""What a series of bars is; a market series is daily."""
+"""The kind of a series of bars; a market series is daily."""
 
 UTC = pl.Datetime("us", "UTC")
 
@@ -83,7 +83,7 @@ COMPRESSION_LEVEL = 1
 
 
 def clock(kind: Kind) -> str:
-    """The column that says when a bar of a kind was."""
+    """The column with the time of a bar."""
     return "timestamp" if kind == "hourly" else "date"
 
 
@@ -111,7 +111,7 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Read one Parquet file.
 
     Raises:
-        InputError: the file is missing, truncated or no Parquet.
+        InputError: the file is missing, truncated or not Parquet.
     """
     with _readable(path):
         return pl.read_parquet(path, columns=list(columns) if columns else None, glob=False)
@@ -130,12 +130,24 @@ def _readable(path: Path) -> Iterator[None]:
         ) from None
 
 
+def file_bytes(path: Path) -> bytes:
+    """The content of a file that a former stage wrote.
+
+    Raises:
+        InputError: the file is missing.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary file or folder name beside `path` and rename it to `path` at the end.
 
-    Until then a former output stays as it was; on any error the temporary is removed. What has
-    its name is whole: a stage that is killed leaves nothing half-written.
+    Until then a former output stays as it was; on any error the temporary is removed. So a file
+    at `path` is complete: a stage that is killed leaves nothing half-written.
     """
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +171,7 @@ def _remove(path: Path) -> None:
 def keep_only(folder: Path, names: Collection[str]) -> None:
     """Remove the folders in `folder` that are not named: those of a former model or horizon.
 
-    A stage that depends on the whole folder would else depend on what a fresh clone has not.
+    Otherwise a stage that depends on the whole folder would depend on what a fresh clone lacks.
     """
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and entry.name not in names and not entry.name.startswith("."):
@@ -187,7 +199,7 @@ class Writer:
         self.rows = 0
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Add a row group; every call must bring the same columns."""
+        """Add a row group; every call must have the same columns."""
         self._settle()
         self.rows += frame.height
         self._pending = self._thread.submit(self._write, frame)
@@ -286,12 +298,12 @@ def count_row_groups(path: Path) -> int:
 
 
 def of_volume(names: Sequence[str]) -> list[str]:
-    """Those of some features that are made of the volume, and unknown without it."""
+    """The features among `names` that are computed from the volume, and unknown without it."""
     return [name for name in names if name == "volume" or name.startswith("relative_volume_")]
 
 
 def of_hours(names: Sequence[str]) -> list[str]:
-    """Those of some features that are made of hourly bars, and unknown without them."""
+    """The features among `names` that are computed from hourly bars, and unknown without them."""
     return [name for name in names if name == "hourly_volatility"]
 
 

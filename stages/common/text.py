@@ -17,8 +17,13 @@ def nearest(wanted: str, known: Iterable[str]) -> str:
 
 
 def unknown(what: str, name: object, known: Sequence[str]) -> str:
-    """Say that a name is unknown, which one is near, and which there are."""
+    """Say that a name is unknown, and name the nearest one and all that are known."""
     return f"unknown {what} {name!r}{nearest(str(name), known)}; there are {few(known, 20)}"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: `1 bar`, `1,234 bars`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What a date alone tells: calendar fields, and what market series were as of it."""
+"""What depends on the date alone: calendar fields, and the values of market series as of it."""
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import Literal

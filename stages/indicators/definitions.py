@@ -55,7 +55,7 @@ def definitions(
         symbol_levels: the names of the series that have a number for each symbol.
     """
     return {
-        "volume": Feature(_traded_volume, 0),
+        "volume": Feature(partial(Panel.column, name="volume"), 0),
         **_returns(params),
         **_averages(params),
         **_oscillators(params),
@@ -138,21 +138,22 @@ def _context(
     columns = {}
     # A market series may be ahead of the symbol by bars that say nothing of today yet.
     for name in market:
-        move, compute = "return", _market_return
+        move, compute = "return", Panel.market_return
         if name in levels:
-            move, compute = "change", _market_change
-            columns[f"{name}_level"] = Feature(partial(_market_level, name=name), STALE_DAYS)
+            move, compute = "change", Panel.market_change
+            columns[f"{name}_level"] = Feature(partial(Panel.market_level, name=name), STALE_DAYS)
         for k in params.market_lags:
             columns[f"{name}_{move}_lag{k}"] = Feature(
                 partial(compute, name=name, lag=k), k + STALE_DAYS
             )
     for name in symbol_levels:
         # No bar is needed, only values of the series.
-        columns[f"{name}_level"] = Feature(partial(_symbol_level, name=name), 0)
+        columns[f"{name}_level"] = Feature(partial(Panel.symbol_level, name=name), 0)
         for k in params.market_lags:
-            columns[f"{name}_change_lag{k}"] = Feature(partial(_symbol_change, name=name, lag=k), 0)
+            change = partial(Panel.symbol_change, name=name, lag=k)
+            columns[f"{name}_change_lag{k}"] = Feature(change, 0)
     for field in params.calendar:
-        columns[field] = Feature(partial(_calendar, field=field), 0)
+        columns[field] = Feature(partial(Panel.calendar, field=field), 0)
     if params.hourly_volatility:
         columns["hourly_volatility"] = Feature(Panel.hourly_volatility, 0)
     return columns
@@ -202,10 +203,6 @@ def _relative(panel: Panel, compute: Callable[[Panel], Array]) -> Array:
 
 def _distance(panel: Panel, compute: Callable[[Panel], Array]) -> Array:
     return panel.series("close") / compute(panel) - 1
-
-
-def _traded_volume(panel: Panel) -> Array:
-    return panel.column("volume")
 
 
 def _return_lag(panel: Panel, lag: int) -> Array:
@@ -301,27 +298,3 @@ def _band_width(panel: Panel, band: Callable[..., Array], window: int) -> Array:
 def _atr(panel: Panel, window: int) -> Array:
     span = _wilder(window)
     return panel.known(panel.smooth("true_range", _alpha(span)), 1 + _warm_up(span))
-
-
-def _market_return(panel: Panel, name: str, lag: int) -> Array:
-    return panel.market_return(name, lag)
-
-
-def _market_change(panel: Panel, name: str, lag: int) -> Array:
-    return panel.market_change(name, lag)
-
-
-def _market_level(panel: Panel, name: str) -> Array:
-    return panel.market_level(name)
-
-
-def _symbol_level(panel: Panel, name: str) -> Array:
-    return panel.symbol_level(name)
-
-
-def _symbol_change(panel: Panel, name: str, lag: int) -> Array:
-    return panel.symbol_change(name, lag)
-
-
-def _calendar(panel: Panel, field: str) -> Array:
-    return panel.calendar(field)

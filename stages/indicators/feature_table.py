@@ -87,7 +87,7 @@ def realised_volatility(bars: pl.DataFrame, hourly: pl.DataFrame) -> Array:
     The first hour counts from its open (Andersen and Bollerslev, 1998). NaN where a session has
     no hourly bar.
     """
-    # Traded prices will do: no share is split or goes ex-dividend within a session.
+    # Traded prices suffice: no share is split or goes ex-dividend within a session.
     within = (pl.col("symbol") == pl.col("symbol").shift(1)) & (
         pl.col("date") == pl.col("date").shift(1)
     )

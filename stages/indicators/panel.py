@@ -71,7 +71,7 @@ class Rows:
 class Panel:
     """What features are computed from.
 
-    Every kernel starts anew at a symbol's first bar, so a symbol's values do not depend on its
+    Every kernel restarts at a symbol's first bar, so a symbol's values do not depend on its
     neighbours. Results are kept, so that columns share what they have in common.
 
     Args:
@@ -82,7 +82,7 @@ class Panel:
     def __init__(self, rows: Rows, days: Days) -> None:
         self._rows = rows
         self._days = days
-        self._kept: dict[Any, Any] = {}
+        self._cache: dict[Any, Any] = {}
 
     @classmethod
     def of(
@@ -122,9 +122,9 @@ class Panel:
 
     def series(self, name: str) -> Array:
         """A price, volume or return series, adjusted; see the methods `_<name>`."""
-        if name not in self._kept:
-            self._kept[name] = getattr(self, f"_{name}")()
-        values: Array = self._kept[name]
+        if name not in self._cache:
+            self._cache[name] = getattr(self, f"_{name}")()
+        values: Array = self._cache[name]
         return values
 
     def lag(self, name: str, bars: int) -> Array:
@@ -188,10 +188,10 @@ class Panel:
 
     def keep(self, key: Any, compute: Callable[[], _T]) -> _T:
         """Compute a series once; under a plain name it can be used like the built-in ones."""
-        if key not in self._kept:
-            self._kept[key] = compute()
-        kept: _T = self._kept[key]
-        return kept
+        if key not in self._cache:
+            self._cache[key] = compute()
+        values: _T = self._cache[key]
+        return values
 
     def _kernel(self, transform: Any, name: str) -> Array:
         def compute() -> Array:

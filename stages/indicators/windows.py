@@ -1,6 +1,6 @@
 """Moving means, deviations and maxima, each from the rows of its own window alone.
 
-A running sum carries the rounding of all that it has seen: after a crash from 1000 to 1 a moving
+A running sum carries the rounding errors of all earlier rows: after a crash from 1000 to 1 a moving
 deviation is off by 4e-5, and on flat prices it is never 0 again. Here a window is put together
 from windows of 1, 2, 4, ... rows: few passes, the small errors of pairwise summation, and a NaN
 spoils the windows that hold it and no other.
@@ -45,9 +45,9 @@ def maximum(values: Array, window: int) -> Array:
 
 
 def _joined(single: _T, window: int, join: Callable[[_T, int, _T, int], _T]) -> _T:
-    """What describes every window of `window` rows, from what describes every single row.
+    """Combine the statistics of single rows into those of each window of `window` rows.
 
-    Row i of it all stands for the window that begins at row i.
+    Row i of the result is that of the window that begins at row i.
     """
     power, size = single, 1
     while not window & size:

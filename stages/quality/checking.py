@@ -83,7 +83,7 @@ class Check:
             self._count(frame)
 
     def finish(self) -> Checked:
-        """Run what needs all rows, and give the outcomes."""
+        """Run what needs all rows, and return the outcomes."""
         unsure = [each for each in self._about_count if not count_holds(each.rule, self._rows)]
         if unsure:
             import pandas as pd
@@ -149,7 +149,7 @@ class Check:
 
 
 def _subject(kind: str, suites: Suites) -> Subject:
-    """What a type of expectation is about that has no condition here."""
+    """What an expectation is about, for a type that has no condition here."""
     # Opens the context first, since that imports less than the registry alone would.
     assert suites.context  # noqa: S101
     from great_expectations.expectations.registry import get_expectation_impl

@@ -88,7 +88,7 @@ def _result(outcome: Outcome) -> Any:
             "unexpected_count": outcome.unexpected,
             "unexpected_percent": share,
             "unexpected_percent_total": share,
-            "partial_unexpected_list": _shown(outcome),
+            "partial_unexpected_list": _examples(outcome),
         }
     return ExpectationValidationResult(
         success=outcome.met,
@@ -102,11 +102,11 @@ def _result(outcome: Outcome) -> Any:
     )
 
 
-def _shown(outcome: Outcome) -> list[str]:
+def _examples(outcome: Outcome) -> list[str]:
     """The first few unexpected rows: the key of each, then the columns of the rule."""
-    shown = []
+    texts = []
     for row in outcome.examples:
         values = [f"{name} {row[name]}" for name in outcome.rule.columns]
         key = [str(value) for name, value in row.items() if name not in outcome.rule.columns]
-        shown.append(", ".join([" ".join(key), *values] if key else values))
-    return shown
+        texts.append(", ".join([" ".join(key), *values] if key else values))
+    return texts

@@ -52,24 +52,24 @@ def every_number_finite(frame: pl.DataFrame) -> pl.Series:
 
 
 def stay_known(features: Sequence[str]) -> Helper:
-    """Whether no feature of the row is null that an earlier row of its symbol has a value of."""
+    """Whether no feature of the row is null after a value in an earlier row of its symbol."""
 
     def helper(frame: pl.DataFrame) -> pl.Series:
         present = [name for name in features if name in frame.columns]
         first = (pl.col("symbol") != pl.col("symbol").shift(1)).fill_null(value=True)
         column, former = pl.col(present), pl.col(present).shift(1)
         lost = frame.select((column.is_null() & former.is_not_null() & ~first).any())
-        kept = []
-        # Hardly any feature is ever lost: only such a one is followed row by row.
+        conditions = []
+        # Features are rarely lost: only a lost one is checked row by row.
         for name in present:
             if lost[name].item():
                 known = pl.col(name).is_not_null()
                 so_far = known.cum_sum()
                 before_symbol = pl.when(first).then(so_far - known).forward_fill()
-                kept.append(known | (so_far == before_symbol))
-        if not kept:
+                conditions.append(known | (so_far == before_symbol))
+        if not conditions:
             return pl.repeat(value=True, n=frame.height, eager=True)
-        return frame.select(pl.all_horizontal(kept)).to_series()
+        return frame.select(pl.all_horizontal(conditions)).to_series()
 
     return helper
 

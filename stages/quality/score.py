@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from stages.common.errors import QualityError, few
+from stages.common.text import plural
 
 SCALE = 10_000
 """Scores have four decimal places, rounded down, so that 100 means that nothing failed."""
@@ -89,8 +90,8 @@ class Outcome:
     @property
     def met(self) -> bool:
         """Whether the rule holds."""
-        kept = self.rows - self.unexpected
-        return not self.broken and (not self.unexpected or kept / self.rows >= self.rule.mostly)
+        expected = self.rows - self.unexpected
+        return not self.broken and (not self.unexpected or expected / self.rows >= self.rule.mostly)
 
     @property
     def score(self) -> float:
@@ -118,7 +119,7 @@ class Outcome:
         if not self.places:
             return []
         symbols = [
-            f"{symbol} {place.rows:,} row{'s' if place.rows > 1 else ''} from {place.first}"
+            f"{symbol} {plural(place.rows, 'row')} from {place.first}"
             for symbol, place in self.places.items()
         ]
         rest = self.unexpected - sum(place.rows for place in self.places.values())

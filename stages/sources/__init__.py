@@ -23,11 +23,11 @@ from stages.common.tables import Kind
 from stages.common.text import nearest, unknown
 
 WRITTEN, INSTANT = STAMPS = ("written", "instant")
-"""Of daily bars whose dates have a time of day: what is written, without a zone, and the instant
-in UTC that it is, null where it names no zone."""
+"""Columns beside daily dates with a time of day: the time as written, without a zone, and the same
+instant in UTC, null where the file names no zone."""
 
 PUBLISHED = "published_at"
-"""Of numbers: when each was published, in UTC; null where its date alone is known."""
+"""The column of the time when a number was published, in UTC; null where only its date is known."""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from stages.sources._names import nearest
 ROW = "__row__"
 """The row of the file that a row came from, as an editor or a spreadsheet counts it."""
 
-_UNSAID = "UTC"
-"""The zone of hourly stamps that name none, where the params name none either."""
+_DEFAULT_ZONE = "UTC"
+"""The zone of hourly stamps, where neither they nor the params name one."""
 
 _MINUTE, _DAY = 60_000_000, 86_400_000_000
 
@@ -175,10 +175,10 @@ def actual(header: Sequence[str], file: Path, rules: Rules, *, hourly: bool) -> 
 
 
 def without_summary(raw: pl.DataFrame, columns: dict[str, str], file: Path) -> pl.DataFrame:
-    """Leave out what stands below the bars: a total, an average, the name of the source.
+    """Drop the rows below the bars: a total, an average, the name of the source.
 
-    The last rows are meant, whose date is a word of that kind, or is no date and has no price. Each
-    is named in the log.
+    These are the last rows whose date is such a word, or is not a date in a row without a price.
+    The log names each of them.
     """
     dates = raw[columns.get("date") or columns["timestamp"]]
     if dates.dtype != pl.String:
@@ -205,8 +205,8 @@ def bars(
     Where the dates are stamps with a time of day, the columns of `STAMPS` stand beside them.
 
     Args:
-        raw: the columns `found.values()` and `ROW`.
-        found: see `actual`.
+        raw: the columns `columns.values()` and `ROW`.
+        columns: see `actual`.
         file: for the messages.
         rules: how texts are read.
         symbol: of all rows, or None where a column names it.
@@ -326,7 +326,7 @@ def _timestamps(values: pl.Series, rules: Rules) -> pl.Series:
     if isinstance(values.dtype, pl.Datetime):
         exact = values.dt.cast_time_unit("us")
         if values.dtype.time_zone is None:
-            read = localised(exact, rules.timezone or _UNSAID)
+            read = localised(exact, rules.timezone or _DEFAULT_ZONE)
         else:
             read = exact.dt.convert_time_zone("UTC")
     else:
@@ -339,7 +339,7 @@ def _timestamps(values: pl.Series, rules: Rules) -> pl.Series:
         )
         formats = _with_time(rules.date_format) if rules.columns.time else rules.date_format
         option = rules.option("date_format")
-        read = stamps(text, formats, option, rules.timezone or _UNSAID)
+        read = stamps(text, formats, option, rules.timezone or _DEFAULT_ZONE)
     _refuse(read.is_null(), values, "is empty; a bar needs its timestamp")
     return read
 
@@ -408,7 +408,7 @@ def numbers(text: pl.Series, *, thousands: str, decimal: str, option: str) -> pl
             plain = plain.str.replace(rf"(?i)^([+-]?[\d.]*\d) ?{unit}$", f"${{1}}{power}")
         values = plain.cast(pl.Float64, strict=False)
     values = values.set(values.is_nan() | wrong, None)
-    # Only what is not a number is looked at again.
+    # Only what is not a number is checked again.
     odd = values.is_null() | values.is_infinite()
     absent = text.filter(odd).str.to_lowercase().is_in(_MISSING).fill_null(value=True)
     bad = odd.arg_true().filter(~absent).to_list()

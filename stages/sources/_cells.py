@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from stages.common.errors import InputError
+from stages.common.text import plural
 
 
 class BadCells(ValueError):  # noqa: N818  # becomes an InputError once file and column are known
@@ -25,5 +26,5 @@ class BadCells(ValueError):  # noqa: N818  # becomes an InputError once file and
 def located(error: BadCells, file: Path, column: str, rows: pl.Series) -> InputError:
     """Say in which file, column and row; rows count as a spreadsheet shows them."""
     others = len(error.at) - 1
-    more = f" ({others:,} more row{'s' if others > 1 else ''} like it)" if others else ""
+    more = f" ({plural(others, 'more row')} like it)" if others else ""
     return InputError(f"{file}: column {column}, row {rows[error.at[0]]:,}: {error.problem}{more}")

@@ -166,7 +166,7 @@ def stamps(text: pl.Series, formats: Sequence[str], option: str, zone: str) -> p
     """Read timestamps as UTC; one without an offset is on the clocks of `zone`.
 
     Raises:
-        BadCells: as `days`, or a time that the clocks of `zone` show twice or never.
+        BadCells: as `walls`, or a time that the clocks of `zone` show twice or never.
     """
 
     def parse(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
@@ -196,14 +196,14 @@ def localised(wall: pl.Series, zone: str) -> pl.Series:
 
 def _read(
     text: pl.Series,
-    asked: Sequence[str],
+    formats: Sequence[str],
     default: Sequence[str],
     option: str,
     parse: Parse,
 ) -> pl.Series:
-    if not asked:
+    if not formats:
         return _read_by_default(text, default, option, parse)
-    first, *others = asked
+    first, *others = formats
     values = parse(text, first, anyhow=True)
     for other in others:
         also = parse(text, other, anyhow=True)
@@ -212,13 +212,13 @@ def _read(
             raise BadCells(
                 clash,
                 f"{text[clash[0]]!r} fits more than one format of {option} "
-                f"({few(map(repr, asked))}), and they disagree; keep the exporter's own",
+                f"({few(map(repr, formats))}), and they disagree; keep the exporter's own",
             )
         values = values.zip_with(values.is_not_null(), also)
     unread = (values.is_null() & text.is_not_null()).arg_true().to_list()
     if unread:
         sample = text[unread[0]]
-        why = f"does not fit {few(map(repr, asked))}"
+        why = f"does not fit {few(map(repr, formats))}"
         raise BadCells(unread, f"{sample!r} {why}; {_remedy(text, sample, option)}")
     return values
 
@@ -281,7 +281,7 @@ def _counted(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
     number = text.str.extract(r"^(-?\d+(?:\.\d+)?)$").cast(pl.Float64)
     if form == _SERIAL:
         least, most = _SERIALS
-        # Seconds, since a fraction of a day in decimals is no exact time.
+        # Seconds, since a fraction of a day in decimals is not an exact time.
         seconds = (number * 86_400).round().cast(pl.Int64, strict=False)
         micros = (seconds - _SERIAL_DAYS * 86_400) * 10**6
     else:

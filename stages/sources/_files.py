@@ -45,7 +45,7 @@ class Format:
         suffixes: of file names, in lower case.
         scan: lazily, the table with these columns: every row with its number in the column `ROW`,
             and what stands beyond the last column in `EXTRA...`, if the format allows that.
-        explain: why a file cannot be read as a table with these columns, if it can be told.
+        explain: why a file cannot be read as a table with these columns, if that is known.
         remedy: for a file that cannot be read for another reason.
     """
 
@@ -218,9 +218,9 @@ class _Shelf:
         """A file as a table, and our names to its own."""
         partition = _partition(file, self._root)
         scan = self._form.scan(file, [name for name in self._wanted if name not in partition])
-        given = scan.collect_schema()
+        stored = scan.collect_schema()
         scan = scan.with_columns(
-            pl.lit(value).alias(key) for key, value in partition.items() if key not in given
+            pl.lit(value).alias(key) for key, value in partition.items() if key not in stored
         )
         header = [
             name for name in scan.collect_schema() if name != ROW and not name.startswith(EXTRA)

@@ -22,7 +22,7 @@ _LINES = 60
 """Lines in which the header is looked for."""
 
 _SEP = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)
-"""The line by which Excel is told the delimiter."""
+"""The line that tells Excel the delimiter."""
 
 _MARKS = ",;\t|"
 _NUMBER = re.compile(r"^[+-]?[\d.,:/ -]*\d[\d.,:/ -]*$")
@@ -49,7 +49,7 @@ class Layout:
     """How to read a CSV file.
 
     Attributes:
-        names: of its columns, each once; later ones of the same name are told apart by a mark.
+        names: of its columns, each once; later ones of the same name get a mark.
         above: how many lines stand above the first row of the table, the header included.
         delimiter: the mark between columns.
         extra: how many fields rows may have beyond the names, if these are empty.
@@ -94,7 +94,7 @@ def content(file: Path, encoding: str) -> tuple[Path | io.BytesIO, str]:
 def find(file: Path, text: str, wanted: Sequence[str], delimiter: str, *, header: bool) -> Layout:
     """Find the header: the first line that holds every column that is wanted.
 
-    The two rows that yfinance writes below it are passed over, and `sep=;` sets the delimiter.
+    The two rows that yfinance writes below it are skipped, and `sep=;` sets the delimiter.
 
     Args:
         file: for the messages.
@@ -126,7 +126,7 @@ def find(file: Path, text: str, wanted: Sequence[str], delimiter: str, *, header
                 above = at + 1 + below
                 longest = max((len(cells) for cells in rows[above:]), default=0)
                 return Layout(_distinct(row), above, delimiter, max(1, longest - len(row)))
-    # The line that is most like the header, whose missing names are then told.
+    # The line that is most like the header: an error then names what it lacks.
     at = max(
         range(first, len(rows)), key=lambda at: (len(names & set(rows[at])), len(rows[at]), -at)
     )
@@ -230,11 +230,11 @@ def _no_header(file: Path, at: int, row: Sequence[str]) -> str:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     distinct = []
     for name in names:
-        seen[name] += 1
-        distinct.append(name if seen[name] == 1 else f"{name}\0{seen[name]}")
+        counts[name] += 1
+        distinct.append(name if counts[name] == 1 else f"{name}\0{counts[name]}")
     return distinct
 
 

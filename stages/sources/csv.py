@@ -44,7 +44,7 @@ def fetch(  # noqa: PLR0913  # its keyword arguments are what params.yaml may se
         decimal: the mark before decimals.
         delimiter: the mark between columns.
         header: false where the files have no header row; `columns` then holds positions from 1.
-        encoding: of the text; UTF-16 is told by its first bytes.
+        encoding: of the text; UTF-16 is recognised by its first bytes.
         timezone: of stamps that are written without an offset; UTC for hourly bars, and the
             exchange's own for daily ones, unless given.
 

@@ -138,7 +138,7 @@ def traded(history: pl.DataFrame, symbol: str) -> tuple[pl.DataFrame, pl.DataFra
 
 
 def _shortest(value: pl.Expr) -> pl.Expr:
-    """The price that was meant: six digits if they are near enough, else seven."""
+    """The price as Yahoo rounded it: to six digits if these are near enough, else to seven."""
     value = value.fill_nan(None)
     six = value.round_sig_figs(6)
     near = (six - value).abs() <= value.abs() * (_PRECISION * 1.001)
@@ -150,7 +150,7 @@ def _prepare() -> None:
     """Set yfinance up, once: it opens its caches only once."""
     import yfinance
 
-    # The one line about an error is ours to say.
+    # The stage itself reports an error, in one line.
     logging.getLogger("yfinance").setLevel(logging.CRITICAL)
     yfinance.config.debug.hide_exceptions = False
     # Nothing is kept beyond this run.
@@ -261,7 +261,7 @@ def _table(answer: "pd.DataFrame") -> pl.DataFrame:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong, without curl's stopwatch and its advice where to read on."""
+    """What went wrong, without the duration and the link that curl adds."""
     text = " ".join(str(error).split())
     if not text:
         return type(error).__name__

@@ -26,7 +26,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
     """A log with its tables."""
-    found = connect(url)
-    migrate.upgrade(found)
-    yield found
-    found.dispose()
+    connected = connect(url)
+    migrate.upgrade(connected)
+    yield connected
+    connected.dispose()

@@ -60,9 +60,9 @@ def fill(engine: sa.Engine, rows: Sequence[dict[str, Any]], *labelled: int) -> N
 
 
 def aged(days: float, number: int = 0, **values: Any) -> dict[str, Any]:
-    made = NOW - timedelta(days=days)
-    identifier = first_id(made)[:-12] + f"{number:012x}"
-    return row(id=identifier, created_at=moment(made), **values)
+    when = NOW - timedelta(days=days)
+    identifier = first_id(when)[:-12] + f"{number:012x}"
+    return row(id=identifier, created_at=moment(when), **values)
 
 
 def test_every_prediction_is_a_row_with_its_inputs_and_its_label(
@@ -83,9 +83,9 @@ def test_every_prediction_is_a_row_with_its_inputs_and_its_label(
     assert command("export", "--to", str(path)) == f"wrote 3 predictions to {path}\n"
     table = pl.read_parquet(path)
     for name in set(rows[0]) - {"created_at", "as_of", "target_date", "inputs"}:
-        assert table[name].to_list() == [made[name] for made in rows], name
+        assert table[name].to_list() == [row[name] for row in rows], name
     assert table["as_of"].to_list() == [date(2012, 12, 31), None, date(2012, 12, 31)]
-    created = [datetime.fromisoformat(made["created_at"]).replace(tzinfo=UTC) for made in rows]
+    created = [datetime.fromisoformat(row["created_at"]).replace(tzinfo=UTC) for row in rows]
     assert table["created_at"].to_list() == created
     assert table["actual_return"].to_list() == [None, 0.5, None]
     assert table["labelled_by"].to_list() == [None, "me", None]
@@ -126,8 +126,8 @@ def test_an_empty_span_is_a_file_with_the_same_columns(
     full, empty = tmp_path / "full.parquet", tmp_path / "empty.parquet"
     fill(engine, [aged(1)])
     command("export", "--to", str(full))
-    said = command("export", "--to", str(empty), "--from", "2100-01-01")
-    assert said == f"wrote 0 predictions to {empty}\n"
+    output = command("export", "--to", str(empty), "--from", "2100-01-01")
+    assert output == f"wrote 0 predictions to {empty}\n"
     assert pl.read_parquet(empty).columns == pl.read_parquet(full).columns
 
 
@@ -148,7 +148,7 @@ def test_an_export_that_fails_leaves_the_former(
         command("export", "--to", str(path))
     assert re.fullmatch(r"error: prediction \S+ has other inputs .*\n", capsys.readouterr().err)
     assert path.read_bytes() == former
-    assert [found.name for found in tmp_path.glob("*.parquet*")] == ["log.parquet"]
+    assert [entry.name for entry in tmp_path.glob("*.parquet*")] == ["log.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -191,14 +191,14 @@ def test_old_predictions_go_with_their_labels_and_batches(
     fill(engine, [*old, *new], 0, 1, 26)
     batches = tmp_path / "var" / "batches"
     batches.mkdir(parents=True, exist_ok=True)
-    for made in (old[0], new[0]):
-        (batches / f"{made['id']}.parquet").touch()
-    said = command("prune", "--keep-days", "30", "--dry-run")
-    assert said.startswith("would remove 25 predictions (2 with a label) and 1 batches, made bef")
+    for prediction in (old[0], new[0]):
+        (batches / f"{prediction['id']}.parquet").touch()
+    output = command("prune", "--keep-days", "30", "--dry-run")
+    assert output.startswith("would remove 25 predictions (2 with a label) and 1 batches, made bef")
     assert len(ids(engine)) == 28
-    said = command("prune", "--keep-days", "30")
-    assert said.startswith("removed 25 predictions (2 with a label) and 1 batches, made before ")
-    assert ids(engine) == [made["id"] for made in new]
+    output = command("prune", "--keep-days", "30")
+    assert output.startswith("removed 25 predictions (2 with a label) and 1 batches, made before ")
+    assert ids(engine) == [prediction["id"] for prediction in new]
     assert [path.stem for path in batches.iterdir()] == [new[0]["id"]]
     with engine.connect() as connection:
         labels = connection.scalars(sa.select(label_store.c.prediction_id)).all()

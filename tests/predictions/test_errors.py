@@ -54,8 +54,8 @@ def test_a_file_that_cannot_be_opened_is_away_until_it_can(
         wait(lambda: client.get("/health").status_code == 200)
         # Its tables were made meanwhile.
         assert client.post("/predict/short").status_code == 200
-    said = [record.getMessage() for record in caplog.records if record.name == "predictions"]
-    assert [line.partition(": ")[0] for line in said] == [
+    messages = [record.getMessage() for record in caplog.records if record.name == "predictions"]
+    assert [line.partition(": ")[0] for line in messages] == [
         f"prediction log sqlite:///{folder} is away",
         f"prediction log sqlite:///{folder} is back",
     ]
@@ -88,13 +88,17 @@ def test_answers_outlive_the_removal_of_the_wal(reproduced: Path, tmp_path: Path
         with TemporaryDirectory() as crashed:
             subprocess.run(["cp", *tmp_path.glob("predictions.db*"), crashed], check=True)
             with sqlite3.connect(f"{crashed}/predictions.db") as log:
-                found = {row[0] for row in log.execute("SELECT id FROM prediction_logs")}
-                kept = {row[0] for row in log.execute("SELECT prediction_id FROM label_store")}
+                stored_predictions = {
+                    row[0] for row in log.execute("SELECT id FROM prediction_logs")
+                }
+                stored_labels = {
+                    row[0] for row in log.execute("SELECT prediction_id FROM label_store")
+                }
             log.close()
     assert len(forecasts) >= 15
-    assert forecasts <= found
+    assert forecasts <= stored_predictions
     assert len(labels) >= 10
-    assert labels <= kept
+    assert labels <= stored_labels
 
 
 def test_a_folder_that_is_away_at_start_or_later_is_back_once_it_is(
@@ -106,7 +110,7 @@ def test_a_folder_that_is_away_at_start_or_later_is_back_once_it_is(
     with TestClient(create(Settings(root=reproduced, var=var))) as client:
         refused = client.post("/predict/short")
         assert refused.status_code == 503
-        assert "its folder is there and the server may write" in refused.json()["detail"]
+        assert "its folder exists and the server may write" in refused.json()["detail"]
         var.unlink()
         wait(lambda: client.get("/health").status_code == 200)
         assert client.post("/predict/short").status_code == 200

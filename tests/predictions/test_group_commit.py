@@ -288,7 +288,7 @@ def test_a_file_that_is_removed_under_a_statement_keeps_no_acknowledged_row(
             for suffix in suffixes:
                 (tmp_path / f"log.db{suffix}").unlink()
 
-    sa.event.listen(engine, "connect", lambda made, _: made.set_trace_callback(begins))
+    sa.event.listen(engine, "connect", lambda connection, _: connection.set_trace_callback(begins))
     migrate.upgrade(engine)
     database = Database(engine)
     first, second = row(), row()
@@ -320,9 +320,9 @@ def after_a_crash(folder: Path) -> list[str]:
         # In a process of its own: to close a file here would end SQLite's locks on it.
         subprocess.run(["cp", *folder.glob("log.db*"), copy], check=True)
         engine = connect(f"sqlite:///{copy}/log.db")
-        found = ids(engine)
+        stored = ids(engine)
         engine.dispose()
-    return found
+    return stored
 
 
 HOLD = """

@@ -57,15 +57,15 @@ def service(client: TestClient) -> Service:
 
 
 def ask(client: TestClient, symbol: str = "AAPL", horizon: str = "short") -> dict[str, Any]:
-    found: dict[str, Any] = client.post(f"/predict/{horizon}", json={"symbol": symbol}).json()
-    return found
+    prediction: dict[str, Any] = client.post(f"/predict/{horizon}", json={"symbol": symbol}).json()
+    return prediction
 
 
 def listed(client: TestClient, **query: Any) -> list[dict[str, Any]]:
     answer = client.get("/predictions", params=query)
     assert answer.status_code == 200, answer.text
-    found: list[dict[str, Any]] = answer.json()["predictions"]
-    return found
+    predictions: list[dict[str, Any]] = answer.json()["predictions"]
+    return predictions
 
 
 def send(client: TestClient, identifier: str, **label: Any) -> Any:
@@ -73,39 +73,40 @@ def send(client: TestClient, identifier: str, **label: Any) -> Any:
 
 
 def test_a_prediction_is_found_as_it_was_answered(logged: TestClient) -> None:
-    made = ask(logged)
-    found = logged.get(f"/predictions/{made['id']}").json()
+    answer = ask(logged)
+    prediction = logged.get(f"/predictions/{answer['id']}").json()
     of_now = {"stale", "in_sample", "out_of_sample"}
-    assert {name: found[name] for name in made.keys() - of_now} == {
-        name: made[name] for name in made.keys() - of_now
+    assert {name: prediction[name] for name in answer.keys() - of_now} == {
+        name: answer[name] for name in answer.keys() - of_now
     }
-    beside = {name: found[name] for name in ("source", "client", "label")}
+    beside = {name: prediction[name] for name in ("source", "client", "label")}
     assert beside == {"source": "latest", "client": None, "label": None}
     card = logged.get("/model/info").json()["short"]
-    assert list(found["inputs"]) == card["features"]
+    assert list(prediction["inputs"]) == card["features"]
     scale = card["scale"]
     logarithm = scale["intercept"] + sum(
-        exponent * math.log(found["inputs"][name]) for name, exponent in scale["exponents"].items()
+        exponent * math.log(prediction["inputs"][name])
+        for name, exponent in scale["exponents"].items()
     )
-    assert found["scale"] == pytest.approx(math.exp(logarithm), rel=1e-3)
+    assert prediction["scale"] == pytest.approx(math.exp(logarithm), rel=1e-3)
     (row,) = listed(logged)
     details = {"former_labels", "inputs", "scale"}
-    assert row == {name: found[name] for name in found if name not in details}
+    assert row == {name: prediction[name] for name in prediction if name not in details}
 
 
 def test_pages_follow_one_another_while_others_are_made(logged: TestClient) -> None:
-    made = [ask(logged)["id"] for _ in range(7)]
-    assert made == sorted(made)
-    seen: list[list[str]] = []
+    ids = [ask(logged)["id"] for _ in range(7)]
+    assert ids == sorted(ids)
+    pages: list[list[str]] = []
     cursor: dict[str, str] = {}
     while True:
         page = logged.get("/predictions", params={"limit": 3, **cursor}).json()
-        seen.append([row["id"] for row in page["predictions"]])
+        pages.append([row["id"] for row in page["predictions"]])
         ask(logged)
         if page["next"] is None:
             break
         cursor = {"cursor": page["next"]}
-    assert seen == [made[:3:-1], made[3:0:-1], made[:1]]
+    assert pages == [ids[:3:-1], ids[3:0:-1], ids[:1]]
 
 
 def test_a_full_last_page_has_no_next(logged: TestClient) -> None:
@@ -117,8 +118,8 @@ def test_filters_narrow_together(logged: TestClient) -> None:
     for symbol in ("AAPL", "IBM"):
         for horizon in ("short", "long"):
             ask(logged, symbol, horizon)
-    found = [(row["symbol"], row["horizon"]) for row in listed(logged, symbol="IBM")]
-    assert found == [("IBM", "long"), ("IBM", "short")]
+    pairs = [(row["symbol"], row["horizon"]) for row in listed(logged, symbol="IBM")]
+    assert pairs == [("IBM", "long"), ("IBM", "short")]
     (one,) = listed(logged, symbol="IBM", horizon="short")
     send(logged, one["id"], actual_return=0.01)
     assert [row["id"] for row in listed(logged, labelled=True)] == [one["id"]]
@@ -128,13 +129,13 @@ def test_filters_narrow_together(logged: TestClient) -> None:
 
 
 def test_a_span_of_time_holds_its_first_moment_and_not_its_last(logged: TestClient) -> None:
-    made = []
+    answers = []
     for _ in range(3):
-        made.append(ask(logged))
+        answers.append(ask(logged))
         time.sleep(0.005)
-    moments = [datetime.fromtimestamp((UUID(row["id"]).int >> 80) / 1000, UTC) for row in made]
-    found = listed(logged, **{"from": moments[1].isoformat(), "until": moments[2].isoformat()})
-    assert [row["id"] for row in found] == [made[1]["id"]]
+    moments = [datetime.fromtimestamp((UUID(row["id"]).int >> 80) / 1000, UTC) for row in answers]
+    selected = listed(logged, **{"from": moments[1].isoformat(), "until": moments[2].isoformat()})
+    assert [row["id"] for row in selected] == [answers[1]["id"]]
     assert len(listed(logged, until=moments[1].isoformat())) == 1
     # Without a zone it is UTC.
     assert len(listed(logged, **{"from": moments[1].replace(tzinfo=None).isoformat()})) == 2
@@ -143,39 +144,42 @@ def test_a_span_of_time_holds_its_first_moment_and_not_its_last(logged: TestClie
 
 
 def test_a_label_is_kept_once(logged: TestClient) -> None:
-    made = ask(logged)
+    prediction = ask(logged)
     answer = send(
-        logged, made["id"], actual_close=made["last_close"] * 1.5, observed_at="2013-01-02T22:00Z"
+        logged,
+        prediction["id"],
+        actual_close=prediction["last_close"] * 1.5,
+        observed_at="2013-01-02T22:00Z",
     )
     assert answer.status_code == 201
     label = answer.json()
     assert label["actual_return"] == pytest.approx(0.5)
     assert label["observed_at"] == "2013-01-02T22:00:00Z"
-    assert logged.get(f"/predictions/{made['id']}").json()["label"] == label
-    for again in ({"actual_return": 0.5}, {"actual_close": made["last_close"] * 1.5}):
-        refused = send(logged, made["id"], **again)
+    assert logged.get(f"/predictions/{prediction['id']}").json()["label"] == label
+    for again in ({"actual_return": 0.5}, {"actual_close": prediction["last_close"] * 1.5}):
+        refused = send(logged, prediction["id"], **again)
         assert refused.status_code == 409
         assert "a label is given once" in refused.json()["detail"]
         assert str(label["actual_return"]) in refused.json()["detail"]
-    assert logged.get(f"/predictions/{made['id']}").json()["label"] == label
+    assert logged.get(f"/predictions/{prediction['id']}").json()["label"] == label
 
 
 def test_a_correction_keeps_the_former_label_with_its_time(logged: TestClient) -> None:
-    made = ask(logged)
-    refused = send(logged, made["id"], actual_return=0.1, correction=True)
+    answer = ask(logged)
+    refused = send(logged, answer["id"], actual_return=0.1, correction=True)
     assert refused.status_code == 409
     assert refused.json()["type"] == "/problems/not-labelled"
-    first = send(logged, made["id"], actual_return=0.1, observed_at="2013-01-02T22:00Z").json()
-    assert send(logged, made["id"], actual_return=0.2).status_code == 409
-    assert send(logged, made["id"], actual_return=0.2, correction=False).status_code == 409
-    assert send(logged, made["id"], actual_return=0.2, correction="yes").status_code == 422
-    second = send(logged, made["id"], actual_close=made["last_close"] * 1.2, correction=True)
+    first = send(logged, answer["id"], actual_return=0.1, observed_at="2013-01-02T22:00Z").json()
+    assert send(logged, answer["id"], actual_return=0.2).status_code == 409
+    assert send(logged, answer["id"], actual_return=0.2, correction=False).status_code == 409
+    assert send(logged, answer["id"], actual_return=0.2, correction="yes").status_code == 422
+    second = send(logged, answer["id"], actual_close=answer["last_close"] * 1.2, correction=True)
     assert second.status_code == 201
     assert second.json()["actual_return"] == pytest.approx(0.2)
-    third = send(logged, made["id"], actual_return=0.3, correction=True).json()
-    found = logged.get(f"/predictions/{made['id']}").json()
-    assert found["label"] == third
-    assert found["former_labels"] == [
+    third = send(logged, answer["id"], actual_return=0.3, correction=True).json()
+    prediction = logged.get(f"/predictions/{answer['id']}").json()
+    assert prediction["label"] == third
+    assert prediction["former_labels"] == [
         {**first, "replaced_at": second.json()["created_at"]},
         {**second.json(), "replaced_at": third["created_at"]},
     ]
@@ -184,35 +188,39 @@ def test_a_correction_keeps_the_former_label_with_its_time(logged: TestClient) -
 
 
 def test_of_many_corrections_at_once_each_is_kept(logged: TestClient) -> None:
-    made = ask(logged)
-    send(logged, made["id"], actual_return=0)
+    prediction = ask(logged)
+    send(logged, prediction["id"], actual_return=0)
     with ThreadPoolExecutor(8) as threads:
         answers = threads.map(
-            lambda change: send(logged, made["id"], actual_return=change, correction=True),
+            lambda change: send(logged, prediction["id"], actual_return=change, correction=True),
             range(1, 8),
         )
         assert [answer.status_code for answer in answers] == [201] * 7
-    found = logged.get(f"/predictions/{made['id']}").json()
-    kept = [label["actual_return"] for label in (*found["former_labels"], found["label"])]
-    assert kept[0] == 0
-    assert sorted(kept) == list(range(8))
+    latest = logged.get(f"/predictions/{prediction['id']}").json()
+    returns = [label["actual_return"] for label in (*latest["former_labels"], latest["label"])]
+    assert returns[0] == 0
+    assert sorted(returns) == list(range(8))
 
 
 def test_a_return_that_is_sent_stands(logged: TestClient) -> None:
-    made = ask(logged)
-    label = send(logged, made["id"], actual_close=made["last_close"] / 2, actual_return=0.01).json()
+    prediction = ask(logged)
+    label = send(
+        logged, prediction["id"], actual_close=prediction["last_close"] / 2, actual_return=0.01
+    ).json()
     assert label["actual_return"] == 0.01
-    assert label["actual_close"] == made["last_close"] / 2
+    assert label["actual_close"] == prediction["last_close"] / 2
 
 
 def test_of_many_labels_at_once_one_stays(logged: TestClient) -> None:
-    made = ask(logged)
+    prediction = ask(logged)
     with ThreadPoolExecutor(8) as threads:
-        found = threads.map(lambda change: send(logged, made["id"], actual_return=change), range(8))
-        statuses = [answer.status_code for answer in found]
+        answers = threads.map(
+            lambda change: send(logged, prediction["id"], actual_return=change), range(8)
+        )
+        statuses = [answer.status_code for answer in answers]
     assert sorted(statuses) == [201] + [409] * 7
-    kept = logged.get(f"/predictions/{made['id']}").json()["label"]["actual_return"]
-    assert kept == statuses.index(201)
+    stored = logged.get(f"/predictions/{prediction['id']}").json()["label"]["actual_return"]
+    assert stored == statuses.index(201)
 
 
 def test_a_close_needs_one_to_start_from(logged: TestClient) -> None:
@@ -269,28 +277,30 @@ def test_a_label_that_is_none_is_refused(
 def test_a_label_is_observed_after_its_bar_and_not_in_the_future(
     logged: TestClient, moment: str, says: str
 ) -> None:
-    made = ask(logged)
-    refused = send(logged, made["id"], actual_return=0.1, observed_at=moment)
+    prediction = ask(logged)
+    refused = send(logged, prediction["id"], actual_return=0.1, observed_at=moment)
     assert refused.status_code == 422
     assert "observed_at" in refused.json()["detail"]
     assert says in refused.json()["detail"]
     now = datetime.now(UTC)
-    assert send(logged, made["id"], actual_return=0.1, observed_at=str(now)).status_code == 201
-    kept = logged.get(f"/predictions/{made['id']}").json()["label"]["observed_at"]
-    assert datetime.fromisoformat(kept) == now
+    assert (
+        send(logged, prediction["id"], actual_return=0.1, observed_at=str(now)).status_code == 201
+    )
+    stored = logged.get(f"/predictions/{prediction['id']}").json()["label"]["observed_at"]
+    assert datetime.fromisoformat(stored) == now
 
 
 def test_a_return_that_is_no_number_is_refused(logged: TestClient) -> None:
     card = logged.get("/model/info").json()["short"]
     row = {"features": dict.fromkeys(card["features"], 0.1), "last_close": 1e-300}
     batch = logged.post("/batch-predict", json={"horizon": "short", "rows": [row]}).json()
-    (made,) = batch["predictions"]
-    answer = send(logged, made["id"], actual_close=1e15)
+    (prediction,) = batch["predictions"]
+    answer = send(logged, prediction["id"], actual_close=1e15)
     assert answer.status_code == 422
     for fact in ("actual_close", "1000000000000000.0", "1e-300", "finite", "send actual_return"):
         assert fact in answer.json()["detail"]
-    assert logged.get(f"/predictions/{made['id']}").json()["label"] is None
-    assert send(logged, made["id"], actual_close=1e-300).json()["actual_return"] == 0
+    assert logged.get(f"/predictions/{prediction['id']}").json()["label"] is None
+    assert send(logged, prediction["id"], actual_close=1e-300).json()["actual_return"] == 0
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
@@ -337,14 +347,14 @@ def test_the_ends_of_time_are_moments(logged: TestClient, moment: str) -> None:
 
 
 def test_readers_do_not_wait_for_a_writer(logged: TestClient) -> None:
-    made = ask(logged)
+    prediction = ask(logged)
     engine = service(logged).engine
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE prediction_logs SET symbol = 'OTHER'"))
         began = time.monotonic()
-        assert logged.get(f"/predictions/{made['id']}").json()["symbol"] == "AAPL"
+        assert logged.get(f"/predictions/{prediction['id']}").json()["symbol"] == "AAPL"
         assert [row["symbol"] for row in listed(logged)] == ["AAPL"]
-        assert logged.get("/plot/AAPL").json()["logged"]["id"] == [made["id"]]
+        assert logged.get("/plot/AAPL").json()["logged"]["id"] == [prediction["id"]]
         assert time.monotonic() - began < 2
         connection.rollback()
 
@@ -366,20 +376,20 @@ def test_nothing_is_written_through_a_reading_connection(logged: TestClient) -> 
 
 
 def test_a_locked_log_is_away_for_labels(logged: TestClient) -> None:
-    made = ask(logged)
+    prediction = ask(logged)
     settings = service(logged).settings.model_copy(update={"log_timeout": 0.3})
     with TestClient(create(settings)) as hasty:
         with service(logged).engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.text("LOCK TABLE label_store"))
             began = time.monotonic()
-            answer = send(hasty, made["id"], actual_return=0.1)
+            answer = send(hasty, prediction["id"], actual_return=0.1)
             assert time.monotonic() - began < 2
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "1"
             assert "the prediction log is away: " in answer.json()["detail"]
         time.sleep(0.3)
-        assert send(hasty, made["id"], actual_return=0.1).status_code in {201, 409}
+        assert send(hasty, prediction["id"], actual_return=0.1).status_code in {201, 409}
 
 
 NUL, SURROGATE, LONG = r"A\u0000", r"A\ud800", "A" * 65
@@ -392,8 +402,8 @@ def test_the_schema_refuses_what_a_database_would(logged: TestClient) -> None:
     columns = ("date", "open", "high", "low", "close", "volume")
     bar = json.dumps(dict.fromkeys(columns, 1.0) | {"date": "2012-12-31"})
 
-    def row(**given: str) -> tuple[str, str]:
-        fields = {"symbol": '"A"', "features": values, **given}
+    def row(**changes: str) -> tuple[str, str]:
+        fields = {"symbol": '"A"', "features": values, **changes}
         body = ", ".join(f'"{name}": {value}' for name, value in fields.items())
         return "/batch-predict", f'{{"horizon": "short", "rows": [{{{body}}}]}}'
 
@@ -420,17 +430,19 @@ def test_the_schema_refuses_what_a_database_would(logged: TestClient) -> None:
     for (path, body), answer in zip(bad, answers, strict=True):
         assert answer.result().status_code == 422, (path, body, answer.result().text)
         assert "prediction log" not in answer.result().text
-    made = {future.result()["id"] for future in good}
-    assert {found["id"] for found in listed(logged)} == made
+    ids = {future.result()["id"] for future in good}
+    assert {prediction["id"] for prediction in listed(logged)} == ids
     # The first day that there is can be stored, and the longest name.
     path, body = row(symbol=f'"{"é" * 64}"', as_of='"0001-01-01"')
     (first,) = logged.post(path, content=body).json()["predictions"]
-    found = logged.get(f"/predictions/{first['id']}").json()
-    assert (found["symbol"], found["as_of"]) == ("é" * 64, "0001-01-01")
+    prediction = logged.get(f"/predictions/{first['id']}").json()
+    assert (prediction["symbol"], prediction["as_of"]) == ("é" * 64, "0001-01-01")
 
 
-@pytest.mark.parametrize("given", ["A" * 65, "A" * 5000, "a\tb", "é"])
-def test_a_request_id_that_cannot_be_stored_is_replaced(logged: TestClient, given: str) -> None:
-    answer = logged.post("/predict/short", headers=[(b"X-Request-Id", given.encode())])
+@pytest.mark.parametrize("identifier", ["A" * 65, "A" * 5000, "a\tb", "é"])
+def test_a_request_id_that_cannot_be_stored_is_replaced(
+    logged: TestClient, identifier: str
+) -> None:
+    answer = logged.post("/predict/short", headers=[(b"X-Request-Id", identifier.encode())])
     assert answer.status_code == 200
-    assert listed(logged)[0]["request_id"] == answer.headers["x-request-id"] != given
+    assert listed(logged)[0]["request_id"] == answer.headers["x-request-id"] != identifier

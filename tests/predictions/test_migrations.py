@@ -45,8 +45,8 @@ def test_migrations_and_tables_agree(engine: sa.Engine) -> None:
 def test_what_differs_would_be_found(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE label_store ADD COLUMN more INTEGER"))
-        found: list[Any] = compare_metadata(MigrationContext.configure(connection), metadata)
-        assert [change[0] for change in found] == ["remove_column"]
+        differences: list[Any] = compare_metadata(MigrationContext.configure(connection), metadata)
+        assert [change[0] for change in differences] == ["remove_column"]
 
 
 def at_version(engine: sa.Engine, wanted: str) -> None:
@@ -159,7 +159,7 @@ def test_the_command_says_what_it_did(
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("url", "says"),
     [
         ("postgresql://nobody:secret@127.0.0.1:1/none", "127.0.0.1:1/none: connection"),
         ("mysql://host/log", "DATABASE_URL names mysql; the log can be SQLite or PostgreSQL"),
@@ -168,12 +168,12 @@ def test_the_command_says_what_it_did(
     ],
 )
 def test_an_error_is_one_line_without_secrets(
-    given: str,
+    url: str,
     says: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", given)
+    monkeypatch.setenv("DATABASE_URL", url)
     with pytest.raises(SystemExit) as stopped:
         main(["migrate"])
     assert stopped.value.code == 1
@@ -225,7 +225,7 @@ def test_alembic_is_not_imported_where_the_tables_are_current(tmp_path: Path) ->
         "import sys; from predictions import engine, migrate; "
         f"migrate.ensure(engine.connect({url!r})); print('alembic' in sys.modules)"
     )
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert found.stdout == "False\n"
+    assert completed.stdout == "False\n"

@@ -38,12 +38,12 @@ def test_the_examples_of_the_page(project: Project) -> None:
 
 
 def _documents(text: str) -> list[dict[str, Any]]:
-    decoder, found = json.JSONDecoder(), []
+    decoder, documents = json.JSONDecoder(), []
     while text := text.strip():
         document, end = decoder.raw_decode(text)
-        found.append(document)
+        documents.append(document)
         text = text[end:]
-    return found
+    return documents
 
 
 def test_the_tables_of_postgresql_are_made_as_the_page_says(
@@ -52,9 +52,9 @@ def test_the_tables_of_postgresql_are_made_as_the_page_says(
     url = postgres.new_database()
     commands, serve = MIGRATE.rsplit("\n", 2)[:2]
     assert serve == "make serve"
-    told = commands.replace("postgresql://serve@localhost/forecasts", url)
-    assert url in told
-    printed = project.run("bash", "-euc", told.replace("make ", f"make VENV={sys.prefix} "))
+    script = commands.replace("postgresql://serve@localhost/forecasts", url)
+    assert url in script
+    printed = project.run("bash", "-euc", script.replace("make ", f"make VENV={sys.prefix} "))
     assert "went from no tables to version" in printed
     with psycopg.connect(url) as connection:
         query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"

@@ -34,7 +34,7 @@ backtest.main()
 """
 
 
-def given(
+def write_inputs(
     folder: Path, symbols: int = 6, horizon: int = 1, score: float | None = 0.01, **changes: Any
 ) -> None:
     """What the stage reads, as evaluate and clean leave it."""
@@ -65,15 +65,15 @@ def test_every_portfolio_is_there_with_its_numbers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="stages")
-    given(tmp_path)
+    write_inputs(tmp_path)
     datasets.stage(tmp_path, "backtest", "short")
-    found = content(tmp_path)
+    portfolios = content(tmp_path)
     # Of 119 forecasts with a known target, that of the last session is not traded any more.
-    assert found.pop("sessions") == 118
-    assert list(found) == ["sign", "rank", "mean_variance", *HOLDING]
+    assert portfolios.pop("sessions") == 118
+    assert list(portfolios) == ["sign", "rank", "mean_variance", *HOLDING]
     common = ["return", "volatility", "sharpe", "max_drawdown", "turnover", "hit_rate"]
     bounds = ["sharpe_lower", "sharpe_upper"]
-    for name, scores in found.items():
+    for name, scores in portfolios.items():
         more = [] if name in HOLDING else ["sharpe_gain", "p_value"]
         assert list(scores) == [*common, *bounds, *more]
         assert scores["sharpe_lower"] < scores["sharpe"] < scores["sharpe_upper"]
@@ -82,18 +82,18 @@ def test_every_portfolio_is_there_with_its_numbers(
     ended = equity.group_by("portfolio", maintain_order=True).last()
     for portfolio, worth in ended.select("portfolio", "equity").iter_rows():
         yearly = worth ** (252 / 118) - 1
-        assert found[portfolio]["return"] == pytest.approx(yearly, abs=1e-5)
+        assert portfolios[portfolio]["return"] == pytest.approx(yearly, abs=1e-5)
     assert content(tmp_path, "cross_section")["dates"] == 0
     (line,) = caplog.messages
     assert facts(line) >= facts("backtest short: 118 sessions -> metrics/short/backtest.json")
-    assert f"sign {found['sign']['sharpe']:+.2f}" in line
+    assert f"sign {portfolios['sign']['sharpe']:+.2f}" in line
 
 
 def test_few_symbols_are_not_ranked_and_many_are_scored_date_by_date(tmp_path: Path) -> None:
-    given(tmp_path, symbols=4)
+    write_inputs(tmp_path, symbols=4)
     datasets.stage(tmp_path, "backtest", "short")
     assert "rank" not in content(tmp_path)
-    given(tmp_path, symbols=20)
+    write_inputs(tmp_path, symbols=20)
     datasets.stage(tmp_path, "backtest", "short")
     assert "rank" in content(tmp_path)
     across = content(tmp_path, "cross_section")
@@ -106,12 +106,12 @@ def test_few_symbols_are_not_ranked_and_many_are_scored_date_by_date(tmp_path: P
 
 
 def test_costs_are_those_of_the_params(tmp_path: Path) -> None:
-    given(tmp_path, backtest={"cost": 0, "slippage": 0})
+    write_inputs(tmp_path, backtest={"cost": 0, "slippage": 0})
     datasets.stage(tmp_path, "backtest", "short")
     free = content(tmp_path)
     both = {}
     for cost, slippage in ((20, 0), (5, 15)):
-        given(tmp_path, backtest={"cost": cost, "slippage": slippage})
+        write_inputs(tmp_path, backtest={"cost": cost, "slippage": slippage})
         datasets.stage(tmp_path, "backtest", "short")
         both[cost] = content(tmp_path)
     assert both[20] == both[5]
@@ -123,7 +123,7 @@ def test_costs_are_those_of_the_params(tmp_path: Path) -> None:
 
 
 def test_one_core_makes_the_same_bytes(tmp_path: Path) -> None:
-    given(tmp_path, symbols=20, horizon=5)
+    write_inputs(tmp_path, symbols=20, horizon=5)
     datasets.stage(tmp_path, "backtest", "short")
     before = outputs(tmp_path)
     shutil.rmtree(tmp_path / METRICS)
@@ -136,7 +136,7 @@ def test_one_core_makes_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_delay_beyond_the_bars_is_named(tmp_path: Path) -> None:
-    given(tmp_path, backtest={"delay": 120})
+    write_inputs(tmp_path, backtest={"delay": 120})
     with pytest.raises(DataError) as caught:
         datasets.stage(tmp_path, "backtest", "short")
     assert {"backtest.delay", "120", "2010-10-08", "dataset.test_share"} <= set(
@@ -146,7 +146,7 @@ def test_a_delay_beyond_the_bars_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["forecasts.parquet", "scores.json"])
 def test_what_evaluate_has_not_written_is_named(tmp_path: Path, name: str) -> None:
-    given(tmp_path)
+    write_inputs(tmp_path)
     (tmp_path / MODELS / "short" / name).unlink()
     with pytest.raises(InputError) as caught:
         datasets.stage(tmp_path, "backtest", "short")
@@ -203,9 +203,9 @@ def test_a_planted_leak_fires_both_tripwires_and_pays_only_without_a_delay(
     assert r2.startswith("backtest short: out-of-sample R2 0.7")
     assert ic.startswith("backtest short: rank IC 0.9")
     assert all(line.endswith(": look for a leak") for line in (r2, ic))
-    found = content(tmp_path)
-    assert found["sign"]["sharpe"] > 10
-    assert found["sign"]["p_value"] < 1e-4
+    portfolios = content(tmp_path)
+    assert portfolios["sign"]["sharpe"] > 10
+    assert portfolios["sign"]["p_value"] < 1e-4
     # Evaluate leaves what backtest wrote.
     before = outputs(tmp_path)
     datasets.stage(tmp_path, "evaluate", "short")
@@ -221,18 +221,18 @@ def test_a_planted_leak_fires_both_tripwires_and_pays_only_without_a_delay(
 def test_noise_fires_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run(tmp_path, lambda x, rng: rng.normal(0, 0.02, len(x)))
     assert warned(caplog) == []
-    found = content(tmp_path)
-    assert min(found[name]["p_value"] for name in ("sign", "mean_variance")) > 0.05
+    portfolios = content(tmp_path)
+    assert min(portfolios[name]["p_value"] for name in ("sign", "mean_variance")) > 0.05
 
 
 def test_the_level_is_that_of_the_intervals() -> None:
     """Twice the deviation, a quarter of mean over variance, where nothing is capped."""
     forecasts, bars = market(3)
     params = {"delay": 1, "cost": 0, "slippage": 0, "cap": 1e9, "volatility": 0.15, "seed": 0}
-    found = []
+    ratios = []
     # Intervals of 1 and of 2 standard deviations.
     for level in (0.6826894921, 0.9544997361):
         settings = {"horizons": {"short": 1}, "evaluate": {"level": level}, "backtest": params}
         done = backtest.backtest(forecasts, bars, 1, backtest.Settings.model_validate(settings))
-        found.append(done.portfolios["mean_variance"]["volatility"])
-    assert found[1] == pytest.approx(4 * (found[0] or 0))
+        ratios.append(done.portfolios["mean_variance"]["volatility"])
+    assert ratios[1] == pytest.approx(4 * (ratios[0] or 0))

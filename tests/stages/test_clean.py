@@ -82,8 +82,8 @@ def test_what_is_counted_of_a_symbol() -> None:
 
 
 def test_runs_of_missing_sessions_are_filled_up_to_the_limit() -> None:
-    held = [0, 2, 5, 9]
-    bars = raw("ACME", [10.0, 11.0, 12.0, 13.0], [days()[at] for at in held])
+    sessions = [0, 2, 5, 9]
+    bars = raw("ACME", [10.0, 11.0, 12.0, 13.0], [days()[at] for at in sessions])
     other = raw("BOLT", [5.0], [days()[20]])
     done = cleaned(pl.concat([bars, other]), fill_limit=2)
     mine = done.bars.filter(pl.col("symbol") == "ACME")
@@ -239,8 +239,8 @@ def test_hours_without_a_volume_count_where_the_price_has_moved() -> None:
     np.testing.assert_array_equal(
         realised_volatility(daily, silent.bars), realised_volatility(daily, traded.bars)
     )
-    kept = raw_hourly("ACME", rows, volume=volume, **prices)
-    assert cleaned_hourly(kept, zero_volume="keep").rejected.is_empty()
+    hourly = raw_hourly("ACME", rows, volume=volume, **prices)
+    assert cleaned_hourly(hourly, zero_volume="keep").rejected.is_empty()
 
 
 def test_a_first_hour_of_all_that_did_not_move_and_has_no_volume() -> None:
@@ -298,14 +298,14 @@ LIMITS = st.sampled_from([0, 1, 3])
 def test_no_row_is_lost_or_made_but_by_filling(seed: int, mode: Mode, limit: int) -> None:
     bars = random_raw(seed)
     done = cleaned(bars, adjustment=mode, fill_limit=limit)
-    kept = done.bars.filter(~pl.col("filled"))
-    assert kept.height + done.rejected.height == bars.height
+    accepted = done.bars.filter(~pl.col("filled"))
+    assert accepted.height + done.rejected.height == bars.height
     assert done.counts["read"].sum() == bars.height
-    assert done.counts["kept"].sum() == kept.height
-    assert done.counts["filled_sessions"].sum() == done.bars.height - kept.height
+    assert done.counts["kept"].sum() == accepted.height
+    assert done.counts["filled_sessions"].sum() == done.bars.height - accepted.height
     same = ["symbol", "date", *tables.PRICES]
-    told = pl.concat([kept.select(same), done.rejected.select(same)])
-    assert told.sort(same).equals(bars.select(same).sort(same), null_equal=True)
+    every = pl.concat([accepted.select(same), done.rejected.select(same)])
+    assert every.sort(same).equals(bars.select(same).sort(same), null_equal=True)
     keys = done.bars.select("symbol", "date").rows()
     assert keys == sorted(set(keys))
     assert done.bars.null_count().sum_horizontal().item() == 0
@@ -317,10 +317,10 @@ def test_every_session_between_is_there_or_missing(seed: int, mode: Mode, limit:
     done = cleaned(random_raw(seed), adjustment=mode, fill_limit=limit)
     for row in done.counts.iter_rows(named=True):
         mine = done.bars.filter(pl.col("symbol") == row["symbol"])
-        kept: list[date] = mine.filter(~pl.col("filled"))["date"].to_list()
-        spanned = [day for day in days() if kept[0] <= day <= kept[-1]]
-        assert row["missing_sessions"] == len(spanned) - len(kept)
-        runs = [list(run) for there, run in groupby(spanned, kept.__contains__) if not there]
+        own_days: list[date] = mine.filter(~pl.col("filled"))["date"].to_list()
+        spanned = [day for day in days() if own_days[0] <= day <= own_days[-1]]
+        assert row["missing_sessions"] == len(spanned) - len(own_days)
+        runs = [list(run) for there, run in groupby(spanned, own_days.__contains__) if not there]
         expected = [day for run in runs if len(run) <= limit for day in run]
         assert mine.filter("filled")["date"].to_list() == expected
 
@@ -395,7 +395,7 @@ Project = Callable[..., Callable[[], dict[str, Any]]]
 
 
 @pytest.fixture(autouse=True)
-def _heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def _with_info(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     with caplog.at_level(logging.INFO, "stages"):
         yield
 
@@ -488,8 +488,8 @@ def test_groups_do_not_change_what_is_written(
     first = {path.name: tables.read(path) for path in Path("data/clean").iterdir()}
     report = Path("metrics/clean.json").read_bytes()
     assert tables.count_row_groups(Path("data/clean/daily.parquet")) == 1
-    made = raw_files.groups
-    monkeypatch.setattr(raw_files, "groups", lambda files: made(files, 40))
+    cut_groups = raw_files.groups
+    monkeypatch.setattr(raw_files, "groups", lambda files: cut_groups(files, 40))
     run()
     groups = list(tables.row_groups(Path("data/clean/daily.parquet")))
     assert len(groups) > 3
@@ -876,8 +876,8 @@ def eurusd() -> pl.DataFrame:
 
 def test_real_hours_of_a_currency() -> None:
     bars = eurusd()
-    held = calendars.sessions("24/5", date(2016, 12, 31), date(2017, 12, 31))
-    done = clean_hourly(bars, NOTHING, tables.empty(FACTOR), held, rules())
+    sessions = calendars.sessions("24/5", date(2016, 12, 31), date(2017, 12, 31))
+    done = clean_hourly(bars, NOTHING, tables.empty(FACTOR), sessions, rules())
     assert bars.height == 6225
     assert done.bars.height == 6225 - 137
     assert done.moves.is_empty()

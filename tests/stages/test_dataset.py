@@ -97,7 +97,7 @@ def test_targets_worked_by_hand() -> None:
 @examples(40)
 def test_a_target_reaches_to_a_later_bar_of_the_same_symbol(bars: Bars, horizon: int) -> None:
     rows = made_of(bars)
-    made = with_target(rows, horizon)
+    targets = with_target(rows, horizon)
     expected = []
     for _, part in rows.group_by("symbol", maintain_order=True):
         prices, dates = part["adj_close"].to_list(), part["date"].to_list()
@@ -106,7 +106,7 @@ def test_a_target_reaches_to_a_later_bar_of_the_same_symbol(bars: Bars, horizon:
             expected.append(
                 (prices[i + horizon] / prices[i] - 1, dates[i + horizon]) if there else (None, None)
             )
-    assert made.select("target", "target_date").rows() == expected
+    assert targets.select("target", "target_date").rows() == expected
 
 
 # The split
@@ -155,9 +155,9 @@ def test_which_rows_a_model_can_see() -> None:
         ),
         1,
     )
-    made = usable(rows, ["return_lag1", "vol_2"])
-    assert dict(made.schema) == dict(tables.dataset_contract(["return_lag1", "vol_2"]))
-    assert made["date"].to_list() == [day(0), day(4)]
+    usable_rows = usable(rows, ["return_lag1", "vol_2"])
+    assert dict(usable_rows.schema) == dict(tables.dataset_contract(["return_lag1", "vol_2"]))
+    assert usable_rows["date"].to_list() == [day(0), day(4)]
     assert usable(rows, ["return_lag1"])["date"].to_list() == [day(0), day(3), day(4)]
 
 
@@ -222,25 +222,25 @@ def expected_parts(rows: pl.DataFrame, horizon: int, share: float) -> dict[str, 
     ]
     sessions = sorted({row["date"] for part in symbols for row in part[:-horizon]})
     start = sessions[len(sessions) - max(1, math.ceil(round(len(sessions) * share, 6)))]
-    made: dict[str, list[Any]] = {part: [] for part in PARTS}
+    parts: dict[str, list[Any]] = {part: [] for part in PARTS}
     for part in symbols:
         for i, row in enumerate(part):
             if row["filled"] or None in [row[name] for name in SELECTED]:
                 continue
             last = i == len(part) - 1
             later = part[i + horizon] if i + horizon < len(part) else None
-            seen = [row[name] for name in SELECTED]
+            features = [row[name] for name in SELECTED]
             fixed = [row["symbol"], row["date"]]
             if last:
-                made["newest"].append((*fixed, None, row["close"], None, *seen))
+                parts["newest"].append((*fixed, None, row["close"], None, *features))
             if later is None:
                 continue
             target = later["adj_close"] / row["adj_close"] - 1
             where = "test" if row["date"] >= start else "train"
             if row["date"] < start <= later["date"]:
                 where = "purged"
-            made[where].append((*fixed, later["date"], row["close"], target, *seen))
-    return made
+            parts[where].append((*fixed, later["date"], row["close"], target, *features))
+    return parts
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -253,13 +253,13 @@ def test_the_stage_writes_what_loops_find(
     rows = made_of(random_bars(seed, lengths[seed]))
     write(project, {"short": 1, "long": 5}, share)
     write_features(rows, [["S0"], ["S1", "S2", "S3"]])
-    made = run(monkeypatch, horizon)
+    parts = run(monkeypatch, horizon)
     expected = expected_parts(rows, {"short": 1, "long": 5}[horizon], share)
-    for part, frame in made.items():
+    for part, frame in parts.items():
         assert dict(frame.schema) == dict(tables.dataset_contract(SELECTED))
         assert frame.rows() == expected[part], part
         assert frame.equals(frame.sort("symbol", "date"))
-    assert made["train"]["target_date"].max() < made["test"]["date"].min()  # type: ignore[operator]
+    assert parts["train"]["target_date"].max() < parts["test"]["date"].min()  # type: ignore[operator]
 
 
 @pytest.mark.usefixtures("project")
@@ -267,11 +267,11 @@ def test_the_log_names_what_was_read_and_made(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        made = run(monkeypatch, "long")
-    start = made["test"]["date"].to_list()[0]
+        parts = run(monkeypatch, "long")
+    start = parts["test"]["date"].to_list()[0]
     assert caplog.messages == [
-        f"dataset long: 137 rows, 2 features -> {made['train'].height} to train, "
-        f"{made['test'].height} held out from {start} on"
+        f"dataset long: 137 rows, 2 features -> {parts['train'].height} to train, "
+        f"{parts['test'].height} held out from {start} on"
     ]
     assert sorted(path.name for path in (DATASETS / "long").iterdir()) == sorted(
         f"{part}.parquet" for part in PARTS
@@ -297,15 +297,17 @@ def test_no_model_sees_the_volume_where_a_symbol_has_none(
         data={"market": []},
     )
     params.main()
-    for table, seen in ((known, True), (lacking, False)):
+    for table, has_volume in ((known, True), (lacking, False)):
         write_features(table, [["S0", "S1"], ["S2", "S3"]])
         with caplog.at_level(logging.INFO, "stages"):
             caplog.clear()
             parts = run(monkeypatch, "short")
-        assert all(("relative_volume_2" in part.columns) == seen for part in parts.values())
+        assert all(("relative_volume_2" in part.columns) == has_volume for part in parts.values())
         assert "S3" in parts["train"]["symbol"].to_list()
-        said = [line for line in caplog.messages if "no volume" in line]
-        assert [facts(line) >= {"S3", "relative_volume_2"} for line in said] == [True] * (not seen)
+        lines = [line for line in caplog.messages if "no volume" in line]
+        assert [facts(line) >= {"S3", "relative_volume_2"} for line in lines] == [True] * (
+            not has_volume
+        )
 
 
 HOURLY = "hourly_volatility"
@@ -336,21 +338,21 @@ Hours = Callable[[pl.Expr], tuple[dict[str, pl.DataFrame], list[str]]]
 
 
 def test_models_see_the_volatility_of_hours_where_a_symbol_has_it(hours: Hours) -> None:
-    parts, said = hours(pl.lit(value=True))
+    parts, lines = hours(pl.lit(value=True))
     assert all(part.columns[-1] == HOURLY for part in parts.values())
-    assert len(said) == 1
-    without, said = hours(pl.lit(value=False))
+    assert len(lines) == 1
+    without, lines = hours(pl.lit(value=False))
     assert all(HOURLY not in part.columns for part in without.values())
     assert [part.height for part in without.values()] == [part.height for part in parts.values()]
-    assert facts(said[0]) >= {HOURLY}
-    assert len(said) == 2
+    assert facts(lines[0]) >= {HOURLY}
+    assert len(lines) == 2
 
 
 def test_a_symbol_without_hours_among_others_that_have_them_is_named(hours: Hours) -> None:
-    parts, said = hours(pl.col("symbol") != "S3")
+    parts, lines = hours(pl.col("symbol") != "S3")
     assert all(HOURLY in part.columns for part in parts.values())
     assert "S3" not in parts["newest"]["symbol"].to_list()
-    assert facts(said[0]) >= {"S3", HOURLY, "107", "137", "dataset.features"}
+    assert facts(lines[0]) >= {"S3", HOURLY, "107", "137", "dataset.features"}
 
 
 def test_a_dataset_that_the_volatility_of_hours_empties_names_it(hours: Hours) -> None:
@@ -368,12 +370,12 @@ def test_a_level_without_a_logarithm_cannot_be_a_scale(
     level = [20.0 + i for i in range(20)]
     level[7] = lowest
 
-    def levels(values: list[float], **asked: list[str]) -> None:
+    def levels(values: list[float], **selection: list[str]) -> None:
         write_params(
             tmp_path,
             horizons={"short": 1},
             features={"volatility": [2], "lags": [1]},
-            dataset={"features": [*SELECTED, "mood_level"], "scale": []} | asked,
+            dataset={"features": [*SELECTED, "mood_level"], "scale": []} | selection,
             data={"market": ["mood"], "levels": ["mood"]},
         )
         params.main()
@@ -385,8 +387,8 @@ def test_a_level_without_a_logarithm_cannot_be_a_scale(
     levels(level, scale=["*_level"])
     with pytest.raises(DataError) as caught:
         run(monkeypatch, "short")
-    said = facts(str(caught.value))
-    assert said >= {"dataset.scale", "mood_level", f"{lowest:g}", str(day(7))}
+    words = facts(str(caught.value))
+    assert words >= {"dataset.scale", "mood_level", f"{lowest:g}", str(day(7))}
     levels([abs(value) + 1 for value in level], scale=["*_level"])
     assert run(monkeypatch, "short")["train"]["mood_level"].min() == abs(lowest) + 1
 

@@ -109,8 +109,8 @@ def run(folder: Path, rows: pl.DataFrame, **changes: Any) -> None:
 
 @HORIZONS
 def test_it_leaves_what_it_says(project: Path, horizon: str) -> None:
-    made = datasets.outputs(project, MODELS / horizon, METRICS / horizon)
-    assert sorted(made) == [
+    outputs = datasets.outputs(project, MODELS / horizon, METRICS / horizon)
+    assert sorted(outputs) == [
         *(f"metrics/{horizon}/{name}.csv" for name in ("calibration", "coverage")),
         *(f"metrics/{horizon}/{name}.csv" for name in ("fold_forecast", "folds")),
         *(f"metrics/{horizon}/{name}.csv" for name in ("forecast", "forecasts", "importance")),
@@ -142,7 +142,7 @@ def test_the_forecasts_are_those_of_the_graph_to_the_bit(project: Path, horizon:
     session = Session(project / MODELS / horizon / "model.onnx")
     for part, known in (("test", True), ("newest", False)):
         data = Dataset(project / DATASETS / horizon / f"{part}.parquet")
-        found = session(data.x)
+        outputs = session(data.x)
         mine = rows.filter(pl.col("target").is_not_null() == known)
         assert mine.select("symbol", "date", "target_date", "close", "target").equals(
             data.rows.select("symbol", "date", "target_date", "close", "target")
@@ -151,7 +151,7 @@ def test_the_forecasts_are_those_of_the_graph_to_the_bit(project: Path, horizon:
             ("forecast", "return"),
             *((n, n) for n in FORECAST_OUTPUTS[1:]),
         ):
-            assert mine[name].to_numpy().tobytes() == found[output].tobytes()
+            assert mine[name].to_numpy().tobytes() == outputs[output].tobytes()
     # One row alone, as a server asks, gives the same but for the last bit.
     data = Dataset(project / DATASETS / horizon / "test.parquet")
     for i in range(0, len(data.y), 501):
@@ -163,9 +163,9 @@ def test_the_forecasts_are_those_of_the_graph_to_the_bit(project: Path, horizon:
 
 @HORIZONS
 def test_the_graph_is_the_weighted_sum_of_the_candidates(project: Path, horizon: str) -> None:
-    made = card(project, horizon)
-    weights = {name: part["weight"] for name, part in made["candidates"].items()}
-    weights["mean"] = made["baselines"]["mean"]["weight"]
+    recipe = card(project, horizon)
+    weights = {name: part["weight"] for name, part in recipe["candidates"].items()}
+    weights["mean"] = recipe["baselines"]["mean"]["weight"]
     data = Dataset(project / DATASETS / horizon / "test.parquet")
     mean = tables.read(project / DATASETS / horizon / "train.parquet")["target"].mean()
     assert isinstance(mean, float)
@@ -176,8 +176,8 @@ def test_the_graph_is_the_weighted_sum_of_the_candidates(project: Path, horizon:
     ]
     graph = onnx.load(project / MODELS / horizon / "model.onnx")
     onnx.checker.check_model(graph, full_check=True)
-    found = Session(graph)(data.x)["return"]
-    assert found == pytest.approx(np.sum(parts, axis=0), abs=1e-6)
+    returns = Session(graph)(data.x)["return"]
+    assert returns == pytest.approx(np.sum(parts, axis=0), abs=1e-6)
     inside = {node.name.split("/")[0] for node in graph.graph.node} | {
         tensor.name.split("/")[0] for tensor in graph.graph.initializer
     }
@@ -187,24 +187,26 @@ def test_the_graph_is_the_weighted_sum_of_the_candidates(project: Path, horizon:
 
 @HORIZONS
 def test_the_metrics_are_flat_and_rounded(project: Path, horizon: str) -> None:
-    found = read_json(project / METRICS / f"{horizon}.json")
-    assert list(found) == ["rows", "fold_oos_r2", *scores.COLUMNS[1:]]
-    assert isinstance(found["rows"], int)
-    for name, value in found.items():
+    metrics = read_json(project / METRICS / f"{horizon}.json")
+    assert list(metrics) == ["rows", "fold_oos_r2", *scores.COLUMNS[1:]]
+    assert isinstance(metrics["rows"], int)
+    for name, value in metrics.items():
         assert value is None or isinstance(value, float | int), name
         if isinstance(value, float):
             assert value == float(f"{value:.6g}"), name
     stack = all_scores(project, horizon).row(0, named=True)
     assert (stack["symbol"], stack["model"]) == ("all", STACK)
     for name in scores.COLUMNS:
-        assert stack[name] == (None if found[name] is None else pytest.approx(found[name])), name
-    assert found["fold_oos_r2"] == card(project, horizon)["fold_oos_r2"]
+        assert stack[name] == (None if metrics[name] is None else pytest.approx(metrics[name])), (
+            name
+        )
+    assert metrics["fold_oos_r2"] == card(project, horizon)["fold_oos_r2"]
 
 
 @HORIZONS
 def test_the_metrics_are_those_of_the_forecasts(project: Path, horizon: str) -> None:
     """From the written forecasts alone, by scikit-learn."""
-    found = read_json(project / METRICS / f"{horizon}.json")
+    summary = read_json(project / METRICS / f"{horizon}.json")
     rows = tables.read(project / MODELS / horizon / "forecasts.parquet").drop_nulls("target")
     actual, point, low, high, chance = (
         rows[name].to_numpy().astype(np.float64)
@@ -227,32 +229,32 @@ def test_the_metrics_are_those_of_the_forecasts(project: Path, horizon: str) -> 
         "coverage": ((low <= actual) & (actual <= high)).mean(),
         "width": (high - low).mean(),
     }
-    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert {name: summary[name] for name in expected} == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 @HORIZONS
 def test_the_table_has_all_models_pooled_and_per_symbol(project: Path, horizon: str) -> None:
-    found = all_scores(project, horizon)
-    assert found.columns == ["symbol", "model", *scores.COLUMNS]
-    assert found.select("symbol", "model").rows() == [
+    table = all_scores(project, horizon)
+    assert table.columns == ["symbol", "model", *scores.COLUMNS]
+    assert table.select("symbol", "model").rows() == [
         (symbol, model)
         for symbol in ("all", "AAPL", "GOOG", "IBM", "MSFT")
         for model in (STACK, *BASELINES, *DISTRIBUTIONS, *NAMES)
     ]
-    pooled = found.filter(symbol="all")
+    pooled = table.filter(symbol="all")
     assert pooled["rows"].n_unique() == 1
-    assert found.filter(model="mean", symbol="all")["oos_r2"].item() == 0
-    assert found.filter(model="mean")["p_value"].null_count() == 5
+    assert table.filter(model="mean", symbol="all")["oos_r2"].item() == 0
+    assert table.filter(model="mean")["p_value"].null_count() == 5
     # The better baseline of the distribution saves nothing against itself, the other one less.
-    skill = [found.filter(model=name, symbol="all")["crps_skill"].item() for name in DISTRIBUTIONS]
+    skill = [table.filter(model=name, symbol="all")["crps_skill"].item() for name in DISTRIBUTIONS]
     assert max(skill) == 0 > min(skill)
-    assert found.filter(model="zero")["p_value"].null_count() == 5
-    assert found.filter(model="ridge", symbol="all")["p_value"].is_between(0, 1).all()
+    assert table.filter(model="zero")["p_value"].null_count() == 5
+    assert table.filter(model="ridge", symbol="all")["p_value"].is_between(0, 1).all()
 
 
 @HORIZONS
 def test_the_plots_are_sane(project: Path, horizon: str) -> None:
-    made = {
+    plots = {
         name: pl.read_csv(project / METRICS / horizon / f"{name}.csv")
         for name in (
             "forecast",
@@ -265,25 +267,25 @@ def test_the_plots_are_sane(project: Path, horizon: str) -> None:
             "folds",
         )
     }
-    for frame in made.values():
+    for frame in plots.values():
         assert frame.null_count().sum_horizontal().item() == 0
     held_out = tables.read(project / DATASETS / horizon / "test.parquet", ["date"])
-    assert made["forecast"].height == held_out["date"].n_unique()
-    on_folds = made["fold_forecast"]
-    assert on_folds["date"].to_list()[-1] < made["forecast"]["date"].to_list()[0]
+    assert plots["forecast"].height == held_out["date"].n_unique()
+    on_folds = plots["fold_forecast"]
+    assert on_folds["date"].to_list()[-1] < plots["forecast"]["date"].to_list()[0]
     assert on_folds.filter(~pl.col("forecast").is_between("lower", "upper")).is_empty()
     inside = on_folds.filter(pl.col("outcome").is_between("lower", "upper"))
     assert 0.75 < inside.height / on_folds.height < 1
-    assert made["residuals"]["share"].sum() == pytest.approx(1, abs=1e-4)
-    assert made["calibration"]["forecast"].is_between(0, 1).all()
-    assert made["importance"].height == len(card(project, horizon)["features"])
-    assert made["pit"]["share"].mean() == pytest.approx(1, abs=1e-4)
-    assert made["coverage"]["part"].to_list() == ["2010", "2011", "2012", *REGIMES]
-    assert made["importance"]["importance"].sum() == pytest.approx(1, abs=1e-3)
+    assert plots["residuals"]["share"].sum() == pytest.approx(1, abs=1e-4)
+    assert plots["calibration"]["forecast"].is_between(0, 1).all()
+    assert plots["importance"].height == len(card(project, horizon)["features"])
+    assert plots["pit"]["share"].mean() == pytest.approx(1, abs=1e-4)
+    assert plots["coverage"]["part"].to_list() == ["2010", "2011", "2012", *REGIMES]
+    assert plots["importance"]["importance"].sum() == pytest.approx(1, abs=1e-3)
     # The scale's own columns move no forecast.
     of_scale = pl.col("feature").str.contains("^(range_|ewma_vol_)")
-    assert made["importance"].filter(of_scale)["importance"].to_list() == [0.0] * 5
-    folds = made["folds"]
+    assert plots["importance"].filter(of_scale)["importance"].to_list() == [0.0] * 5
+    folds = plots["folds"]
     assert folds.filter(model=STACK)["fold"].to_list() == [2, 3, 4, 5]
     for name in (*BASELINES, *NAMES):
         assert folds.filter(model=name)["fold"].to_list() == [1, 2, 3, 4, 5]
@@ -291,65 +293,65 @@ def test_the_plots_are_sane(project: Path, horizon: str) -> None:
 
 @HORIZONS
 def test_the_card_says_what_the_model_is(project: Path, horizon: str) -> None:
-    found = card(project, horizon)
+    content = card(project, horizon)
     settings = params.load(project / "params.yaml")
     path = project / DATASETS / horizon / "train.parquet"
     rows = tables.read(path)
-    assert found["horizon"] == horizon
-    assert found["sessions"] == datasets.HORIZONS[horizon]
-    assert found["as_of"] == str(settings.data.as_of)
+    assert content["horizon"] == horizon
+    assert content["sessions"] == datasets.HORIZONS[horizon]
+    assert content["as_of"] == str(settings.data.as_of)
     # The sample has no hourly bars.
     names = dataset_params.columns(settings.dataset, settings.feature_names)
     selected = [name for name in names if name != "hourly_volatility"]
-    assert found["features"] == selected
-    assert found["features"] == rows.columns[len(tables.dataset_contract([])) :]
-    assert found["scope"] == "pooled"
-    assert found["scale"]["kind"] == min(found["scale_scores"], key=found["scale_scores"].get)
+    assert content["features"] == selected
+    assert content["features"] == rows.columns[len(tables.dataset_contract([])) :]
+    assert content["scope"] == "pooled"
+    assert content["scale"]["kind"] == min(content["scale_scores"], key=content["scale_scores"].get)
     scaled = [
         name for name in selected if name.startswith(("vol_", "ewma_vol_", "rel_atr_", "range_"))
     ]
-    assert list(found["scale_scores"]) == ["constant", *scaled, "har"]
-    assert set(found["scale"]["exponents"]) <= set(scaled)
+    assert list(content["scale_scores"]) == ["constant", *scaled, "har"]
+    assert set(content["scale"]["exponents"]) <= set(scaled)
     # What is served is what was evaluated.
-    assert found["evaluated"] == {name: found[name] for name in found["evaluated"]}
-    assert found["symbols"] == ["AAPL", "GOOG", "IBM", "MSFT"]
-    assert found["training"] == {
+    assert content["evaluated"] == {name: content[name] for name in content["evaluated"]}
+    assert content["symbols"] == ["AAPL", "GOOG", "IBM", "MSFT"]
+    assert content["training"] == {
         "rows": rows.height,
         "first": str(rows["date"].min()),
         "last": str(rows["date"].max()),
         "last_target": str(rows["target_date"].max()),
         "data_md5": {"train": hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()},
     }
-    assert list(found["candidates"]) == NAMES
-    assert list(found["baselines"]) == list(BASELINES)
-    mean = found["baselines"]["mean"]
-    weights = [part["weight"] for part in (mean, *found["candidates"].values())]
+    assert list(content["candidates"]) == NAMES
+    assert list(content["baselines"]) == list(BASELINES)
+    mean = content["baselines"]["mean"]
+    weights = [part["weight"] for part in (mean, *content["candidates"].values())]
     assert sum(weights) == pytest.approx(1, abs=1e-5)
     assert min(weights) >= 0
-    for name, part in found["candidates"].items():
+    for name, part in content["candidates"].items():
         folds = tables.read(project / CANDIDATES / horizon / name / "folds.parquet")
         error = float(np.square(folds["prediction"].to_numpy() - folds["target"].to_numpy()).mean())
         assert part["fold_rmse"] == pytest.approx(math.sqrt(error), rel=1e-5)
-    ridge = found["candidates"]["ridge"]
+    ridge = content["candidates"]["ridge"]
     assert ridge["fold_oos_r2"] == pytest.approx(
         1 - (ridge["fold_rmse"] / mean["fold_rmse"]) ** 2, abs=1e-4
     )
     assert mean["fold_oos_r2"] == 0
-    assert len(found["residual_quantiles"]) == 21
-    assert found["residual_quantiles"] == sorted(found["residual_quantiles"])
-    interval = found["interval"]
+    assert len(content["residual_quantiles"]) == 21
+    assert content["residual_quantiles"] == sorted(content["residual_quantiles"])
+    interval = content["interval"]
     assert interval["level"] == settings.evaluate.level
-    assert found["residual_quantiles"][1] == pytest.approx(interval["lower_quantile"], rel=0.01)
-    assert found["residual_quantiles"][-2] == pytest.approx(interval["upper_quantile"], rel=0.01)
-    errors = found["method_rmse"]
+    assert content["residual_quantiles"][1] == pytest.approx(interval["lower_quantile"], rel=0.01)
+    assert content["residual_quantiles"][-2] == pytest.approx(interval["upper_quantile"], rel=0.01)
+    errors = content["method_rmse"]
     assert set(errors) == set(combine.METHODS)
-    assert errors[found["method"]] == min(errors.values())
+    assert errors[content["method"]] == min(errors.values())
     best = min(errors["average"], errors["learned"])
-    assert found["fold_oos_r2"] == pytest.approx(1 - (best / errors["mean"]) ** 2, abs=1e-4)
+    assert content["fold_oos_r2"] == pytest.approx(1 - (best / errors["mean"]) ** 2, abs=1e-4)
     served_mean = mean["weight"] == 1
-    assert served_mean == ("the mean is served" in found["verdict"])
+    assert served_mean == ("the mean is served" in content["verdict"])
     # Nothing of the hold-out is in it.
-    assert not {"test", "rows_held_out", "oos_r2"} & set(found)
+    assert not {"test", "rows_held_out", "oos_r2"} & set(content)
 
 
 def test_the_newest_forecasts_are_for_the_right_session(project: Path) -> None:
@@ -357,14 +359,14 @@ def test_the_newest_forecasts_are_for_the_right_session(project: Path) -> None:
         "XNYS", start="2012-12-01", end="2013-12-31"
     ).sessions
     for horizon, ahead in datasets.HORIZONS.items():
-        found = pl.read_csv(project / METRICS / horizon / "forecasts.csv", try_parse_dates=True)
-        assert found["symbol"].to_list() == ["AAPL", "GOOG", "IBM", "MSFT"]
-        assert found["date"].unique().to_list() == [date(2012, 12, 31)]
+        forecasts = pl.read_csv(project / METRICS / horizon / "forecasts.csv", try_parse_dates=True)
+        assert forecasts["symbol"].to_list() == ["AAPL", "GOOG", "IBM", "MSFT"]
+        assert forecasts["date"].unique().to_list() == [date(2012, 12, 31)]
         after = [day.date() for day in sessions if day.date() > date(2012, 12, 31)]
-        assert found["target_date"].unique().to_list() == [after[ahead - 1]]
-        assert (found["lower"] < found["forecast"]).all()
-        assert (found["forecast"] < found["upper"]).all()
-        assert found["probability"].is_between(0, 1).all()
+        assert forecasts["target_date"].unique().to_list() == [after[ahead - 1]]
+        assert (forecasts["lower"] < forecasts["forecast"]).all()
+        assert (forecasts["forecast"] < forecasts["upper"]).all()
+        assert forecasts["probability"].is_between(0, 1).all()
 
 
 def test_each_newest_bar_counts_its_own_sessions() -> None:
@@ -377,11 +379,11 @@ def test_each_newest_bar_counts_its_own_sessions() -> None:
         }
     )
     sessions = [f"2012-03-{day:02}" for day in (2, 5, 6, 7, 8, 9, 12)]
-    found = evaluate.newest_forecasts(rows, 2, sessions)
-    assert found.columns == ["symbol", "date", "target_date", "stale"]
-    assert not found["stale"].any()
+    forecasts = evaluate.newest_forecasts(rows, 2, sessions)
+    assert forecasts.columns == ["symbol", "date", "target_date", "stale"]
+    assert not forecasts["stale"].any()
     # The calendar ends before the last one's; a Sunday counts from the Monday.
-    assert found["target_date"].to_list() == [
+    assert forecasts["target_date"].to_list() == [
         date(2012, 3, 5),
         date(2012, 3, 12),
         None,
@@ -406,12 +408,12 @@ def test_a_forecast_from_the_last_bar_of_a_symbol_that_ended_is_stale() -> None:
 def test_it_says_what_it_did(own: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="stages")
     datasets.stage(own, "evaluate", "short")
-    found = read_json(own / METRICS / "short.json")
+    metrics = read_json(own / METRICS / "short.json")
     assert caplog.messages == [
         f"evaluate short: {card(own)['method']} of {len(NAMES)} candidates, "
-        f"{found['rows']:,} held-out rows, "
+        f"{metrics['rows']:,} held-out rows, "
         "out-of-sample R2 {} (p {}) -> models/short".format(
-            *("-" if found[k] is None else f"{found[k]:.4f}" for k in ("oos_r2", "p_value"))
+            *("-" if metrics[k] is None else f"{metrics[k]:.4f}" for k in ("oos_r2", "p_value"))
         )
     ]
 
@@ -464,11 +466,11 @@ def test_outcomes_of_the_hold_out_change_no_model_and_no_card(
     for name in ("model.onnx", "card.json"):
         mine, theirs = (folder / MODELS / horizon / name for folder in (own, project))
         assert mine.read_bytes() == theirs.read_bytes()
-    made, before_ = (
+    forecasts, former_forecasts = (
         tables.read(folder / MODELS / horizon / "forecasts.parquet").drop("target")
         for folder in (own, project)
     )
-    assert made.equals(before_)
+    assert forecasts.equals(former_forecasts)
     for name in ("forecasts", "importance", "folds"):
         mine_csv, theirs_csv = (
             folder / METRICS / horizon / f"{name}.csv" for folder in (own, project)
@@ -486,9 +488,9 @@ def test_shuffled_training_targets_leave_no_skill(own: Path) -> None:
     for name in NAMES:
         datasets.stage(own, "train", "short", name)
     datasets.stage(own, "evaluate", "short")
-    found = read_json(own / METRICS / "short.json")
-    assert found["oos_r2"] < 0.002
-    assert found["fold_oos_r2"] < 0.002
+    metrics = read_json(own / METRICS / "short.json")
+    assert metrics["oos_r2"] < 0.002
+    assert metrics["fold_oos_r2"] < 0.002
     learned = all_scores(own).filter(pl.col("model").is_in(NAMES), symbol="all")
     assert (learned["oos_r2"] < 0.002).all()
     assert learned["auc"].is_between(0.45, 0.55).all()
@@ -497,13 +499,13 @@ def test_shuffled_training_targets_leave_no_skill(own: Path) -> None:
 def test_noise_has_no_skill_and_the_card_says_so(tmp_path: Path) -> None:
     rows = datasets.made_up(["A", "B", "C"], 1000, lambda x, rng: rng.normal(0, 0.02, len(x)))
     run(tmp_path, rows)
-    found = read_json(tmp_path / METRICS / "short.json")
-    assert found["oos_r2"] < 0.005
-    assert found["p_value"] is None or found["p_value"] > 0.05
+    metrics = read_json(tmp_path / METRICS / "short.json")
+    assert metrics["oos_r2"] < 0.005
+    assert metrics["p_value"] is None or metrics["p_value"] > 0.05
     assert card(tmp_path)["baselines"]["mean"]["weight"] > 0.5
     # The interval holds what it says: 339 outcomes at 90 percent, four standard deviations.
-    assert abs(found["coverage"] - 0.9) < 4 * math.sqrt(0.09 / found["rows"])
-    assert abs(found["brier"] - 0.25) < 0.01
+    assert abs(metrics["coverage"] - 0.9) < 4 * math.sqrt(0.09 / metrics["rows"])
+    assert abs(metrics["brier"] - 0.25) < 0.01
 
 
 def test_skill_that_is_there_is_found(tmp_path: Path) -> None:
@@ -511,14 +513,14 @@ def test_skill_that_is_there_is_found(tmp_path: Path) -> None:
         ["A", "B", "C"], 1000, lambda x, rng: 0.006 * x[:, 0] + rng.normal(0, 0.02, len(x))
     )
     run(tmp_path, rows)
-    found = read_json(tmp_path / METRICS / "short.json")
+    metrics = read_json(tmp_path / METRICS / "short.json")
     # 0.006 squared of 0.006 squared and 0.02 squared is 8 percent; some of it is lost.
-    assert 0.04 < found["oos_r2"] < 0.11
-    assert found["fold_oos_r2"] > 0.04
-    assert found["p_value"] < 1e-4
-    assert found["auc"] > 0.55
-    assert found["rank_ic"] > 0.05
-    assert abs(found["coverage"] - 0.9) < 4 * math.sqrt(0.09 / found["rows"])
+    assert 0.04 < metrics["oos_r2"] < 0.11
+    assert metrics["fold_oos_r2"] > 0.04
+    assert metrics["p_value"] < 1e-4
+    assert metrics["auc"] > 0.55
+    assert metrics["rank_ic"] > 0.05
+    assert abs(metrics["coverage"] - 0.9) < 4 * math.sqrt(0.09 / metrics["rows"])
     importance = pl.read_csv(tmp_path / METRICS / "short" / "importance.csv")
     assert importance["feature"][0] == "mom_0"
     assert "beat the historical mean" in card(tmp_path)["verdict"]
@@ -537,17 +539,17 @@ def test_a_symbol_unknown_to_training(
         counts, 1000, lambda x, rng: 0.006 * x[:, 0] + rng.normal(0, 0.02, len(x))
     )
     run(tmp_path, rows, train={"scope": scope})
-    made = tables.read(tmp_path / MODELS / "short" / "forecasts.parquet")
+    forecasts = tables.read(tmp_path / MODELS / "short" / "forecasts.parquet")
     upcoming = pl.read_csv(tmp_path / METRICS / "short" / "forecasts.csv")
-    found = card(tmp_path)
-    assert (found["scope"], found["symbols"]) == (scope, ["A", "B"])
-    said = (
+    content = card(tmp_path)
+    assert (content["scope"], content["symbols"]) == (scope, ["A", "B"])
+    warning = (
         "evaluate short: late, later: no training row and so no model; "
         "left out of scores and forecasts"
     )
     known = ["A", "B"] if scope == "per_symbol" else ["A", "B", "late", "later"]
-    assert (said in caplog.messages) == (scope == "per_symbol")
-    assert made["symbol"].unique().sort().to_list() == known
+    assert (warning in caplog.messages) == (scope == "per_symbol")
+    assert forecasts["symbol"].unique().sort().to_list() == known
     assert upcoming["symbol"].to_list() == known
     scored = all_scores(tmp_path)["symbol"].unique(maintain_order=True).to_list()
     # The last one has no outcome yet.
@@ -556,7 +558,7 @@ def test_a_symbol_unknown_to_training(
     graph = Session(tmp_path / MODELS / "short" / "model.onnx")
     data = Dataset(tmp_path / DATASETS / "short" / "test.parquet", ["A", "B"], only_named=True)
     again = graph(data.x, data.symbol.reshape(-1, 1))
-    mine = made.filter(pl.col("symbol").is_in(["A", "B"])).drop_nulls("target")
+    mine = forecasts.filter(pl.col("symbol").is_in(["A", "B"])).drop_nulls("target")
     assert mine["forecast"].to_numpy().tobytes() == again["return"].tobytes()
     if scope == "per_symbol":
         swapped = graph(data.x, 1 - data.symbol.reshape(-1, 1))
@@ -604,13 +606,13 @@ def test_only_rows_that_every_candidate_predicted_are_compared(
     tables.write(rows.filter(pl.col("symbol") != "IBM"), path)
     before = len(rows)
     monkeypatch.chdir(own)
-    found = fold_rows.load_candidates("short", NAMES)
-    assert found.folds.height == rows.filter(pl.col("symbol") != "IBM").height < before
-    assert found.folds.columns == [
+    candidates = fold_rows.load_candidates("short", NAMES)
+    assert candidates.folds.height == rows.filter(pl.col("symbol") != "IBM").height < before
+    assert candidates.folds.columns == [
         *(name for name in train.FOLDS_CONTRACT if name != "prediction"),
         *NAMES,
     ]
-    assert found.folds.null_count().sum_horizontal().item() == 0
+    assert candidates.folds.null_count().sum_horizontal().item() == 0
 
 
 def test_a_candidate_that_is_not_there_is_named(own: Path) -> None:
@@ -634,8 +636,8 @@ def test_sessions_that_are_not_there_are_named(own: Path) -> None:
 
 
 def test_a_model_cannot_be_called_as_a_column_is(tmp_path: Path) -> None:
-    taken = [STACK, "feature", *train.FOLDS_CONTRACT]
-    for name in taken:
+    reserved = [STACK, "feature", *train.FOLDS_CONTRACT]
+    for name in reserved:
         more = datasets.SMALL_MODELS | {name: {"kind": "ridge"}}
         datasets.write_params(tmp_path, models=more)
         with pytest.raises(ParamsError) as caught:

@@ -41,7 +41,7 @@ def signal(x: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[
     return 0.02 * x[:, 0] + 0.01 * np.abs(x[:, 1]) + rng.normal(0, 0.01, len(x))
 
 
-def made(folder: Path, target: datasets.Target, **changes: Any) -> Path:
+def explained_project(folder: Path, target: datasets.Target, **changes: Any) -> Path:
     """A project of made-up rows, trained and evaluated."""
     datasets.write_params(folder, horizons={"short": 1}, **changes)
     rows = datasets.made_up(["A", "B"], 1000, target)
@@ -56,7 +56,7 @@ def made(folder: Path, target: datasets.Target, **changes: Any) -> Path:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that is explained too; no test changes it."""
-    folder = made(tmp_path_factory.mktemp("explained"), signal)
+    folder = explained_project(tmp_path_factory.mktemp("explained"), signal)
     datasets.stage(folder, "explain", "short")
     return folder
 
@@ -79,14 +79,14 @@ def sizes(folder: Path) -> dict[str, float]:
 
 def check(folder: Path) -> None:
     """Every forecast that evaluate wrote is explained, and each explanation sums to it."""
-    found = explanations(folder)
+    table = explanations(folder)
     wanted = tables.read(folder / MODELS / "short" / "forecasts.parquet")
-    assert found.columns == ["symbol", "date", "forecast", "base", *FEATURES]
-    assert found.select("symbol", "date", "forecast").equals(
+    assert table.columns == ["symbol", "date", "forecast", "base", *FEATURES]
+    assert table.select("symbol", "date", "forecast").equals(
         wanted.select("symbol", "date", "forecast")
     )
-    total = found.select("base", *FEATURES).cast(pl.Float64).sum_horizontal()
-    assert (total - found["forecast"]).abs().max() < 1e-6  # type: ignore[operator]
+    total = table.select("base", *FEATURES).cast(pl.Float64).sum_horizontal()
+    assert (total - table["forecast"]).abs().max() < 1e-6  # type: ignore[operator]
 
 
 def test_every_forecast_is_explained(project: Path) -> None:
@@ -98,9 +98,9 @@ def test_every_forecast_is_explained(project: Path) -> None:
 
 
 def test_the_plot_has_the_mean_size_of_each_feature(project: Path) -> None:
-    found = sizes(project)
-    assert list(found) == FEATURES
-    for name, size in found.items():
+    plot = sizes(project)
+    assert list(plot) == FEATURES
+    for name, size in plot.items():
         mean = explanations(project)[name].cast(pl.Float64).abs().mean()
         assert size == pytest.approx(mean, rel=1e-5)
 
@@ -123,7 +123,7 @@ def test_a_shuffled_column_contributes_next_to_nothing(project: Path, tmp_path: 
 
 def test_with_a_model_per_symbol_each_has_a_base_of_its_own(tmp_path: Path) -> None:
     train = {"scope": "per_symbol"}
-    folder = made(tmp_path, signal, train=train, models={"ridge": {}, "xgboost": {}})
+    folder = explained_project(tmp_path, signal, train=train, models={"ridge": {}, "xgboost": {}})
     datasets.stage(folder, "explain", "short")
     check(folder)
     assert explanations(folder).select("symbol", "base").n_unique() == 2
@@ -133,7 +133,7 @@ def test_with_a_model_per_symbol_each_has_a_base_of_its_own(tmp_path: Path) -> N
 @pytest.mark.parametrize("scope", ["pooled", "per_symbol"])
 def test_each_forecast_is_explained_by_the_fit_that_made_it(tmp_path: Path, scope: str) -> None:
     once, again = (
-        made(
+        explained_project(
             tmp_path / str(refit),
             signal,
             train={"scope": scope, "refit": refit},
@@ -156,7 +156,7 @@ def test_where_the_mean_is_served_nothing_contributes(
     def noise(x: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float64]:
         return rng.normal(0, 0.02, len(x))
 
-    folder = made(tmp_path, noise, models={"ridge": {}})
+    folder = explained_project(tmp_path, noise, models={"ridge": {}})
     card = json.loads((folder / MODELS / "short" / "card.json").read_text(encoding="utf-8"))
     assert card["baselines"]["mean"]["weight"] == 1
     caplog.set_level(logging.INFO, logger="stages")

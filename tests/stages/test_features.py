@@ -29,10 +29,10 @@ from tests.messages import facts
 from tests.panels import (
     SMALL,
     Bars,
-    asked,
     bits,
     daily,
     examples,
+    feature_params,
     hourly,
     panels,
     project_params,
@@ -89,7 +89,7 @@ def test_another_future_moves_no_bit(bars: Bars, chosen: int, seed: int) -> None
 def test_cutting_the_future_of_a_level_off_moves_no_bit(
     bars: Bars, chosen: int, same_session: bool
 ) -> None:
-    settings = asked(market_lags=[1, 2], market_same_session=same_session)
+    settings = feature_params(market_lags=[1, 2], market_same_session=same_session)
     dates = bars.daily["date"].unique().sort()
     day = dates[chosen % len(dates)]
     then, now = (
@@ -108,11 +108,11 @@ def test_the_future_of_real_bars_moves_no_bit() -> None:
         date=bars.filter(pl.col("symbol") == "IBM")["date"]
     )
     everything = Bars(bars, market, tables.empty(tables.CLEAN_HOURLY))
-    made = everything.features(settings)
+    table = everything.features(settings)
     # Days of splits, of a crash, and the first of a symbol.
     for day in (date(2000, 6, 20), date(2000, 9, 29), date(2003, 2, 17), date(2004, 8, 19)):
         then = everything.until(day).features(settings)
-        assert bits(then) == bits(made.filter(pl.col("date") <= day)), day
+        assert bits(then) == bits(table.filter(pl.col("date") <= day)), day
 
 
 # Nothing of another symbol
@@ -133,8 +133,8 @@ def test_a_symbol_alone_has_the_same_bits_as_among_others(bars: Bars, threads: i
 def test_neither_order_nor_grouping_of_symbols_matters(bars: Bars, cut: int) -> None:
     parts = [rows for _, rows in bars.daily.group_by("symbol", maintain_order=True)]
     groups = [pl.concat(part) for part in (parts[cut:], parts[:cut]) if part]
-    made = [features(group, bars.market, bars.hourly, small()) for group in groups]
-    assert bits(pl.concat(made).sort("symbol", "date")) == bits(bars.features(small()))
+    grouped = [features(group, bars.market, bars.hourly, small()) for group in groups]
+    assert bits(pl.concat(grouped).sort("symbol", "date")) == bits(bars.features(small()))
 
 
 @given(bars=panels(symbols=(1, 5)), rows=st.integers(1, 60), threads=st.integers(1, 4))
@@ -159,8 +159,8 @@ def scale_free(bars: pl.DataFrame, settings: FeatureParams) -> pl.DataFrame:
     """The columns that the default dataset selects, by their patterns."""
     content = project_params()
     chosen = content.model_copy(update={"features": settings}).selected_features
-    made = features(bars, {}, None, settings)
-    return made.select([name for name in chosen if name in made.columns])
+    table = features(bars, {}, None, settings)
+    return table.select([name for name in chosen if name in table.columns])
 
 
 LONG = panels(rows=(30, 120), symbols=(1, 3))
@@ -255,19 +255,26 @@ def test_a_list_grows_and_shrinks_the_columns_and_nothing_else(family: str) -> N
     assert set(more.columns) - set(usual.columns) == set(columns)
     assert bits(more.select(usual.columns)) == bits(usual)
     assert bits(more.select(columns)) == bits(
-        bars.features(asked(**{family: [entry]})).select(columns)
+        bars.features(feature_params(**{family: [entry]})).select(columns)
     )
     without = bars.features(small(**{family: []}))
     assert set(usual.columns) > set(without.columns)
     assert bits(usual.select(without.columns)) == bits(without)
-    assert bars.features(asked(**{family: [entry]})).columns == [*FIXED, "volume", *columns]
+    assert bars.features(feature_params(**{family: [entry]})).columns == [
+        *FIXED,
+        "volume",
+        *columns,
+    ]
 
 
 def test_calendar_and_hours_are_columns_by_choice() -> None:
     bars = random_bars(4, [10])
-    assert bars.features(asked()).columns == [*FIXED, "volume"]
-    assert bars.features(asked(calendar=["month", "quarter"])).columns[-2:] == ["month", "quarter"]
-    assert bars.features(asked(hourly_volatility=True)).columns[-1] == "hourly_volatility"
+    assert bars.features(feature_params()).columns == [*FIXED, "volume"]
+    assert bars.features(feature_params(calendar=["month", "quarter"])).columns[-2:] == [
+        "month",
+        "quarter",
+    ]
+    assert bars.features(feature_params(hourly_volatility=True)).columns[-1] == "hourly_volatility"
 
 
 def test_the_columns_of_the_project_in_order() -> None:
@@ -290,11 +297,11 @@ def test_the_columns_of_the_project_in_order() -> None:
 @given(bars=panels(wild=True))
 @examples(20)
 def test_columns_are_as_the_contract_says_and_no_value_is_nan_or_infinite(bars: Bars) -> None:
-    made = bars.features(small())
+    table = bars.features(small())
     names = definitions(small(), list(bars.market))
-    assert dict(made.schema) == dict(tables.features_contract(list(names)))
-    assert made.select(FIXED).equals(bars.daily.select(FIXED))
-    values = made.select(list(names))
+    assert dict(table.schema) == dict(tables.features_contract(list(names)))
+    assert table.select(FIXED).equals(bars.daily.select(FIXED))
+    values = table.select(list(names))
     assert values.select(pl.all().is_nan().any()).row(0) == (False,) * len(names)
     assert values.select(pl.all().is_infinite().any()).row(0) == (False,) * len(names)
 
@@ -302,14 +309,14 @@ def test_columns_are_as_the_contract_says_and_no_value_is_nan_or_infinite(bars: 
 @given(bars=panels(wild=True))
 @examples(20)
 def test_a_value_is_unknown_at_the_start_of_a_symbol_only(bars: Bars) -> None:
-    made = bars.features(small())
+    table = bars.features(small())
     row = pl.int_range(pl.len()).over("symbol")
     for name, feature in definitions(small(), list(bars.market)).items():
         if name == "hourly_volatility" or "_return_lag" in name:
             continue
-        late = made.filter((row >= feature.memory) & pl.col(name).is_null())
+        late = table.filter((row >= feature.memory) & pl.col(name).is_null())
         assert late.is_empty(), name
-        known_again = made.filter(
+        known_again = table.filter(
             pl.col(name).is_null() & pl.col(name).shift(1).is_not_null().over("symbol")
         )
         assert known_again.is_empty(), name
@@ -317,19 +324,19 @@ def test_a_value_is_unknown_at_the_start_of_a_symbol_only(bars: Bars) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_symbols_of_hardly_any_bars(count: int) -> None:
-    made = features(daily("S", [5.0] * count), {}, None, project_params().features)
-    assert made.height == count
-    assert made.columns == [*FIXED, *definitions(project_params().features, [])]
-    assert made["volume"].to_list() == [1000.0] * count
-    assert made["return_lag1"].to_list() == [None, 0.0][:count]
+    table = features(daily("S", [5.0] * count), {}, None, project_params().features)
+    assert table.height == count
+    assert table.columns == [*FIXED, *definitions(project_params().features, [])]
+    assert table["volume"].to_list() == [1000.0] * count
+    assert table["return_lag1"].to_list() == [None, 0.0][:count]
 
 
 def test_constant_prices_without_a_trade() -> None:
     """A pegged currency, whose source gives no volume."""
-    made = features(
+    table = features(
         daily("S", [7.8] * 300, volume=[0.0] * 300), {}, None, project_params().features
     )
-    newest = made.row(-1, named=True)
+    newest = table.row(-1, named=True)
     unknown = {name for name, value in newest.items() if value is None}
     assert unknown == {"hourly_volatility"}
     zero = (
@@ -368,10 +375,10 @@ def test_realised_volatility_worked_by_hand() -> None:
             hourly("B", [(DAY, 5.0, [5.0])]),
         ]
     )
-    made = realised_volatility(bars, hours)
-    assert made[:2] == pytest.approx([0.05, 0.02])
-    assert math.isnan(made[2])
-    assert made[3] == 0
+    volatility = realised_volatility(bars, hours)
+    assert volatility[:2] == pytest.approx([0.05, 0.02])
+    assert math.isnan(volatility[2])
+    assert volatility[3] == 0
 
 
 def test_a_split_between_sessions_does_not_reach_realised_volatility() -> None:
@@ -395,8 +402,8 @@ def test_realised_volatility_agrees_with_pandas(bars: Bars) -> None:
     hours["squared"] = moves.fillna(np.log(hours["close"] / hours["open"])) ** 2
     sessions = np.sqrt(hours.groupby(key)["squared"].sum()).rename("volatility").reset_index()
     expected = bars.daily.select(key).to_pandas().merge(sessions, "left", key)["volatility"]
-    made = realised_volatility(bars.daily, bars.hourly)
-    np.testing.assert_allclose(made, expected, rtol=1e-9)
+    volatility = realised_volatility(bars.daily, bars.hourly)
+    np.testing.assert_allclose(volatility, expected, rtol=1e-9)
 
 
 # Market series
@@ -456,14 +463,14 @@ def test_the_stage_writes_what_the_function_computes(
 ) -> None:
     with caplog.at_level(logging.INFO):
         stage.main()
-    made = tables.read(FEATURES_DAILY)
+    table = tables.read(FEATURES_DAILY)
     bars, market, hours = (tables.read(path) for path in (CLEAN_DAILY, CLEAN_MARKET, CLEAN_HOURLY))
     series = {name: market.filter(pl.col("symbol") == name) for name in ("index", "vix")}
-    assert bits(made) == bits(features(bars, series, hours, small()))
-    assert made["hourly_volatility"].drop_nulls().len() > 0
+    assert bits(table) == bits(features(bars, series, hours, small()))
+    assert table["hourly_volatility"].drop_nulls().len() > 0
     assert tables.count_row_groups(FEATURES_DAILY) == 2
     names = definitions(small(), ["index", "vix"])
-    assert dict(made.schema) == dict(tables.features_contract(list(names)))
+    assert dict(table.schema) == dict(tables.features_contract(list(names)))
     assert caplog.messages == [
         f"features: 49 bars of 3 symbols, {len(names)} features -> data/features/daily.parquet"
     ]
@@ -476,9 +483,9 @@ def test_the_stage_without_hours_and_market(project: Path) -> None:
     selected = {"features": ["return_lag1"], "scale": []}
     write(project, data={"market": []}, dataset=selected)
     stage.main()
-    made = tables.read(FEATURES_DAILY)
-    assert made["hourly_volatility"].null_count() == made.height == 49
-    assert not [name for name in made.columns if name.startswith(("index", "vix"))]
+    table = tables.read(FEATURES_DAILY)
+    assert table["hourly_volatility"].null_count() == table.height == 49
+    assert not [name for name in table.columns if name.startswith(("index", "vix"))]
 
 
 @pytest.mark.usefixtures("project")

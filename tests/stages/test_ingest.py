@@ -157,11 +157,11 @@ def test_a_source_may_have_every_name_that_a_symbol_can_have(tmp_path: Path) -> 
     inbox.write_text("symbol,date,open,high,low,close,volume\n" + rows)
     options = {"columns": {"symbol": "symbol"}}
     ingest(data(DAYS[-1], "csv", [], [], path=inbox, options=options), raw)
-    found = {
+    ingested = {
         unquote(file.stem): tables.read(file)["symbol"].to_list()
         for file in (raw / "daily").iterdir()
     }
-    assert found == {name: [name] for name in symbols}
+    assert ingested == {name: [name] for name in symbols}
 
 
 # Bars before the first session
@@ -169,7 +169,7 @@ def test_a_source_may_have_every_name_that_a_symbol_can_have(tmp_path: Path) -> 
 OLD = [date(1996, 12, 30), date(1996, 12, 31), date(1997, 1, 1), date(1997, 1, 2)]
 
 
-def said(params: SourceParams, done: stage.Ingested) -> list[str]:
+def remarks_of(params: SourceParams, done: stage.Ingested) -> list[str]:
     return list(stage.remarks(params, done))
 
 
@@ -180,7 +180,7 @@ def test_bars_before_the_calendar_are_set_aside(tmp_path: Path) -> None:
     params = data(date(1997, 1, 2), "csv", [], [], path=inbox, calendar="XBOM")
     done = ingest(params, raw)
     assert tables.read(raw / "daily" / "A.parquet")["date"].to_list() == OLD[2:]
-    [line] = said(params, done)
+    [line] = remarks_of(params, done)
     assert {"4", "1997-01-01", "XBOM", "A", "B"} <= facts(line)
 
 
@@ -194,7 +194,7 @@ def test_bars_before_data_start_are_set_aside_whatever_the_source(
     params = data(date(2010, 6, 2), source, ["AAPL"], [], path=tmp_path / "inbox", start=start)
     done = ingest(params, raw)
     assert tables.read(raw / "daily" / "AAPL.parquet")["date"].to_list() == days[1:]
-    [line] = said(params, done)
+    [line] = remarks_of(params, done)
     assert {"data.start", "2010-06-01", "AAPL"} <= facts(line)
     earlier = data(date(2010, 6, 2), source, ["AAPL"], [], path=tmp_path / "inbox")
     ingest(earlier, raw)
@@ -224,10 +224,10 @@ WEEK = [date(2024, 3, day) for day in (1, 4, 5, 6, 7, 11, 12)]
 """In Mumbai Friday the 8th was a holiday; in New York clocks go forward on Sunday the 10th."""
 
 
-def stamped(day: date, zone: str, hour: int = 0, minute: int = 0, *, shown: str = "UTC") -> str:
+def stamped(day: date, zone: str, hour: int = 0, minute: int = 0, *, clocks: str = "UTC") -> str:
     """An instant of a day on the clocks of a zone, as text on other clocks."""
     local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo(zone))
-    return str(local.astimezone(ZoneInfo(shown)))
+    return str(local.astimezone(ZoneInfo(clocks)))
 
 
 MUMBAI = [stamped(day, "Asia/Kolkata") for day in WEEK]
@@ -240,7 +240,7 @@ MUMBAI = [stamped(day, "Asia/Kolkata") for day in WEEK]
         ("XBOM", [text.replace(" ", "T").replace("+00:00", "Z") for text in MUMBAI], {}),
         ("XBOM", [text.removesuffix("+00:00") for text in MUMBAI], {"timezone": "UTC"}),
         ("XBOM", [stamped(day, "Asia/Kolkata", 15, 30) for day in WEEK], {}),
-        ("XBOM", [stamped(day, "Asia/Kolkata", shown="Asia/Kolkata") for day in WEEK], {}),
+        ("XBOM", [stamped(day, "Asia/Kolkata", clocks="Asia/Kolkata") for day in WEEK], {}),
         ("XNYS", [stamped(day, "America/New_York") for day in WEEK], {}),
         ("XNYS", [stamped(day, "America/New_York", 16) for day in WEEK], {}),
         ("XNYS", [stamped(day, "America/New_York", 18) for day in WEEK], {}),
@@ -336,9 +336,9 @@ def own_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def asked() -> list[Any]:
-    found: list[Any] = sys.modules["stages.sources.own"].ASKED
-    return found
+def requests_made() -> list[Any]:
+    requests: list[Any] = sys.modules["stages.sources.own"].ASKED
+    return requests
 
 
 @pytest.mark.usefixtures("own_source")
@@ -349,15 +349,15 @@ def test_what_is_held_is_continued_and_only_from_the_same_source(tmp_path: Path)
         return data(as_of, "own", ["EUR/USD"], [], options={"price": price})
 
     ingest(own(DAYS[4], 1), raw)
-    assert asked() == [({"EUR/USD": None}, [])]
+    assert requests_made() == [({"EUR/USD": None}, [])]
     ingest(own(DAYS[9], 1), raw)
-    assert asked()[1] == ({"EUR/USD": DAYS[4]}, [("daily", "EUR/USD")])
+    assert requests_made()[1] == ({"EUR/USD": DAYS[4]}, [("daily", "EUR/USD")])
     ingest(own(DAYS[9], 1), fresh)
     assert content(raw) == content(fresh)
     actions = tables.read(raw / "actions.parquet")
     assert actions["date"].to_list() == [DAYS[0], DAYS[9]]
     ingest(own(DAYS[9], 2), raw)
-    assert asked()[3] == ({"EUR/USD": None}, [])
+    assert requests_made()[3] == ({"EUR/USD": None}, [])
     assert set(tables.read(raw / "daily" / "EUR%2FUSD.parquet")["close"]) == {2.0}
 
 
@@ -396,17 +396,17 @@ def test_a_source_that_breaks_its_contract(
 # Revisions
 
 
-def told(raw: Path, params: SourceParams, **options: bool) -> list[tuple[Any, ...]]:
+def revisions_of(raw: Path, params: SourceParams, **options: bool) -> list[tuple[Any, ...]]:
     """What an ingest says of the bars held, and that it says so while they still stand."""
-    found: list[tuple[Any, ...]] = []
+    revisions: list[tuple[Any, ...]] = []
     before = content(raw)
 
     def tell(revised: pl.DataFrame) -> None:
         assert content(raw) == before
-        found.extend(revised.select("symbol", "date", "change", "given").rows())
+        revisions.extend(revised.select("symbol", "date", "change", "given").rows())
 
     ingest(params, raw, tell, **options)
-    return found
+    return revisions
 
 
 def test_a_source_that_says_something_else_of_the_past(tmp_path: Path) -> None:
@@ -414,15 +414,21 @@ def test_a_source_that_says_something_else_of_the_past(tmp_path: Path) -> None:
     write_csv(inbox, "A", DAYS)
     params = data(DAYS[5], "csv", [], [], path=inbox)
     later = params.model_copy(update={"as_of": DAYS[8]})
-    assert told(raw, params) == told(raw, params) == told(raw, later) == told(raw, params) == []
+    assert (
+        revisions_of(raw, params)
+        == revisions_of(raw, params)
+        == revisions_of(raw, later)
+        == revisions_of(raw, params)
+        == []
+    )
     text = (inbox / "A.csv").read_text()
     (inbox / "A.csv").write_text(text.replace("2020-01-03,10,10,10,10", "2020-01-03,10,10,10,9.5"))
-    assert told(raw, later) == [("A", DAYS[2], "changed", 9.5)]
+    assert revisions_of(raw, later) == [("A", DAYS[2], "changed", 9.5)]
     assert tables.read(raw / "daily" / "A.parquet")["close"].to_list()[2] == 9.5
     # Bars of other options or another source are others for a reason.
     (inbox / "A.csv").write_text(text)
     other = data(DAYS[8], "csv", [], [], path=inbox, options={"timezone": "Asia/Kolkata"})
-    assert told(raw, other) == []
+    assert revisions_of(raw, other) == []
 
 
 @pytest.mark.usefixtures("own_source")
@@ -432,20 +438,20 @@ def test_the_whole_past_is_asked_for_again_where_the_source_sends_what_follows(
     raw = tmp_path / "raw"
     params = data(DAYS[5], "own", ["A"], [])
     ingest(params, raw)
-    held = raw / "daily" / "A.parquet"
-    other = tables.read(held).with_columns(
+    file = raw / "daily" / "A.parquet"
+    other = tables.read(file).with_columns(
         pl.when(pl.col("date").is_in([DAYS[2], DAYS[5]]))
         .then(7.0)
         .otherwise("close")
         .alias("close")
     )
-    tables.write(other, held)
+    tables.write(other, file)
     # The newest bar held is fetched again, the earlier one is taken for granted.
     later = params.model_copy(update={"as_of": DAYS[7]})
-    assert told(raw, later) == [("A", DAYS[5], "changed", 1.0)]
-    assert told(raw, later, whole=True) == [("A", DAYS[2], "changed", 1.0)]
-    assert asked()[-1] == ({"A": None}, [])
-    assert told(raw, later, whole=True) == []
+    assert revisions_of(raw, later) == [("A", DAYS[5], "changed", 1.0)]
+    assert revisions_of(raw, later, whole=True) == [("A", DAYS[2], "changed", 1.0)]
+    assert requests_made()[-1] == ({"A": None}, [])
+    assert revisions_of(raw, later, whole=True) == []
 
 
 # What stops
@@ -535,13 +541,13 @@ def test_common_symbols_keep_their_names() -> None:
 
 
 @given(st.integers(1, 10), st.integers(0, 9))
-def test_continuing_anywhere_gives_the_whole(held: int, overlap_from: int) -> None:
+def test_continuing_anywhere_gives_the_whole(length: int, overlap_from: int) -> None:
     whole = pl.DataFrame({"date": DAYS, "close": [float(n) for n in range(10)]})
     # The last held bar was fetched while its session was open.
-    former = whole.head(held).with_columns(
-        pl.when(pl.col("date") == DAYS[held - 1]).then(-1.0).otherwise("close").alias("close")
+    former = whole.head(length).with_columns(
+        pl.when(pl.col("date") == DAYS[length - 1]).then(-1.0).otherwise("close").alias("close")
     )
-    new = whole.slice(min(overlap_from, held - 1))
+    new = whole.slice(min(overlap_from, length - 1))
     assert_frame_equal(continued(former, new, "date", new["date"].min()), whole)
     assert_frame_equal(continued(former, new.clear(), "date", None), former)
 
@@ -666,6 +672,6 @@ def test_short_bars_alone_are_named_with_their_length(tmp_path: Path) -> None:
     raw.mkdir()
     options = {"columns": {"timestamp": "date"}}
     params = data(date(2024, 12, 31), "csv", [], [], path=inbox, options=options)
-    lengths, alone = said(params, ingest(params, raw))
+    lengths, alone = remarks_of(params, ingest(params, raw))
     assert "A (5 minutes)" in lengths
     assert "columns.date" in facts(alone)

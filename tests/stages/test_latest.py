@@ -42,8 +42,8 @@ def settings(folder: Path) -> params.Params:
 
 
 def sessions(folder: Path) -> list[str]:
-    found: list[str] = json.loads((folder / SESSIONS).read_text(encoding="utf-8"))["sessions"]
-    return found
+    days: list[str] = json.loads((folder / SESSIONS).read_text(encoding="utf-8"))["sessions"]
+    return days
 
 
 def cut(folder: Path, symbol: str, last: date) -> None:
@@ -58,10 +58,10 @@ def cut(folder: Path, symbol: str, last: date) -> None:
 
 def test_the_newest_bars_of_each_series_with_their_features(project: Path) -> None:
     rows = tables.read(project / LATEST)
-    given = settings(project)
-    count = lookback(given.features, given.data.market)
+    params = settings(project)
+    count = lookback(params.features, params.data.market)
     # The traded volume is a feature and a column of the bars.
-    others = [name for name in given.feature_names if name != "volume"]
+    others = [name for name in params.feature_names if name != "volume"]
     assert rows.columns == [*tables.CLEAN_DAILY, *others, "market"]
     bars = tables.read(project / CLEAN / "daily.parquet")
     table = tables.read(project / FEATURES_DAILY)
@@ -83,20 +83,20 @@ def test_the_newest_bars_of_each_series_with_their_features(project: Path) -> No
 
 def test_the_newest_features_can_be_computed_from_it_alone(project: Path) -> None:
     rows = tables.read(project / LATEST)
-    given = settings(project)
+    params = settings(project)
     contract = list(tables.CLEAN_DAILY)
     bars = rows.filter(~pl.col("market")).select(contract)
     market = {
         name: rows.filter(pl.col("market"), symbol=name).select(contract)
-        for name in given.data.market
+        for name in params.data.market
     }
-    made = features(bars, market, None, given.features)
-    kept = rows.filter(~pl.col("market"))
+    table = features(bars, market, None, params.features)
+    bars_of_symbols = rows.filter(~pl.col("market"))
     for symbol in SYMBOLS:
-        again = made.filter(symbol=symbol).tail(1)
-        before = kept.filter(symbol=symbol).tail(1)
+        again = table.filter(symbol=symbol).tail(1)
+        before = bars_of_symbols.filter(symbol=symbol).tail(1)
         assert again["date"].item() == before["date"].item()
-        for name in given.feature_names:
+        for name in params.feature_names:
             expected = before[name].item()
             if name == "hourly_volatility":
                 assert expected is None
@@ -108,7 +108,7 @@ def test_the_newest_features_can_be_computed_from_it_alone(project: Path) -> Non
 def test_the_features_of_a_bar_that_follows_can_be_computed_from_it(project: Path) -> None:
     """What serving does: one more bar after the kept ones, against the whole history."""
     rows = tables.read(project / LATEST)
-    given = settings(project)
+    params = settings(project)
     contract = list(tables.CLEAN_DAILY)
 
     def with_more(bars: pl.DataFrame) -> pl.DataFrame:
@@ -120,17 +120,17 @@ def test_the_features_of_a_bar_that_follows_can_be_computed_from_it(project: Pat
         return pl.concat([bars.select(contract), more]).sort("symbol", "date")
 
     whole = with_more(tables.read(project / CLEAN / "daily.parquet"))
-    kept = with_more(rows.filter(~pl.col("market")))
+    longer = with_more(rows.filter(~pl.col("market")))
     every = with_more(tables.read(project / CLEAN / "market.parquet"))
-    market = {name: every.filter(symbol=name) for name in given.data.market}
+    market = {name: every.filter(symbol=name) for name in params.data.market}
     short = {
-        name: with_more(rows.filter(symbol=name).select(contract)) for name in given.data.market
+        name: with_more(rows.filter(symbol=name).select(contract)) for name in params.data.market
     }
-    expected = features(whole, market, None, given.features).group_by("symbol").last()
-    found = features(kept, short, None, given.features).group_by("symbol").last()
-    names = [name for name in given.feature_names if name != "hourly_volatility"]
+    expected = features(whole, market, None, params.features).group_by("symbol").last()
+    table = features(longer, short, None, params.features).group_by("symbol").last()
+    names = [name for name in params.feature_names if name != "hourly_volatility"]
     for name in names:
-        one, other = (frame.sort("symbol")[name].to_numpy() for frame in (found, expected))
+        one, other = (frame.sort("symbol")[name].to_numpy() for frame in (table, expected))
         assert np.isfinite(one).all(), name
         assert one == pytest.approx(other, rel=1e-6, abs=1e-9), name
 
@@ -152,13 +152,13 @@ def test_a_symbol_that_trades_no_more_leaves_the_others_their_sessions(own: Path
     rows = tables.read(own / LATEST)
     assert rows.filter(symbol="GOOG")["date"].max() == last
     assert rows.filter(symbol="IBM")["date"].max() == date(2012, 12, 31)
-    found = sessions(own)
+    coming = sessions(own)
     first = rows.filter(symbol="GOOG")["date"].min()
     calendar = exchange_calendars.get_calendar("XNYS", start=str(first), end="2014-12-31")
     days = [str(day.date()) for day in calendar.sessions]
-    assert found == days[: len(found)]
+    assert coming == days[: len(coming)]
     # Enough for the longest horizon and a year, from the newest bar of all.
-    assert sum(day > "2012-12-31" for day in found) >= 63 + 252
+    assert sum(day > "2012-12-31" for day in coming) >= 63 + 252
 
 
 def test_each_symbol_keeps_what_it_has(own: Path) -> None:
@@ -192,8 +192,8 @@ def test_a_second_run_gives_the_same_bytes(
     datasets.stage(own, "latest")
     for path in (LATEST, SESSIONS):
         assert (own / path).read_bytes() == (project / path).read_bytes()
-    given = settings(own)
-    count = lookback(given.features, given.data.market)
+    params = settings(own)
+    count = lookback(params.features, params.data.market)
     assert caplog.messages == [
         f"latest: the newest {count} bars of 6 series, 315 sessions to come -> "
         "models/latest.parquet, models/sessions.json"

@@ -13,7 +13,7 @@ from stages import clean, features, ingest, latest, params
 from stages.common import tables
 from stages.common.paths import CLEAN_MARKET, FEATURES_DAILY, LATEST
 from stages.indicators.feature_table import features as computed
-from tests.panels import asked, write_params
+from tests.panels import feature_params, write_params
 
 AS_OF = date(2012, 2, 29)
 OPEN_DAYS = [
@@ -60,7 +60,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "market": ["INDEX", "VIX", "MOOD"],
                 "levels": ["VIX", "MOOD"],
             },
-            features=asked(market_lags=[1, 2], lags=[1], volatility=[2]).model_dump(),
+            features=feature_params(market_lags=[1, 2], lags=[1], volatility=[2]).model_dump(),
             dataset={"features": ["return_lag1", "*_level"], "scale": ["vol_2", "VIX_level"]},
         )
         patch.setattr(sys, "argv", ["stage"])
@@ -69,13 +69,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def made(project: Path) -> pl.DataFrame:
+def feature_table(project: Path) -> pl.DataFrame:
     """The features of A by session."""
     return tables.read(project / FEATURES_DAILY).filter(symbol="A")
 
 
 def test_a_level_comes_from_a_file_with_its_changes_and_no_returns(project: Path) -> None:
-    rows = made(project)
+    rows = feature_table(project)
     assert rows["date"].to_list() == OPEN_DAYS
     assert [name for name in rows.columns if "INDEX" in name or "VIX" in name] == [
         *("INDEX_return_lag1", "INDEX_return_lag2"),
@@ -99,15 +99,15 @@ def test_no_jump_of_a_level_needs_an_explanation(project: Path) -> None:
 
 
 def test_what_the_server_keeps_gives_the_same_newest_row(project: Path) -> None:
-    kept = tables.read(project / LATEST)
+    latest_rows = tables.read(project / LATEST)
     contract = list(tables.CLEAN_DAILY)
     market = {
-        name: kept.filter(market=True, symbol=name).select(contract)
+        name: latest_rows.filter(market=True, symbol=name).select(contract)
         for name in ("INDEX", "VIX", "MOOD")
     }
     assert all(bars.height < len(OPEN_DAYS) for bars in market.values())
     settings = params.load(project / "params.yaml").features
-    own = kept.filter(market=False, symbol="A").select(contract)
+    own = latest_rows.filter(market=False, symbol="A").select(contract)
     last = computed(own, market, None, settings, levels=["VIX", "MOOD"]).tail(1)
-    assert last.equals(made(project).tail(1))
+    assert last.equals(feature_table(project).tail(1))
     assert last["VIX_level"].to_list() == [16]

@@ -79,9 +79,9 @@ def content(**changes: Any) -> dict[str, Any]:
     return whole
 
 
-def refusal(given: object) -> str:
+def refusal(value: object) -> str:
     with pytest.raises(ParamsError) as error:
-        params.parse(given)
+        params.parse(value)
     message = str(error.value)
     assert "\n" not in message
     return message
@@ -299,7 +299,7 @@ def test_sections_are_typed() -> None:
                 "data__levels": ["vix"],
                 "dataset__scale": ["vix_change_lag*"],
             },
-            "dataset.scale: vix_change_lag1 says nothing of how far prices spread; name features "
+            "dataset.scale: vix_change_lag1 does not measure how far prices spread; name features "
             "of vol_*, ewma_vol_*, range_*, rel_atr_*, bb_width_*, hourly_volatility, *_level",
         ),
         (
@@ -314,7 +314,7 @@ def test_sections_are_typed() -> None:
         ),
         (
             {"dataset__scale": ["mom_*"]},
-            "dataset.scale: mom_7 says nothing of how far prices spread; name features of "
+            "dataset.scale: mom_7 does not measure how far prices spread; name features of "
             "vol_*, ewma_vol_*, range_*, rel_atr_*, bb_width_*, hourly_volatility, *_level",
         ),
         (
@@ -353,10 +353,10 @@ def test_both_contradictions_of_a_dataset_are_named() -> None:
     )
 
 
-@pytest.mark.parametrize("given", [None, [], "text", 7])
-def test_content_that_is_no_mapping(given: object) -> None:
-    expected = f"params.yaml: must be a mapping of keys to values, got {given!r}"
-    assert refusal(given) == expected
+@pytest.mark.parametrize("value", [None, [], "text", 7])
+def test_content_that_is_no_mapping(value: object) -> None:
+    expected = f"params.yaml: must be a mapping of keys to values, got {value!r}"
+    assert refusal(value) == expected
 
 
 def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
@@ -388,10 +388,10 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 
 def test_a_number_that_yaml_reads_as_text_becomes_a_number() -> None:
     # `dvc exp run -S models.ridge.alpha=1e-06` writes it like this.
-    given = content()
-    given["models"]["ridge"] = yaml.safe_load("alpha: 1e-06")
-    assert given["models"]["ridge"]["alpha"] == "1e-06"
-    _, options = train_params.model(params.parse(given).models, "ridge")
+    sections = content()
+    sections["models"]["ridge"] = yaml.safe_load("alpha: 1e-06")
+    assert sections["models"]["ridge"]["alpha"] == "1e-06"
+    _, options = train_params.model(params.parse(sections).models, "ridge")
     assert options == {"alpha": 1e-06}
 
 
@@ -420,8 +420,10 @@ def test_a_model_that_no_entry_names() -> None:
 
 
 def test_a_model_sees_every_feature_or_those_that_it_names() -> None:
-    given = content(models__xgboost__features=["mom_*"], models__lstm={"features": ["return_lag?"]})
-    candidates = params.parse(given).models
+    sections = content(
+        models__xgboost__features=["mom_*"], models__lstm={"features": ["return_lag?"]}
+    )
+    candidates = params.parse(sections).models
     assert [entry["features"] for entry in candidates.values()] == [
         None,
         ["mom_*"],
@@ -459,9 +461,9 @@ def test_a_column_that_a_model_cannot_see_is_named(kind: str, features: Any, exp
 
 def test_a_model_may_name_a_family_that_is_off() -> None:
     # `dvc exp run -S 'features.momentum=[]'` does not ask for other models.
-    given = content(features__momentum=[], models__ridge__features=["return_lag*", "mom_*"])
-    given["dataset"]["features"] = ["return_lag*", "mom_*"]
-    assert params.parse(given).selected_features == ["return_lag1", "return_lag2"]
+    sections = content(features__momentum=[], models__ridge__features=["return_lag*", "mom_*"])
+    sections["dataset"]["features"] = ["return_lag*", "mom_*"]
+    assert params.parse(sections).selected_features == ["return_lag1", "return_lag2"]
 
 
 def test_the_lstm_of_the_page_is_two_lines_of_params(repo_root: Path) -> None:
@@ -469,20 +471,20 @@ def test_the_lstm_of_the_page_is_two_lines_of_params(repo_root: Path) -> None:
     (example,) = re.findall(
         r"^```yaml\n(models:\n  lstm:\n.*?)^```$", page, re.MULTILINE | re.DOTALL
     )
-    given = yaml.safe_load((repo_root / "params.yaml").read_text(encoding="utf-8"))
-    given["models"] |= yaml.safe_load(example)["models"]
-    assert "lstm" in params.parse(given).models
+    sections = yaml.safe_load((repo_root / "params.yaml").read_text(encoding="utf-8"))
+    sections["models"] |= yaml.safe_load(example)["models"]
+    assert "lstm" in params.parse(sections).models
 
 
 def test_a_level_is_a_level_and_its_changes_instead_of_returns() -> None:
-    given = content(
+    sections = content(
         data__market=["sp500", "vix"],
         data__levels=["vix"],
         features__market_lags=[1, 2],
         dataset__features=["*_return_lag?", "*_level", "*_change_lag*"],
         dataset__scale=["vol_14", "*_level"],
     )
-    assert params.parse(given).selected_features == [
+    assert params.parse(sections).selected_features == [
         *["sp500_return_lag1", "sp500_return_lag2"],
         *["vix_level", "vix_change_lag1", "vix_change_lag2"],
     ]
@@ -504,15 +506,15 @@ def test_patterns_select_the_features_that_a_model_sees_in_the_order_of_the_tabl
     family=st.sampled_from(["sma", "momentum", "rsi", "atr", "lags"]),
 )
 def test_every_list_grows_and_shrinks_the_columns(windows: list[int], family: str) -> None:
-    given = content(dataset__features=["month"])
-    given["features"][family] = []
-    without = params.parse(given).feature_names
-    given["features"][family] = windows
-    made = params.parse(given).feature_names
-    assert set(without) <= set(made)
+    sections = content(dataset__features=["month"])
+    sections["features"][family] = []
+    without = params.parse(sections).feature_names
+    sections["features"][family] = windows
+    columns = params.parse(sections).feature_names
+    assert set(without) <= set(columns)
     per_window = 1 if family in ("momentum", "rsi", "lags") else 2
-    assert len(made) == len(without) + per_window * len(windows)
-    assert len(set(made)) == len(made)
+    assert len(columns) == len(without) + per_window * len(windows)
+    assert len(set(columns)) == len(columns)
 
 
 @pytest.mark.parametrize(

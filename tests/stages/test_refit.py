@@ -19,9 +19,9 @@ from tests import datasets
 PARTS = ("train", "purged", "test")
 
 
-def copy(made: Path, folder: Path, **sections: Any) -> Path:
+def copy(project: Path, folder: Path, **sections: Any) -> Path:
     for part in (DATASETS, MODELS, METRICS):
-        shutil.copytree(made / part, folder / part)
+        shutil.copytree(project / part, folder / part)
     datasets.write_params(folder, **sections)
     return folder
 
@@ -37,8 +37,8 @@ def refitted(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def card(folder: Path, horizon: str) -> dict[str, Any]:
     path = folder / MODELS / horizon / "card.json"
-    found: dict[str, Any] = pl.read_json(path).row(0, named=True)
-    return found
+    content: dict[str, Any] = pl.read_json(path).row(0, named=True)
+    return content
 
 
 def forecasts(folder: Path, horizon: str, *, known: bool) -> pl.DataFrame:
@@ -76,21 +76,21 @@ def test_it_is_trained_on_every_row_whose_outcome_is_known(refitted: Path, horiz
 @pytest.mark.parametrize("horizon", datasets.HORIZONS)
 def test_the_parts_of_what_is_served_are_fits_to_these_rows(refitted: Path, horizon: str) -> None:
     parts = [Dataset(refitted / DATASETS / horizon / f"{part}.parquet") for part in PARTS]
-    data, found = Joined(parts), card(refitted, horizon)
+    data, content = Joined(parts), card(refitted, horizon)
     graphs = {
         path.stem: Session(path) for path in sorted((refitted / REFITTED / horizon).iterdir())
     }
-    weights = {name: part["weight"] for name, part in found["candidates"].items()}
+    weights = {name: part["weight"] for name, part in content["candidates"].items()}
     assert set(graphs) == {"mean", *(name for name, weight in weights.items() if weight)}
     sample = data.x[::37]
     assert graphs["mean"](sample)["return"] == pytest.approx(data.y.mean())
     if "ridge" in graphs:
         # The scale's own columns are not for models.
-        seen = [not name.startswith(("range_", "ewma_vol_")) for name in parts[0].features]
-        own = models.ridge(data.x[:, seen], data.y, 0, alpha=1.0).predict(sample[:, seen])
+        visible = [not name.startswith(("range_", "ewma_vol_")) for name in parts[0].features]
+        own = models.ridge(data.x[:, visible], data.y, 0, alpha=1.0).predict(sample[:, visible])
         assert graphs["ridge"](sample)["return"] == pytest.approx(own, abs=1e-7)
     served = Session(refitted / MODELS / horizon / "model.onnx")
-    weights["mean"] = found["baselines"]["mean"]["weight"]
+    weights["mean"] = content["baselines"]["mean"]["weight"]
     total = np.sum([weights[name] * graphs[name](sample)["return"] for name in graphs], axis=0)
     assert served(sample)["return"] == pytest.approx(total, abs=1e-6)
     newest = Dataset(refitted / DATASETS / horizon / "newest.parquet")
@@ -100,9 +100,9 @@ def test_the_parts_of_what_is_served_are_fits_to_these_rows(refitted: Path, hori
 
 @pytest.mark.parametrize("horizon", datasets.HORIZONS)
 def test_its_interval_comes_from_folds_and_hold_out_together(refitted: Path, horizon: str) -> None:
-    found = card(refitted, horizon)
-    assert found["scale"]["kind"] == found["evaluated"]["scale"]["kind"]
-    assert found["interval"]["level"] == 0.9
+    content = card(refitted, horizon)
+    assert content["scale"]["kind"] == content["evaluated"]["scale"]["kind"]
+    assert content["interval"]["level"] == 0.9
     held_out = forecasts(refitted, horizon, known=True)
     error = np.abs((held_out["target"] - held_out["forecast"]).to_numpy())
     data = Dataset(refitted / DATASETS / horizon / "test.parquet")

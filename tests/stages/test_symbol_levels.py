@@ -22,7 +22,7 @@ from stages.common.paths import CLEAN_MARKET, FEATURES_DAILY, LATEST, RAW, REVIS
 from stages.indicators.panel import Panel
 from stages.sources import SourceParams
 from tests.messages import facts
-from tests.panels import PARAMS, asked, bits, daily, write_params
+from tests.panels import PARAMS, bits, daily, feature_params, write_params
 from tests.stages.test_levels import AS_OF, OPEN_DAYS, write_csv
 
 MOOD = ["MOOD_level", "MOOD_change_lag1"]
@@ -72,16 +72,16 @@ def test_a_value_is_known_from_the_session_that_closes_after_it_was_published(
 ) -> None:
     dates = pl.Series([None, date(2012, 1, 14)], dtype=pl.Date)
     stamps = pl.Series([utc(published), None], dtype=tables.UTC)
-    found = publication.dated(dates, stamps, calendar, date(2012, 12, 31))
-    assert found.to_list() == [known, date(2012, 1, 14)]
+    days = publication.dated(dates, stamps, calendar, date(2012, 12, 31))
+    assert days.to_list() == [known, date(2012, 1, 14)]
 
 
 def test_an_extra_session_takes_what_was_published_before_its_close() -> None:
     holiday = date(2012, 1, 16)
     stamps = pl.Series([utc("2012-01-16T21:00"), utc("2012-01-16T21:01")], dtype=tables.UTC)
     dates = pl.Series([None, None], dtype=pl.Date)
-    found = publication.dated(dates, stamps, "XNYS", AS_OF, [holiday])
-    assert found.to_list() == [holiday, date(2012, 1, 17)]
+    days = publication.dated(dates, stamps, "XNYS", AS_OF, [holiday])
+    assert days.to_list() == [holiday, date(2012, 1, 17)]
 
 
 def test_two_values_of_one_session_are_refused_and_those_of_the_future_are_not() -> None:
@@ -90,8 +90,8 @@ def test_two_values_of_one_session_are_refused_and_those_of_the_future_are_not()
     dates = pl.Series([None] * 4, dtype=pl.Date)
     with pytest.raises(DataError) as caught:
         publication.dated(dates, stamps, "XNYS", AS_OF)
-    told = "2; 2012-01-17; 2012-01-13 22:00 UTC, 2012-01-16 15:00 UTC"
-    assert facts(str(caught.value)) == facts(told)
+    message = "2; 2012-01-17; 2012-01-13 22:00 UTC, 2012-01-16 15:00 UTC"
+    assert facts(str(caught.value)) == facts(message)
     assert publication.dated(dates[1:], stamps[1:], "XNYS", AS_OF)[0] == date(2012, 1, 17)
 
 
@@ -99,7 +99,9 @@ def test_two_values_of_one_session_are_refused_and_those_of_the_future_are_not()
 
 
 def settings(folder: Path, as_of: date = AS_OF, *, same_session: bool = True, **data: Any) -> None:
-    windows = asked(market_lags=[1, 2], market_same_session=same_session, lags=[1], volatility=[2])
+    windows = feature_params(
+        market_lags=[1, 2], market_same_session=same_session, lags=[1], volatility=[2]
+    )
     write_params(
         folder,
         data=DATA | {"as_of": str(as_of), **data},
@@ -138,7 +140,7 @@ def write_inbox(folder: Path, values: Mapping[Any, str], until: date = date.max)
     (folder / "data" / "actions.csv").write_text("symbol,date,ratio\n", encoding="utf-8")
 
 
-def made(folder: Path, as_of: date = AS_OF, **data: Any) -> pl.DataFrame:
+def feature_table(folder: Path, as_of: date = AS_OF, **data: Any) -> pl.DataFrame:
     """The features that the stages make of the inbox of a folder."""
     settings(folder, as_of, **data)
     with chdir(folder), pytest.MonkeyPatch.context() as patch:
@@ -152,7 +154,7 @@ def made(folder: Path, as_of: date = AS_OF, **data: Any) -> pl.DataFrame:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("moods")
     write_inbox(folder, moods())
-    made(folder)
+    feature_table(folder)
     return folder
 
 
@@ -176,20 +178,20 @@ def test_a_minute_across_the_close_moves_a_value_by_a_session(
 ) -> None:
     before, (day, after) = tables.read(project / FEATURES_DAILY), OPEN_DAYS[9:11]
     assert before.filter(symbol="A", date=day)["MOOD_level"].item() == 4
-    found = []
+    days = []
     for minute in ("16:00", "16:01"):
         # The next value goes, for a session has one.
         values = {key: line for key, line in moods().items() if key != ("A", after)}
         values["A", day] = f"A,{day} {minute}:00-05:00,4"
         write_inbox(tmp_path, values)
-        found.append(made(tmp_path))
-    at_close, late = (rows.filter(symbol="A") for rows in found)
+        days.append(feature_table(tmp_path))
+    at_close, late = (rows.filter(symbol="A") for rows in days)
     assert at_close.filter(date=day)["MOOD_level"].item() == 4
     assert late.filter(date=day)["MOOD_level"].item() == 1
     assert late.filter(date=after)["MOOD_level"].item() == 4
     differs = at_close["MOOD_level"] != late["MOOD_level"]
     assert at_close.filter(differs)["date"].to_list() == [day]
-    assert found[0].filter(symbol="B").equals(before.filter(symbol="B"))
+    assert days[0].filter(symbol="B").equals(before.filter(symbol="B"))
 
 
 @pytest.mark.parametrize("place", [0, 10, 30])
@@ -201,12 +203,12 @@ def test_what_comes_after_a_day_moves_no_feature_up_to_it(
     write_inbox(tmp_path, moods(until=day), until=day)
     # VIX of the first session was published after its close.
     series = {"market": ["INDEX"], "levels": []} if place == 0 else {}
-    cut = made(tmp_path, as_of=day, **series)
+    cut = feature_table(tmp_path, as_of=day, **series)
     assert cut.height == 2 * (place + 1)
     assert bits(cut) == bits(whole.select(cut.columns))
     # Values of the future in the files change nothing either.
     write_inbox(tmp_path, moods())
-    assert bits(made(tmp_path, as_of=day, **series)) == bits(cut)
+    assert bits(feature_table(tmp_path, as_of=day, **series)) == bits(cut)
 
 
 def test_a_value_of_a_symbol_is_known_on_its_day_wherever_the_market_closes(
@@ -216,7 +218,7 @@ def test_a_value_of_a_symbol_is_known_on_its_day_wherever_the_market_closes(
     write_inbox(tmp_path, values)
     write_numbers(tmp_path, "MOOD", ["symbol,date,value", *values.values()])
     write_numbers(tmp_path, "VIX", ["date,value", *(f"{day},{day.day}" for day in OPEN_DAYS)])
-    rows = made(tmp_path, same_session=False).filter(symbol="A")
+    rows = feature_table(tmp_path, same_session=False).filter(symbol="A")
     assert rows["MOOD_level"].to_list() == list(range(len(OPEN_DAYS)))
     assert rows["VIX_level"].to_list() == [None, *(day.day for day in OPEN_DAYS[:-1])]
 
@@ -232,7 +234,7 @@ def test_parquet_with_stamps_of_a_zone_gives_the_same(project: Path, tmp_path: P
         table.write_parquet(file.with_suffix(".parquet"))
         file.unlink()
     columns = {name: name for name in ("date", *tables.PRICES, "volume")}
-    rows = made(tmp_path, source="parquet", sources={"parquet": {"columns": columns}})
+    rows = feature_table(tmp_path, source="parquet", sources={"parquet": {"columns": columns}})
     assert bits(rows) == bits(tables.read(project / FEATURES_DAILY))
 
 
@@ -250,7 +252,7 @@ def test_the_example_of_the_docs(tmp_path: Path, repo_root: Path) -> None:
     plain: dict[str, Any] = {"symbols": [], "market": [], "levels": [], "calendar": "XBOM"}
     # As in the example of bars.
     plain["sources"] = {"csv": {"date_format": "%Y-%m-%d", "thousands": ","}}
-    rows = made(tmp_path, days[-1], **plain, **yaml.safe_load(example)["data"])
+    rows = feature_table(tmp_path, days[-1], **plain, **yaml.safe_load(example)["data"])
     levels = rows.group_by("symbol", maintain_order=True).agg("SENTIMENT_level")
     assert [[None if v is None else round(v, 2) for v in own] for _, own in levels.rows()] == [
         [None, None, 0.42, -0.1, -0.1, -0.1],
@@ -262,7 +264,7 @@ NOON = "12:00-05:00"
 
 
 @pytest.mark.parametrize(
-    ("name", "lines", "told"),
+    ("name", "lines", "message"),
     [
         (
             "MOOD",
@@ -318,7 +320,7 @@ NOON = "12:00-05:00"
     ],
 )
 def test_numbers_that_are_wrong_stop_with_one_line(
-    tmp_path: Path, name: str, lines: list[str], told: str
+    tmp_path: Path, name: str, lines: list[str], message: str
 ) -> None:
     write_inbox(tmp_path, moods())
     if name == "MODE":
@@ -328,7 +330,7 @@ def test_numbers_that_are_wrong_stop_with_one_line(
     with chdir(tmp_path), pytest.raises(StageError) as caught:
         ingest.ingest(SourceParams.model_validate(data), RAW)
     assert "\n" not in str(caught.value)
-    expected = told.format(file=file, folder=file.parent)
+    expected = message.format(file=file, folder=file.parent)
     assert facts(str(caught.value)) >= facts(expected)
     assert not (tmp_path / RAW).exists()
 
@@ -380,12 +382,12 @@ def test_values_may_end_with_their_symbol_and_not_before(tmp_path: Path) -> None
     until = {"A": OPEN_DAYS[-1], "B": OPEN_DAYS[20]}
     write_inbox(tmp_path, {key: line for key, line in moods().items() if key[1] <= until[key[0]]})
     with pytest.raises(DataError) as caught:
-        made(tmp_path)
+        feature_table(tmp_path)
     assert {"data.symbol_levels", str(OPEN_DAYS[20])} <= facts(str(caught.value))
     assert "MOOD of B" in str(caught.value)
     closes = {day: 51.0 + at % 3 for at, day in enumerate(OPEN_DAYS[:21])}
     write_csv(tmp_path / "data" / "inbox", "B", closes, "100")
-    assert made(tmp_path).filter(symbol="B")["MOOD_level"].null_count() == 0
+    assert feature_table(tmp_path).filter(symbol="B")["MOOD_level"].null_count() == 0
 
 
 def test_numbers_are_judged_as_levels_and_their_features_go_to_the_server(
@@ -406,22 +408,22 @@ def test_numbers_are_judged_as_levels_and_their_features_go_to_the_server(
         assert rows is not None
         assert set(bars.filter(rows)["symbol"]) == symbols
     latest.main()
-    kept, whole = tables.read(LATEST), tables.read(FEATURES_DAILY)
-    assert set(kept.filter("market")["symbol"]) == {"INDEX", "VIX"}
+    latest_rows, whole = tables.read(LATEST), tables.read(FEATURES_DAILY)
+    assert set(latest_rows.filter("market")["symbol"]) == {"INDEX", "VIX"}
     for symbol in ("A", "B"):
-        own = kept.filter(symbol=symbol)
+        own = latest_rows.filter(symbol=symbol)
         assert own.height > 1
         assert own.select(MOOD).equals(whole.filter(symbol=symbol).tail(own.height).select(MOOD))
 
 
 def test_a_number_that_is_revised_is_named(tmp_path: Path) -> None:
     write_inbox(tmp_path, moods())
-    made(tmp_path)
+    feature_table(tmp_path)
     day = OPEN_DAYS[5]
     write_inbox(tmp_path, moods() | {("A", day): f"A,{day} {NOON},9"})
-    made(tmp_path)
-    found = pl.read_csv(tmp_path / REVISIONS).filter(column="close")
-    assert found.select("symbol", "date", "held", "given").rows() == [
+    feature_table(tmp_path)
+    revisions = pl.read_csv(tmp_path / REVISIONS).filter(column="close")
+    assert revisions.select("symbol", "date", "held", "given").rows() == [
         ("MOOD of A", str(day), 4.0, 9.0)
     ]
 

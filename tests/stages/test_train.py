@@ -115,10 +115,10 @@ def test_symbols_that_are_not_named_may_be_left_out(tmp_path: Path) -> None:
     only = Dataset(path, ["A", "C"], only_named=True)
     assert only.left_out == ["B", "D"]
     assert only.symbol.tolist() == [0] * 300 + [1] * 300
-    kept = np.isin(every.symbol, [0, 2])
-    assert (only.x == every.x[kept]).all()
-    assert (only.y == every.y[kept]).all()
-    assert only.rows.equals(every.rows.filter(pl.Series(kept)))
+    named = np.isin(every.symbol, [0, 2])
+    assert (only.x == every.x[named]).all()
+    assert (only.y == every.y[named]).all()
+    assert only.rows.equals(every.rows.filter(pl.Series(named)))
 
 
 def test_a_dataset_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -134,11 +134,11 @@ def test_a_dataset_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_each_fold_is_predicted_by_a_model_of_what_was_known(project: Path) -> None:
     """Against scikit-learn, the purge written out."""
     data = Dataset(project / DATASETS / "long" / "train.parquet")
-    made = out_of_fold(linear(0.5), data, folds_of(data), "pooled", "")
+    predictions = out_of_fold(linear(0.5), data, folds_of(data), "pooled", "")
     rows = tables.read(project / DATASETS / "long" / "train.parquet")
-    assert made.schema == pl.Schema(dict(FOLDS_CONTRACT))
-    assert made["fold"].unique().to_list() == [1, 2, 3, 4, 5]
-    for (number,), part in made.group_by("fold"):
+    assert predictions.schema == pl.Schema(dict(FOLDS_CONTRACT))
+    assert predictions["fold"].unique().to_list() == [1, 2, 3, 4, 5]
+    for (number,), part in predictions.group_by("fold"):
         begin, end = part["date"].min(), part["date"].max()
         known = rows.filter(pl.col("target_date") < begin)
         valid = rows.filter(pl.col("date").is_between(begin, end))
@@ -185,16 +185,16 @@ def test_a_fold_learns_nothing_that_was_not_known_when_it_began(
 
 def test_one_model_per_symbol_learns_from_its_own_rows(tmp_path: Path) -> None:
     data = made_up(tmp_path, {"A": 800, "B": 500, "C": 700})
-    made = out_of_fold(mean, data, folds_of(data), "per_symbol", "")
-    for (fold, symbol), part in made.group_by("fold", "symbol"):
-        begin = made.filter(fold=fold)["date"].min()
+    predictions = out_of_fold(mean, data, folds_of(data), "per_symbol", "")
+    for (fold, symbol), part in predictions.group_by("fold", "symbol"):
+        begin = predictions.filter(fold=fold)["date"].min()
         known = data.rows.filter(pl.col("target_date") < begin, symbol=symbol)
         assert known.height >= MIN_ROWS
         expected = np.float32(known["target"].to_numpy().mean())
         assert (part["prediction"] == expected).all()
     # B had too few rows when the first folds began, and says nothing there.
-    assert made.filter(symbol="B")["fold"].unique().to_list() == [2, 3, 4, 5]
-    assert made.filter(symbol="A")["fold"].unique().to_list() == [1, 2, 3, 4, 5]
+    assert predictions.filter(symbol="B")["fold"].unique().to_list() == [2, 3, 4, 5]
+    assert predictions.filter(symbol="A")["fold"].unique().to_list() == [1, 2, 3, 4, 5]
 
 
 # --- the stage
@@ -218,8 +218,8 @@ def test_a_candidate_is_a_graph_its_folds_and_its_importances(
     assert folds["prediction"].is_finite().all()
     data = Dataset(project / DATASETS / horizon / "train.parquet")
     settings = params.load(project / "params.yaml")
-    seen = dataset_params.selected(settings.dataset, data.features)
-    fit = train_params.fit_of(settings.models, kind, seen, data.features, settings.train.seed)
+    columns = dataset_params.selected(settings.dataset, data.features)
+    fit = train_params.fit_of(settings.models, kind, columns, data.features, settings.train.seed)
     final = fit(data.x, data.y)
     served = Session(folder / "model.onnx")(data.x)["return"]
     assert served == pytest.approx(final.predict(data.x), abs=1e-6)
@@ -234,8 +234,8 @@ def test_training_never_opens_the_hold_out(own: Path, project: Path) -> None:
     shutil.rmtree(own / CANDIDATES)
     for kind in KINDS:
         datasets.stage(own, "train", "short", kind)
-    made = Path(CANDIDATES / "short")
-    assert datasets.outputs(own, made) == datasets.outputs(project, made)
+    folder = Path(CANDIDATES / "short")
+    assert datasets.outputs(own, folder) == datasets.outputs(project, folder)
 
 
 def test_a_stage_says_what_it_did(own: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -257,8 +257,8 @@ def test_one_model_per_symbol_from_end_to_end(own: Path, kind: str) -> None:
     datasets.stage(own, "train", "short", kind)
     data = Dataset(own / DATASETS / "short" / "train.parquet")
     settings = params.load(own / "params.yaml")
-    seen = dataset_params.selected(settings.dataset, data.features)
-    fit = train_params.fit_of(settings.models, kind, seen, data.features, settings.train.seed)
+    columns = dataset_params.selected(settings.dataset, data.features)
+    fit = train_params.fit_of(settings.models, kind, columns, data.features, settings.train.seed)
     session = Session(own / CANDIDATES / "short" / kind / "model.onnx")
     served = session(data.x, symbol=data.symbol.reshape(-1, 1))["return"]
     shares = []
@@ -274,15 +274,15 @@ def test_one_model_per_symbol_from_end_to_end(own: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("scope", ["pooled", "per_symbol"])
 @pytest.mark.parametrize(
-    ("kind", "seen"), [("lstm", ["return_lag1", "return_lag2"]), ("ridge", ["vol_14"])]
+    ("kind", "columns"), [("lstm", ["return_lag1", "return_lag2"]), ("ridge", ["vol_14"])]
 )
 def test_a_candidate_sees_the_columns_that_its_entry_names(
-    kind: str, seen: list[str], scope: str, tmp_path: Path
+    kind: str, columns: list[str], scope: str, tmp_path: Path
 ) -> None:
     names = ["return_lag1", "vol_14", "return_lag2"]
     rows = datasets.made_up(["A", "B"], 300, lambda x, _: 0.01 * x.sum(axis=1))
     rows = rows.rename(dict(zip(("mom_0", "mom_1", "mom_2"), names, strict=True)))
-    models = {"some": {"kind": kind, "features": seen}}
+    models = {"some": {"kind": kind, "features": columns}}
     datasets.write_params(tmp_path, models=models, horizons={"short": 1}, train={"scope": scope})
     tables.write(rows, tmp_path / DATASETS / "short" / "train.parquet")
     datasets.stage(tmp_path, "train", "short", "some")
@@ -290,11 +290,11 @@ def test_a_candidate_sees_the_columns_that_its_entry_names(
     importance = pl.read_csv(folder / "importance.csv")
     assert importance["feature"].to_list() == names
     assert importance.filter(importance=0)["feature"].to_list() == [
-        name for name in names if name not in seen
+        name for name in names if name not in columns
     ]
     data = Dataset(tmp_path / DATASETS / "short" / "train.parquet")
     other = data.x.copy()
-    other[:, [names.index(name) for name in names if name not in seen]] = 7
+    other[:, [names.index(name) for name in names if name not in columns]] = 7
     session, symbol = Session(folder / "model.onnx"), data.symbol.reshape(-1, 1)
     served, changed = (session(x, symbol=symbol)["return"] for x in (data.x, other))
     assert (served == changed).all()
@@ -312,13 +312,13 @@ def test_killed_while_writing_it_leaves_the_former_candidate(own: Path) -> None:
     assert ".ridge.partial" in beside
 
     datasets.stage(own, "train", "short", "ridge")
-    made = datasets.outputs(own, candidate)
-    assert made.keys() == former.keys()
-    assert made != former
+    outputs = datasets.outputs(own, candidate)
+    assert outputs.keys() == former.keys()
+    assert outputs != former
     assert not [path for path in (own / candidate).parent.iterdir() if path.name.startswith(".")]
     shutil.rmtree(own / candidate)
     datasets.stage(own, "train", "short", "ridge")
-    assert datasets.outputs(own, candidate) == made
+    assert datasets.outputs(own, candidate) == outputs
 
 
 # --- what stops it

@@ -109,14 +109,14 @@ def write_raw(daily: pl.DataFrame, kind: str) -> None:
 def write_features(settings: Params) -> None:
     market = tables.read(CLEAN_MARKET)
     by_name = {name: market.filter(pl.col("symbol") == name) for name in settings.data.market}
-    made = features(
+    table = features(
         tables.read(CLEAN_DAILY),
         by_name,
         tables.read(CLEAN_HOURLY),
         settings.features,
         levels=settings.data.levels,
     )
-    tables.write(made, FEATURES_DAILY)
+    tables.write(table, FEATURES_DAILY)
 
 
 def git(*arguments: str) -> str:
@@ -134,8 +134,8 @@ def pristine(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Path:
         patch.chdir(folder)
         git("init", "-q")
         # Hourly bars reach back too little for a model.
-        seen = [name for name in project_params().dataset.features if name != "hourly_*"]
-        write_params(folder, features=FEATURES, dataset={"features": seen})
+        model_features = [name for name in project_params().dataset.features if name != "hourly_*"]
+        write_params(folder, features=FEATURES, dataset={"features": model_features})
         for name in (".gitignore", "great_expectations/great_expectations.yml"):
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes((repo_root / name).read_bytes())
@@ -292,7 +292,7 @@ def test_a_symbol_without_a_volume_is_valid(
         assert json.loads(path.read_text(encoding="utf-8"))["quality"] == 100
 
 
-def seen(settings: Params) -> list[str]:
+def model_features(settings: Params) -> list[str]:
     """The columns of a dataset."""
     return columns(settings.dataset, settings.feature_names)
 
@@ -482,11 +482,11 @@ def test_a_level_may_be_negative_and_a_price_beside_it_may_not(
     project: Path, run: Callable[[], None], suites: Suites
 ) -> None:
     level = params.load().data.market[0]
-    seen = [name for name in project_params().dataset.features if name != "hourly_*"]
+    model_features = [name for name in project_params().dataset.features if name != "hourly_*"]
     write_params(
         project,
         features=FEATURES,
-        dataset={"features": seen},
+        dataset={"features": model_features},
         data={"levels": [level]},
         validate={"min_quality": 100},
     )
@@ -508,8 +508,8 @@ def test_a_level_may_be_negative_and_a_price_beside_it_may_not(
     assert "close > 0" in stop(by_name["clean/market"], suites)
     assert check(by_name["clean/levels"], suites).rows == COUNT
     alone = data.model_copy(update={"market": [level]})
-    made = validate.with_levels(validate.clean_parts(), alone)
-    assert [part.name for part in made] == ["clean/daily", "clean/hourly", "clean/levels"]
+    parts = validate.with_levels(validate.clean_parts(), alone)
+    assert [part.name for part in parts] == ["clean/daily", "clean/hourly", "clean/levels"]
 
 
 # Params decide, not the suites
@@ -619,8 +619,8 @@ def rules(part: Part, suites: Suites, **parameters: Any) -> list[Rule]:
 
 
 def check(part: Part, suites: Suites, **parameters: Any) -> Checked:
-    given = {"as_of": AS_OF, "min_bars": 252, "clean_rows": 3 * COUNT}
-    return validation.check(part, suites, given | parameters)
+    usual = {"as_of": AS_OF, "min_bars": 252, "clean_rows": 3 * COUNT}
+    return validation.check(part, suites, usual | parameters)
 
 
 def ask(
@@ -861,13 +861,13 @@ def test_order_is_seen_across_slices(keys: list[tuple[str | None, date]], where:
     frame = pl.DataFrame(keys, schema={"symbol": pl.String, "date": pl.Date}, orient="row")
     edges = sorted({0, *(edge for edge in where if edge < len(keys)), len(keys)})
     helper = helper_columns.in_order("date")
-    seen = [value for low, high in pairwise(edges) for value in helper(frame[low:high])]
+    flags = [value for low, high in pairwise(edges) for value in helper(frame[low:high])]
     expected = [
         symbol is not None
         and (index == 0 or (keys[index - 1][0] is not None and (symbol, day) > keys[index - 1]))
         for index, (symbol, day) in enumerate(keys)
     ]
-    assert seen == expected
+    assert flags == expected
 
 
 @given(

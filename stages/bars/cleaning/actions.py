@@ -31,10 +31,10 @@ _IF_ADJUSTED = (
 _DAYS_NAMED = 50
 
 _ROUNDING = 1e-3
-"""A step that differs from 1 by less is not worth a word in a message."""
+"""A message does not mention a step that differs from 1 by less."""
 
 _NEAR_POWER = 0.1
-"""How far from 10, 100 or 1000 a change of unit may be, by the market's move of the day."""
+"""How far from 10, 100 or 1000 a change of unit may be: the market moves on that day too."""
 
 _WILD = 5
 """A symbol with so many jumps is more likely wild by nature (VIX) than split so often."""
@@ -45,7 +45,7 @@ def read_hand_kept(path: Path) -> pl.DataFrame:
 
     Dates are ex-dates such as 2017-09-07. Empty lines and lines that begin with # are skipped. A
     ratio of 1 without a dividend declares the move of that day genuine; it may stand beside
-    another line of the same day, and then speaks of what that one leaves. Without a date
+    another line of the same day, and then applies to what that one leaves. Without a date
     (`^VIX,,1`) it declares every move of the symbol genuine.
 
     Returns:
@@ -67,7 +67,7 @@ def read_hand_kept(path: Path) -> pl.DataFrame:
             f"{path}: line {number}: should be the header symbol,date,ratio or "
             f"symbol,date,ratio,dividend, not {','.join(header)!r}"
         )
-    seen: dict[tuple[str, date | None, bool], int] = {}
+    number_of: dict[tuple[str, date | None, bool], int] = {}
     rows = []
     for number, entry in entries:
         try:
@@ -77,12 +77,12 @@ def read_hand_kept(path: Path) -> pl.DataFrame:
                 f"{path}: line {number}: {error}; write it as ACME,2017-09-07,2"
             ) from None
         key = (symbol, day, ratio == 1 and dividend == 0)
-        if key in seen:
+        if key in number_of:
             raise InputError(
-                f"{path}: line {number}: says of {symbol} what line {seen[key]} says already, or "
-                "contradicts it; keep one of the two"
+                f"{path}: line {number}: says of {symbol} what line {number_of[key]} says "
+                "already, or contradicts it; keep one of the two"
             )
-        seen[key] = number
+        number_of[key] = number
         rows.append(row)
     return pl.DataFrame(rows, schema=dict(tables.ACTIONS), orient="row")
 
@@ -116,11 +116,14 @@ def combine(source: pl.DataFrame, hand: pl.DataFrame) -> pl.DataFrame:
         )
         raise DataError(
             f"data/raw/actions.parquet: a ratio must be above 0, a dividend not below: {named}; "
-            "have the source mended"
+            "mend the source"
         )
-    kept = source.join(hand, on=["symbol", "date"], how="anti")
+    from_source = source.join(hand, on=["symbol", "date"], how="anti")
     both = pl.concat(
-        [kept.with_columns(hand=pl.lit(value=False)), hand.with_columns(hand=pl.lit(value=True))]
+        [
+            from_source.with_columns(hand=pl.lit(value=False)),
+            hand.with_columns(hand=pl.lit(value=True)),
+        ]
     )
     return (
         both.with_columns(genuine=(pl.col("ratio") == 1) & (pl.col("dividend") == 0))
@@ -135,7 +138,7 @@ def nearest_ratio(previous_close: float, opened: float, *, split: bool = True) -
     Args:
         previous_close: the last price before the gap.
         opened: the first price after it.
-        split: whether there was one for certain; else no split, 1, may be nearest.
+        split: whether there certainly was a split; if not, a ratio of 1 may be the nearest.
     """
     gap = math.log(previous_close / opened)
     return min(RATIOS if split else (1.0, *RATIOS), key=lambda ratio: abs(math.log(ratio) - gap))
@@ -144,17 +147,18 @@ def nearest_ratio(previous_close: float, opened: float, *, split: bool = True) -
 def line(symbol: str, day: date, ratio: float) -> str:
     """A line of data/actions.csv."""
     text = io.StringIO()
-    shown = f"{ratio:.6f}".rstrip("0").rstrip(".")
-    csv.writer(text, lineterminator="").writerow([symbol, day, shown])
+    number = f"{ratio:.6f}".rstrip("0").rstrip(".")
+    csv.writer(text, lineterminator="").writerow([symbol, day, number])
     return text.getvalue()
 
 
 def suggested(moves: pl.DataFrame, market: Collection[str] = ()) -> str:
     """Lines that would explain each move, ready to be added to data/actions.csv.
 
+    They explain it by a split, or declare it genuine in a market series, which has no splits.
+
     Args:
-        moves: columns of `adjust.MOVE`, those that nothing explains: by a split, or by themselves
-            where the series has none.
+        moves: columns of `adjust.MOVE`, those that nothing explains.
         market: the names of the market series.
     """
     lines = []
@@ -219,20 +223,20 @@ def _doubt(move: Mapping[str, Any]) -> str:
     # A unit may change within the bar.
     name = max(("open", "close"), key=lambda name: abs(math.log(move[name] * step / previous)))
     verb, price = {"open": "opened", "close": "closed"}[name], move[name]
-    told = (
+    text = (
         f"{symbol}: {day}: {verb} at {_price(price)} after a close of {_price(previous)} "
         f"({100 * (price * step / previous - 1):+.1f} %"
     )
-    told += (
+    text += (
         ")" if abs(step - 1) < _ROUNDING else f" with the factor of {step:.4g} of its adj_close)"
     )
     ratio = price * step / previous
     return {
-        "unit": f"{told}: its unit changes, by a factor near {_factor(ratio)}",
-        "factor": f"{told}: {step:.4g} is neither a split nor a dividend",
-        "returned": f"{told}: takes back the jump of {move['since']}, so the bars from that day "
+        "unit": f"{text}: its unit changes, by a factor near {_factor(ratio)}",
+        "factor": f"{text}: {step:.4g} is neither a split nor a dividend",
+        "returned": f"{text}: takes back the jump of {move['since']}, so the bars from that day "
         "until this one are in another unit, or wrong",
-        "quiet": f"{told}, with too little volume and range for such news: a change of unit, or "
+        "quiet": f"{text}, with too little volume and range for such news: a change of unit, or "
         f'a split ("{line(symbol, day, nearest_ratio(previous, price))}", which '
         "clean.adjustment: none ignores)",
     }[move["doubt"]]
@@ -241,8 +245,8 @@ def _doubt(move: Mapping[str, Any]) -> str:
 def _factor(ratio: float) -> str:
     times = ratio if ratio > 1 else 1 / ratio
     power = 10.0 ** round(math.log10(times))
-    shown = f"{power if abs(times / power - 1) < _NEAR_POWER else times:.4g}"
-    return shown if ratio > 1 else f"1/{shown}"
+    text = f"{power if abs(times / power - 1) < _NEAR_POWER else times:.4g}"
+    return text if ratio > 1 else f"1/{text}"
 
 
 def _wild_lines(moves: pl.DataFrame) -> str:

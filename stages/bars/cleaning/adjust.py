@@ -34,8 +34,8 @@ MOVE: tables.Contract = {
     **{name: kind for name, kind in jumps.JUMP.items() if name != "row"},
     "explained": pl.String,
 }
-"""A jump, as `jumps.find` gives it: `step` is what the day was adjusted by, `explained` who says so
-(`adj_close`, `actions`, `declared`, `not_adjusted`), null if nobody does."""
+"""A jump, as `jumps.find` returns it: `step` is what the day was adjusted by, `explained` by what
+(`adj_close`, `actions`, `declared`, `not_adjusted`), null if by nothing."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def adjust(bars: pl.DataFrame, actions: pl.DataFrame, mode: Mode, max_gap: float
 
 
 def unadjusted(rows: int) -> Adjusted:
-    """Rows that are what they are, and whose jumps need no explanation."""
+    """Rows without an adjustment, whose jumps need no explanation."""
     return Adjusted(np.ones(rows), np.zeros(rows, dtype=np.int64), tables.empty(MOVE))
 
 
@@ -147,11 +147,11 @@ def _find_steps(
 def _take_source_steps(
     step: Array, applied: npt.NDArray[np.int64], factor: Array, by_source: Flags
 ) -> None:
-    """Fill in the steps of the rows for which the source's own factor answers."""
+    """Fill in the steps of the rows that the source's own factor adjusts."""
     if not by_source.any():
         return
     moved = by_source & (np.abs(factor / np.roll(factor, 1) - 1) > FACTOR_TOLERANCE)
-    # A row that something else answers for sets a new mark, like one where the factor moved.
+    # A row that something else adjusts sets a new mark, like one where the factor moved.
     marks = ~by_source | moved
     newest = np.maximum.accumulate(np.where(marks, np.arange(marks.size), 0))
     rows = np.flatnonzero(moved)
@@ -212,10 +212,10 @@ def _action_steps(bars: pl.DataFrame, previous: Array, effects: pl.DataFrame) ->
 
 
 def _carried(step: Array, first: Flags) -> Array:
-    """Multiply the steps up, anew for each symbol."""
+    """The product of the steps up to each row, from the first row of its symbol."""
     factor = np.ones(step.size)
     starts = np.append(np.flatnonzero(first), step.size)
-    # Most symbols have no step at all in a group that was split by size.
+    # Most symbols have no step: only the others are multiplied.
     holders = np.unique(np.searchsorted(starts, np.flatnonzero(step != 1), side="right"))
     for start, stop in zip(starts[holders - 1], starts[holders], strict=True):
         factor[start:stop] = np.cumprod(step[start:stop])

@@ -1,4 +1,4 @@
-"""Clean bars: those that hold every rule, adjusted, and a record of those that do not."""
+"""Clean bars: those that meet every rule, adjusted, and a record of those that do not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -75,13 +75,13 @@ def clean(  # noqa: PLR0913  # what bars are judged by, and what they are
     """
     need: AdjClose = "ignored" if level else _NEED[params.adjustment]
     judged = judge(bars, Rules(kind, sessions, params.zero_volume, need, level=level))
-    kept = judged.kept
+    accepted = judged.accepted
     if level:
-        adjusted = unadjusted(kept.height)
+        adjusted = unadjusted(accepted.height)
     else:
-        adjusted = adjust(kept, ex_dates, params.adjustment, params.max_gap)
+        adjusted = adjust(accepted, ex_dates, params.adjustment, params.max_gap)
     factor = pl.Series("factor", adjusted.factor)
-    priced = kept.with_columns(
+    priced = accepted.with_columns(
         pl.col("close").mul(factor).alias("adj_close"), filled=pl.lit(value=False)
     )
     whole = filled(priced, sessions, params.fill_limit) if kind == "daily" else priced
@@ -89,7 +89,7 @@ def clean(  # noqa: PLR0913  # what bars are judged by, and what they are
         bars=whole.select(list(tables.CLEAN_DAILY)),
         rejected=_record(judged, kind),
         moves=adjusted.moves,
-        factors=_turns(kept.select("symbol", "date", factor)),
+        factors=_turns(accepted.select("symbol", "date", factor)),
         counts=_counts(
             bars, judged, pl.Series(adjusted.applied), "date", whole.filter("filled")["symbol"]
         ),
@@ -121,9 +121,9 @@ def clean_hourly(
     """
     lengths = hours.lengths(bars)
     judged = judge(bars, Rules("hourly", sessions, params.zero_volume, "ignored", lengths))
-    kept = hours.whole_hours(judged.kept, lengths, sessions)
-    daily = kept["symbol"].is_in(factors["symbol"].unique().implode())
-    alone = kept.filter(~daily)
+    accepted = hours.whole_hours(judged.accepted, lengths, sessions)
+    daily = accepted["symbol"].is_in(factors["symbol"].unique().implode())
+    alone = accepted.filter(~daily)
     adjusted = adjust(
         alone, ex_dates, "none" if params.adjustment == "none" else "actions", params.max_gap
     )
@@ -132,7 +132,7 @@ def clean_hourly(
         alone.with_columns(factor=pl.Series(adjusted.factor), applied=pl.Series(adjusted.applied))
     ]
     if daily.any():
-        joined = kept.filter(daily).join_asof(
+        joined = accepted.filter(daily).join_asof(
             factors, on="date", by="symbol", strategy="backward", check_sortedness=False
         )
         joined = joined.with_columns(pl.col("factor").fill_null(1), applied=pl.lit(0))
@@ -145,7 +145,7 @@ def clean_hourly(
         rejected=_record(judged, "hourly"),
         moves=pl.concat(moves),
         factors=tables.empty(FACTOR),
-        counts=_counts(bars, replace(judged, kept=kept), whole["applied"], "timestamp"),
+        counts=_counts(bars, replace(judged, accepted=accepted), whole["applied"], "timestamp"),
     )
 
 
@@ -210,8 +210,8 @@ def _counts(
     filled_symbols: pl.Series | None = None,
 ) -> pl.DataFrame:
     session = pl.col("session").filter(pl.col("session") >= 0)
-    kept = judged.kept.with_columns(applied=applied)
-    of_kept = kept.group_by("symbol").agg(
+    accepted = judged.accepted.with_columns(applied=applied)
+    of_accepted = accepted.group_by("symbol").agg(
         kept=pl.len(),
         newest=pl.col(clock).max(),
         missing_sessions=(session.max() - session.min() + 1 - session.n_unique()).fill_null(0),
@@ -221,7 +221,7 @@ def _counts(
     of_read = bars.group_by("symbol").agg(read=pl.len(), first=day.min(), last=day.max())
     symbols = pl.Series("symbol", [], pl.String) if filled_symbols is None else filled_symbols
     counts = (
-        of_read.join(of_kept, on="symbol", how="left")
+        of_read.join(of_accepted, on="symbol", how="left")
         .join(judged.disordered.rename({"rows": "out_of_order"}), on="symbol", how="left")
         .join(symbols.value_counts(name="filled_sessions"), on="symbol", how="left")
         .sort("symbol")

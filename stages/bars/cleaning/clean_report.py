@@ -11,7 +11,8 @@ import polars as pl
 from stages.bars.cleaning.adjust import MOVE
 from stages.common.errors import DataError, few
 from stages.common.sections import of_symbol
-from stages.common.tables import ENDED_DAYS, STALE_DAYS, Kind
+from stages.common.tables import ENDED_DAYS, STALE_DAYS, Kind, clock
+from stages.common.text import plural
 
 if TYPE_CHECKING:
     from stages.bars.cleaning.clean_bars import Cleaned
@@ -47,7 +48,7 @@ class CleanReport:
     """Counts group after group of symbols.
 
     Args:
-        calendar: the name of the calendar that tells the sessions.
+        calendar: the name of the calendar of the sessions.
         max_rejected: `clean.max_rejected`.
         symbol_levels: `data.symbol_levels`.
     """
@@ -158,7 +159,7 @@ class CleanReport:
 
     def _check_market(self) -> None:
         newest = max(self._newest["daily"].values(), default=date.min)
-        # What is said of one symbol may end with it.
+        # A level of one symbol may end when its bars do.
         ends = {
             of_symbol(level, symbol): last
             for level in self._symbol_levels
@@ -196,7 +197,9 @@ class CleanReport:
         `symbols` is a list, which `dvc metrics` passes over: a table of thousands of symbols
         would hide the totals.
         """
-        lines = ",\n".join(f"  {_json(record)}" for record in self._records)
+        lines = ",\n".join(
+            f"  {json.dumps(record, ensure_ascii=False)}" for record in self._records
+        )
         totals = json.dumps(self.totals(), indent=1, ensure_ascii=False).replace("\n", "\n ")
         return f'{{\n "totals": {totals},\n "symbols": [\n{lines}\n ]\n}}\n'
 
@@ -209,10 +212,10 @@ class CleanReport:
         parts = [
             f"{read} bars of {whole['symbols']:,} series read",
             _with_parts(f"{sum(whole['rejected'].values()):,} rejected", whole["rejected"]),
-            f"{_plural(whole['missing_sessions'], 'session')} missing",
+            f"{plural(whole['missing_sessions'], 'session')} missing",
             f"{whole['filled_sessions']:,} filled",
-            f"{_plural(whole['actions'], 'action')} applied",
-            _with_parts(_plural(moves, "large move"), whole["large_moves"]),
+            f"{plural(whole['actions'], 'action')} applied",
+            _with_parts(plural(moves, "large move"), whole["large_moves"]),
         ]
         return ", ".join(parts)
 
@@ -241,12 +244,12 @@ def _moves(moves: pl.DataFrame) -> dict[str, list[Record]]:
 
 def _order_line(kind: Kind, symbol: str, rows: int) -> str:
     verb = "was" if rows == 1 else "were"
-    return f"{_name(kind, symbol)}: {_plural(rows, 'row')} out of date order {verb} sorted"
+    return f"{_name(kind, symbol)}: {plural(rows, 'row')} out of date order {verb} sorted"
 
 
 def _conflict_lines(kind: Kind, rejected: pl.DataFrame) -> Iterator[str]:
     conflicts = rejected.filter(pl.col("reason") == "conflict")
-    grouped = conflicts.group_by("symbol").agg(rows=pl.len(), times=_clock(kind).unique().sort())
+    grouped = conflicts.group_by("symbol").agg(rows=pl.len(), times=_time_of(kind).unique().sort())
     for symbol, rows, times in grouped.sort("symbol").iter_rows():
         named = few((_time(time) for time in times), 3)
         yield (
@@ -255,24 +258,24 @@ def _conflict_lines(kind: Kind, rejected: pl.DataFrame) -> Iterator[str]:
 
 
 def _newest_lines(kind: Kind, cleaned: "Cleaned") -> Iterator[str]:
-    clock = _clock(kind)
+    time = _time_of(kind)
     lost = (
-        cleaned.rejected.sort("symbol", clock, "reason")
+        cleaned.rejected.sort("symbol", time, "reason")
         .group_by("symbol")
-        .agg(time=clock.last(), reason=pl.col("reason").last())
+        .agg(time=time.last(), reason=pl.col("reason").last())
         .join(cleaned.counts.select("symbol", "newest"), on="symbol")
         .filter(pl.col("time") > pl.col("newest"))
         .sort("symbol")
     )
-    for symbol, time, reason, newest in lost.iter_rows():
+    for symbol, last, reason, newest in lost.iter_rows():
         yield (
-            f"{_name(kind, symbol)}: its newest bar, {_time(time)}, was rejected ({reason}); "
+            f"{_name(kind, symbol)}: its newest bar, {_time(last)}, was rejected ({reason}); "
             f"the newest is now {_time(newest)}"
         )
 
 
-def _clock(kind: Kind) -> pl.Expr:
-    return pl.col("timestamp" if kind == "hourly" else "date")
+def _time_of(kind: Kind) -> pl.Expr:
+    return pl.col(clock(kind))
 
 
 def _name(kind: Kind, symbol: str) -> str:
@@ -285,14 +288,14 @@ def _time(time: date | datetime) -> str:
 
 def _empty_clause(record: Record) -> str:
     reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in record["rejected"].items())
-    return f"{record['symbol']} ({_plural(record['read'], record['kind'] + ' row')}: {reasons})"
+    return f"{record['symbol']} ({plural(record['read'], record['kind'] + ' row')}: {reasons})"
 
 
 def _lost(record: Record) -> float:
     """The share of a symbol's rows that was rejected and should not have been there.
 
-    Of equal rows one is kept: nothing is lost. A single row is no share of note, however few there
-    are.
+    Of equal rows one is kept: nothing is lost. A single rejected row counts as none, however few
+    rows there are.
     """
     rejected: dict[str, int] = dict(record["rejected"])
     rejected.pop("duplicate", None)
@@ -320,11 +323,3 @@ def _totals(records: list[Record]) -> Record:
 def _with_parts(text: str, parts: Mapping[str, int]) -> str:
     named = ", ".join(f"{name} {count:,}" for name, count in parts.items())
     return f"{text} ({named})" if named else text
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _json(record: Record) -> str:
-    return json.dumps(record, ensure_ascii=False)

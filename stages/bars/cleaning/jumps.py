@@ -60,7 +60,7 @@ def find(bars: pl.DataFrame, step: Array, vouched: Flags, max_gap: float) -> pl.
     """Find each overnight jump that must be explained, or that no market can have made.
 
     A gap from one day's last close to the next open is large beyond `max_gap`. Where something
-    vouches for the row, a large gap is doubted nonetheless for one of these reasons, each known
+    vouches for the row, a large gap is still doubted for one of these reasons, each known
     on the day of the jump:
 
     unit
@@ -102,19 +102,19 @@ def find(bars: pl.DataFrame, step: Array, vouched: Flags, max_gap: float) -> pl.
     unit = vouched & (beyond(rest, extreme) | beyond(closes, extreme))
     large = beyond(raw, max_gap) | beyond(rest, max_gap)
     rows = np.flatnonzero(large | unit)
-    asked = vouched[rows]
+    trusted = vouched[rows]
     number: Rows = np.cumsum(first, dtype=np.int64)[rows]
     usual, traded = _before(bars, rest, first, rows)
     back = _returned(raw[rows], usual, number, rows)
-    back |= asked & _returned(rest[rows], usual, number, rows)
+    back |= trusted & _returned(rest[rows], usual, number, rows)
     quiet = traded < _QUIET * np.abs(np.log(rest[rows]))
-    quiet &= asked & beyond(rest[rows], max_gap) & _unusual(rest[rows], usual)
+    quiet &= trusted & beyond(rest[rows], max_gap) & _unusual(rest[rows], usual)
     doubt = np.select(
-        [unit[rows], asked & _implausible(step[rows], max_gap), back, quiet],
+        [unit[rows], trusted & _implausible(step[rows], max_gap), back, quiet],
         ["unit", "factor", "returned", "quiet"],
         default="",
     )
-    told = beyond(raw[rows], max_gap) | (beyond(rest[rows], max_gap) & ~asked) | (doubt != "")
+    reported = beyond(raw[rows], max_gap) | (beyond(rest[rows], max_gap) & ~trusted) | (doubt != "")
     jumps = bars.select("symbol", "date", "open", "close")[rows].with_columns(
         row=pl.Series(rows),
         previous_close=pl.Series(previous[rows]),
@@ -122,7 +122,7 @@ def find(bars: pl.DataFrame, step: Array, vouched: Flags, max_gap: float) -> pl.
         doubt=pl.Series(doubt.tolist(), dtype=pl.String).replace("", None),
         since=pl.when(pl.Series(doubt == "returned")).then(pl.col("date").shift(1)),
     )
-    return jumps.filter(pl.Series(told)).select(list(JUMP))
+    return jumps.filter(pl.Series(reported)).select(list(JUMP))
 
 
 def beyond(ratio: Array, max_gap: float) -> Flags:
@@ -183,7 +183,7 @@ def _before(bars: pl.DataFrame, rest: Array, first: Flags, rows: Rows) -> tuple[
         usual[at] = np.median(extent[before])
         median = np.median(volume[before])
         varies = volume[before].min() < volume[before].max()
-        told = varies and median > 0 and volume[row] > 0 and spread[row] > 0
-        if row - start >= _HISTORY and told:
+        comparable = varies and median > 0 and volume[row] > 0 and spread[row] > 0
+        if row - start >= _HISTORY and comparable:
             traded[at] = spread[row] * volume[row] / median
     return usual, traded

@@ -43,10 +43,10 @@ def catalogue(folder: Path, clock: str) -> list[RawFile]:
 
     Args:
         folder: such as data/raw/daily.
-        clock: the column that says when a bar was.
+        clock: the column with the time of a bar.
 
     Raises:
-        InputError: a file is truncated or no Parquet.
+        InputError: a file is truncated or not Parquet.
         DataError: a file holds no bars or those of several symbols, or two hold the same symbol.
     """
     files = [_described(path, clock) for path in sorted(folder.glob("*.parquet"))]
@@ -61,7 +61,7 @@ def catalogue(folder: Path, clock: str) -> list[RawFile]:
 
 
 def groups(files: Sequence[RawFile], rows: int = GROUP_ROWS) -> list[list[RawFile]]:
-    """Put neighbours together up to a number of rows; a longer symbol is alone."""
+    """Group neighbouring files up to a number of rows; a file with more is alone."""
     packed: list[list[RawFile]] = []
     room = 0
     for file in files:
@@ -78,8 +78,8 @@ def read(files: Sequence[RawFile], contract: tables.Contract) -> pl.DataFrame:
     """The bars of a group, symbol after symbol, in the columns of a contract.
 
     Raises:
-        InputError: a file is truncated or no Parquet.
-        DataError: a file has not the columns of the contract.
+        InputError: a file is truncated or not Parquet.
+        DataError: a file lacks columns of the contract.
     """
     try:
         bars = pl.read_parquet([file.path for file in files], glob=False)
@@ -117,7 +117,7 @@ def _extent(path: Path, clock: str) -> tuple[tuple[Any, Any], tuple[Any, Any], i
             bounds[name] = min(part.min for part in parts), max(part.max for part in parts)
         return bounds["symbol"], bounds[clock], footer.num_rows
     except (pa.ArrowException, OSError, KeyError, AttributeError, ValueError, TypeError):
-        # No statistics, or no Parquet: reading it says which.
+        # No statistics, or not Parquet: reading the file tells which.
         bars = tables.read(path)
         missing = [name for name in ("symbol", clock) if name not in bars.columns]
         if missing:

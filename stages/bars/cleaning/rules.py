@@ -1,7 +1,7 @@
-"""Which bars are let through: every rule by its name, and the first that a bar breaks.
+"""Which bars are accepted: every rule by its name, and the first that a bar breaks.
 
-A bar is judged by itself first, so that one that cannot be right never contests one that can;
-then against its session; then against the others of its time. In this order:
+A bar is judged by itself first, so that an impossible bar never conflicts with a possible one;
+then against its session; then against the other bars of its time. In this order:
 
 missing_value
     A price or the volume is null, NaN or infinite. A symbol may lack its volume altogether, as
@@ -40,7 +40,7 @@ import polars as pl
 
 from stages.bars.calendars import BAR, Sessions
 from stages.bars.cleaning import jumps
-from stages.common.tables import PRICES, Kind
+from stages.common.tables import PRICES, Kind, clock
 
 ROUNDING = 1e-6
 """Prices out of order by less than this share are so by rounding: high and low are widened to
@@ -59,7 +59,7 @@ class Rules:
         zero_volume: whether bars without a trade are kept.
         adj_close: whether a bar needs one: `ignored`, from a symbol's first one on
             (`once_begun`), or `always`.
-        lengths: of the bars of each symbol that has them shorter than an hour, in microseconds.
+        lengths: of the bars of each symbol whose bars are shorter than an hour, in microseconds.
         level: whether these are market series of numbers, not prices.
     """
 
@@ -72,35 +72,35 @@ class Rules:
 
     @property
     def clock(self) -> str:
-        """The column that says when a bar was."""
-        return "timestamp" if self.kind == "hourly" else "date"
+        """The column with the time of a bar."""
+        return clock(self.kind)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The bars of a group of symbols, kept or rejected.
+    """The bars of a group of symbols, accepted or rejected.
 
     Attributes:
-        kept: the columns of the bars, `date` and `session` (its number, -1 outside the calendar);
-            sorted by symbol and time, one per time, low <= open, close <= high.
+        accepted: the columns of the bars, `date` and `session` (its number, -1 outside the
+            calendar); sorted by symbol and time, one per time, low <= open, close <= high.
         rejected: the columns of the bars, `date` and `reason`; prices and volumes as they came,
             sorted by all columns.
         disordered: `symbol` and `rows`: how many of its bars were earlier than the one above.
     """
 
-    kept: pl.DataFrame
+    accepted: pl.DataFrame
     rejected: pl.DataFrame
     disordered: pl.DataFrame
 
 
 def judge(bars: pl.DataFrame, rules: Rules) -> Judged:
-    """Tell the bars that hold every rule from those that break one.
+    """Separate the bars that meet every rule from those that break one.
 
     Args:
         bars: whole symbols in the columns of `tables.RAW_DAILY` or `tables.RAW_HOURLY`.
         rules: how strict to be.
     """
-    given = bars.columns
+    raw_columns = bars.columns
     bars, disordered = _in_order(bars, rules.clock)
     placed = _with_sessions(bars, rules)
     if rules.kind != "market":
@@ -109,22 +109,22 @@ def judge(bars: pl.DataFrame, rules: Rules) -> Judged:
         placed = placed.with_columns(_lacking=_lacks_adj_close(placed, rules))
     broken = _broken(rules)
     wrong = placed.select(pl.any_horizontal(broken.values())).to_series()
-    kept, parts = placed, []
+    accepted, parts = placed, []
     if wrong.any():
         first = pl.coalesce(pl.when(rule).then(pl.lit(reason)) for reason, rule in broken.items())
         parts.append(placed.filter(wrong).with_columns(reason=first))
-        kept = placed.filter(~wrong)
-    kept, doubles = _one_per_time(kept, given, rules.clock)
+        accepted = placed.filter(~wrong)
+    accepted, doubles = _one_per_time(accepted, raw_columns, rules.clock)
     if doubles is not None:
         parts.append(doubles)
-    columns = [*dict.fromkeys((*given, "date")), "session"]
+    columns = [*dict.fromkeys((*raw_columns, "date")), "session"]
     rejected = (
         pl.concat(parts) if parts else placed.clear().with_columns(reason=pl.lit("", pl.String))
     )
     rejected = rejected.select([*columns[:-1], "reason"])
     order = ["symbol", rules.clock, "reason", *rejected.columns]
     return Judged(
-        _tidied(kept.select(columns), rules),
+        _tidied(accepted.select(columns), rules),
         rejected.sort(list(dict.fromkeys(order))),
         disordered,
     )
@@ -158,12 +158,12 @@ def _with_sessions(bars: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     opened = bars["timestamp"].to_physical().fill_null(-1).to_numpy()
     length = bars["symbol"].replace_strict(rules.lengths, default=BAR, return_dtype=pl.Int64)
     number = sessions.holding(opened, length.to_numpy())
-    held = pl.Series(number >= 0)
+    in_session = pl.Series(number >= 0)
     local = bars["timestamp"].dt.convert_time_zone(sessions.zone).dt.date()
     day = pl.Series(sessions.days[np.maximum(number, 0)]).cast(pl.Date)
     on_session = sessions.position(local.to_physical().fill_null(-1).to_numpy()) >= 0
     return bars.with_columns(
-        date=pl.select(pl.when(held).then(day).otherwise(local)).to_series(),
+        date=pl.select(pl.when(in_session).then(day).otherwise(local)).to_series(),
         session=pl.Series(number),
         _open_day=pl.Series(on_session),
     )
@@ -241,7 +241,7 @@ def _lacks_adj_close(bars: pl.DataFrame, rules: Rules) -> pl.Expr:
 
 
 def _one_per_time(
-    bars: pl.DataFrame, given: list[str], clock: str
+    bars: pl.DataFrame, raw_columns: list[str], clock: str
 ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
     """Keep one of several equal bars of a time, none of several that differ."""
     again = bars.select(
@@ -252,14 +252,14 @@ def _one_per_time(
         return bars, None
     several = again | again.shift(-1, fill_value=False)
     doubles = bars.filter(several).with_columns(
-        _alike=pl.struct(given).n_unique().over("symbol", clock) == 1,
+        _alike=pl.struct(raw_columns).n_unique().over("symbol", clock) == 1,
         _again=again.filter(several),
     )
     stays = pl.col("_alike") & ~pl.col("_again")
     reason = pl.when("_alike").then(pl.lit("duplicate")).otherwise(pl.lit("conflict"))
-    kept = pl.concat([bars.filter(~several), doubles.filter(stays).select(bars.columns)])
+    accepted = pl.concat([bars.filter(~several), doubles.filter(stays).select(bars.columns)])
     rejected = doubles.filter(~stays).with_columns(reason=reason)
-    return kept.sort("symbol", clock), rejected.select([*bars.columns, "reason"])
+    return accepted.sort("symbol", clock), rejected.select([*bars.columns, "reason"])
 
 
 def _tidied(bars: pl.DataFrame, rules: Rules) -> pl.DataFrame:

@@ -58,7 +58,7 @@ def dated(
     opens, closes = (_nearest(numbers, ends) for ends in (sessions.opens, sessions.closes))
     marks = [mark for mark in (opens, closes) if np.mean(mark >= 0) >= _MOST]
     if marks:
-        # Where one session ends as the next begins, a stamp may be of either.
+        # Where one session ends as the next begins, a stamp may belong to either.
         if not np.array_equal(marks[0], marks[-1]):
             raise problem
         day = np.where(marks[0] >= 0, sessions.days[marks[0]], days.to_physical().to_numpy())
@@ -124,9 +124,9 @@ def _other_zone(written: pl.Series, instants: pl.Series, local: pl.Series, excha
         stamp, remedy = f"{written[at]:%Y-%m-%d %H:%M}", "set timezone of the source to theirs"
     else:
         stamp, remedy = f"{instants[at]:%Y-%m-%d %H:%M} UTC", "export the dates of the sessions"
-    shown = "never shown" if local[at] is None else f"{local[at]:%A %Y-%m-%d %H:%M}"
+    local_time = "never shown" if local[at] is None else f"{local[at]:%A %Y-%m-%d %H:%M}"
     return (
-        f"daily bars are stamped with instants of another zone: {stamp} is {shown} on the clocks "
-        f"of {exchange}, which is not midnight, the open or the close of one session; {remedy}, "
-        "or set data.calendar to the exchange of these bars"
+        f"daily bars are stamped with instants of another zone: {stamp} is {local_time} on the "
+        f"clocks of {exchange}, which is not midnight, the open or the close of one session; "
+        f"{remedy}, or set data.calendar to the exchange of these bars"
     )

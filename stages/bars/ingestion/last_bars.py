@@ -1,4 +1,4 @@
-"""The bars that the last run left, where DVC has removed `data/raw/` to make it anew."""
+"""The bars of the last run, even where DVC has removed `data/raw/` before the stage runs."""
 
 import json
 import tempfile

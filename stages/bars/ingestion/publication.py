@@ -59,6 +59,6 @@ def _known(
     days = np.append(sessions.days, later).astype(np.int32)
     stamps = published.drop_nulls().to_physical().to_numpy()
     known = pl.Series(days[np.searchsorted(sessions.closes, stamps)]).cast(pl.Date)
-    # Before the first session that the calendar knows, the day of the exchange will do.
+    # Before the first session that the calendar knows, the day of the exchange counts.
     known = known.zip_with(local.drop_nulls() >= first, local.drop_nulls())
     return dates.scatter(published.is_not_null().arg_true(), known)

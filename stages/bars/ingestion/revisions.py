@@ -1,8 +1,8 @@
 """Revisions: where a source now gives other numbers for bars that it gave before.
 
-Two folders as ingest leaves them are compared, the one that is held and the one that is to replace
-it, over the span that both know: up to the newest session held, and not beyond `data.as_of`. The
-order of rows says nothing; a session that stands twice is compared twice.
+The former folder and the new one, both as ingest writes them, are compared over the span that both
+cover: up to the newest former session, and at most `data.as_of`. The order of rows does not count;
+a session that occurs twice is compared twice.
 """
 
 import filecmp
@@ -29,11 +29,11 @@ REVISION: tables.Contract = {
     "given": pl.Float64,
     "newest": pl.Boolean,
 }
-"""One value that is no longer what it was (`changed`), or one bar that has gone (`vanished`) or
-come (`appeared`) within the past; these two have no column and no numbers. `kind` is that of a
-series, or `actions`; `date` is the session, `timestamp` is null if daily. A null among the numbers
-of a change is a value that is not there. `newest` marks the newest session held: a bar of it may
-have been fetched before the session closed, so that a change of it is not a revision."""
+"""One value that differs from the former one (`changed`), or one bar of the past that has gone
+(`vanished`) or come (`appeared`); these two have no column and no numbers. `kind` is that of a
+series, or `actions`; `date` is the session, `timestamp` is null if daily; `held` is the former
+number, `given` the new one, null where it is missing. `newest` marks the newest former session: a
+bar of it may have been fetched before the session closed, so a change of it is not a revision."""
 
 SessionsOf = Callable[[pl.DataFrame, Kind], pl.Series]
 """Gives the session of each bar of a series."""
@@ -44,29 +44,29 @@ _CHANGE = {name: REVISION[name] for name in ("change", "column", "held", "given"
 _BAR = ("kind", "symbol", "date", "timestamp")
 
 _DERIVED = "adj_close"
-"""Follows from every later dividend: it moves without a bar having been wrong."""
+"""Every later dividend changes it, though no bar was wrong."""
 
 _NAMED = 5
 
 
-def compare(held: pl.DataFrame, given: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+def compare(former: pl.DataFrame, new: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     """What differs between two tables of the same columns.
 
     Args:
-        held: the former rows.
-        given: the new ones.
+        former: the former rows.
+        new: the new ones.
         key: the columns that say which bar a row is; every other column is a number.
 
     Returns:
         The key, then `change, column, held, given` as in `REVISION`, sorted by the key.
     """
-    if held.equals(given):
-        return held.clear().select(key).with_columns(_nothing(*_CHANGE))
-    if _doubled(held, key) or _doubled(given, key):
-        # Equal rows fall out first, so that of two rows of a session the one that moved is named.
-        held, given = _without(held, given), _without(given, held)
-    pairs = _numbered(held, key).join(
-        _numbered(given, key),
+    if former.equals(new):
+        return former.clear().select(key).with_columns(_nothing(*_CHANGE))
+    if _doubled(former, key) or _doubled(new, key):
+        # Equal rows are removed first, so that of two rows of a session the changed one is named.
+        former, new = _without(former, new), _without(new, former)
+    pairs = _numbered(former, key).join(
+        _numbered(new, key),
         on=[*key, "nth"],
         how="full",
         suffix=" given",
@@ -86,12 +86,12 @@ def compare(held: pl.DataFrame, given: pl.DataFrame, key: Sequence[str]) -> pl.D
             pl.col(column).alias("held"),
             pl.col(f"{column} given").alias("given"),
         )
-        for column in held.columns
+        for column in former.columns
         if column not in key
     ]
     # The sort is stable: within a bar the columns keep their order.
-    found = pl.concat([part.select(*key, "nth", *_CHANGE) for part in (alone, *changed)])
-    return found.sort(*key, "nth", maintain_order=True).drop("nth")
+    changes = pl.concat([part.select(*key, "nth", *_CHANGE) for part in (alone, *changed)])
+    return changes.sort(*key, "nth", maintain_order=True).drop("nth")
 
 
 def _doubled(frame: pl.DataFrame, key: Sequence[str]) -> bool:
@@ -103,7 +103,7 @@ def _nothing(*columns: str) -> list[pl.Expr]:
 
 
 def _without(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `left` that `right` has not, each counted as often as it stands there."""
+    """The rows of `left` that `right` lacks; of equal rows, as many as it lacks."""
     columns = left.columns
     return (
         _numbered(left, columns)
@@ -113,7 +113,7 @@ def _without(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
 
 
 def _numbered(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Rows that are alike in some columns, numbered; with a mark that the row is there."""
+    """Number the rows that are equal in some columns, and mark each row as present."""
     nth = pl.lit(0, dtype=pl.Int64)
     if _doubled(frame, by):
         frame = frame.sort(frame.columns)
@@ -122,42 +122,41 @@ def _numbered(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
 
 def between(
-    held: Path,
-    given: Path,
+    former: Path,
+    new: Path,
     as_of: date,
     sessions_of: SessionsOf,
-    asked: Callable[[Kind, str], bool],
+    is_requested: Callable[[Kind, str], bool],
 ) -> pl.DataFrame:
     """What differs between two folders as ingest leaves them, in the columns of `REVISION`.
 
-    Files of the same bytes are not opened. A former file that cannot be read is passed over: the
-    new one mends it.
+    Files of the same bytes are not opened. A former file that cannot be read is skipped: the new
+    one replaces it.
 
     Args:
-        held: the former `data/raw/`.
-        given: the one that is to replace it.
+        former: the former `data/raw/`.
+        new: the one that is to replace it.
         as_of: the newest session that the new one knows.
         sessions_of: gives the session of each bar.
-        asked: whether a series is still wanted; one that is not has not vanished.
+        is_requested: whether a series is still requested; others do not count as vanished.
     """
     series = [
         (kind, file)
         for kind in get_args(Kind)
-        for file in sorted((held / kind).glob("*.parquet"))
-        if asked(kind, unquote(file.stem))
+        for file in sorted((former / kind).glob("*.parquet"))
+        if is_requested(kind, unquote(file.stem))
     ]
-    different = [(kind, file) for kind, file in series if not _same(file, given / kind / file.name)]
-    if not different and _same(held / LEDGER, given / LEDGER):
+    different = [(kind, file) for kind, file in series if not _same(file, new / kind / file.name)]
+    if not different and _same(former / LEDGER, new / LEDGER):
         return tables.empty(REVISION)
-    newest = _newest(held, sessions_of)
+    newest = _newest(former, sessions_of)
     until = min(as_of, newest)
-    found = [
-        _series(kind, file, given / kind / file.name, until, sessions_of)
-        for kind, file in different
+    changes = [
+        _series(kind, file, new / kind / file.name, until, sessions_of) for kind, file in different
     ]
     symbols = {unquote(file.stem) for _, file in series}
-    found.append(_actions(held / LEDGER, given / LEDGER, symbols, until))
-    return pl.concat(found).with_columns((pl.col("date") == newest).alias("newest"))
+    changes.append(_actions(former / LEDGER, new / LEDGER, symbols, until))
+    return pl.concat(changes).with_columns((pl.col("date") == newest).alias("newest"))
 
 
 def _same(former: Path, new: Path) -> bool:
@@ -178,19 +177,19 @@ def _newest(raw: Path, sessions_of: SessionsOf) -> date:
 def _series(
     kind: Kind, former: Path, new: Path, until: date, sessions_of: SessionsOf
 ) -> pl.DataFrame:
-    held = _read(former, RAW_BARS[kind])
-    if held is None:
+    former_bars = _read(former, RAW_BARS[kind])
+    if former_bars is None:
         return tables.empty(REVISION).drop("newest")
-    given = tables.read(new) if new.exists() else held.clear()
-    held, given = (
+    new_bars = tables.read(new) if new.exists() else former_bars.clear()
+    former_bars, new_bars = (
         bars.with_columns(sessions_of(bars, kind).alias("session")).filter(
             pl.col("session") <= until
         )
-        for bars in (held, given)
+        for bars in (former_bars, new_bars)
     )
-    found = compare(held, given, ["symbol", "session", clock(kind)])
+    changes = compare(former_bars, new_bars, ["symbol", "session", clock(kind)])
     time = pl.col("timestamp") if kind == "hourly" else pl.lit(None, dtype=tables.UTC)
-    return found.select(
+    return changes.select(
         pl.lit(kind).alias("kind"),
         "symbol",
         pl.col("session").alias("date"),
@@ -200,16 +199,16 @@ def _series(
 
 
 def _actions(former: Path, new: Path, symbols: Collection[str], until: date) -> pl.DataFrame:
-    held = _read(former, tables.ACTIONS)
-    if held is None:
+    former_actions = _read(former, tables.ACTIONS)
+    if former_actions is None:
         return tables.empty(REVISION).drop("newest")
-    held, given = (
+    former_actions, new_actions = (
         table.filter(pl.col("symbol").is_in(symbols), pl.col("date") <= until)
-        for table in (held, tables.read(new))
+        for table in (former_actions, tables.read(new))
     )
-    found = compare(held, given, ["symbol", "date"])
+    changes = compare(former_actions, new_actions, ["symbol", "date"])
     time = pl.lit(None, dtype=tables.UTC).alias("timestamp")
-    return found.select(pl.lit("actions").alias("kind"), "symbol", "date", time, *_CHANGE)
+    return changes.select(pl.lit("actions").alias("kind"), "symbol", "date", time, *_CHANGE)
 
 
 def _read(file: Path, contract: tables.Contract) -> pl.DataFrame | None:
@@ -245,14 +244,12 @@ def _name(row: dict[str, Any]) -> str:
     bar = f"{row['symbol']} {what}{when}"
     if row["change"] != "changed":
         return f"{bar} {row['change']}"
-    held, given = (
-        "none" if row[name] is None else f"{row[name]:.12g}" for name in ("held", "given")
-    )
-    return f"{bar} {row['column']} {held} -> {given}"
+    old, new = ("none" if row[name] is None else f"{row[name]:.12g}" for name in ("held", "given"))
+    return f"{bar} {row['column']} {old} -> {new}"
 
 
 def write(table: pl.DataFrame, path: Path) -> None:
-    """Leave the list as CSV, and its summary as `.txt` beside it; no files if it is empty."""
+    """Write the list as CSV, and its summary as `.txt` beside it; no files if it is empty."""
     summary_path = path.with_suffix(".txt")
     if table.is_empty():
         path.unlink(missing_ok=True)

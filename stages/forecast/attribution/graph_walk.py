@@ -17,7 +17,7 @@ from stages.forecast.contract import INPUT, OUTPUT, SYMBOL, Matrix
 from stages.forecast.session import Session
 
 _SAME = ("Identity", "Cast")
-"""What changes no value, but for its precision."""
+"""Operators that change nothing but the precision."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class _Walk:
         model = ModelProto()
         model.CopyFrom(self._model)
         del model.graph.output[:]
-        # Its type is worked out by the runtime.
+        # The runtime infers its type.
         model.graph.output.append(ValueInfoProto(name=name))
         return model
 

@@ -80,56 +80,58 @@ def is_readable(node: NodeProto) -> bool:
     """Whether a node is what `trees` can read: comparisons with thresholds, and a plain sum."""
     if node.op_type != "TreeEnsembleRegressor":
         return False
-    given = _attributes(node)
+    attributes = _attributes(node)
     return (
-        set(given["nodes_modes"]) <= {_LEAF, _AT_MOST, _BELOW}
-        and given.get("n_targets", 1) == 1
-        and given.get("aggregate_function", b"SUM") == b"SUM"
-        and given.get("post_transform", b"NONE") == b"NONE"
+        set(attributes["nodes_modes"]) <= {_LEAF, _AT_MOST, _BELOW}
+        and attributes.get("n_targets", 1) == 1
+        and attributes.get("aggregate_function", b"SUM") == b"SUM"
+        and attributes.get("post_transform", b"NONE") == b"NONE"
     )
 
 
 def trees(node: NodeProto) -> tuple[float, list[Tree]]:
     """The constant and the trees of an ensemble, whose sum is its prediction."""
-    given = _attributes(node)
+    attributes = _attributes(node)
     value = dict(
         zip(
-            zip(given["target_treeids"], given["target_nodeids"], strict=True),
-            given["target_weights"],
+            zip(attributes["target_treeids"], attributes["target_nodeids"], strict=True),
+            attributes["target_weights"],
             strict=True,
         )
     )
     places: dict[int, dict[int, int]] = {}
-    for place, key in enumerate(zip(given["nodes_treeids"], given["nodes_nodeids"], strict=True)):
+    for place, key in enumerate(
+        zip(attributes["nodes_treeids"], attributes["nodes_nodeids"], strict=True)
+    ):
         places.setdefault(key[0], {})[key[1]] = place
-    modes = np.array(given["nodes_modes"])
-    threshold = np.array(given["nodes_values"], np.float32)
+    modes = np.array(attributes["nodes_modes"])
+    threshold = np.array(attributes["nodes_values"], np.float32)
     # Below a float32 is at most the one before it.
     threshold[modes == _BELOW] = np.nextafter(threshold[modes == _BELOW], np.float32(-np.inf))
-    found = []
+    ensemble = []
     for tree, own in places.items():
         number = {node: index for index, node in enumerate(own)}
         rows = list(own.values())
         low, high = (
             np.array(
                 [
-                    index if modes[row] == _LEAF else number[given[side][row]]
+                    index if modes[row] == _LEAF else number[attributes[side][row]]
                     for index, row in enumerate(rows)
                 ],
                 np.intp,
             )
             for side in ("nodes_truenodeids", "nodes_falsenodeids")
         )
-        found.append(
+        ensemble.append(
             Tree(
-                feature=np.array(given["nodes_featureids"], np.intp)[rows],
+                feature=np.array(attributes["nodes_featureids"], np.intp)[rows],
                 threshold=threshold[rows],
                 low=low,
                 high=high,
                 value=np.array([value.get((tree, node), 0.0) for node in own]),
             )
         )
-    return sum(given.get("base_values", ())), found
+    return sum(attributes.get("base_values", ())), ensemble
 
 
 def contributions(tree: Tree, x: Matrix, background: Matrix) -> tuple[float, Values]:

@@ -3,7 +3,7 @@
 Estimated weights often lose to the plain average (Timmermann, Forecast Combinations, 2006), and
 both often lose to the historical mean (Welch and Goyal, 2008). So all three compete: each is
 learned on earlier folds and scored on the next, and the winner is then shrunk to the mean. Noise
-wins too, now and then: so the mean is served unless the candidates know more than chance would.
+sometimes wins too, so the mean is served unless the candidates beat it by more than chance.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ Weights = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Problem:
-    """What a method learns from: what each candidate says beyond the mean, and what came.
+    """What a method learns from: what each candidate predicts beyond the mean, and the outcomes.
 
     Attributes:
         names: the candidates, (candidates,).

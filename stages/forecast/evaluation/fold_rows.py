@@ -99,7 +99,7 @@ def fold_logs(folds: pl.DataFrame, train: Path, names: Sequence[str]) -> Vector:
     """
     known = tables.read(train, [*KEYS, *names])
     rows = folds.select(KEYS).join(known, on=KEYS, how="left", maintain_order="left")
-    # Of no column polars makes an array of no row.
+    # Without columns, polars makes an array without rows.
     return logarithms(rows.select(names).to_numpy().reshape(rows.height, len(names)))
 
 

@@ -22,7 +22,7 @@ from stages.forecast.training.train_params import Models, TrainParams
 def refitted(
     weights: Mapping[str, float],
     parts: tuple[Dataset, ...],
-    seen: Sequence[str],
+    features: Sequence[str],
     models: Models,
     train: TrainParams,
 ) -> dict[str, ModelProto]:
@@ -31,7 +31,7 @@ def refitted(
     Args:
         weights: by candidate; those of weight 0 are not fitted.
         parts: every row whose target is known, in parts.
-        seen: the features that models may see.
+        features: the features that models may see.
         models: the candidates' options.
         train: the scope and the seed.
     """
@@ -41,7 +41,7 @@ def refitted(
     graphs = {"mean": means["mean"]}
     used = [name for name, weight in weights.items() if weight != 0 and name in models]
     for name in progress(used, "refit"):
-        fit = train_params.fit_of(models, name, seen, parts[0].features, train.seed)
+        fit = train_params.fit_of(models, name, features, parts[0].features, train.seed)
         graphs[name], _ = fit_graph(fit, data, train.scope, name)
     return graphs
 

@@ -63,14 +63,14 @@ def scores(rows: pl.DataFrame, horizon: int) -> dict[str, float | None]:
     rows = rows.with_columns(pl.col(pl.Float32).cast(pl.Float64))
     actual, forecast, mean = (rows[name].to_numpy() for name in ("target", "forecast", "mean"))
     probability = rows["probability"].to_numpy()
-    rose, said = actual > 0, probability > 0.5  # noqa: PLR2004  # more likely than not
-    hits, risen, claimed = int((rose & said).sum()), int(rose.sum()), int(said.sum())
+    rose, likely = actual > 0, probability > 0.5  # noqa: PLR2004  # more likely than not
+    hits, risen, positives = int((rose & likely).sum()), int(rose.sum()), int(likely.sum())
     error = actual - forecast
     base = float(((actual - mean) ** 2).sum())
     spread = float(((actual - actual.mean()) ** 2).sum())
     squared = float((error**2).sum())
     inside = (rows["lower"] <= rows["target"]) & (rows["target"] <= rows["upper"])
-    found = {
+    values = {
         "rows": rows.height,
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
@@ -79,8 +79,8 @@ def scores(rows: pl.DataFrame, horizon: int) -> dict[str, float | None]:
         "p_value": clark_west(rows, horizon),
         "direction": float(((forecast > 0) == rose).mean()),
         "auc": auc(rows["probability"], rose),
-        "f1": 2 * hits / (risen + claimed) if risen + claimed else None,
-        "precision": hits / claimed if claimed else None,
+        "f1": 2 * hits / (risen + positives) if risen + positives else None,
+        "precision": hits / positives if positives else None,
         "recall": hits / risen if risen else None,
         "brier": float(((probability - rose) ** 2).mean()),
         "coverage": float(inside.mean()),  # type: ignore[arg-type]
@@ -90,7 +90,7 @@ def scores(rows: pl.DataFrame, horizon: int) -> dict[str, float | None]:
         "crps_skill": _share_saved(rows["crps"], rows["base_crps"]),
         "crps_p_value": diebold_mariano(rows, horizon),
     }
-    return {name: found[name] for name in COLUMNS}
+    return {name: values[name] for name in COLUMNS}
 
 
 def _share_saved(loss: pl.Series, base: pl.Series) -> float | None:

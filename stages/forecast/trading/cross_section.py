@@ -59,13 +59,13 @@ def summary(dates: pl.DataFrame, horizon: int) -> dict[str, Any]:
         `dates`, and `ic, ic_t, ic_p, spread, spread_t, spread_p`, None where there are no more
         dates than sessions in the horizon; `ic_by_year`, the mean IC by year.
     """
-    found: dict[str, Any] = {"dates": dates.height}
+    scores: dict[str, Any] = {"dates": dates.height}
     for name in ("ic", "spread"):
         mean, t_value, p_value = _tested(dates[name].to_numpy(), horizon)
-        found |= {name: mean, f"{name}_t": t_value, f"{name}_p": p_value}
+        scores |= {name: mean, f"{name}_t": t_value, f"{name}_p": p_value}
     years = by_year(dates)
-    found["ic_by_year"] = dict(zip(years["year"].cast(pl.String), years["ic"], strict=True))
-    return found
+    scores["ic_by_year"] = dict(zip(years["year"].cast(pl.String), years["ic"], strict=True))
+    return scores
 
 
 def _tested(

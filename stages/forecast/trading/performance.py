@@ -1,4 +1,4 @@
-"""What an account was worth holding, and whether it beat another by more than chance."""
+"""How an account performed, and whether it beat another by more than chance."""
 
 from collections.abc import Mapping
 

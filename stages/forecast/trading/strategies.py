@@ -1,7 +1,7 @@
 """From forecasts to positions, as shares of the account: three ways to trade, three to hold.
 
-A function of one session sees that session's row and nothing else; only `held` and `volatility`
-look back, and nothing looks ahead.
+A function of one session sees that session's row and nothing else; only `overlapping` and
+`volatility` look back, and nothing looks ahead.
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ def mean_variance(forecast: Array, deviation: Array, cap: float) -> Array:
     return np.clip(np.nan_to_num(shares, posinf=cap, neginf=-cap), -cap, cap) * long(forecast)
 
 
-def held(positions: Array, horizon: int) -> Array:
+def overlapping(positions: Array, horizon: int) -> Array:
     """Positions of overlapping forecasts: 1 / horizon of the account for each of the last ones.
 
     Every session the oldest part gives way to that of the newest forecast (Jegadeesh and Titman,
@@ -117,9 +117,9 @@ def positions(panel: Grid, horizon: int, params: BacktestParams) -> dict[str, Ar
     rows, traded = slice(panel.first, panel.last + 1), panel.traded(params.delay)
     forecast, deviation = panel.forecast[rows], panel.deviation[rows]
     ways = {
-        "sign": held(sign(forecast), horizon),
-        "rank": held(rank(forecast), horizon),
-        "mean_variance": held(mean_variance(forecast, deviation, params.cap), horizon),
+        "sign": overlapping(sign(forecast), horizon),
+        "rank": overlapping(rank(forecast), horizon),
+        "mean_variance": overlapping(mean_variance(forecast, deviation, params.cap), horizon),
     }
     if not ways["rank"].any():
         del ways["rank"]

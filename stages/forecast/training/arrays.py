@@ -41,17 +41,17 @@ class Dataset:
         self.path = path
         every = tables.read(path, list(tables.dataset_contract([])))
         self.names: list[str] = names or every["symbol"].unique().sort().to_list()
-        kept = every["symbol"].is_in(self.names) if only_named else None
-        self.rows = every if kept is None else every.filter(kept)
+        named = every["symbol"].is_in(self.names) if only_named else None
+        self.rows = every if named is None else every.filter(named)
         self.left_out: list[str] = (
-            [] if kept is None else every.filter(~kept)["symbol"].unique().sort().to_list()
+            [] if named is None else every.filter(~named)["symbol"].unique().sort().to_list()
         )
         self.features = list(pl.read_parquet_schema(path))[every.width :]
         self.x: Matrix = np.empty((self.rows.height, len(self.features)), dtype=np.float32)
         # Column by column, so that the features are in memory once.
         for column, name in enumerate(self.features):
             values = tables.read(path, [name])[name]
-            self.x[:, column] = values if kept is None else values.filter(kept)
+            self.x[:, column] = values if named is None else values.filter(named)
         self.y: Vector = self.rows["target"].to_numpy()
         self.symbol: Symbols = (
             self.rows["symbol"]

@@ -51,7 +51,7 @@ def fit_per_symbol(fit: Fit, data: Panel, rows: Rows) -> dict[int, Fitted]:
 
 
 def predict_per_symbol(fitted: dict[int, Fitted], data: Panel, rows: Rows) -> Vector:
-    """Predict each row by its symbol's model, which there must be."""
+    """Predict each row by the model of its symbol, which must exist."""
     prediction = np.empty(len(rows))
     for index, model in fitted.items():
         own = data.symbol[rows] == index
@@ -93,7 +93,7 @@ def fit_graph(fit: Fit, data: Panel, scope: str, name: str) -> tuple[ModelProto,
 
 
 def check_parity(native: Vector, graph: Vector, name: str) -> None:
-    """A graph that does not predict what its model predicts must not leave the stage.
+    """Refuse a graph that does not predict what its model predicts.
 
     Raises:
         DataError: some prediction differs by more than `PARITY`.

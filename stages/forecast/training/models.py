@@ -2,9 +2,9 @@
 
 The key of a `models:` entry in `params.yaml` names the candidate; its function is the one called
 `kind` (by default the key itself), and its keyword-only arguments are what the entry may set. A
-new model is one function, here or in a module of its own, an entry of `_KINDS`, and a few lines
-there. Heavy libraries are imported where they are used: a stage that trains a ridge does not pay
-for xgboost.
+new model is one function, here or in a module of its own, an entry of `_KINDS`, and a few lines in
+`params.yaml`. Heavy libraries are imported where they are used: a stage that trains a ridge does
+not pay for xgboost.
 
 The smallest leaf of a tree is a share of the training rows (`min_leaf`), so that a tree has as many
 leaves at most whether the rows are thousands or millions. Leaves of a fixed number of rows would
@@ -177,7 +177,7 @@ def lightgbm(
     with without("sklearn", "pandas"):
         from lightgbm import Dataset, train
 
-    asked = {
+    params = {
         "objective": "regression",
         "num_leaves": num_leaves,
         "learning_rate": learning_rate,
@@ -192,7 +192,7 @@ def lightgbm(
         "force_row_wise": True,
         "verbosity": -1,
     }
-    model = train(asked, Dataset(x, label=y, params=asked), num_boost_round=n_estimators)
+    model = train(params, Dataset(x, label=y, params=params), num_boost_round=n_estimators)
 
     def to_onnx() -> "ModelProto":
         with without("sklearn", "pandas"):

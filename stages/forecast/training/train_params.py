@@ -17,11 +17,11 @@ from stages.forecast.training.fitted import Fit, Fitted, of_columns
 BASELINES = ("zero", "mean")
 """What every forecast must beat; they are never candidates (`baselines.py`)."""
 
-TAKEN = (
+RESERVED = (
     *("stack", "mean_constant", "mean_ewma", "feature", "prediction"),
     *("symbol", "date", "target_date", "fold", "target"),
 )
-"""What tables with a column or a row for each model hold beside the models."""
+"""Other columns and rows of the tables that have one for each model."""
 
 
 class TrainParams(Options):
@@ -55,14 +55,14 @@ class Entry(Options):
 def _models(sections: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     if not sections:
         raise ValueError("name at least one model, for example `ridge: {}`")
-    taken = [f"{name}: the name is taken; choose another" for name in TAKEN if name in sections]
-    taken += [
+    clashes = [f"{key}: the name is taken; choose another" for key in RESERVED if key in sections]
+    clashes += [
         f"{name}: is a baseline, which evaluate computes in every run; take it out of models"
         for name in BASELINES
         if name in sections
     ]
-    if taken:
-        raise NestedError(taken)
+    if clashes:
+        raise NestedError(clashes)
     return each(sections, _options)
 
 
@@ -93,14 +93,14 @@ def model(candidates: Models, name: str) -> tuple[Callable[..., Fitted], dict[st
     if name not in candidates:
         raise ParamsError([f"models: {unknown('model', name, list(candidates))}"])
     function = models.load(candidates[name]["kind"])
-    taken = options_of(function).model_fields
-    return function, {key: value for key, value in candidates[name].items() if key in taken}
+    fields = options_of(function).model_fields
+    return function, {key: value for key, value in candidates[name].items() if key in fields}
 
 
 def fit_of(
     candidates: Models, name: str, features: Sequence[str], known: Sequence[str], seed: int
 ) -> Fit:
-    """How a candidate is fitted to a dataset, of whose columns it may see some.
+    """How a candidate is fitted to a dataset, of which it may see some columns.
 
     Args:
         candidates: the section.
@@ -115,19 +115,19 @@ def fit_of(
     """
     function, options = model(candidates, name)
     wanted = candidates[name]["features"]
-    seen = list(features) if wanted is None else dataset_params.chosen(wanted, features)
-    if not seen:
+    own_features = list(features) if wanted is None else dataset_params.chosen(wanted, features)
+    if not own_features:
         raise DataError(
             f"models.{name}.features: selects none of the {len(features)} features of the "
             f"dataset, {few(list(features))}; name some, or take the key out to see all"
         )
-    # A kind that goes by names takes them in place of the patterns.
+    # A kind that needs the names takes them instead of the patterns.
     if "features" in options:
-        options["features"] = seen
+        options["features"] = own_features
 
     def fit(x: Matrix, y: Vector) -> Fitted:
         return function(x, y, seed, **options)
 
-    if len(seen) == len(known):
+    if len(own_features) == len(known):
         return fit
-    return of_columns(fit, [known.index(each) for each in seen])
+    return of_columns(fit, [known.index(each) for each in own_features])

@@ -16,7 +16,7 @@ from serve.forecasts.forecaster import Forecaster
 from serve.request_schemas import BarsRequest
 from stages.forecast.session import Session
 from stages.forecast.training.graphs import linear
-from tests.panels import asked, daily
+from tests.panels import daily, feature_params
 from tests.serve.forecasts.handmade import forecasting
 
 MONDAY = date(2012, 1, 9)
@@ -49,7 +49,7 @@ def served(values: list[float], days: list[date]) -> Forecaster:
             levels=["vix"],
             sessions=[],
             max_gap=0.18,
-            features=asked(market_lags=[1]),
+            features=feature_params(market_lags=[1]),
             symbols=("A",),
             files={},
             loaded_at=0.0,

@@ -163,7 +163,7 @@ def test_an_impossible_action_of_the_source() -> None:
         ex_dates(source=[("ACME", DAY, 0.0, 0.0), ("BOLT", DAY, 1.0, -2.0)])
     assert facts(str(caught.value)) == facts(
         "data/raw/actions.parquet: a ratio must be above 0, a dividend not below: ACME 2017-09-07 "
-        "(ratio 0, dividend 0), BOLT 2017-09-07 (ratio 1, dividend -2); have the source mended"
+        "(ratio 0, dividend 0), BOLT 2017-09-07 (ratio 1, dividend -2); mend the source"
     )
 
 
@@ -188,9 +188,9 @@ def test_the_nearest_simple_ratio(previous: float, opened: float, ratio: float) 
 def test_a_split_is_recognised_through_a_move_of_the_market(
     ratio: float, previous: float, move: float
 ) -> None:
-    found = nearest_ratio(previous, previous / ratio * (1 + move))
+    nearest = nearest_ratio(previous, previous / ratio * (1 + move))
     # 6:5 and 5:4 are 4 % apart: between two such, the nearest is one of them.
-    assert found == pytest.approx(ratio, rel=0.08)
+    assert nearest == pytest.approx(ratio, rel=0.08)
 
 
 def test_a_line_reads_back_as_it_was_meant(tmp_path: Path) -> None:
@@ -234,33 +234,33 @@ def test_an_action_on_a_day_without_a_jump_is_to_be_cancelled() -> None:
 
 
 def test_many_jumps_are_counted_and_their_lines_are_in_a_file(tmp_path: Path) -> None:
-    found = moves(
+    jumps = moves(
         ("ACME", DAY, 10.0, 5.0, 1.0),
         *(("^VIX", date(2017, 1, day), 12.0, 15.0, 1.0) for day in range(2, 8)),
     )
     path = tmp_path / "suggested.csv"
-    error = str(unexplained(found, Path("actions.csv"), path))
+    error = str(unexplained(jumps, Path("actions.csv"), path))
     assert error.startswith(
         "7 jumps have no explanation: ACME: 2017-09-07: opened at 5.00 after a close of 10.00"
     )
     assert error.count("opened at") == 3
     for fact in (f"; and 4 more; {path} ", "actions.csv", '"^VIX,,1"', "clean.adjustment to none"):
         assert fact in error
-    text = suggested(found)
+    text = suggested(jumps)
     assert text.splitlines()[:3] == [
         "# 10.00 -> 5.00 (-50.0 %)",
         "ACME,2017-09-07,2",
         "# 12.00 -> 15.00 (+25.0 %)",
     ]
     ledger = written(tmp_path, "symbol,date,ratio\n" + text)
-    assert read_hand_kept(ledger).height == found.height
+    assert read_hand_kept(ledger).height == jumps.height
 
 
 def test_a_jump_of_a_market_series_is_never_offered_as_a_split() -> None:
-    found = moves(("^VIX", DAY, 12.0, 24.0, 1.0), ("ACME", DAY, 10.0, 5.0, 1.0))
-    lines = suggested(found, ["^VIX"]).splitlines()
+    jumps = moves(("^VIX", DAY, 12.0, 24.0, 1.0), ("ACME", DAY, 10.0, 5.0, 1.0))
+    lines = suggested(jumps, ["^VIX"]).splitlines()
     assert lines[1::2] == ["^VIX,2017-09-07,1", "ACME,2017-09-07,2"]
-    alone = str(unexplained(found.head(1), Path("a.csv"), Path("s.csv"), ["^VIX"]))
+    alone = str(unexplained(jumps.head(1), Path("a.csv"), Path("s.csv"), ["^VIX"]))
     assert '"^VIX,2017-09-07,1"' in alone
     assert '"^VIX,,1"' in alone
     assert '"^VIX,2017-09-07,0.5"' not in alone
@@ -274,7 +274,7 @@ def test_the_remedy_for_prices_that_are_adjusted_already_is_on_the_page(repo_roo
 
 
 @pytest.mark.parametrize(
-    ("doubt", "opened", "step", "told"),
+    ("doubt", "opened", "step", "message"),
     [
         ("unit", 5.09, 1.0, "5.09, 509.90, -99.0 %, by a factor near 1/100"),
         ("unit", 509.9 * 1000, 1.0, "509900.00, 509.90, +99900.0 %, 1000"),
@@ -285,11 +285,11 @@ def test_the_remedy_for_prices_that_are_adjusted_already_is_on_the_page(repo_roo
     ],
 )
 def test_a_jump_that_no_market_made_is_told_with_its_day(
-    doubt: str, opened: float, step: float, told: str
+    doubt: str, opened: float, step: float, message: str
 ) -> None:
     row = ("RELIANCE", DAY, 509.9, opened, step)
     error = str(doubtful(moves(row, doubt=doubt, since=date(2017, 9, 4)), Path("data/actions.csv")))
-    expected = facts(f"RELIANCE: 2017-09-07: {told}; RELIANCE,2017-09-07,1 data/actions.csv")
+    expected = facts(f"RELIANCE: 2017-09-07: {message}; RELIANCE,2017-09-07,1 data/actions.csv")
     assert expected <= facts(error)
     assert "mend the source" in error
 

@@ -142,7 +142,7 @@ def test_actions_answer_until_adj_close_begins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "factor", "told"),
+    ("mode", "factor", "reason"),
     [
         ("auto", 2.0, "adj_close"),
         ("adj_close", 2.0, "adj_close"),
@@ -150,22 +150,22 @@ def test_actions_answer_until_adj_close_begins() -> None:
         ("none", 1.0, "not_adjusted"),
     ],
 )
-def test_the_modes(mode: Mode, factor: float, told: str | None) -> None:
+def test_the_modes(mode: Mode, factor: float, reason: str | None) -> None:
     bars = raw("ACME", [10.0, 5.0], adj_close=[5.0, 5.0])
     result = adjusted(bars, mode=mode)
     assert result.factor.tolist() == [1.0, factor]
-    assert explained(result) == [(days()[1], told)]
+    assert explained(result) == [(days()[1], reason)]
 
 
 @pytest.mark.parametrize(
-    ("opened", "told"),
+    ("opened", "reasons"),
     [(11.7, []), (8.5, []), (11.9, [None]), (8.4, [None]), (5.0, [None])],
 )
-def test_only_the_gap_over_night_must_be_explained(opened: float, told: list[None]) -> None:
+def test_only_the_gap_over_night_must_be_explained(opened: float, reasons: list[None]) -> None:
     # The last bar falls by half within its session.
     bars = raw("ACME", [10.0, 10.0, 5.0], open=[10.0, 10.0, opened])
     result = adjusted(bars)
-    assert [who for _, who in explained(result)] == told
+    assert [who for _, who in explained(result)] == reasons
     assert result.factor.tolist() == [1.0, 1.0, 1.0]
 
 
@@ -179,7 +179,7 @@ def test_another_symbol_is_no_gap() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hand", "factor", "told"),
+    ("hand", "factor", "reason"),
     [
         # a split that explains it, one that does not, both with the rest declared genuine
         ([(2.0, 0.0)], 2.0, "actions"),
@@ -191,13 +191,13 @@ def test_another_symbol_is_no_gap() -> None:
     ],
 )
 def test_what_explains_a_jump(
-    hand: list[tuple[float, float]], factor: float, told: str | None
+    hand: list[tuple[float, float]], factor: float, reason: str | None
 ) -> None:
     bars = raw("ACME", [10.0, 5.0])
     lines = [("ACME", days()[1], *values) for values in hand]
     result = adjusted(bars, ex_dates(hand=lines))
     assert result.factor.tolist() == [1.0, pytest.approx(factor, rel=1e-15)]
-    assert explained(result) == [(days()[1], told)]
+    assert explained(result) == [(days()[1], reason)]
 
 
 def test_a_split_on_a_day_without_a_jump_is_one_to_be_explained() -> None:
@@ -327,9 +327,9 @@ def test_the_future_moves_nothing(
     known = until(bars, day)
     for some in (actions, actions.filter(pl.col("date") <= day)):
         part = adjusted(known, some, mode)
-        kept = (bars["date"] <= day).to_numpy()
-        assert part.factor.tobytes() == whole.factor[kept].tobytes()
-        assert part.applied.tolist() == whole.applied[kept].tolist()
+        earlier = (bars["date"] <= day).to_numpy()
+        assert part.factor.tobytes() == whole.factor[earlier].tobytes()
+        assert part.applied.tolist() == whole.applied[earlier].tolist()
         assert part.moves.equals(until(whole.moves, day), null_equal=True)
 
 

@@ -22,66 +22,66 @@ def instants(*times: datetime) -> Instants:
     return np.array([int(time.timestamp()) * 1_000_000 for time in times], dtype=np.int64)
 
 
-def dates(held: Sessions) -> list[date]:
-    return pl.Series(held.days).cast(pl.Date).to_list()
+def dates(span: Sessions) -> list[date]:
+    return pl.Series(span.days).cast(pl.Date).to_list()
 
 
-def day_of(held: Sessions, *times: datetime) -> list[date | None]:
-    return [dates(held)[at] if at >= 0 else None for at in held.holding(instants(*times))]
+def day_of(span: Sessions, *times: datetime) -> list[date | None]:
+    return [dates(span)[at] if at >= 0 else None for at in span.holding(instants(*times))]
 
 
 def test_a_week_of_new_york() -> None:
-    held = sessions("XNYS", date(2012, 11, 19), date(2012, 11, 26))
-    week = [day for day in dates(held) if day >= date(2012, 11, 19)]
+    span = sessions("XNYS", date(2012, 11, 19), date(2012, 11, 26))
+    week = [day for day in dates(span) if day >= date(2012, 11, 19)]
     assert week == [date(2012, 11, day) for day in (19, 20, 21, 23, 26)]
-    assert held.zone == "America/New_York"
+    assert span.zone == "America/New_York"
     # The Friday after Thanksgiving ends at 13:00.
-    friday = dates(held).index(date(2012, 11, 23))
-    opened, closed = (int(held.opens[friday]), int(held.closes[friday]))
+    friday = dates(span).index(date(2012, 11, 23))
+    opened, closed = (int(span.opens[friday]), int(span.closes[friday]))
     assert datetime.fromtimestamp(opened / 1e6, UTC) == datetime(2012, 11, 23, 14, 30, tzinfo=UTC)
     assert datetime.fromtimestamp(closed / 1e6, UTC) == datetime(2012, 11, 23, 18, 0, tzinfo=UTC)
 
 
 def test_position_is_minus_one_where_there_is_no_session() -> None:
-    held = sessions("XNYS", date(2012, 11, 19), date(2012, 11, 26))
-    first, last = dates(held)[0], dates(held)[-1]
-    place = held.position(
+    span = sessions("XNYS", date(2012, 11, 19), date(2012, 11, 26))
+    first, last = dates(span)[0], dates(span)[-1]
+    place = span.position(
         numbers(first, date(2012, 11, 22), last, last + timedelta(1), first - timedelta(1))
     )
-    assert place.tolist() == [0, -1, len(dates(held)) - 1, -1, -1]
-    far = held.position(numbers(date(1900, 1, 1), date(2999, 1, 1)))
+    assert place.tolist() == [0, -1, len(dates(span)) - 1, -1, -1]
+    far = span.position(numbers(date(1900, 1, 1), date(2999, 1, 1)))
     assert far.tolist() == [-1, -1]
 
 
 def test_the_order_of_sessions_is_that_of_days() -> None:
-    held = sessions("XBOM", date(2015, 1, 1), date(2021, 4, 30), [date(2016, 10, 30)])
-    assert (np.diff(held.days) > 0).all()
-    assert (held.opens < held.closes).all()
-    assert (held.opens[1:] >= held.closes[:-1]).all()
-    assert held.position(held.days).tolist() == list(range(held.days.size))
+    span = sessions("XBOM", date(2015, 1, 1), date(2021, 4, 30), [date(2016, 10, 30)])
+    assert (np.diff(span.days) > 0).all()
+    assert (span.opens < span.closes).all()
+    assert (span.opens[1:] >= span.closes[:-1]).all()
+    assert span.position(span.days).tolist() == list(range(span.days.size))
 
 
 def test_an_hour_belongs_to_the_session_in_which_it_opens_or_which_opens_in_it() -> None:
-    held = sessions("XNYS", date(2012, 1, 3), date(2012, 1, 6))
+    span = sessions("XNYS", date(2012, 1, 3), date(2012, 1, 6))
     day = date(2012, 1, 4)
 
     def at(hour: int, minute: int) -> datetime:
         return datetime(2012, 1, 4, hour, minute, tzinfo=UTC)
 
     # 14:30 to 21:00 in UTC
-    assert day_of(held, at(13, 30), at(13, 31), at(14, 0), at(14, 30)) == [None, day, day, day]
-    assert day_of(held, at(20, 30), at(20, 59), at(21, 0)) == [day, day, None]
-    assert day_of(held, datetime(1999, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)) == [
+    assert day_of(span, at(13, 30), at(13, 31), at(14, 0), at(14, 30)) == [None, day, day, day]
+    assert day_of(span, at(20, 30), at(20, 59), at(21, 0)) == [day, day, None]
+    assert day_of(span, datetime(1999, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)) == [
         None,
         None,
     ]
 
 
 def test_a_market_that_never_sleeps_on_weekdays() -> None:
-    held = sessions("24/5", date(2017, 1, 1), date(2017, 1, 10))
+    span = sessions("24/5", date(2017, 1, 1), date(2017, 1, 10))
     friday, sunday, monday = (datetime(2017, 1, day, tzinfo=UTC) for day in (6, 8, 9))
     assert day_of(
-        held,
+        span,
         friday + timedelta(hours=23),
         friday + timedelta(hours=24),
         sunday + timedelta(hours=23),
@@ -93,20 +93,20 @@ def test_a_market_that_never_sleeps_on_weekdays() -> None:
 
 def test_extra_sessions_have_the_usual_hours() -> None:
     diwali = date(2016, 10, 30)
-    held = sessions("XBOM", date(2016, 10, 1), date(2016, 11, 30), [diwali, date(2016, 10, 28)])
-    assert dates(held).count(date(2016, 10, 28)) == 1
-    at = dates(held).index(diwali)
-    for times, hour, minute in ((held.opens, 3, 45), (held.closes, 10, 0)):
+    span = sessions("XBOM", date(2016, 10, 1), date(2016, 11, 30), [diwali, date(2016, 10, 28)])
+    assert dates(span).count(date(2016, 10, 28)) == 1
+    at = dates(span).index(diwali)
+    for times, hour, minute in ((span.opens, 3, 45), (span.closes, 10, 0)):
         time = datetime.fromtimestamp(int(times[at]) / 1e6, UTC)
         assert time == datetime(2016, 10, 30, hour, minute, tzinfo=UTC)
     without = sessions("XBOM", date(2016, 10, 1), date(2016, 11, 30))
-    assert set(dates(held)) - set(dates(without)) == {diwali}
+    assert set(dates(span)) - set(dates(without)) == {diwali}
 
 
 def test_extra_sessions_outside_the_span_are_left_out() -> None:
     extra = [date(1990, 1, 6), date(2030, 1, 5)]
-    held = sessions("XBOM", date(2016, 10, 1), date(2016, 11, 30), extra)
-    assert not set(extra) & set(dates(held))
+    span = sessions("XBOM", date(2016, 10, 1), date(2016, 11, 30), extra)
+    assert not set(extra) & set(dates(span))
 
 
 def test_an_unknown_calendar() -> None:
@@ -141,8 +141,8 @@ def test_a_calendar_that_ends_too_early() -> None:
 def test_coming_sessions_follow_the_day(count: int) -> None:
     after = date(2012, 12, 31)
     coming = coming_sessions("XNYS", after, count)
-    held = sessions("XNYS", after, date(2017, 12, 31))
-    assert coming == [day for day in dates(held) if day > after][:count]
+    span = sessions("XNYS", after, date(2017, 12, 31))
+    assert coming == [day for day in dates(span) if day > after][:count]
     assert len(coming) == count
 
 

@@ -36,16 +36,16 @@ def utc(values: pl.Series) -> pl.Series:
     return values.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
 
 
-def session_days(held: Sessions) -> pl.Series:
-    return pl.Series(held.days).cast(pl.Date)
+def session_days(sessions: Sessions) -> pl.Series:
+    return pl.Series(sessions.days).cast(pl.Date)
 
 
-def midnights(held: Sessions) -> pl.Series:
-    zone = ZoneInfo(held.zone)
+def midnights(sessions: Sessions) -> pl.Series:
+    zone = ZoneInfo(sessions.zone)
     return pl.Series(
         [
             datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(ZoneInfo("UTC"))
-            for day in session_days(held)
+            for day in session_days(sessions)
         ],
         dtype=pl.Datetime("us", "UTC"),
     )
@@ -62,21 +62,21 @@ def unknown(stamps: pl.Series) -> pl.Series:
 # A calendar takes a third of a second to build, and here are seventy.
 @pytest.mark.parametrize("name", EVERY if os.environ.get("CI_FULL") == "1" else FEW)
 def test_midnight_open_and_close_are_the_days_of_their_sessions(name: str) -> None:
-    held = exchange(name)
-    days = session_days(held).to_list()
-    midnight = midnights(held)
+    sessions = exchange(name)
+    days = session_days(sessions).to_list()
+    midnight = midnights(sessions)
     assert dated(naive(midnight), midnight, name).to_list() == days
-    for ends in (held.opens, held.closes):
+    for ends in (sessions.opens, sessions.closes):
         stamps = utc(pl.Series(ends))
         try:
             read = dated(naive(stamps), stamps, name).to_list()
         except DataError:
             # A session that begins as the last one ends: the stamp alone cannot tell.
-            assert set(held.opens[1:]) & set(held.closes)
+            assert set(sessions.opens[1:]) & set(sessions.closes)
             continue
         # The end of a whole day is the midnight of the next one, which is how a day is written.
         midnight_end = (
-            ends is held.closes and (naive(stamps).dt.truncate("1d") == naive(stamps)).all()
+            ends is sessions.closes and (naive(stamps).dt.truncate("1d") == naive(stamps)).all()
         )
         assert read == days or midnight_end
 

@@ -72,9 +72,9 @@ def test_minutes_become_hours_from_the_open_on() -> None:
         low=[price - 1 for price in prices],
         volume=[100.0] * 14,
     )
-    made = cleaned(bars).bars.select("timestamp", "date", *tables.PRICES, "volume").rows()
+    whole = cleaned(bars).bars.select("timestamp", "date", *tables.PRICES, "volume").rows()
     day = date(2012, 1, 3)
-    assert made == [
+    assert whole == [
         (OPEN, day, 29.5, 42.0, 29.0, 41.0, 1200.0),
         (OPEN + timedelta(hours=1), day, 41.5, 44.0, 41.0, 43.0, 200.0),
     ]
@@ -112,8 +112,8 @@ def test_hours_beside_minutes_stay_as_they_are() -> None:
 )
 def test_hours_hold_what_their_minutes_held(minutes: int, closes: list[float]) -> None:
     times = [time for time in every(minutes, len(closes)) if time < OPEN + timedelta(hours=6.5)]
-    made = cleaned(raw_hourly("A", list(zip(times, closes, strict=False)))).bars
-    for row in made.iter_rows(named=True):
+    whole = cleaned(raw_hourly("A", list(zip(times, closes, strict=False)))).bars
+    for row in whole.iter_rows(named=True):
         end = row["timestamp"] + timedelta(hours=1)
         of_hour = [
             close
@@ -123,4 +123,4 @@ def test_hours_hold_what_their_minutes_held(minutes: int, closes: list[float]) -
         assert (row["open"], row["close"]) == (of_hour[0], of_hour[-1])
         assert (row["high"], row["low"]) == (max(of_hour), min(of_hour))
         assert row["volume"] == 1000 * len(of_hour)
-    assert made["volume"].sum() == 1000 * len(times)
+    assert whole["volume"].sum() == 1000 * len(times)

@@ -49,7 +49,7 @@ def scaled(
     )
 
 
-def found(bars: pl.DataFrame, *, vouched: bool = True) -> pl.DataFrame:
+def jumps_of(bars: pl.DataFrame, *, vouched: bool = True) -> pl.DataFrame:
     """The jumps of bars that `adj_close` vouches for in every row, or in none."""
     first = jumps.changes(bars["symbol"])
     factor = (bars["adj_close"] / bars["close"]).to_numpy()
@@ -58,12 +58,12 @@ def found(bars: pl.DataFrame, *, vouched: bool = True) -> pl.DataFrame:
 
 
 def doubts(bars: pl.DataFrame, *, vouched: bool = True) -> list[tuple[int, str]]:
-    jumped = found(bars, vouched=vouched).drop_nulls("doubt")
+    jumped = jumps_of(bars, vouched=vouched).drop_nulls("doubt")
     return [(row, doubt) for row, doubt in jumped.select("row", "doubt").iter_rows()]
 
 
 def test_real_bars_have_no_doubtful_jump() -> None:
-    jumped = found(real())
+    jumped = jumps_of(real())
     assert jumped["doubt"].null_count() == jumped.height
     assert jumped.select("symbol", "date").rows() == [
         ("AAPL", date(2000, 6, 21)),
@@ -106,13 +106,13 @@ def test_a_rate_of_exchange(symbol: str, factor: float) -> None:
 
 def test_the_day_from_which_the_unit_was_another_is_named() -> None:
     bars = scaled(of("IBM"), slice(100, 105), 1.27)
-    back = found(bars).filter(pl.col("doubt") == "returned")
+    back = jumps_of(bars).filter(pl.col("doubt") == "returned")
     assert back.select("date", "since").row(0) == (bars["date"][105], bars["date"][100])
 
 
 def test_without_adj_close_a_jump_that_is_taken_back_is_doubted_and_others_are_jumps() -> None:
     bars = scaled(of("IBM"), slice(100, 101), 1 / 100)
-    jumped = found(bars, vouched=False)
+    jumped = jumps_of(bars, vouched=False)
     assert jumped.select("row", "doubt").rows() == [(100, None), (101, "returned")]
 
 
@@ -154,7 +154,7 @@ def test_a_crash_with_news_and_a_wild_series_are_moves_of_the_market() -> None:
     rng = np.random.default_rng(1)
     close = 20 * np.exp(np.cumsum(rng.normal(0, 0.08, 240)))
     wild = raw("^VIX", close.tolist(), adj_close=close.tolist(), volume=[0.0] * 240)
-    assert found(wild).height > 5
+    assert jumps_of(wild).height > 5
     assert doubts(wild) == []
     crash = scaled(of("IBM"), slice(100, None), 0.4)
     day = pl.int_range(pl.len()) == 100
@@ -188,9 +188,9 @@ def test_no_block_in_another_unit_gets_through(
     symbol: str, start: int, length: int, factor: float, smaller: bool
 ) -> None:
     bars = scaled(of(symbol), slice(start, start + length), 1 / factor if smaller else factor)
-    told = [row for row, _ in doubts(bars)]
-    assert set(told) & {start, start + length}
-    assert not set(told) - {start, start + length}
+    rows = [row for row, _ in doubts(bars)]
+    assert set(rows) & {start, start + length}
+    assert not set(rows) - {start, start + length}
 
 
 @examples(30)
@@ -198,9 +198,9 @@ def test_no_block_in_another_unit_gets_through(
 def test_what_is_told_of_a_day_needs_no_later_day(end: int, factor: float) -> None:
     bars = scaled(of("MSFT"), slice(100, 104), factor)
     known = bars.head(end + 1)
-    expected = found(bars).filter(pl.col("row") <= end)
-    assert found(known).equals(expected, null_equal=True)
+    expected = jumps_of(bars).filter(pl.col("row") <= end)
+    assert jumps_of(known).equals(expected, null_equal=True)
 
 
 def test_no_bars_at_all() -> None:
-    assert found(of("IBM").clear()).is_empty()
+    assert jumps_of(of("IBM").clear()).is_empty()

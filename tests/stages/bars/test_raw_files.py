@@ -129,10 +129,10 @@ def test_groups_hold_every_file_in_order_and_are_as_large_as_may_be(
         RawFile(Path(str(at)), str(at), rows, days()[0], days()[1])
         for at, rows in enumerate(lengths)
     ]
-    made = raw_files.groups(files, room)
-    assert [file for group in made for file in group] == files
-    sizes = [sum(file.rows for file in group) for group in made]
-    assert all(size <= room or len(group) == 1 for size, group in zip(sizes, made, strict=True))
+    groups = raw_files.groups(files, room)
+    assert [file for group in groups for file in group] == files
+    sizes = [sum(file.rows for file in group) for group in groups]
+    assert all(size <= room or len(group) == 1 for size, group in zip(sizes, groups, strict=True))
     assert all(
-        size + following[0].rows > room for size, following in zip(sizes, made[1:], strict=False)
+        size + following[0].rows > room for size, following in zip(sizes, groups[1:], strict=False)
     )

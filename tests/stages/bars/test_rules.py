@@ -31,8 +31,8 @@ def reasons(result: Judged) -> list[str]:
 def one_bar(**columns: Any) -> pl.DataFrame:
     """A good bar but for these columns."""
     plain = raw("ACME", [10.0])
-    given = [pl.Series(name, [value], plain.schema[name]) for name, value in columns.items()]
-    return plain.with_columns(given)
+    series = [pl.Series(name, [value], plain.schema[name]) for name, value in columns.items()]
+    return plain.with_columns(series)
 
 
 @pytest.mark.parametrize("column", [*tables.PRICES, "volume"])
@@ -51,7 +51,7 @@ def test_a_symbol_without_any_volume_is_kept_and_another_is_not(
     gap = raw("ACME", [10.0, 11.0], volume=[1000.0, value])
     result = judged(pl.concat([gap, quiet]), zero_volume=zero_volume)
     assert result.rejected.select("symbol", "reason").rows() == [("ACME", "missing_value")]
-    assert result.kept.select("symbol", "volume").rows() == [
+    assert result.accepted.select("symbol", "volume").rows() == [
         ("ACME", 1000.0),
         ("EURUSD", None),
         ("EURUSD", None),
@@ -90,7 +90,7 @@ def test_a_price_that_is_not_positive(column: str, value: float) -> None:
 def test_a_bar_that_breaks_a_rule(columns: dict[str, Any], reason: str) -> None:
     result = judged(one_bar(**columns))
     assert reasons(result) == [reason]
-    assert result.kept.is_empty()
+    assert result.accepted.is_empty()
 
 
 def test_rejected_bars_stay_as_they_came() -> None:
@@ -101,19 +101,19 @@ def test_rejected_bars_stay_as_they_came() -> None:
 
 def test_prices_that_only_rounding_put_out_of_order_are_put_right() -> None:
     bars = one_bar(open=10.000001, low=10.000002)
-    kept = judged(bars).kept
-    assert kept.select(tables.PRICES).rows() == [(10.000001, 10.000002, 10.0, 10.0)]
-    assert judged(kept.select(bars.columns)).kept.equals(kept)
+    accepted = judged(bars).accepted
+    assert accepted.select(tables.PRICES).rows() == [(10.000001, 10.000002, 10.0, 10.0)]
+    assert judged(accepted.select(bars.columns)).accepted.equals(accepted)
 
 
 def test_zero_volume_is_kept_where_params_say_so() -> None:
-    assert judged(one_bar(volume=0.0), zero_volume="keep").kept.height == 1
+    assert judged(one_bar(volume=0.0), zero_volume="keep").accepted.height == 1
 
 
 @pytest.mark.parametrize("volume", [0.0, None, math.nan])
 def test_a_market_series_needs_no_volume(volume: float | None) -> None:
     result = judged(one_bar(volume=volume), "market")
-    assert result.kept["volume"].to_list() == [0.0]
+    assert result.accepted["volume"].to_list() == [0.0]
     assert result.rejected.is_empty()
 
 
@@ -132,7 +132,7 @@ def test_a_level_may_be_zero_or_negative_and_wide_but_not_contradict_itself(low:
 
 
 def test_a_market_series_may_trade_on_other_days_but_not_break_other_rules() -> None:
-    assert judged(one_bar(date=SATURDAY), "market").kept["session"].to_list() == [-1]
+    assert judged(one_bar(date=SATURDAY), "market").accepted["session"].to_list() == [-1]
     assert reasons(judged(one_bar(high=1.0), "market")) == ["high_below_low"]
     assert reasons(judged(one_bar(volume=-1.0), "market")) == ["negative_volume"]
 
@@ -140,27 +140,27 @@ def test_a_market_series_may_trade_on_other_days_but_not_break_other_rules() -> 
 def test_two_equal_rows_for_one_day_leave_one() -> None:
     bars = pl.concat([raw("ACME", [10.0, 11.0])] * 3)
     result = judged(bars.sort("date"))
-    assert result.kept.select(bars.columns).equals(raw("ACME", [10.0, 11.0]), null_equal=True)
+    assert result.accepted.select(bars.columns).equals(raw("ACME", [10.0, 11.0]), null_equal=True)
     assert reasons(result) == ["duplicate"] * 4
 
 
 def test_of_rows_that_disagree_on_a_day_none_is_kept() -> None:
     same = [days()[0]] * 3
     result = judged(raw("ACME", [10.0, 10.5, 10.0], same))
-    assert result.kept.is_empty()
+    assert result.accepted.is_empty()
     assert reasons(result) == ["conflict"] * 3
 
 
 def test_a_bar_that_cannot_be_right_contests_no_other() -> None:
     same = [days()[0]] * 2
     result = judged(raw("ACME", [None, 10.5], same))
-    assert result.kept["close"].to_list() == [10.5]
+    assert result.accepted["close"].to_list() == [10.5]
     assert reasons(result) == ["missing_value"]
 
 
 def test_the_same_day_of_another_symbol_is_no_double() -> None:
     result = judged(pl.concat([raw("ACME", [10.0]), raw("BOLT", [10.0])]))
-    assert result.kept["symbol"].to_list() == ["ACME", "BOLT"]
+    assert result.accepted["symbol"].to_list() == ["ACME", "BOLT"]
 
 
 def test_rows_out_of_order_are_counted_and_sorted() -> None:
@@ -168,12 +168,12 @@ def test_rows_out_of_order_are_counted_and_sorted() -> None:
     bars = raw("ACME", [10.0, 11.0, 12.0, 13.0, 14.0, 15.0])
     result = judged(pl.concat([bars[order], raw("BOLT", [9.0, 8.0])]))
     assert result.disordered.rows() == [("ACME", 2)]
-    assert result.kept.filter(pl.col("symbol") == "ACME").select(bars.columns).equals(bars)
+    assert result.accepted.filter(pl.col("symbol") == "ACME").select(bars.columns).equals(bars)
 
 
 def test_symbols_out_of_order_are_sorted() -> None:
     result = judged(pl.concat([raw("BOLT", [9.0, 8.0]), raw("ACME", [10.0])]))
-    assert result.kept["symbol"].to_list() == ["ACME", "BOLT", "BOLT"]
+    assert result.accepted["symbol"].to_list() == ["ACME", "BOLT", "BOLT"]
     assert result.disordered.is_empty()
 
 
@@ -205,8 +205,8 @@ def test_hours_of_a_session() -> None:
     saturday = [time + timedelta(days=1) for time in friday[:1]]
     times = [early, *friday, late, *saturday]
     result = judged(raw_hourly("ACME", [(time, 10.0) for time in times]), "hourly")
-    assert result.kept["timestamp"].to_list() == friday
-    assert result.kept["date"].unique().to_list() == [date(2012, 1, 6)]
+    assert result.accepted["timestamp"].to_list() == friday
+    assert result.accepted["date"].unique().to_list() == [date(2012, 1, 6)]
     assert result.rejected.select("timestamp", "date", "reason").rows() == [
         (early, date(2012, 1, 6), "outside_session"),
         (late, date(2012, 1, 6), "outside_session"),
@@ -226,7 +226,7 @@ def test_the_date_of_an_hour_outside_sessions_is_that_of_the_exchange() -> None:
 def test_hours_on_the_full_hour_begin_in_the_one_that_holds_the_opening() -> None:
     times = hours(date(2012, 1, 6), 8, first=0)
     result = judged(raw_hourly("ACME", [(time, 10.0) for time in times]), "hourly")
-    assert result.kept["timestamp"].to_list() == times[:7]
+    assert result.accepted["timestamp"].to_list() == times[:7]
 
 
 PRICES = st.sampled_from([10.0] * 12 + [11.0, 9.0, 0.0, -1.0, math.nan, math.inf, None])
@@ -269,7 +269,7 @@ def own_fault(
         "zero_volume": not quiet and volume == 0 and zero == "reject",
         "not_a_session": day == SATURDAY,
     }
-    return next((fault for fault, found in faults.items() if found), None)
+    return next((fault for fault, present in faults.items() if present), None)
 
 
 def by_hand(rows: list[tuple[Any, ...]], need: str, zero: str) -> list[tuple[Any, ...]]:
@@ -279,13 +279,13 @@ def by_hand(rows: list[tuple[Any, ...]], need: str, zero: str) -> list[tuple[Any
         if finite(adj):
             begun[symbol] = min(day, begun[symbol])
     traded = {symbol for symbol, *_, volume in rows if volume is not None}
-    told = [
+    verdicts = [
         (row, own_fault(row, begun[row[0]], need, zero, quiet=row[0] not in traded)) for row in rows
     ]
     times: dict[tuple[str, date], list[str]] = defaultdict(list)
     final = []
-    for row, fault in told:
-        rivals = {repr(other) for other, its in told if its is None and other[:2] == row[:2]}
+    for row, fault in verdicts:
+        rivals = {repr(other) for other, its in verdicts if its is None and other[:2] == row[:2]}
         reason = fault
         if fault is None and len(rivals) > 1:
             reason = "conflict"
@@ -313,7 +313,7 @@ def test_every_row_is_kept_once_or_rejected_for_the_first_reason(
 ) -> None:
     result = judged(table(rows), adj_close=need, zero_volume=zero)
     expected = by_hand(rows, need, zero)
-    assert sorted(map(repr, result.kept.select(list(tables.RAW_DAILY)).rows())) == sorted(
+    assert sorted(map(repr, result.accepted.select(list(tables.RAW_DAILY)).rows())) == sorted(
         repr(row[:-1]) for row in expected if row[-1] is None
     )
     assert sorted(
@@ -323,22 +323,22 @@ def test_every_row_is_kept_once_or_rejected_for_the_first_reason(
     # The order of the rows does not matter, and what is clean stays clean.
     shuffled = random.sample(rows, len(rows))
     again = judged(table(shuffled), adj_close=need, zero_volume=zero)
-    assert again.kept.equals(result.kept, null_equal=True)
+    assert again.accepted.equals(result.accepted, null_equal=True)
     assert again.rejected.equals(result.rejected, null_equal=True)
-    clean = judged(result.kept.select(list(tables.RAW_DAILY)), adj_close=need, zero_volume=zero)
+    clean = judged(result.accepted.select(list(tables.RAW_DAILY)), adj_close=need, zero_volume=zero)
     assert clean.rejected.is_empty()
-    assert clean.kept.equals(result.kept, null_equal=True)
+    assert clean.accepted.equals(result.accepted, null_equal=True)
 
 
 @examples(60)
 @given(ROWS)
 def test_what_is_kept_is_sorted_unique_and_in_range(rows: list[tuple[Any, ...]]) -> None:
-    kept = judged(table(rows)).kept
-    keys = kept.select("symbol", "date").rows()
+    accepted = judged(table(rows)).accepted
+    keys = accepted.select("symbol", "date").rows()
     assert keys == sorted(set(keys))
     low, high = pl.col("low"), pl.col("high")
-    assert kept.filter(
+    assert accepted.filter(
         ~(pl.col("open").is_between(low, high) & pl.col("close").is_between(low, high))
     ).is_empty()
-    assert kept.select(pl.all_horizontal(pl.col(tables.PRICES) > 0).all()).item()
-    assert (kept["session"] >= 0).all()
+    assert accepted.select(pl.all_horizontal(pl.col(tables.PRICES) > 0).all()).item()
+    assert (accepted["session"] >= 0).all()

@@ -19,18 +19,18 @@ def test_a_process_is_known_as_long_as_it_runs() -> None:
     # Its command line is there a moment after the process is.
     assert child.stdout is not None
     child.stdout.readline()
-    found = processes.process(child.pid)
-    assert found is not None
-    assert found.parent == os.getpid()
-    assert found.words[-1] == "a word"
-    assert 0 <= found.age < 60
-    assert processes.alive(child.pid, found.ticks)
+    process = processes.process(child.pid)
+    assert process is not None
+    assert process.parent == os.getpid()
+    assert process.words[-1] == "a word"
+    assert 0 <= process.age < 60
+    assert processes.alive(child.pid, process.ticks)
     # Another process of the same number.
-    assert not processes.alive(child.pid, found.ticks + 1)
+    assert not processes.alive(child.pid, process.ticks + 1)
     child.kill()
     deadline = time.monotonic() + 30
     # Its end counts before its parent has noticed.
-    while processes.alive(child.pid, found.ticks):
+    while processes.alive(child.pid, process.ticks):
         assert time.monotonic() < deadline
     child.communicate()
     assert processes.process(child.pid) is None

@@ -11,13 +11,13 @@ from tests.projects import ROOT
 
 
 @pytest.mark.parametrize(
-    ("raised", "status", "said"),
+    ("raised", "status", "line"),
     [
         ("KeyboardInterrupt", 130, "error: interrupted\n"),
         ("StageError('one\\n line')", 1, "error: one line\n"),
     ],
 )
-def test_what_stops_a_command_is_one_line(raised: str, status: int, said: str) -> None:
+def test_what_stops_a_command_is_one_line(raised: str, status: int, line: str) -> None:
     script = (
         "from stages.common.errors import StageError\n"
         "from stages.common.running import run\n"
@@ -27,7 +27,7 @@ def test_what_stops_a_command_is_one_line(raised: str, status: int, said: str) -
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (status, said)
+    assert (done.returncode, done.stderr) == (status, line)
 
 
 def test_a_command_collects_garbage_but_not_what_it_has_imported() -> None:

@@ -44,10 +44,10 @@ def test_what_dvc_says_of_a_date_without_quotes_is_on_the_page(
     (tmp_path / "params.yaml").write_text(bare, encoding="utf-8")
     project = Project(tmp_path)
     project.dvc("init", "--no-scm")
-    said = project.dvc("repro", check=False).splitlines()[0]
-    assert "data.as_of" in said
+    line = project.dvc("repro", check=False).splitlines()[0]
+    assert "data.as_of" in line
     text = page.read_text(encoding="utf-8")
-    assert f"`{said}`" in text
+    assert f"`{line}`" in text
     assert "`as_of: '2012-12-31'`" in text
 
 

@@ -52,10 +52,10 @@ def test_a_symbol_without_rows_in_a_fold_has_no_mean_there() -> None:
     [("pooled", [0.25 / 6] * 2), ("per_symbol", [0.02 / 3, 0.23 / 3])],
 )
 def test_the_graphs_give_the_means_of_all_rows(scope: str, means: list[float]) -> None:
-    made = baselines.as_graphs(ROWS, ["A", "B"], 3, scope)
-    assert list(made) == list(BASELINES)
+    models = baselines.as_graphs(ROWS, ["A", "B"], 3, scope)
+    assert list(models) == list(BASELINES)
     features = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
     symbol = np.array([[0], [1]], dtype=np.int64)
-    served = Session(made["mean"])(features, symbol=symbol)["return"]
+    served = Session(models["mean"])(features, symbol=symbol)["return"]
     assert served == pytest.approx(means, rel=1e-6)
-    assert (Session(made["zero"])(features, symbol=symbol)["return"] == 0).all()
+    assert (Session(models["zero"])(features, symbol=symbol)["return"] == 0).all()

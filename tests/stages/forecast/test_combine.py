@@ -241,45 +241,45 @@ def test_candidates_that_are_equally_right_are_averaged() -> None:
     values = {name: known + rng.normal(0, 0.01, rows) for name in NAMES}
     target = known + rng.normal(0, 0.02, rows)
     chosen = combined(fold_rows(values, np.zeros(rows), target), 0.5)
-    given_ = [chosen.weights[name] for name in "abc"]
+    weights = [chosen.weights[name] for name in "abc"]
     # Three views whose errors are as large as the truth: three quarters of their mean.
-    assert given_ == pytest.approx([0.25] * 3, abs=0.05)
+    assert weights == pytest.approx([0.25] * 3, abs=0.05)
 
 
 def test_the_slope_of_the_average_is_that_of_least_squares() -> None:
-    made = problem(random_rows(3, signal=1.0))
-    weights = combine.average(made)
-    views = made.excess.mean(axis=1)
-    slope = np.polynomial.polynomial.polyfit(views, made.target, [1])[1]
+    rows = problem(random_rows(3, signal=1.0))
+    weights = combine.average(rows)
+    views = rows.excess.mean(axis=1)
+    slope = np.polynomial.polynomial.polyfit(views, rows.target, [1])[1]
     assert 0 < slope < 1
     assert weights == pytest.approx([slope / 3] * 3)
     # Never more than the whole, never against it.
-    assert combine.average(replace(made, target=made.target * 50))[0] == pytest.approx(1 / 3)
-    assert combine.average(replace(made, target=-made.target)).tolist() == [0] * 3
+    assert combine.average(replace(rows, target=rows.target * 50))[0] == pytest.approx(1 / 3)
+    assert combine.average(replace(rows, target=-rows.target)).tolist() == [0] * 3
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_learned_weights_are_those_of_a_general_optimiser(seed: int) -> None:
-    made = problem(random_rows(seed, signal=1.0), shrinkage=0.0)
-    excess, target = made.excess * 100, made.target * 100
-    found = minimize(
+    rows = problem(random_rows(seed, signal=1.0), shrinkage=0.0)
+    excess, target = rows.excess * 100, rows.target * 100
+    optimum = minimize(
         lambda w: ((target - excess @ w) ** 2).sum(),
         np.full(3, 0.1),
         jac=lambda w: -2 * excess.T @ (target - excess @ w),
         bounds=[(0, None)] * 3,
         options={"ftol": 1e-15, "gtol": 1e-12},
     ).x
-    expected = found / max(1, found.sum())
-    assert combine.learned(made) == pytest.approx(expected, abs=1e-4)
+    expected = optimum / max(1, optimum.sum())
+    assert combine.learned(rows) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_shrunk_wholly_the_learned_weights_are_the_plain_average(seed: int) -> None:
     predictions = random_rows(seed, signal=1.0)
-    made = problem(predictions, shrinkage=1.0)
-    assert combine.learned(made) == pytest.approx(combine.average(made))
-    half = combine.learned(replace(made, shrinkage=0.5))
-    both = combine.learned(replace(made, shrinkage=0.0)) + combine.average(made)
+    rows = problem(predictions, shrinkage=1.0)
+    assert combine.learned(rows) == pytest.approx(combine.average(rows))
+    half = combine.learned(replace(rows, shrinkage=0.5))
+    both = combine.learned(replace(rows, shrinkage=0.0)) + combine.average(rows)
     assert half == pytest.approx(both / 2)
     # A tie goes to the simpler.
     assert combined(predictions, 1.0).method == "average"
@@ -309,10 +309,10 @@ def test_a_fold_is_forecast_by_weights_of_the_folds_before_it() -> None:
         slope = (excess[known] @ actual[known]) / (excess[known] @ excess[known])
         expected = predictions.mean + np.clip(slope, 0, 1) * excess
         assert chosen.unseen[valid] == pytest.approx(expected[valid], abs=1e-12)
-    seen = predictions.fold > 1
-    squared = (predictions.target - chosen.unseen)[seen] ** 2
+    later = predictions.fold > 1
+    squared = (predictions.target - chosen.unseen)[later] ** 2
     assert chosen.errors["average"] == pytest.approx(squared.mean())
-    plain = (predictions.target - predictions.mean)[seen] ** 2
+    plain = (predictions.target - predictions.mean)[later] ** 2
     assert chosen.errors["mean"] == pytest.approx(plain.mean())
 
 
@@ -325,8 +325,7 @@ def test_a_target_that_is_not_known_yet_changes_nothing(method: str, number: int
     assert (unknown & (predictions.fold < number)).any()
     wild = replace(predictions, target=np.where(unknown, 1e3, predictions.target))
     before, after = (
-        combine._walk_forward(combine.METHODS[method], given_, 0.5)
-        for given_ in (predictions, wild)
+        combine._walk_forward(combine.METHODS[method], each, 0.5) for each in (predictions, wild)
     )
     upto = (predictions.fold > 1) & (predictions.fold <= number)
     assert after[upto].tolist() == before[upto].tolist()
@@ -357,8 +356,8 @@ def test_a_candidate_that_says_what_the_mean_says_changes_nothing() -> None:
         names=[*NAMES, "d"],
         values=np.column_stack([predictions.values, predictions.mean]),
     )
-    made = problem(twin, shrinkage=0.0)
-    assert combine.learned(made)[-1] == 0
+    rows = problem(twin, shrinkage=0.0)
+    assert combine.learned(rows)[-1] == 0
     assert combine.combined(twin, {**dict.fromkeys(NAMES, 0.0), "mean": 0.5, "d": 0.5}) == (
         pytest.approx(predictions.mean)
     )

@@ -28,16 +28,16 @@ def panel(seed: int, dates: int, symbols: int, skill: float = 0.0) -> pl.DataFra
 
 def test_each_date_has_the_rank_correlation_and_the_spread_of_its_symbols() -> None:
     rows = panel(1, dates=40, symbols=23, skill=0.3)
-    found = cross_section.by_date(rows.sample(fraction=1, shuffle=True, seed=2))
-    assert found.height == 40
-    assert found["date"].is_sorted()
+    by_date = cross_section.by_date(rows.sample(fraction=1, shuffle=True, seed=2))
+    assert by_date.height == 40
+    assert by_date["date"].is_sorted()
     for (day,), own in rows.group_by("date", maintain_order=True):
-        row = found.row(by_predicate=pl.col("date") == day, named=True)
+        row = by_date.row(by_predicate=pl.col("date") == day, named=True)
         assert row["ic"] == pytest.approx(spearmanr(own["forecast"], own["target"]).statistic)
         ordered = own.sort("forecast", "symbol")["target"].to_numpy()
         assert row["spread"] == pytest.approx(ordered[-4:].mean() - ordered[:4].mean())
     # The mean is that of the tables.
-    summary = cross_section.summary(found, 1)
+    summary = cross_section.summary(by_date, 1)
     assert summary["ic"] == pytest.approx(scores.rank_ic(rows))
 
 
@@ -46,20 +46,20 @@ def test_dates_of_few_symbols_and_of_equal_forecasts_do_not_count() -> None:
     second, third = FIRST + timedelta(days=1), FIRST + timedelta(days=2)
     fewer = (pl.col("date") != second) | (pl.col("symbol") != "S03")
     equal = pl.when(pl.col("date") == third).then(0.0).otherwise(pl.col("forecast"))
-    found = cross_section.by_date(rows.filter(fewer).with_columns(forecast=equal))
-    assert found.height == 8
-    assert not {second, third} & set(found["date"])
+    by_date = cross_section.by_date(rows.filter(fewer).with_columns(forecast=equal))
+    assert by_date.height == 8
+    assert not {second, third} & set(by_date["date"])
 
 
 def test_the_t_value_is_that_of_independent_dates_at_one_session() -> None:
     dates = cross_section.by_date(panel(3, dates=800, symbols=25, skill=0.05))
-    found = cross_section.summary(dates, 1)
+    summary = cross_section.summary(dates, 1)
     for name in ("ic", "spread"):
         plain = ttest_1samp(dates[name].to_numpy(), 0, alternative="greater")
-        assert found[name] == pytest.approx(dates[name].mean())
-        assert found[f"{name}_t"] == pytest.approx(plain.statistic, rel=0.25)
-        assert found[f"{name}_t"] > 2
-        assert found[f"{name}_p"] < 0.03
+        assert summary[name] == pytest.approx(dates[name].mean())
+        assert summary[f"{name}_t"] == pytest.approx(plain.statistic, rel=0.25)
+        assert summary[f"{name}_t"] > 2
+        assert summary[f"{name}_p"] < 0.03
 
 
 def test_overlapping_outcomes_make_a_smaller_t_value() -> None:
@@ -84,8 +84,8 @@ def test_the_years_are_apart() -> None:
 
 def test_without_many_symbols_there_is_nothing_to_say() -> None:
     dates = cross_section.by_date(panel(6, dates=30, symbols=19))
-    found = cross_section.summary(dates, 1)
-    assert found == {"dates": 0, "ic_by_year": {}} | dict.fromkeys(
+    summary = cross_section.summary(dates, 1)
+    assert summary == {"dates": 0, "ic_by_year": {}} | dict.fromkeys(
         ("ic", "ic_t", "ic_p", "spread", "spread_t", "spread_p")
     )
     assert cross_section.by_year(dates).is_empty()

@@ -36,28 +36,28 @@ def normal() -> Spread:
 def test_losses_are_those_of_each_row_in_units_of_return() -> None:
     rng = np.random.default_rng(0)
     scale = rng.uniform(0.005, 0.05, 4000)
-    given = rows(0.001 + scale * rng.normal(size=4000), scale)
-    found = distribution.with_losses(given, normal(), 0.9)
-    assert found.columns == [*given.columns, *LOSSES, "pit"]
-    error = given["target"].to_numpy() - 0.001
+    forecasts = rows(0.001 + scale * rng.normal(size=4000), scale)
+    losses = distribution.with_losses(forecasts, normal(), 0.9)
+    assert losses.columns == [*forecasts.columns, *LOSSES, "pit"]
+    error = forecasts["target"].to_numpy() - 0.001
     for name, share in PINBALL.items():
         quantile = scale * stats.norm.ppf(share)
         expected = np.where(error > quantile, share, share - 1) * (error - quantile)
-        assert found[name].to_numpy() == pytest.approx(expected, abs=1e-9)
+        assert losses[name].to_numpy() == pytest.approx(expected, abs=1e-9)
     # E|X - y| - E|X - X'| / 2 of a normal distribution, in closed form.
     z = error / scale
     exact = scale * (z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - np.pi**-0.5)
-    assert found["crps"].to_numpy().mean() == pytest.approx(exact.mean(), rel=0.01)
-    assert found["pit"].to_numpy() == pytest.approx(stats.norm.cdf(z), abs=2e-3)
+    assert losses["crps"].to_numpy().mean() == pytest.approx(exact.mean(), rel=0.01)
+    assert losses["pit"].to_numpy() == pytest.approx(stats.norm.cdf(z), abs=2e-3)
 
 
 def test_the_integral_transform_of_a_right_distribution_is_uniform() -> None:
     rng = np.random.default_rng(1)
     scale = rng.uniform(0.005, 0.05, 5000)
     right = rows(0.001 + scale * rng.normal(size=5000), scale)
-    found = distribution.with_losses(right, normal(), 0.9)
-    assert stats.kstest(found["pit"], "uniform").pvalue > 0.01
-    shares = distribution.pit_histogram(found)
+    losses = distribution.with_losses(right, normal(), 0.9)
+    assert stats.kstest(losses["pit"], "uniform").pvalue > 0.01
+    shares = distribution.pit_histogram(losses)
     assert shares.height == distribution.PIT_BINS
     assert shares["share"].mean() == pytest.approx(1)
     # Outcomes that spread twice as far fall into the ends.
@@ -72,18 +72,18 @@ def test_coverage_by_year_and_by_scale() -> None:
     target = np.zeros(count)
     # The wild third is missed half of the time, and the year 2011 wholly.
     target[(scale == 0.03) & (np.arange(count) % 2 == 0)] = 1.0
-    given = rows(target, scale)
-    given = given.with_columns(
+    forecasts = rows(target, scale)
+    forecasts = forecasts.with_columns(
         target=pl.when(pl.col("date").dt.year() == 2011).then(1.0).otherwise("target")
     )
-    found = distribution.coverage(given)
-    assert found["part"].to_list() == ["2010", "2011", "2012", *REGIMES]
-    assert found["rows"].to_list() == [365, 365, 170, 300, 300, 300]
-    by_part = dict(found.select("part", "coverage").iter_rows())
+    shares = distribution.coverage(forecasts)
+    assert shares["part"].to_list() == ["2010", "2011", "2012", *REGIMES]
+    assert shares["rows"].to_list() == [365, 365, 170, 300, 300, 300]
+    by_part = dict(shares.select("part", "coverage").iter_rows())
     assert by_part["2011"] == 0
-    known = given.filter(pl.col("date").dt.year() == 2010)
+    known = forecasts.filter(pl.col("date").dt.year() == 2010)
     inside = known["target"].is_between(known["lower"], known["upper"]).mean()
     assert by_part["2010"] == pytest.approx(inside)
     assert by_part["wild"] < by_part["usual"]
-    widths = found["width"].to_list()[-3:]
+    widths = shares["width"].to_list()[-3:]
     assert widths == pytest.approx([2 * 1.645 * value for value in (0.01, 0.02, 0.03)])

@@ -37,26 +37,26 @@ def chosen(**weights: float) -> Chosen:
 
 def test_the_forecast_is_that_of_the_first_symbol_beside_the_outcome() -> None:
     rows = stack(0, dates=5, symbols=3).sample(fraction=1, shuffle=True, seed=1)
-    found = plots.forecast_and_outcome(rows)
-    assert found.columns == ["symbol", "date", "outcome", "forecast", "lower", "upper"]
+    plot = plots.forecast_and_outcome(rows)
+    assert plot.columns == ["symbol", "date", "outcome", "forecast", "lower", "upper"]
     own = rows.filter(symbol="S0").sort("date")
-    assert found["date"].to_list() == [FIRST + timedelta(days=day) for day in range(5)]
-    assert found["outcome"].to_list() == own["target"].to_list()
+    assert plot["date"].to_list() == [FIRST + timedelta(days=day) for day in range(5)]
+    assert plot["outcome"].to_list() == own["target"].to_list()
     for name in ("forecast", "lower", "upper"):
-        assert found[name].to_list() == own[name].to_list()
+        assert plot[name].to_list() == own[name].to_list()
 
 
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 5))
 @panels.examples(30)
 def test_residuals_are_a_histogram_of_shares(seed: int, dates: int, symbols: int) -> None:
     rows = stack(seed, dates, symbols)
-    found = plots.residuals(rows)
-    assert found.height == 32
-    assert found["share"].sum() == pytest.approx(1)
+    plot = plots.residuals(rows)
+    assert plot.height == 32
+    assert plot["share"].sum() == pytest.approx(1)
     scale = rows["scale"].to_numpy().astype(np.float64)
     scaled = (rows["target"].to_numpy() - rows["forecast"].to_numpy()) / scale
     units = scaled / scaled.std() if scaled.std() > 0 else scaled
-    for centre, share in found.iter_rows():
+    for centre, share in plot.iter_rows():
         low, high = centre - 0.125, centre + 0.125
         # What lies beyond the ends is counted in them.
         low, high = (-np.inf if low <= -4 else low), (np.inf if high >= 4 else high)
@@ -69,14 +69,16 @@ def test_calibration_compares_what_was_said_with_what_came(
     seed: int, dates: int, digits: int
 ) -> None:
     rows = stack(seed, dates, 1, digits)
-    found = plots.calibration(rows)
-    assert found.columns == ["forecast", "observed", "rows"]
-    assert 1 <= found.height <= plots.BINS
-    assert found["rows"].sum() == dates
-    assert found["forecast"].is_sorted()
-    observed, said, counts = (found[name].to_numpy() for name in ("observed", "forecast", "rows"))
+    plot = plots.calibration(rows)
+    assert plot.columns == ["forecast", "observed", "rows"]
+    assert 1 <= plot.height <= plots.BINS
+    assert plot["rows"].sum() == dates
+    assert plot["forecast"].is_sorted()
+    observed, forecast, counts = (
+        plot[name].to_numpy() for name in ("observed", "forecast", "rows")
+    )
     assert observed @ counts == pytest.approx((rows["target"] > 0).sum())
-    assert said @ counts == pytest.approx(rows["probability"].to_numpy().astype(float).sum())
+    assert forecast @ counts == pytest.approx(rows["probability"].to_numpy().astype(float).sum())
     if digits == 6 and dates >= plots.BINS:
         assert np.ptp(counts) <= 1
 
@@ -88,8 +90,8 @@ def test_calibration_does_not_depend_on_the_order_of_the_rows() -> None:
 
 def test_a_probability_that_never_varies_is_one_point() -> None:
     rows = stack(0, 100, 1).with_columns(probability=pl.lit(0.5))
-    found = plots.calibration(rows)
-    assert found.rows() == [(0.5, (rows["target"] > 0).mean(), 100)]
+    plot = plots.calibration(rows)
+    assert plot.rows() == [(0.5, (rows["target"] > 0).mean(), 100)]
 
 
 def test_importances_are_weighted_as_the_stack_is() -> None:
@@ -100,9 +102,9 @@ def test_importances_are_weighted_as_the_stack_is() -> None:
             "b": [0.0, 0.5, 0.5],
         }
     )
-    found = plots.weighted_importance(importance, chosen(mean=0.6, a=0.1, b=0.3))
-    assert found["feature"].to_list() == ["y", "z", "x"]
-    assert found["importance"].to_list() == pytest.approx([0.425, 0.4, 0.175])
+    plot = plots.weighted_importance(importance, chosen(mean=0.6, a=0.1, b=0.3))
+    assert plot["feature"].to_list() == ["y", "z", "x"]
+    assert plot["importance"].to_list() == pytest.approx([0.425, 0.4, 0.175])
     # Where the mean alone is served, each candidate counts alike.
     equal = plots.weighted_importance(importance, chosen(mean=1, a=0, b=0))
     assert equal["feature"].to_list() == ["x", "y", "z"]
@@ -119,9 +121,9 @@ def test_skill_per_fold_leaves_out_what_was_not_forecast() -> None:
             "a": [0.01, 0.01, 0.01, 0.01],
         }
     )
-    found = plots.fold_skill(folds, ["stack", "mean", "a"])
-    assert found.columns == ["fold", "model", "oos_r2"]
-    assert found.rows() == [
+    plot = plots.fold_skill(folds, ["stack", "mean", "a"])
+    assert plot.columns == ["fold", "model", "oos_r2"]
+    assert plot.rows() == [
         (2, "stack", 1.0),
         (1, "mean", 0.0),
         (2, "mean", 0.0),
@@ -135,8 +137,8 @@ def test_plots_are_small_whatever_the_panel(symbols: int) -> None:
     rows = stack(0, dates=50, symbols=symbols).with_columns(pit=0.5)
     folds = rows.select("target", fold=pl.int_range(pl.len()) % 5, mean=0.0, a="forecast")
     importance = pl.DataFrame({"feature": ["x", "y"], "a": [0.4, 0.6]})
-    made = plots.of(rows, folds, ["mean", "a"], importance, chosen(mean=0.5, a=0.5))
-    assert {name: frame.height for name, frame in made.items()} == {
+    tables = plots.of(rows, folds, ["mean", "a"], importance, chosen(mean=0.5, a=0.5))
+    assert {name: frame.height for name, frame in tables.items()} == {
         "forecast": 50,
         "residuals": 32,
         "calibration": 10,

@@ -91,34 +91,34 @@ def test_scores_are_those_of_scikit_learn(
     rows = forecasts(seed, dates, symbols, digits=digits, missing=missing)
     if rows.height < 2:
         return
-    found = scores.scores(rows, 1)
+    table = scores.scores(rows, 1)
     actual = rows["target"].to_numpy()
     point = rows["forecast"].to_numpy().astype(np.float64)
     chance = rows["probability"].to_numpy().astype(np.float64)
     mean = rows["mean"].to_numpy().astype(np.float64)
-    rose, said = actual > 0, chance > 0.5
-    assert tuple(found) == scores.COLUMNS
-    assert found["rows"] == rows.height
-    assert found["mae"] == pytest.approx(metrics.mean_absolute_error(actual, point))
-    assert found["rmse"] == pytest.approx(metrics.root_mean_squared_error(actual, point))
-    assert found["r2"] == pytest.approx(metrics.r2_score(actual, point))
+    rose, likely = actual > 0, chance > 0.5
+    assert tuple(table) == scores.COLUMNS
+    assert table["rows"] == rows.height
+    assert table["mae"] == pytest.approx(metrics.mean_absolute_error(actual, point))
+    assert table["rmse"] == pytest.approx(metrics.root_mean_squared_error(actual, point))
+    assert table["r2"] == pytest.approx(metrics.r2_score(actual, point))
     ratio = metrics.mean_squared_error(actual, point) / metrics.mean_squared_error(actual, mean)
-    assert found["oos_r2"] == pytest.approx(1 - ratio)
-    assert found["direction"] == pytest.approx(metrics.accuracy_score(rose, point > 0))
-    assert found["brier"] == pytest.approx(metrics.brier_score_loss(rose, chance, labels=[0, 1]))
+    assert table["oos_r2"] == pytest.approx(1 - ratio)
+    assert table["direction"] == pytest.approx(metrics.accuracy_score(rose, point > 0))
+    assert table["brier"] == pytest.approx(metrics.brier_score_loss(rose, chance, labels=[0, 1]))
     both = rose.any() and not rose.all()
-    assert found["auc"] == (pytest.approx(metrics.roc_auc_score(rose, chance)) if both else None)
+    assert table["auc"] == (pytest.approx(metrics.roc_auc_score(rose, chance)) if both else None)
     for name, score, defined in (
-        ("precision", metrics.precision_score, said.any()),
+        ("precision", metrics.precision_score, likely.any()),
         ("recall", metrics.recall_score, rose.any()),
-        ("f1", metrics.f1_score, said.any() or rose.any()),
+        ("f1", metrics.f1_score, likely.any() or rose.any()),
     ):
-        expected = pytest.approx(score(rose, said, zero_division=0)) if defined else None
-        assert found[name] == expected, name
+        expected = pytest.approx(score(rose, likely, zero_division=0)) if defined else None
+        assert table[name] == expected, name
     inside = (rows["lower"].to_numpy() <= actual) & (actual <= rows["upper"].to_numpy())
-    assert found["coverage"] == pytest.approx(inside.mean())
+    assert table["coverage"] == pytest.approx(inside.mean())
     wide = rows["upper"].cast(pl.Float64) - rows["lower"].cast(pl.Float64)
-    assert found["width"] == pytest.approx(wide.to_numpy().mean())
+    assert table["width"] == pytest.approx(wide.to_numpy().mean())
 
 
 @given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 6), st.sampled_from([None, 2, 3]))
@@ -129,12 +129,14 @@ def test_the_rank_correlation_is_that_of_scipy_date_by_date(
     rows = forecasts(seed, dates, symbols, digits=digits, missing=0.2)
     if digits is not None:
         rows = rows.with_columns(pl.col("target").round(digits))
-    found = []
+    correlations = []
     for _, day in rows.group_by("date"):
         varied = day["forecast"].n_unique() > 1 and day["target"].n_unique() > 1
         if day.height > 2 and varied:
-            found.append(stats.spearmanr(day["forecast"], day["target"]).statistic)
-    assert scores.rank_ic(rows) == (pytest.approx(np.mean(found), abs=1e-9) if found else None)
+            correlations.append(stats.spearmanr(day["forecast"], day["target"]).statistic)
+    assert scores.rank_ic(rows) == (
+        pytest.approx(np.mean(correlations), abs=1e-9) if correlations else None
+    )
 
 
 @given(
@@ -150,10 +152,10 @@ def test_the_auc_counts_pairs(rows: list[tuple[float, bool]]) -> None:
         for low, other in rows
         if not other
     ]
-    found = scores.auc(
+    area = scores.auc(
         pl.Series([score for score, _ in rows]), np.array([event for _, event in rows])
     )
-    assert found == (pytest.approx(np.mean(wins)) if wins else None)
+    assert area == (pytest.approx(np.mean(wins)) if wins else None)
 
 
 def test_scoring_does_not_load_scikit_learn() -> None:
@@ -202,7 +204,7 @@ def test_without_skill_a_small_p_value_is_as_rare_as_it_says(
     """Outcomes that overlap, and a forecast that is persistent and knows nothing."""
     rng = np.random.default_rng(0)
     count, repeats = 400, 300
-    found = []
+    p_values = []
     for _ in range(repeats):
         shocks = rng.normal(0, 0.01, count + horizon)
         sums = np.concatenate([[0.0], np.cumsum(shocks)])
@@ -215,8 +217,8 @@ def test_without_skill_a_small_p_value_is_as_rare_as_it_says(
         rows = daily(np.zeros(count)).with_columns(
             target=pl.Series(target), forecast=pl.Series(0.001 * signal)
         )
-        found.append(scores.clark_west(rows, horizon))
-    small = np.array(found)
+        p_values.append(scores.clark_west(rows, horizon))
+    small = np.array(p_values)
     for level in (0.05, 0.1, 0.5):
         # Four standard deviations of the share of so many repeats, and a little for the persistent.
         margin = 4 * math.sqrt(level * (1 - level) / repeats)
@@ -295,59 +297,59 @@ def test_a_perfect_forecast() -> None:
         upper=pl.col("target") + 0.01,
         probability=(pl.col("target") > 0).cast(pl.Float64),
     )
-    found = scores.scores(rows, 1)
+    table = scores.scores(rows, 1)
     exact = {"mae": 0, "rmse": 0, "brier": 0}
     exact |= dict.fromkeys(("r2", "oos_r2", "direction", "auc", "f1", "precision", "recall"), 1)
     exact |= {"coverage": 1, "rank_ic": 1}
-    assert {name: found[name] for name in exact} == pytest.approx(exact)
-    assert found["width"] == pytest.approx(0.02)
-    assert found["p_value"] is not None
-    assert found["p_value"] < 1e-3
+    assert {name: table[name] for name in exact} == pytest.approx(exact)
+    assert table["width"] == pytest.approx(0.02)
+    assert table["p_value"] is not None
+    assert table["p_value"] < 1e-3
 
 
 def test_a_forecast_that_never_varies() -> None:
     rows = forecasts(0).with_columns(forecast=pl.lit(0.0), probability=pl.lit(0.5))
-    found = scores.scores(rows, 1)
-    assert found["auc"] == 0.5
-    assert found["p_value"] is None
-    assert found["rank_ic"] is None
+    table = scores.scores(rows, 1)
+    assert table["auc"] == 0.5
+    assert table["p_value"] is None
+    assert table["rank_ic"] is None
     # Half is not more likely than not: nothing is said to rise.
-    assert found["precision"] is None
-    assert (found["recall"], found["f1"]) == (0, 0)
-    assert found["direction"] == pytest.approx((rows["target"] <= 0).mean())
+    assert table["precision"] is None
+    assert (table["recall"], table["f1"]) == (0, 0)
+    assert table["direction"] == pytest.approx((rows["target"] <= 0).mean())
 
 
 def test_outcomes_that_never_vary() -> None:
     rows = forecasts(0).with_columns(target=pl.lit(0.0), mean=pl.lit(0.0))
-    found = scores.scores(rows, 1)
+    table = scores.scores(rows, 1)
     for name in ("r2", "oos_r2", "auc", "recall", "rank_ic"):
-        assert found[name] is None, name
+        assert table[name] is None, name
 
 
 def test_nothing_rises_and_nothing_is_said_to() -> None:
     rows = forecasts(0).with_columns(target=-pl.col("target").abs(), probability=pl.lit(0.1))
-    found = scores.scores(rows, 1)
-    assert [found[name] for name in ("auc", "f1", "precision", "recall")] == [None] * 4
-    assert found["brier"] == pytest.approx(0.01)
+    table = scores.scores(rows, 1)
+    assert [table[name] for name in ("auc", "f1", "precision", "recall")] == [None] * 4
+    assert table["brier"] == pytest.approx(0.01)
 
 
 def test_losses_of_the_distribution_are_averaged() -> None:
     rows = forecasts(0)
-    found = scores.scores(rows, 1)
+    table = scores.scores(rows, 1)
     for name in LOSSES:
-        assert found[name] == pytest.approx(rows[name].to_numpy().mean())
+        assert table[name] == pytest.approx(rows[name].to_numpy().mean())
     saved = 1 - rows["crps"].to_numpy().sum() / rows["base_crps"].to_numpy().sum()
-    assert found["crps_skill"] == pytest.approx(saved)
+    assert table["crps_skill"] == pytest.approx(saved)
 
 
 def test_diebold_and_mariano_is_a_t_test_of_daily_differences() -> None:
     rows = forecasts(3, dates=400, symbols=3)
-    found = scores.diebold_mariano(rows, 1)
+    p_value = scores.diebold_mariano(rows, 1)
     daily_gain = (pl.col("base_crps") - pl.col("crps")).mean().alias("gain")
     gain = rows.group_by("date").agg(daily_gain).sort("date")["gain"].to_numpy()
     # The gains are independent: the usual test says nearly the same.
     usual = stats.ttest_1samp(gain, 0, alternative="greater").pvalue
-    assert found == pytest.approx(usual, abs=0.1)
+    assert p_value == pytest.approx(usual, abs=0.1)
     worse = scores.diebold_mariano(rows.with_columns(pl.col("crps") + 0.01), 1)
     better = scores.diebold_mariano(rows.with_columns(pl.col("crps") - 0.01), 1)
     assert worse is not None
@@ -360,10 +362,10 @@ def test_diebold_and_mariano_is_a_t_test_of_daily_differences() -> None:
 
 def test_one_row_has_the_scores_that_one_row_can_have() -> None:
     rows = forecasts(0).head(1)
-    found = scores.scores(rows, 1)
-    undefined = {name for name, value in found.items() if value is None}
+    table = scores.scores(rows, 1)
+    undefined = {name for name, value in table.items() if value is None}
     assert {"r2", "p_value", "auc", "rank_ic"} <= undefined
-    assert found["mae"] == pytest.approx(abs(rows["target"][0] - rows["forecast"][0]))
+    assert table["mae"] == pytest.approx(abs(rows["target"][0] - rows["forecast"][0]))
 
 
 def test_the_table_has_every_model_pooled_and_per_symbol() -> None:
@@ -371,12 +373,12 @@ def test_the_table_has_every_model_pooled_and_per_symbol() -> None:
     # A symbol may be called as the pooled rows are.
     one = one.with_columns(pl.col("symbol").replace("S1", "all"))
     other = one.with_columns(forecast=pl.col("mean"))
-    found = scores.table({"b": one, "a": other}, 5)
-    assert found.columns == ["symbol", "model", *scores.COLUMNS]
-    assert found.select("symbol", "model").rows() == [
+    table = scores.table({"b": one, "a": other}, 5)
+    assert table.columns == ["symbol", "model", *scores.COLUMNS]
+    assert table.select("symbol", "model").rows() == [
         (symbol, model) for symbol in ("all", "S0", "S2", "all") for model in ("b", "a")
     ]
-    assert found.row(0, named=True) == {"symbol": "all", "model": "b"} | scores.scores(one, 5)
+    assert table.row(0, named=True) == {"symbol": "all", "model": "b"} | scores.scores(one, 5)
     alone = scores.scores(one.filter(symbol="S2"), 5)
-    assert found.row(4, named=True) == {"symbol": "S2", "model": "b"} | alone
-    assert found["rows"].to_list() == [180, 180] + [60] * 6
+    assert table.row(4, named=True) == {"symbol": "S2", "model": "b"} | alone
+    assert table["rows"].to_list() == [180, 180] + [60] * 6

@@ -12,8 +12,8 @@ from tests import panels
 
 def of(residuals: list[float], level: float) -> tuple[float, float]:
     """The bounds of an interval, from residuals that are scaled already."""
-    found = spread(np.array(residuals, dtype=np.float64), level)
-    return found.lower, found.upper
+    quantiles = spread(np.array(residuals, dtype=np.float64), level)
+    return quantiles.lower, quantiles.upper
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_new_outcomes_fall_inside_as_often_as_the_level_says(level: float) -> No
         target = forecast + scale * (
             rng.exponential(1, count + new) - rng.standard_t(3, count + new)
         )
-        made = spread(((target - forecast) / scale)[:count], level)
+        quantiles = spread(((target - forecast) / scale)[:count], level)
         later = slice(count, None)
         inside += int(
             (
-                (forecast[later] + made.lower * scale[later] <= target[later])
-                & (target[later] <= forecast[later] + made.upper * scale[later])
+                (forecast[later] + quantiles.lower * scale[later] <= target[later])
+                & (target[later] <= forecast[later] + quantiles.upper * scale[later])
             ).sum()
         )
     # Each repeat shares its bounds, so its outcomes vary together: a deviation of the rank.
@@ -97,12 +97,12 @@ def test_one_new_outcome_falls_inside_by_chance_alone() -> None:
 @panels.examples(50)
 def test_the_grid_are_the_quantiles_of_the_errors(seed: int, count: int) -> None:
     scaled = np.random.default_rng(seed).standard_t(3, count)
-    made = spread(scaled, 0.9)
-    assert made.grid == pytest.approx(np.percentile(scaled, np.linspace(0, 100, GRID)))
-    assert (np.diff(made.grid) >= 0).all()
-    assert (made.grid[0], made.grid[-1]) == (min(scaled), max(scaled))
-    assert made.lower in scaled
-    assert made.upper in scaled
+    quantiles = spread(scaled, 0.9)
+    assert quantiles.grid == pytest.approx(np.percentile(scaled, np.linspace(0, 100, GRID)))
+    assert (np.diff(quantiles.grid) >= 0).all()
+    assert (quantiles.grid[0], quantiles.grid[-1]) == (min(scaled), max(scaled))
+    assert quantiles.lower in scaled
+    assert quantiles.upper in scaled
 
 
 # --- scores of a distribution
@@ -111,8 +111,8 @@ def test_the_grid_are_the_quantiles_of_the_errors(seed: int, count: int) -> None
 def test_the_interval_score_by_hand() -> None:
     actual = np.array([0.0, -0.3, 0.5])
     # Inside: the width alone. Outside: 2 / 0.1 times what it is outside by.
-    found = interval_score(actual, np.full(3, -0.2), np.full(3, 0.4), 0.9)
-    assert found == pytest.approx([0.6, 0.6 + 20 * 0.1, 0.6 + 20 * 0.1])
+    scores = interval_score(actual, np.full(3, -0.2), np.full(3, 0.4), 0.9)
+    assert scores == pytest.approx([0.6, 0.6 + 20 * 0.1, 0.6 + 20 * 0.1])
 
 
 def test_the_interval_score_is_the_sum_of_two_pinball_losses() -> None:
@@ -131,11 +131,11 @@ def test_crps_is_the_area_between_two_distributions(seed: int, points: int) -> N
     rng = np.random.default_rng(seed)
     grid = np.sort(np.round(rng.normal(size=points), int(rng.integers(0, 4))))
     outcomes = np.append(rng.normal(0, 2, 20), grid[0])
-    for outcome, found in zip(outcomes, crps(outcomes, grid), strict=True):
+    for outcome, loss in zip(outcomes, crps(outcomes, grid), strict=True):
         edges = np.sort(np.append(grid, outcome))
         share = np.array([(grid <= edge).mean() for edge in edges[:-1]])
         area = (share - (edges[:-1] >= outcome)) ** 2 * np.diff(edges)
-        assert found == pytest.approx(area.sum(), abs=1e-12)
+        assert loss == pytest.approx(area.sum(), abs=1e-12)
 
 
 def test_crps_of_a_normal_distribution_is_the_closed_form() -> None:

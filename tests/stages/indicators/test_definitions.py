@@ -20,9 +20,9 @@ from stages.indicators.feature_table import features
 from stages.indicators.panel import Panel
 from tests.panels import (
     START,
-    asked,
     daily,
     examples,
+    feature_params,
     project_params,
     random_bars,
     random_daily,
@@ -138,10 +138,10 @@ MADE_BY_TALIB = list(by_talib(sample().head(300)))
 
 @pytest.mark.parametrize("symbol", ["AAPL", "GOOG", "IBM", "MSFT"])
 def test_real_bars_agree_with_talib(symbol: str) -> None:
-    made = features(sample(), {}, None, DEFAULT).filter(pl.col("symbol") == symbol)
+    table = features(sample(), {}, None, DEFAULT).filter(pl.col("symbol") == symbol)
     bars = sample().filter(pl.col("symbol") == symbol)
     for name, (values, after, scale) in by_talib(bars).items():
-        agree(known(made[name]), values, after, scale)
+        agree(known(table[name]), values, after, scale)
 
 
 def test_talib_is_the_oracle_of_every_column_but_these() -> None:
@@ -170,7 +170,7 @@ def test_random_bars_agree_with_talib(seed: int, windows: tuple[int, int, int]) 
     close = 50 * np.exp(np.cumsum(moves))
     high, low = close * (1 + rng.random(1200) / 50), close * (1 - rng.random(1200) / 50)
     bars = daily("S", close, high=high, low=low, volume=np.exp(rng.normal(9, 1, 1200)))
-    settings = asked(
+    settings = feature_params(
         sma=[window],
         ema=[window],
         momentum=[window],
@@ -183,10 +183,10 @@ def test_random_bars_agree_with_talib(seed: int, windows: tuple[int, int, int]) 
         bollinger_width=1.5,
         atr=[window],
     )
-    made = features(bars, {}, None, settings)
+    table = features(bars, {}, None, settings)
 
     def check(name: str, values: Array, after: int, scale: Array | float = 0.0) -> None:
-        agree(known(made[name]), values, after, scale)
+        agree(known(table[name]), values, after, scale)
 
     change = np.nan_to_num(talib.ROCP(close, 1))
     wilder = steps(2 * window - 1) + 1
@@ -241,11 +241,11 @@ def by_pandas(bars: pl.DataFrame) -> dict[str, Array]:
 @pytest.mark.parametrize("symbol", ["AAPL", "GOOG"])
 def test_real_bars_agree_with_pandas_from_the_first_known_value(symbol: str) -> None:
     bars = sample().filter(pl.col("symbol") == symbol)
-    made = features(bars, {}, None, DEFAULT)
+    table = features(bars, {}, None, DEFAULT)
     for name, values in by_pandas(bars).items():
-        first = made[name].is_not_null().arg_max()
+        first = table[name].is_not_null().arg_max()
         assert first is not None
-        ours = known(made[name])
+        ours = known(table[name])
         agree(ours, values, first, 1e-2 if name.startswith("rel_macd") else 0.0)
 
 
@@ -316,25 +316,27 @@ BY_HAND: dict[str, tuple[dict[str, Any], list[float]]] = {
 @pytest.mark.parametrize("name", BY_HAND)
 def test_numbers_worked_by_hand(name: str) -> None:
     wanted, expected = BY_HAND[name]
-    assert column(WORKED, asked(**wanted), name) == near(expected)
+    assert column(WORKED, feature_params(**wanted), name) == near(expected)
 
 
 def test_macd_worked_by_hand() -> None:
     # Spans 1 and 3 smooth by 1 and 1/2: slow 100, 105, 102; line 0, 5, -3; signal of span 1: same.
-    made = features(daily("S", [100, 110, 99] + [99.0] * 20), {}, None, asked(macd=[(1, 3, 1)]))
+    table = features(
+        daily("S", [100, 110, 99] + [99.0] * 20), {}, None, feature_params(macd=[(1, 3, 1)])
+    )
     slow = smoothed(np.array([100, 110, 99] + [99.0] * 20), 0.5)
     assert slow[:3].tolist() == [100, 105, 102]
     unknown = [NO] * 9
-    assert known(made["macd_1_3_1"]) == near([*unknown, *(99 - slow[9:])])
-    assert made["macd_signal_1_3_1"].equals(made["macd_1_3_1"])
-    assert known(made["rel_macd_1_3_1"]) == near([*unknown, *(1 - slow[9:] / 99)])
-    assert known(made["rel_macd_hist_1_3_1"]) == near(unknown + [0.0] * 14)
+    assert known(table["macd_1_3_1"]) == near([*unknown, *(99 - slow[9:])])
+    assert table["macd_signal_1_3_1"].equals(table["macd_1_3_1"])
+    assert known(table["rel_macd_1_3_1"]) == near([*unknown, *(1 - slow[9:] / 99)])
+    assert known(table["rel_macd_hist_1_3_1"]) == near(unknown + [0.0] * 14)
 
 
 def test_a_value_is_known_from_this_row_on() -> None:
     bars = sample().filter(pl.col("symbol") == "IBM")
-    made = features(bars, {}, None, DEFAULT)
-    nulls = {name: made[name].null_count() for name in definitions(DEFAULT, [])}
+    table = features(bars, {}, None, DEFAULT)
+    nulls = {name: table[name].null_count() for name in definitions(DEFAULT, [])}
     assert nulls == {
         "volume": 0,
         **{f"return_lag{lag}": lag for lag in (1, 2, 3, 4, 5)},
@@ -371,14 +373,16 @@ def test_a_value_is_known_from_this_row_on() -> None:
         "hourly_volatility": len(bars),
     }
     for name in nulls:
-        assert made[name].is_null()[: nulls[name]].all(), f"{name}: a null after its first value"
+        assert table[name].is_null()[: nulls[name]].all(), f"{name}: a null after its first value"
 
 
 def test_flat_prices_have_no_spread_and_stand_in_the_middle() -> None:
     """Also after moves: nothing of them lingers."""
     rng = np.random.default_rng(1)
     close = np.append(100 * np.exp(np.cumsum(rng.normal(0, 0.1, 300))), np.full(400, 49.99))
-    settings = asked(volatility=[14], bollinger=[20], rsi=[14], sma=[20], atr=[14], lags=[1])
+    settings = feature_params(
+        volatility=[14], bollinger=[20], rsi=[14], sma=[20], atr=[14], lags=[1]
+    )
     newest = features(daily("S", close), {}, None, settings).row(-1, named=True)
     assert newest["vol_14"] == 0
     assert newest["bb_width_20"] == 0
@@ -392,7 +396,7 @@ def test_flat_prices_have_no_spread_and_stand_in_the_middle() -> None:
 def test_a_spread_forgets_a_fall_by_six_orders_of_magnitude() -> None:
     rng = np.random.default_rng(1)
     close = np.append(rng.normal(1e6, 1e5, 300), rng.normal(1, 0.01, 100))
-    ours = column(daily("S", close), asked(bollinger=[20]), "bb_width_20")
+    ours = column(daily("S", close), feature_params(bollinger=[20]), "bb_width_20")
     upper, middle, lower = talib.BBANDS(close[300:], 20, 2.0, 2.0)
     np.testing.assert_allclose(ours[319:], ((upper - lower) / middle)[19:], rtol=TOLERANCE)
 
@@ -400,18 +404,18 @@ def test_a_spread_forgets_a_fall_by_six_orders_of_magnitude() -> None:
 def test_where_nothing_is_traded_relative_volume_is_0() -> None:
     volume = [5.0, 0.0, 0.0, 0.0, 6.0]
     bars = daily("S", [1.0] * 5, volume=volume)
-    made = features(bars, {}, None, asked(relative_volume=[2]))["relative_volume_2"]
-    assert made.to_list() == [None, 0, 0, 0, 2]
+    table = features(bars, {}, None, feature_params(relative_volume=[2]))["relative_volume_2"]
+    assert table.to_list() == [None, 0, 0, 0, 2]
 
 
 def test_without_a_volume_its_features_are_empty_and_no_others() -> None:
     quiet, traded = (
         daily("S", [1.0, 1.5, 1.2, 1.3], volume=[volume] * 4) for volume in (math.nan, 5.0)
     )
-    params = asked(relative_volume=[2], sma=[2])
-    made, usual = (features(bars, {}, None, params) for bars in (quiet, traded))
-    assert made.select("volume", "relative_volume_2").null_count().row(0) == (4, 4)
-    assert made["sma_2"].to_list() == usual["sma_2"].to_list()
+    params = feature_params(relative_volume=[2], sma=[2])
+    empty, usual = (features(bars, {}, None, params) for bars in (quiet, traded))
+    assert empty.select("volume", "relative_volume_2").null_count().row(0) == (4, 4)
+    assert empty["sma_2"].to_list() == usual["sma_2"].to_list()
 
 
 @pytest.mark.parametrize("statistic", ["mean", "std"])
@@ -434,7 +438,7 @@ def market_lags(
     days: list[int], series: dict[str, pl.DataFrame], lag: int, *, same_session: bool = True
 ) -> Array:
     bars = daily("S", [1.0] * len(days), [START + timedelta(days=day) for day in days])
-    settings = asked(market_lags=[lag], market_same_session=same_session)
+    settings = feature_params(market_lags=[lag], market_same_session=same_session)
     return known(features(bars, series, None, settings)[f"index_return_lag{lag}"])
 
 
@@ -488,36 +492,36 @@ def test_market_lags_are_what_looking_row_by_row_finds(
         row = len(known) - lag
         usable = row >= 1 and day - theirs[known[-1]] <= 7
         expected.append(closes[row] / closes[row - 1] - 1 if usable else NO)
-    made = market_lags(days, market(closes, theirs), lag, same_session=same_session)
-    assert made == near(expected)
+    table = market_lags(days, market(closes, theirs), lag, same_session=same_session)
+    assert table == near(expected)
 
 
 def levels(
     days: list[int], values: list[float], theirs: list[int], *, same_session: bool = True
 ) -> pl.DataFrame:
     bars = daily("S", [1.0] * len(days), [START + timedelta(days=day) for day in days])
-    settings = asked(market_lags=[1, 2], market_same_session=same_session)
+    settings = feature_params(market_lags=[1, 2], market_same_session=same_session)
     return features(bars, market(values, theirs), None, settings, levels=["index"])
 
 
 def test_a_level_and_its_changes_are_the_newest_known_at_the_close_of_the_day() -> None:
-    made = levels([0, 1, 2, 3, 5, 6, 13, 14], [20, 44, -1, 0, 5], [0, 1, 2, 5, 6])
-    assert made.columns[-3:] == ["index_level", "index_change_lag1", "index_change_lag2"]
-    assert known(made["index_level"]) == near([20, 44, -1, -1, 0, 5, 5, NO])
-    assert known(made["index_change_lag1"]) == near([NO, 24, -45, -45, 1, 5, 5, NO])
-    assert known(made["index_change_lag2"]) == near([NO, NO, 24, 24, -45, 1, 1, NO])
+    table = levels([0, 1, 2, 3, 5, 6, 13, 14], [20, 44, -1, 0, 5], [0, 1, 2, 5, 6])
+    assert table.columns[-3:] == ["index_level", "index_change_lag1", "index_change_lag2"]
+    assert known(table["index_level"]) == near([20, 44, -1, -1, 0, 5, 5, NO])
+    assert known(table["index_change_lag1"]) == near([NO, 24, -45, -45, 1, 5, 5, NO])
+    assert known(table["index_change_lag2"]) == near([NO, NO, 24, 24, -45, 1, 1, NO])
 
 
 def test_a_level_of_a_market_that_closes_later_is_known_strictly_earlier() -> None:
-    made = levels([0, 1, 2, 7, 8, 9], [20, 44], [0, 1], same_session=False)
-    assert known(made["index_level"]) == near([NO, 20, 44, 44, 44, NO])
-    assert known(made["index_change_lag1"]) == near([NO, NO, 24, 24, 24, NO])
+    table = levels([0, 1, 2, 7, 8, 9], [20, 44], [0, 1], same_session=False)
+    assert known(table["index_level"]) == near([NO, 20, 44, 44, 44, NO])
+    assert known(table["index_change_lag1"]) == near([NO, NO, 24, 24, 24, NO])
 
 
 def test_days_before_a_level_and_a_level_without_bars_know_nothing() -> None:
     for values, theirs in (([5.0], [3]), ([], [])):
-        made = levels([0, 1], values, theirs)
-        assert known(made["index_level"]) == near([NO, NO])
+        table = levels([0, 1], values, theirs)
+        assert known(table["index_level"]) == near([NO, NO])
 
 
 @pytest.mark.parametrize("lags", [[], [1, 3]])
@@ -525,7 +529,7 @@ def test_the_bars_of_a_level_that_are_kept_give_the_newest_row_of_all_of_them(
     lags: list[int],
 ) -> None:
     """Even where the level is ahead of the symbol by a week."""
-    settings = asked(market_lags=lags)
+    settings = feature_params(market_lags=lags)
     days = [START + timedelta(days=i) for i in range(60)]
     series = daily("vix", [20.0 + i % 7 - i % 5 for i in range(60)], days)
     keep = lookback(settings, ["vix"], ["vix"])
@@ -550,21 +554,21 @@ def newest_row(bars: pl.DataFrame, settings: FeatureParams, names: list[str], ke
         .tail(keep)
         for name in names
     }
-    made = features(bars.tail(keep), market, None, settings).tail(1)
-    return np.array([known(made[name])[0] for name in definitions(settings, names)])
+    table = features(bars.tail(keep), market, None, settings).tail(1)
+    return np.array([known(table[name])[0] for name in definitions(settings, names)])
 
 
 def same_newest(bars: pl.DataFrame, settings: FeatureParams, names: list[str]) -> None:
     whole = newest_row(bars, settings, names, bars.height)
     part = newest_row(bars, settings, names, lookback(settings, names))
-    made = list(definitions(settings, names))
+    columns = list(definitions(settings, names))
     # Differences of averages are judged by what they are differences of.
-    level = [bars["close"][-1] if name.startswith("macd") else 1e-2 for name in made]
+    level = [bars["close"][-1] if name.startswith("macd") else 1e-2 for name in columns]
     near_enough = np.isclose(part, whole, TOLERANCE, TOLERANCE * np.array(level), equal_nan=True)
     assert near_enough.all(), {
-        name: (part[i], whole[i]) for i, name in enumerate(made) if not near_enough[i]
+        name: (part[i], whole[i]) for i, name in enumerate(columns) if not near_enough[i]
     }
-    assert {made[i] for i in np.flatnonzero(np.isnan(whole))} <= {"hourly_volatility"}
+    assert {columns[i] for i in np.flatnonzero(np.isnan(whole))} <= {"hourly_volatility"}
 
 
 def test_the_default_lookback() -> None:
@@ -572,10 +576,10 @@ def test_the_default_lookback() -> None:
     assert NEGLIGIBLE == 1e-12
     assert lookback(DEFAULT, MARKET) == 1 + 1 + 447
     # 26 and 9 bars of MACD: the first weighs less than 1e-12, and what it had less than 1 percent.
-    assert lookback(asked(macd=[(12, 26, 9)]), []) == 1 + 360 + 27
-    assert lookback(asked(), []) == 1
-    assert lookback(asked(lags=[3], sma=[9]), []) == 9
-    assert lookback(asked(rsi=[1]), []) == 2
+    assert lookback(feature_params(macd=[(12, 26, 9)]), []) == 1 + 360 + 27
+    assert lookback(feature_params(), []) == 1
+    assert lookback(feature_params(lags=[3], sma=[9]), []) == 9
+    assert lookback(feature_params(rsi=[1]), []) == 2
 
 
 @pytest.mark.parametrize("symbol", ["AAPL", "GOOG", "IBM", "MSFT"])
@@ -630,7 +634,7 @@ FAMILIES: dict[str, Callable[[int], dict[str, Any]]] = {
 @pytest.mark.parametrize("window", [1, 2, 9])
 def test_a_feature_says_how_many_bars_before_it_depends_on(family: str, window: int) -> None:
     window = max(window, 2) if family in {"volatility", "bollinger"} else window
-    settings = asked(**FAMILIES[family](window))
+    settings = feature_params(**FAMILIES[family](window))
     rng = np.random.default_rng(3)
     close = np.exp(np.cumsum(rng.normal(0, 0.1, 700)))
     bars = daily("S", close, low=close * 0.9, volume=np.exp(rng.normal(0, 1, 700)))
@@ -648,7 +652,7 @@ def test_a_feature_says_how_many_bars_before_it_depends_on(family: str, window: 
 
 def test_a_symbol_may_lag_its_market_by_a_week() -> None:
     """The market's newest bars are of no use to it, and may not crowd out those that are."""
-    settings = asked(market_lags=[1, 3])
+    settings = feature_params(market_lags=[1, 3])
     keep = lookback(settings, ["index"])
     series = (
         random_bars(1, [60])
@@ -665,6 +669,6 @@ def test_a_symbol_may_lag_its_market_by_a_week() -> None:
 def test_calendar_fields_of_the_turn_of_a_year() -> None:
     fields = ["day_of_week", "day_of_month", "month", "week_of_year", "quarter"]
     bars = daily("S", [1.0, 1.0], [date(2010, 12, 31), date(2011, 1, 3)])
-    made = features(bars, {}, None, asked(calendar=fields)).select(fields)
+    table = features(bars, {}, None, feature_params(calendar=fields)).select(fields)
     # ISO weeks: the Friday is in week 52, the Monday in week 1.
-    assert made.rows() == [(5, 31, 12, 52, 4), (1, 3, 1, 1, 1)]
+    assert table.rows() == [(5, 31, 12, 52, 4), (1, 3, 1, 1, 1)]

@@ -46,9 +46,9 @@ def test_mean_and_deviation_are_those_of_exact_arithmetic(values: list[float], w
             assert math.isnan(means[row])
             assert math.isnan(deviations[row])
             continue
-        held = values[row - window + 1 : row + 1]
-        mean, squares = exact(held)
-        scale = max(map(abs, held))
+        own = values[row - window + 1 : row + 1]
+        mean, squares = exact(own)
+        scale = max(map(abs, own))
         assert abs(means[row] - float(mean)) <= 8 * EPS * scale
         # As good as two passes over the window would be: the means are rounded, nothing more.
         deviation = math.sqrt(squares / (window - 1))

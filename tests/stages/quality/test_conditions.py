@@ -196,8 +196,8 @@ def test_any_table_counts_as_in_great_expectations(
 def test_great_expectations_decides_about_all_others(suites: Suites) -> None:
     frame = every_pair()
     assert not any(condition(rule, frame.schema) is not None for rule in [*LEFT, *WRONG])
-    found = outcomes(LEFT, [frame], suites)
-    assert all(outcome.rows or outcome.broken for outcome in found)
+    results = outcomes(LEFT, [frame], suites)
+    assert all(outcome.rows or outcome.broken for outcome in results)
 
 
 def test_types_have_the_names_that_pandas_gives_them() -> None:

@@ -151,8 +151,8 @@ def test_a_symbol_column_gathers_each_symbol_from_every_file(
     )
     columns = {"symbol": "Ticker"}
     series = fetch(tmp_path, market=["IDX"], columns=columns)
-    found = {(s.kind, s.symbol): s.bars["close"].to_list() for s in series}
-    assert found == {
+    closes = {(s.kind, s.symbol): s.bars["close"].to_list() for s in series}
+    assert closes == {
         ("daily", "A"): [2.0, 3.0, 4.0],
         ("daily", "B"): [1.0],
         ("market", "IDX"): [9.0],
@@ -247,21 +247,21 @@ def test_the_shipped_hourly_bars_all_come_in() -> None:
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    said = failure(tmp_path)
+    message = failure(tmp_path)
     for fact in (f"{tmp_path}: ", "no .csv file", "data.path", f"git add {tmp_path}", "dvc add"):
-        assert fact in said
+        assert fact in message
 
 
 def test_the_page_says_by_which_commands_git_knows_the_files(repo_root: Path) -> None:
     text = " ".join((repo_root / "docs" / "data.md").read_text(encoding="utf-8").split())
-    told = text.partition("Let git know the files")[2].partition(" Then run ")[0]
+    section = text.partition("Let git know the files")[2].partition(" Then run ")[0]
     for fact in (
         "(`git add data/inbox`), or",
         "`dvc add data/inbox/*.csv`",
         "`--temp`",
         "`--queue`",
     ):
-        assert fact in told
+        assert fact in section
 
 
 def test_a_path_that_is_missing(tmp_path: Path) -> None:

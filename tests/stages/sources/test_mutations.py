@@ -175,7 +175,7 @@ def files(draw: st.DrawFn) -> bytes:
     return text.getvalue().encode(draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"])))
 
 
-def kept(content: bytes) -> dict[str, tuple[float, ...]]:
+def bars_in(content: bytes) -> dict[str, tuple[float, ...]]:
     """The bars that clean keeps, by their dates.
 
     Raises:
@@ -211,7 +211,7 @@ def kept(content: bytes) -> dict[str, tuple[float, ...]]:
 @given(files())
 def test_a_bar_that_is_kept_has_the_numbers_that_it_had(content: bytes) -> None:
     try:
-        bars = kept(content)
+        bars = bars_in(content)
     except StageError:
         return
     wrong = {day: bar for day, bar in bars.items() if bar != RIGHT.get(day)}
@@ -220,7 +220,7 @@ def test_a_bar_that_is_kept_has_the_numbers_that_it_had(content: bytes) -> None:
 
 def test_the_file_as_it_is_comes_through_whole() -> None:
     text = "\n".join(",".join(row) for row in [HEADER, *base()])
-    assert kept(text.encode()) == RIGHT
+    assert bars_in(text.encode()) == RIGHT
 
 
 @pytest.mark.parametrize(
@@ -235,6 +235,6 @@ def test_the_file_as_it_is_comes_through_whole() -> None:
 def test_a_change_of_every_bar_stops(change: Change) -> None:
     rows = [HEADER, *change(base(), random.Random(1))]  # noqa: S311  # the same on every run
     try:
-        assert kept("\n".join(",".join(row) for row in rows).encode()) == {}
+        assert bars_in("\n".join(",".join(row) for row in rows).encode()) == {}
     except StageError:
         return

@@ -142,7 +142,7 @@ class Exchange:
     today: date = date.max
     oldest_hour: date = date.min
     failures: int = 0
-    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    queries: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     def price(self, day: date) -> float:
         """100, 101, 102, ... in the shares of its day."""
@@ -150,7 +150,7 @@ class Exchange:
         return round((100 + self.days.index(day)) / float(shares), 2)
 
     def chart(self, ticker: str, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        self.asked.append((ticker, query))
+        self.queries.append((ticker, query))
         if self.failures:
             self.failures -= 1
             return 503, {}
@@ -405,7 +405,7 @@ def test_only_what_follows_is_asked_for(exchange: Exchange) -> None:
     assert series.partial
     assert series.bars["date"].to_list() == exchange.days[5:]
     assert series.bars["open"].to_list() == [exchange.price(day) for day in exchange.days[5:]]
-    _, query = exchange.asked[-1]
+    _, query = exchange.queries[-1]
     midnight = datetime(known.year, known.month, known.day, tzinfo=INDIA)
     assert int(query["period1"]) == int(midnight.timestamp())
 
@@ -428,11 +428,11 @@ def test_moving_as_of_continues_and_ends_in_the_bytes_of_a_fresh_ingest(
     # A split comes; Yahoo now tells the whole past otherwise.
     exchange.splits = {exchange.days[7]: 3.0}
     exchange.today = exchange.days[-1]
-    exchange.asked.clear()
+    exchange.queries.clear()
     ingest(data(exchange.days[-1], hourly=True), raw)
-    assert len(exchange.asked) == 3
+    assert len(exchange.queries) == 3
     assert all(
-        int(query["period1"]) > exchange.opening(exchange.days[3]) for _, query in exchange.asked
+        int(query["period1"]) > exchange.opening(exchange.days[3]) for _, query in exchange.queries
     )
     ingest(data(exchange.days[-1], hourly=True), fresh)
     assert content(raw) == content(fresh)
@@ -481,7 +481,7 @@ def test_bars_of_another_source_are_never_continued(exchange: Exchange, tmp_path
         "market/^NSEI.parquet",
         "source.json",
     ]
-    assert all(int(query.get("period1", 0)) <= 0 for _, query in exchange.asked)
+    assert all(int(query.get("period1", 0)) <= 0 for _, query in exchange.queries)
 
 
 def test_an_unanswered_question_is_asked_again(exchange: Exchange) -> None:

@@ -62,7 +62,7 @@ def test_a_stage_needs_no_record(tmp_path: Path) -> None:
 
 
 def test_the_oldest_records_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage_record, "KEPT", 3)
+    monkeypatch.setattr(stage_record, "MAX_RUNS", 3)
     for number in range(5):
         stage_record.create(tmp_path / "runs" / str(number), {})
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["2", "3", "4"]

@@ -28,8 +28,8 @@ def explained(model: ModelProto, weight: float = 1.0) -> Contributions:
     return combined({"it": model}, {"it": weight}, rows(X), rows(BACKGROUND), seed=0)
 
 
-def sums(found: Contributions) -> npt.NDArray[np.float64]:
-    total: npt.NDArray[np.float64] = found.base + found.added.sum(axis=1)
+def sums(contributions: Contributions) -> npt.NDArray[np.float64]:
+    total: npt.NDArray[np.float64] = contributions.base + contributions.added.sum(axis=1)
     return total
 
 
@@ -63,27 +63,29 @@ def bent() -> ModelProto:
 
 def test_a_linear_model_moves_by_the_distance_from_the_mean() -> None:
     slope = np.array([0.5, -1.0, 0.0])
-    found = explained(graphs.linear(slope, 3.0))
+    contributions = explained(graphs.linear(slope, 3.0))
     centre = BACKGROUND.mean(axis=0, dtype=np.float64)
-    assert found.base == pytest.approx(np.full(50, centre @ slope + 3), abs=1e-6)
-    assert found.added == pytest.approx((X - centre) * slope, abs=1e-6)
+    assert contributions.base == pytest.approx(np.full(50, centre @ slope + 3), abs=1e-6)
+    assert contributions.added == pytest.approx((X - centre) * slope, abs=1e-6)
 
 
 def test_a_constant_is_all_base() -> None:
-    found = explained(graphs.linear(np.zeros(3), 0.25), weight=2)
-    assert found.base.tolist() == [0.5] * 50
-    assert not found.added.any()
+    contributions = explained(graphs.linear(np.zeros(3), 0.25), weight=2)
+    assert contributions.base.tolist() == [0.5] * 50
+    assert not contributions.added.any()
 
 
 @pytest.mark.parametrize("kind", ["ridge", "random_forest", "xgboost", "lightgbm"])
 def test_an_explanation_of_any_model_sums_to_its_forecast(kind: str) -> None:
     fewer = {} if kind == "ridge" else {"n_estimators": 20}
     fitted = models.load(kind)(BACKGROUND, Y, 0, **fewer)
-    found = explained(fitted.to_onnx())
-    assert sums(found) == pytest.approx(fitted.predict(X), abs=1e-6)
-    assert found.base == pytest.approx(np.full(50, fitted.predict(BACKGROUND).mean()), abs=1e-6)
+    contributions = explained(fitted.to_onnx())
+    assert sums(contributions) == pytest.approx(fitted.predict(X), abs=1e-6)
+    assert contributions.base == pytest.approx(
+        np.full(50, fitted.predict(BACKGROUND).mean()), abs=1e-6
+    )
     # The last feature is noise; the first two move the target.
-    sizes = np.abs(found.added).mean(axis=0)
+    sizes = np.abs(contributions.added).mean(axis=0)
     assert sizes[2] < 0.2 * sizes[0]
 
 
@@ -91,10 +93,10 @@ def test_parts_add_up_by_their_weights() -> None:
     forest = models.random_forest(BACKGROUND, Y, 0, n_estimators=5, n_jobs=1).to_onnx()
     parts = {"line": graphs.linear(np.array([1.0, 0, 0]), 0.0), "forest": forest}
     weights = {"line": 0.3, "forest": 0.5, "absent": 0.0}
-    found = combined(parts, weights, rows(X), rows(BACKGROUND), seed=0)
+    contributions = combined(parts, weights, rows(X), rows(BACKGROUND), seed=0)
     line, trees = (explained(each) for each in parts.values())
-    assert found.added == pytest.approx(0.3 * line.added + 0.5 * trees.added, abs=1e-12)
-    assert found.base == pytest.approx(0.3 * line.base + 0.5 * trees.base, abs=1e-12)
+    assert contributions.added == pytest.approx(0.3 * line.added + 0.5 * trees.added, abs=1e-12)
+    assert contributions.base == pytest.approx(0.3 * line.base + 0.5 * trees.base, abs=1e-12)
 
 
 def test_a_model_that_sees_some_of_the_features_moves_by_those() -> None:
@@ -123,10 +125,10 @@ def test_a_graph_in_double_precision_moves_like_another(kind: str) -> None:
         level=np.array([0.5]),
     )
     single = bent() if kind == "bent" else graphs.linear(np.array([1.0, 2.0, 0.0]), 0.5)
-    found, wanted = explained(double), explained(single)
+    contributions, wanted = explained(double), explained(single)
     if kind == "linear":
-        assert found.added == pytest.approx(wanted.added, abs=1e-6)
-    assert sums(found) == pytest.approx(Session(single)(X)["return"], abs=1e-6)
+        assert contributions.added == pytest.approx(wanted.added, abs=1e-6)
+    assert sums(contributions) == pytest.approx(Session(single)(X)["return"], abs=1e-6)
 
 
 def test_each_symbol_has_the_model_and_the_background_of_its_own() -> None:
@@ -135,14 +137,16 @@ def test_each_symbol_has_the_model_and_the_background_of_its_own() -> None:
     )
     symbol = np.arange(50) % 3
     others = np.arange(2_000) % 3
-    found = combined({"it": per_symbol}, {"it": 1.0}, Rows(X, symbol), Rows(BACKGROUND, others), 0)
+    contributions = combined(
+        {"it": per_symbol}, {"it": 1.0}, Rows(X, symbol), Rows(BACKGROUND, others), 0
+    )
     for index, slope in enumerate((1.0, 10.0)):
         centre = BACKGROUND[others == index, 0].mean(dtype=np.float64)
-        own = found.added[symbol == index]
+        own = contributions.added[symbol == index]
         assert own[:, 0] == pytest.approx(slope * (X[symbol == index, 0] - centre), abs=1e-6)
         assert not own[:, 1:].any()
     session = Session(per_symbol)
-    assert sums(found) == pytest.approx(
+    assert sums(contributions) == pytest.approx(
         session(X, symbol=symbol.reshape(-1, 1))["return"], abs=1e-6
     )
 
@@ -151,14 +155,16 @@ def test_each_symbol_has_the_model_and_the_background_of_its_own() -> None:
 
 
 def test_a_graph_of_another_kind_is_sampled() -> None:
-    found = explained(bent())
-    assert sums(found) == pytest.approx(Session(bent())(X)["return"], abs=1e-6)
-    assert not found.added[:, 2].any()
+    contributions = explained(bent())
+    assert sums(contributions) == pytest.approx(Session(bent())(X)["return"], abs=1e-6)
+    assert not contributions.added[:, 2].any()
     # Near the mean over all of the background.
-    assert found.base == pytest.approx(Session(bent())(BACKGROUND)["return"].mean(), abs=0.05)
+    assert contributions.base == pytest.approx(
+        Session(bent())(BACKGROUND)["return"].mean(), abs=0.05
+    )
     # As much as the definition gives; the sample of eight rows is as near as this.
     every = np.tanh(BACKGROUND[:, 0] + 2 * BACKGROUND[:, 1])
-    for row, values in zip(X[:10], found.added, strict=False):
+    for row, values in zip(X[:10], contributions.added, strict=False):
         first = np.tanh(row[0] + 2 * BACKGROUND[:, 1]).mean()
         second = np.tanh(BACKGROUND[:, 0] + 2 * row[1]).mean()
         whole = np.tanh(row[0] + 2 * row[1])

@@ -201,7 +201,7 @@ def test_another_kind_of_ensemble_is_not_readable(
 
     node = NodeProto()
     node.CopyFrom(node_of(models.xgboost(*panel, 0, n_estimators=2)))
-    kept = [each for each in node.attribute if each.name != name]
+    others = [each for each in node.attribute if each.name != name]
     del node.attribute[:]
-    node.attribute.extend([*kept, helper.make_attribute(name, value)])
+    node.attribute.extend([*others, helper.make_attribute(name, value)])
     assert not tree_shap.is_readable(node)

@@ -28,10 +28,10 @@ def forecasts(*rows: tuple[str, date, float, float, float]) -> pl.DataFrame:
 
 
 def test_each_number_is_in_the_row_of_its_session_and_the_column_of_its_symbol() -> None:
-    given = forecasts(
+    rows = forecasts(
         ("A", DAYS[1], 0.01, -0.5, 0.5), ("B", DAYS[1], 0.02, -1, 1), ("A", DAYS[3], 0.03, 0, 0)
     )
-    panel = grid(given, bars(), 0.9)
+    panel = grid(rows, bars(), 0.9)
     assert panel.dates.to_list() == DAYS
     assert (panel.first, panel.last) == (1, 3)
     nothing = np.nan

@@ -40,19 +40,19 @@ def test_ranks_are_half_long_and_half_short(seed: int, symbols: int) -> None:
     forecast = rng.normal(size=(3, symbols)).round(1)
     forecast[1, : symbols - 4] = NAN
     forecast[2] = 0.5
-    found = strategies.rank(forecast)
+    shares = strategies.rank(forecast)
     centred = rankdata(forecast[0]) - (symbols + 1) / 2
-    assert found[0] == pytest.approx(centred / np.abs(centred).sum())
-    assert found[0][found[0] > 0].sum() == pytest.approx(0.5)
+    assert shares[0] == pytest.approx(centred / np.abs(centred).sum())
+    assert shares[0][shares[0] > 0].sum() == pytest.approx(0.5)
     # Four cannot be ranked, and equal forecasts have no order.
-    assert not found[1:].any()
+    assert not shares[1:].any()
 
 
 def test_mean_over_variance_is_capped() -> None:
     forecast = np.array([[0.0001, -0.0002, 0.01, -0.01, 0.01, 0.0, NAN]])
     deviation = np.array([[0.02, 0.02, 0.01, 0.01, 0.0, 0.0, NAN]])
-    found = strategies.mean_variance(forecast, deviation, cap=1.5) * 6
-    assert found[0] == pytest.approx([0.25, -0.5, 1.5, -1.5, 1.5, 0, 0])
+    shares = strategies.mean_variance(forecast, deviation, cap=1.5) * 6
+    assert shares[0] == pytest.approx([0.25, -0.5, 1.5, -1.5, 1.5, 0, 0])
 
 
 # --- over time
@@ -60,9 +60,11 @@ def test_mean_over_variance_is_capped() -> None:
 
 def test_overlapping_forecasts_have_equal_parts() -> None:
     positions = np.array([[1.0], [0.0], [-1.0], [1.0], [1.0], [1.0]])
-    assert strategies.held(positions, 1).tolist() == positions.tolist()
-    assert strategies.held(positions, 3)[:, 0] == pytest.approx([1, 0.5, 0, 0, 1 / 3, 1])
-    assert strategies.held(positions, 63)[:, 0] == pytest.approx([1, 1 / 2, 0, 1 / 4, 2 / 5, 1 / 2])
+    assert strategies.overlapping(positions, 1).tolist() == positions.tolist()
+    assert strategies.overlapping(positions, 3)[:, 0] == pytest.approx([1, 0.5, 0, 0, 1 / 3, 1])
+    assert strategies.overlapping(positions, 63)[:, 0] == pytest.approx(
+        [1, 1 / 2, 0, 1 / 4, 2 / 5, 1 / 2]
+    )
 
 
 def test_volatility_is_that_of_the_equal_portfolio_as_riskmetrics_has_it() -> None:

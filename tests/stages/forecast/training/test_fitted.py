@@ -39,17 +39,17 @@ def fit_of(kind: str, features: list[str] | None, **options: object) -> Fit:
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_a_model_of_some_columns_is_that_of_these_alone(kind: str) -> None:
     x, y = rows()
-    seen = [0, 1, 3, 4]
+    columns = [0, 1, 3, 4]
     some = fit_of(kind, ["vol_*", "return_lag?"])(x, y)
-    named = {"features": [NAMES[i] for i in seen]} if kind == "lstm" else {}
-    alone = models.load(kind)(x.take(seen, axis=1), y, 0, **OPTIONS[kind], **named)
-    assert (some.predict(x) == alone.predict(x.take(seen, axis=1))).all()
-    assert some.importance[seen].tolist() == alone.importance.tolist()
+    named = {"features": [NAMES[i] for i in columns]} if kind == "lstm" else {}
+    alone = models.load(kind)(x.take(columns, axis=1), y, 0, **OPTIONS[kind], **named)
+    assert (some.predict(x) == alone.predict(x.take(columns, axis=1))).all()
+    assert some.importance[columns].tolist() == alone.importance.tolist()
     assert some.importance[2] == 0
     graph = some.to_onnx()
     onnx.checker.check_model(graph, full_check=True)
     (served,) = Session(graph)(x).values()
-    assert (served == Session(alone.to_onnx())(x.take(seen, axis=1))["return"]).all()
+    assert (served == Session(alone.to_onnx())(x.take(columns, axis=1))["return"]).all()
     other = x.copy()
     other[:, 2] = 1e6
     assert (some.predict(other) == some.predict(x)).all()
@@ -101,10 +101,10 @@ def test_an_explanation_gives_nothing_to_a_column_that_is_not_seen(kind: str) ->
     model = fit_of(kind, ["return_lag*", "vol_63"])(x, y)
     every = Rows(x, np.zeros(len(x), dtype=np.int64))
     first = Rows(x[:50], every.symbol[:50])
-    found = combined({"some": model.to_onnx()}, {"some": 0.5}, first, every, 0)
-    assert (found.added[:, [2, 3]] == 0).all()
+    contributions = combined({"some": model.to_onnx()}, {"some": 0.5}, first, every, 0)
+    assert (contributions.added[:, [2, 3]] == 0).all()
     expected = 0.5 * model.predict(x[:50])
-    assert found.base + found.added.sum(axis=1) == pytest.approx(expected, abs=1e-6)
+    assert contributions.base + contributions.added.sum(axis=1) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_refitted_model_still_sees_its_own_columns(tmp_path: Path) -> None:

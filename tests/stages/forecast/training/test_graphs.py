@@ -23,11 +23,11 @@ def column(values: npt.ArrayLike) -> Matrix:
 
 
 def test_each_row_is_answered_by_the_model_of_its_symbol() -> None:
-    made = graphs.by_symbol([linear(1.0), linear(10.0), linear(0.0, intercept=7.0)])
-    onnx.checker.check_model(made, full_check=True)
+    graph = graphs.by_symbol([linear(1.0), linear(10.0), linear(0.0, intercept=7.0)])
+    onnx.checker.check_model(graph, full_check=True)
     symbol = np.array([2, 0, 1, 1, 0], dtype=np.int64).reshape(-1, 1)
-    found = Session(made)(column([1, 2, 3, 4, 5]), symbol=symbol)
-    assert found["return"].tolist() == [7, 2, 30, 40, 5]
+    outputs = Session(graph)(column([1, 2, 3, 4, 5]), symbol=symbol)
+    assert outputs["return"].tolist() == [7, 2, 30, 40, 5]
 
 
 def test_each_tree_answers_for_its_symbol() -> None:
@@ -39,16 +39,16 @@ def test_each_tree_answers_for_its_symbol() -> None:
     ]
     symbols = Session(graphs.by_symbol([model.to_onnx() for model in fitted]))
     for index, model in enumerate(fitted):
-        found = symbols(x, np.full((600, 1), index))["return"]
-        assert found == pytest.approx(model.predict(x), abs=1e-6)
+        returns = symbols(x, np.full((600, 1), index))["return"]
+        assert returns == pytest.approx(model.predict(x), abs=1e-6)
 
 
 def test_a_linear_graph_does_not_cancel() -> None:
     """A nearly constant feature has a large slope, and the intercept is as large."""
     slope, x = np.array([4e4]), np.float32(1.001) + np.arange(5, dtype=np.float32) * 1e-6
-    made = Session(graphs.linear(slope, -4e4 * 1.001))
+    session = Session(graphs.linear(slope, -4e4 * 1.001))
     expected = x.astype(np.float64) * 4e4 - 4e4 * 1.001
-    assert made(x.reshape(-1, 1))["return"] == pytest.approx(expected, rel=1e-6)
+    assert session(x.reshape(-1, 1))["return"] == pytest.approx(expected, rel=1e-6)
 
 
 # --- how a graph is kept and run
@@ -65,5 +65,5 @@ def test_a_graph_that_is_none_is_not_written(tmp_path: Path) -> None:
 def test_a_session_takes_a_graph_its_bytes_or_its_file(tmp_path: Path) -> None:
     graph = linear(2.0)
     graphs.save(graph, tmp_path / "model.onnx")
-    for given_ in (graph, graph.SerializeToString(), tmp_path / "model.onnx"):
-        assert Session(given_)(column([1, 2]))["return"].tolist() == [2, 4]
+    for source in (graph, graph.SerializeToString(), tmp_path / "model.onnx"):
+        assert Session(source)(column([1, 2]))["return"].tolist() == [2, 4]

@@ -122,11 +122,11 @@ def test_the_slopes_are_those_of_finite_differences() -> None:
     network = Network(rng.normal(0, 0.5, (3 + 5 + 1, 20)), rng.normal(size=5))
 
     def difference(array: Vector, index: tuple[int, ...], network: Network) -> Vector:
-        kept, outputs = array[index], []
+        weight, outputs = array[index], []
         for nudge in (1e-5, -1e-5):
-            array[index] = kept + nudge
+            array[index] = weight + nudge
             outputs.append(network.output(steps))
-        array[index] = kept
+        array[index] = weight
         return np.array(outputs)
 
     slopes = network.slopes(steps, target)
@@ -205,9 +205,9 @@ def test_neither_the_core_nor_its_instructions_change_the_bytes(tmp_path: Path) 
     if platform.machine() == "x86_64":
         oldest["OPENBLAS_CORETYPE"] = "Nehalem"
     model = lstm(x, y, 0, features=NAMES, epochs=3)
-    made = [model.to_onnx().SerializeToString(deterministic=True), model.predict(x).tobytes()]
-    made.append(model.importance.tobytes())
-    expected = hashlib.sha256(b"".join(made)).hexdigest()
+    parts = [model.to_onnx().SerializeToString(deterministic=True), model.predict(x).tobytes()]
+    parts.append(model.importance.tobytes())
+    expected = hashlib.sha256(b"".join(parts)).hexdigest()
     for threads, environment in (("1", oldest), ("3", {})):
         ran = subprocess.run(
             [sys.executable, "-c", DIGEST, str(tmp_path / "rows.npz"), ",".join(NAMES)],

@@ -75,8 +75,8 @@ def fitted(data: Dataset) -> dict[str, Fitted]:
         return {kind: fit(kind, data) for kind in KINDS}
 
 
-def fit(kind: str, data: Dataset, seed: int = 0, **given: Any) -> Fitted:
-    return models.load(kind)(data.x, data.y, seed, **(sizes(data)[kind] | given))
+def fit(kind: str, data: Dataset, seed: int = 0, **options: Any) -> Fitted:
+    return models.load(kind)(data.x, data.y, seed, **(sizes(data)[kind] | options))
 
 
 def sizes(data: Dataset) -> dict[str, dict[str, Any]]:
@@ -88,8 +88,8 @@ def sizes(data: Dataset) -> dict[str, dict[str, Any]]:
 
 def digests(model: Fitted, x: Matrix) -> list[str]:
     graph = model.to_onnx().SerializeToString(deterministic=True)
-    made = [graph, model.predict(x).tobytes(), model.importance.tobytes()]
-    return [hashlib.sha256(content).hexdigest() for content in made]
+    parts = [graph, model.predict(x).tobytes(), model.importance.tobytes()]
+    return [hashlib.sha256(content).hexdigest() for content in parts]
 
 
 def apart(model: Fitted, rows: Matrix) -> float:
@@ -101,13 +101,13 @@ def apart(model: Fitted, rows: Matrix) -> float:
 def splits(model: onnx.ModelProto) -> list[tuple[int, np.float32]]:
     """Feature and threshold of every split in a graph of trees."""
     (node,) = (n for n in model.graph.node if n.op_type == "TreeEnsembleRegressor")
-    found = {attribute.name: attribute for attribute in node.attribute}
+    attributes = {attribute.name: attribute for attribute in node.attribute}
     return [
         (feature, np.float32(value))
         for feature, value, mode in zip(
-            found["nodes_featureids"].ints,
-            found["nodes_values"].floats,
-            found["nodes_modes"].strings,
+            attributes["nodes_featureids"].ints,
+            attributes["nodes_values"].floats,
+            attributes["nodes_modes"].strings,
             strict=True,
         )
         if mode != b"LEAF"
@@ -191,10 +191,10 @@ def test_a_forecast_is_the_same_in_any_number_of_rows(
 def test_rows_at_a_threshold_take_the_same_side(
     kind: str, beside: int, data: Dataset, fitted: dict[str, Fitted]
 ) -> None:
-    found = splits(fitted[kind].to_onnx())
-    assert len(found) > 300
-    rows = data.x[np.random.default_rng(0).integers(0, len(data.x), len(found))].copy()
-    for row, (feature, threshold) in zip(rows, found, strict=True):
+    nodes = splits(fitted[kind].to_onnx())
+    assert len(nodes) > 300
+    rows = data.x[np.random.default_rng(0).integers(0, len(data.x), len(nodes))].copy()
+    for row, (feature, threshold) in zip(rows, nodes, strict=True):
         row[feature] = (
             threshold
             if beside == 0
@@ -248,9 +248,9 @@ def test_a_graph_is_plain_onnx_of_the_declared_versions(
     assert {node.domain for node in graph.graph.node} <= {"", "ai.onnx.ml"}
     assert not graph.functions
     assert not graph.metadata_props
-    (given_,), (made,) = graph.graph.input, graph.graph.output
-    assert (given_.name, made.name) == (contract.INPUT, contract.OUTPUT)
-    width = given_.type.tensor_type.shape.dim
+    (input_,), (output,) = graph.graph.input, graph.graph.output
+    assert (input_.name, output.name) == (contract.INPUT, contract.OUTPUT)
+    width = input_.type.tensor_type.shape.dim
     assert [width[0].dim_value, width[1].dim_value] == [0, data.x.shape[1]]
     served = Session(graph)(data.x[:3])["return"]
     assert served.dtype == np.float32
@@ -353,8 +353,8 @@ def test_a_model_finds_what_is_there(kind: str) -> None:
     signal: Vector = 0.01 * x[:, 0].astype(np.float64)
     y = signal + rng.normal(0, 0.01, len(x))
     model = models.load(kind)(x[:4000], y[:4000], 0)
-    found = np.corrcoef(model.predict(x[4000:]), signal[4000:])[0, 1]
-    assert found > 0.9
+    correlation = np.corrcoef(model.predict(x[4000:]), signal[4000:])[0, 1]
+    assert correlation > 0.9
 
 
 # --- options
@@ -390,9 +390,9 @@ def test_an_option_out_of_range_is_refused(kind: str, section: dict[str, Any]) -
 @pytest.mark.parametrize("kind", LEARNERS)
 def test_params_yaml_names_every_option_with_its_default(kind: str) -> None:
     settings = params.load(datasets.ROOT / "params.yaml")
-    function, given_ = train_params.model(settings.models, kind)
+    function, arguments = train_params.model(settings.models, kind)
     assert function is models.load(kind)
-    assert given_ == options.validated(function, {})
+    assert arguments == options.validated(function, {})
 
 
 @pytest.mark.parametrize("kind", LEARNERS)
