@@ -27,7 +27,7 @@ def log_download(path: Path, file_name: str) -> None:
     if size > MOST:
         st.text(
             f"The download has the newest {MOST / 1e6:,.0f} of {size / 1e6:,.1f} MB, from the "
-            f"begin of a line. All of it is in {path} on the machine where this dashboard runs."
+            f"beginning of a line. All of it is in {path} on the machine where this dashboard runs."
         )
     if older:
         st.text(f"Older lines are in {', '.join(map(str, older))}; the download has none of them.")

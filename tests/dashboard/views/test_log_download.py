@@ -31,7 +31,7 @@ def test_a_long_log_is_cut_and_the_page_says_where_all_of_it_is(
     path = tmp_path / "log"
     path.write_bytes(b"".join(b"line %06d\n" % number for number in range(200_000)))
     monkeypatch.setattr(log_download, "MOST", 1_000_005)
-    assert f"newest 1 of 2.4 MB, from the begin of a line. All of it is in {path}" in told(path)
+    assert f"newest 1 of 2.4 MB, from the beginning of a line. All of it is in {path}" in told(path)
     (content,) = given
     assert content()[:12] == b"line 116667\n"
     assert content()[-12:] == b"line 199999\n"
