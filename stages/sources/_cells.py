@@ -8,6 +8,9 @@ import polars as pl
 from stages.common.errors import InputError
 from stages.common.text import plural
 
+ROW = "__row__"
+"""The row of the file that a row came from, as an editor or a spreadsheet counts it."""
+
 
 class BadCells(ValueError):  # noqa: N818  # becomes an InputError once file and column are known
     """Cells of one column cannot be read.

@@ -1,95 +1,31 @@
 """Text to dates and instants: by the strptime formats of `params.yaml`, never by a guess."""
 
-import re
-import warnings
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
-from typing import Annotated, Protocol
-from zoneinfo import ZoneInfo
+from datetime import UTC, date
+from typing import Protocol
 
 import polars as pl
-from pydantic import AfterValidator, BeforeValidator
 
 from stages.common.errors import few
 from stages.sources._cells import BadCells
+from stages.sources._date_formats import (
+    COMMON,
+    COUNTED,
+    DAYS,
+    EPOCHS,
+    SERIAL,
+    SERIAL_DAYS,
+    SERIALS,
+    STAMPS,
+    strptime,
+)
 
 MICROSECONDS = pl.Datetime("us")
 
-_TIMES = (" %H:%M:%S", " %H:%M", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f")
-_INSTANTS = (*_TIMES, *(f"{time}%z" for time in _TIMES))
-
-_ONE_MEANING = (
-    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
-    *(f"%d{mark}{month}{mark}%Y" for mark in "- " for month in ("%b", "%B")),
-    *("%b %d, %Y", "%B %d, %Y", "%Y-%b-%d"),
-)
-
-STAMPS = tuple(
-    f"{day}{time}"
-    for time in (*_INSTANTS, " %H%M%S")
-    for day in ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d-%b-%Y")
-)
-"""Formats of hourly stamps that can be read in one way only."""
-
-DAYS = (*_ONE_MEANING, *STAMPS)
-"""Formats of days that can be read in one way only: the year first, or the month by its name."""
-
-_EPOCHS = {
-    "epoch_s": (10**6, 100_000_000, 1_990_000_000),
-    "epoch_ms": (10**3, 220_000_000_000, 1_990_000_000_000),
-    "epoch_us": (1, 220_000_000_000_000, 1_990_000_000_000_000),
-    "epoch_ns": (10**-3, 220_000_000_000_000_000, 1_990_000_000_000_000_000),
-}
-"""Formats that count since 1970: microseconds in each step, and the span (up to 2033) in which a
-number can be nothing else, neither 20230306 nor 2023030610."""
-
-_SERIAL = "excel"
-_SERIALS = (30_000, 54_000)
-"""Excel counts days since 1899-12-30. From 1982 to 2047 they cannot be a year and the number of a
-day, such as 23065."""
-_SERIAL_DAYS = (date(1970, 1, 1) - date(1899, 12, 30)).days
-
-_COUNTED = (*_EPOCHS, _SERIAL)
-
-_DAY_FORMATS = (
-    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
-    *(
-        f"{first}{mark}{second}{mark}{year}"
-        for mark in "/-."
-        for year in ("%Y", "%y")
-        for first, second in (("%d", "%m"), ("%m", "%d"))
-    ),
-    *("%d-%b-%Y", "%d-%b-%y", "%d-%B-%Y", "%d-%B-%y", "%d %b %Y", "%d %B %Y"),
-    *("%b %d, %Y", "%B %d, %Y"),
-)
-_COMMON = tuple(f"{day}{time}" for time in ("", *_INSTANTS) for day in _DAY_FORMATS)
-
 _OFFSET = r"\s*(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
-
-_PACKED = re.compile(r"%[dmHMS]%[dmyYHMS]|%Y%[dm]")
 
 # Outside these years polars and strptime read some texts differently ('69' and '0020').
 _ALIKE = (date(1700, 1, 1), date(2068, 12, 31))
-
-
-def _listed(value: object) -> object:
-    return ([value] if value else []) if isinstance(value, str) else value
-
-
-def _complete(formats: list[str]) -> list[str]:
-    for text in formats:
-        if text not in _COUNTED and not _names_a_day(text):
-            raise ValueError(
-                f"{text!r} does not hold year, month and day; write it in the directives of "
-                f"strptime, such as '%d/%m/%Y', or as {few(_COUNTED, 9)}"
-            )
-    return formats
-
-
-def _names_a_day(text: str) -> bool:
-    probe = datetime(2021, 11, 23, 22, tzinfo=UTC)
-    read = _strptime(probe.strftime(text), text)
-    return read is not None and read.date() == probe.date()
 
 
 class Parse(Protocol):
@@ -99,21 +35,6 @@ class Parse(Protocol):
     """
 
     def __call__(self, text: pl.Series, form: str, *, anyhow: bool) -> pl.Series: ...
-
-
-Formats = Annotated[list[str], BeforeValidator(_listed), AfterValidator(_complete)]
-"""One format or several; none stands for those that can be read in one way only."""
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"unknown time zone {name!r}; write it like 'Asia/Kolkata'") from None
-    return name
-
-
-Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
 def walls(text: pl.Series, formats: Sequence[str], option: str) -> pl.Series:
@@ -127,7 +48,7 @@ def walls(text: pl.Series, formats: Sequence[str], option: str) -> pl.Series:
     Raises:
         BadCells: a text fits no format, or two that say different days.
     """
-    return _read(text, formats, (*DAYS, *_COUNTED), option, _walls)
+    return _read(text, formats, (*DAYS, *COUNTED), option, _walls)
 
 
 def instants(
@@ -150,8 +71,8 @@ def instants(
     values = pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us", "UTC"))
     # The default formats are many, and few columns have an offset.
     some = text.str.contains(rf":\d\d[.\d]*{_OFFSET}").any()
-    possible = formats or (*(STAMPS if some else ()), *_EPOCHS)
-    for form in (form for form in possible if "%z" in form or form in _EPOCHS):
+    possible = formats or (*(STAMPS if some else ()), *EPOCHS)
+    for form in (form for form in possible if "%z" in form or form in EPOCHS):
         if not values.null_count():
             break
         read = _instants(text, form, anyhow=bool(formats))
@@ -170,11 +91,11 @@ def stamps(text: pl.Series, formats: Sequence[str], option: str, zone: str) -> p
     """
 
     def parse(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
-        if "%z" in form or form in _EPOCHS:
+        if "%z" in form or form in EPOCHS:
             return _instants(text, form, anyhow=anyhow)
         return localised(_walls(text, form, anyhow=anyhow), zone)
 
-    return _read(text, formats, (*STAMPS, *_COUNTED), option, parse)
+    return _read(text, formats, (*STAMPS, *COUNTED), option, parse)
 
 
 def localised(wall: pl.Series, zone: str) -> pl.Series:
@@ -255,8 +176,8 @@ def _remedy(text: pl.Series, sample: str, option: str) -> str:
     present = text.drop_nulls()
     fitting = [
         repr(candidate)
-        for candidate in _COMMON
-        if _strptime(sample, candidate) is not None and _walls(present, candidate).null_count() == 0
+        for candidate in COMMON
+        if strptime(sample, candidate) is not None and _walls(present, candidate).null_count() == 0
     ]
     match fitting:
         case []:
@@ -275,17 +196,17 @@ def _counted(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
 
     Args:
         text: of the cells.
-        form: one of `_COUNTED`.
+        form: one of `COUNTED`.
         anyhow: also numbers that may have another meaning.
     """
     number = text.str.extract(r"^(-?\d+(?:\.\d+)?)$").cast(pl.Float64)
-    if form == _SERIAL:
-        least, most = _SERIALS
+    if form == SERIAL:
+        least, most = SERIALS
         # Seconds, since a fraction of a day in decimals is not an exact time.
         seconds = (number * 86_400).round().cast(pl.Int64, strict=False)
-        micros = (seconds - _SERIAL_DAYS * 86_400) * 10**6
+        micros = (seconds - SERIAL_DAYS * 86_400) * 10**6
     else:
-        step, least, most = _EPOCHS[form]
+        step, least, most = EPOCHS[form]
         whole = text.str.extract(r"^(-?\d+)(?:\.0*)?$").cast(pl.Int64, strict=False)
         exact = whole * int(step) if step >= 1 else whole // 1000
         rounded = (number * step).round().cast(pl.Int64, strict=False)
@@ -297,7 +218,7 @@ def _counted(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
 
 def _walls(text: pl.Series, form: str, *, anyhow: bool = False) -> pl.Series:
     """Times as written, without their offset; null where the text does not fit."""
-    if form in _COUNTED:
+    if form in COUNTED:
         return _counted(text, form, anyhow=anyhow)
     if form.endswith("%z"):
         text = text.str.replace(_OFFSET, "")
@@ -308,7 +229,7 @@ def _walls(text: pl.Series, form: str, *, anyhow: bool = False) -> pl.Series:
 
 def _instants(text: pl.Series, form: str, *, anyhow: bool) -> pl.Series:
     """Times in UTC by the offset beside them; null where the text does not fit."""
-    if form in _EPOCHS:
+    if form in EPOCHS:
         return _counted(text, form, anyhow=anyhow).dt.replace_time_zone("UTC")
     text = text.str.replace(r"\s*(?:Z|UTC)$", "+0000")
     text = text.str.replace(r"\s*([+-]\d{2})$", "${1}00").str.replace(r"\s+([+-][\d:]+)$", "$1")
@@ -333,7 +254,7 @@ def _slow(text: pl.Series, form: str, values: pl.Series, *, instant: bool) -> pl
     left = text.filter(~alike).drop_nulls().unique(maintain_order=True)
     if left.is_empty():
         return values
-    read = [_strptime(one, form) for one in left]
+    read = [strptime(one, form) for one in left]
     parsed = [
         None if one is None else one.astimezone(UTC) if instant else one.replace(tzinfo=None)
         for one in read
@@ -342,16 +263,3 @@ def _slow(text: pl.Series, form: str, values: pl.Series, *, instant: bool) -> pl
         left, pl.Series(parsed, dtype=values.dtype), default=None, return_dtype=values.dtype
     )
     return values.zip_with(alike, slow)
-
-
-def _strptime(text: str, form: str) -> datetime | None:
-    with warnings.catch_warnings():
-        # Python 3.13 warns of formats without a year, which are refused here anyway.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            read = datetime.strptime(text, form)  # noqa: DTZ007  # the zone comes later
-        except ValueError:
-            return None
-    # strptime lets a digit be missing, and then splits '2023111' in one of two ways.
-    packed = "%z" not in form and _PACKED.search(form)
-    return None if packed and len(text) != len(read.strftime(form)) else read

@@ -24,10 +24,13 @@ from stages.common.sections import of_symbol
 from stages.common.tables import Kind
 from stages.common.text import first_line
 from stages.sources import Request, Series
-from stages.sources._bars import ROW, Rules, actual, bars, mapped, without_summary
+from stages.sources._bars import bars
+from stages.sources._cells import ROW
+from stages.sources._columns import Rules, actual, mapped
 from stages.sources._layout import too_long
 from stages.sources._levels import VALUE, numbers
 from stages.sources._names import check
+from stages.sources._summary_rows import without_summary
 
 EXTRA = "__extra"
 """What the names of fields beyond the last column begin with."""

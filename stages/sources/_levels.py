@@ -7,8 +7,9 @@ import polars as pl
 from stages.common.errors import InputError, few
 from stages.common.tables import PRICES, UTC
 from stages.sources import PUBLISHED, WRITTEN
-from stages.sources._bars import ROW, Rules, bars, publications
-from stages.sources._cells import BadCells, located
+from stages.sources._bars import bars, publications
+from stages.sources._cells import ROW, BadCells, located
+from stages.sources._columns import Rules
 from stages.sources._layout import refuse_twins
 
 VALUE = "value"

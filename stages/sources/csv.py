@@ -9,8 +9,9 @@ import polars as pl
 
 from stages.common.errors import InputError
 from stages.sources import Request, Series
-from stages.sources._bars import ROW, Columns, Delimiter, Mark, Rules
-from stages.sources._dates import Formats, Zone
+from stages.sources._cells import ROW
+from stages.sources._columns import Columns, Delimiter, Mark, Rules
+from stages.sources._date_formats import Formats, Zone
 from stages.sources._files import EXTRA, Format
 from stages.sources._files import fetch as fetch_files
 from stages.sources._layout import (

@@ -6,8 +6,9 @@ from pathlib import Path
 import polars as pl
 
 from stages.sources import Request, Series
-from stages.sources._bars import ROW, Columns, Mark, Rules
-from stages.sources._dates import Formats, Zone
+from stages.sources._cells import ROW
+from stages.sources._columns import Columns, Mark, Rules
+from stages.sources._date_formats import Formats, Zone
 from stages.sources._files import Format
 from stages.sources._files import fetch as fetch_files
 

@@ -21,8 +21,9 @@ from stages.common.options import validated
 from stages.sources import Request, Series
 from stages.sources import _files as files
 from stages.sources import csv as source
-from stages.sources._bars import numbers
-from stages.sources._dates import DAYS, STAMPS, _walls, stamps, walls
+from stages.sources._date_formats import DAYS, STAMPS
+from stages.sources._dates import _walls, stamps, walls
+from stages.sources._numbers import numbers
 from tests.messages import facts
 
 HEADER = "date,open,high,low,close,volume\n"
