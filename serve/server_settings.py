@@ -97,37 +97,37 @@ class Settings(BaseSettings):
 
     @field_validator("trusted_proxies", "cors_origins", mode="before")
     @classmethod
-    def _split(cls, given: object) -> object:
+    def _split(cls, value: object) -> object:
         """Take `a,b` apart."""
-        if isinstance(given, str):
-            return tuple(part.strip() for part in given.split(",") if part.strip())
-        return given
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
 
     @field_validator("cors_origins")
     @classmethod
-    def _are_origins(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         """An origin is compared as a whole: one with a path would never match."""
-        for origin in given:
+        for origin in origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise PydanticCustomError(
                     "origin",
                     "{origin} is not an origin, such as https://desk.example.org",
                     {"origin": origin},
                 )
-        return given
+        return origins
 
     @field_validator("trusted_proxies")
     @classmethod
-    def _are_addresses(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
         """Uvicorn would take anything else for a name, which no proxy has."""
-        for address in given:
+        for address in addresses:
             try:
                 ip_network(address, strict=False)
             except ValueError:
                 raise PydanticCustomError(
                     "address", "{address} is not an address or a network", {"address": address}
                 ) from None
-        return given
+        return addresses
 
     @property
     def working_folder(self) -> Path:

@@ -204,8 +204,8 @@ class Service:
 async def service_of(request: Request) -> Service:
     """The service of the app that a request came to."""
     # Were it no coroutine, FastAPI would hand it to a thread: 200 us a request.
-    found: Service = request.app.state.service
-    return found
+    service: Service = request.app.state.service
+    return service
 
 
 ServiceDep = Annotated[Service, Depends(service_of)]

@@ -37,9 +37,9 @@ def fitting(build: Callable[[int], Table], most: int, width: int) -> Table:
         width: of the screen, in characters.
     """
     for count in range(most, 1, -1):
-        shown = build(count)
-        if Console(width=10 * width).measure(shown).maximum <= width:
-            return shown
+        candidate = build(count)
+        if Console(width=10 * width).measure(candidate).maximum <= width:
+            return candidate
     return build(1)
 
 

@@ -193,13 +193,13 @@ def main() -> None:
     parser.add_argument("day", metavar="AS_OF")
     parser.add_argument("--all", action="store_true", dest="whole")
     parser.add_argument("--keep", choices=("models",))
-    given = parser.parse_args()
-    keep_models = given.keep == "models"
-    has_moved = move(given.day)
-    has_changed = reproduce(whole=given.whole, keep_models=keep_models)
+    arguments = parser.parse_args()
+    keep_models = arguments.keep == "models"
+    has_moved = move(arguments.day)
+    has_changed = reproduce(whole=arguments.whole, keep_models=keep_models)
     if not has_moved and not has_changed:
         done = "the bars are there" if keep_models else "all of it is reproduced"
-        sys.stdout.write(f"Nothing to do: data.as_of is {given.day}, and {done}.\n")
+        sys.stdout.write(f"Nothing to do: data.as_of is {arguments.day}, and {done}.\n")
     if {str(PARAMS_FILE), str(LOCK_FILE)} & set(git.changes()):
         settings = params.load()
         console.page(lambda screen: show(screen, settings, keep_models=keep_models))

@@ -21,7 +21,6 @@ from serve.checkout.bundle_files import BundleError, Files
 from stages.common import tables
 from stages.common.errors import StageError
 from stages.common.paths import LATEST, MODELS, SESSIONS
-from stages.forecast.contract import SYMBOL
 from stages.forecast.session import Session
 from stages.indicators.feature_params import FeatureParams
 from versions.repository import lock as locks
@@ -125,10 +124,7 @@ def _model(name: str, sessions: int, files: Files) -> Model:
     folder = MODELS / name
     path = folder / "card.json"
     document = files.json(path)
-    try:
-        card = Card.model_validate(document)
-    except ValidationError as error:
-        raise BundleError(f"{path}: {bundle_files.mistake(error)}") from None
+    card = bundle_files.parsed(path, document, Card.model_validate)
     model_checks.check_horizon(card, name, sessions, path)
     graph = folder / "model.onnx"
     session = files.parsed(graph, Session)
@@ -145,7 +141,6 @@ def _model(name: str, sessions: int, files: Files) -> Model:
         explanations=_by_symbol(files.table(explanations)) if explained else None,
         session=session,
         md5=files.md5(graph),
-        per_symbol=SYMBOL in session.inputs,
     )
 
 

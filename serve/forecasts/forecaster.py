@@ -189,10 +189,12 @@ class Forecaster:
                 "target_date": self._target(row.bar, sessions),
                 "last_close": row.close,
                 **dict(zip(VALUES, forecast, strict=True)),
-                "inputs": given,
+                "inputs": row_inputs,
                 "symbol_index": index,
             }
-            for row, index, given, *forecast in zip(rows, indices, inputs, *values, strict=True)
+            for row, index, row_inputs, *forecast in zip(
+                rows, indices, inputs, *values, strict=True
+            )
         ]
 
     def _target(self, bar: int | None, sessions: int) -> str | None:

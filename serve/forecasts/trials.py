@@ -112,7 +112,7 @@ class Trials:
                 _failed(challenger, symbol, error)
             else:
                 rows.setdefault(horizon, (challenger, []))[1].append(row)
-        return [each for tried, given in rows.values() for each in self._many(tried, given)]
+        return [each for tried, bars in rows.values() for each in self._many(tried, bars)]
 
     def _many(self, challenger: Challenger, rows: Sequence[Row]) -> Iterator[Forecast]:
         try:

@@ -161,8 +161,14 @@ class _BundleCollector(Collector):
             labels=("horizon",),
         )
         for name, challenger in self._challengers_now().items():
-            said = challenger.announced
-            values = (name, said.commit, said.model_md5, said.version or "", said.mode)
+            announced = challenger.announced
+            values = (
+                name,
+                announced.commit,
+                announced.model_md5,
+                announced.version or "",
+                announced.mode,
+            )
             ready.add_metric(values, 1)
             failures.add_metric((name,), challenger.failures)
         if bundle is not None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -313,12 +312,8 @@ def former_model() -> Model:
     return Model(
         name="short",
         card=Card.model_validate_json(json.dumps(card)),
-        document={},
-        scores={},
-        forecasts=pl.DataFrame(),
         session=Session(former(features)),
         md5="0" * 32,
-        per_symbol=False,
     )
 
 

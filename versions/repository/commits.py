@@ -68,14 +68,14 @@ def search(digits: str, folder: Path | None = None) -> Matches:
     Raises:
         VersionError: it is not an md5, no commit has it, or several md5s begin with it.
     """
-    asked = digits.lower()
-    if not re.fullmatch(r"[0-9a-f]{8,32}(\.dir)?", asked):
+    prefix = digits.lower()
+    if not re.fullmatch(r"[0-9a-f]{8,32}(\.dir)?", prefix):
         raise VersionError(
             f"an md5 is 32 digits of 0-9 and a-f, at least 8 of them; got {digits!r}"
         )
     ordinary = git.git("rev-list", *_BRANCHES, folder=folder).split()
     experiments = git.git("rev-list", "--all", "--not", *_BRANCHES, folder=folder).split()
-    outs_at = dict(_outs([*ordinary, *experiments], asked, folder))
+    outs_at = dict(_outs([*ordinary, *experiments], prefix, folder))
     md5s = sorted({out.md5 for outs in outs_at.values() for out in outs})
     if not md5s:
         shallow = git.git("rev-parse", "--is-shallow-repository", folder=folder) == "true"

@@ -46,21 +46,21 @@ def read(revisions: Sequence[Revision], folder: Path | None = None) -> list[Expe
     Raises:
         VersionError: git cannot be asked.
     """
-    found = [revision for revision in revisions if revision.kind == "experiment"]
+    experiments = [revision for revision in revisions if revision.kind == "experiment"]
     params = [
         _params(text or b"")
-        for text in _texts([f"{r.commit}:{PARAMS_FILE}" for r in found], folder)
+        for text in git.contents([f"{each.commit}:{PARAMS_FILE}" for each in experiments], folder)
     ]
     horizons = [list(_names(values)) for values in params]
-    asked = [
+    score_files = [
         f"{revision.commit}:{METRICS / name}.json"
-        for revision, names in zip(found, horizons, strict=True)
+        for revision, names in zip(experiments, horizons, strict=True)
         for name in names
     ]
-    scores = map(_scores, _texts(asked, folder))
+    scores = map(_scores, git.contents(score_files, folder))
     return [
         Experiment(revision, {name: next(scores) for name in names}, values)
-        for revision, names, values in zip(found, horizons, params, strict=True)
+        for revision, names, values in zip(experiments, horizons, params, strict=True)
     ]
 
 
@@ -77,13 +77,6 @@ def _stashed(ref: str, folder: Path | None) -> int:
         # There is no such ref: nothing was ever queued.
         return 0
     return len(lines.split())
-
-
-def _texts(names: Sequence[str], folder: Path | None) -> list[bytes | None]:
-    """The bytes of each object; None where there is none."""
-    hashes = git.identify(names, folder) if names else []
-    texts = dict(git.blobs(list(dict.fromkeys(filter(None, hashes))), folder))
-    return [None if each is None else texts[each] for each in hashes]
 
 
 def _names(params: Mapping[str, Any]) -> dict[str, None]:

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -101,9 +101,7 @@ def _free(revision: Revision, counts: Counter[str]) -> bool:
 
 def _by_hash(revision: Revision) -> Revision:
     subject = f"{revision.name}: {revision.subject}"
-    return Revision(
-        revision.commit[:10], revision.kind, revision.commit, revision.date, subject, revision.base
-    )
+    return replace(revision, name=revision.commit[:10], subject=subject)
 
 
 def _commits(folder: Path | None) -> Iterator[Revision]:

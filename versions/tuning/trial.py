@@ -35,8 +35,8 @@ def check_cache() -> None:
     Raises:
         VersionError: the path has other letters.
     """
-    asked = [sys.executable, "-m", "dvc", "cache", "dir"]
-    path = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603  # no shell
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    path = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603  # no shell
     if not path.isascii():
         raise VersionError(
             f"{path}: DVC cannot run an experiment beside the workspace where the path of its "

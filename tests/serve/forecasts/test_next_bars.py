@@ -35,7 +35,7 @@ def served(values: list[float], days: list[date]) -> Forecaster:
         interval=Interval(level=0.9),
         training=Trained(last=MONDAY),
     )
-    model = Model("short", card, {}, {}, pl.DataFrame(), Session(candidate), "0" * 32, False)
+    model = Model("short", card, Session(candidate), "0" * 32)
     return Forecaster(
         Bundle(
             revision=Revision("test"),
