@@ -18,7 +18,8 @@ from serve.request_schemas import MOST_ROWS
 from stages.common.errors import StageError
 
 ALIKE = 0.85
-"""How alike a misspelt name is. Kubernetes sets its own `SERVE_...` if a service is named serve."""
+"""How similar a misspelt name is to that of a setting. Other names must pass: Kubernetes sets
+`SERVE_...` variables of its own if a service is named serve."""
 
 ENV_FILE = Path(".env")
 """Variables for what is started in this folder; those of the environment come before them."""
@@ -200,7 +201,7 @@ def _read(path: Path) -> dict[str, str | None]:
 
 
 def check_folder(settings: Settings) -> None:
-    """See that the files can be made which workers share; without them an app cannot begin.
+    """Check that the files which workers share can be made; without them no app can start.
 
     Raises:
         SettingsError: the working folder cannot be made or written.
@@ -225,7 +226,7 @@ def variable(field: str) -> str:
 
 
 def _message(mistake: ErrorDetails) -> str:
-    """A mistake with the value: variables with secrets are plain text, which cannot be wrong."""
+    """A mistake with its value, which is not a secret: a setting with secrets may be any text."""
     field, value, text = str(mistake["loc"][0]), mistake["input"], mistake["msg"]
     name = variable(field) if field in Settings.model_fields else field
     message = text[0].lower() + text[1:]

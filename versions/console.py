@@ -11,7 +11,7 @@ PIPED_WIDTH = 120
 """Characters in a line of a pipe or a file."""
 
 WIDE = 160
-"""The same where a table has a column for each param."""
+"""The same for tables with many columns."""
 
 
 def table(title: str) -> Table:

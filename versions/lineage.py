@@ -35,7 +35,7 @@ from versions.repository.workspace import State, Workspace, at, here
 from versions.values import compact
 
 SIGHTINGS = 20
-"""Commits shown of those that have an md5; JSON has all."""
+"""The most commits that are shown for an md5; JSON has all."""
 
 _SHORT = 8
 """Digits shown of the md5 of a module."""
@@ -64,8 +64,8 @@ def show(
         screen: to print on.
         commit: that has the file.
         lineage: of the file.
-        workspace: how the working tree differs from the commit, where it was asked for.
-        whole: show everything that `dvc.lock` has of each stage; else a line of each.
+        workspace: how the working tree differs from the commit; None for another revision.
+        whole: show all that `dvc.lock` has of each stage, not one line.
     """
     head = _block(lineage.path)
     for entry in lineage.outputs:

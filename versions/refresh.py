@@ -104,7 +104,7 @@ def _run(module: str, *arguments: str) -> None:
 
 
 def revised() -> str | None:
-    """What the last ingest said of revised bars, unless the bars are those of the commit."""
+    """What the last ingest reported of revised bars; None if the bars are those of the commit."""
     committed = git.content("HEAD", LOCK_FILE)
     bars = lock.read().outs.get(str(RAW))
     same = committed is not None and lock.parse(committed).outs.get(str(RAW)) == bars
@@ -114,7 +114,7 @@ def revised() -> str | None:
 
 
 def behind(source: str, as_of: date, newest: date, sessions: Sequence[str]) -> str | None:
-    """Say that a source lacks the bars of the last sessions; None if it has them.
+    """The message that a source lacks the bars of the last sessions; None if it has them.
 
     Args:
         source: its name.

@@ -52,7 +52,7 @@ def checked(root: Path, path: Path, md5: str) -> bytes:
 
 
 def check_lock(root: Path, text: bytes) -> None:
-    """See that dvc.lock has not changed since it was read.
+    """Check that dvc.lock has not changed since it was read.
 
     A checkout writes dvc.lock before it moves HEAD: a HEAD that is read after a change would give
     the models of one commit the name of another.

@@ -35,10 +35,10 @@ FOLDER = Path("challengers")
 FILES = ("challenger.json", "card.json", "model.onnx")
 
 SLOWEST = 0.02
-"""Seconds that a challenger may take for a row: every answer is kept waiting by it."""
+"""Seconds that a challenger may take for a row: every answer waits for it."""
 
 CALLS = 5
-"""By which that is measured; the fastest counts, since a machine may be busy with other things."""
+"""Calls that are timed; the fastest counts, since a machine may be busy with other things."""
 
 
 class Announced(BaseModel):
@@ -134,7 +134,7 @@ class Challengers:
 
     @property
     def changed(self) -> bool:
-        """Whether a folder is another than at the last look."""
+        """Whether a folder has changed since the last look."""
         return self._state() != self._last_state
 
     def join(self, bundle: Bundle) -> None:

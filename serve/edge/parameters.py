@@ -1,6 +1,6 @@
 """What a request may have besides its path: the parameters of its route, each once.
 
-FastAPI ignores a parameter that it does not know, and then answers another question than was asked.
+FastAPI ignores a parameter that it does not know, and so would answer another question.
 """
 
 from collections import Counter

@@ -21,7 +21,7 @@ _SHOWN = 3
 
 
 def check_sessions(days: Sequence[date], sessions: Sequence[int]) -> None:
-    """See that each bar is of a session of the exchange.
+    """Check that each bar is of a session of the exchange.
 
     Args:
         days: of the bars.
@@ -52,7 +52,7 @@ def check_sessions(days: Sequence[date], sessions: Sequence[int]) -> None:
 def check_jumps(
     bars: pl.DataFrame, adjusted: Sequence[bool], genuine: Collection[date], max_gap: float
 ) -> None:
-    """See that each overnight jump is explained by `adj_close`, or declared to be the market's own.
+    """Check that each overnight jump is explained by `adj_close` or declared in `genuine`.
 
     Args:
         bars: of one symbol, in the columns of `tables.CLEAN_DAILY`.

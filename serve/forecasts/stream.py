@@ -223,7 +223,7 @@ def _not_finite(values: npt.NDArray[np.float32], names: list[str], first: int) -
 
 
 def check_finite(outputs: Mapping[str, npt.NDArray[np.float32]], first: int) -> None:
-    """See that all forecasts of a block are finite.
+    """Check that all forecasts of a block are finite.
 
     Raises:
         InvalidInputError: one is not.

@@ -84,20 +84,20 @@ def _key(md5: str) -> str:
 @pytest.fixture
 def bare(tmp_path: Path) -> Project:
     """What the commands of a remote read of the project, in which nothing has been run."""
-    made = Project(tmp_path / "bare")
-    shutil.copytree(ROOT / ".ci", made.folder / ".ci")
+    project = Project(tmp_path / "bare")
+    shutil.copytree(ROOT / ".ci", project.folder / ".ci")
     for name in ("stages/common", "versions"):
-        shutil.copytree(ROOT / name, made.folder / name)
-    (made.folder / ".dvc").mkdir()
+        shutil.copytree(ROOT / name, project.folder / name)
+    (project.folder / ".dvc").mkdir()
     names = ("Makefile", "requirements.txt", ".gitignore", ".dvc/config", ".dvc/.gitignore")
     for name in names:
-        shutil.copy(ROOT / name, made.folder / name)
-    made.git("init", "--quiet")
-    made.git("config", "user.email", "tests@example.org")
-    made.git("config", "user.name", "Tests")
-    made.git("add", "--all")
-    made.git("commit", "--quiet", "--no-verify", "--message=The commands")
-    return made
+        shutil.copy(ROOT / name, project.folder / name)
+    project.git("init", "--quiet")
+    project.git("config", "user.email", "tests@example.org")
+    project.git("config", "user.name", "Tests")
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--no-verify", "--message=The commands")
+    return project
 
 
 def test_the_remote_of_a_team_is_in_git_and_of_another_server_has_an_endpoint(
@@ -134,9 +134,9 @@ def test_no_cloud_at_all(alone: Project, tmp_path: Path) -> None:
     assert alone.git("status", "--porcelain") == ""
     assert state.stat().st_mode & 0o077 == 0
     # Nobody on the machine reads the key from the list of processes, or gets in without it.
-    shown = alone.run("ps", "-ww", "-o", "command=", "-p", str(server["pid"]))
-    assert "rclone serve s3" in shown
-    assert server["secret"] not in shown
+    command = alone.run("ps", "-ww", "-o", "command=", "-p", str(server["pid"]))
+    assert "rclone serve s3" in command
+    assert server["secret"] not in command
     alone.run("dvc", "remote", "modify", "--local", "storage", "secret_access_key", "guessed")
     assert "refuses the signature: look at secret_access_key in .dvc/config.local" in alone.run(
         *("python", "-m", "versions.remote", "check"), check=False

@@ -1,8 +1,8 @@
 """The commits that have a file, from its md5 alone.
 
-Each distinct `dvc.lock` is searched once, as text, and only stages that name the md5 are parsed: to
-parse thousands of locks would take minutes. `git log -S` does not serve: it lists only the commits
-at which an md5 comes or goes, and so omits a later commit that has the release tag.
+Each distinct `dvc.lock` is searched once, as text, and only stages that name the md5 are parsed:
+parsing thousands of locks would take minutes. `git log -S` is no help: it lists only the commits
+that add or remove an md5, and so omits a later commit that has the release tag.
 """
 
 import re
@@ -20,7 +20,7 @@ EXPERIMENTS = "refs/exps/"
 """Where DVC keeps its experiments, commits outside all branches."""
 
 _RUNNING = f"{EXPERIMENTS}exec/"
-"""Where DVC notes what it runs at the moment: not names that people gave."""
+"""Where DVC notes what it is running. These are not names that people gave."""
 
 _BRANCHES = (f"--exclude={EXPERIMENTS}*", "--all", "HEAD")
 

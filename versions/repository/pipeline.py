@@ -1,7 +1,7 @@
 """The stages of a `dvc.yaml` by the names that `dvc.lock` has for them.
 
-DVC never removes an entry from `dvc.lock`: that of a model or a horizon that has left `params.yaml`
-stays, and no longer says how a file was made. This module reads the YAML alone, without DVC.
+DVC never removes an entry from `dvc.lock`. The entry of a model or a horizon that has left
+`params.yaml` stays, and no longer says how a file was made. This module reads the YAML without DVC.
 """
 
 import re
@@ -33,8 +33,8 @@ def parse(text: bytes | None) -> Mapping[str, Any]:
 def names(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Has:
     """Whether a pipeline has a stage, by its name; a `matrix` or `foreach` has one for each item.
 
-    Where these files do not tell, the answer is yes: for every stage if `dvc.yaml` has none, and
-    for all of a matrix over anything but params and plain lists.
+    Where these files leave it open, the answer is yes: for every name if `dvc.yaml` has no stages,
+    and for every item of a matrix over anything but params and plain lists.
     """
     stages = pipeline.get("stages")
     if not isinstance(stages, Mapping):
@@ -75,7 +75,7 @@ def _listed(stage: str, section: Mapping[str, Any], params: Mapping[str, Any]) -
     """The names of one stage of `dvc.yaml`.
 
     Raises:
-        KeyError, TypeError: the items of its `matrix` or `foreach` cannot be told.
+        KeyError, TypeError: these files do not list the items of its `matrix` or `foreach`.
     """
     foreach = [section["foreach"]] if "foreach" in section else []
     axes = [_items(axis, params) for axis in [*section.get("matrix", {}).values(), *foreach]]

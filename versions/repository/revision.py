@@ -34,7 +34,7 @@ def opened(revision: str, folder: Path | None = None) -> Iterator[Any]:
 def check(revision: str, folder: Path | None = None) -> None:
     """Refuse a revision that `dvc repro` would change.
 
-    `dvc repro --dry --allow-missing` does not serve: without the data, it reports folders as
+    `dvc repro --dry --allow-missing` cannot replace this: without the data, it reports folders as
     changed that hold only files of git (`models/candidates/short/.gitignore`).
 
     Raises:
@@ -104,5 +104,5 @@ def _holds(repo: Any, path: str, dep: Any, outs: Sequence[Any]) -> bool:
 
 
 def place(entry: Any) -> str:
-    """Relative to the root of the project."""
+    """The path of a dependency or an output, relative to the root of the project."""
     return str(PurePosixPath(*entry.fs.relparts(entry.fs_path, entry.repo.root_dir)))

@@ -1,7 +1,7 @@
 """Params and scores of all experiments, by git alone.
 
-`dvc exp show` opens the pipeline of every experiment, and takes minutes for a thousand. Here a
-process of git answers for hundreds, and each distinct section of params.yaml is parsed once.
+`dvc exp show` opens the pipeline of every experiment, and takes minutes for a thousand. Here one
+git process answers for hundreds, and each distinct section of params.yaml is parsed once.
 """
 
 import json
@@ -44,7 +44,7 @@ def read(revisions: Sequence[Revision], folder: Path | None = None) -> list[Expe
     """The experiments among some revisions, in their order.
 
     Raises:
-        VersionError: git cannot be asked.
+        VersionError: git fails.
     """
     experiments = [revision for revision in revisions if revision.kind == "experiment"]
     params = [
@@ -65,7 +65,7 @@ def read(revisions: Sequence[Revision], folder: Path | None = None) -> list[Expe
 
 
 def waiting(folder: Path | None = None) -> tuple[int, int]:
-    """How many experiments are in the queue of DVC, and how many of it have failed."""
+    """How many experiments wait in DVC's queue, and how many of the queue have failed."""
     return _stashed(_QUEUED, folder), _stashed(_FAILED, folder)
 
 
@@ -90,7 +90,7 @@ def _params(text: bytes) -> dict[str, Any]:
     for section in _SECTION.split(text):
         parsed = _flat(section)
         if parsed is None:
-            # A section leans on another, as an alias does on its anchor.
+            # A section refers to another, as an alias does to its anchor.
             return _without_search(flat(pipeline.parse(text)))
         values |= parsed
     return values
@@ -98,7 +98,7 @@ def _params(text: bytes) -> dict[str, Any]:
 
 @lru_cache(maxsize=4096)
 def _flat(section: bytes) -> Mapping[str, Any] | None:
-    """The values of one section by dotted key; None if it does not stand alone."""
+    """The values of one section by dotted key; None if it cannot be parsed alone."""
     lines = section.splitlines()
     if all(not line.strip() or line.lstrip().startswith(b"#") for line in lines):
         return {}
@@ -107,7 +107,7 @@ def _flat(section: bytes) -> Mapping[str, Any] | None:
 
 
 def _without_search(values: Mapping[str, Any]) -> dict[str, Any]:
-    """No stage reads the section `search`."""
+    """The values without the section `search`, which no stage reads."""
     return {key: value for key, value in values.items() if not key.startswith("search.")}
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BYTES = 64 * 1024
-"""Read of the end."""
+"""How much of the end is read."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One run at a time: a lock that a run's processes hold, and what a DVC in a terminal holds."""
+"""One run at a time: the lock of the runs, and whether DVC runs in a terminal."""
 
 import fcntl
 import json
@@ -12,7 +12,7 @@ from stages.common.errors import StageError
 from stages.common.paths import RUNS
 
 BUSY_FILE = Path(".dvc/tmp/rwlock")
-"""In which DVC notes who works on which outputs."""
+"""The file in which DVC notes which process works on which outputs."""
 
 
 class RunningError(StageError):

@@ -12,7 +12,7 @@ from stages.common import processes, stage_record
 from stages.common.paths import RUNS
 
 State = Literal["running", "succeeded", "failed", "stopped", "killed", "ended"]
-"""`ended` is a run from a terminal: nobody saw its exit status."""
+"""`ended` is a run from a terminal, whose exit status is unknown."""
 
 LOG = "log"
 
@@ -46,9 +46,9 @@ class Run:
         words: of its command, after `python -m`.
         who: the viewer who started it, or the account in whose terminal it was.
         source: `dashboard` or `terminal`.
-        began, ended: in UTC; `ended` is None while it runs, and where nobody saw the end.
+        began, ended: in UTC; `ended` is None while it runs, and where the end is unknown.
         state: see `State`.
-        status: its exit status, where somebody saw it.
+        status: its exit status; None where it is unknown.
         error: why it failed, in a line.
         stopped_by: the viewer who asked it to stop.
         stages: that ran; one that DVC restored or left unchanged is not among them.
@@ -166,7 +166,7 @@ def read(folder: Path) -> Run | None:
 
 
 def _unseen(begin: Mapping[str, Any], stages: Sequence[StageRun]) -> State:
-    """The state of a run that goes on no longer, and whose end nobody saw."""
+    """The state of a run that has ended without a note of its end."""
     if begin["source"] != "terminal" or (stages and stages[-1].seconds is None):
         return "killed"
     return "failed" if stages and stages[-1].status else "ended"

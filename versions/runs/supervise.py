@@ -3,7 +3,7 @@
     python -m versions.runs.supervise FOLDER [FD...]
 
 The dashboard starts it; nobody needs to type it. It has a session of its own, so that the run goes
-on when the dashboard ends. SIGINT or SIGTERM stops the command as Ctrl-C would, and kills what
+on when the dashboard ends. SIGINT or SIGTERM stops the command as Ctrl-C would, and kills it if it
 has not ended after some seconds. The open files FD, which hold locks, are passed on to the command.
 """
 

@@ -1,4 +1,4 @@
-"""The objects of a revision: which they are, and which of them are whole where.
+"""The objects of a revision, and their copies here and in the remote.
 
 DVC keeps each file under the md5 of its bytes, and each folder as a list of its files under the md5
 of that list with `.dir` at the end. So the name of an object tells whether its bytes are right.

@@ -43,6 +43,6 @@ def test_what_dvc_hashed_has_the_same_md5_here(repo_root: Path, tmp_path: Path, 
     for name in listed.rstrip("\0").split("\0"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repo_root / name, tmp_path / name)
-    held = lock.read(tmp_path / "dvc.lock")
-    entries = {dep.path: dep for stage in held.stages.values() for dep in stage.deps}
+    recorded = lock.read(tmp_path / "dvc.lock")
+    entries = {dep.path: dep for stage in recorded.stages.values() for dep in stage.deps}
     assert state(entries[path], tmp_path) == "same"

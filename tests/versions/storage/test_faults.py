@@ -112,20 +112,20 @@ def test_a_server_of_something_else_is_named() -> None:
 def test_the_page_shows_these_lines(here: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs" / "sharing.md").read_text(encoding="utf-8")
 
-    def shown() -> bool:
-        said = (fault() or "").replace(here.url, "http://127.0.0.1:9000")
-        return f"\nerror: {said}\n" in text.replace("bucket stocks", "bucket elsewhere").replace(
+    def on_page() -> bool:
+        message = (fault() or "").replace(here.url, "http://127.0.0.1:9000")
+        return f"\nerror: {message}\n" in text.replace("bucket stocks", "bucket elsewhere").replace(
             "url (s3://stocks/", "url (s3://elsewhere/"
         )
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         with monkeypatch.context() as patch:
             patch.setenv(name, "wrong")
-            assert shown()
+            assert on_page()
     remote_config.assign("s3://elsewhere/cache", here.url)
-    assert shown()
+    assert on_page()
     here.stop()
-    assert shown()
+    assert on_page()
 
 
 def test_the_endpoint_may_come_from_the_environment(
