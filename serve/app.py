@@ -74,13 +74,8 @@ def create(settings: Settings) -> FastAPI:
     app.router.default = problems.no_route
     app.state.service = service
     predict.add(app, _horizons(settings))
-    app.include_router(batch.routes)
-    app.include_router(live.routes)
-    app.include_router(plot.routes)
-    app.include_router(log.routes)
-    app.include_router(metrics.routes)
-    app.include_router(info.routes)
-    app.include_router(pages.routes)
+    for module in (batch, live, plot, log, metrics, info, pages):
+        app.include_router(module.routes)
     openapi.describe(app, keys=service.keyring.required)
     app.add_middleware(Direct, routes=app.routes)
     # The middleware that is added last comes first.

@@ -42,7 +42,7 @@ class PredictRequest(Strict):
     """Which bar to forecast from."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"symbol": "AAPL"}, {"symbol": "IBM"}]}
+        json_schema_extra={"examples": [{"symbol": "AAPL"}, {"symbol": "IBM"}]}
     )
 
     symbol: Symbol | None = Field(None, description="By default the first of params.yaml.")
@@ -58,7 +58,6 @@ class LabelRequest(Strict):
     """The outcome of a prediction: its return, or the close that gives it."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"prediction_id": "0199d4a0-7c00-7000-8000-000000000000", "actual_close": 195.2}

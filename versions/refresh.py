@@ -171,13 +171,13 @@ def show(screen: Console, settings: Params, *, keep_models: bool = False) -> Non
             screen.print(f"  {horizon} knows the bars up to {day}")
         screen.print("A server forecasts from the new bars. `dvc status` lists the stages to come,")
         screen.print("`dvc repro` runs them, and a release needs that.")
-    for horizon in () if keep_models else names:
-        screen.print(report.forecasts_table(report.load(horizon).forecasts, horizon))
         screen.print()
+    else:
+        for horizon in names:
+            screen.print(report.forecasts_table(report.load(horizon).forecasts, horizon))
+            screen.print()
     touched = git.changes()
     parts = [part for part in _PARTS if any(Path(name).is_relative_to(part) for name in touched)]
-    if keep_models:
-        screen.print()
     screen.print("Keep it")
     screen.print(
         f'  git add {" ".join(parts)} && git commit -m "Refresh to {data.as_of}"', soft_wrap=True

@@ -72,12 +72,9 @@ def _promoted(done: Promotion, horizon: str, stage: str) -> None:
 
 
 def _share(tag: str) -> None:
-    log.info("to share it: git push %s '%s'", _remote(), tag)
-
-
-def _remote() -> str:
     names = git.git("remote").split()
-    return "origin" if "origin" in names or not names else names[0]
+    remote = "origin" if "origin" in names or not names else names[0]
+    log.info("to share it: git push %s '%s'", remote, tag)
 
 
 def table(rows: Sequence[Row]) -> Table:

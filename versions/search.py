@@ -88,17 +88,16 @@ def main() -> None:
             f"search: all {len(done)} trials failed, the last with: {reason}; mend `search:` in "
             "params.yaml and commit it"
         )
-    top = [(experiments.name(trial.number), trial.value, trial.values) for trial in best(done)]
-    del top[SHOWN:]
+    key = (arguments.horizon, OBJECTIVE)
+    rows = [
+        Row(experiments.name(trial.number), "", {key: trial.value}, trial.values)
+        for trial in best(done)[:SHOWN]
+    ]
     try:
         now = score(experiments.head, arguments.horizon)
-        top.append(("params.yaml as it is", now, current))
+        rows.append(Row("params.yaml as it is", "", {key: now}, current))
     except VersionError:
         now = None
-    rows = [
-        Row(name, "", {(arguments.horizon, OBJECTIVE): value}, values)
-        for name, value, values in top
-    ]
 
     def show(screen: Console) -> None:
         screen.print(scored(rows, SCORES[:1]))

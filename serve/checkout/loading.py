@@ -162,7 +162,9 @@ def rows_of(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows
         for name, model in models.items():
             columns = tuple(model.card.features)
             if columns not in matrices:
-                matrices[columns] = _floats(part.select(columns))
+                # NaN where a feature is not known.
+                filled = part.select(columns).cast(pl.Float32).fill_null(float("nan"))
+                matrices[columns] = np.ascontiguousarray(filled.to_numpy())
             features[name] = matrices[columns]
         rows[part["symbol"][0]] = Rows(
             days=part["date"].to_physical().to_numpy(),
@@ -170,9 +172,3 @@ def rows_of(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows
             features=features,
         )
     return dict(sorted(rows.items()))
-
-
-def _floats(frame: pl.DataFrame) -> npt.NDArray[np.float32]:
-    """A matrix of float32 in row order, NaN where a feature is not known."""
-    filled = frame.cast(pl.Float32).fill_null(float("nan"))
-    return np.ascontiguousarray(filled.to_numpy())

@@ -85,9 +85,10 @@ class Logged:
         values = {
             "symbol": pa.array([symbol]),
             **{name: _float32(inputs[name]) for name in features},
-            **dict(
-                zip(FORECAST_OUTPUTS, (_float32(self.row[name]) for name in VALUES), strict=True)
-            ),
+            **{
+                output: _float32(self.row[name])
+                for output, name in zip(FORECAST_OUTPUTS, VALUES, strict=True)
+            },
         }
         return pa.RecordBatch.from_pydict(values)
 

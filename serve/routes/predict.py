@@ -65,8 +65,7 @@ def add(app: FastAPI, horizons: list[str]) -> None:
         horizons: of the revision that is checked out, each documented as a path of its own.
     """
     for horizon in horizons:
-        for route in _of_horizon(app.state.service, horizon):
-            app.router.routes.append(route)
+        app.router.routes.extend(_of_horizon(app.state.service, horizon))
     app.include_router(routes)
 
 

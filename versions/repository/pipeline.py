@@ -39,13 +39,9 @@ def names(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Has:
     stages = pipeline.get("stages")
     if not isinstance(stages, Mapping):
         return lambda _: True
-    known: set[str] = set()
-    families: set[str] = set()
-    for stage, section in stages.items():
-        try:
-            known.update(_listed(stage, section, params))
-        except (KeyError, TypeError):
-            families.add(stage)
+    listed = {stage: _listed(stage, section, params) for stage, section in stages.items()}
+    known = {name for names in listed.values() for name in names or ()}
+    families = {stage for stage, names in listed.items() if names is None}
     return lambda name: name in known or name.partition("@")[0] in families
 
 
@@ -62,23 +58,18 @@ def stage_names(folder: Path | None = None) -> list[str]:
         parse((root / file).read_bytes() if (root / file).exists() else None)
         for file in (PIPELINE_FILE, PARAMS_FILE)
     )
-    listed: list[str] = []
-    for stage, section in (content.get("stages") or {}).items():
-        try:
-            listed += _listed(stage, section, params)
-        except (KeyError, TypeError):
-            listed.append(stage)
-    return listed
+    stages: Mapping[str, Any] = content.get("stages") or {}
+    listed = ((stage, _listed(stage, section, params)) for stage, section in stages.items())
+    return [name for stage, names in listed for name in ([stage] if names is None else names)]
 
 
-def _listed(stage: str, section: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
-    """The names of one stage of `dvc.yaml`.
-
-    Raises:
-        KeyError, TypeError: these files do not list the items of its `matrix` or `foreach`.
-    """
-    foreach = [section["foreach"]] if "foreach" in section else []
-    axes = [_items(axis, params) for axis in [*section.get("matrix", {}).values(), *foreach]]
+def _listed(stage: str, section: Mapping[str, Any], params: Mapping[str, Any]) -> list[str] | None:
+    """The names of one stage of `dvc.yaml`; None where the items of its matrix are not known."""
+    try:
+        foreach = [section["foreach"]] if "foreach" in section else []
+        axes = [_items(axis, params) for axis in [*section.get("matrix", {}).values(), *foreach]]
+    except (KeyError, TypeError):
+        return None
     return [f"{stage}@{'-'.join(items)}" for items in product(*axes)] if axes else [stage]
 
 

@@ -76,7 +76,7 @@ def listed(folder: Path | None = None) -> list[Revision]:
     order = ("branch", "tag", "experiment")
     named.sort(key=lambda each: order.index(each.kind))
     counts = Counter(each.name for each in named)
-    unique = [each if _free(each, counts) else _by_hash(each) for each in named]
+    unique = [_unique(each, counts) for each in named]
     return [Revision(WORKSPACE, "workspace", "", "", ""), *unique, *_commits(folder)]
 
 
@@ -92,13 +92,10 @@ def _named(commit: str, ref: str, date: str, subject: str) -> Revision | None:
     return None
 
 
-def _free(revision: Revision, counts: Counter[str]) -> bool:
-    return revision.kind != "experiment" or (
-        counts[revision.name] == 1 and revision.name != WORKSPACE
-    )
-
-
-def _by_hash(revision: Revision) -> Revision:
+def _unique(revision: Revision, counts: Counter[str]) -> Revision:
+    ambiguous = counts[revision.name] > 1 or revision.name == WORKSPACE
+    if revision.kind != "experiment" or not ambiguous:
+        return revision
     subject = f"{revision.name}: {revision.subject}"
     return replace(revision, name=revision.commit[:10], subject=subject)
 
