@@ -34,7 +34,7 @@ stages:
     - metrics/${item.horizon}.json: {cache: false, persist: true}
 """
 
-# Every output tells all that it was made of.
+# Every output names all that it was made of.
 MAKE = """
 import json, pathlib, sys, yaml
 
@@ -71,7 +71,7 @@ class Clone(Project):
         self.git("push", "--quiet", "origin", "main")
 
     def follow(self) -> None:
-        """Come to where the team is, as who has no work of his own."""
+        """Take over the state of the team, without work of its own."""
         self.git("pull", "--quiet", "--ff-only")
         self.dvc("pull", "--quiet")
 
@@ -139,7 +139,7 @@ def test_the_page_merges_what_two_clones_changed(clones: tuple[Clone, Clone]) ->
     one.push()
     two.change("  level: 0.9", "  level: 0.8")
 
-    # No hunks, not even for who asks for them.
+    # No hunks, even where they are asked for.
     lock = two.read("dvc.lock")
     two.git("fetch", "--quiet")
     two.git("merge", "--quiet", "--no-commit", "--strategy-option=ours", "origin/main")

@@ -51,7 +51,7 @@ def test_a_refresh_from_the_first_try_to_the_commit(brief: Project) -> None:
     before = content(project)
     was = json.loads(before["metrics/short.json"])["mae"]
 
-    # What is refused touches nothing.
+    # A refused command changes nothing.
     for command, message in (
         ("make refresh", "the following arguments are required: AS_OF"),
         ("make refresh AS_OF=soon", "data.as_of: must be a date such as 2012-12-31, got 'soon'"),

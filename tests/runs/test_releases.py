@@ -86,7 +86,7 @@ def predictions(project: Project) -> dict[str, bytes]:
 @pytest.fixture
 def team(brief: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The project with a git remote, and a bucket in which nothing is yet."""
-    # A few trees on the whole history, served though their skill may be chance: otherwise every
+    # A few trees on the whole history, served even if their skill is chance: otherwise every
     # revision would serve the mean.
     project = brief
     path = project.folder / "params.yaml"
@@ -272,7 +272,7 @@ def without_data(ben: Project, s3: S3) -> None:
     )
     (ben.folder / "notes.txt").unlink()
 
-    # An object of v1.1.0 goes from the bucket. Ben has no copy, so that nothing is promoted.
+    # An object of v1.1.0 is removed from the bucket. Ben has no copy, so nothing is promoted.
     md5 = lock.at(V2, ben.folder).outs["models/short/model.onnx"].md5
     model = s3.objects()[f"cache/files/md5/{md5[:2]}/{md5[2:]}"]
     s3.stop()

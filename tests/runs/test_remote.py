@@ -38,7 +38,7 @@ def whole(s3: S3) -> dict[str, bool]:
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """What is other once a file has been written anew; None while there is no such file."""
+    """A value that changes when a file is written anew; None while there is no such file."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -50,11 +50,11 @@ def test_a_server_killed_within_push_and_pull(tmp_path: Path, s3: S3) -> None:
     first = Narrow.make(tmp_path / "first", LARGE)
     first.point(s3)
     pushing = first.start("remote", "push", "--jobs", "1")
-    # By names: who reads 8 MB first comes too late.
+    # By names: reading 8 MB first would be too late.
     wait_for(lambda: any(not path.name.startswith(".") for path in s3.objects().values()))
     s3.kill()
     assert said_within(60, pushing).startswith(f"error: {s3.url} {GONE}")
-    # It was in the middle, and nothing is there by half.
+    # The kill came in the middle, and no object is there by half.
     there = whole(s3)
     assert 0 < len(there) < 12
     assert all(there.values())
@@ -265,7 +265,7 @@ def test_an_interrupted_healing_is_taken_up(tmp_path: Path, s3: S3) -> None:
     assert said_within(30, healing).startswith(
         "error: heal was interrupted: what has arrived stays"
     )
-    # All but the one that was never corrupt; the list comes last.
+    # All but the one that was never corrupt; the list is written last.
     assert 0 < sum(whole(s3).values()) - 1 < len(broken)
     done = mended()
     healing = first.start("remote", "heal")

@@ -155,7 +155,7 @@ def test_a_search_that_is_stopped_and_killed_ends_as_one_that_is_not(small: Sear
     assert small.git("status", "--porcelain") == ""
     assert small.git("rev-parse", "HEAD").strip() == head
 
-    # A trial that failed is told, and has no experiment; every other has.
+    # A failed trial is reported and has no experiment; every other has one.
     failed = [number for number, alpha in enumerate(ran) if float(alpha) < 1.5]
     failures = re.findall(r"trial (\d) failed: models.ridge.alpha: \S+ is too little", printed)
     assert list(map(int, failures)) == failed != []

@@ -58,7 +58,7 @@ def test_two_people_work_on_one_history(
     for entry in before.outs.values():
         assert workspace.state(entry, ben.folder) == "same", entry.path
 
-    # A folder of outputs alone, which DVC itself takes for none.
+    # A folder that holds only outputs, which DVC itself does not accept as a target.
     (models,) = re.findall(r"`(make pull ARGS=\w+)`", TEXT)
     ben.run("rm", "-r", ".dvc/cache", "data/features", "models/short/model.onnx")
     assert "objects are here" in block(ben, models)
@@ -83,7 +83,7 @@ def _key(md5: str) -> str:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Project:
-    """What the commands of a remote read of the project, in which nothing has been run."""
+    """The files of the project that commands of a remote read; nothing has been run."""
     project = Project(tmp_path / "bare")
     shutil.copytree(ROOT / ".ci", project.folder / ".ci")
     for name in ("stages/common", "versions"):

@@ -53,7 +53,7 @@ def put(
     horizon: str = "short",
     **fields: Any,
 ) -> str:
-    """Let a challenger come, whole, in the place of another; returns the md5 of its model.
+    """Put a challenger in place of another, at once; returns the md5 of its model.
 
     Args:
         var: the server's own folder.

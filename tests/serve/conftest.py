@@ -1,4 +1,4 @@
-"""A served project that tests ask, and none changes."""
+"""A served project that tests read and never change."""
 
 import shutil
 from collections.abc import Iterator

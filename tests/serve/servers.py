@@ -21,7 +21,7 @@ from tests.projects import ROOT
 
 COMMAND = ("-m", "serve")
 
-# What a server imports takes most of the time in which it starts.
+# Imports take most of the time in which a server starts.
 IMPORTED = ["alembic.command", "onnxruntime", "serve.app", "serve.edge.protocol"]
 IMPORTED += ["uvicorn.lifespan.on", "uvicorn.loops.auto", "uvicorn.protocols.websockets.auto"]
 
@@ -51,7 +51,7 @@ def imported() -> multiprocessing.context.ForkServerContext:
 
 
 class Forked:
-    """`python -m serve` in a process forked from there, with what is used of `Popen`."""
+    """`python -m serve` in such a forked process, with the methods of `Popen` that are used."""
 
     def __init__(self, folder: Path, environment: dict[str, str], log: Path) -> None:
         namespace = {"folder": str(folder), "environment": environment, "log": str(log)}
@@ -134,7 +134,7 @@ class Server:
         raise AssertionError(f"the server does not answer:\n{self.log_text()}")
 
     def log_text(self) -> str:
-        """What it printed."""
+        """All that it printed."""
         return self._log.read_text(encoding="utf-8")
 
     def kill(self) -> None:

@@ -65,7 +65,7 @@ def attack(server: Server, folder: Path, *arguments: str) -> dict[int, int]:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-10_000:] + done.stderr[-2_000:]
-    # A failure that a caller does not see would be there.
+    # The log would have a failure that no caller sees.
     assert "Traceback" not in server.log_text()
     return _statuses((folder / "events.ndjson").read_text(encoding="utf-8"))
 
@@ -99,7 +99,7 @@ def test_without_keys(opened: Server, tmp_path: Path) -> None:
 def test_with_a_key(locked: Server, tmp_path: Path) -> None:
     chosen = (PHASES, f"--max-examples={3 if MANY else 2}", *BEARER)
     statuses = attack(locked, tmp_path, "--checks", EVERYTHING, *chosen)
-    # Of every endpoint it asks as well without the key, and with a wrong one.
+    # It also calls every endpoint without the key, and with a wrong one.
     assert statuses.keys() >= {200, 401, 404, 422}
 
 

@@ -27,7 +27,7 @@ PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def server(project: Project) -> Iterator[Server]:
-    # Where the commands look for them by themselves.
+    # Where the commands look by default.
     with Server(project.folder, project.folder / "var") as server:
         yield server
 

@@ -116,7 +116,7 @@ def bars(models: Path) -> list[dict[str, Any]]:
             "rows: 1,001 are too many, the limit is 1,000 (SERVE_MAX_BATCH); send several "
             "batches, or an Arrow stream",
         ),
-        # What is no JSON, or no object of it.
+        # Not JSON, or not an object.
         (
             "/predict/short",
             '{"symbol": "AAPL"',

@@ -68,7 +68,7 @@ class Served(Project):
             return str(answer.headers["Batch-Id"])
 
     def replay(self, *arguments: str) -> str:
-        """What the command prints, run in this process; the page on it runs one of its own."""
+        """What the command prints, run in this process; the test of its page starts a process."""
         printed = io.StringIO()
         with (
             pytest.MonkeyPatch.context() as patch,

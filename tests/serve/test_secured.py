@@ -1,4 +1,4 @@
-"""A server as it faces a network: HTTPS, keys, two workers, one log."""
+"""A server that a network can reach: HTTPS, keys, two workers, one log."""
 
 import asyncio
 import ipaddress
@@ -143,7 +143,7 @@ def test_a_key_comes_and_goes_while_the_server_runs(secured: Secured) -> None:
 
     def until(status: int) -> None:
         deadline = time.monotonic() + 30
-        # Each worker sees it for itself: as many answers as make it sure that both were asked.
+        # Each worker reads the file by itself: ten answers are very likely of both.
         count = 0
         while count < 10:
             matches = secured.ask("GET", "/symbols", key).status_code == status
@@ -192,7 +192,7 @@ def test_metrics_are_of_all_workers_and_outlive_one(secured: Secured, models: Pa
     assert grown("serve_request_duration_seconds_count", "/predict/short") == 30
     assert after["serve_errors_total"]["/predict/{symbol}", "unknown-symbol"] >= 1
     assert after["serve_bundle_age_seconds"][()] > 0
-    # Each worker says it once a second.
+    # Each worker reports it once a second.
     wait_for(lambda: numbers(secured)["serve_prediction_log_queue"][()] == 0, 10)
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: len(_workers(secured)) == 3)

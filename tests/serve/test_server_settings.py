@@ -1,4 +1,4 @@
-"""Settings: what is wrong is said in one line that names the variable; the page lists them all."""
+"""Settings: a mistake is one line that names the variable, and the page lists them all."""
 
 import os
 import re
@@ -129,7 +129,7 @@ def test_the_example_has_every_setting_with_its_default(
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert all(line.startswith("#") for line in example.splitlines() if line)
     listed = dict(re.findall(r"^#([A-Z_]+)=(.*)$", example, re.MULTILINE))
-    # Of the monitor, which shares the file; what only a simulation sets is not for a file.
+    # The monitor shares the file, without the variables that only a simulation sets.
     assert listed.pop("MONITOR_ALERT_URLS") == monitor_settings.Settings().alert_urls
     for name, information in dashboard_settings.Settings.model_fields.items():
         assert listed.pop(f"DASHBOARD_{name.upper()}") == str(information.default)
@@ -137,7 +137,7 @@ def test_the_example_has_every_setting_with_its_default(
         variable(field): displayed(information.default)
         for field, information in Settings.model_fields.items()
     }
-    # With the # away from all that have a value, nothing changes.
+    # Without the # before the lines that have a value, nothing changes.
     monkeypatch.chdir(tmp_path)
     lines = [f"{name}={value}\n" for name, value in listed.items() if value]
     (tmp_path / ".env").write_text("".join(lines), encoding="utf-8")
@@ -209,7 +209,7 @@ def test_a_port_that_is_taken_is_named_before_anything_is_touched(
     assert done.stderr.startswith(f"error: SERVE_PORT={port}: address already in use; ")
     assert done.stderr.count("\n") == 1
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [metrics]
-    # How long it takes on a machine that does nothing else.
+    # Processor time, which does not depend on other work of the machine.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
 
 

@@ -251,7 +251,7 @@ def test_an_input_has_readers(repository: Repository) -> None:
         ([CARD, "--md5", "a" * 8], "name a path (and --rev), or an --md5 alone; see --help"),
         (["--revision"], "unrecognized arguments: --revision; see --help"),
         (["../x"], "../x: name a file or folder within the project, run from its root"),
-        # As of `$(...)` or a variable that came to nothing.
+        # As from a variable or `$(...)` that is empty.
         ([""], "'': name a file or folder within the project, run from its root"),
         (["--md5", ""], "an md5 is 32 digits of 0-9 and a-f, at least 8 of them; got ''"),
         (

@@ -16,7 +16,7 @@ from tests.serve.challenging import COMMIT, FEATURES, card, graph, put, take
 
 
 def joined(bundle: Bundle, var: Path) -> Challengers:
-    """What a server that serves the bundle makes of its folder."""
+    """The challengers of a folder, joined with the bundle that serves."""
     challengers = Challengers(var, Path("challengers"))
     challengers.join(bundle)
     return challengers
@@ -38,7 +38,7 @@ def test_a_challenger_may_take_features_that_the_champion_does_not(
     assert rows.days.tolist() == own["date"].to_physical().to_list()
     expected = own.select(FEATURES).cast(pl.Float32).to_numpy()
     np.testing.assert_array_equal(rows.features["short"], expected)
-    # Nothing of the bundle that serves is another.
+    # The bundle that serves is unchanged.
     assert small_bundle.rows["IBM"].features["short"].shape[1] > len(FEATURES)
 
 
@@ -190,7 +190,7 @@ def test_a_canary_answers_its_share_of_the_keys_and_always_the_same(
     assert abs(len(chosen) - share * len(keys)) <= deviation
     again = canary(small_bundle, share, "a" * 32)
     assert {key for key in keys if again.answers(key)} == chosen
-    # Whom a larger share is answered stays, and the next challenger answers others.
+    # A larger share keeps the callers of a smaller one; the next challenger answers others.
     larger = canary(small_bundle, min(1.0, share + 0.1), "a" * 32)
     assert all(larger.answers(key) for key in chosen)
     if 0 < share < 1:

@@ -149,7 +149,7 @@ def test_switches_under_load_lose_no_request(two: Project, tmp_path: Path) -> No
 
 
 def wait(server: Server, text: str, seconds: float = 30) -> dict[str, object]:
-    """The state of the bundle, once `/health` says a text of it."""
+    """The state of the bundle, once its detail in `/health` has a text."""
     deadline = time.monotonic() + seconds
     while True:
         check: dict[str, object] = httpx2.get(f"{server.url}/health").json()["checks"]["bundle"]
@@ -360,7 +360,7 @@ def test_a_look_between_the_note_of_a_commit_and_the_commit_is_not_the_last(
         wait(server, f"serves {before}")
         tree = project.git("rev-parse", "HEAD^{tree}").strip()
         commit = project.git("commit-tree", "-p", before, "-m", "Another", tree).strip()
-        # What the start itself has to look at is over.
+        # The looks that the start itself takes are over.
         time.sleep(3 * follow.PERIOD)
         with (project.folder / ".git/logs/HEAD").open("a", encoding="utf-8") as notes:
             notes.write(f"{before} {commit} Tests <tests@example.org> 0 +0000\tcommit: Another\n")

@@ -22,7 +22,7 @@ from versions.repository import lock
 
 
 def relock(folder: Path, path: str) -> None:
-    """Let dvc.lock have the md5 of a file that a test has changed."""
+    """Write the md5 of a file that a test has changed into dvc.lock."""
     import hashlib
 
     before = lock.read(folder / "dvc.lock").outs[path].md5

@@ -32,7 +32,7 @@ def promote(root: Path, content: bytes, document: dict[str, Any]) -> None:
 
 
 def predictions(feed: ClientConnection, count: int) -> Iterator[dict[str, Any]]:
-    """The first so many that a live feed tells."""
+    """The first predictions of a live feed, `count` of them."""
     while count:
         message = json.loads(feed.recv(timeout=10))
         if message["type"] == "prediction":
@@ -98,10 +98,10 @@ def test_challengers_come_and_go_without_a_lost_request(small_models: Path, tmp_
         query = "SELECT id FROM prediction_logs WHERE role IS NULL OR role = 'canary' ORDER BY id"
         answered = [identifier for (identifier,) in log.execute(query)]
     log.close()
-    # The live feed tells answers, and nothing that was only logged.
+    # The live feed sends answers, and nothing that was only logged.
     assert {each["model"].get("role") for each in published} == {None, "canary"}
     assert set(answered) >= {each["id"] for each in published}
-    # Those of the last moment may have been answered to nobody.
+    # The last few answers may have reached nobody.
     assert len(load.answers) <= counted[None] + counted["canary"] <= len(load.answers) + 4
     assert counted["shadow"] > 4 * ENOUGH
     assert (pairs, most) == ({(2, 1)}, (2,))

@@ -169,7 +169,7 @@ def test_pages_of_the_listed_origins_may_ask(models: Path, tmp_path: Path) -> No
         assert allowed.status_code == 200
         assert allowed.headers["access-control-allow-origin"] == "https://desk.example"
         assert client.options("/predict", headers={**evil, **preflight}).status_code == 400
-        # A page shall be able to read why it was refused.
+        # A page must be able to read why it was refused.
         refused = client.get("/symbols", headers=desk)
         assert refused.status_code == 401
         assert refused.headers["access-control-allow-origin"] == "https://desk.example"
@@ -182,7 +182,7 @@ def test_each_key_has_a_rate_of_its_own(models: Path, tmp_path: Path) -> None:
         statuses = [client.get("/symbols", headers=bearer("predict")).status_code for _ in range(4)]
         assert statuses == [200, 200, 200, 429]
         refused = client.get("/symbols", headers=bearer("predict"))
-        # What the requests themselves have taken counts as waiting.
+        # The time of the requests themselves counts as waiting.
         seconds = refused.headers["retry-after"]
         assert seconds in {"19", "20"}
         assert refused.json()["detail"] == (
@@ -477,7 +477,7 @@ def test_a_monitor_may_ask_for_the_headers_alone(models: Path, tmp_path: Path) -
                 assert int(bare.headers["content-length"]) == len(body)
         connection.request("GET", "/metrics")
         counted = connection.getresponse().read().decode()
-        # A forecast is written down; to ask for headers must change nothing (RFC 9110, 9.2.1).
+        # A forecast is logged, and a request for headers must change nothing (RFC 9110, 9.2.1).
         for path in ("/predict/short", "/predict/AAPL", "/predict/short?symbol=IBM"):
             connection.request("HEAD", path)
             refused = connection.getresponse()

@@ -1,4 +1,4 @@
-"""How large a head a connection may send before anybody knows whose it is."""
+"""How large a head a connection may send before its key is known."""
 
 import asyncio
 import contextlib
@@ -180,7 +180,7 @@ def test_pipelined_requests_without_end_take_no_memory(models: Path, tmp_path: P
                     greedy.send(request)
             waits.append(answered(ask))
         assert memory(server) - before < 20_000_000
-    # A machine that other work loads answers nobody at once.
+    # A busy machine answers nobody at once.
     assert statistics.median(waits) < max(0.5, 20 * usual)
 
 

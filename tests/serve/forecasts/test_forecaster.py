@@ -1,4 +1,4 @@
-"""Forecasts that are asked for at the same time are computed together, and are the same."""
+"""Forecasts that are requested at the same time are computed together, and do not change."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a caller is told of a forecast from a bar that the model was trained on."""
+"""The remarks on a forecast from a bar that the model was trained on."""
 
 from dataclasses import replace
 from datetime import date
@@ -25,7 +25,7 @@ def test_a_bar_is_in_sample_up_to_the_last_that_was_trained_on(
     last = model.card.training.last
     days = [day(int(each)) for each in bundle.rows["IBM"].days]
     after = days[days.index(last) + 1]
-    # The outcome of a bar comes as many sessions later as the horizon has.
+    # The outcome of a bar is known after the sessions of the horizon.
     assert len(days) - days.index(last) == model.card.sessions + 1
     assert newest_remarks(bundle, model, last)["in_sample"] is True
     for as_of in (after, None):

@@ -250,7 +250,7 @@ def test_no_broken_stream_does_more_than_be_refused(model: Model) -> None:
         except InvalidInputError:
             continue
         else:
-            # What is still a stream may have other numbers.
+            # A broken stream that can still be read may have other numbers.
             assert all(np.isfinite(part.features).all() for part in parts)
 
 

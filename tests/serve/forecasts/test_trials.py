@@ -53,7 +53,7 @@ class Tried:
         return challengers
 
     def come(self, content: bytes = graph(), document: Row | None = None, **fields: Any) -> str:
-        """Let a challenger come, and wait until the server has it."""
+        """Put a challenger in place, and wait until the server has it."""
         md5 = put(self.var, content, document, **fields)
         service = self.client.app.state.service  # type: ignore[attr-defined]
         service.challengers.look()
@@ -91,7 +91,7 @@ def tried(app: tuple[TestClient, Path]) -> Iterator[Tried]:
 
 
 def without(answer: Row) -> Row:
-    """An answer without what is of its moment."""
+    """An answer without its id and its time."""
     return {name: value for name, value in answer.items() if name not in {"id", "created_at"}}
 
 

@@ -68,7 +68,7 @@ def test_every_listener_hears_every_worker(models: Path, tmp_path: Path) -> None
     async def scenario(server: Server) -> None:
         feeds = [await listen(server) for _ in range(4)]
         answers = [await asyncio.to_thread(predict, server) for _ in range(40)]
-        # What is told of a bar beside its forecast is not in the prediction log.
+        # The remarks on a bar beside its forecast are not in the prediction log.
         expected = [{name: answer[name] for name in Prediction.model_fields} for answer in answers]
         for feed in feeds:
             messages = await messages_of(feed, 40)
@@ -132,7 +132,7 @@ def test_a_reader_that_does_not_read_is_dropped_and_no_one_else(server: Server) 
             answers = await asyncio.to_thread(predict, server, "/batch-predict", many)
             messages = await messages_of(listener, 1000)
             assert messages[-1]["data"]["id"] == answers["predictions"][-1]["id"]
-        # It reads at last, and finds that it was dropped in the middle.
+        # It reads at last, and was dropped in the middle.
         slow.settimeout(30)
         size = 0
         while part := await asyncio.to_thread(slow.recv, 1_000_000):
@@ -253,7 +253,7 @@ async def feed(var: Path) -> AsyncIterator[tuple[Live, Database]]:
 
 
 async def next_ids(reader: Reader, number: int) -> list[str]:
-    """The ids that a reader has been told, once there are as many; and no more come."""
+    """The next ids that a reader gets, of which there are exactly so many."""
     async with asyncio.timeout(30):
         messages = [json.loads(await reader.messages.get()) for _ in range(number)]
     await asyncio.sleep(3 * listeners.PERIOD)
@@ -271,7 +271,7 @@ def test_a_row_that_is_durable_later_than_those_after_it_is_told_once(tmp_path: 
                 assert await next_ids(reader, 1) == [early["id"]]
                 log.write([[late]])
                 assert await next_ids(reader, 1) == [late["id"]]
-                # Rows so late are not answered any more: looks go back no further.
+                # Rows so late are no longer answered: looks go back no further.
                 await asyncio.sleep(2.5)
                 last = row()
                 log.write([[last]])
@@ -293,7 +293,7 @@ def test_more_than_one_look_takes_is_told_in_order(
                 expected = [each["id"] for each in rows]
                 assert await next_ids(reader, 35) == expected
                 assert await next_ids(other, 35) == expected
-            # A reader that comes later hears nothing of the past.
+            # A reader that comes later gets no earlier messages.
             with live.reader() as reader:
                 assert await next_ids(reader, 0) == []
 

@@ -151,7 +151,7 @@ def test_other_requests_are_answered_meanwhile(server: Server, bundle: Bundle) -
             time.sleep(0.005)
         seconds = time.monotonic() - began
         assert work.result()
-    # The batch takes some seconds, of which nobody else waits for the better part.
+    # The batch takes some seconds, and nobody else waits for most of them.
     assert len(waits) > 10
     assert median(waits) < max(0.1, 0.1 * seconds)
     assert max(waits) < seconds / 2
@@ -207,7 +207,7 @@ def test_what_was_answered_outlives_a_kill(
     folder = tmp_path / "batches"
     for identifier in answered:
         assert pq.read_table(folder / f"{identifier}.parquet").num_rows == 20_000
-    # One may have been kept whose answer did not arrive; none is half there.
+    # A batch may be stored although its answer did not arrive; none is half there.
     stored = list(folder.glob("*.parquet"))
     assert len(answered) <= len(stored) <= len(answered) + 2
     assert all(pq.read_metadata(path).num_rows == 20_000 for path in stored)

@@ -1,4 +1,4 @@
-"""A direct route answers, and refuses, as the same endpoint does on FastAPI's way."""
+"""A direct route answers and refuses as the same endpoint does through FastAPI."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -23,14 +23,14 @@ JSON = {"content-type": JSON_TYPE.decode()}
 
 
 class Query(BaseModel):
-    """What is asked."""
+    """A body with defaults."""
 
     symbol: str = "first"
     count: int = 1
 
 
 def app() -> FastAPI:
-    """An app that answers `/direct` directly and `/plain` on FastAPI's way."""
+    """An app that answers `/direct` directly and `/plain` through FastAPI."""
 
     async def direct(scope: Scope, body: Query) -> bytes:
         if body.symbol == "unknown":
@@ -53,7 +53,7 @@ def app() -> FastAPI:
     )
     app.router.routes.append(APIRoute("/plain", endpoint, methods=["POST"]))
     app.add_middleware(Direct, routes=app.routes)
-    # Around it, as the guard is, which answers for what is raised.
+    # Around it, like the guard, which answers for errors.
     app.add_middleware(Problems)
     return app
 

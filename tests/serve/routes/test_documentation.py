@@ -70,7 +70,7 @@ def test_a_page_loads_what_the_server_has_and_nothing_else(locked: TestClient, p
         assert asset.headers["content-type"] == f"text/{kind}; charset=utf-8"
         assert "cdn." not in asset.text
     assert locked.get(f"/{page}/other.js").status_code == 404
-    # All else has the policy of what is no page.
+    # All other answers have the policy for data.
     for path in ("/version", f"/{page}/other.js", "/symbols"):
         policy = locked.get(path).headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; frame")

@@ -64,14 +64,14 @@ def test_newer_bars_are_forecast_as_predict_does(client: TestClient, horizon: st
         body = {"symbol": "AAPL", "as_of": chart["as_of"][place]}
         known = client.post(f"/predict/{horizon}", json=body).json()
         assert known["target_date"] == chart["dates"][place]
-        # What was forecast from a bar is not what a model says that has seen its outcome.
+        # The forecast made from a bar differs from that of a model that has seen its outcome.
         forecast = known["out_of_sample"] or {**known, **known["interval"]}
         for name in ("predicted_return", "lower_return", "upper_return", "probability_of_rise"):
             assert forecast[name] == pytest.approx(chart[name][place], abs=1e-9)
         lower = known["last_close"] * (1 + forecast["lower_return"])
         assert lower == pytest.approx(chart["lower_close"][place])
     assert chart["close"][-1] is None
-    # Every session up to the last target has its forecast: no gap where the eye goes.
+    # Every session up to the last target has its forecast, without a gap.
     assert None not in chart["predicted_return"]
 
 
@@ -136,7 +136,7 @@ def test_a_chart_needs_no_log(bundle: Bundle, reproduced: Path, tmp_path: Path) 
 
 
 def test_a_slow_log_holds_up_charts_and_nothing_else(client: TestClient) -> None:
-    """However many ask for one: their own threads wait, not those that forecasts are made on."""
+    """Many requests for charts wait on threads of their own, not on those of forecasts."""
     reads = client.app.state.service.reads.engine  # type: ignore[attr-defined]
     go_on, waiting = threading.Event(), threading.Event()
 

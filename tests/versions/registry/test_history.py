@@ -61,7 +61,7 @@ def test_gto_reads_what_is_written_here_also_within_a_second_and_beside_a_fast_c
         *("git", "tag", "--annotate", f"--message={message}", "short#production#1", "HEAD"),
         GIT_COMMITTER_DATE="@4102444800 +0000",
     )
-    # More than nine, for GTO lists them in the order of the alphabet.
+    # More than nine, since GTO lists them in the order of the alphabet.
     for number in range(2, 13):
         version = f"v1.{number % 2}.0"
         tags.write(f"short#production#{number}", f"short@{version}", f"to {version}", folder)

@@ -1,4 +1,4 @@
-"""Release, promote and roll back on a small project: what is refused, and that nothing is half."""
+"""Release, promote and roll back on a small project: what is refused leaves nothing half done."""
 
 import os
 import shutil
@@ -57,7 +57,7 @@ def tag_names(project: Project) -> list[str]:
 
 
 def refused(message: str, act: Callable[[], object], project: Project) -> None:
-    """One line that says so, and neither a tag nor an object more than before."""
+    """It fails with one line, and makes neither a tag nor an object."""
     before = tag_names(project), stored(project)
     with pytest.raises(StageError) as caught:
         act()

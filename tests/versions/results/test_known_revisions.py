@@ -1,4 +1,4 @@
-"""What can be compared, in a repository with every kind of it."""
+"""The revisions that can be compared, in a repository with every kind of them."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where the remote is said to be, and what is said where it cannot be used."""
+"""The place of the remote in messages, and the one line for each fault."""
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_every_fault_is_one_line_with_the_setting(
 
 
 class Page(BaseHTTPRequestHandler):
-    """A web server that takes every question for one of its front page."""
+    """A web server that answers every request with its front page."""
 
     def do_GET(self) -> None:
         content = b"<html><body>Welcome</body></html>"

@@ -1,4 +1,4 @@
-"""A study with an objective that costs nothing: what is proposed, kept, refused, gone on with."""
+"""A study with a cheap objective: proposals, stored trials, failures, and how it goes on."""
 
 import math
 import os
