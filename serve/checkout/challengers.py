@@ -24,7 +24,7 @@ from serve.checkout import bundle_files, loading, model_checks
 from serve.checkout.bundle import Bundle, Card, Model
 from serve.checkout.bundle_files import BundleError
 from serve.checkout.provenance import Revision
-from serve.file_stamp import stamp
+from serve.file_state import stamp
 from stages.forecast.session import Session
 
 log = logging.getLogger("serve")

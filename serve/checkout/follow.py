@@ -15,7 +15,7 @@ from pathlib import Path
 from serve.checkout import bundle_files, loading, provenance
 from serve.checkout.bundle import Bundle
 from serve.checkout.bundle_files import BundleError
-from serve.file_stamp import stamp
+from serve.file_state import stamp
 from stages.common.errors import StageError
 from stages.common.paths import MODELS
 from versions.repository import git

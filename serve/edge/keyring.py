@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from serve.file_stamp import stamp
+from serve.file_state import stamp
 from serve.server_settings import Settings
 from stages.common.errors import StageError
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from serve.checkout.bundle_files import mistake, reason
-from serve.file_stamp import stamp
+from serve.file_state import stamp
 
 log = logging.getLogger("serve")
 
