@@ -16,9 +16,9 @@ from serve.commands import (
 from stages.common.errors import StageError
 
 
-def main(given: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the server or one of its commands; an error is one line and exit status 1."""
-    arguments = command_line().parse_args(given)
+    arguments = command_line().parse_args(argv)
     # Workers are other processes, and read their settings from the environment.
     for name in ("host", "port", "workers"):
         if getattr(arguments, name, None) is not None:

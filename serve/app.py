@@ -41,8 +41,8 @@ STARTUP_FAILURE = 3
 """Exit status on which uvicorn gives up, instead of starting one worker after the other."""
 
 GARBAGE = 10_000
-"""New objects after which Python looks for cycles of garbage. Its own 700 are the objects of some
-thirty requests at once, which leave no cycles: the search took a tenth of a request's time."""
+"""New objects after which Python looks for cycles of garbage. Some thirty requests at once reach
+its default of 700 and leave no cycles: the search took a tenth of a request's time."""
 
 
 def create(settings: Settings) -> FastAPI:
@@ -74,16 +74,11 @@ def create(settings: Settings) -> FastAPI:
     app.router.default = problems.no_route
     app.state.service = service
     predict.add(app, _horizons(settings))
-    app.include_router(batch.routes)
-    app.include_router(live.routes)
-    app.include_router(plot.routes)
-    app.include_router(log.routes)
-    app.include_router(metrics.routes)
-    app.include_router(info.routes)
-    app.include_router(pages.routes)
+    for module in (batch, live, plot, log, metrics, info, pages):
+        app.include_router(module.routes)
     openapi.describe(app, keys=service.keyring.required)
     app.add_middleware(Direct, routes=app.routes)
-    # The last is asked first.
+    # The middleware that is added last comes first.
     app.add_middleware(Parameters, routes=app.routes)
     app.add_middleware(Admission, settings=settings, keyring=service.keyring)
     app.add_middleware(Guard, timeout=settings.request_timeout)

@@ -42,7 +42,7 @@ class PredictRequest(Strict):
     """Which bar to forecast from."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"symbol": "AAPL"}, {"symbol": "IBM"}]}
+        json_schema_extra={"examples": [{"symbol": "AAPL"}, {"symbol": "IBM"}]}
     )
 
     symbol: Symbol | None = Field(None, description="By default the first of params.yaml.")
@@ -58,7 +58,6 @@ class LabelRequest(Strict):
     """The outcome of a prediction: its return, or the close that gives it."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"prediction_id": "0199d4a0-7c00-7000-8000-000000000000", "actual_close": 195.2}
@@ -87,18 +86,20 @@ class LabelRequest(Strict):
 
     @field_validator("observed_at")
     @classmethod
-    def _has_come(cls, given: datetime | None) -> datetime | None:
-        if given is None:
-            return given
-        if given > datetime.now(UTC) + CLOCKS:
-            raise PydanticCustomError("moment", "{moment} has not come yet", {"moment": str(given)})
-        if given < OLDEST:
+    def _has_come(cls, moment: datetime | None) -> datetime | None:
+        if moment is None:
+            return moment
+        if moment > datetime.now(UTC) + CLOCKS:
+            raise PydanticCustomError(
+                "moment", "{moment} has not come yet", {"moment": str(moment)}
+            )
+        if moment < OLDEST:
             raise PydanticCustomError(
                 "moment",
                 "{moment} is before {oldest}",
-                {"moment": str(given), "oldest": str(OLDEST.date())},
+                {"moment": str(moment), "oldest": str(OLDEST.date())},
             )
-        return given
+        return moment
 
     @model_validator(mode="after")
     def _one_at_least(self) -> Self:
@@ -135,14 +136,14 @@ class BarsRequest(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _unexplained(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "explain" in given:
+    def _unexplained(cls, body: Any) -> Any:
+        if isinstance(body, dict) and "explain" in body:
             raise PydanticCustomError(
                 "explain",
                 "explain: there are explanations of forecasts from bars of the revision alone; "
                 "ask GET /predict/{symbol}?explain=true, or leave it out",
             )
-        return given
+        return body
 
 
 class BatchRow(Strict):

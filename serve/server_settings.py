@@ -18,7 +18,8 @@ from serve.request_schemas import MOST_ROWS
 from stages.common.errors import StageError
 
 ALIKE = 0.85
-"""How alike a misspelt name is. Kubernetes sets its own `SERVE_...` if a service is named serve."""
+"""How similar a misspelt name is to that of a setting. Other names must pass: Kubernetes sets
+`SERVE_...` variables of its own if a service is named serve."""
 
 ENV_FILE = Path(".env")
 """Variables for what is started in this folder; those of the environment come before them."""
@@ -97,37 +98,37 @@ class Settings(BaseSettings):
 
     @field_validator("trusted_proxies", "cors_origins", mode="before")
     @classmethod
-    def _split(cls, given: object) -> object:
+    def _split(cls, value: object) -> object:
         """Take `a,b` apart."""
-        if isinstance(given, str):
-            return tuple(part.strip() for part in given.split(",") if part.strip())
-        return given
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
 
     @field_validator("cors_origins")
     @classmethod
-    def _are_origins(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         """An origin is compared as a whole: one with a path would never match."""
-        for origin in given:
+        for origin in origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise PydanticCustomError(
                     "origin",
                     "{origin} is not an origin, such as https://desk.example.org",
                     {"origin": origin},
                 )
-        return given
+        return origins
 
     @field_validator("trusted_proxies")
     @classmethod
-    def _are_addresses(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
         """Uvicorn would take anything else for a name, which no proxy has."""
-        for address in given:
+        for address in addresses:
             try:
                 ip_network(address, strict=False)
             except ValueError:
                 raise PydanticCustomError(
                     "address", "{address} is not an address or a network", {"address": address}
                 ) from None
-        return given
+        return addresses
 
     @property
     def working_folder(self) -> Path:
@@ -200,7 +201,7 @@ def _read(path: Path) -> dict[str, str | None]:
 
 
 def check_folder(settings: Settings) -> None:
-    """See that the files can be made which workers share; without them an app cannot begin.
+    """Check that the files which workers share can be made; without them no app can start.
 
     Raises:
         SettingsError: the working folder cannot be made or written.
@@ -225,7 +226,7 @@ def variable(field: str) -> str:
 
 
 def _message(mistake: ErrorDetails) -> str:
-    """A mistake with the value: variables with secrets are plain text, which cannot be wrong."""
+    """A mistake with its value, which is not a secret: a setting with secrets may be any text."""
     field, value, text = str(mistake["loc"][0]), mistake["input"], mistake["msg"]
     name = variable(field) if field in Settings.model_fields else field
     message = text[0].lower() + text[1:]

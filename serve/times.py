@@ -11,16 +11,16 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NUMBER = re.compile(r"\s*[+-]?[\d.]+([eE][+-]?\d+)?\s*")
 
 
-def _is_day(given: object) -> object:
-    if isinstance(given, date) or (isinstance(given, str) and _DAY.fullmatch(given)):
-        return given
+def _is_day(value: object) -> object:
+    if isinstance(value, date) or (isinstance(value, str) and _DAY.fullmatch(value)):
+        return value
     raise PydanticCustomError("day", "Input should be a valid date, such as 2012-12-31")
 
 
-def _is_moment(given: object) -> object:
+def _is_moment(value: object) -> object:
     # pydantic would read a number as seconds or milliseconds since 1970, by its size.
-    if isinstance(given, datetime) or (isinstance(given, str) and not _NUMBER.fullmatch(given)):
-        return given
+    if isinstance(value, datetime) or (isinstance(value, str) and not _NUMBER.fullmatch(value)):
+        return value
     raise PydanticCustomError(
         "moment", "Input should be a valid datetime, such as 2012-12-31T21:00:00Z"
     )

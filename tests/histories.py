@@ -36,12 +36,12 @@ class Repository:
         self.git("config", "user.email", "tests@example.org")
         self.git("config", "user.name", "Tests")
 
-    def git(self, *arguments: str, given: str | None = None) -> str:
+    def git(self, *arguments: str, stdin: str | None = None) -> str:
         """Run a git command."""
         return subprocess.run(
             ["git", *arguments],
             cwd=self.folder,
-            input=given,
+            input=stdin,
             capture_output=True,
             text=True,
             check=True,

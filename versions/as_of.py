@@ -45,7 +45,7 @@ def _only_it_moved(text: str, new: str) -> bool:
 
 
 def read(text: str) -> str | None:
-    """The date that stands in the text, or None."""
+    """The date in the text; None without one."""
     node = _node(text)
     return None if node is None else str(node.value)
 

@@ -11,7 +11,7 @@ PIPED_WIDTH = 120
 """Characters in a line of a pipe or a file."""
 
 WIDE = 160
-"""The same where a table has a column for each param."""
+"""The same for tables with many columns."""
 
 
 def table(title: str) -> Table:
@@ -37,9 +37,9 @@ def fitting(build: Callable[[int], Table], most: int, width: int) -> Table:
         width: of the screen, in characters.
     """
     for count in range(most, 1, -1):
-        shown = build(count)
-        if Console(width=10 * width).measure(shown).maximum <= width:
-            return shown
+        candidate = build(count)
+        if Console(width=10 * width).measure(candidate).maximum <= width:
+            return candidate
     return build(1)
 
 

@@ -50,10 +50,10 @@ class Row:
     params: Mapping[str, Any]
 
 
-def rows(shown: Sequence[Mapping[str, Any]]) -> list[Row]:
+def rows(commits: Sequence[Mapping[str, Any]]) -> list[Row]:
     """The rows of `dvc exp show --json`, experiments after the commit that they began from."""
     table_rows = []
-    for commit in shown:
+    for commit in commits:
         revision = commit["rev"]
         short = revision if revision == "workspace" else revision[:7]
         table_rows.append(_row(commit["name"] or short, "", commit))
@@ -89,20 +89,20 @@ def table(rows: Sequence[Row], width: int) -> Table:
 
 def scored(rows: Sequence[Row], scores: Sequence[Column]) -> Table:
     """The rows with some scores of each horizon, and the params that differ."""
-    shown = console.table("")
-    shown.add_column("experiment", no_wrap=True)
+    table = console.table("")
+    table.add_column("experiment", no_wrap=True)
     states = any(row.state for row in rows)
     if states:
-        shown.add_column("state", no_wrap=True)
+        table.add_column("state", no_wrap=True)
     horizons = dict.fromkeys(horizon for row in rows for horizon, _ in row.scores)
     for horizon in horizons:
         for column in scores:
-            shown.add_column(f"{horizon}\n{column.title}", justify="right", no_wrap=True)
+            table.add_column(f"{horizon}\n{column.title}", justify="right", no_wrap=True)
     known = dict.fromkeys(key for row in rows for key in row.params)
     keys = [key for key in known if len({_text(row.params, key) for row in rows}) > 1]
     for key in keys:
         # A long key breaks where its section ends.
-        shown.add_column(key.replace(".", ".\n"), justify="right", no_wrap=True)
+        table.add_column(key.replace(".", ".\n"), justify="right", no_wrap=True)
     for row in rows:
         cells = [
             number(row.scores.get((horizon, column.name)), column.format)
@@ -110,8 +110,8 @@ def scored(rows: Sequence[Row], scores: Sequence[Column]) -> Table:
             for column in scores
         ]
         state = [row.state] if states else []
-        shown.add_row(row.name, *state, *cells, *(_text(row.params, key) for key in keys))
-    return shown
+        table.add_row(row.name, *state, *cells, *(_text(row.params, key) for key in keys))
+    return table
 
 
 def _text(params: Mapping[str, Any], key: str) -> str:

@@ -35,7 +35,7 @@ from versions.repository.workspace import State, Workspace, at, here
 from versions.values import compact
 
 SIGHTINGS = 20
-"""Commits shown of those that have an md5; JSON has all."""
+"""The most commits that are shown for an md5; JSON has all."""
 
 _SHORT = 8
 """Digits shown of the md5 of a module."""
@@ -64,8 +64,8 @@ def show(
         screen: to print on.
         commit: that has the file.
         lineage: of the file.
-        workspace: how the working tree differs from the commit, where it was asked for.
-        whole: show everything that `dvc.lock` has of each stage; else a line of each.
+        workspace: how the working tree differs from the commit; None for another revision.
+        whole: show all that `dvc.lock` has of each stage, not one line.
     """
     head = _block(lineage.path)
     for entry in lineage.outputs:
@@ -233,19 +233,21 @@ def main() -> None:
     parser.add_argument("--md5")
     parser.add_argument("--all", action="store_true", dest="whole")
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    if (given.path is None) == (given.md5 is None) or (given.md5 is not None and given.rev):
+    arguments = parser.parse_args()
+    if (arguments.path is None) == (arguments.md5 is None) or (
+        arguments.md5 is not None and arguments.rev
+    ):
         raise StageError("name a path (and --rev), or an --md5 alone; see --help")
     matches, workspace = None, None
-    if given.md5 is not None:
-        matches = commits.search(given.md5)
+    if arguments.md5 is not None:
+        matches = commits.search(arguments.md5)
         newest = matches.sightings[0]
         commit, lineage = at(newest.paths[0], newest.commit.id)
-    elif given.rev is not None:
-        commit, lineage = at(_relative(given.path), given.rev)
+    elif arguments.rev is not None:
+        commit, lineage = at(_relative(arguments.path), arguments.rev)
     else:
-        commit, lineage, workspace = here(_relative(given.path))
-    if given.json:
+        commit, lineage, workspace = here(_relative(arguments.path))
+    if arguments.json:
         content = as_dict(commit, lineage, workspace)
         content |= {} if matches is None else asdict(matches)
         # A param may be a date.
@@ -256,7 +258,7 @@ def main() -> None:
     def print_all(screen: Console) -> None:
         if matches is not None:
             show_matches(screen, matches)
-        show(screen, commit, lineage, workspace, whole=given.whole)
+        show(screen, commit, lineage, workspace, whole=arguments.whole)
 
     console.page(print_all)
 

@@ -104,7 +104,7 @@ def _run(module: str, *arguments: str) -> None:
 
 
 def revised() -> str | None:
-    """What the last ingest said of revised bars, unless the bars are those of the commit."""
+    """What the last ingest reported of revised bars; None if the bars are those of the commit."""
     committed = git.content("HEAD", LOCK_FILE)
     bars = lock.read().outs.get(str(RAW))
     same = committed is not None and lock.parse(committed).outs.get(str(RAW)) == bars
@@ -114,7 +114,7 @@ def revised() -> str | None:
 
 
 def behind(source: str, as_of: date, newest: date, sessions: Sequence[str]) -> str | None:
-    """Say that a source lacks the bars of the last sessions; None if it has them.
+    """The message that a source lacks the bars of the last sessions; None if it has them.
 
     Args:
         source: its name.
@@ -171,13 +171,13 @@ def show(screen: Console, settings: Params, *, keep_models: bool = False) -> Non
             screen.print(f"  {horizon} knows the bars up to {day}")
         screen.print("A server forecasts from the new bars. `dvc status` lists the stages to come,")
         screen.print("`dvc repro` runs them, and a release needs that.")
-    for horizon in () if keep_models else names:
-        screen.print(report.forecasts_table(report.load(horizon).forecasts, horizon))
         screen.print()
+    else:
+        for horizon in names:
+            screen.print(report.forecasts_table(report.load(horizon).forecasts, horizon))
+            screen.print()
     touched = git.changes()
     parts = [part for part in _PARTS if any(Path(name).is_relative_to(part) for name in touched)]
-    if keep_models:
-        screen.print()
     screen.print("Keep it")
     screen.print(
         f'  git add {" ".join(parts)} && git commit -m "Refresh to {data.as_of}"', soft_wrap=True
@@ -193,13 +193,13 @@ def main() -> None:
     parser.add_argument("day", metavar="AS_OF")
     parser.add_argument("--all", action="store_true", dest="whole")
     parser.add_argument("--keep", choices=("models",))
-    given = parser.parse_args()
-    keep_models = given.keep == "models"
-    has_moved = move(given.day)
-    has_changed = reproduce(whole=given.whole, keep_models=keep_models)
+    arguments = parser.parse_args()
+    keep_models = arguments.keep == "models"
+    has_moved = move(arguments.day)
+    has_changed = reproduce(whole=arguments.whole, keep_models=keep_models)
     if not has_moved and not has_changed:
         done = "the bars are there" if keep_models else "all of it is reproduced"
-        sys.stdout.write(f"Nothing to do: data.as_of is {given.day}, and {done}.\n")
+        sys.stdout.write(f"Nothing to do: data.as_of is {arguments.day}, and {done}.\n")
     if {str(PARAMS_FILE), str(LOCK_FILE)} & set(git.changes()):
         settings = params.load()
         console.page(lambda screen: show(screen, settings, keep_models=keep_models))

@@ -19,20 +19,23 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from stages.common.running import Parser, log, run
+from versions import console
 from versions.registry import promotion, registration
 from versions.registry.promotion import Promotion
 from versions.registry.registration import Row
 from versions.registry.release_plan import Plan
 from versions.repository import git
+from versions.results.formats import COLUMNS, number
 
 PRODUCTION = "production"
 
+_SCORES = [column for column in COLUMNS if column.name in {"mae", "rmse", "oos_r2", "auc"}]
 
-def _arguments(given: Sequence[str]) -> Namespace:
+
+def _arguments(argv: Sequence[str]) -> Namespace:
     parser = Parser(prog="python -m versions.release")
     commands = parser.add_subparsers(dest="command", required=True)
     register = commands.add_parser("register")
@@ -49,15 +52,15 @@ def _arguments(given: Sequence[str]) -> Namespace:
         command.add_argument("--dry-run", action="store_true")
     versions = commands.add_parser("versions")
     versions.add_argument("--json", action="store_true")
-    return parser.parse_args(given)
+    return parser.parse_args(argv)
 
 
-def _plan(asked: Namespace) -> Plan:
-    if asked.command == "register":
-        return registration.plan_release(asked.horizon, asked.bump)
-    if asked.command == "promote":
-        return promotion.plan_promotion(asked.horizon, asked.version, asked.stage)
-    return promotion.plan_rollback(asked.horizon, asked.stage)
+def _plan(arguments: Namespace) -> Plan:
+    if arguments.command == "register":
+        return registration.plan_release(arguments.horizon, arguments.bump)
+    if arguments.command == "promote":
+        return promotion.plan_promotion(arguments.horizon, arguments.version, arguments.stage)
+    return promotion.plan_rollback(arguments.horizon, arguments.stage)
 
 
 def _promoted(done: Promotion, horizon: str, stage: str) -> None:
@@ -69,78 +72,65 @@ def _promoted(done: Promotion, horizon: str, stage: str) -> None:
 
 
 def _share(tag: str) -> None:
-    log.info("to share it: git push %s '%s'", _remote(), tag)
-
-
-def _remote() -> str:
     names = git.git("remote").split()
-    return "origin" if "origin" in names or not names else names[0]
+    remote = "origin" if "origin" in names or not names else names[0]
+    log.info("to share it: git push %s '%s'", remote, tag)
 
 
 def table(rows: Sequence[Row]) -> Table:
     """One row per version; those in production have a star and are bold."""
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     for title in ("horizon", "version", "stage", "commit", "date", "by"):
         # Only names of people are cut on a narrow terminal.
-        shown.add_column(title, no_wrap=title != "by")
-    titles = {"mae": "MAE %", "rmse": "RMSE %", "oos_r2": "OOS R2", "auc": "AUC"}
-    for title in titles.values():
-        shown.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, no_wrap=title != "by")
+    for column in _SCORES:
+        table.add_column(column.title, justify="right", no_wrap=True)
     for row in rows:
         live = PRODUCTION in row.stages
-        shown.add_row(
+        table.add_row(
             row.horizon,
             f"{row.version} *" if live else row.version,
             ", ".join(row.stages) or "-",
             row.commit[:7],
             f"{row.when:%Y-%m-%d}",
             row.who,
-            *(_number(row.metrics.get(key), key) for key in titles),
+            *(number(row.metrics.get(column.name), column.format) for column in _SCORES),
             style="bold" if live else "",
         )
-    return shown
-
-
-def _number(value: float | None, key: str) -> str:
-    if value is None:
-        return "-"
-    if key in {"mae", "rmse"}:
-        return f"{100 * value:.3f}"
-    return f"{value:+.4f}" if key == "oos_r2" else f"{value:.3f}"
+    return table
 
 
 def _show(rows: Sequence[Row]) -> None:
     if not rows:
         log.info("no version yet; `make release HORIZON=short` registers one")
         return
-    console = Console(highlight=False)
-    if console.is_terminal:
-        console.print(table(rows))
-    else:
-        plain = Console(highlight=False, width=160, color_system=None)
-        with plain.capture() as captured:
-            plain.print(table(rows))
-        sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    console.page(lambda screen: screen.print(table(rows)), console.WIDE)
     if any(PRODUCTION in row.stages for row in rows):
         log.info("* in production")
 
 
 def main() -> None:
     """Run the command of the command line."""
-    asked = _arguments(sys.argv[1:])
-    if asked.command != "versions" and asked.dry_run:
-        sys.stdout.write(json.dumps(asdict(_plan(asked)), indent=2) + "\n")
-    elif asked.command == "register":
-        tag = registration.register(asked.horizon, asked.bump)
+    arguments = _arguments(sys.argv[1:])
+    if arguments.command != "versions" and arguments.dry_run:
+        sys.stdout.write(json.dumps(asdict(_plan(arguments)), indent=2) + "\n")
+    elif arguments.command == "register":
+        tag = registration.register(arguments.horizon, arguments.bump)
         log.info("%s is %s", tag.replace("@", " "), git.commit()[:7])
         _share(tag)
-    elif asked.command == "promote":
+    elif arguments.command == "promote":
         _promoted(
-            promotion.promote(asked.horizon, asked.version, asked.stage), asked.horizon, asked.stage
+            promotion.promote(arguments.horizon, arguments.version, arguments.stage),
+            arguments.horizon,
+            arguments.stage,
         )
-    elif asked.command == "rollback":
-        _promoted(promotion.rollback(asked.horizon, asked.stage), asked.horizon, asked.stage)
-    elif asked.json:
+    elif arguments.command == "rollback":
+        _promoted(
+            promotion.rollback(arguments.horizon, arguments.stage),
+            arguments.horizon,
+            arguments.stage,
+        )
+    elif arguments.json:
         rows = [asdict(row) | {"when": row.when.isoformat()} for row in registration.versions()]
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
     else:

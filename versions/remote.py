@@ -32,30 +32,31 @@ def main() -> None:
         command = commands.add_parser(name)
         command.add_argument("paths", nargs="*")
         command.add_argument("--jobs", "-j", type=int)
-    given = parser.parse_args()
-    if given.command == "set":
-        remote_config.assign(given.url, given.endpoint or None)
-        log.info("remote: %s is written to %s", given.url, remote_config.LOCAL)
+    arguments = parser.parse_args()
+    if arguments.command == "set":
+        remote_config.assign(arguments.url, arguments.endpoint or None)
+        log.info("remote: %s is written to %s", arguments.url, remote_config.LOCAL)
     try:
         with remote_config.opened() as remote:
-            if given.command in {"push", "heal"}:
-                if given.command == "push":
-                    sent = transfers.push(remote, given.paths, given.jobs)
+            if arguments.command in {"push", "heal"}:
+                if arguments.command == "push":
+                    sent = transfers.push(remote, arguments.paths, arguments.jobs)
                 else:
                     sent = transfers.heal(remote)
                 log.info(
                     "%s: the remote has all %s objects, %s of them sent now",
-                    *(given.command, sent.objects, sent.pushed),
+                    *(arguments.command, sent.objects, sent.pushed),
                 )
-            elif given.command == "pull":
-                count = transfers.pull(remote, given.paths, given.jobs)
+            elif arguments.command == "pull":
+                count = transfers.pull(remote, arguments.paths, arguments.jobs)
                 log.info("pull: all %s objects are here", count)
             else:
                 faults.check(remote)
                 log.info("remote: %s answers", remote.server if remote.is_s3 else remote.url)
     except KeyboardInterrupt:
         raise VersionError(
-            f"{given.command} was interrupted: what has arrived stays, run it again for the rest"
+            f"{arguments.command} was interrupted: what has arrived stays, run it again for the "
+            "rest"
         ) from None
 
 

@@ -17,12 +17,11 @@ from rich.text import Text
 
 from stages import params
 from stages.common import tables
-from stages.common.errors import InputError
 from stages.common.paths import DATA_DOCS, METRICS, MODELS
 from stages.common.running import run
 from stages.params import Params
 from versions import console
-from versions.results import score_verdicts
+from versions.results import revision_files, score_verdicts
 from versions.results.formats import COLUMNS, Column, number
 from versions.results.score_verdicts import BASELINES, SERVED, SIGNIFICANT, Scores
 
@@ -60,12 +59,12 @@ def load(horizon: str) -> Result:
     """
     folder = METRICS / horizon
     table = _read(folder / "scores.csv").filter(pl.col("symbol") == "all")
-    shown = [*(column.name for column in COLUMNS), "crps_skill", "crps_p_value"]
-    numbers = table.select(pl.col(shown).cast(pl.Float64))
+    columns = [*(column.name for column in COLUMNS), "crps_skill", "crps_p_value"]
+    numbers = table.select(pl.col(columns).cast(pl.Float64))
     scores = dict(zip(table["model"], numbers.iter_rows(named=True), strict=True))
     # Served, then candidates, then the baselines.
     order = sorted(scores, key=lambda name: (name != SERVED, name in BASELINES))
-    portfolios = json.loads(_content(folder / "backtest.json"))
+    portfolios = json.loads(revision_files.present(folder / "backtest.json"))
     del portfolios["sessions"]
     forecasts = _read(folder / "forecasts.csv")
     return Result(
@@ -74,13 +73,6 @@ def load(horizon: str) -> Result:
         portfolios,
         _explained(horizon, forecasts),
     )
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run `dvc repro` first") from None
 
 
 def _explained(horizon: str, forecasts: pl.DataFrame) -> pl.DataFrame:
@@ -92,7 +84,7 @@ def _explained(horizon: str, forecasts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _read(path: Path) -> pl.DataFrame:
-    return pl.read_csv(_content(path), infer_schema=False)
+    return pl.read_csv(revision_files.present(path), infer_schema=False)
 
 
 def scores_table(scores: Scores, title: str, width: int) -> Table:

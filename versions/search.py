@@ -62,11 +62,11 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("-j", "--jobs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    entries, current = space.load(sections.read(), given.horizon)
+    arguments = parser.parse_args()
+    entries, current = space.load(sections.read(), arguments.horizon)
     if not entries:
         raise ParamsError(["search: is empty; name a key and what to try (docs/experiments.md)"])
-    experiments = Experiments(given.horizon, git.commit(), given.seed)
+    experiments = Experiments(arguments.horizon, git.commit(), arguments.seed)
     experiments.check_workspace()
     check_cache()
     experiments.logs.mkdir(parents=True, exist_ok=True)
@@ -75,8 +75,8 @@ def main() -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         with _alone(experiments) as lock:
-            study = Study(experiments.journal, entries, given.seed)
-            done = _search(experiments, study, given.trials, max(given.jobs, 1), lock)
+            study = Study(experiments.journal, entries, arguments.seed)
+            done = _search(experiments, study, arguments.trials, max(arguments.jobs, 1), lock)
     except KeyboardInterrupt:
         log.info("search: stopped; the same command goes on")
         raise SystemExit(130) from None
@@ -88,16 +88,16 @@ def main() -> None:
             f"search: all {len(done)} trials failed, the last with: {reason}; mend `search:` in "
             "params.yaml and commit it"
         )
-    shown = [(experiments.name(trial.number), trial.value, trial.values) for trial in best(done)]
-    del shown[SHOWN:]
+    key = (arguments.horizon, OBJECTIVE)
+    rows = [
+        Row(experiments.name(trial.number), "", {key: trial.value}, trial.values)
+        for trial in best(done)[:SHOWN]
+    ]
     try:
-        now = score(experiments.head, given.horizon)
-        shown.append(("params.yaml as it is", now, current))
+        now = score(experiments.head, arguments.horizon)
+        rows.append(Row("params.yaml as it is", "", {key: now}, current))
     except VersionError:
         now = None
-    rows = [
-        Row(name, "", {(given.horizon, OBJECTIVE): value}, values) for name, value, values in shown
-    ]
 
     def show(screen: Console) -> None:
         screen.print(scored(rows, SCORES[:1]))

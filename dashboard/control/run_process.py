@@ -40,7 +40,7 @@ def start(command: Command, viewer_name: str, settings: Settings) -> str:
     _refuse_second()
     name = command_process.new_name(datetime.now(UTC))
     with ExitStack() as locks:
-        own = locks.enter_context(run_locks.held())
+        own = locks.enter_context(run_locks.lock())
         try:
             shared = running_lock.hold(settings, command.title)
             others = [] if command.locks else [locks.enter_context(shared)]

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,15 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from serve.checkout.provenance import Revision
+from stages.forecast.contract import SYMBOL
 from stages.forecast.session import Session
 from stages.indicators.feature_params import FeatureParams
 
 OLD = 21
 """Sessions that the newest bar of a symbol may be behind the newest of all; a month has as many."""
+
+
+_NO_FORECASTS = pl.DataFrame(schema={"symbol": pl.String, "date": pl.Date, "target": pl.Float64})
 
 
 class Interval(BaseModel):
@@ -53,23 +57,26 @@ class Model:
 
     Attributes:
         card: the checked part of its model card; `document` is the whole.
+        md5: of `model.onnx`, as dvc.lock has it.
         scores: on the hold-out, `all` and by symbol.
         forecasts: of the hold-out and the newest bars, as evaluate wrote them.
-        md5: of `model.onnx`, as dvc.lock has it.
-        per_symbol: whether the graph has one model per symbol.
         explanations: of `forecasts` by symbol, as explain wrote them; None if it has not explained
             them.
     """
 
     name: str
     card: Card
-    document: Mapping[str, Any]
-    scores: Mapping[str, Mapping[str, float | int | None]]
-    forecasts: pl.DataFrame
     session: Session
     md5: str
-    per_symbol: bool
+    document: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
+    forecasts: pl.DataFrame = field(default_factory=lambda: _NO_FORECASTS)
     explanations: Mapping[str, pl.DataFrame] | None = None
+
+    @property
+    def per_symbol(self) -> bool:
+        """Whether the graph has one model per symbol."""
+        return SYMBOL in self.session.inputs
 
 
 @dataclass(frozen=True)

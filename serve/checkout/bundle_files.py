@@ -14,6 +14,7 @@ from stages.common.errors import StageError
 from stages.common.text import first_line
 from versions.repository.lock import LOCK_FILE, Lock
 
+_C = TypeVar("_C")
 _T = TypeVar("_T")
 
 REMEDY = "run `dvc checkout`, `dvc pull` or `dvc repro`, unless one is running"
@@ -51,7 +52,7 @@ def checked(root: Path, path: Path, md5: str) -> bytes:
 
 
 def check_lock(root: Path, text: bytes) -> None:
-    """See that dvc.lock has not changed since it was read.
+    """Check that dvc.lock has not changed since it was read.
 
     A checkout writes dvc.lock before it moves HEAD: a HEAD that is read after a change would give
     the models of one commit the name of another.
@@ -104,11 +105,7 @@ class Files:
             BundleError: the file is not that of the lock, or the parser failed.
         """
         self.read[path] = self.md5(path)
-        content = checked(self._root, path, self.read[path])
-        try:
-            return parse(content)
-        except Exception as error:  # noqa: BLE001  # parsers raise classes of their own
-            raise BundleError(f"{path}: cannot be read ({reason(error)})") from None
+        return parsed(path, checked(self._root, path, self.read[path]), parse)
 
     def json(self, path: Path) -> dict[str, Any]:
         """A file of JSON."""
@@ -117,6 +114,20 @@ class Files:
     def table(self, path: Path) -> pl.DataFrame:
         """A file of Parquet."""
         return self.parsed(path, lambda content: pl.read_parquet(io.BytesIO(content)))
+
+
+def parsed(path: Path, content: _C, parse: Callable[[_C], _T]) -> _T:
+    """What a parser makes of the content of a file.
+
+    Raises:
+        BundleError: the parser failed.
+    """
+    try:
+        return parse(content)
+    except ValidationError as error:
+        raise BundleError(f"{path}: {mistake(error)}") from None
+    except Exception as error:  # noqa: BLE001  # parsers raise classes of their own
+        raise BundleError(f"{path}: cannot be read ({reason(error)})") from None
 
 
 def mistake(error: ValidationError) -> str:

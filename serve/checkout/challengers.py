@@ -9,8 +9,8 @@ models of the checkout go on alone.
 import hashlib
 import logging
 import threading
-import time
-from collections.abc import Callable, Mapping
+import timeit
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,15 +18,13 @@ from types import MappingProxyType
 from typing import Literal, Self
 
 import numpy as np
-import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from serve.checkout import bundle_files, loading, model_checks
 from serve.checkout.bundle import Bundle, Card, Model
 from serve.checkout.bundle_files import BundleError
-from serve.checkout.follow import stamp
 from serve.checkout.provenance import Revision
-from stages.forecast.contract import SYMBOL
+from serve.file_state import stamp
 from stages.forecast.session import Session
 
 log = logging.getLogger("serve")
@@ -37,12 +35,10 @@ FOLDER = Path("challengers")
 FILES = ("challenger.json", "card.json", "model.onnx")
 
 SLOWEST = 0.02
-"""Seconds that a challenger may take for a row: every answer is kept waiting by it."""
+"""Seconds that a challenger may take for a row: every answer waits for it."""
 
 CALLS = 5
-"""By which that is measured; the fastest counts, since a machine may be busy with other things."""
-
-_NO_FORECASTS = pl.DataFrame(schema={"symbol": pl.String, "date": pl.Date, "target": pl.Float64})
+"""Calls that are timed; the fastest counts, since a machine may be busy with other things."""
 
 
 class Announced(BaseModel):
@@ -128,8 +124,8 @@ class Challengers:
         self.refused: Mapping[str, str] = MappingProxyType({})
         self._models: dict[str, tuple[object, Announced, Model]] = {}
         self._bundle: Bundle | None = None
-        self._seen: object = ()
-        self._lock = threading.Lock()
+        self._last_state: object = ()
+        self._lock = threading.RLock()
 
     def of(self, horizon: str, bundle: Bundle) -> Challenger | None:
         """The challenger of a horizon, if it was joined with this bundle."""
@@ -138,47 +134,46 @@ class Challengers:
 
     @property
     def changed(self) -> bool:
-        """Whether a folder is another than at the last look."""
-        return self._state() != self._seen
+        """Whether a folder has changed since the last look."""
+        return self._state() != self._last_state
 
     def join(self, bundle: Bundle) -> None:
         """Put the challengers beside another bundle; from any thread."""
         with self._lock:
             self._bundle = bundle
-            self._look()
+            self.look()
 
     def look(self) -> None:
-        """Load what has come, and let go of what has been taken away; from any thread."""
+        """Load new and changed challengers, and drop those that are gone; from any thread."""
         with self._lock:
-            self._look()
+            self._last_state = state = self._state()
+            ready: dict[str, Challenger] = {}
+            refused: dict[str, str] = {}
+            for horizon, files in state.items():
+                try:
+                    ready[horizon] = self._challenger(horizon, files)
+                except BundleError as error:
+                    refused[horizon] = str(error)
+                except Exception as error:  # noqa: BLE001  # perhaps of a later version
+                    refused[horizon] = (
+                        f"{self._folder / horizon}: cannot be used ({type(error).__name__}: "
+                        f"{bundle_files.reason(error)})"
+                    )
+            self._models = {name: self._models[name] for name in ready}
+            self._log_changes(ready, refused)
+            self.ready, self.refused = MappingProxyType(ready), MappingProxyType(refused)
 
-    def _look(self) -> None:
-        self._seen = state = self._state()
-        ready: dict[str, Challenger] = {}
-        refused: dict[str, str] = {}
-        for horizon, files in state.items():
-            try:
-                ready[horizon] = self._challenger(horizon, files)
-            except BundleError as error:
-                refused[horizon] = str(error)
-            except Exception as error:  # noqa: BLE001  # of a later version of the project, perhaps
-                refused[horizon] = (
-                    f"{self._folder / horizon}: cannot be used ({type(error).__name__}: "
-                    f"{bundle_files.reason(error)})"
-                )
-        self._models = {name: self._models[name] for name in ready}
-        self._tell(ready, refused)
-        self.ready, self.refused = MappingProxyType(ready), MappingProxyType(refused)
-
-    def _tell(self, ready: Mapping[str, Challenger], refused: Mapping[str, str]) -> None:
+    def _log_changes(self, ready: Mapping[str, Challenger], refused: Mapping[str, str]) -> None:
         for horizon, problem in refused.items():
             if self.refused.get(horizon) != problem:
                 log.warning("the challenger of %s is not used: %s", horizon, problem)
         for horizon, challenger in ready.items():
             former = self.ready.get(horizon)
             if former is None or former.announced != challenger.announced:
-                said = challenger.announced
-                log.info("the challenger of %s is %s, as %s", horizon, said.commit, said.mode)
+                announced = challenger.announced
+                log.info(
+                    "the challenger of %s is %s, as %s", horizon, announced.commit, announced.mode
+                )
         for horizon in self.ready.keys() - ready.keys():
             log.info("the challenger of %s has ended", horizon)
 
@@ -213,41 +208,18 @@ class Challengers:
         return self._joined(announced, model, self._bundle)
 
     def _load(self, horizon: str) -> tuple[Announced, Model]:
-        path = self._folder / horizon
-        try:
-            announced = Announced.model_validate_json(self._read(path / "challenger.json"))
-        except ValidationError as error:
-            raise BundleError(
-                f"{path / 'challenger.json'}: {bundle_files.mistake(error)}"
-            ) from None
-        content = self._read(path / "model.onnx")
+        announcement, card_path, graph = (self._folder / horizon / name for name in FILES)
+        parsed = bundle_files.parsed
+        announced = parsed(announcement, self._read(announcement), Announced.model_validate_json)
+        content = self._read(graph)
         if (md5 := bundle_files.md5_of(content)) != announced.model_md5:
-            raise BundleError(
-                f"{path / 'model.onnx'}: md5 is {md5}, challenger.json has {announced.model_md5}"
-            )
-        try:
-            card = Card.model_validate_json(self._read(path / "card.json"))
-        except ValidationError as error:
-            raise BundleError(f"{path / 'card.json'}: {bundle_files.mistake(error)}") from None
-        try:
-            session = Session(content)
-        except Exception as error:  # noqa: BLE001  # onnxruntime raises classes of its own
-            raise BundleError(
-                f"{path / 'model.onnx'}: cannot be read ({bundle_files.reason(error)})"
-            ) from None
-        model_checks.check_width(session, card, path / "model.onnx", path / "card.json")
-        model = Model(
-            name=horizon,
-            card=card,
-            document={},
-            scores={},
-            forecasts=_NO_FORECASTS,
-            session=session,
-            md5=md5,
-            per_symbol=SYMBOL in session.inputs,
-        )
-        model_checks.check_forecast(model, path / "model.onnx")
-        _check_speed(model, path / "model.onnx")
+            raise BundleError(f"{graph}: md5 is {md5}, challenger.json has {announced.model_md5}")
+        card = parsed(card_path, self._read(card_path), Card.model_validate_json)
+        session = parsed(graph, content, Session)
+        model_checks.check_width(session, card, graph, card_path)
+        model = Model(horizon, card, session, md5)
+        model_checks.check_forecast(model, graph)
+        _check_speed(model, graph)
         return announced, model
 
     def _joined(self, announced: Announced, model: Model, bundle: Bundle) -> Challenger:
@@ -281,15 +253,9 @@ class Challengers:
 def _check_speed(model: Model, path: Path) -> None:
     row = np.zeros((1, len(model.card.features)), np.float32)
     call = partial(model.session, row, np.zeros((1, 1), np.int64))
-    seconds = min(_seconds(call) for _ in range(CALLS))
+    seconds = min(timeit.repeat(call, number=1, repeat=CALLS))
     if seconds > SLOWEST:
         raise BundleError(
             f"{path}: takes {seconds * 1000:.0f} ms for a row; a challenger may take "
             f"{SLOWEST * 1000:.0f}"
         )
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started

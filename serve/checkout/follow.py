@@ -15,6 +15,7 @@ from pathlib import Path
 from serve.checkout import bundle_files, loading, provenance
 from serve.checkout.bundle import Bundle
 from serve.checkout.bundle_files import BundleError
+from serve.file_state import stamp
 from stages.common.errors import StageError
 from stages.common.paths import MODELS
 from versions.repository import git
@@ -50,12 +51,12 @@ class Follower:
         self._swapped = swapped
         self.current: Bundle | None = None
         self.problem: str | None = None
-        self._seen: tuple[object, ...] = ()
+        self._last_state: tuple[object, ...] = ()
         self._of_git = _of_git(root)
 
     def look(self) -> None:
         """Load the checkout unless it already serves; `problem` then says whether it does."""
-        self._seen = self._state()
+        self._last_state = self._state()
         try:
             if self.current is not None and self._same(self.current):
                 self.problem = None
@@ -121,7 +122,7 @@ class Follower:
         while True:
             await asyncio.sleep(PERIOD)
             now = asyncio.get_running_loop().time()
-            changed = self._state() != self._seen
+            changed = self._state() != self._last_state
             if changed or now > again:
                 # git writes a commit into logs/HEAD before it moves the branch, which is not
                 # watched: a look between the two must be repeated.
@@ -138,12 +139,3 @@ def _of_git(root: Path) -> tuple[Path, ...]:
     # All worktrees of a repository share its tags.
     own, shared = (root / line for line in lines)
     return own / "HEAD", own / "logs" / "HEAD", shared / "refs" / "tags", shared / "packed-refs"
-
-
-def stamp(path: Path) -> tuple[int, int, int] | None:
-    """A value that changes with a file; None while there is none."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_ctime_ns, stat.st_size, stat.st_ino

@@ -21,7 +21,6 @@ from serve.checkout.bundle_files import BundleError, Files
 from stages.common import tables
 from stages.common.errors import StageError
 from stages.common.paths import LATEST, MODELS, SESSIONS
-from stages.forecast.contract import SYMBOL
 from stages.forecast.session import Session
 from stages.indicators.feature_params import FeatureParams
 from versions.repository import lock as locks
@@ -125,10 +124,7 @@ def _model(name: str, sessions: int, files: Files) -> Model:
     folder = MODELS / name
     path = folder / "card.json"
     document = files.json(path)
-    try:
-        card = Card.model_validate(document)
-    except ValidationError as error:
-        raise BundleError(f"{path}: {bundle_files.mistake(error)}") from None
+    card = bundle_files.parsed(path, document, Card.model_validate)
     model_checks.check_horizon(card, name, sessions, path)
     graph = folder / "model.onnx"
     session = files.parsed(graph, Session)
@@ -145,7 +141,6 @@ def _model(name: str, sessions: int, files: Files) -> Model:
         explanations=_by_symbol(files.table(explanations)) if explained else None,
         session=session,
         md5=files.md5(graph),
-        per_symbol=SYMBOL in session.inputs,
     )
 
 
@@ -167,7 +162,9 @@ def rows_of(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows
         for name, model in models.items():
             columns = tuple(model.card.features)
             if columns not in matrices:
-                matrices[columns] = _floats(part.select(columns))
+                # NaN where a feature is not known.
+                filled = part.select(columns).cast(pl.Float32).fill_null(float("nan"))
+                matrices[columns] = np.ascontiguousarray(filled.to_numpy())
             features[name] = matrices[columns]
         rows[part["symbol"][0]] = Rows(
             days=part["date"].to_physical().to_numpy(),
@@ -175,9 +172,3 @@ def rows_of(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows
             features=features,
         )
     return dict(sorted(rows.items()))
-
-
-def _floats(frame: pl.DataFrame) -> npt.NDArray[np.float32]:
-    """A matrix of float32 in row order, NaN where a feature is not known."""
-    filled = frame.cast(pl.Float32).fill_null(float("nan"))
-    return np.ascontiguousarray(filled.to_numpy())

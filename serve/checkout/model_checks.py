@@ -15,7 +15,7 @@ from versions.repository.lock import LOCK_FILE
 
 
 def check_horizon(card: Card, name: str, sessions: int, path: Path) -> None:
-    """See that a card is of a horizon.
+    """Check that a card is of a horizon.
 
     Raises:
         BundleError: it is of another one, or of another length.
@@ -28,7 +28,7 @@ def check_horizon(card: Card, name: str, sessions: int, path: Path) -> None:
 
 
 def check_width(session: Session, card: Card, graph: Path, path: Path) -> None:
-    """See that a graph takes as many features as its card names.
+    """Check that a graph takes as many features as its card names.
 
     Args:
         session: of the graph.
@@ -45,7 +45,7 @@ def check_width(session: Session, card: Card, graph: Path, path: Path) -> None:
 
 
 def check_features(card: Card, latest: pl.DataFrame, path: Path) -> None:
-    """See that bars have every feature of a card.
+    """Check that bars have every feature of a card.
 
     Args:
         card: of the model.

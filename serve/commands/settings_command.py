@@ -28,7 +28,7 @@ def register(commands: "Commands") -> None:
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
     """Print the settings, one a line."""
     rows = [
-        (server_settings.variable(field), _shown(field, value), _origin(field, arguments))
+        (server_settings.variable(field), _text(field, value), _origin(field, arguments))
         for field, value in settings
     ]
     widths = [max(len(row[place]) for row in rows) for place in (0, 1)]
@@ -42,7 +42,7 @@ def _origin(field: str, arguments: argparse.Namespace) -> str:
     return server_settings.origin(field)
 
 
-def _shown(field: str, value: object) -> str:
+def _text(field: str, value: object) -> str:
     match value:
         case None | "" | () | Path(parts=()):
             return ""
@@ -65,5 +65,5 @@ def _without_secrets(url: str) -> str:
         parsed = make_url(url)
     except ArgumentError:
         return HIDDEN
-    shown = parsed.set(query={}).render_as_string(hide_password=True)
-    return f"{shown}?{HIDDEN}" if parsed.query else shown
+    masked = parsed.set(query={}).render_as_string(hide_password=True)
+    return f"{masked}?{HIDDEN}" if parsed.query else masked

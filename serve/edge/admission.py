@@ -25,7 +25,8 @@ _ONCE = frozenset(
         *(b"origin", b"sec-fetch-site", b"transfer-encoding"),
     }
 )
-"""Headers that decide. Of several, frameworks take the first, and a dict keeps the last."""
+"""Headers that decide about a request. Of repeated ones, frameworks take the first, a dict the
+last."""
 
 _LONGEST_HOST = 255
 """Bytes of a `Host`; a name has at most 253 (RFC 1035)."""
@@ -39,7 +40,7 @@ _SMALL = 65_536
 """Bytes of any other body. Mistakes in a larger one are found one by one, while all others wait."""
 
 _CLOSE = {"Connection": "close"}
-"""Where another request begins may not be certain then."""
+"""For answers after which it is uncertain where the next request begins."""
 
 _DIGITS = 18
 """Digits of the longest `Content-Length` that is read."""
@@ -148,7 +149,7 @@ class Admission:
             raise ProblemError(
                 403, f"without API keys this server answers to localhost only; {REMEDY}", "host"
             )
-        # So may its pictures and forms. Browsers say so (Fetch Metadata, W3C).
+        # Its pictures and forms may point here too, and browsers say so (Fetch Metadata, W3C).
         if headers.get(b"sec-fetch-site") == b"cross-site" and self._origins.isdisjoint(
             {headers.get(b"origin"), b"*"}
         ):

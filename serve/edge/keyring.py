@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from serve.file_state import stamp
 from serve.server_settings import Settings
 from stages.common.errors import StageError
 
@@ -141,19 +142,19 @@ class Keyring:
     """The keys of a server.
 
     Args:
-        given: `SERVE_KEYS`.
-        path: `SERVE_KEYS_FILE`.
+        setting: the value of `SERVE_KEYS`.
+        path: the file that `SERVE_KEYS_FILE` names.
 
     Raises:
         KeysError: either is wrong.
     """
 
-    def __init__(self, given: str = "", path: Path | None = None) -> None:
-        self._given = parse(given.split(), "SERVE_KEYS")
+    def __init__(self, setting: str = "", path: Path | None = None) -> None:
+        self._setting_keys = parse(setting.split(), "SERVE_KEYS")
         self._path = path
         self._stamp: object = self
-        self._keys: Mapping[str, Key] = self._given
-        self.required = bool(self._given) or path is not None
+        self._keys: Mapping[str, Key] = self._setting_keys
+        self.required = bool(self._setting_keys) or path is not None
         """Whether requests need a key. A file without keys lets nobody in."""
         self.refresh()
 
@@ -174,10 +175,10 @@ class Keyring:
         Raises:
             KeysError: it is wrong; the keys stay as they were until it changes again.
         """
-        if self._path is None or (stamp := _stamp(self._path)) == self._stamp:
+        if self._path is None or (state := stamp(self._path)) == self._stamp:
             return False
-        self._stamp = stamp
-        self._keys = {**read(self._path), **self._given}
+        self._stamp = state
+        self._keys = {**read(self._path), **self._setting_keys}
         return True
 
 
@@ -189,24 +190,18 @@ _NOBODY = Key("", frozenset(), bytes(16), bytes(32))
 """Stands in for a name that has no key, so that a wrong name takes as long as a wrong secret."""
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
-
-
 def write(path: Path, keys: Sequence[Key]) -> None:
     """Replace a key file, readable by its owner only, and keep its comments.
 
     Raises:
         KeysError: it cannot be written.
     """
-    kept = {str(key) for key in keys}
+    key_lines = {str(key) for key in keys}
     try:
         former = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        lines = [line for line in former if line.lstrip().startswith("#") or line.strip() in kept]
+        lines = [
+            line for line in former if line.lstrip().startswith("#") or line.strip() in key_lines
+        ]
         lines += [line for line in map(str, keys) if line not in {each.strip() for each in lines}]
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")

@@ -1,6 +1,6 @@
 """What a request may have besides its path: the parameters of its route, each once.
 
-FastAPI ignores a parameter that it does not know, and then answers another question than was asked.
+FastAPI ignores a parameter that it does not know, and so would answer another question.
 """
 
 from collections import Counter
@@ -96,18 +96,14 @@ def _check_query(query: bytes, known: Sequence[str], endpoint: str) -> None:
     for name, count in counts.items():
         if name not in known:
             short = name[:_LONGEST]
-            takes = f"takes {', '.join(known)}" if known else _none(endpoint)
+            takes = f"takes {', '.join(known) or 'none'}"
+            if not known and endpoint.startswith("POST "):
+                takes += " in its address; send its fields in the body"
             detail = f"unknown parameter {short!r}{nearest(short, known)}; {endpoint} {takes}"
             raise ProblemError(422, detail, "unknown-parameter")
         if count > 1:
             detail = f"{name}: this parameter came {count} times; send it once"
             raise ProblemError(422, detail, "repeated-parameter")
-
-
-def _none(endpoint: str) -> str:
-    if endpoint.startswith("POST "):
-        return "takes none in its address; send its fields in the body"
-    return "takes none"
 
 
 def _has_body(scope: Scope) -> bool:

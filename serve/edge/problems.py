@@ -121,10 +121,10 @@ def _methods(request: Request) -> list[str]:
 async def on_invalid(request: Request, error: Exception) -> Response:
     """Answer for a request that does not fit its schema."""
     assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for it alone
-    given = request.headers.get("content-type", JSON).partition(";")[0].strip()
-    if given != JSON and error.errors()[0]["loc"] == ("body",):
+    media_type = request.headers.get("content-type", JSON).partition(";")[0].strip()
+    if media_type != JSON and error.errors()[0]["loc"] == ("body",):
         # FastAPI did not try to read it; by default curl sends forms.
-        detail = f"the body is {given}; send it with Content-Type: {JSON}"
+        detail = f"the body is {media_type}; send it with Content-Type: {JSON}"
         return refusal(request.scope, ProblemError(415, detail, "media-type"))
     mistakes = []
     for mistake in error.errors()[:SHOWN]:

@@ -1,8 +1,9 @@
 """HTTP as uvicorn speaks it, with bounds on what one connection may have the server keep.
 
 uvicorn keeps a head (request line and headers) however long it gets, at a cost that grows with its
-square: one endless head stops a worker, and needs no key. Of pipelined requests it reads more with
-each answer, however many wait: one connection takes any memory. The rest is up to a reverse proxy.
+square: one endless head stops a worker, and needs no key. It also reads more pipelined requests
+with each answer, however many wait: one connection takes any memory. All other bounds are up to a
+reverse proxy.
 """
 
 from asyncio import Transport

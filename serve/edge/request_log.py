@@ -121,8 +121,8 @@ class RequestLog:
 
 def _identifier(scope: Scope) -> str:
     """The id of a request: the caller's own if it is a plain one, else a UUIDv7."""
-    given = dict(scope["headers"]).get(b"x-request-id", b"")
-    return given.decode() if _IDENTIFIER.fullmatch(given) else str(uuid7())
+    header = dict(scope["headers"]).get(b"x-request-id", b"")
+    return header.decode() if _IDENTIFIER.fullmatch(header) else str(uuid7())
 
 
 def route(scope: Scope) -> str:

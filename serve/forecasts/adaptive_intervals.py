@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from serve.checkout.bundle_files import mistake, reason
-from serve.checkout.follow import stamp
+from serve.file_state import stamp
 
 log = logging.getLogger("serve")
 
@@ -57,16 +57,16 @@ class AdaptiveIntervals:
         self._path = folder / FILE
         self._serve = mode == "serve"
         self._corrections: dict[str, Correction] = {}
-        self._seen: object = ()
+        self._stamp: object = ()
         self.problem: str | None = None
         self.refresh()
 
     def refresh(self) -> None:
         """Read the file again if it has changed; without a readable file nothing is corrected."""
         state = stamp(self._path)
-        if state == self._seen:
+        if state == self._stamp:
             return
-        self._seen, self._corrections, problem = state, {}, None
+        self._stamp, self._corrections, problem = state, {}, None
         try:
             self._corrections = _corrections.validate_json(self._path.read_bytes())
         except FileNotFoundError:

@@ -21,7 +21,7 @@ _SHOWN = 3
 
 
 def check_sessions(days: Sequence[date], sessions: Sequence[int]) -> None:
-    """See that each bar is of a session of the exchange.
+    """Check that each bar is of a session of the exchange.
 
     Args:
         days: of the bars.
@@ -52,7 +52,7 @@ def check_sessions(days: Sequence[date], sessions: Sequence[int]) -> None:
 def check_jumps(
     bars: pl.DataFrame, adjusted: Sequence[bool], genuine: Collection[date], max_gap: float
 ) -> None:
-    """See that each overnight jump is explained by `adj_close`, or declared to be the market's own.
+    """Check that each overnight jump is explained by `adj_close` or declared in `genuine`.
 
     Args:
         bars: of one symbol, in the columns of `tables.CLEAN_DAILY`.
@@ -66,14 +66,14 @@ def check_jumps(
     absent = sorted(set(genuine) - set(bars["date"]))
     if absent:
         raise InvalidInputError(f"genuine: no bar is of {few(absent)}", "unknown-day")
-    given = np.array(adjusted)
-    vouched = given & np.roll(given, 1)
+    has_adj_close = np.array(adjusted)
+    vouched = has_adj_close & np.roll(has_adj_close, 1)
     vouched[0] = False
     factor = (bars["adj_close"] / bars["close"]).to_numpy()
     step = np.where(vouched, factor / np.roll(factor, 1), 1.0)
-    found = jumps.find(bars, step, vouched, max_gap)
-    explained = pl.Series(vouched[found["row"].to_numpy()]) & found["doubt"].is_null()
-    wrong = found.filter(~explained & ~found["date"].is_in(list(genuine)))
+    gaps = jumps.find(bars, step, vouched, max_gap)
+    explained = pl.Series(vouched[gaps["row"].to_numpy()]) & gaps["doubt"].is_null()
+    wrong = gaps.filter(~explained & ~gaps["date"].is_in(list(genuine)))
     if wrong.height:
         lines = [
             f"{row['date']} opens at {row['open']:g} after a close of {row['previous_close']:g}"

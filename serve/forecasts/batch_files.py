@@ -140,7 +140,7 @@ class Store:
 
 
 def read(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of a batch, some thousands at a time, each page checked by its CRC."""
+    """The rows of a batch, some thousand at a time, each page checked by its CRC."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         yield from file.iter_batches(columns=columns)
 

@@ -63,15 +63,15 @@ class Bulk:
         finally:
             self._turns.release()
 
-    def forecast(self, given: Stream, model: Model, meta: Meta) -> pa.Buffer:
+    def forecast(self, rows: Stream, model: Model, meta: Meta) -> pa.Buffer:
         """Answer a stream; returns the answer's stream once the batch is durable.
 
         Raises:
             InvalidInputError: a row is wrong.
             UnavailableError: the batch cannot be stored.
         """
-        schema = pa.unify_schemas([given.schema, OUTPUTS])
-        passed = [schema.field(name) for name in given.passed]
+        schema = pa.unify_schemas([rows.schema, OUTPUTS])
+        passed = [schema.field(name) for name in rows.passed]
         answer = pa.schema([*passed, *OUTPUTS], metadata=meta.text())
         sink = pa.BufferOutputStream()
         try:
@@ -79,7 +79,7 @@ class Bulk:
                 self.store.writer(meta, schema) as parquet,
                 pa.ipc.new_stream(sink, answer) as writer,
             ):
-                blocks = self._computed(given, model)
+                blocks = self._computed(rows, model)
                 while group := list(islice(blocks, GROUP)):
                     table = pa.Table.from_batches(group, schema=schema)
                     parquet.write_table(table, row_group_size=table.num_rows)
@@ -92,11 +92,11 @@ class Bulk:
             ) from None
         return sink.getvalue()
 
-    def _computed(self, given: Stream, model: Model) -> Iterator[pa.RecordBatch]:
+    def _computed(self, rows: Stream, model: Model) -> Iterator[pa.RecordBatch]:
         """Blocks with their outputs, in order; a bounded number are computed ahead."""
         ahead: deque[Future[pa.RecordBatch]] = deque()
         try:
-            for number, block in enumerate(given.blocks()):
+            for number, block in enumerate(rows.blocks()):
                 ahead.append(self._pool.submit(_compute, block, model, number * stream.BLOCK))
                 if len(ahead) > 2 * GROUP:
                     yield ahead.popleft().result()

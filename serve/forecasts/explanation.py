@@ -20,14 +20,14 @@ def explanation(model: Model, row: Row) -> dict[str, Any]:
             f"`dvc repro explain@{model.name}`, or leave out explain",
             "no-explanation",
         )
-    asked = day(row.bar or 0)
+    session = day(row.bar or 0)
     own = model.explanations.get(row.symbol)
-    place = None if own is None else own["date"].index_of(asked)
+    place = None if own is None else own["date"].index_of(session)
     if own is None or place is None:
         known = "" if own is None else f", from {own['date'][0]} to {own['date'][-1]}"
         raise UnknownNameError(
-            f"{row.symbol}: the {model.name} forecast from {asked} has no explanation; those that "
-            f"evaluate wrote have one: of the held-out bars and the newest{known}",
+            f"{row.symbol}: the {model.name} forecast from {session} has no explanation; those "
+            f"that evaluate wrote have one: of the held-out bars and the newest{known}",
             "no-explanation",
         )
     values = own.row(place, named=True)

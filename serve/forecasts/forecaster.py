@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +21,6 @@ from stages.forecast.contract import FORECAST_OUTPUTS
 VALUES = ("predicted_return", "lower", "upper", "probability", "scale")
 """What is forecast, by its name in the prediction log; in the order of `FORECAST_OUTPUTS`."""
 
-_values = itemgetter(*VALUES)
 
 LONGEST = 64
 """Characters of a name. Only so many are compared with known names, which takes time for each."""
@@ -189,10 +187,12 @@ class Forecaster:
                 "target_date": self._target(row.bar, sessions),
                 "last_close": row.close,
                 **dict(zip(VALUES, forecast, strict=True)),
-                "inputs": given,
+                "inputs": row_inputs,
                 "symbol_index": index,
             }
-            for row, index, given, *forecast in zip(rows, indices, inputs, *values, strict=True)
+            for row, index, row_inputs, *forecast in zip(
+                rows, indices, inputs, *values, strict=True
+            )
         ]
 
     def _target(self, bar: int | None, sessions: int) -> str | None:
@@ -229,7 +229,7 @@ def finite(forecast: Forecast) -> Forecast:
     Raises:
         InvalidInputError: features were beyond what the model can compute with.
     """
-    if math.isfinite(sum(_values(forecast))):
+    if all(math.isfinite(forecast[name]) for name in VALUES):
         return forecast
     raise overflow(forecast["symbol"])
 

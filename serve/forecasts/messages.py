@@ -53,7 +53,7 @@ def check(buffer: pa.Buffer) -> None:
 
 
 def _check_end(buffer: pa.Buffer, end: int) -> None:
-    """See that a stream has its end mark, and that nothing follows: pyarrow would not read it."""
+    """Check that a stream has its end mark and that nothing follows, which pyarrow would ignore."""
     if buffer[max(0, end - len(_END)) : end].to_pybytes() != _END:
         raise bad_stream("the stream was cut off: it has no end mark; close its writer")
     if end < buffer.size:
@@ -64,7 +64,7 @@ def _check_end(buffer: pa.Buffer, end: int) -> None:
 
 
 def _is_compressed(message: pa.ipc.Message) -> bool:
-    """Whether the buffers of a batch are compressed, which pyarrow does not tell.
+    """Whether the buffers of a batch are compressed, which pyarrow does not say.
 
     Message.fbs of Arrow: `Message` is `version, header, ...`, where a union takes two places;
     `DictionaryBatch` is `id, data: RecordBatch, ...`; `RecordBatch` is `length, nodes, buffers,

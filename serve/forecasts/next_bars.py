@@ -16,7 +16,7 @@ from stages.common.errors import few
 from stages.indicators.feature_table import features
 
 
-async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast]:
+async def forecasts(forecaster: Forecaster, request: BarsRequest) -> list[Forecast]:
     """Forecast from the last of the bars, for one horizon or all.
 
     Raises:
@@ -24,16 +24,16 @@ async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast
             or are too few.
         UnknownNameError: there is no such horizon.
     """
-    names = [asked.horizon] if asked.horizon else list(forecaster.bundle.models)
+    names = [request.horizon] if request.horizon else list(forecaster.bundle.models)
     models = [forecaster.model(name) for name in names]
     bundle = forecaster.bundle
-    table = checked(asked.symbol, asked.bars)
-    bar_rules.check_sessions([bar.date for bar in asked.bars], bundle.sessions)
-    adjusted = [bar.adj_close is not None for bar in asked.bars]
+    table = checked(request.symbol, request.bars)
+    bar_rules.check_sessions([bar.date for bar in request.bars], bundle.sessions)
+    adjusted = [bar.adj_close is not None for bar in request.bars]
     wanted = {name for model in models for name in model.card.features}
 
     def compute() -> pl.DataFrame:
-        bar_rules.check_jumps(table, adjusted, asked.genuine, bundle.max_gap)
+        bar_rules.check_jumps(table, adjusted, request.genuine, bundle.max_gap)
         return features(
             table, bundle.market, None, bundle.features, levels=bundle.levels, only=wanted
         ).tail(1)
@@ -45,14 +45,14 @@ async def forecasts(forecaster: Forecaster, asked: BarsRequest) -> list[Forecast
         absent = [name for name in model.card.features if name not in last.columns]
         if absent:
             raise InvalidInputError(
-                f"{asked.symbol}: {few(absent)} is made of values that cannot be sent with bars "
+                f"{request.symbol}: {few(absent)} is made of values that cannot be sent with bars "
                 "(data.symbol_levels); send the features with their values to /batch-predict",
                 "no-levels",
             )
         columns = last.select(model.card.features)
         values = columns.cast(pl.Float32).fill_null(float("nan")).to_numpy()[0]
         return Row(
-            symbol=asked.symbol,
+            symbol=request.symbol,
             bar=int(last["date"].to_physical()[0]),
             close=float(last["close"][0]),
             features=values,

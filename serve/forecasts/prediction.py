@@ -58,22 +58,8 @@ def as_json(names: Sequence[str], rows: npt.NDArray[np.float32]) -> list[str]:
         names: of the features.
         rows: their values, (rows, features); finite.
     """
-    lists = orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    # Three times as fast as a dictionary of each row.
-    parts = [""] * (2 * len(names) + 1)
-    parts[::2] = _around(tuple(names))
-    objects = []
-    for values in lists[2:-2].split("],["):
-        parts[1::2] = values.split(",")
-        objects.append("".join(parts))
-    return objects
-
-
-@lru_cache(64)
-def _around(names: tuple[str, ...]) -> list[str]:
-    """The text of an object before, between and after its values."""
-    keys = ",".join(f"{orjson.dumps(name).decode()}:\0" for name in names)
-    return f"{{{keys}}}".split("\0")
+    objects = (dict(zip(names, row, strict=True)) for row in rows)
+    return [orjson.dumps(each, option=orjson.OPT_SERIALIZE_NUMPY).decode() for each in objects]
 
 
 def day(number: int) -> date:

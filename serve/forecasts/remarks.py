@@ -27,10 +27,10 @@ def remarks(bundle: Bundle, model: Model, row: Row) -> dict[str, Any]:
 def _unseen(model: Model, row: Row) -> dict[str, float] | None:
     """What evaluate forecast from a bar of the hold-out; None before the hold-out."""
     is_row = (pl.col("symbol") == row.symbol) & (pl.col("date").to_physical() == row.bar)
-    found = model.forecasts.filter(is_row, pl.col("target").is_not_null())
-    if found.is_empty():
+    forecasts = model.forecasts.filter(is_row, pl.col("target").is_not_null())
+    if forecasts.is_empty():
         return None
-    values = found.row(0, named=True)
+    values = forecasts.row(0, named=True)
     return {
         "predicted_return": values["forecast"],
         "lower_return": values["lower"],

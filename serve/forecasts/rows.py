@@ -14,8 +14,8 @@ from serve.request_schemas import BatchRequest, BatchRow
 from stages.common.errors import few
 from stages.common.text import nearest
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 CUSTOM = "custom"
 """The symbol of features that come without one."""
@@ -24,12 +24,12 @@ SHOWN = 5
 """Mistakes that an error names; the others are counted."""
 
 
-def forecasts(forecaster: Forecaster, asked: BatchRequest, limit: int) -> list[Forecast]:
+def forecasts(forecaster: Forecaster, request: BatchRequest, limit: int) -> list[Forecast]:
     """Forecast every row, with one call of the model.
 
     Args:
         forecaster: of the revision that answers.
-        asked: which horizon, and the rows.
+        request: which horizon, and the rows.
         limit: rows that a batch may have.
 
     Raises:
@@ -37,23 +37,23 @@ def forecasts(forecaster: Forecaster, asked: BatchRequest, limit: int) -> list[F
         TooManyRowsError: there are more than the limit.
         UnknownNameError: there is no such horizon.
     """
-    if not asked.rows:
+    if not request.rows:
         raise InvalidInputError(
             f"rows: the batch is empty; send 1 to {limit:,} rows", "empty-batch"
         )
-    if len(asked.rows) > limit:
-        raise TooManyRowsError(f"{len(asked.rows):,}", limit)
-    model = forecaster.model(asked.horizon)
+    if len(request.rows) > limit:
+        raise TooManyRowsError(f"{len(request.rows):,}", limit)
+    model = forecaster.model(request.horizon)
 
-    def checked(given: BatchRow) -> Row:
-        row = _row(forecaster, model, given)
+    def checked(batch_row: BatchRow) -> Row:
+        row = _row(forecaster, model, batch_row)
         check(model, row)
         return row
 
-    return _each(finite, forecaster.many(model, _each(checked, asked.rows)))
+    return _each(finite, forecaster.many(model, _each(checked, request.rows)))
 
 
-def _each(function: Callable[[Given], Made], rows: Sequence[Given]) -> list[Made]:
+def _each(function: Callable[[In], Out], rows: Sequence[In]) -> list[Out]:
     """Apply a function to each row.
 
     Raises:
@@ -72,31 +72,31 @@ def _each(function: Callable[[Given], Made], rows: Sequence[Given]) -> list[Made
     return results
 
 
-def _row(forecaster: Forecaster, model: Model, given: BatchRow) -> Row:
-    if given.features is None:
-        if given.last_close is not None:
+def _row(forecaster: Forecaster, model: Model, batch_row: BatchRow) -> Row:
+    if batch_row.features is None:
+        if batch_row.last_close is not None:
             raise InvalidInputError("last_close comes with features, and there are none")
-        return forecaster.row(model, forecaster.symbol(given.symbol), given.as_of)
-    _check_names(model, given.features)
+        return forecaster.row(model, forecaster.symbol(batch_row.symbol), batch_row.as_of)
+    _check_names(model, batch_row.features)
     names = model.card.features
     return Row(
-        symbol=given.symbol or CUSTOM,
-        bar=None if given.as_of is None else days_since_epoch(not_future(given.as_of)),
-        close=given.last_close,
-        features=_float32(names, [given.features[name] for name in names]),
+        symbol=batch_row.symbol or CUSTOM,
+        bar=None if batch_row.as_of is None else days_since_epoch(not_future(batch_row.as_of)),
+        close=batch_row.last_close,
+        features=_float32(names, [batch_row.features[name] for name in names]),
         source="rows",
     )
 
 
-def _check_names(model: Model, given: Mapping[str, float]) -> None:
+def _check_names(model: Model, features: Mapping[str, float]) -> None:
     names = model.card.features
-    for name in given:
+    for name in features:
         if name not in names:
             raise InvalidInputError(
                 f"the {model.name} model has no feature {name!r}{nearest(name[:LONGEST], names)}; "
                 "GET /model/info lists them"
             )
-    missing = [name for name in names if name not in given]
+    missing = [name for name in names if name not in features]
     if missing:
         raise InvalidInputError(f"no value for {few(missing)}")
 

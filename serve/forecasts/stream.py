@@ -81,13 +81,13 @@ def read(body: bytes | bytearray, model: Model) -> Stream:
     return Stream(pa.table(columns, schema.names), schema, passed)
 
 
-def _columns(given: pa.Schema, model: Model) -> tuple[list[int], pa.Schema, tuple[str, ...]]:
+def _columns(schema: pa.Schema, model: Model) -> tuple[list[int], pa.Schema, tuple[str, ...]]:
     """The place of each wanted column in the stream, their schema, and which are passed back.
 
     Raises:
         InvalidInputError: a column is missing, unknown, repeated or of another type.
     """
-    names = given.names
+    names = schema.names
     wanted = model.card.features
     passed = tuple(name for name in PASSED if name in names)
     repeated = [name for name, count in Counter(names).items() if count > 1]
@@ -109,9 +109,9 @@ def _columns(given: pa.Schema, model: Model) -> tuple[list[int], pa.Schema, tupl
             )
     if model.per_symbol and "symbol" not in names:
         raise bad_columns(f"no symbol; the {model.name} forecast has one model per symbol")
-    fields = [pa.field(name, _passed_type(name, given.field(name).type)) for name in passed]
+    fields = [pa.field(name, _passed_type(name, schema.field(name).type)) for name in passed]
     for name in wanted:
-        kind = given.field(name).type
+        kind = schema.field(name).type
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
             raise bad_columns(f"{name} is {kind}, not float32")
     fields += [pa.field(name, pa.float32()) for name in wanted]
@@ -223,7 +223,7 @@ def _not_finite(values: npt.NDArray[np.float32], names: list[str], first: int) -
 
 
 def check_finite(outputs: Mapping[str, npt.NDArray[np.float32]], first: int) -> None:
-    """See that all forecasts of a block are finite.
+    """Check that all forecasts of a block are finite.
 
     Raises:
         InvalidInputError: one is not.

@@ -1,7 +1,7 @@
 """Forecasts of challengers beside those of the models that are checked out.
 
-Only forecasts from bars of the revision are compared: a caller's own bars and features may lack
-what a challenger takes, and may be questions of what-if.
+Only forecasts from bars of the revision are compared: a caller's own bars and features may be
+hypothetical, and may lack what a challenger takes.
 """
 
 import logging
@@ -112,7 +112,7 @@ class Trials:
                 _failed(challenger, symbol, error)
             else:
                 rows.setdefault(horizon, (challenger, []))[1].append(row)
-        return [each for tried, given in rows.values() for each in self._many(tried, given)]
+        return [each for pair in rows.values() for each in self._many(*pair)]
 
     def _many(self, challenger: Challenger, rows: Sequence[Row]) -> Iterator[Forecast]:
         try:

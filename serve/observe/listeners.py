@@ -119,10 +119,10 @@ class Live:
         Ids sort by the time at which they were given, but rows become durable in another order. So
         every look goes back as far as a row may be late.
         """
-        told: set[str] = set()
+        sent_ids: set[str] = set()
         while True:
             settled = first_id(datetime.now(UTC) - self._overlap)
-            look = partial(_forecasts, first=first, told=told)
+            look = partial(_forecasts, first=first, sent_ids=sent_ids)
             try:
                 texts = await self._reads.run(look)
             except LogDownError:
@@ -130,25 +130,25 @@ class Live:
                 await asyncio.sleep(PERIOD)
                 continue
             self._deliver([*texts.values()])
-            told.update(texts)
+            sent_ids.update(texts)
             if len(texts) < TOGETHER:
                 first = max(first, settled)
-                told = {identifier for identifier in told if identifier >= first}
+                sent_ids = {identifier for identifier in sent_ids if identifier >= first}
                 await asyncio.sleep(PERIOD)
 
     async def _follow_batches(self, first: str) -> None:
         """Tell the Arrow streams from an id on, each once."""
-        told: set[str] = set()
+        sent_names: set[str] = set()
         while True:
-            texts = await asyncio.to_thread(_arrow_batches, self._batches, first, told)
+            texts = await asyncio.to_thread(_arrow_batches, self._batches, first, sent_names)
             self._deliver([*texts.values()])
-            told.update(texts)
+            sent_names.update(texts)
             await asyncio.sleep(PERIOD)
 
 
-def _forecasts(connection: Connection, first: str, told: Collection[str]) -> dict[str, str]:
+def _forecasts(connection: Connection, first: str, sent_ids: Collection[str]) -> dict[str, str]:
     """Messages of new forecasts by id, the oldest first."""
-    rows = queries.since(connection, first, told, TOGETHER)
+    rows = queries.since(connection, first, sent_ids, TOGETHER)
     return {
         row["id"]: message(
             "prediction",
@@ -158,14 +158,14 @@ def _forecasts(connection: Connection, first: str, told: Collection[str]) -> dic
     }
 
 
-def _arrow_batches(folder: Path, first: str, told: Collection[str]) -> dict[str, str]:
+def _arrow_batches(folder: Path, first: str, sent_names: Collection[str]) -> dict[str, str]:
     """Messages of new Arrow streams by file name, the oldest first."""
     try:
         names = os.listdir(folder)  # noqa: PTH208  # four times a second, of many files
     except OSError:
         return {}
     texts = {}
-    for name in sorted(name for name in names if name >= first and name not in told):
+    for name in sorted(name for name in names if name >= first and name not in sent_names):
         try:
             meta = batch_files.Meta.of(pq.read_schema(folder / name).metadata)
         except (OSError, pa.ArrowException, ValueError):

@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from serve.checkout.bundle import Bundle
 from serve.checkout.challengers import Challenger
+from stages.common import processes
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds; an answer takes one to three milliseconds when the server is not pressed."""
@@ -30,8 +31,8 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WS"})
 
 
-class Metrics:
-    """The counts of one process; with several workers, files hold the counts of all.
+class Metrics(Collector):
+    """The counts of one process, and its bundle; with several workers, files hold their counts.
 
     Args:
         bundle: gives the bundle that serves.
@@ -90,9 +91,10 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self._bundle = _BundleCollector(bundle, challengers)
+        self._bundle = bundle
+        self._challengers = challengers
         if not self._shared:
-            registry.register(self._bundle)
+            registry.register(self)
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request."""
@@ -124,24 +126,12 @@ class Metrics:
             _forget_the_dead(Path(self._shared))
             registry = CollectorRegistry()
             MultiProcessCollector(registry, self._shared)  # type: ignore[no-untyped-call]
-            registry.register(self._bundle)
+            registry.register(self)
         return encode(registry), media_type
 
-
-class _BundleCollector(Collector):
-    """The bundle of the worker that answers, and its challengers."""
-
-    def __init__(
-        self,
-        bundle: Callable[[], Bundle | None],
-        challengers: Callable[[], Mapping[str, Challenger]],
-    ) -> None:
-        self._bundle_now = bundle
-        self._challengers_now = challengers
-
     def collect(self) -> Iterator[Metric]:
-        """Nothing while no bundle is loaded."""
-        bundle = self._bundle_now()
+        """The bundle of this worker and its challengers; no samples while none is loaded."""
+        bundle = self._bundle()
         age = GaugeMetricFamily(
             "serve_bundle_age_seconds", "Seconds since the revision that serves was loaded."
         )
@@ -160,9 +150,15 @@ class _BundleCollector(Collector):
             "Rows that the challenger of a horizon had no forecast for since it was loaded.",
             labels=("horizon",),
         )
-        for name, challenger in self._challengers_now().items():
-            said = challenger.announced
-            values = (name, said.commit, said.model_md5, said.version or "", said.mode)
+        for name, challenger in self._challengers().items():
+            announced = challenger.announced
+            values = (
+                name,
+                announced.commit,
+                announced.model_md5,
+                announced.version or "",
+                announced.mode,
+            )
             ready.add_metric(values, 1)
             failures.add_metric((name,), challenger.failures)
         if bundle is not None:
@@ -180,9 +176,5 @@ def _forget_the_dead(folder: Path) -> None:
     """Remove the gauges of workers that have ended, killed ones too; their counters stay."""
     for path in folder.glob("gauge_live*_*.db"):
         pid = int(path.stem.rpartition("_")[2])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+        if processes.process(pid) is None:
             mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
-        except PermissionError:
-            continue

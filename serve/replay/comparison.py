@@ -59,9 +59,9 @@ def compare(logged: Logged, model: Model) -> Comparison:
     then: list[npt.NDArray[np.float32]] = []
     now: list[npt.NDArray[np.float32]] = []
     for block in logged.blocks(model.card.features, model.card.symbols):
-        given = block.select(block.schema.names[: -len(FORECAST_OUTPUTS)])
+        columns = block.select(block.schema.names[: -len(FORECAST_OUTPUTS)])
         try:
-            inputs = stream.inputs(given, model, sum(len(rows) for rows in then))
+            inputs = stream.inputs(columns, model, sum(len(rows) for rows in then))
         except ForecastError as error:
             raise ReplayError(f"the logged rows cannot be computed: {error}") from None
         scale = block.column(SCALE).to_numpy().reshape(-1, 1)

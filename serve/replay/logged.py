@@ -78,16 +78,17 @@ class Logged:
             raise ReplayError(f"{self.path}: cannot be read ({first_line(error)})") from None
 
     def _row(self, features: list[str], symbols: list[str]) -> pa.RecordBatch:
-        given = json.loads(self.row["inputs"])
-        _check(features, list(given))
+        inputs = json.loads(self.row["inputs"])
+        _check(features, list(inputs))
         index = self.row["symbol_index"]
         symbol = self.row["symbol"] if index is None else symbols[index]
         values = {
             "symbol": pa.array([symbol]),
-            **{name: _float32(given[name]) for name in features},
-            **dict(
-                zip(FORECAST_OUTPUTS, (_float32(self.row[name]) for name in VALUES), strict=True)
-            ),
+            **{name: _float32(inputs[name]) for name in features},
+            **{
+                output: _float32(self.row[name])
+                for output, name in zip(FORECAST_OUTPUTS, VALUES, strict=True)
+            },
         }
         return pa.RecordBatch.from_pydict(values)
 

@@ -10,14 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import polars as pl
-
 from serve.checkout.bundle import Card, Model
 from serve.replay.logged import Logged, ReplayError
 from stages.common.errors import VersionError
 from stages.common.paths import MODELS
 from stages.common.text import first_line
-from stages.forecast.contract import SYMBOL
 from stages.forecast.session import Session
 from versions.repository import commits, git, lock
 from versions.repository.commits import Commit
@@ -81,12 +78,8 @@ def fetch(root: Path, commit: str, logged: Logged) -> Model:
         return Model(
             name=logged.horizon,
             card=Card.model_validate_json(card.read_bytes()),
-            document={},
-            scores={},
-            forecasts=pl.DataFrame(),
             session=session,
             md5=md5,
-            per_symbol=SYMBOL in session.inputs,
         )
 
 

@@ -20,7 +20,6 @@ from uuid_utils import uuid7
 from predictions.schema import moment, written
 from serve.answer_schemas import Batch, ModelReference, Predictions
 from serve.edge import problems
-from serve.edge.guard import Deadline
 from serve.edge.problems import ProblemError
 from serve.forecasts import batch_files, stream
 from serve.forecasts import rows as batch
@@ -97,24 +96,24 @@ async def batch_predict(
     if kind == ARROW:
         return await _arrow(service, request, horizon)
     try:
-        asked = BatchRequest.model_validate_json(await _body(request))
+        body = BatchRequest.model_validate_json(await _body(request))
     except ValidationError as error:
         # Without the values, which take most time and memory where a large body has many mistakes.
         mistakes = error.errors(include_url=False, include_input=False)
         if mistakes[0]["type"] == "too_long":
             raise TooManyRowsError(f"more than {MOST_ROWS:,}", service.settings.max_batch) from None
         raise RequestValidationError(mistakes) from None
-    if horizon not in {None, asked.horizon}:
+    if horizon not in {None, body.horizon}:
         raise ProblemError(
             422,
-            f"horizon: {horizon!r} in the address is not the {asked.horizon!r} of the body; leave "
+            f"horizon: {horizon!r} in the address is not the {body.horizon!r} of the body; leave "
             "it out of the address",
             "two-horizons",
         )
     forecaster = service.forecaster
 
     def compute() -> tuple[list[Forecast], list[Forecast]]:
-        forecasts = batch.forecasts(forecaster, asked, service.settings.max_batch)
+        forecasts = batch.forecasts(forecaster, body, service.settings.max_batch)
         return forecasts, service.trials.shadows(forecaster.bundle, forecasts)
 
     # Other requests go on during these milliseconds of arithmetic.
@@ -130,30 +129,31 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         )
     # An unknown horizon is refused before the rows are read.
     service.forecaster.model(horizon)
-    deadline: Deadline = request.scope["deadline"]
-    deadline.move(None)
+    deadline: asyncio.Timeout = request.scope["deadline"]
+    deadline.reschedule(None)
     async with service.bulk.turn():
-        deadline.move(service.settings.request_timeout)
+        now = asyncio.get_running_loop().time()
+        deadline.reschedule(now + service.settings.request_timeout)
         body = await _body(request)
         # No deadline for rows that have arrived.
-        deadline.move(None)
+        deadline.reschedule(None)
         forecaster = service.forecaster
         model, revision = forecaster.model(horizon), forecaster.bundle.revision
-        given = await asyncio.to_thread(stream.read, body, model)
+        rows = await asyncio.to_thread(stream.read, body, model)
         meta = Meta(
             id=str(uuid7()),
             created_at=written(moment()),
             horizon=horizon,
             sessions=model.card.sessions,
             level=model.card.interval.level,
-            rows=given.table.num_rows,
+            rows=rows.table.num_rows,
             revision=revision.name,
             model_md5=model.md5,
             model_version=revision.versions.get(horizon, ""),
             client=request.scope.get("client_name") or "",
             request_id=request.scope.get("request_id") or "",
         )
-        answer = await asyncio.to_thread(service.bulk.forecast, given, model, meta)
+        answer = await asyncio.to_thread(service.bulk.forecast, rows, model, meta)
     service.metrics.predicted(horizon, model.md5, meta.rows)
     return Response(
         memoryview(answer),

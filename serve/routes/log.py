@@ -34,18 +34,18 @@ Name = Annotated[Symbol | None, Query(description="Only of it.")]
     response_model=Label,
     responses=problems.documented(401, 403, 404, 409, 413, 422, 429, 503),
 )
-async def label(service: ServiceDep, request: Request, given: LabelRequest) -> Response:
+async def label(service: ServiceDep, request: Request, body: LabelRequest) -> Response:
     """Ground truth for a past prediction, at any time; it is durable when this answers.
 
     A second label is refused, unless it is a `correction`: then the former is kept beside it.
     """
     new = {
-        **given.model_dump(exclude={"correction"}),
-        "prediction_id": str(given.prediction_id),
+        **body.model_dump(exclude={"correction"}),
+        "prediction_id": str(body.prediction_id),
         "created_at": datetime.now(UTC),
         "client": request.scope.get("client_name"),
     }
-    store = labels.correct if given.correction else labels.add
+    store = labels.correct if body.correction else labels.add
     return await _answer(service.writes, lambda connection: store(connection, new), 201)
 
 

@@ -42,8 +42,8 @@ for command in sys.argv[1:]:
 def rerun(project: Project, commands: list[str], *before: str) -> None:
     """Run stages again over their outputs, and have DVC compare these with its lock."""
     # In one process: each would import the same libraries.
-    made = project.run(*before, sys.executable, "-c", STAGES, *commands)
-    assert made.count("->") >= len(commands)
+    printed = project.run(*before, sys.executable, "-c", STAGES, *commands)
+    assert printed.count("->") >= len(commands)
     assert "up to date" in project.dvc("status")
     assert project.git("status", "--porcelain") == ""
 

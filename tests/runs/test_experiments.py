@@ -27,10 +27,10 @@ def blocks(title: str) -> list[str]:
     """The commands of a section, with an environment for make."""
     section = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
     assert section is not None, title
-    found = re.findall(r"^```sh\n(.*?)^```$", section.group(1), re.MULTILINE | re.DOTALL)
+    texts = re.findall(r"^```sh\n(.*?)^```$", section.group(1), re.MULTILINE | re.DOTALL)
     return [
         re.sub(r"^make ", f"make VENV={forks.folder()} ", each, flags=re.MULTILINE)
-        for each in found
+        for each in texts
     ]
 
 
@@ -40,10 +40,10 @@ def walk(project: Project, title: str) -> list[str]:
 
 def experiments(project: Project) -> dict[str, Any]:
     """Experiments on the checked-out commit by name, as `dvc exp show` has them."""
-    shown = json.loads(project.dvc("exp", "show", "--json"))
+    baselines = json.loads(project.dvc("exp", "show", "--json"))
     return {
         experiment["name"]: experiment["revs"][-1]["data"]
-        for baseline in shown
+        for baseline in baselines
         for experiment in baseline["experiments"] or []
     }
 
@@ -77,16 +77,16 @@ def few(light: Project, tmp_path: Path) -> Iterator[Project]:
 
 def running_below(folder: Path) -> dict[int, str]:
     """Processes that work in a folder, with their command lines."""
-    found = {}
+    processes = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if (process / "cwd").resolve(strict=True).is_relative_to(folder):
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                found[int(process.name)] = command
+                processes[int(process.name)] = command
         except OSError:
             # It has ended, or is another user's.
             continue
-    return found
+    return processes
 
 
 def colleague(project: Project, folder: Path) -> Project:
@@ -117,13 +117,13 @@ def one(few: Project) -> None:
 def many(few: Project) -> None:
     (queued,) = walk(few, "Many")
     assert queued.count("Success") == 5
-    found = experiments(few)
-    assert set(found) == {"averages", "month", *(f"grid-{number}" for number in range(1, 5))}
-    grid = [params(data) for name, data in found.items() if name.startswith("grid-")]
+    by_name = experiments(few)
+    assert set(by_name) == {"averages", "month", *(f"grid-{number}" for number in range(1, 5))}
+    grid = [params(data) for name, data in by_name.items() if name.startswith("grid-")]
     pairs = {(each["models"]["ridge"]["alpha"], each["evaluate"]["shrinkage"]) for each in grid}
     assert pairs == {(1, 0.25), (1, 0.75), (100, 0.25), (100, 0.75)}
-    assert params(found["month"])["horizons"] == {"short": 1, "long": 21}
-    for data in found.values():
+    assert params(by_name["month"])["horizons"] == {"short": 1, "long": 21}
+    for data in by_name.values():
         for horizon in ("short", "long"):
             assert "fold_oos_r2" in data["metrics"][f"metrics/{horizon}.json"]["data"]
     assert few.git("status", "--porcelain") == ""
@@ -135,7 +135,7 @@ def many(few: Project) -> None:
 
 
 def compare(few: Project) -> None:
-    table, shown, drawn = walk(few, "Compare")
+    table, differences, drawn = walk(few, "Compare")
     assert all(name in table for name in names(few))
     assert re.search(r"^ +averages +[+-]0\.\d{5} ", table, re.MULTILINE)
     assert max(map(len, table.splitlines())) <= 160
@@ -144,9 +144,9 @@ def compare(few: Project) -> None:
     printed = [line.split() for line in table.splitlines()]
     for line in headings.group(1).splitlines():
         assert line.split() in printed, line
-    assert "metrics/short.json:fold_oos_r2" in shown
-    assert re.search(r"^metrics/short.json +fold_oos_r2 ", shown, re.MULTILINE)
-    assert re.search(r"^params.yaml +models.ridge.alpha +10.0 +1$", shown, re.MULTILINE)
+    assert "metrics/short.json:fold_oos_r2" in differences
+    assert re.search(r"^metrics/short.json +fold_oos_r2 ", differences, re.MULTILINE)
+    assert re.search(r"^params.yaml +models.ridge.alpha +10.0 +1$", differences, re.MULTILINE)
     pictures = few.folder / "var" / "pictures"
     assert "averages" in (pictures / "short-folds.svg").read_text(encoding="utf-8")
     pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
@@ -160,8 +160,8 @@ def keep(few: Project) -> None:
     assert "up to date" in few.dvc("status")
     assert few.git("status", "--porcelain") == ""
     assert "experiment" in branched
-    kept = yaml.safe_load((few.folder / "params.yaml").read_text(encoding="utf-8"))
-    assert kept["features"]["sma"] == [5, 20]
+    params_now = yaml.safe_load((few.folder / "params.yaml").read_text(encoding="utf-8"))
+    assert params_now["features"]["sma"] == [5, 20]
     few.git("reset", "--quiet", "--hard", before)
     few.dvc("checkout", "--quiet")
 

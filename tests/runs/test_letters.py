@@ -21,9 +21,9 @@ def test_experiments_beside_the_workspace_need_a_cache_with_a_plain_path(
     project = small(tmp_path / "José")
     monkeypatch.chdir(project.folder)
     run = ("exp", "run", "--temp", "-S", "evaluate.level=0.4")
-    said = "codec can't encode character"
-    assert said in project.dvc(*run, check=False)
-    assert said in (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    message = "codec can't encode character"
+    assert message in project.dvc(*run, check=False)
+    assert message in (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
     with pytest.raises(VersionError) as caught:
         check_cache()
     for fact in ("José/.dvc/cache", "ASCII", "dvc cache dir --local"):

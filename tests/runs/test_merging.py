@@ -34,7 +34,7 @@ stages:
     - metrics/${item.horizon}.json: {cache: false, persist: true}
 """
 
-# Every output tells all that it was made of.
+# Every output names all that it was made of.
 MAKE = """
 import json, pathlib, sys, yaml
 
@@ -71,7 +71,7 @@ class Clone(Project):
         self.git("push", "--quiet", "origin", "main")
 
     def follow(self) -> None:
-        """Come to where the team is, as who has no work of his own."""
+        """Take over the state of the team, without work of its own."""
         self.git("pull", "--quiet", "--ff-only")
         self.dvc("pull", "--quiet")
 
@@ -139,7 +139,7 @@ def test_the_page_merges_what_two_clones_changed(clones: tuple[Clone, Clone]) ->
     one.push()
     two.change("  level: 0.9", "  level: 0.8")
 
-    # No hunks, not even for who asks for them.
+    # No hunks, even where they are asked for.
     lock = two.read("dvc.lock")
     two.git("fetch", "--quiet")
     two.git("merge", "--quiet", "--no-commit", "--strategy-option=ours", "origin/main")
@@ -147,10 +147,10 @@ def test_the_page_merges_what_two_clones_changed(clones: tuple[Clone, Clone]) ->
     two.git("merge", "--abort")
 
     # The merge stops, with one side whole.
-    said = two.sh(MERGE, check=False)
-    (shown,) = re.findall(r"^```text\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    for line in shown.splitlines():
-        assert line in said.splitlines()
+    printed = two.sh(MERGE, check=False)
+    (block,) = re.findall(r"^```text\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines():
+        assert line in printed.splitlines()
     assert two.conflicts() == {"dvc.lock", "metrics/short.json", "metrics/long.json"}
     assert two.read("dvc.lock") == lock
     assert f"{ALPHA}2.0" in two.read("params.yaml")
@@ -209,8 +209,8 @@ def one_side_takes_out_a_horizon(one: Clone, two: Clone) -> None:
     one.git("commit", "--quiet", "--all", "--message=No long horizon")
     one.push()
     two.change("  level: 0.8", "  level: 0.7")
-    said = two.sh(MERGE, check=False)
-    assert "CONFLICT (modify/delete): metrics/long.json" in said
+    printed = two.sh(MERGE, check=False)
+    assert "CONFLICT (modify/delete): metrics/long.json" in printed
     two.sh(GONE)
     two.sh(FINISH)
     two.check_whole()

@@ -46,10 +46,10 @@ def test_the_first_command_prints_what_the_readme_shows(project: Project, tmp_pa
     clone = Project(tmp_path)
     surroundings: Any = {"COLUMNS": "110", "DVC_GLOBAL_CONFIG_DIR": str(tmp_path)}
     printed = clone.run("bash", "-euc", command.strip(), **surroundings)
-    shown = re.search(r"^```text\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    assert shown is not None
+    block = re.search(r"^```text\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert block is not None
     plain = [line.rstrip() for line in printed.splitlines()]
-    for line in shown.group(1).splitlines():
+    for line in block.group(1).splitlines():
         assert line.rstrip() in plain, line
     assert Project(tmp_path / "stocks").git("status", "--porcelain") == ""
 
@@ -59,10 +59,10 @@ def test_everyday_commands_work(request: pytest.FixtureRequest, block: str) -> N
     pages = [page for begin, page in ELSEWHERE.items() if block.startswith(begin)]
     if pages:
         text = (ROOT / "docs" / f"{pages[0]}.md").read_text(encoding="utf-8")
-        shown = "\n".join(re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+        commands = "\n".join(re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
         for command in block.replace(" && ", "\n").splitlines():
             # The page may set more params of the same experiment.
-            assert any(line.startswith(command) for line in shown.splitlines()), command
+            assert any(line.startswith(command) for line in commands.splitlines()), command
         return
     assert "localhost:8000" in block
     project: Project = request.getfixturevalue("project")

@@ -51,7 +51,7 @@ def test_a_refresh_from_the_first_try_to_the_commit(brief: Project) -> None:
     before = content(project)
     was = json.loads(before["metrics/short.json"])["mae"]
 
-    # What is refused touches nothing.
+    # A refused command changes nothing.
     for command, message in (
         ("make refresh", "the following arguments are required: AS_OF"),
         ("make refresh AS_OF=soon", "data.as_of: must be a date such as 2012-12-31, got 'soon'"),
@@ -147,7 +147,7 @@ def test_a_day_comes_without_training(brief: Project, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("newest", "as_of", "told"),
+    ("newest", "as_of", "expected"),
     [
         (date(2013, 3, 1), date(2013, 3, 1), None),
         # A weekend has no bars.
@@ -166,10 +166,10 @@ def test_a_day_comes_without_training(brief: Project, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_sessions_without_bars_are_told(newest: date, as_of: date, told: str | None) -> None:
+def test_sessions_without_bars_are_told(newest: date, as_of: date, expected: str | None) -> None:
     sessions = [f"2013-03-{day:02}" for day in (1, 4, 5, 6, 7)]
-    found = refresh.behind("sample", as_of, newest, sessions)
-    assert (found or "").split(" Refresh")[0] == (told or "")
+    message = refresh.behind("sample", as_of, newest, sessions)
+    assert (message or "").split(" Refresh")[0] == (expected or "")
 
 
 def test_ctrl_c_ends_in_order(fresh: Project) -> None:
@@ -216,10 +216,10 @@ def test_the_former_bars_come_back_after_a_revision(fresh: Project) -> None:
     fresh.set("2020-01-03,10,11,9,3,", "2020-01-03,10,11,9,3.5,", "data/inbox/ACME.csv")
     fresh.set("as_of: '2020-01-06'", "as_of: '2020-01-07'")
     log = fresh.dvc("repro")
-    told = re.search(r"ingest: csv: bars of earlier sessions have changed: .*", log)
-    assert told is not None
-    assert "1 changed (close 1): ACME 2020-01-03 close 3 -> 3.5;" in told[0]
-    back = told[0].rpartition(": ")[2]
+    warning = re.search(r"ingest: csv: bars of earlier sessions have changed: .*", log)
+    assert warning is not None
+    assert "1 changed (close 1): ACME 2020-01-03 close 3 -> 3.5;" in warning[0]
+    back = warning[0].rpartition(": ")[2]
     fresh.run("bash", "-euc", back)
     former = tables.read(fresh.folder / "var" / "former" / "daily" / "ACME.parquet")
     now = tables.read(fresh.folder / "data" / "raw" / "daily" / "ACME.parquet")

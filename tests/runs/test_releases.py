@@ -45,17 +45,17 @@ def block(project: Project, text: str, *, check: bool = True, hooks: bool = True
 
     The linter has its own tests: of the checks before a commit only `dvc status` is left.
     """
-    made = {"MAKEFLAGS": f"--no-print-directory VENV={forks.folder()}", "SKIP": "lint"}
+    variables = {"MAKEFLAGS": f"--no-print-directory VENV={forks.folder()}", "SKIP": "lint"}
     return project.run(
-        "bash", "-euc", text, check=check, **made, **({} if hooks else WITHOUT_HOOKS)
+        "bash", "-euc", text, check=check, **variables, **({} if hooks else WITHOUT_HOOKS)
     )
 
 
 def refused(project: Project, command: str) -> str:
     """The one line of a make target that is refused, and makes no tag."""
     before = project.git("tag")
-    *said, error, last = block(project, command, check=False).splitlines()
-    assert said == []
+    *output, error, last = block(project, command, check=False).splitlines()
+    assert output == []
     assert last.startswith("make: ***")
     assert project.git("tag") == before
     return error
@@ -77,16 +77,16 @@ def predictions(project: Project) -> dict[str, bytes]:
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     rows = pl.read_parquet(project.folder / "data" / "datasets" / "short" / "test.parquet")
     rows = rows.sort("date", "symbol").tail(500)
-    given = rows.select(card["features"]).to_numpy().astype("float32")
+    features = rows.select(card["features"]).to_numpy().astype("float32")
     return {
-        name: values.tobytes() for name, values in Session(folder / "model.onnx")(given).items()
+        name: values.tobytes() for name, values in Session(folder / "model.onnx")(features).items()
     }
 
 
 @pytest.fixture
 def team(brief: Project, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The project with a git remote, and a bucket in which nothing is yet."""
-    # A few trees on the whole history, served though their skill may be chance: otherwise every
+    # A few trees on the whole history, served even if their skill is chance: otherwise every
     # revision would serve the mean.
     project = brief
     path = project.folder / "params.yaml"
@@ -132,14 +132,14 @@ def test_the_page_from_the_first_release_to_a_model_elsewhere(
 
 def release(team: Project, s3: S3) -> dict[str, str]:
     """The first version: released, its promotion killed in the middle, then promoted."""
-    made, push_release = RELEASE.splitlines()
+    make_release, push_release = RELEASE.splitlines()
     commit = team.git("rev-parse", "--short=7", "HEAD").strip()
-    assert f"short v1.0.0 is {commit}" in block(team, made)
+    assert f"short v1.0.0 is {commit}" in block(team, make_release)
     notes = re.search(r"^```text\n(short v1\.0\.0.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     assert notes is not None
-    said = team.git("tag", "--list", "--format=%(contents)", V1)
-    for line, shown in zip(said.splitlines(), notes.group(1).splitlines(), strict=False):
-        assert line.rsplit("  ", 1)[0] == shown.rsplit("  ", 1)[0]
+    annotation = team.git("tag", "--list", "--format=%(contents)", V1)
+    for line, expected in zip(annotation.splitlines(), notes.group(1).splitlines(), strict=False):
+        assert line.rsplit("  ", 1)[0] == expected.rsplit("  ", 1)[0]
 
     # Killed in the middle of its push: objects without a tag, never a tag without objects.
     promoting = subprocess.Popen(
@@ -200,9 +200,9 @@ def follow(team: Project) -> dict[str, str]:
     )
     block(team, push, hooks=False)
 
-    shown = re.search(r"^```text\n(horizon .*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    assert shown is not None
-    headings, _, newer, older, legend = shown.group(1).splitlines()
+    table = re.search(r"^```text\n(horizon .*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert table is not None
+    headings, _, newer, older, legend = table.group(1).splitlines()
     printed = block(team, LIST)
     lines = printed.splitlines()
     assert lines[0].split() == headings.split()
@@ -272,7 +272,7 @@ def without_data(ben: Project, s3: S3) -> None:
     )
     (ben.folder / "notes.txt").unlink()
 
-    # An object of v1.1.0 goes from the bucket. Ben has no copy, so that nothing is promoted.
+    # An object of v1.1.0 is removed from the bucket. Ben has no copy, so nothing is promoted.
     md5 = lock.at(V2, ben.folder).outs["models/short/model.onnx"].md5
     model = s3.objects()[f"cache/files/md5/{md5[:2]}/{md5[2:]}"]
     s3.stop()

@@ -38,30 +38,30 @@ def whole(s3: S3) -> dict[str, bool]:
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """What is other once a file has been written anew; None while there is no such file."""
+    """A value that changes when a file is written anew; None while there is no such file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns
 
 
 def test_a_server_killed_within_push_and_pull(tmp_path: Path, s3: S3) -> None:
     first = Narrow.make(tmp_path / "first", LARGE)
     first.point(s3)
     pushing = first.start("remote", "push", "--jobs", "1")
-    # By names: who reads 8 MB first comes too late.
+    # By names: reading 8 MB first would be too late.
     wait_for(lambda: any(not path.name.startswith(".") for path in s3.objects().values()))
     s3.kill()
     assert said_within(60, pushing).startswith(f"error: {s3.url} {GONE}")
-    # It was in the middle, and nothing is there by half.
+    # The kill came in the middle, and no object is there by half.
     there = whole(s3)
     assert 0 < len(there) < 12
     assert all(there.values())
 
     s3.start()
-    (said,) = first.remote("push")
-    assert said == f"push: the remote has all 12 objects, {12 - len(there)} of them sent now"
+    (line,) = first.remote("push")
+    assert line == f"push: the remote has all 12 objects, {12 - len(there)} of them sent now"
     assert whole(s3) == dict.fromkeys(whole(s3), True)
     assert len(whole(s3)) == 12
 
@@ -134,9 +134,9 @@ def test_what_is_broken_in_the_bucket_is_named_and_healed(tmp_path: Path, s3: S3
         flip(stored(s3, ALONE["alone.bin"]))
     # DVC's own push leaves a broken object as it is.
     assert "Everything is up to date" in first.dvc("push")
-    said = second.remote("pull")[-1]
-    assert "the remote has alone.bin, data/00.bin, data/01.bin with other bytes than dvc" in said
-    assert "run `make heal` in a clone that has it, then `make pull` again" in said
+    line = second.remote("pull")[-1]
+    assert "the remote has alone.bin, data/00.bin, data/01.bin with other bytes than dvc" in line
+    assert "run `make heal` in a clone that has it, then `make pull` again" in line
     assert second.files() == former
 
     (the_list,) = (path for name, path in s3.objects().items() if name.endswith(".dir"))
@@ -144,9 +144,9 @@ def test_what_is_broken_in_the_bucket_is_named_and_healed(tmp_path: Path, s3: S3
         truncate(the_list)
     for path in second.cached():
         path.unlink()
-    (said,) = second.remote("pull")
-    assert said.startswith("error: the list of the files of data/ is whole neither in the remote")
-    assert "`make heal`" in said
+    (line,) = second.remote("pull")
+    assert line.startswith("error: the list of the files of data/ is whole neither in the remote")
+    assert "`make heal`" in line
     assert second.files() == former
 
     healed = first.remote("heal")
@@ -156,9 +156,9 @@ def test_what_is_broken_in_the_bucket_is_named_and_healed(tmp_path: Path, s3: S3
     assert all(whole(s3).values())
     assert len(whole(s3)) == 6
     # What is in the way of a checkout is named, and stays.
-    said = second.remote("pull")[-1]
-    assert "`dvc checkout --force`" in said
-    assert f"{second.folder}/alone.bin" in said
+    line = second.remote("pull")[-1]
+    assert "`dvc checkout --force`" in line
+    assert f"{second.folder}/alone.bin" in line
     assert second.files() == former
     second.write({})
     second.remote("pull")
@@ -199,8 +199,8 @@ def test_without_a_whole_copy_heal_makes_room_for_those_who_have_one(
     assert "`make push` in the clone that made it" in error
     assert len(whole(s3)) == 3
     assert not broken.exists()
-    said = second.remote("pull")[-1]
-    assert said.startswith("error: the remote lacks data/02.bin, data/03.bin: run `make push` in")
+    line = second.remote("pull")[-1]
+    assert line.startswith("error: the remote lacks data/02.bin, data/03.bin: run `make push` in")
     assert second.files()["data/02.bin"] == b"mine"
 
     # Without the list of the folder in the bucket, DVC looks again.
@@ -232,11 +232,11 @@ def test_what_a_bucket_has_lost_comes_with_the_next_push(tmp_path: Path, s3: S3)
     broken.chmod(0o644)
     flip(broken)
     first.write({**SMALL, **ALONE, "data/02.bin": b"mine"})
-    (said,) = first.remote("push")
-    assert said.startswith(
+    (line,) = first.remote("push")
+    assert line.startswith(
         "error: data/02.bin, data/ of this revision is neither in s3://stocks/our"
     )
-    assert "nor here: `make push` in the clone that made it, or `dvc repro`" in said
+    assert "nor here: `make push` in the clone that made it, or `dvc repro`" in line
     assert not other.exists()
     assert not the_list.exists()
     # A working tree that is whole is a copy as good as that of the cache.
@@ -265,7 +265,7 @@ def test_an_interrupted_healing_is_taken_up(tmp_path: Path, s3: S3) -> None:
     assert said_within(30, healing).startswith(
         "error: heal was interrupted: what has arrived stays"
     )
-    # All but the one that was never corrupt; the list comes last.
+    # All but the one that was never corrupt; the list is written last.
     assert 0 < sum(whole(s3).values()) - 1 < len(broken)
     done = mended()
     healing = first.start("remote", "heal")

@@ -139,7 +139,7 @@ def test_a_killed_stage_leaves_nothing_half_made(
     assert ran(log) - {"params"} == {stage}
     assert f"failed to reproduce '{stage}'" in log
     assert list(brief.folder.rglob("*.partial")), "it was not killed in the middle of a write"
-    # A file is either as it was or away, and all that it was comes back.
+    # A file is either unchanged or missing, and the missing ones come back.
     assert results(brief).items() <= before.items()
     brief.dvc("checkout")
     brief.git("checkout", "--quiet", "metrics")

@@ -155,19 +155,19 @@ def test_a_search_that_is_stopped_and_killed_ends_as_one_that_is_not(small: Sear
     assert small.git("status", "--porcelain") == ""
     assert small.git("rev-parse", "HEAD").strip() == head
 
-    # A trial that failed is told, and has no experiment; every other has.
+    # A failed trial is reported and has no experiment; every other has one.
     failed = [number for number, alpha in enumerate(ran) if float(alpha) < 1.5]
-    told = re.findall(r"trial (\d) failed: models.ridge.alpha: \S+ is too little", printed)
-    assert list(map(int, told)) == failed != []
+    failures = re.findall(r"trial (\d) failed: models.ridge.alpha: \S+ is too little", printed)
+    assert list(map(int, failures)) == failed != []
     assert f"{len(failed)} of 4 trials failed; var/search/{study} has their logs." in printed
     whole = [f"search-{study}-{number:03d}" for number in range(4) if number not in failed]
     assert small.experiments() == whole
 
     # Without the journal the same trials are proposed, and found by their names.
     (small.folder / "var" / "search" / f"{study}.journal").unlink()
-    found = small.search()
+    again = small.search()
     assert small.ran() == [first, *ran, *(ran[number] for number in failed)]
-    assert found.splitlines()[-3:] == printed.splitlines()[-3:]
+    assert again.splitlines()[-3:] == printed.splitlines()[-3:]
 
 
 def test_two_trials_at_the_same_time_are_stopped_and_run_again(small: Search) -> None:

@@ -58,7 +58,7 @@ def test_two_people_work_on_one_history(
     for entry in before.outs.values():
         assert workspace.state(entry, ben.folder) == "same", entry.path
 
-    # A folder of outputs alone, which DVC itself takes for none.
+    # A folder that holds only outputs, which DVC itself does not accept as a target.
     (models,) = re.findall(r"`(make pull ARGS=\w+)`", TEXT)
     ben.run("rm", "-r", ".dvc/cache", "data/features", "models/short/model.onnx")
     assert "objects are here" in block(ben, models)
@@ -83,21 +83,21 @@ def _key(md5: str) -> str:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Project:
-    """What the commands of a remote read of the project, in which nothing has been run."""
-    made = Project(tmp_path / "bare")
-    shutil.copytree(ROOT / ".ci", made.folder / ".ci")
+    """The files of the project that commands of a remote read; nothing has been run."""
+    project = Project(tmp_path / "bare")
+    shutil.copytree(ROOT / ".ci", project.folder / ".ci")
     for name in ("stages/common", "versions"):
-        shutil.copytree(ROOT / name, made.folder / name)
-    (made.folder / ".dvc").mkdir()
+        shutil.copytree(ROOT / name, project.folder / name)
+    (project.folder / ".dvc").mkdir()
     names = ("Makefile", "requirements.txt", ".gitignore", ".dvc/config", ".dvc/.gitignore")
     for name in names:
-        shutil.copy(ROOT / name, made.folder / name)
-    made.git("init", "--quiet")
-    made.git("config", "user.email", "tests@example.org")
-    made.git("config", "user.name", "Tests")
-    made.git("add", "--all")
-    made.git("commit", "--quiet", "--no-verify", "--message=The commands")
-    return made
+        shutil.copy(ROOT / name, project.folder / name)
+    project.git("init", "--quiet")
+    project.git("config", "user.email", "tests@example.org")
+    project.git("config", "user.name", "Tests")
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--no-verify", "--message=The commands")
+    return project
 
 
 def test_the_remote_of_a_team_is_in_git_and_of_another_server_has_an_endpoint(
@@ -134,9 +134,9 @@ def test_no_cloud_at_all(alone: Project, tmp_path: Path) -> None:
     assert alone.git("status", "--porcelain") == ""
     assert state.stat().st_mode & 0o077 == 0
     # Nobody on the machine reads the key from the list of processes, or gets in without it.
-    shown = alone.run("ps", "-ww", "-o", "command=", "-p", str(server["pid"]))
-    assert "rclone serve s3" in shown
-    assert server["secret"] not in shown
+    command = alone.run("ps", "-ww", "-o", "command=", "-p", str(server["pid"]))
+    assert "rclone serve s3" in command
+    assert server["secret"] not in command
     alone.run("dvc", "remote", "modify", "--local", "storage", "secret_access_key", "guessed")
     assert "refuses the signature: look at secret_access_key in .dvc/config.local" in alone.run(
         *("python", "-m", "versions.remote", "check"), check=False

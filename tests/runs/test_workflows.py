@@ -60,9 +60,9 @@ def test_the_monitor_has_the_commands_that_its_workflow_runs() -> None:
     from monitor.__main__ import command_line
 
     text = "\n".join(commands("monitor", "monitor").values())
-    found = re.findall(r"-m monitor ([a-z -]+[a-z])", text)
-    assert found == ["refresh", "check", "retrain --reason schedule"]
-    for words in found:
+    lines = re.findall(r"-m monitor ([a-z -]+[a-z])", text)
+    assert lines == ["refresh", "check", "retrain --reason schedule"]
+    for words in lines:
         assert callable(command_line().parse_args(words.split()).run)
 
 
@@ -76,7 +76,7 @@ def test_a_release_tag_starts_the_release_and_a_stage_tag_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "said"),
+    ("file", "old", "new", "message"),
     [
         (WORKFLOW, "", "", ""),
         (WORKFLOW, "runs-on: ubuntu-24.04", "runs-on: ubuntu-1.04", "ubuntu-1.04"),
@@ -86,7 +86,7 @@ def test_a_release_tag_starts_the_release_and_a_stage_tag_does_not() -> None:
     ],
 )
 def test_make_lint_refuses_a_broken_workflow_and_a_careless_script(
-    tmp_path: Path, file: str, old: str, new: str, said: str
+    tmp_path: Path, file: str, old: str, new: str, message: str
 ) -> None:
     for folder in (".github", ".ci"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
@@ -98,7 +98,7 @@ def test_make_lint_refuses_a_broken_workflow_and_a_careless_script(
     lines = [line for line in listed.splitlines() if re.search('(actionlint|shellcheck)"', line)]
     assert len(lines) == 2
     printed = "".join(here.run("sh", "-c", line, check=False) for line in lines)
-    assert printed == "" if not said else said in printed
+    assert printed == "" if not message else message in printed
 
 
 # The comment on a pull request
@@ -142,9 +142,9 @@ def scripts(folder: Path) -> Project:
 def test_what_a_branch_changes_is_told_in_markdown(
     changed: Project,
 ) -> None:
-    told = changed.run(".ci/metrics-diff", "main")
+    markdown = changed.run(".ci/metrics-diff", "main")
     base = changed.git("rev-parse", "--short", "main~1").strip()
-    head, metrics, params = told.split("\n#### ")
+    head, metrics, params = markdown.split("\n#### ")
     assert head == f"### What changed since main ({base})\n"
     title, _, names, rule, *rows = metrics.rstrip().splitlines()
     assert (title, names.count("|"), set(rule)) == ("Metrics", 6, {"|", "-"})
@@ -161,7 +161,7 @@ def test_what_a_branch_changes_is_told_in_markdown(
     # The page has no other command.
     page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert changed.run("bash", "-euc", block).partition("\n")[2] == told.partition("\n")[2]
+    assert changed.run("bash", "-euc", block).partition("\n")[2] == markdown.partition("\n")[2]
     assert changed.run(".ci/metrics-diff", "HEAD").count("None changed.") == 2
 
 
@@ -179,24 +179,24 @@ def test_what_a_merge_with_its_base_changes_is_in_the_summary(
         GITHUB_STEP_SUMMARY=str(summary),
         RUNNER_TEMP=str(tmp_path),
     )
-    told = (tmp_path / "metrics.md").read_text(encoding="utf-8")
-    assert summary.read_text(encoding="utf-8") == f"before\n{told}"
-    assert told.startswith("### What changed since origin/main (")
-    assert told.count("| mae ") == 2
-    assert told.count("models.ridge.alpha") == 1
-    assert "embargo" not in told
+    markdown = (tmp_path / "metrics.md").read_text(encoding="utf-8")
+    assert summary.read_text(encoding="utf-8") == f"before\n{markdown}"
+    assert markdown.startswith("### What changed since origin/main (")
+    assert markdown.count("| mae ") == 2
+    assert markdown.count("models.ridge.alpha") == 1
+    assert "embargo" not in markdown
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["of-nobody"], "error: git knows no commit that of-nobody and HEAD have in common; "),
         ([], "error: expected one revision to compare with, for example: .ci/metrics-diff main"),
     ],
 )
-def test_no_base_is_one_line(arguments: list[str], said: str) -> None:
+def test_no_base_is_one_line(arguments: list[str], message: str) -> None:
     printed = Project(ROOT).run(".ci/metrics-diff", *arguments, check=False)
-    assert printed.startswith(said)
+    assert printed.startswith(message)
     assert printed.count("\n") == 1
 
 
@@ -205,7 +205,7 @@ class GitHub:
 
     def __init__(self, *, others: int = 0, status: int = 200) -> None:
         self.comments = [{"id": number, "body": f"Comment {number}"} for number in range(others)]
-        self.asked: list[str] = []
+        self.methods: list[str] = []
         self.status = status
         outer = self
 
@@ -229,7 +229,7 @@ class GitHub:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
     def answer(self, method: str, path: str, content: dict[str, str]) -> object:
-        self.asked.append(method)
+        self.methods.append(method)
         place, _, query = path.removeprefix("/repos/owner/stocks/").partition("?")
         if method == "GET":
             assert place == "issues/7/comments"
@@ -274,26 +274,26 @@ def test_the_comment_is_written_once_and_then_replaced(tmp_path: Path, others: i
     assert len(github.comments) == others + 1
     assert github.comments[-1]["body"] == "<!-- metrics-diff -->\nsecond"
     pages = others // 100 + 1
-    assert github.asked == [*["GET"] * pages, "POST", *["GET"] * (others // 100 + 1), "PATCH"]
+    assert github.methods == [*["GET"] * pages, "POST", *["GET"] * (others // 100 + 1), "PATCH"]
 
 
 def test_a_long_comment_is_cut_where_github_would_refuse_it(tmp_path: Path) -> None:
     with GitHub() as github:
         comment(github, tmp_path, "| a row |\n" * 10_000)
-    (made,) = github.comments
-    *rows, empty, note = str(made["body"]).splitlines()
+    (posted,) = github.comments
+    *rows, empty, note = str(posted["body"]).splitlines()
     assert set(rows[1:]) == {"| a row |"}
     assert (empty, note) == ("", "Cut off here: the rest is in the summary of the run.")
-    assert 65_000 < len(str(made["body"])) <= 65_536
+    assert 65_000 < len(str(posted["body"])) <= 65_536
 
 
 def test_a_token_that_may_not_write_is_no_failure(tmp_path: Path) -> None:
     with GitHub(status=403) as github:
-        said = comment(github, tmp_path, "text")
-    assert said.startswith("::notice::The token of this run may not comment")
+        printed = comment(github, tmp_path, "text")
+    assert printed.startswith("::notice::The token of this run may not comment")
     with GitHub(status=500) as github:
-        said = comment(github, tmp_path, "text", check=False)
-    assert said == "error: GitHub answered 500 Internal Server Error\n"
+        printed = comment(github, tmp_path, "text", check=False)
+    assert printed == "error: GitHub answered 500 Internal Server Error\n"
 
 
 # A release
@@ -316,11 +316,11 @@ def runner(light: Project, tmp_path: Path) -> Project:
     light.git("tag", "long@v1.0.5")
     light.git("tag", "short#production#1")
     Project(tmp_path).git("clone", "--quiet", "--no-local", str(light.folder), "runner")
-    made = Project(tmp_path / "runner")
-    made.git("checkout", "--quiet", "short@v1.1.0")
-    (made.folder / ".venv").symlink_to(forks.folder())
-    (made.folder / ".git" / "info" / "exclude").write_text(".venv\n", encoding="utf-8")
-    return made
+    project = Project(tmp_path / "runner")
+    project.git("checkout", "--quiet", "short@v1.1.0")
+    (project.folder / ".venv").symlink_to(forks.folder())
+    (project.folder / ".git" / "info" / "exclude").write_text(".venv\n", encoding="utf-8")
+    return project
 
 
 def release(runner: Project, remote: S3) -> str:
@@ -381,14 +381,16 @@ def test_a_release_without_a_bucket_says_what_to_set(tmp_path: Path) -> None:
 @pytest.fixture
 def tiny(tmp_path: Path, remote: S3) -> Project:
     """A pipeline of one stage, with the scripts of the project and a remote."""
-    made = scripts(tmp_path / "tiny")
-    made.dvc("remote", "add", "--default", "storage", f"s3://{remote.bucket}/cache")
-    made.dvc("remote", "modify", "storage", "endpointurl", remote.url)
-    (made.folder / "in").write_text("one", encoding="utf-8")
-    made.dvc(*("stage", "add", "--run", "--name", "copy"), *("-d", "in", "-o", "out", "cp in out"))
-    made.git("add", "--all")
-    made.git("commit", "--quiet", "--message=One")
-    return made
+    project = scripts(tmp_path / "tiny")
+    project.dvc("remote", "add", "--default", "storage", f"s3://{remote.bucket}/cache")
+    project.dvc("remote", "modify", "storage", "endpointurl", remote.url)
+    (project.folder / "in").write_text("one", encoding="utf-8")
+    project.dvc(
+        *("stage", "add", "--run", "--name", "copy"), *("-d", "in", "-o", "out", "cp in out")
+    )
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--message=One")
+    return project
 
 
 def test_a_commit_that_makes_other_bytes_is_not_pushed(tiny: Project, remote: S3) -> None:
@@ -416,6 +418,6 @@ def test_a_wrong_key_is_told_and_a_second_try_completes(
     # A machine without the data pulls it; nothing has to run.
     shutil.rmtree(tiny.folder / ".dvc" / "cache")
     (tiny.folder / "out").unlink()
-    told = tiny.run(".ci/push-data")
-    assert "Running stage" not in told
-    assert told.endswith("A fresh clone pulled every byte that dvc.lock names\n")
+    printed = tiny.run(".ci/push-data")
+    assert "Running stage" not in printed
+    assert printed.endswith("A fresh clone pulled every byte that dvc.lock names\n")

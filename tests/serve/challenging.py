@@ -26,8 +26,8 @@ def graph(features: Sequence[str] = FEATURES, intercept: float = 0.01, slope: fl
     scale = LogScale(CONSTANT, list(features[:1]), np.zeros(1), float(np.log(0.02)))
     spread = Spread(grid=np.linspace(-2, 2, 11), lower=-1.6, upper=1.6)
     candidates = {"own": linear(slopes, intercept)}
-    made = forecast_graph(candidates, {"own": 1.0}, scale, spread, features)
-    content: bytes = made.SerializeToString()
+    model = forecast_graph(candidates, {"own": 1.0}, scale, spread, features)
+    content: bytes = model.SerializeToString()
     return content
 
 
@@ -51,33 +51,33 @@ def put(
     document: dict[str, Any] | None = None,
     *,
     horizon: str = "short",
-    **said: Any,
+    **fields: Any,
 ) -> str:
-    """Let a challenger come, whole, in the place of another; returns the md5 of its model.
+    """Put a challenger in place of another, at once; returns the md5 of its model.
 
     Args:
         var: the server's own folder.
         content: of `model.onnx`.
         document: its card.
         horizon: that it is of.
-        said: changes of `challenger.json`; None leaves a field out.
+        fields: changes of `challenger.json`; None leaves a field out.
     """
     md5 = hashlib.md5(content).hexdigest()  # noqa: S324
-    given = {
+    announcement = {
         "commit": COMMIT,
         "model_md5": md5,
         "version": None,
         "mode": "shadow",
         "share": 0.5,
         "decision_id": "d",
-        **said,
+        **fields,
     }
     folder = var / "challengers"
     new, target = folder / f".new-{horizon}", folder / horizon
     new.mkdir(parents=True)
     (new / "model.onnx").write_bytes(content)
     (new / "card.json").write_text(json.dumps(card() if document is None else document), "utf-8")
-    (new / "challenger.json").write_text(json.dumps(given), encoding="utf-8")
+    (new / "challenger.json").write_text(json.dumps(announcement), encoding="utf-8")
     take(var, horizon)
     new.rename(target)
     return md5

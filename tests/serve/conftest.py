@@ -1,4 +1,4 @@
-"""A served project that tests ask, and none changes."""
+"""A served project that tests read and never change."""
 
 import shutil
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ def bundle(reproduced: Path) -> Bundle:
 def client(reproduced: Path, tmp_path: Path) -> Iterator[TestClient]:
     """The app of the reproduced project, with a prediction log of its own."""
     settings = Settings(root=reproduced, var=tmp_path / "var")
-    with TestClient(create(settings)) as found:
-        yield found
+    with TestClient(create(settings)) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from tests.projects import Project
 
 
 def another(project: Project, level: float) -> None:
-    """Set the level of intervals, and let the forecast of the next session be another.
+    """Set the level of intervals, which changes the forecast of the next session.
 
     As `dvc repro` leaves it, but for the seconds in which models are fitted and scored.
     """

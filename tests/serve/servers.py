@@ -21,7 +21,7 @@ from tests.projects import ROOT
 
 COMMAND = ("-m", "serve")
 
-# What a server imports takes most of the time in which it starts.
+# Imports take most of the time in which a server starts.
 IMPORTED = ["alembic.command", "onnxruntime", "serve.app", "serve.edge.protocol"]
 IMPORTED += ["uvicorn.lifespan.on", "uvicorn.loops.auto", "uvicorn.protocols.websockets.auto"]
 
@@ -51,11 +51,11 @@ def imported() -> multiprocessing.context.ForkServerContext:
 
 
 class Forked:
-    """`python -m serve` in a process forked from there, with what is used of `Popen`."""
+    """`python -m serve` in such a forked process, with the methods of `Popen` that are used."""
 
     def __init__(self, folder: Path, environment: dict[str, str], log: Path) -> None:
-        given = {"folder": str(folder), "environment": environment, "log": str(log)}
-        self._process = imported().Process(target=exec, args=(FORKED, given))
+        namespace = {"folder": str(folder), "environment": environment, "log": str(log)}
+        self._process = imported().Process(target=exec, args=(FORKED, namespace))
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
@@ -91,8 +91,13 @@ class Server:
         self.command: tuple[str, ...] = COMMAND
         self._alone = alone or "WORKERS" in settings
         self.certificate: Path | None = None
-        given = {"ROOT": str(root), "VAR": str(var), "PORT": str(self.port), "LOG_LEVEL": "warning"}
-        named = {f"SERVE_{name}": value for name, value in {**given, **settings}.items()}
+        defaults = {
+            "ROOT": str(root),
+            "VAR": str(var),
+            "PORT": str(self.port),
+            "LOG_LEVEL": "warning",
+        }
+        named = {f"SERVE_{name}": value for name, value in {**defaults, **settings}.items()}
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **named}
         # Not in the project: there may be a .env of whoever runs the tests.
         self._folder = var
@@ -126,10 +131,10 @@ class Server:
                 break
             time.sleep(0.05)
         self.kill()
-        raise AssertionError(f"the server does not answer:\n{self.said()}")
+        raise AssertionError(f"the server does not answer:\n{self.log_text()}")
 
-    def said(self) -> str:
-        """What it printed."""
+    def log_text(self) -> str:
+        """All that it printed."""
         return self._log.read_text(encoding="utf-8")
 
     def kill(self) -> None:

@@ -34,14 +34,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def opened(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(models, tmp_path_factory.mktemp("open")) as found:
-        yield found
+    with Server(models, tmp_path_factory.mktemp("open")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def locked(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(models, tmp_path_factory.mktemp("locked"), KEYS=str(KEY)) as found:
-        yield found
+    with Server(models, tmp_path_factory.mktemp("locked"), KEYS=str(KEY)) as server:
+        yield server
 
 
 def attack(server: Server, folder: Path, *arguments: str) -> dict[int, int]:
@@ -65,19 +65,19 @@ def attack(server: Server, folder: Path, *arguments: str) -> dict[int, int]:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-10_000:] + done.stderr[-2_000:]
-    # A failure that a caller does not see would be there.
-    assert "Traceback" not in server.said()
+    # The log would have a failure that no caller sees.
+    assert "Traceback" not in server.log_text()
     return _statuses((folder / "events.ndjson").read_text(encoding="utf-8"))
 
 
 def _statuses(events: str) -> dict[int, int]:
-    found: dict[int, int] = {}
+    counts: dict[int, int] = {}
 
     def look(value: object) -> None:
         if isinstance(value, dict):
             status = value.get("status_code")
             if isinstance(status, int):
-                found[status] = found.get(status, 0) + 1
+                counts[status] = counts.get(status, 0) + 1
             for each in value.values():
                 look(each)
         elif isinstance(value, list):
@@ -86,25 +86,25 @@ def _statuses(events: str) -> dict[int, int]:
 
     for line in events.splitlines():
         look(json.loads(line))
-    return found
+    return counts
 
 
 def test_without_keys(opened: Server, tmp_path: Path) -> None:
     chosen = f"--max-examples={4 if MANY else 1}"
-    seen = attack(opened, tmp_path, "--checks", EVERYTHING, chosen)
-    assert seen.keys() >= {200, 201, 404, 405, 409, 415, 422}
-    assert sum(seen.values()) > (500 if MANY else 200)
+    statuses = attack(opened, tmp_path, "--checks", EVERYTHING, chosen)
+    assert statuses.keys() >= {200, 201, 404, 405, 409, 415, 422}
+    assert sum(statuses.values()) > (500 if MANY else 200)
 
 
 def test_with_a_key(locked: Server, tmp_path: Path) -> None:
     chosen = (PHASES, f"--max-examples={3 if MANY else 2}", *BEARER)
-    seen = attack(locked, tmp_path, "--checks", EVERYTHING, *chosen)
-    # Of every endpoint it asks as well without the key, and with a wrong one.
-    assert seen.keys() >= {200, 401, 404, 422}
+    statuses = attack(locked, tmp_path, "--checks", EVERYTHING, *chosen)
+    # It also calls every endpoint without the key, and with a wrong one.
+    assert statuses.keys() >= {200, 401, 404, 422}
 
 
 def test_of_a_server_with_keys_nothing_leaves_without_one(locked: Server, tmp_path: Path) -> None:
     chosen = (PHASES, f"--max-examples={2 if MANY else 1}")
-    seen = attack(locked, tmp_path, "--checks", CONFORMANCE, *chosen)
-    assert seen.keys() <= {200, 401, 405}
-    assert seen[401] > seen[200] > 0
+    statuses = attack(locked, tmp_path, "--checks", CONFORMANCE, *chosen)
+    assert statuses.keys() <= {200, 401, 405}
+    assert statuses[401] > statuses[200] > 0

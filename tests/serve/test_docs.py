@@ -27,9 +27,9 @@ PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def server(project: Project) -> Iterator[Server]:
-    # Where the commands look for them by themselves.
-    with Server(project.folder, project.folder / "var") as found:
-        yield found
+    # Where the commands look by default.
+    with Server(project.folder, project.folder / "var") as server:
+        yield server
 
 
 def run(project: Project, server: Server, language: str, text: str) -> str:
@@ -44,8 +44,8 @@ def test_the_examples_of_bulk(project: Project, server: Server) -> None:
     assert '"predicted_close"' in chart
     assert '"oos_r2"' in chart
     # The second example goes on from the first.
-    arrow, kept, live = [text for language, text in BLOCKS["bulk.md"] if language == "python"]
-    printed = run(project, server, "python", f"{arrow}\n{kept}")
+    arrow, stored, live = [text for language, text in BLOCKS["bulk.md"] if language == "python"]
+    printed = run(project, server, "python", f"{arrow}\n{stored}")
     assert "probability" in printed
     card = json.loads((project.folder / "models/short/card.json").read_text(encoding="utf-8"))
     # Two columns that are passed back, the features, five outputs.
@@ -58,28 +58,28 @@ def test_the_example_of_replay(project: Project, server: Server) -> None:
     (example,) = BLOCKS["replay.md"]
     printed = run(project, server, *example)
     page = (ROOT / "docs" / "replay.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    constant = [line for line in shown.splitlines() if "the same" in line or "──" in line]
+    (block,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    constant = [line for line in block.splitlines() if "the same" in line or "──" in line]
     assert len(constant) == 7
     for line in constant:
         assert line in printed.splitlines()
 
 
 def test_the_examples_of_serving(project: Project, server: Server) -> None:
-    start, asked, why, wrong, other = [
+    start, questions, why, wrong, other = [
         text for language, text in BLOCKS["serving.md"] if language == "sh"
     ]
     assert start == "make serve\n"
     bars, label = [text for language, text in BLOCKS["serving.md"] if language == "python"]
 
-    answers = run(project, server, "sh", asked.replace("\n", "; echo\n"))
+    answers = run(project, server, "sh", questions.replace("\n", "; echo\n"))
     short, long, at, symbol = map(json.loads, answers.splitlines())
     assert (short["symbol"], short["horizon"]) == ("AAPL", "short")
     assert (long["symbol"], long["horizon"]) == ("IBM", "long")
     assert (at["symbol"], at["as_of"]) == ("MSFT", "2012-12-20")
     assert [each["horizon"] for each in symbol["predictions"]] == ["short", "long"]
-    shown = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    example, problem = map(json.loads, shown)
+    blocks = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    example, problem = map(json.loads, blocks)
     assert short.keys() == example.keys()
     for name in ("as_of", "target_date", "last_close", "predicted_return", "interval"):
         assert short[name] == example[name]
@@ -110,8 +110,8 @@ def test_the_examples_of_serving(project: Project, server: Server) -> None:
 
 def revision_of(server: Server) -> str:
     with urllib.request.urlopen(f"{server.url}/version") as answer:
-        found: str = json.load(answer)["revision"]
-    return found
+        revision: str = json.load(answer)["revision"]
+    return revision
 
 
 def test_every_path_that_is_linked_exists() -> None:

@@ -34,16 +34,16 @@ def test_keys_are_made_used_and_removed(project: Project) -> None:
     assert desk.removeprefix("desk=") not in file.read_text(encoding="utf-8")
     settings: dict[str, Any] = {"KEYS_FILE": str(file), "LOG_LEVEL": "info", "RATE_LIMIT": "600"}
     with Server(project.folder, project.folder / "var", **settings) as server:
-        asked = f"{desk}; {ASK}".replace("localhost:8000", f"127.0.0.1:{server.port}")
-        assert '"predicted_return"' in project.run("bash", "-euc", asked)
-        (shown,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+        command = f"{desk}; {ASK}".replace("localhost:8000", f"127.0.0.1:{server.port}")
+        assert '"predicted_return"' in project.run("bash", "-euc", command)
+        (example,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
         # A line is written when its answer has left.
-        wait_for(lambda: '"/predict/short"' in server.said(), 10)
-        lines = [json.loads(line) for line in server.said().splitlines()]
+        wait_for(lambda: '"/predict/short"' in server.log_text(), 10)
+        lines = [json.loads(line) for line in server.log_text().splitlines()]
         (line,) = [each for each in lines if each.get("path") == "/predict/short"]
-        assert line.keys() == json.loads(shown).keys()
+        assert line.keys() == json.loads(example).keys()
         project.run("bash", "-euc", f"export SERVE_KEYS_FILE=var/keys; {REMOVE}")
-        wait_for(lambda: '"status":401' in project.run("bash", "-euc", asked), 30)
+        wait_for(lambda: '"status":401' in project.run("bash", "-euc", command), 30)
 
 
 def test_the_settings_are_shown(project: Project) -> None:

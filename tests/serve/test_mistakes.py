@@ -33,7 +33,7 @@ ID = "0199d4a0-7c00-7000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
-def asked(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+def client(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     with TestClient(create(Settings(root=models, var=tmp_path_factory.mktemp("var")))) as client:
         yield client
 
@@ -116,7 +116,7 @@ def bars(models: Path) -> list[dict[str, Any]]:
             "rows: 1,001 are too many, the limit is 1,000 (SERVE_MAX_BATCH); send several "
             "batches, or an Arrow stream",
         ),
-        # What is no JSON, or no object of it.
+        # Not JSON, or not an object.
         (
             "/predict/short",
             '{"symbol": "AAPL"',
@@ -148,9 +148,9 @@ def bars(models: Path) -> list[dict[str, Any]]:
     ],
 )
 def test_a_mistake_is_named(
-    asked: TestClient, path: str, body: object, status: int, detail: str
+    client: TestClient, path: str, body: object, status: int, detail: str
 ) -> None:
-    check(asked, path, body, status, detail)
+    check(client, path, body, status, detail)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +222,9 @@ def test_a_mistake_is_named(
     ],
 )
 def test_a_mistake_in_bars_is_named(
-    asked: TestClient, bars: list[dict[str, Any]], change: Body, status: int, detail: str
+    client: TestClient, bars: list[dict[str, Any]], change: Body, status: int, detail: str
 ) -> None:
-    check(asked, "/predict", json.dumps(change(bars)), status, detail)
+    check(client, "/predict", json.dumps(change(bars)), status, detail)
 
 
 @pytest.mark.parametrize(
@@ -243,27 +243,27 @@ def test_a_mistake_in_bars_is_named(
     ],
 )
 def test_a_mistake_in_the_address_is_named(
-    asked: TestClient, method: str, path: str, status: int, detail: str
+    client: TestClient, method: str, path: str, status: int, detail: str
 ) -> None:
-    answer = asked.request(method, path)
+    answer = client.request(method, path)
     assert answer.status_code == status
     assert detail in answer.json()["detail"]
     if status == 405:
         assert f"use {answer.headers['allow']}" in answer.json()["detail"]
 
 
-def check(asked: TestClient, path: str, body: object, status: int, detail: str) -> None:
+def check(client: TestClient, path: str, body: object, status: int, detail: str) -> None:
     """One line, and nothing in the log of predictions."""
     content = body if body is None or isinstance(body, str | bytes) else json.dumps(body)
-    answer = asked.post(path, content=content, headers={"Content-Type": JSON})
+    answer = client.post(path, content=content, headers={"Content-Type": JSON})
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    found = answer.json()
-    assert detail in found["detail"]
-    assert "\n" not in found["detail"]
-    assert found["status"] == status
-    assert found["title"]
+    problem = answer.json()
+    assert detail in problem["detail"]
+    assert "\n" not in problem["detail"]
+    assert problem["status"] == status
+    assert problem["title"]
     if status == 400:
-        assert found["type"] == "/problems/unreadable-body"
-    assert found["request_id"] == answer.headers["x-request-id"]
-    assert asked.get("/predictions").json()["predictions"] == []
+        assert problem["type"] == "/problems/unreadable-body"
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert client.get("/predictions").json()["predictions"] == []

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -49,14 +48,14 @@ class Served(Project):
     def var(self) -> Path:
         return self.folder / "var"
 
-    def predict(self, **asked: Any) -> Any:
+    def predict(self, **body: Any) -> Any:
         with TestClient(create(Settings(root=self.folder))) as client:
-            return client.post("/predict/short", json=asked).json()
+            return client.post("/predict/short", json=body).json()
 
     def together(self, *symbols: str) -> Any:
-        asked = {"horizon": "short", "rows": [{"symbol": symbol} for symbol in symbols]}
+        body = {"horizon": "short", "rows": [{"symbol": symbol} for symbol in symbols]}
         with TestClient(create(Settings(root=self.folder))) as client:
-            return client.post("/batch-predict", json=asked).json()["predictions"]
+            return client.post("/batch-predict", json=body).json()["predictions"]
 
     def logged(self, identifier: str) -> Any:
         with TestClient(create(Settings(root=self.folder))) as client:
@@ -69,7 +68,7 @@ class Served(Project):
             return str(answer.headers["Batch-Id"])
 
     def replay(self, *arguments: str) -> str:
-        """What the command prints, run in this process; the page on it runs one of its own."""
+        """What the command prints, run in this process; the test of its page starts a process."""
         printed = io.StringIO()
         with (
             pytest.MonkeyPatch.context() as patch,
@@ -131,29 +130,29 @@ def served(project: Project) -> Served:
 
 @pytest.mark.slow
 def test_predictions_of_former_revisions(served: Served) -> None:
-    revisions, made = [served.git("rev-parse", "HEAD").strip()], [served.predict()]
+    revisions, predictions = [served.git("rev-parse", "HEAD").strip()], [served.predict()]
     together = served.together("AAPL", "GOOG", "IBM", "MSFT")
     batch = served.batch(5000)
     for level in (0.91, 0.92):
         another(served, level)
         revisions.append(served.commit(f"Intervals of level {level}"))
-        made.append(served.predict(symbol="IBM"))
+        predictions.append(served.predict(symbol="IBM"))
     another(served, 0.93)
     dirty = served.predict()
     revisions.append(served.commit("Intervals of level 0.93"))
-    assert len({answer["model"]["md5"] for answer in (*made, dirty)}) == 4
+    assert len({answer["model"]["md5"] for answer in (*predictions, dirty)}) == 4
     before = served.state()
 
-    first = json.loads(served.replay(made[0]["id"], "--json"))
+    first = json.loads(served.replay(predictions[0]["id"], "--json"))
     assert first["same"] is True
     assert first["rows"] == 1
     assert first["commit"]["id"] == revisions[0] == first["revision"]
-    scale = served.logged(made[0]["id"])["scale"]
+    scale = served.logged(predictions[0]["id"])["scale"]
     assert {value["name"]: value["replayed"] for value in first["values"]} == {
-        "return": made[0]["predicted_return"],
-        "lower": made[0]["interval"]["lower_return"],
-        "upper": made[0]["interval"]["upper_return"],
-        "probability": made[0]["probability_of_rise"],
+        "return": predictions[0]["predicted_return"],
+        "lower": predictions[0]["interval"]["lower_return"],
+        "upper": predictions[0]["interval"]["upper_return"],
+        "probability": predictions[0]["probability_of_rise"],
         "scale": scale,
     }
     params = {
@@ -169,18 +168,20 @@ def test_predictions_of_former_revisions(served: Served) -> None:
 
     # It was made before its revision was committed; the commit that has its model is found.
     assert dirty["model"]["revision"] == f"{revisions[2]}-dirty"
-    found = json.loads(served.replay(dirty["id"], "--json"))
-    assert found["same"] is True
-    assert found["commit"]["id"] == revisions[3]
-    assert found["note"] == (
+    replayed = json.loads(served.replay(dirty["id"], "--json"))
+    assert replayed["same"] is True
+    assert replayed["commit"]["id"] == revisions[3]
+    assert replayed["note"] == (
         f"{revisions[2]}-dirty as it was committed has another model; this one has the same model"
     )
 
     # The smallest step of a float is noticed.
-    wrong = math.nextafter(np.float32(made[1]["interval"]["upper_return"]), np.float32(1))
-    served.change(made[1]["id"], "upper", float(np.nextafter(np.float32(wrong), np.float32(1))))
-    printed = served.replay(made[1]["id"])
-    assert f"prediction {made[1]['id']}: short, IBM, as of 2012-12-31\n" in printed
+    wrong = math.nextafter(np.float32(predictions[1]["interval"]["upper_return"]), np.float32(1))
+    served.change(
+        predictions[1]["id"], "upper", float(np.nextafter(np.float32(wrong), np.float32(1)))
+    )
+    printed = served.replay(predictions[1]["id"])
+    assert f"prediction {predictions[1]['id']}: short, IBM, as of 2012-12-31\n" in printed
     assert printed.count("  the same\n") == 4
     assert printed.count("  DIFFERENT\n") == 1
     assert f"commit   {revisions[1]}" in printed
@@ -194,20 +195,20 @@ def test_predictions_of_former_revisions(served: Served) -> None:
 
 @pytest.mark.slow
 def test_what_is_not_in_the_cache_comes_from_the_remote(served: Served, tmp_path: Path) -> None:
-    made = served.predict()
+    prediction = served.predict()
     cache = served.folder / ".dvc" / "cache"
-    md5 = made["model"]["md5"]
+    md5 = prediction["model"]["md5"]
     served.dvc("remote", "add", "--quiet", "--local", "--default", "other", "../remote")
     served.dvc("push", "--quiet", "models/short/model.onnx", "models/short/card.json")
     assert (tmp_path / "remote").is_dir()
-    kept = cache / "files" / "md5" / md5[:2] / md5[2:]
-    kept.chmod(0o600)
-    kept.unlink()
-    assert json.loads(served.replay(made["id"], "--json"))["same"] is True
+    cached = cache / "files" / "md5" / md5[:2] / md5[2:]
+    cached.chmod(0o600)
+    cached.unlink()
+    assert json.loads(served.replay(prediction["id"], "--json"))["same"] is True
 
     shutil.rmtree(cache)
     shutil.rmtree(tmp_path / "remote")
-    printed = served.replay(made["id"])
+    printed = served.replay(prediction["id"])
     assert printed.count("\n") == 1
     assert printed.startswith("error: models/short/model.onnx of commit ")
     assert "neither the DVC cache nor a remote has it; `dvc get` says: " in printed
@@ -248,7 +249,7 @@ def test_what_cannot_be_replayed_is_said_in_a_line(served: Served, tmp_path: Pat
     unknown = "01a21191-483f-7684-a1d6-25a5d09f5cef"
     printed = served.replay(unknown)
     assert printed.startswith(f"error: there is no prediction log at {served.var}/predictions.db")
-    made = served.predict()
+    prediction = served.predict()
     assert served.replay(unknown) == (
         f"error: nothing was logged under {unknown}; GET /predictions lists what was\n"
     )
@@ -256,12 +257,12 @@ def test_what_cannot_be_replayed_is_said_in_a_line(served: Served, tmp_path: Pat
     with sqlite3.connect(served.var / "predictions.db") as log:
         log.execute("UPDATE prediction_logs SET model_md5 = ?, revision = ?", ("0" * 32, "f" * 40))
     log.close()
-    printed = served.replay(made["id"])
+    printed = served.replay(prediction["id"])
     assert printed.startswith(f"error: there is no revision {'f' * 40} here, and none of the 1 ")
     assert printed.count("\n") == 1
     # Nor can anything be found where there is no git.
     shutil.rmtree(served.folder / ".git")
-    printed = served.replay(made["id"])
+    printed = served.replay(prediction["id"])
     assert printed.startswith("error: ")
     assert printed.count("\n") == 1
     del tmp_path
@@ -277,14 +278,14 @@ def former(features: list[str]) -> bytes:
         helper.make_node("Div", ["return", "scale"], ["ratio"]),
         helper.make_node("Sigmoid", ["ratio"], ["probability"]),
     ]
-    given = {"features": [None, len(features)], "scale": column}
+    shapes = {"features": [None, len(features)], "scale": column}
     slope = np.linspace(0.5, 1, len(features), dtype=np.float32).reshape(-1, 1)
     graph = helper.make_graph(
         nodes,
         "forecast",
         [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-            for name, shape in given.items()
+            for name, shape in shapes.items()
         ],
         [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, column)
@@ -313,12 +314,8 @@ def former_model() -> Model:
     return Model(
         name="short",
         card=Card.model_validate_json(json.dumps(card)),
-        document={},
-        scores={},
-        forecasts=pl.DataFrame(),
         session=Session(former(features)),
         md5="0" * 32,
-        per_symbol=False,
     )
 
 
@@ -384,9 +381,9 @@ def test_a_batch_of_a_former_graph_gets_its_kept_scales(
         client="",
         request_id="",
     )
-    kept = pa.table(columns)
-    with Store(tmp_path).writer(meta, kept.schema) as writer:
-        writer.write_table(kept)
-    found = compare(find(Settings(root=tmp_path, var=tmp_path), meta.id), former_model)
-    assert (found.rows, found.same) == (3, True)
-    assert set(found.different) == set(FORECAST_OUTPUTS[:4])
+    table = pa.table(columns)
+    with Store(tmp_path).writer(meta, table.schema) as writer:
+        writer.write_table(table)
+    replayed = compare(find(Settings(root=tmp_path, var=tmp_path), meta.id), former_model)
+    assert (replayed.rows, replayed.same) == (3, True)
+    assert set(replayed.different) == set(FORECAST_OUTPUTS[:4])

@@ -1,4 +1,4 @@
-"""A server as it faces a network: HTTPS, keys, two workers, one log."""
+"""A server that a network can reach: HTTPS, keys, two workers, one log."""
 
 import asyncio
 import ipaddress
@@ -96,20 +96,20 @@ class Secured:
         self.server.certificate = self.chain
         self.trust = ssl.create_default_context(cafile=str(self.chain))
 
-    def ask(self, method: str, path: str, key: str | None, **given: Any) -> httpx2.Response:
+    def ask(self, method: str, path: str, key: str | None, **options: Any) -> httpx2.Response:
         headers = {
-            **given.pop("headers", {}),
+            **options.pop("headers", {}),
             **({"Authorization": f"Bearer {key}"} if key else {}),
         }
         url = f"https://localhost:{self.server.port}{path}"
-        return httpx2.request(method, url, headers=headers, verify=self.trust, **given)
+        return httpx2.request(method, url, headers=headers, verify=self.trust, **options)
 
 
 @pytest.fixture(scope="module")
 def secured(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    found = Secured(models, tmp_path_factory.mktemp("secured"))
-    with found.server:
-        yield found
+    own = Secured(models, tmp_path_factory.mktemp("secured"))
+    with own.server:
+        yield own
 
 
 def test_it_speaks_https_and_nothing_else(secured: Secured) -> None:
@@ -143,11 +143,11 @@ def test_a_key_comes_and_goes_while_the_server_runs(secured: Secured) -> None:
 
     def until(status: int) -> None:
         deadline = time.monotonic() + 30
-        # Each worker sees it for itself: as many answers as make it sure that both were asked.
-        seen = 0
-        while seen < 10:
-            found = secured.ask("GET", "/symbols", key).status_code == status
-            seen = seen + 1 if found else 0
+        # Each worker reads the file by itself: ten answers are very likely of both.
+        count = 0
+        while count < 10:
+            matches = secured.ask("GET", "/symbols", key).status_code == status
+            count = count + 1 if matches else 0
             assert time.monotonic() < deadline
 
     until(200)
@@ -164,11 +164,11 @@ def numbers(secured: Secured) -> dict[str, dict[tuple[str, ...], float]]:
     answer = secured.ask("GET", "/metrics", secured.admin)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
-    found: dict[str, dict[tuple[str, ...], float]] = {}
+    samples: dict[str, dict[tuple[str, ...], float]] = {}
     for family in text_string_to_metric_families(answer.text):
         for sample in family.samples:
-            found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
-    return found
+            samples.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
+    return samples
 
 
 def test_metrics_are_of_all_workers_and_outlive_one(secured: Secured, models: Path) -> None:
@@ -192,38 +192,39 @@ def test_metrics_are_of_all_workers_and_outlive_one(secured: Secured, models: Pa
     assert grown("serve_request_duration_seconds_count", "/predict/short") == 30
     assert after["serve_errors_total"]["/predict/{symbol}", "unknown-symbol"] >= 1
     assert after["serve_bundle_age_seconds"][()] > 0
-    # Each worker says it once a second.
+    # Each worker reports it once a second.
     wait_for(lambda: numbers(secured)["serve_prediction_log_queue"][()] == 0, 10)
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: len(_workers(secured)) == 3)
-    kept = numbers(secured)["serve_predictions_total"]["short", model.md5]
-    assert kept == after["serve_predictions_total"]["short", model.md5]
+    count = numbers(secured)["serve_predictions_total"]["short", model.md5]
+    assert count == after["serve_predictions_total"]["short", model.md5]
 
 
 def _workers(secured: Secured) -> list[int]:
     """Those that have started, the oldest first."""
     return [
-        int(pid) for pid in re.findall(r"Started server process \[(\d+)\]", secured.server.said())
+        int(pid)
+        for pid in re.findall(r"Started server process \[(\d+)\]", secured.server.log_text())
     ]
 
 
 def test_every_line_of_the_log_is_json_and_none_has_a_secret(secured: Secured) -> None:
-    asked = {
+    requests = {
         "with-a-query": ("/predictions?symbol=hidden-in-query", secured.desk),
         "of-this-test": ("/symbols", secured.desk),
         "with-no-key": ("/symbols", f"desk.{'s' * 43}"),
     }
     statuses = [
         secured.ask("GET", path, key, headers={"X-Request-Id": name}).status_code
-        for name, (path, key) in asked.items()
+        for name, (path, key) in requests.items()
     ]
     assert statuses == [200, 200, 401]
     # A line is written when its answer has left.
-    wait_for(lambda: all(f'"{name}"' in secured.server.said() for name in asked), 10)
-    said = secured.server.said()
-    lines = [json.loads(line) for line in said.splitlines()]
+    wait_for(lambda: all(f'"{name}"' in secured.server.log_text() for name in requests), 10)
+    log_text = secured.server.log_text()
+    lines = [json.loads(line) for line in log_text.splitlines()]
     for secret in (secured.desk, secured.admin, "hidden-in-query", 43 * "s"):
-        assert secret not in said
+        assert secret not in log_text
     assert all({"time", "level", "logger", "event"} <= set(line) for line in lines)
     assert any(line["logger"] == "uvicorn.error" for line in lines)
     (mine,) = [line for line in lines if line.get("request_id") == "of-this-test"]
@@ -241,7 +242,7 @@ def test_every_line_of_the_log_is_json_and_none_has_a_secret(secured: Secured) -
         "problem": None,
         "status": 200,
     }
-    assert "Traceback" not in said
+    assert "Traceback" not in log_text
 
 
 def test_a_large_body_is_refused_before_it_has_arrived(secured: Secured) -> None:

@@ -1,4 +1,4 @@
-"""Settings: what is wrong is said in one line that names the variable; the page lists them all."""
+"""Settings: a mistake is one line that names the variable, and the page lists them all."""
 
 import os
 import re
@@ -54,13 +54,13 @@ def test_names_of_others_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_page_lists_every_setting_with_its_default() -> None:
     listed = re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]*)`)? *\|", PAGE, re.MULTILINE)
     expected = [
-        (variable(field), _shown(information.default))
+        (variable(field), displayed(information.default))
         for field, information in Settings.model_fields.items()
     ]
     assert sorted(listed) == sorted(expected)
 
 
-def _shown(default: object) -> str:
+def displayed(default: object) -> str:
     if default is None or default in ("", (), Path()):
         return ""
     return str(default).lower() if isinstance(default, bool) else str(default)
@@ -76,9 +76,9 @@ def test_a_file_gives_settings_and_the_command_says_where_each_came_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    shown = settings_command(capsys)
-    assert shown.keys() == {variable(field) for field in Settings.model_fields}
-    assert shown["SERVE_PORT"] == ["8000", "default"]
+    printed = settings_command(capsys)
+    assert printed.keys() == {variable(field) for field in Settings.model_fields}
+    assert printed["SERVE_PORT"] == ["8000", "default"]
     _, key = make("desk", ["predict"])
     (tmp_path / ".env").write_text(
         f"# ours\nSERVE_PORT=9000\nexport SERVE_WORKERS=2\nserve_max_batch=10\nSERVE_KEYS='{key}'\n"
@@ -89,16 +89,16 @@ def test_a_file_gives_settings_and_the_command_says_where_each_came_from(
     monkeypatch.setenv("SERVE_WORKERS", "3")
     # The command sets it for the workers.
     monkeypatch.setenv("SERVE_HOST", "localhost")
-    shown = settings_command(capsys, "--host", "::1")
-    assert shown["SERVE_PORT"] == ["9000", ".env"]
-    assert shown["SERVE_WORKERS"] == ["3", "environment"]
-    assert shown["SERVE_HOST"] == ["::1", "command", "line"]
-    assert shown["SERVE_MAX_BATCH"] == ["10", ".env"]
-    assert shown["SERVE_CORS_ORIGINS"] == ["https://a.org,https://b.org", ".env"]
-    assert shown["SERVE_ALLOW_OPEN"] == ["false", "default"]
-    assert shown["SERVE_TLS_KEY"] == ["default"]
-    assert shown["SERVE_KEYS"] == ["***", ".env"]
-    assert shown["DATABASE_URL"] == ["postgresql://me:***@db/log?***", ".env"]
+    printed = settings_command(capsys, "--host", "::1")
+    assert printed["SERVE_PORT"] == ["9000", ".env"]
+    assert printed["SERVE_WORKERS"] == ["3", "environment"]
+    assert printed["SERVE_HOST"] == ["::1", "command", "line"]
+    assert printed["SERVE_MAX_BATCH"] == ["10", ".env"]
+    assert printed["SERVE_CORS_ORIGINS"] == ["https://a.org,https://b.org", ".env"]
+    assert printed["SERVE_ALLOW_OPEN"] == ["false", "default"]
+    assert printed["SERVE_TLS_KEY"] == ["default"]
+    assert printed["SERVE_KEYS"] == ["***", ".env"]
+    assert printed["DATABASE_URL"] == ["postgresql://me:***@db/log?***", ".env"]
     assert load().port == 9000
 
 
@@ -129,15 +129,15 @@ def test_the_example_has_every_setting_with_its_default(
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert all(line.startswith("#") for line in example.splitlines() if line)
     listed = dict(re.findall(r"^#([A-Z_]+)=(.*)$", example, re.MULTILINE))
-    # Of the monitor, which shares the file; what only a simulation sets is not for a file.
+    # The monitor shares the file, without the variables that only a simulation sets.
     assert listed.pop("MONITOR_ALERT_URLS") == monitor_settings.Settings().alert_urls
     for name, information in dashboard_settings.Settings.model_fields.items():
         assert listed.pop(f"DASHBOARD_{name.upper()}") == str(information.default)
     assert listed == {
-        variable(field): _shown(information.default)
+        variable(field): displayed(information.default)
         for field, information in Settings.model_fields.items()
     }
-    # With the # away from all that have a value, nothing changes.
+    # Without the # before the lines that have a value, nothing changes.
     monkeypatch.chdir(tmp_path)
     lines = [f"{name}={value}\n" for name, value in listed.items() if value]
     (tmp_path / ".env").write_text("".join(lines), encoding="utf-8")
@@ -162,10 +162,10 @@ def test_help_and_mistakes_end_the_command_in_one_line() -> None:
             timeout=60,
         )
 
-    shown = run("--help")
-    assert shown.returncode == 0
+    help_ = run("--help")
+    assert help_.returncode == 0
     for command in ("keys", "replay", "--host", "--workers"):
-        assert command in shown.stdout
+        assert command in help_.stdout
     wrong = run("--port", "http")
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr.startswith("error: SERVE_PORT=http: ")
@@ -197,8 +197,8 @@ def start(
 def test_a_port_that_is_taken_is_named_before_anything_is_touched(
     tmp_path: Path, host: str
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         metrics = tmp_path / "var" / f"metrics-{port}" / "counter_1.db"
         metrics.parent.mkdir(parents=True)
         metrics.touch()
@@ -209,7 +209,7 @@ def test_a_port_that_is_taken_is_named_before_anything_is_touched(
     assert done.stderr.startswith(f"error: SERVE_PORT={port}: address already in use; ")
     assert done.stderr.count("\n") == 1
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [metrics]
-    # How long it takes on a machine that does nothing else.
+    # Processor time, which does not depend on other work of the machine.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
 
 
@@ -220,7 +220,7 @@ def test_an_address_of_another_machine_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "given"),
+    ("command", "variables"),
     [
         (("-m", "serve"), {"RATE_LIMIT": 10}),
         (("-m", "serve"), {"WORKERS": 2}),
@@ -228,10 +228,10 @@ def test_an_address_of_another_machine_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_folder_that_cannot_be_written_is_named(
-    tmp_path: Path, command: tuple[str, ...], given: dict[str, object]
+    tmp_path: Path, command: tuple[str, ...], variables: dict[str, object]
 ) -> None:
     (tmp_path / "var").touch()
-    done = start(command, ROOT=tmp_path, PORT=0, **given)
+    done = start(command, ROOT=tmp_path, PORT=0, **variables)
     assert done.returncode != 0
     assert done.stderr.startswith("error: SERVE_VAR=var: ")
     assert str(tmp_path / "var") in done.stderr

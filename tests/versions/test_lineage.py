@@ -51,14 +51,14 @@ def lock_text(card: str, as_of: str = "2020-01-02", read: str = "c") -> str:
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
     """Two versions of a card; the second is at hand."""
-    made = Repository(tmp_path)
+    repository = Repository(tmp_path)
     (tmp_path / ".gitignore").write_text("/models\n", encoding="utf-8")
-    made.commit(lock_text("one"), FIRST)
-    made.git("tag", "v1")
-    made.commit(lock_text("two"), "Second")
+    repository.commit(lock_text("one"), FIRST)
+    repository.git("tag", "v1")
+    repository.commit(lock_text("two"), "Second")
     (tmp_path / CARD).parent.mkdir(parents=True)
     (tmp_path / CARD).write_text("two", encoding="utf-8")
-    return made
+    return repository
 
 
 def command(repository: Repository, *arguments: str) -> str:
@@ -124,11 +124,11 @@ def test_the_chain_of_a_file_is_printed(repository: Repository) -> None:
 
 
 def test_json_holds_the_same(repository: Repository) -> None:
-    found = json.loads(command(repository, CARD, "--json"))
+    content = json.loads(command(repository, CARD, "--json"))
     raw = {"path": "data/raw", "md5": "c" * 32 + ".dir", "size": 4, "files": None}
     card = {"path": CARD, "md5": md5("two"), "size": 4, "files": None}
     inbox = {"path": "data/inbox", "md5": "a" * 32 + ".dir", "size": 4, "files": None}
-    assert found == {
+    assert content == {
         "path": CARD,
         "outputs": [card],
         "commit": {
@@ -174,10 +174,10 @@ def test_json_holds_the_same(repository: Repository) -> None:
 
 def test_another_revision_needs_nothing_at_hand(repository: Repository) -> None:
     first = repository.git("rev-parse", "v1")
-    found = json.loads(command(repository, CARD, "--rev", "v1", "--json"))
-    assert found["outputs"][0]["md5"] == md5("one")
-    assert (found["commit"]["id"], found["commit"]["names"]) == (first, ["v1"])
-    assert found["workspace"] is None
+    content = json.loads(command(repository, CARD, "--rev", "v1", "--json"))
+    assert content["outputs"][0]["md5"] == md5("one")
+    assert (content["commit"]["id"], content["commit"]["names"]) == (first, ["v1"])
+    assert content["workspace"] is None
 
 
 def test_from_the_md5_alone(repository: Repository) -> None:
@@ -192,10 +192,10 @@ def test_from_the_md5_alone(repository: Repository) -> None:
         f"md5      {md5('one')}  {CARD}",
         f"commit   {first} (v1), 2024-01-01, {FIRST}",
     ]
-    found = json.loads(command(repository, "--md5", md5("one"), "--json"))
-    assert found["md5"] == md5("one")
-    assert [sighting["commit"]["id"] for sighting in found["sightings"]] == [first]
-    assert found["sightings"][0]["paths"] == [CARD]
+    content = json.loads(command(repository, "--md5", md5("one"), "--json"))
+    assert content["md5"] == md5("one")
+    assert [sighting["commit"]["id"] for sighting in content["sightings"]] == [first]
+    assert content["sightings"][0]["paths"] == [CARD]
 
 
 def test_an_experiment_is_said_to_be_one(repository: Repository) -> None:
@@ -251,7 +251,7 @@ def test_an_input_has_readers(repository: Repository) -> None:
         ([CARD, "--md5", "a" * 8], "name a path (and --rev), or an --md5 alone; see --help"),
         (["--revision"], "unrecognized arguments: --revision; see --help"),
         (["../x"], "../x: name a file or folder within the project, run from its root"),
-        # As of `$(...)` or a variable that came to nothing.
+        # As from a variable or `$(...)` that is empty.
         ([""], "'': name a file or folder within the project, run from its root"),
         (["--md5", ""], "an md5 is 32 digits of 0-9 and a-f, at least 8 of them; got ''"),
         (
@@ -287,10 +287,10 @@ def test_a_reader_who_has_seen_enough_is_no_error(repository: Repository, repo_r
 
 def test_a_terminal_of_80_columns_cuts_no_md5() -> None:
     screen = Console(width=80, color_system=None, force_terminal=True)
-    found = chains.trace(lock.parse(lock_text("two")), CARD)
+    origin = chains.trace(lock.parse(lock_text("two")), CARD)
     commit = Commit("a" * 40, "2024-01-01T12:00:00+00:00", "x" * 100, (), experiment=False)
     with screen.capture() as captured:
-        lineage.show(screen, commit, found, whole=True)
+        lineage.show(screen, commit, origin, whole=True)
     lines = captured.get().splitlines()
     assert max(map(len, lines)) <= 80
     assert captured.get().count("c" * 32) == 2

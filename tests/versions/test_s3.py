@@ -48,11 +48,11 @@ def test_a_port_that_is_taken_is_left_alone() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        taken = other.getsockname()[1]
-        remember(s3.Server(taken, "key", "secret"))
+        port = other.getsockname()[1]
+        remember(s3.Server(port, "key", "secret"))
         assert "started, data in var/s3/data" in run("start")
     server = state()
-    assert server.port != taken
+    assert server.port != port
     assert (server.key, server.secret) == ("key", "secret")
     assert "runs already" in run("start")
     assert state() == server
@@ -71,9 +71,9 @@ def test_a_process_of_another_program_is_left_alone() -> None:
 def test_what_keeps_it_from_starting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "expected start or stop, got halt" in run("halt", check=False)
     monkeypatch.setenv("RCLONE_SERVER_READ_TIMEOUT", "nonsense")
-    said = run("start", check=False)
-    assert said.startswith("error: rclone does not listen on http://127.0.0.1:")
-    assert "see var/s3/rclone.log" in said
+    printed = run("start", check=False)
+    assert printed.startswith("error: rclone does not listen on http://127.0.0.1:")
+    assert "see var/s3/rclone.log" in printed
     s3.STATE.write_text("{", encoding="utf-8")
     assert "var/s3/server.json cannot be read: delete it" in run("start", check=False)
     monkeypatch.setattr(sys, "executable", "nowhere/python")

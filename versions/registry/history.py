@@ -33,10 +33,8 @@ class History:
 
     def version(self, tag: Tag) -> str:
         """The version of an assignment's commit; its short hash if it was never registered."""
-        for name, registered in self.versions.items():
-            if registered.commit == tag.commit:
-                return name
-        return tag.commit[:7]
+        names = (name for name, each in self.versions.items() if each.commit == tag.commit)
+        return next(names, tag.commit[:7])
 
     def assignment(self, stage: str) -> Tag | None:
         """The tag that put the present version into a stage: the newest that was not taken back."""

@@ -1,6 +1,6 @@
 """Put versions into stages, and take them back.
 
-Each makes its tag last. If it is stopped before, it has at most pushed objects, and the next try
+The tag comes last. A command that is stopped before has at most pushed objects, and the next try
 finds them in the remote.
 """
 
@@ -42,7 +42,7 @@ def promote(
 def plan_promotion(
     horizon: str, version: str, stage: str = "production", folder: Path | None = None
 ) -> Plan:
-    """What `promote` will do; which objects the remote lacks is not asked.
+    """What `promote` will do. It does not ask the remote which objects it lacks.
 
     Raises:
         ParamsError: there is no such horizon.

@@ -16,6 +16,7 @@ from versions.registry import history, release_plan, tags
 from versions.registry.history import History
 from versions.registry.release_plan import Plan
 from versions.repository import git, revision
+from versions.results.formats import number
 
 Bump = Literal["major", "minor", "patch"]
 
@@ -82,9 +83,9 @@ def plan_release(horizon: str, bump: Bump = "minor", folder: Path | None = None)
             raise VersionError(f"{commit[:7]} is {horizon} {version} already")
     release_plan.check_artifact(horizon, commit, folder)
     revision.check("HEAD", folder)
-    version = _next(record, bump)
-    message = _annotation(horizon, version, commit, folder)
     newest = next(iter(record.newest_first()), None)
+    version = _next(newest, bump)
+    message = _annotation(horizon, version, commit, folder)
     return Plan(f"{horizon}@{version}", commit, horizon, version, None, newest, message)
 
 
@@ -109,8 +110,7 @@ def versions(folder: Path | None = None) -> list[Row]:
     return rows
 
 
-def _next(record: History, bump: Bump) -> str:
-    newest = next(iter(record.newest_first()), None)
+def _next(newest: str | None, bump: Bump) -> str:
     if newest is None:
         return FIRST
     # The version after a release candidate is counted from its three numbers.
@@ -129,15 +129,11 @@ def _annotation(horizon: str, version: str, commit: str, folder: Path | None) ->
         raise VersionError(f"metrics/{horizon}.json is not in {commit[:7]}; `dvc repro` and commit")
     settings: Any = yaml.safe_load(git.content(commit, PARAMS_FILE, folder) or b"")
     lines = {"as of": str(settings["data"]["as_of"])}
-    lines |= {title: _number(metrics[key]) for key, title in HEADLINE.items()}
+    lines |= {title: number(metrics[key], ".6g") for key, title in HEADLINE.items()}
     width = max(map(len, lines))
     return "\n".join(
         [f"{horizon} {version}", "", *(f"{name:{width}}  {text}" for name, text in lines.items())]
     )
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}"
 
 
 def scores(horizon: str, commit: str, folder: Path | None = None) -> dict[str, float | None] | None:

@@ -1,4 +1,4 @@
-"""What a release, a promotion or a roll back will do, and what each must find in order."""
+"""What a release, a promotion or a roll back will do, and the checks before it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from versions.repository import git
 
 @dataclass(frozen=True)
 class Plan:
-    """What a release, a promotion or a roll back will do, when all that can be checked is.
+    """What a release, a promotion or a roll back will do, once its checks have passed.
 
     Attributes:
         tag: that it makes.
@@ -36,7 +36,7 @@ class Plan:
 
 
 def check_horizon(horizon: str, folder: Path | None) -> None:
-    """See that `params.yaml` has a horizon, and that a tag can have its name.
+    """Check that `params.yaml` has a horizon, and that a tag can have its name.
 
     Raises:
         ParamsError: `params.yaml` has no such horizon.
@@ -51,7 +51,7 @@ def check_horizon(horizon: str, folder: Path | None) -> None:
 
 
 def check_tree(folder: Path | None) -> None:
-    """See that nothing has changed since the commit.
+    """Check that nothing has changed since the commit.
 
     Raises:
         VersionError: something has.
@@ -64,7 +64,7 @@ def check_tree(folder: Path | None) -> None:
 
 
 def check_artifact(horizon: str, commit: str, folder: Path | None) -> None:
-    """See that `dvc.yaml` of a commit lists the model of a horizon as an artifact.
+    """Check that `dvc.yaml` of a commit lists the model of a horizon as an artifact.
 
     Raises:
         VersionError: it does not.

@@ -1,8 +1,8 @@
 """The commits that have a file, from its md5 alone.
 
-Each distinct `dvc.lock` is searched once, as text, and only stages that name the md5 are parsed: to
-parse thousands of locks would take minutes. `git log -S` does not serve: it lists only the commits
-at which an md5 comes or goes, and so omits a later commit that has the release tag.
+Each distinct `dvc.lock` is searched once, as text, and only stages that name the md5 are parsed:
+parsing thousands of locks would take minutes. `git log -S` is no help: it lists only the commits
+that add or remove an md5, and so omits a later commit that has the release tag.
 """
 
 import re
@@ -20,7 +20,7 @@ EXPERIMENTS = "refs/exps/"
 """Where DVC keeps its experiments, commits outside all branches."""
 
 _RUNNING = f"{EXPERIMENTS}exec/"
-"""Where DVC notes what it runs at the moment: not names that people gave."""
+"""Where DVC notes what it is running. These are not names that people gave."""
 
 _BRANCHES = (f"--exclude={EXPERIMENTS}*", "--all", "HEAD")
 
@@ -68,14 +68,14 @@ def search(digits: str, folder: Path | None = None) -> Matches:
     Raises:
         VersionError: it is not an md5, no commit has it, or several md5s begin with it.
     """
-    asked = digits.lower()
-    if not re.fullmatch(r"[0-9a-f]{8,32}(\.dir)?", asked):
+    prefix = digits.lower()
+    if not re.fullmatch(r"[0-9a-f]{8,32}(\.dir)?", prefix):
         raise VersionError(
             f"an md5 is 32 digits of 0-9 and a-f, at least 8 of them; got {digits!r}"
         )
     ordinary = git.git("rev-list", *_BRANCHES, folder=folder).split()
     experiments = git.git("rev-list", "--all", "--not", *_BRANCHES, folder=folder).split()
-    outs_at = dict(_outs([*ordinary, *experiments], asked, folder))
+    outs_at = dict(_outs([*ordinary, *experiments], prefix, folder))
     md5s = sorted({out.md5 for outs in outs_at.values() for out in outs})
     if not md5s:
         shallow = git.git("rev-parse", "--is-shallow-repository", folder=folder) == "true"

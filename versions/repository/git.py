@@ -38,8 +38,7 @@ def content(revision: str, path: Path | str, folder: Path | None = None) -> byte
     Raises:
         VersionError: there is no such revision.
     """
-    (file,) = identify([f"{commit(revision, folder)}:{path}"], folder)
-    return None if file is None else dict(blobs([file], folder))[file]
+    return contents([f"{commit(revision, folder)}:{path}"], folder)[0]
 
 
 def commit(revision: str = "HEAD", folder: Path | None = None) -> str:
@@ -67,17 +66,24 @@ def identify(names: Sequence[str], folder: Path | None = None) -> list[str | Non
 
     One process of git answers for all names.
     """
-    asked = ("cat-file", "--batch-check=%(objectname)")
-    lines = _run(asked, folder, "".join(f"{name}\n" for name in names).encode()).splitlines()
+    command = ("cat-file", "--batch-check=%(objectname)")
+    lines = _run(command, folder, "".join(f"{name}\n" for name in names).encode()).splitlines()
     return [None if line.endswith(b" missing") else line.decode() for line in lines]
+
+
+def contents(names: Sequence[str], folder: Path | None = None) -> list[bytes | None]:
+    """The bytes of each file by its name, such as `v1:dvc.lock`; None where there is none."""
+    hashes = identify(names, folder) if names else []
+    files = dict(blobs(list(dict.fromkeys(filter(None, hashes))), folder))
+    return [None if file is None else files[file] for file in hashes]
 
 
 def blobs(hashes: Sequence[str], folder: Path | None = None) -> Iterator[tuple[str, bytes]]:
     """Files by their hashes, each with its bytes; one process of git answers for many."""
     for start in range(0, len(hashes), _AT_A_TIME):
         some = hashes[start : start + _AT_A_TIME]
-        asked = "".join(f"{name}\n" for name in some).encode()
-        answer = _run(("cat-file", "--batch=%(objectsize)"), folder, asked)
+        stdin = "".join(f"{name}\n" for name in some).encode()
+        answer = _run(("cat-file", "--batch=%(objectsize)"), folder, stdin)
         at = 0
         for name in some:
             begin = answer.index(b"\n", at) + 1
@@ -104,6 +110,6 @@ def _run(
     except FileNotFoundError:
         raise VersionError("git is not on PATH; install it") from None
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise VersionError(f"git {arguments[0]}: {said[0] if said else 'failed'}")
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise VersionError(f"git {arguments[0]}: {lines[0] if lines else 'failed'}")
     return done.stdout

@@ -1,7 +1,7 @@
 """The stages of a `dvc.yaml` by the names that `dvc.lock` has for them.
 
-DVC never removes an entry from `dvc.lock`: that of a model or a horizon that has left `params.yaml`
-stays, and no longer says how a file was made. This module reads the YAML alone, without DVC.
+DVC never removes an entry from `dvc.lock`. The entry of a model or a horizon that has left
+`params.yaml` stays, and no longer says how a file was made. This module reads the YAML without DVC.
 """
 
 import re
@@ -33,19 +33,15 @@ def parse(text: bytes | None) -> Mapping[str, Any]:
 def names(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Has:
     """Whether a pipeline has a stage, by its name; a `matrix` or `foreach` has one for each item.
 
-    Where these files do not tell, the answer is yes: for every stage if `dvc.yaml` has none, and
-    for all of a matrix over anything but params and plain lists.
+    Where these files leave it open, the answer is yes: for every name if `dvc.yaml` has no stages,
+    and for every item of a matrix over anything but params and plain lists.
     """
     stages = pipeline.get("stages")
     if not isinstance(stages, Mapping):
         return lambda _: True
-    known: set[str] = set()
-    families: set[str] = set()
-    for stage, section in stages.items():
-        try:
-            known.update(_listed(stage, section, params))
-        except (KeyError, TypeError):
-            families.add(stage)
+    listed = {stage: _listed(stage, section, params) for stage, section in stages.items()}
+    known = {name for names in listed.values() for name in names or ()}
+    families = {stage for stage, names in listed.items() if names is None}
     return lambda name: name in known or name.partition("@")[0] in families
 
 
@@ -62,23 +58,18 @@ def stage_names(folder: Path | None = None) -> list[str]:
         parse((root / file).read_bytes() if (root / file).exists() else None)
         for file in (PIPELINE_FILE, PARAMS_FILE)
     )
-    listed: list[str] = []
-    for stage, section in (content.get("stages") or {}).items():
-        try:
-            listed += _listed(stage, section, params)
-        except (KeyError, TypeError):
-            listed.append(stage)
-    return listed
+    stages: Mapping[str, Any] = content.get("stages") or {}
+    listed = ((stage, _listed(stage, section, params)) for stage, section in stages.items())
+    return [name for stage, names in listed for name in ([stage] if names is None else names)]
 
 
-def _listed(stage: str, section: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
-    """The names of one stage of `dvc.yaml`.
-
-    Raises:
-        KeyError, TypeError: the items of its `matrix` or `foreach` cannot be told.
-    """
-    foreach = [section["foreach"]] if "foreach" in section else []
-    axes = [_items(axis, params) for axis in [*section.get("matrix", {}).values(), *foreach]]
+def _listed(stage: str, section: Mapping[str, Any], params: Mapping[str, Any]) -> list[str] | None:
+    """The names of one stage of `dvc.yaml`; None where the items of its matrix are not known."""
+    try:
+        foreach = [section["foreach"]] if "foreach" in section else []
+        axes = [_items(axis, params) for axis in [*section.get("matrix", {}).values(), *foreach]]
+    except (KeyError, TypeError):
+        return None
     return [f"{stage}@{'-'.join(items)}" for items in product(*axes)] if axes else [stage]
 
 

@@ -34,13 +34,13 @@ def opened(revision: str, folder: Path | None = None) -> Iterator[Any]:
 def check(revision: str, folder: Path | None = None) -> None:
     """Refuse a revision that `dvc repro` would change.
 
-    `dvc repro --dry --allow-missing` does not serve: without the data, it reports folders as
+    `dvc repro --dry --allow-missing` cannot replace this: without the data, it reports folders as
     changed that hold only files of git (`models/candidates/short/.gitignore`).
 
     Raises:
         VersionError: naming the stages, and what of them does not match.
     """
-    seen: dict[tuple[str, str], bool] = {}
+    statuses: dict[tuple[str, str], bool] = {}
     reasons = []
     with opened(revision, folder) as repo:
         outs = {place(out): out for stage in repo.index.stages for out in stage.outs}
@@ -49,7 +49,7 @@ def check(revision: str, folder: Path | None = None) -> None:
                 changed = ["command"]
             else:
                 deps = () if stage.frozen else stage.deps
-                changed = [what for dep in deps for what in _dep(repo, dep, outs, seen)]
+                changed = [what for dep in deps for what in _dep(repo, dep, outs, statuses)]
                 changed += [
                     place(out)
                     for out in stage.outs
@@ -64,7 +64,7 @@ def check(revision: str, folder: Path | None = None) -> None:
 
 
 def _dep(
-    repo: Any, dep: Any, outs: Mapping[str, Any], seen: dict[tuple[str, str], bool]
+    repo: Any, dep: Any, outs: Mapping[str, Any], statuses: dict[tuple[str, str], bool]
 ) -> Sequence[str]:
     """The parts of a dependency that differ from the lock."""
     from dvc.dependency.param import ParamsDependency
@@ -75,9 +75,9 @@ def _dep(
         parts = (keys if isinstance(keys, Mapping) else status for keys in status.values())
         return [key for keys in parts for key in keys]
     path = place(dep)
-    made = outs.get(path)
-    if made is not None:
-        return () if made.hash_info == dep.hash_info else [path]
+    output = outs.get(path)
+    if output is not None:
+        return () if output.hash_info == dep.hash_info else [path]
     if any(str(parent) in outs for parent in PurePosixPath(path).parents):
         return ()
     inside = [out for name, out in outs.items() if name.startswith(f"{path}/")]
@@ -86,9 +86,9 @@ def _dep(
     if not dep.is_in_repo:
         return ()
     key = (path, str(dep.hash_info))
-    if key not in seen:
-        seen[key] = bool(dep.status())
-    return [path] if seen[key] else ()
+    if key not in statuses:
+        statuses[key] = bool(dep.status())
+    return [path] if statuses[key] else ()
 
 
 def _holds(repo: Any, path: str, dep: Any, outs: Sequence[Any]) -> bool:
@@ -104,5 +104,5 @@ def _holds(repo: Any, path: str, dep: Any, outs: Sequence[Any]) -> bool:
 
 
 def place(entry: Any) -> str:
-    """Relative to the root of the project."""
+    """The path of a dependency or an output, relative to the root of the project."""
     return str(PurePosixPath(*entry.fs.relparts(entry.fs_path, entry.repo.root_dir)))

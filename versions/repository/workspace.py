@@ -28,9 +28,9 @@ class Workspace:
 
     Attributes:
         lock_changed: whether its `dvc.lock` differs from that of the commit.
-        lineage_changed: whether the lineage that is asked for differs.
+        lineage_changed: whether the lineage of the file differs too.
         changes: other paths that are not committed.
-        at_hand: whether each output has the md5 of the lock, by path.
+        at_hand: the state of each output beside its md5 in the lock, by path.
     """
 
     lock_changed: bool
@@ -62,7 +62,7 @@ def here(path: str) -> tuple[Commit, Lineage, Workspace]:
 
 
 def _committed(lineage: Lineage) -> bool:
-    """Whether the lock of the commit says the same."""
+    """Whether the lock of the commit gives the same lineage."""
     try:
         return trace(lock.at("HEAD"), lineage.path) == lineage
     except VersionError:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.common.errors import InputError
 from stages.common.paths import METRICS
 from versions.repository import git
+from versions.results import revision_files
 
 SCORES = ("mae", "rmse", "oos_r2", "fold_oos_r2", "auc", "coverage")
 """The scores of a horizon that are compared."""
@@ -46,7 +46,7 @@ class Results:
 
 def committed(horizons: Sequence[str]) -> Results:
     """The results of the last commit; empty if it has none."""
-    return _results(horizons, lambda path: (git.content("HEAD", path) or b"").decode("utf-8"))
+    return _results(horizons, lambda path: git.content("HEAD", path) or b"")
 
 
 def present(horizons: Sequence[str]) -> Results:
@@ -55,23 +55,17 @@ def present(horizons: Sequence[str]) -> Results:
     Raises:
         InputError: the pipeline has not run.
     """
-
-    def read(path: Path) -> str:
-        try:
-            return path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file; run `dvc repro` first") from None
-
-    return _results(horizons, read)
+    return _results(horizons, revision_files.present)
 
 
-def _results(horizons: Sequence[str], read: Callable[[Path], str]) -> Results:
+def _results(horizons: Sequence[str], read: Callable[[Path], bytes]) -> Results:
     def content(path: Path) -> Any:
         return json.loads(read(path) or "{}")
 
     newest: dict[str, str] = {}
     for horizon in horizons:
-        for row in csv.DictReader(io.StringIO(read(METRICS / horizon / "forecasts.csv"))):
+        text = read(METRICS / horizon / "forecasts.csv").decode("utf-8")
+        for row in csv.DictReader(io.StringIO(text)):
             newest[row["symbol"]] = row["date"]
     tables = {
         **content(METRICS / "validation.json").get("tables", {}),

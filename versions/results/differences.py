@@ -90,6 +90,6 @@ def quality_table(quality: Iterable[tuple[str, Pair, tuple[str, ...]]]) -> Table
         table.add_column(title, justify="right")
     table.add_column("fails")
     for name, pair, failed in quality:
-        shown = ("-" if value is None else f"{value:.2f}" for value in pair)
-        table.add_row(name, *shown, Text(few(failed)))
+        percents = ("-" if value is None else f"{value:.2f}" for value in pair)
+        table.add_row(name, *percents, Text(few(failed)))
     return table

@@ -1,7 +1,7 @@
 """Params and scores of all experiments, by git alone.
 
-`dvc exp show` opens the pipeline of every experiment, and takes minutes for a thousand. Here a
-process of git answers for hundreds, and each distinct section of params.yaml is parsed once.
+`dvc exp show` opens the pipeline of every experiment, and takes minutes for a thousand. Here one
+git process answers for hundreds, and each distinct section of params.yaml is parsed once.
 """
 
 import json
@@ -44,28 +44,28 @@ def read(revisions: Sequence[Revision], folder: Path | None = None) -> list[Expe
     """The experiments among some revisions, in their order.
 
     Raises:
-        VersionError: git cannot be asked.
+        VersionError: git fails.
     """
-    found = [revision for revision in revisions if revision.kind == "experiment"]
+    experiments = [revision for revision in revisions if revision.kind == "experiment"]
     params = [
         _params(text or b"")
-        for text in _texts([f"{r.commit}:{PARAMS_FILE}" for r in found], folder)
+        for text in git.contents([f"{each.commit}:{PARAMS_FILE}" for each in experiments], folder)
     ]
     horizons = [list(_names(values)) for values in params]
-    asked = [
+    score_files = [
         f"{revision.commit}:{METRICS / name}.json"
-        for revision, names in zip(found, horizons, strict=True)
+        for revision, names in zip(experiments, horizons, strict=True)
         for name in names
     ]
-    scores = map(_scores, _texts(asked, folder))
+    scores = map(_scores, git.contents(score_files, folder))
     return [
         Experiment(revision, {name: next(scores) for name in names}, values)
-        for revision, names, values in zip(found, horizons, params, strict=True)
+        for revision, names, values in zip(experiments, horizons, params, strict=True)
     ]
 
 
 def waiting(folder: Path | None = None) -> tuple[int, int]:
-    """How many experiments are in the queue of DVC, and how many of it have failed."""
+    """How many experiments wait in DVC's queue, and how many of the queue have failed."""
     return _stashed(_QUEUED, folder), _stashed(_FAILED, folder)
 
 
@@ -79,13 +79,6 @@ def _stashed(ref: str, folder: Path | None) -> int:
     return len(lines.split())
 
 
-def _texts(names: Sequence[str], folder: Path | None) -> list[bytes | None]:
-    """The bytes of each object; None where there is none."""
-    hashes = git.identify(names, folder) if names else []
-    texts = dict(git.blobs(list(dict.fromkeys(filter(None, hashes))), folder))
-    return [None if each is None else texts[each] for each in hashes]
-
-
 def _names(params: Mapping[str, Any]) -> dict[str, None]:
     """The horizons."""
     keys = (key.split(".") for key in params if key.startswith("horizons."))
@@ -97,7 +90,7 @@ def _params(text: bytes) -> dict[str, Any]:
     for section in _SECTION.split(text):
         parsed = _flat(section)
         if parsed is None:
-            # A section leans on another, as an alias does on its anchor.
+            # A section refers to another, as an alias does to its anchor.
             return _without_search(flat(pipeline.parse(text)))
         values |= parsed
     return values
@@ -105,7 +98,7 @@ def _params(text: bytes) -> dict[str, Any]:
 
 @lru_cache(maxsize=4096)
 def _flat(section: bytes) -> Mapping[str, Any] | None:
-    """The values of one section by dotted key; None if it does not stand alone."""
+    """The values of one section by dotted key; None if it cannot be parsed alone."""
     lines = section.splitlines()
     if all(not line.strip() or line.lstrip().startswith(b"#") for line in lines):
         return {}
@@ -114,7 +107,7 @@ def _flat(section: bytes) -> Mapping[str, Any] | None:
 
 
 def _without_search(values: Mapping[str, Any]) -> dict[str, Any]:
-    """No stage reads the section `search`."""
+    """The values without the section `search`, which no stage reads."""
     return {key: value for key, value in values.items() if not key.startswith("search.")}
 
 

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,7 +20,7 @@ COMMITS: Final = 300
 
 _EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(?P<name>[^/]+)")
 _TYPED = re.compile(r"\w[\w./@~^+-]*")
-"""What git is asked for. It would search all messages for what stands in braces."""
+"""The names that git is asked for. For a name with braces it would search all messages."""
 
 _FORMAT = (
     "%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)%00%(refname)%00"
@@ -65,8 +65,7 @@ def state(folder: Path | None = None) -> str:
 def listed(folder: Path | None = None) -> list[Revision]:
     """The workspace, branches, tags, experiments, then the newest commits that changed results.
 
-    An experiment whose name another one has too is named by its hash, and so is one that is called
-    like a branch or a tag.
+    An experiment is named by its hash where another one, a branch or a tag has the same name.
 
     Raises:
         VersionError: git is missing, or the folder is not in a repository.
@@ -77,7 +76,7 @@ def listed(folder: Path | None = None) -> list[Revision]:
     order = ("branch", "tag", "experiment")
     named.sort(key=lambda each: order.index(each.kind))
     counts = Counter(each.name for each in named)
-    unique = [each if _free(each, counts) else _by_hash(each) for each in named]
+    unique = [_unique(each, counts) for each in named]
     return [Revision(WORKSPACE, "workspace", "", "", ""), *unique, *_commits(folder)]
 
 
@@ -93,21 +92,16 @@ def _named(commit: str, ref: str, date: str, subject: str) -> Revision | None:
     return None
 
 
-def _free(revision: Revision, counts: Counter[str]) -> bool:
-    return revision.kind != "experiment" or (
-        counts[revision.name] == 1 and revision.name != WORKSPACE
-    )
-
-
-def _by_hash(revision: Revision) -> Revision:
+def _unique(revision: Revision, counts: Counter[str]) -> Revision:
+    ambiguous = counts[revision.name] > 1 or revision.name == WORKSPACE
+    if revision.kind != "experiment" or not ambiguous:
+        return revision
     subject = f"{revision.name}: {revision.subject}"
-    return Revision(
-        revision.commit[:10], revision.kind, revision.commit, revision.date, subject, revision.base
-    )
+    return replace(revision, name=revision.commit[:10], subject=subject)
 
 
 def _commits(folder: Path | None) -> Iterator[Revision]:
-    """Those that changed the lock or the params, on all branches."""
+    """The newest commits of all branches that changed the lock or the params."""
     log = ("log", "--branches", "HEAD", f"--max-count={COMMITS}", "--format=%H%x00%cI%x00%s")
     lines = git.git(*log, "--", str(LOCK_FILE), str(PARAMS_FILE), folder=folder).split("\n")
     for line in filter(None, lines):

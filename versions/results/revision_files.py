@@ -3,7 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from stages.common.errors import InputError
 from versions.repository import git
+
+
+def present(path: Path) -> bytes:
+    """The bytes of a file of the working tree.
+
+    Raises:
+        InputError: the pipeline has not run.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro` first") from None
 
 
 def contents(
@@ -23,7 +36,5 @@ def contents(
     if not commit:
         files = {name: (folder or Path()) / name for name in names}
         return {name: file.read_bytes() for name, file in files.items() if file.is_file()}
-    hashes = git.identify([f"{commit}:{name}" for name in names], folder)
-    present = {name: file for name, file in zip(names, hashes, strict=True) if file is not None}
-    blobs = dict(git.blobs(list(dict.fromkeys(present.values())), folder))
-    return {name: blobs[file] for name, file in present.items()}
+    texts = git.contents([f"{commit}:{name}" for name in names], folder)
+    return {name: text for name, text in zip(names, texts, strict=True) if text is not None}

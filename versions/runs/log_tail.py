@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BYTES = 64 * 1024
-"""Read of the end."""
+"""How much of the end is read."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def read(path: Path, count: int = 400) -> Tail:
     lines = content.decode("utf-8", "replace").split("\n")
     if size > BYTES:
         lines = lines[1:]
-    shown = [line.rstrip("\r").rpartition("\r")[2] for line in lines]
-    while shown and not shown[-1]:
-        shown.pop()
-    return Tail(tuple(shown[-count:]), size, cut=size > BYTES or len(shown) > count)
+    visible = [line.rstrip("\r").rpartition("\r")[2] for line in lines]
+    while visible and not visible[-1]:
+        visible.pop()
+    return Tail(tuple(visible[-count:]), size, cut=size > BYTES or len(visible) > count)

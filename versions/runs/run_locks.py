@@ -1,4 +1,4 @@
-"""One run at a time: a lock that a run's processes hold, and what a DVC in a terminal holds."""
+"""One run at a time: the lock of the runs, and whether DVC runs in a terminal."""
 
 import fcntl
 import json
@@ -12,7 +12,7 @@ from stages.common.errors import StageError
 from stages.common.paths import RUNS
 
 BUSY_FILE = Path(".dvc/tmp/rwlock")
-"""In which DVC notes who works on which outputs."""
+"""The file in which DVC notes which process works on which outputs."""
 
 
 class RunningError(StageError):
@@ -20,7 +20,7 @@ class RunningError(StageError):
 
 
 @contextmanager
-def held(runs: Path = RUNS) -> Iterator[IO[str]]:
+def lock(runs: Path = RUNS) -> Iterator[IO[str]]:
     """Hold the lock of all runs; a process that inherits the file keeps it until it ends.
 
     Raises:
@@ -39,11 +39,10 @@ def busy_dvc(folder: Path | None = None) -> str | None:
     """The command and process of a DVC that works on the outputs of a project; None without one."""
     try:
         content = json.loads(((folder or Path()) / BUSY_FILE).read_text(encoding="utf-8"))
-        entries = [*content["write"].values()]
-        for entry in entries:
-            found = processes.process(int(entry["pid"]))
+        for entry in content["write"].values():
+            process = processes.process(int(entry["pid"]))
             # The number of a process that was killed may be that of another by now.
-            if found is not None and found.state not in "ZX" and "dvc" in found.programs:
+            if process is not None and process.state not in "ZX" and "dvc" in process.programs:
                 return f"`{entry['cmd']}` (process {entry['pid']})"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass

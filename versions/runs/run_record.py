@@ -12,7 +12,7 @@ from stages.common import processes, stage_record
 from stages.common.paths import RUNS
 
 State = Literal["running", "succeeded", "failed", "stopped", "killed", "ended"]
-"""`ended` is a run from a terminal: nobody saw its exit status."""
+"""`ended` is a run from a terminal, whose exit status is unknown."""
 
 LOG = "log"
 
@@ -46,9 +46,9 @@ class Run:
         words: of its command, after `python -m`.
         who: the viewer who started it, or the account in whose terminal it was.
         source: `dashboard` or `terminal`.
-        began, ended: in UTC; `ended` is None while it runs, and where nobody saw the end.
+        began, ended: in UTC; `ended` is None while it runs, and where the end is unknown.
         state: see `State`.
-        status: its exit status, where somebody saw it.
+        status: its exit status; None where it is unknown.
         error: why it failed, in a line.
         stopped_by: the viewer who asked it to stop.
         stages: that ran; one that DVC restored or left unchanged is not among them.
@@ -99,9 +99,9 @@ def content(folder: Path) -> Mapping[str, Any]:
 
 def note_process(folder: Path, pid: int) -> None:
     """Note a process of a run."""
-    found = processes.process(pid)
-    if found is not None:
-        stage_record.note_process(folder, found)
+    process = processes.process(pid)
+    if process is not None:
+        stage_record.note_process(folder, process)
 
 
 def note_stop(folder: Path, who: str) -> None:
@@ -116,8 +116,8 @@ def note_end(folder: Path, ended: datetime, status: int, error: str) -> None:
 
 def listed(runs: Path = RUNS) -> list[Run]:
     """Every run on record, newest first."""
-    found = filter(None, map(read, _folders(runs)))
-    return sorted(found, key=lambda run: (run.began, run.id), reverse=True)
+    records = filter(None, map(read, _folders(runs)))
+    return sorted(records, key=lambda run: (run.began, run.id), reverse=True)
 
 
 def running(runs: Path = RUNS) -> Run | None:
@@ -142,17 +142,13 @@ def read(folder: Path) -> Run | None:
     stopped_by = str(_json(folder / "stop.json").get("who", ""))
     stages = tuple(_stages(folder / "stages.jsonl"))
     failed = next((stage for stage in reversed(stages) if stage.status), None)
-    state: State = "running"
-    if end:
-        state = (
-            "stopped"
-            if stopped_by and end["status"]
-            else "failed"
-            if end["status"]
-            else "succeeded"
-        )
-    elif not alive:
-        state = _unseen(begin, stages)
+    state: State
+    if end and end["status"]:
+        state = "stopped" if stopped_by else "failed"
+    elif end:
+        state = "succeeded"
+    else:
+        state = "running" if alive else _unseen(begin, stages)
     return Run(
         id=folder.name,
         title=str(begin["title"]),
@@ -170,7 +166,7 @@ def read(folder: Path) -> Run | None:
 
 
 def _unseen(begin: Mapping[str, Any], stages: Sequence[StageRun]) -> State:
-    """The state of a run that goes on no longer, and whose end nobody saw."""
+    """The state of a run that has ended without a note of its end."""
     if begin["source"] != "terminal" or (stages and stages[-1].seconds is None):
         return "killed"
     return "failed" if stages and stages[-1].status else "ended"
@@ -223,10 +219,10 @@ def _moment(timestamp: float) -> datetime:
 
 def _json(path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
     python -m versions.runs.supervise FOLDER [FD...]
 
 The dashboard starts it; nobody needs to type it. It has a session of its own, so that the run goes
-on when the dashboard ends. SIGINT or SIGTERM stops the command as Ctrl-C would, and kills what
+on when the dashboard ends. SIGINT or SIGTERM stops the command as Ctrl-C would, and kills it if it
 has not ended after some seconds. The open files FD, which hold locks, are passed on to the command.
 """
 
@@ -21,7 +21,7 @@ from stages.common.stage_record import FOLDER
 from versions.runs import log_tail, run_record
 from versions.tuning.trial import reason
 
-PATIENCE = 30
+STOP_SECONDS = 30
 """Seconds in which a command that was interrupted has to end."""
 
 
@@ -70,7 +70,7 @@ class Supervised:
         """Interrupt it, and kill it later if that does not end it."""
         self._stopping = True
         self._send(signal.SIGINT)
-        signal.alarm(PATIENCE)
+        signal.alarm(STOP_SECONDS)
 
     def _send(self, number: int) -> None:
         if self._process is not None:

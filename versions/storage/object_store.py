@@ -1,4 +1,4 @@
-"""The objects of a revision: which they are, and which of them are whole where.
+"""The objects of a revision, and their copies here and in the remote.
 
 DVC keeps each file under the md5 of its bytes, and each folder as a list of its files under the md5
 of that list with `.dir` at the end. So the name of an object tells whether its bytes are right.
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from stages.common.errors import VersionError
 from versions.repository import revision
+from versions.repository.workspace import digest
 from versions.storage.faults import checked, explain, is_corruption
 from versions.storage.remote_config import Remote
 
@@ -103,11 +104,7 @@ def cached(repo: Any, item: Object) -> Path:
 
 def is_whole(path: Path, oid: str) -> bool:
     """Whether there is a file with the bytes of an object."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-    return digest.hexdigest() == oid.removesuffix(".dir")
+    return path.is_file() and digest(path) == oid.removesuffix(".dir")
 
 
 def upload(remote: Remote, items: Iterable[Object], jobs: int | None = None) -> list[Object]:

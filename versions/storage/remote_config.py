@@ -84,8 +84,8 @@ class Remote:
         if value is None:
             name = self._endpoint_variable if setting == "endpointurl" else None
             return f"{name} ({self.server})" if name else setting
-        shown = "" if setting in KEYS else f" ({value})"
-        return f"{setting}{shown} in {LOCAL if setting in self.local else SHARED}"
+        suffix = "" if setting in KEYS else f" ({value})"
+        return f"{setting}{suffix} in {LOCAL if setting in self.local else SHARED}"
 
 
 @contextmanager

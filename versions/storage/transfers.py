@@ -99,9 +99,9 @@ def pull(remote: Remote, targets: Sequence[str] = (), jobs: int | None = None) -
 def heal(remote: Remote) -> Sent:
     """Make the remote hold every object of the checked-out revision whole, or not at all.
 
-    Corrupt objects are deleted, and with them and the missing ones the lists that name them: DVC
-    does not look at the files of a list that is there. What a whole copy is here of comes back.
-    Corrupt objects in the cache of this clone are deleted too. Logs each of them.
+    Corrupt objects are deleted, and so are the lists that name a corrupt or missing object: DVC
+    does not look at the files of a list that is there. Objects with a whole copy here are pushed
+    again. Corrupt objects in the cache of this clone are deleted too. Logs each of them.
 
     Raises:
         VersionError: the remote cannot be used, or lacks objects in the end.

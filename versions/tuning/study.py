@@ -24,7 +24,7 @@ STARTUP = 10
 """Trials that are drawn at random before the sampler has something to learn from."""
 
 GIVE_UP = 3
-"""Failures with which a search ends that has had nothing else."""
+"""A search ends after so many failures if no trial has a value."""
 
 Run = Callable[[Sequence[Trial]], Sequence[Trial]]
 """Runs some trials at the same time; returns each with its value, or the reason why it failed."""

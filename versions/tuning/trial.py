@@ -30,13 +30,13 @@ POLL = 0.1
 
 
 def check_cache() -> None:
-    """See that DVC can write the path of its cache for an experiment, which it does in ASCII.
+    """Check that the path of DVC's cache is ASCII, as DVC needs it for an experiment.
 
     Raises:
         VersionError: the path has other letters.
     """
-    asked = [sys.executable, "-m", "dvc", "cache", "dir"]
-    path = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603  # no shell
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    path = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603  # no shell
     if not path.isascii():
         raise VersionError(
             f"{path}: DVC cannot run an experiment beside the workspace where the path of its "
@@ -90,7 +90,7 @@ class Experiments:
         return f"search-{self.study}-{number:03d}"
 
     def check_workspace(self) -> None:
-        """See that an experiment stands on the commit of the study, and on nothing else.
+        """Check that the workspace is the commit of the study, without changes.
 
         Raises:
             VersionError: the workspace is on another commit, or has changes.

@@ -146,7 +146,7 @@ def test_what_does_not_heed_a_stop_is_killed(settings: Settings) -> None:
             "-c",
             f"import sys; sys.argv[1:] = [{str(folder)!r}]\n"
             "from versions.runs import supervise\n"
-            "supervise.PATIENCE = 1\n"
+            "supervise.STOP_SECONDS = 1\n"
             "supervise.main()",
         ]
     )

@@ -15,11 +15,11 @@ from serve.checkout.challengers import Announced, Challenger, Challengers
 from tests.serve.challenging import COMMIT, FEATURES, card, graph, put, take
 
 
-def looked(bundle: Bundle, var: Path) -> Challengers:
-    """What a server that serves the bundle makes of its folder."""
-    found = Challengers(var, Path("challengers"))
-    found.join(bundle)
-    return found
+def joined(bundle: Bundle, var: Path) -> Challengers:
+    """The challengers of a folder, joined with the bundle that serves."""
+    challengers = Challengers(var, Path("challengers"))
+    challengers.join(bundle)
+    return challengers
 
 
 def test_a_challenger_may_take_features_that_the_champion_does_not(
@@ -27,9 +27,9 @@ def test_a_challenger_may_take_features_that_the_champion_does_not(
 ) -> None:
     assert FEATURES[0] not in small_bundle.models["short"].card.features
     md5 = put(tmp_path, graph(), mode="canary", share=0.25, version="v1.2.0")
-    found = looked(small_bundle, tmp_path)
-    assert found.refused == {}
-    challenger = found.of("short", small_bundle)
+    challengers = joined(small_bundle, tmp_path)
+    assert challengers.refused == {}
+    challenger = challengers.of("short", small_bundle)
     assert challenger is not None
     reference = {"revision": COMMIT, "md5": md5, "version": "v1.2.0"}
     assert challenger.bundle.reference("short") == reference
@@ -38,12 +38,12 @@ def test_a_challenger_may_take_features_that_the_champion_does_not(
     assert rows.days.tolist() == own["date"].to_physical().to_list()
     expected = own.select(FEATURES).cast(pl.Float32).to_numpy()
     np.testing.assert_array_equal(rows.features["short"], expected)
-    # Nothing of the bundle that serves is another.
+    # The bundle that serves is unchanged.
     assert small_bundle.rows["IBM"].features["short"].shape[1] > len(FEATURES)
 
 
 @pytest.mark.parametrize(
-    ("content", "document", "said", "facts"),
+    ("content", "document", "fields", "facts"),
     [
         (graph(), card(), {"model_md5": "0" * 32}, ("model.onnx: md5 is ", f"has {'0' * 32}")),
         (b"no graph", card(), {}, ("model.onnx: cannot be read",)),
@@ -66,14 +66,14 @@ def test_one_that_cannot_be_used_is_refused_with_a_line(  # noqa: PLR0917  # pyt
     tmp_path: Path,
     content: bytes,
     document: dict[str, Any],
-    said: dict[str, Any],
+    fields: dict[str, Any],
     facts: tuple[str, ...],
 ) -> None:
-    put(tmp_path, content, document, **said)
-    found = looked(small_bundle, tmp_path)
-    assert found.ready == {}
-    ((horizon, problem),) = found.refused.items()
-    assert horizon == said.get("horizon", "short")
+    put(tmp_path, content, document, **fields)
+    challengers = joined(small_bundle, tmp_path)
+    assert challengers.ready == {}
+    ((horizon, problem),) = challengers.refused.items()
+    assert horizon == fields.get("horizon", "short")
     assert problem.startswith("challengers/")
     assert "\n" not in problem
     for fact in facts:
@@ -84,8 +84,8 @@ def test_one_that_cannot_be_used_is_refused_with_a_line(  # noqa: PLR0917  # pyt
 def test_a_missing_file_is_named(small_bundle: Bundle, tmp_path: Path, name: str) -> None:
     put(tmp_path, graph())
     (tmp_path / "challengers/short" / name).unlink()
-    found = looked(small_bundle, tmp_path)
-    assert found.refused == {"short": f"challengers/short/{name}: no such file or directory"}
+    challengers = joined(small_bundle, tmp_path)
+    assert challengers.refused == {"short": f"challengers/short/{name}: no such file or directory"}
 
 
 def test_the_model_that_serves_is_not_its_own_challenger(
@@ -94,7 +94,7 @@ def test_the_model_that_serves_is_not_its_own_challenger(
     content = (small_models / "models/short/model.onnx").read_bytes()
     champion = small_bundle.models["short"]
     put(tmp_path, content, dict(champion.document))
-    problem = looked(small_bundle, tmp_path).refused["short"]
+    problem = joined(small_bundle, tmp_path).refused["short"]
     assert f"{champion.md5} is the model that serves" in problem
 
 
@@ -103,74 +103,74 @@ def test_one_that_would_keep_answers_waiting_is_refused(
 ) -> None:
     monkeypatch.setattr(challengers, "SLOWEST", 0.0)
     put(tmp_path, graph())
-    assert "ms for a row" in looked(small_bundle, tmp_path).refused["short"]
+    assert "ms for a row" in joined(small_bundle, tmp_path).refused["short"]
 
 
 def test_it_comes_changes_and_goes_with_its_folder(small_bundle: Bundle, tmp_path: Path) -> None:
-    found = looked(small_bundle, tmp_path)
-    assert (found.changed, dict(found.ready)) == (False, {})
+    challengers = joined(small_bundle, tmp_path)
+    assert (challengers.changed, dict(challengers.ready)) == (False, {})
 
     put(tmp_path, graph())
-    assert found.changed
-    found.look()
-    first = found.of("short", small_bundle)
+    assert challengers.changed
+    challengers.look()
+    first = challengers.of("short", small_bundle)
     assert first is not None
-    found.look()
-    assert found.of("short", small_bundle) is first
+    challengers.look()
+    assert challengers.of("short", small_bundle) is first
 
     put(tmp_path, graph(), mode="canary")
-    assert found.changed
-    found.look()
-    second = found.of("short", small_bundle)
+    assert challengers.changed
+    challengers.look()
+    second = challengers.of("short", small_bundle)
     assert second is not None
     assert second.announced.mode == "canary"
 
     # A folder that is not complete has a name with a dot.
     (tmp_path / "challengers/short").rename(tmp_path / "challengers/.short")
-    assert found.changed
-    found.look()
-    assert (found.of("short", small_bundle), dict(found.refused)) == (None, {})
+    assert challengers.changed
+    challengers.look()
+    assert (challengers.of("short", small_bundle), dict(challengers.refused)) == (None, {})
     (tmp_path / "challengers/.short").rename(tmp_path / "challengers/short")
-    found.look()
-    assert found.of("short", small_bundle) is not None
+    challengers.look()
+    assert challengers.of("short", small_bundle) is not None
     take(tmp_path)
-    found.look()
-    assert (dict(found.ready), found.changed) == ({}, False)
+    challengers.look()
+    assert (dict(challengers.ready), challengers.changed) == ({}, False)
 
 
 def test_another_revision_gets_it_on_its_own_bars_without_reading_it_again(
     small_bundle: Bundle, tmp_path: Path
 ) -> None:
     put(tmp_path, graph())
-    found = looked(small_bundle, tmp_path)
-    first = found.of("short", small_bundle)
+    challengers = joined(small_bundle, tmp_path)
+    first = challengers.of("short", small_bundle)
     newer = dataclasses.replace(
         small_bundle, latest=small_bundle.latest.filter(pl.col("symbol") != "IBM")
     )
-    assert found.of("short", newer) is None
-    found.join(newer)
-    second = found.of("short", newer)
+    assert challengers.of("short", newer) is None
+    challengers.join(newer)
+    second = challengers.of("short", newer)
     assert first is not None
     assert second is not None
     assert second.model is first.model
     assert set(first.bundle.rows) - set(second.bundle.rows) == {"IBM"}
-    assert found.of("short", small_bundle) is None
+    assert challengers.of("short", small_bundle) is None
     # One that has none of its features refuses it, and the next one takes it again.
-    found.join(dataclasses.replace(newer, latest=newer.latest.drop(FEATURES[0])))
-    assert FEATURES[0] in found.refused["short"]
-    found.join(newer)
-    assert found.of("short", newer) is not None
+    challengers.join(dataclasses.replace(newer, latest=newer.latest.drop(FEATURES[0])))
+    assert FEATURES[0] in challengers.refused["short"]
+    challengers.join(newer)
+    assert challengers.of("short", newer) is not None
 
 
 def test_a_folder_that_cannot_be_listed_has_no_challengers(
     small_bundle: Bundle, tmp_path: Path
 ) -> None:
     (tmp_path / "challengers").write_text("a file", encoding="utf-8")
-    assert dict(looked(small_bundle, tmp_path).ready) == {}
+    assert dict(joined(small_bundle, tmp_path).ready) == {}
     (tmp_path / "challengers").unlink()
     (tmp_path / "challengers").mkdir()
     (tmp_path / "challengers" / "short").symlink_to(tmp_path / "nowhere")
-    assert dict(looked(small_bundle, tmp_path).refused) == {}
+    assert dict(joined(small_bundle, tmp_path).refused) == {}
 
 
 def canary(bundle: Bundle, share: float, md5: str) -> Challenger:
@@ -190,7 +190,7 @@ def test_a_canary_answers_its_share_of_the_keys_and_always_the_same(
     assert abs(len(chosen) - share * len(keys)) <= deviation
     again = canary(small_bundle, share, "a" * 32)
     assert {key for key in keys if again.answers(key)} == chosen
-    # Whom a larger share is answered stays, and the next challenger answers others.
+    # A larger share keeps the callers of a smaller one; the next challenger answers others.
     larger = canary(small_bundle, min(1.0, share + 0.1), "a" * 32)
     assert all(larger.answers(key) for key in chosen)
     if 0 < share < 1:

@@ -37,7 +37,7 @@ GRACE = 1.0
 class Answer(NamedTuple):
     """What a client got, when it asked, and when the answer came."""
 
-    asked: float
+    sent_at: float
     came: float
     status: int
     revision: str
@@ -58,14 +58,14 @@ class Load:
     def _ask(self) -> None:
         with httpx2.Client(timeout=10) as client:
             while not self._stop.wait(PAUSE):
-                asked = time.perf_counter()
+                sent_at = time.perf_counter()
                 try:
                     answer = client.post(self._url, json={"symbol": "AAPL"})
                     body = answer.json()
                     model = body["model"]
                     self.answers.append(
                         Answer(
-                            asked,
+                            sent_at,
                             time.perf_counter(),
                             answer.status_code,
                             model["revision"],
@@ -88,9 +88,11 @@ class Load:
             return (answer for answer in self.answers[place:] if answer.revision == revision)
 
         wait_for(lambda: any(of_it()), 10)
-        found = next(of_it())
-        wait_for(lambda: sum(a.asked > found.came for a in self.answers[place:]) >= 5 * CLIENTS, 10)
-        return found
+        answer = next(of_it())
+        wait_for(
+            lambda: sum(a.sent_at > answer.came for a in self.answers[place:]) >= 5 * CLIENTS, 10
+        )
+        return answer
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
@@ -142,18 +144,18 @@ def test_switches_under_load_lose_no_request(two: Project, tmp_path: Path) -> No
     assert others[-1] < GRACE
     # Callers that ask after the first answer and before the next switch get the new one.
     for first, _, until in switches:
-        later = [answer for answer in load.answers if first.came < answer.asked < until]
+        later = [answer for answer in load.answers if first.came < answer.sent_at < until]
         assert {answer.revision for answer in later} == {first.revision}
 
 
 def wait(server: Server, text: str, seconds: float = 30) -> dict[str, object]:
-    """The state of the bundle, once `/health` says a text of it."""
+    """The state of the bundle, once its detail in `/health` has a text."""
     deadline = time.monotonic() + seconds
     while True:
-        found: dict[str, object] = httpx2.get(f"{server.url}/health").json()["checks"]["bundle"]
-        if text in str(found["detail"]):
-            return found
-        assert time.monotonic() < deadline, found
+        check: dict[str, object] = httpx2.get(f"{server.url}/health").json()["checks"]["bundle"]
+        if text in str(check["detail"]):
+            return check
+        assert time.monotonic() < deadline, check
         time.sleep(0.05)
 
 
@@ -181,8 +183,8 @@ def server(shared: tuple[Path, Server]) -> Server:
 def ask(server: Server) -> dict[str, object]:
     answer = httpx2.post(f"{server.url}/predict/short")
     assert answer.status_code == 200
-    found: dict[str, object] = answer.json()
-    return {name: found[name] for name in ("model", "predicted_return", "as_of")}
+    forecast: dict[str, object] = answer.json()
+    return {name: forecast[name] for name in ("model", "predicted_return", "as_of")}
 
 
 def everything(server: Server, bundle: Bundle) -> list[object]:
@@ -190,14 +192,14 @@ def everything(server: Server, bundle: Bundle) -> list[object]:
     model = bundle.models["short"]
     rows = [{"symbol": "IBM", "as_of": "2012-01-04"}, {"symbol": "MSFT"}]
     bars = bundle.bars.filter(symbol="GOOG").tail(300).drop("symbol", "filled")
-    given = [{**bar, "date": str(bar["date"])} for bar in bars.iter_rows(named=True)]
+    own_bars = [{**bar, "date": str(bar["date"])} for bar in bars.iter_rows(named=True)]
     with httpx2.Client(base_url=server.url, timeout=60) as client:
         answers = [
             *client.post("/predict/AAPL").json()["predictions"],
             *client.post("/batch-predict", json={"horizon": "long", "rows": rows}).json()[
                 "predictions"
             ],
-            *client.post("/predict", json={"bars": given}).json()["predictions"],
+            *client.post("/predict", json={"bars": own_bars}).json()["predictions"],
             client.get("/plot/AAPL?last=5000").json(),
         ]
         for answer in answers:
@@ -358,7 +360,7 @@ def test_a_look_between_the_note_of_a_commit_and_the_commit_is_not_the_last(
         wait(server, f"serves {before}")
         tree = project.git("rev-parse", "HEAD^{tree}").strip()
         commit = project.git("commit-tree", "-p", before, "-m", "Another", tree).strip()
-        # What the start itself has to look at is over.
+        # The looks that the start itself takes are over.
         time.sleep(3 * follow.PERIOD)
         with (project.folder / ".git/logs/HEAD").open("a", encoding="utf-8") as notes:
             notes.write(f"{before} {commit} Tests <tests@example.org> 0 +0000\tcommit: Another\n")

@@ -22,7 +22,7 @@ from versions.repository import lock
 
 
 def relock(folder: Path, path: str) -> None:
-    """Let dvc.lock have the md5 of a file that a test has changed."""
+    """Write the md5 of a file that a test has changed into dvc.lock."""
     import hashlib
 
     before = lock.read(folder / "dvc.lock").outs[path].md5
@@ -33,18 +33,18 @@ def relock(folder: Path, path: str) -> None:
 
 
 def test_a_folder_of_models_and_their_lock_is_enough(models: Path) -> None:
-    found = load(models, "image-7")
-    assert found.revision == Revision("image-7")
-    assert found.as_of == date(2012, 12, 31)
-    assert found.symbols == ("AAPL", "GOOG", "IBM", "MSFT")
-    assert {name: model.card.sessions for name, model in found.models.items()} == {
+    bundle = load(models, "image-7")
+    assert bundle.revision == Revision("image-7")
+    assert bundle.as_of == date(2012, 12, 31)
+    assert bundle.symbols == ("AAPL", "GOOG", "IBM", "MSFT")
+    assert {name: model.card.sessions for name, model in bundle.models.items()} == {
         "short": 1,
         "long": 63,
     }
-    assert set(found.market) == {"sp500", "nasdaq"}
+    assert set(bundle.market) == {"sp500", "nasdaq"}
     outs = lock.read(models / "dvc.lock").outs
-    assert found.files == {path: outs[path.as_posix()].md5 for path in found.files}
-    assert len(found.files) == 12
+    assert bundle.files == {path: outs[path.as_posix()].md5 for path in bundle.files}
+    assert len(bundle.files) == 12
 
 
 def test_without_git_and_a_name_the_revision_is_unknown(models: Path) -> None:
@@ -68,11 +68,11 @@ def test_a_release_with_the_same_model_names_its_version(project: Project) -> No
 
 
 def test_the_session_of_a_forecast_is_that_of_the_calendar(models: Path) -> None:
-    found = load(models)
+    bundle = load(models)
 
     def target(day: str, sessions: int) -> str | None:
         number = int(np.datetime64(day).astype("datetime64[D]").astype(int))
-        session = found.target(number, sessions)
+        session = bundle.target(number, sessions)
         return None if session is None else str(np.datetime64(session, "D"))
 
     assert target("2012-12-31", 1) == "2013-01-02"
@@ -116,10 +116,10 @@ def test_explanations_of_other_forecasts_and_those_not_made_are_left_out(
     else:
         section["outs"] = []
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
-    found = load(container)
-    assert found.models["short"].explanations is None
-    assert Path("models/short/explanations.parquet") not in found.files
-    assert found.models["long"].explanations is not None
+    bundle = load(container)
+    assert bundle.models["short"].explanations is None
+    assert Path("models/short/explanations.parquet") not in bundle.files
+    assert bundle.models["long"].explanations is not None
 
 
 def test_a_missing_file_is_named(container: Path) -> None:
@@ -152,10 +152,10 @@ def test_levels_are_those_of_the_revision_and_a_former_one_has_none(
     container: Path, levels: list[str] | None
 ) -> None:
     content = yaml.safe_load((container / "dvc.lock").read_text(encoding="utf-8"))
-    given = content["stages"]["features"]["params"]["params.yaml"]
-    given.pop("data.levels", None)
+    section = content["stages"]["features"]["params"]["params.yaml"]
+    section.pop("data.levels", None)
     if levels is not None:
-        given["data.levels"] = levels
+        section["data.levels"] = levels
     (container / "dvc.lock").write_text(yaml.safe_dump(content), encoding="utf-8")
     assert load(container).levels == (levels or [])
 
@@ -208,10 +208,10 @@ def test_a_checkout_in_the_middle_of_a_look_is_seen(
     """Otherwise the models of one commit could get the name of the next."""
     real = provenance.of
 
-    def of(root: Path, *given: Any) -> Revision:
+    def of(root: Path, *arguments: Any) -> Revision:
         with (root / "dvc.lock").open("a", encoding="utf-8") as lock_file:
             lock_file.write("# of another commit\n")
-        return real(root, *given)
+        return real(root, *arguments)
 
     monkeypatch.setattr(provenance, "of", of)
     follower = Follower(container)
@@ -247,11 +247,11 @@ def test_a_graph_that_gives_no_finite_forecast_is_refused(
 
 
 def test_features_are_float32_row_by_row(models: Path) -> None:
-    found = load(models)
+    bundle = load(models)
     latest = pl.read_parquet(models / "models/latest.parquet")
-    for symbol, rows in found.rows.items():
+    for symbol, rows in bundle.rows.items():
         own = latest.filter(symbol=symbol)
-        for name, model in found.models.items():
+        for name, model in bundle.models.items():
             matrix = rows.features[name]
             assert matrix.dtype == np.float32
             assert matrix.flags.c_contiguous

@@ -32,12 +32,12 @@ def promote(root: Path, content: bytes, document: dict[str, Any]) -> None:
 
 
 def predictions(feed: ClientConnection, count: int) -> Iterator[dict[str, Any]]:
-    """The first so many that a live feed tells."""
+    """The first predictions of a live feed, `count` of them."""
     while count:
-        told = json.loads(feed.recv(timeout=10))
-        if told["type"] == "prediction":
+        message = json.loads(feed.recv(timeout=10))
+        if message["type"] == "prediction":
             count -= 1
-            yield told["data"]
+            yield message["data"]
 
 
 @pytest.mark.slow
@@ -49,8 +49,8 @@ def test_challengers_come_and_go_without_a_lost_request(small_models: Path, tmp_
     first, second = graph(intercept=0.01), graph(intercept=0.02)
 
     def state() -> dict[str, Any]:
-        found: dict[str, Any] = httpx2.get(f"{server.url}/health").json()
-        return found
+        health: dict[str, Any] = httpx2.get(f"{server.url}/health").json()
+        return health
 
     def step(act: Callable[[], object], done: Callable[[dict[str, Any]], bool]) -> None:
         act()
@@ -59,10 +59,10 @@ def test_challengers_come_and_go_without_a_lost_request(small_models: Path, tmp_
         wait_for(lambda: len(load.answers) > place + ENOUGH, 20)
 
     def mode(wanted: str) -> Callable[[dict[str, Any]], bool]:
-        return lambda said: said["challengers"].get("short", {}).get("mode") == wanted
+        return lambda health: health["challengers"].get("short", {}).get("mode") == wanted
 
     def says(fact: str) -> Callable[[dict[str, Any]], bool]:
-        return lambda said: fact in said["challengers"].get("short", {}).get("detail", "")
+        return lambda health: fact in health["challengers"].get("short", {}).get("detail", "")
 
     with ExitStack() as stack:
         server = stack.enter_context(Server(root, var, REVISION="image-7"))
@@ -77,8 +77,8 @@ def test_challengers_come_and_go_without_a_lost_request(small_models: Path, tmp_
         # Promoted, and the former champion becomes its shadow.
         step(lambda: promote(root, second, {**own, **card(FEATURES)}), says("model that serves"))
         step(lambda: put(var, champion, own), mode("shadow"))
-        step(lambda: take(var), lambda said: said["challengers"] == {})
-        told = list(predictions(feed, len(load.answers)))
+        step(lambda: take(var), lambda health: health["challengers"] == {})
+        published = list(predictions(feed, len(load.answers)))
     assert load.failures == []
     assert {answer.status for answer in load.answers} == {200}
     # Each answer is of one model, whole.
@@ -98,11 +98,11 @@ def test_challengers_come_and_go_without_a_lost_request(small_models: Path, tmp_
         query = "SELECT id FROM prediction_logs WHERE role IS NULL OR role = 'canary' ORDER BY id"
         answered = [identifier for (identifier,) in log.execute(query)]
     log.close()
-    # The live feed tells answers, and nothing that was only logged.
-    assert {each["model"].get("role") for each in told} == {None, "canary"}
-    assert set(answered) >= {each["id"] for each in told}
-    # Those of the last moment may have been answered to nobody.
+    # The live feed sends answers, and nothing that was only logged.
+    assert {each["model"].get("role") for each in published} == {None, "canary"}
+    assert set(answered) >= {each["id"] for each in published}
+    # The last few answers may have reached nobody.
     assert len(load.answers) <= counted[None] + counted["canary"] <= len(load.answers) + 4
     assert counted["shadow"] > 4 * ENOUGH
     assert (pairs, most) == ({(2, 1)}, (2,))
-    assert "Traceback" not in server.said()
+    assert "Traceback" not in server.log_text()

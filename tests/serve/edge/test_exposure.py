@@ -101,7 +101,7 @@ def test_a_page_of_another_site_adds_nothing_to_the_log(models: Path, tmp_path: 
             pass
         assert refused.value.status_code == 403
         assert client.get("/predictions").json()["predictions"] == []
-        # The user's own doing, a page of this machine, and one that may.
+        # The user's own request, a page of this machine, and a page that is allowed.
         assert ask("none").status_code == 200
         assert ask("same-site").status_code == 200
         assert ask("cross-site", Origin=desk).status_code == 200

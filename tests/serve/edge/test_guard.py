@@ -94,12 +94,12 @@ def test_labels_need_the_role_of_labels(guarded: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "header",
     ["Bearer x.y", "Bearer ", "Bearer", "Basic cHJlZGljdDp4", "bearer {label}x"],
 )
-def test_what_is_no_key_opens_nothing(guarded: TestClient, given: str) -> None:
-    given = given.format(label=SECRETS["label"][0])
-    answer = guarded.get("/symbols", headers={"Authorization": given})
+def test_what_is_no_key_opens_nothing(guarded: TestClient, header: str) -> None:
+    header = header.format(label=SECRETS["label"][0])
+    answer = guarded.get("/symbols", headers={"Authorization": header})
     assert answer.status_code == 401
     assert answer.json()["type"] == "/problems/unknown-key"
 
@@ -130,8 +130,8 @@ def test_every_answer_has_an_id_and_safe_headers(client: TestClient) -> None:
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
         assert "strict-transport-security" not in answer.headers
-    given = client.get("/nowhere", headers={"X-Request-Id": "a.b-C_1"})
-    assert given.headers["x-request-id"] == given.json()["request_id"] == "a.b-C_1"
+    answer = client.get("/nowhere", headers={"X-Request-Id": "a.b-C_1"})
+    assert answer.headers["x-request-id"] == answer.json()["request_id"] == "a.b-C_1"
     forged = client.get("/", headers={"X-Request-Id": '{"a":1}'})
     assert re.fullmatch(r"[0-9a-f-]{36}", forged.headers["x-request-id"])
 
@@ -169,7 +169,7 @@ def test_pages_of_the_listed_origins_may_ask(models: Path, tmp_path: Path) -> No
         assert allowed.status_code == 200
         assert allowed.headers["access-control-allow-origin"] == "https://desk.example"
         assert client.options("/predict", headers={**evil, **preflight}).status_code == 400
-        # A page shall be able to read why it was refused.
+        # A page must be able to read why it was refused.
         refused = client.get("/symbols", headers=desk)
         assert refused.status_code == 401
         assert refused.headers["access-control-allow-origin"] == "https://desk.example"
@@ -182,7 +182,7 @@ def test_each_key_has_a_rate_of_its_own(models: Path, tmp_path: Path) -> None:
         statuses = [client.get("/symbols", headers=bearer("predict")).status_code for _ in range(4)]
         assert statuses == [200, 200, 200, 429]
         refused = client.get("/symbols", headers=bearer("predict"))
-        # What the requests themselves have taken counts as waiting.
+        # The time of the requests themselves counts as waiting.
         seconds = refused.headers["retry-after"]
         assert seconds in {"19", "20"}
         assert refused.json()["detail"] == (
@@ -198,7 +198,7 @@ def test_each_key_has_a_rate_of_its_own(models: Path, tmp_path: Path) -> None:
 
 def test_a_body_that_is_too_large_is_refused_however_it_comes(models: Path, tmp_path: Path) -> None:
     with opened(models, tmp_path, max_body=1000) as client:
-        said = client.post("/predict", content=b" " * 1001)
+        declared = client.post("/predict", content=b" " * 1001)
         chunked = client.post("/predict", content=iter([b" " * 600, b" " * 600]))
         batch = client.post("/batch-predict", content=iter([b" " * 600, b" " * 600]))
         direct = client.post(
@@ -206,7 +206,7 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(models: Path, tmp_
             content=iter([b" " * 600, b" " * 600]),
             headers={"Content-Type": "application/json"},
         )
-        for answer in (said, chunked, batch, direct):
+        for answer in (declared, chunked, batch, direct):
             assert answer.status_code == 413
             assert answer.json()["detail"] == "the body is larger than 1,000 bytes (SERVE_MAX_BODY)"
             assert answer.json()["type"] == "/problems/body-too-large"
@@ -225,14 +225,14 @@ ONCE = (
 @pytest.mark.parametrize("name", ONCE)
 def test_a_header_that_can_say_only_one_thing_comes_once(guarded: TestClient, name: str) -> None:
     """Else one part of the server would go by the first, another by the last."""
-    said = f"{name.lower()}: this header came more than once; send it once"
+    detail = f"{name.lower()}: this header came more than once; send it once"
     twice = [(name, "1"), (name, "2")]
     apart = [(name, "1"), ("X-Other", "3"), (name.lower(), "1")]
     for headers in (twice, apart):
         answer = guarded.post("/labels", content=b"1", headers=headers)
         assert answer.status_code == 400
         assert answer.json()["type"] == "/problems/repeated-header"
-        assert answer.json()["detail"] == said
+        assert answer.json()["detail"] == detail
     several = [("Accept", "text/html"), ("Accept", "*/*")]
     assert guarded.get("/health/live", headers=several).status_code == 200
 
@@ -250,7 +250,7 @@ def test_a_json_body_has_its_own_limit_whatever_else_it_is_said_to_be(
 
 
 def test_what_is_repeated_is_refused_on_a_real_connection(models: Path, tmp_path: Path) -> None:
-    head, body = told(
+    head, body = raw_answer(
         create(Settings(root=models, var=tmp_path)),
         b"POST /predict/short HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         b"Content-Type: application/json\r\nContent-Length: 2\r\n"
@@ -273,7 +273,7 @@ def test_a_request_that_a_proxy_may_read_otherwise_is_refused(
     models: Path, tmp_path: Path, lines: bytes, says: bytes, path: bytes
 ) -> None:
     app = create(Settings(root=models, var=tmp_path))
-    head, body = told(app, b"POST " + path + b" " + lines + b"\r\n2\r\n{}\r\n0\r\n\r\n")
+    head, body = raw_answer(app, b"POST " + path + b" " + lines + b"\r\n2\r\n{}\r\n0\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"connection: close" in head
     assert says in body
@@ -282,7 +282,7 @@ def test_a_request_that_a_proxy_may_read_otherwise_is_refused(
 
 def test_http_1_0_needs_no_host(models: Path, tmp_path: Path) -> None:
     app = create(Settings(root=models, var=tmp_path))
-    head, _ = told(app, b"GET /symbols HTTP/1.0\r\n\r\n")
+    head, _ = raw_answer(app, b"GET /symbols HTTP/1.0\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
 
 
@@ -349,17 +349,17 @@ def listening(app: FastAPI) -> Iterator[int]:
         thread.join()
 
 
-def told(app: FastAPI, request: bytes) -> tuple[bytes, bytes]:
+def raw_answer(app: FastAPI, request: bytes) -> tuple[bytes, bytes]:
     """Head and body of what a server sends until it hangs up."""
     with (
         listening(app) as port,
         socket.create_connection(("127.0.0.1", port), timeout=10) as link,
     ):
         link.sendall(request)
-        found = b""
+        content = b""
         while part := link.recv(4096):
-            found += part
-    head, _, body = found.partition(b"\r\n\r\n")
+            content += part
+    head, _, body = content.partition(b"\r\n\r\n")
     return head, body
 
 
@@ -367,7 +367,7 @@ def told(app: FastAPI, request: bytes) -> tuple[bytes, bytes]:
 def test_a_body_that_does_not_come_is_not_waited_for(
     models: Path, tmp_path: Path, path: bytes
 ) -> None:
-    head, body = told(
+    head, body = raw_answer(
         create(Settings(root=models, var=tmp_path, request_timeout=0.2)),
         b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: 100\r\n\r\n{",
@@ -380,7 +380,7 @@ def test_an_answer_that_fails_half_way_is_cut_off_and_nothing_else_leaves(
     models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = failing(create(Settings(root=models, var=tmp_path)))
-    head, body = told(app, b"GET /tears HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    head, body = raw_answer(app, b"GET /tears HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     # Without the empty chunk that would end it.
     assert body == b"5\r\nfirst\r\n"
@@ -477,7 +477,7 @@ def test_a_monitor_may_ask_for_the_headers_alone(models: Path, tmp_path: Path) -
                 assert int(bare.headers["content-length"]) == len(body)
         connection.request("GET", "/metrics")
         counted = connection.getresponse().read().decode()
-        # A forecast is written down; to ask for headers must change nothing (RFC 9110, 9.2.1).
+        # A forecast is logged, and a request for headers must change nothing (RFC 9110, 9.2.1).
         for path in ("/predict/short", "/predict/AAPL", "/predict/short?symbol=IBM"):
             connection.request("HEAD", path)
             refused = connection.getresponse()

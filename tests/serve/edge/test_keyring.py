@@ -1,4 +1,4 @@
-"""Keys: what is kept gives no key away, and only the right one opens."""
+"""Keys: what is stored reveals no key, and only the right key opens."""
 
 import os
 import stat

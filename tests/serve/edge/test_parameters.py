@@ -13,13 +13,13 @@ from serve.server_settings import Settings
 
 
 @pytest.fixture(scope="module")
-def asked(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+def client(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     with TestClient(create(Settings(root=models, var=tmp_path_factory.mktemp("var")))) as client:
         yield client
 
 
-def logged(asked: TestClient) -> int:
-    return len(asked.get("/predictions").json()["predictions"])
+def logged(client: TestClient) -> int:
+    return len(client.get("/predictions").json()["predictions"])
 
 
 @pytest.mark.parametrize(
@@ -46,57 +46,57 @@ def logged(asked: TestClient) -> int:
     ],
 )
 def test_an_unknown_parameter_is_refused(
-    asked: TestClient, method: str, address: str, facts: tuple[str, ...]
+    client: TestClient, method: str, address: str, facts: tuple[str, ...]
 ) -> None:
-    before = logged(asked)
-    answer = asked.request(method, address)
+    before = logged(client)
+    answer = client.request(method, address)
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     for fact in facts:
         assert fact in answer.json()["detail"]
-    assert logged(asked) == before
+    assert logged(client) == before
 
 
-def test_no_endpoint_ignores_a_parameter(asked: TestClient) -> None:
-    contexts = list(iter_route_contexts(asked.app.routes))  # type: ignore[attr-defined]
+def test_no_endpoint_ignores_a_parameter(client: TestClient) -> None:
+    contexts = list(iter_route_contexts(client.app.routes))  # type: ignore[attr-defined]
     for context in contexts:
         path = (context.path or "").replace("{symbol}", "AAPL").replace("{identifier}", "1")
         for method in context.methods or ():
-            answer = asked.request(method, f"{path}?nonsense=1")
+            answer = client.request(method, f"{path}?nonsense=1")
             assert answer.status_code in {422, 405}, (method, path)
             if method != "HEAD":
                 assert answer.json()["type"] == "/problems/unknown-parameter"
     with (
         pytest.raises(WebSocketDenialResponse) as refused,
-        asked.websocket_connect("/live?symbol=IBM"),
+        client.websocket_connect("/live?symbol=IBM"),
     ):
         pass
     assert refused.value.status_code == 422
     assert any(context.path == "/live" for context in contexts)
 
 
-def test_a_parameter_that_contradicts_path_or_body_is_refused(asked: TestClient) -> None:
+def test_a_parameter_that_contradicts_path_or_body_is_refused(client: TestClient) -> None:
     rows = {"horizon": "long", "rows": [{}]}
-    before = logged(asked)
+    before = logged(client)
     for answer, facts in (
-        (asked.post("/batch-predict?horizon=short", json=rows), ("'short'", "'long'")),
-        (asked.get("/predict/IBM?symbol=AAPL"), ("'AAPL'", "IBM")),
-        (asked.post("/predict/IBM", json={"symbol": "AAPL"}), ("'AAPL'", "IBM")),
-        (asked.request("GET", "/predict/short", json={"symbol": "IBM"}), ("body", "POST")),
+        (client.post("/batch-predict?horizon=short", json=rows), ("'short'", "'long'")),
+        (client.get("/predict/IBM?symbol=AAPL"), ("'AAPL'", "IBM")),
+        (client.post("/predict/IBM", json={"symbol": "AAPL"}), ("'AAPL'", "IBM")),
+        (client.request("GET", "/predict/short", json={"symbol": "IBM"}), ("body", "POST")),
     ):
         assert answer.status_code == 422, answer.text
         for fact in facts:
             assert fact in answer.json()["detail"]
-    assert logged(asked) == before
-    agreeing = asked.post("/batch-predict?horizon=long", json=rows)
+    assert logged(client) == before
+    agreeing = client.post("/batch-predict?horizon=long", json=rows)
     assert agreeing.status_code == 200
 
 
-def test_what_is_known_passes(asked: TestClient) -> None:
-    assert asked.get("/predict/short?symbol=IBM&as_of=2012-12-20").json()["symbol"] == "IBM"
-    assert asked.get("/symbols?").status_code == 200
-    assert asked.get("/symbols", headers={"Content-Length": "0"}).status_code == 200
-    assert asked.get("/nowhere?x=1").status_code == 404
-    assert asked.put("/predict/short?x=1").status_code == 405
-    assert asked.request("GET", "/labels", json={}).status_code == 405
-    assert asked.request("GET", "/nowhere", json={}).status_code == 404
+def test_what_is_known_passes(client: TestClient) -> None:
+    assert client.get("/predict/short?symbol=IBM&as_of=2012-12-20").json()["symbol"] == "IBM"
+    assert client.get("/symbols?").status_code == 200
+    assert client.get("/symbols", headers={"Content-Length": "0"}).status_code == 200
+    assert client.get("/nowhere?x=1").status_code == 404
+    assert client.put("/predict/short?x=1").status_code == 405
+    assert client.request("GET", "/labels", json={}).status_code == 405
+    assert client.request("GET", "/nowhere", json={}).status_code == 404

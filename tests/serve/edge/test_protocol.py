@@ -1,4 +1,4 @@
-"""How large a head a connection may send before anybody knows whose it is."""
+"""How large a head a connection may send before its key is known."""
 
 import asyncio
 import contextlib
@@ -58,12 +58,12 @@ def ended(connection: socket.socket) -> bytes:
 
 
 def answer(connection: socket.socket) -> bytes:
-    found = b""
-    while b"bytes" not in found:
+    content = b""
+    while b"bytes" not in content:
         part = connection.recv(65_536)
-        assert part, found
-        found += part
-    return found
+        assert part, content
+        content += part
+    return content
 
 
 def test_a_head_may_be_large_but_not_without_end(port: int) -> None:
@@ -78,10 +78,10 @@ def test_a_head_may_be_large_but_not_without_end(port: int) -> None:
                 while sent < 50_000_000:
                     connection.sendall(endless)
                     sent += len(endless)
-                said = b""
+                content = b""
             except OSError:
-                said = b"closed"
-            assert said == b"closed"
+                content = b"closed"
+            assert content == b"closed"
             assert sent < 20_000_000
 
 
@@ -98,21 +98,21 @@ def test_of_many_small_chunks_a_body_is_made_and_of_endless_trailers_nothing(por
 
 def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     sizes = [size % 50 * 7 for size in range(3_000)]
-    asked = b"".join(
+    requests = b"".join(
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s" % (size, b"x" * size)
         for size in sizes
     )
     with connected(port) as connection:
-        sender = threading.Thread(target=connection.sendall, args=(asked,))
+        sender = threading.Thread(target=connection.sendall, args=(requests,))
         sender.start()
-        said, answers = b"", 0
+        content, answers = b"", 0
         while answers < len(sizes):
             part = connection.recv(1_000_000)
-            assert part, said
-            said += part
-            answers = said.count(b" bytes")
+            assert part, content
+            content += part
+            answers = content.count(b" bytes")
         sender.join()
-    assert [int(size) for size in re.findall(rb"(\d+) bytes", said)] == sizes
+    assert [int(size) for size in re.findall(rb"(\d+) bytes", content)] == sizes
 
 
 def test_few_pipelined_requests_wait_however_many_come(
@@ -144,10 +144,10 @@ def test_a_body_after_pipelined_requests_arrives_whole(port: int) -> None:
             target=connection.sendall, args=(small + head + b"x" * 3_000_000,)
         )
         sender.start()
-        said = ended(connection)
+        content = ended(connection)
         sender.join()
-    assert said.count(b"\r\n\r\n0 bytes") == 1_000
-    assert said.endswith(b"\r\n\r\n3000000 bytes")
+    assert content.count(b"\r\n\r\n0 bytes") == 1_000
+    assert content.endswith(b"\r\n\r\n3000000 bytes")
 
 
 def test_slow_heads_keep_nobody_waiting(port: int) -> None:
@@ -180,7 +180,7 @@ def test_pipelined_requests_without_end_take_no_memory(models: Path, tmp_path: P
                     greedy.send(request)
             waits.append(answered(ask))
         assert memory(server) - before < 20_000_000
-    # A machine that other work loads answers nobody at once.
+    # A busy machine answers nobody at once.
     assert statistics.median(waits) < max(0.5, 20 * usual)
 
 
@@ -202,6 +202,6 @@ def test_the_server_of_the_command_speaks_it(models: Path, tmp_path: Path) -> No
     with Server(models, tmp_path) as server, connected(server.port) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
         connection.sendall(b"x" * (protocol.MOST + 1))
-        said = ended(connection)
-        assert said.startswith(b"HTTP/1.1 400")
-        assert said.endswith(b"the head has more than 65536 bytes")
+        content = ended(connection)
+        assert content.startswith(b"HTTP/1.1 400")
+        assert content.endswith(b"the head has more than 65536 bytes")

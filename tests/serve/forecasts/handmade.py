@@ -6,7 +6,6 @@ import numpy as np
 from onnx import ModelProto
 
 from serve.checkout.bundle import Model
-from stages.forecast.contract import SYMBOL
 from stages.forecast.evaluation.forecast_graph import forecast_graph
 from stages.forecast.evaluation.scale import CONSTANT, LogScale
 from stages.forecast.scoring.spread import Spread
@@ -22,7 +21,7 @@ def forecasting(model: Model, candidate: ModelProto) -> Model:
     scale = LogScale(CONSTANT, names[:1], np.zeros(1), float(np.log(CONSTANT_SCALE)))
     spread = Spread(grid=np.linspace(-2, 2, 11), lower=-1.6, upper=1.6)
     session = Session(forecast_graph({"own": candidate}, {"own": 1.0}, scale, spread, names))
-    return replace(model, session=session, per_symbol=SYMBOL in session.inputs)
+    return replace(model, session=session)
 
 
 def steep(model: Model) -> Model:

@@ -19,7 +19,7 @@ def features(model: Model, rows: int, seed: int = 0) -> npt.NDArray[np.float32]:
 
 
 def table(model: Model, rows: int, extra: Mapping[str, Any] | None = None) -> pa.Table:
-    """The same as columns, with others before them."""
+    """Such features as columns, after other columns."""
     values = features(model, rows)
     names = model.card.features
     columns = {name: np.ascontiguousarray(values[:, place]) for place, name in enumerate(names)}

@@ -41,7 +41,7 @@ def served(root: Path, var: Path, **settings: Any) -> Iterator[TestClient]:
         yield client
 
 
-def asked(client: TestClient) -> tuple[dict[str, Any], dict[str, Any]]:
+def predict_and_log(client: TestClient) -> tuple[dict[str, Any], dict[str, Any]]:
     """An answer, and the same forecast as the log has it."""
     answer = client.post("/predict/short", json={"symbol": "IBM"}).json()
     return answer, client.get(f"/predictions/{answer['id']}").json()
@@ -50,13 +50,13 @@ def asked(client: TestClient) -> tuple[dict[str, Any], dict[str, Any]]:
 def test_each_setting(small_models: Path, small_bundle: Bundle, tmp_path: Path) -> None:
     wrote(tmp_path, small_bundle.models["short"].md5)
     with served(small_models, tmp_path) as client:
-        own, logged = asked(client)
+        own, logged = predict_and_log(client)
         assert set(own["interval"]) == {"level", *BOUNDS}
         assert logged["interval"] == own["interval"]
         assert "adaptive_intervals" not in client.get("/health").json()["checks"]
-    centre, close, given = own["predicted_return"], own["last_close"], own["interval"]
-    lower = centre - 1.5 * (centre - given["lower_return"])
-    upper = centre + 0.5 * (given["upper_return"] - centre)
+    centre, close, interval = own["predicted_return"], own["last_close"], own["interval"]
+    lower = centre - 1.5 * (centre - interval["lower_return"])
+    upper = centre + 0.5 * (interval["upper_return"] - centre)
     corrected = {
         "lower_return": pytest.approx(lower),
         "upper_return": pytest.approx(upper),
@@ -64,18 +64,18 @@ def test_each_setting(small_models: Path, small_bundle: Bundle, tmp_path: Path) 
         "upper_close": pytest.approx(close * (1 + upper)),
     }
     with served(small_models, tmp_path, adaptive_intervals="show") as client:
-        answer, logged = asked(client)
-        shown = answer["interval"].pop("adapted")
-        assert shown == {**corrected, "updated_to": "2012-12-28"}
-        assert answer["interval"] == logged["interval"] == given
+        answer, logged = predict_and_log(client)
+        adapted = answer["interval"].pop("adapted")
+        assert adapted == {**corrected, "updated_to": "2012-12-28"}
+        assert answer["interval"] == logged["interval"] == interval
         assert client.get("/health").json()["checks"]["adaptive_intervals"]["status"] == "ok"
     with served(small_models, tmp_path, adaptive_intervals="serve") as client:
-        answer, logged = asked(client)
+        answer, logged = predict_and_log(client)
         former = answer["interval"].pop("own")
-        assert former == {**{name: given[name] for name in BOUNDS}, "updated_to": "2012-12-28"}
-        assert answer["interval"] == {"level": given["level"], **corrected}
+        assert former == {**{name: interval[name] for name in BOUNDS}, "updated_to": "2012-12-28"}
+        assert answer["interval"] == {"level": interval["level"], **corrected}
         # The log has the model's own: it can be replayed, and judged.
-        assert logged["interval"] == given
+        assert logged["interval"] == interval
         rows = {"horizon": "short", "rows": [{"symbol": "IBM"}]}
         (of_batch,) = client.post("/batch-predict", json=rows).json()["predictions"]
         assert of_batch["interval"] == {**answer["interval"], "own": former}
@@ -87,7 +87,7 @@ def test_another_model_keeps_its_own(
     wrote(tmp_path, small_bundle.models["short"].md5)
     put(tmp_path, graph(), mode="canary", share=1.0)
     with served(small_models, tmp_path, adaptive_intervals="serve") as client:
-        answer, _ = asked(client)
+        answer, _ = predict_and_log(client)
         assert answer["model"]["role"] == "canary"
         assert set(answer["interval"]) == {"level", *BOUNDS}
 
@@ -108,8 +108,12 @@ def test_nothing_loses_more_than_its_value_and_unknown_closes_stay_unknown(tmp_p
     wrote(tmp_path, "a" * 32, factor_lower=4.0)
     answer = interval(0.0, -0.35, None)
     AdaptiveIntervals(tmp_path, "show").correct(answer)
-    shown = answer["interval"]["adapted"]
-    assert (shown["lower_return"], shown["lower_close"], shown["upper_close"]) == (-1.0, None, None)
+    adapted = answer["interval"]["adapted"]
+    assert (adapted["lower_return"], adapted["lower_close"], adapted["upper_close"]) == (
+        -1.0,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,25 +129,25 @@ def test_a_file_that_cannot_be_read_corrects_nothing_until_it_is_mended(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str, fact: str
 ) -> None:
     wrote(tmp_path, "a" * 32)
-    found = AdaptiveIntervals(tmp_path, "show")
-    assert found.problem is None
+    intervals = AdaptiveIntervals(tmp_path, "show")
+    assert intervals.problem is None
     (tmp_path / FILE).write_text(content, encoding="utf-8")
-    found.refresh()
-    assert fact in str(found.problem)
+    intervals.refresh()
+    assert fact in str(intervals.problem)
     answer = interval(0.0, -0.1, 1.0)
-    found.correct(answer)
+    intervals.correct(answer)
     assert "adapted" not in answer["interval"]
-    found.refresh()
+    intervals.refresh()
     assert sum("intervals are not corrected" in line for line in caplog.messages) == 1
     wrote(tmp_path, "a" * 32)
-    found.refresh()
-    found.correct(answer)
-    assert (found.problem, "adapted" in answer["interval"]) == (None, True)
+    intervals.refresh()
+    intervals.correct(answer)
+    assert (intervals.problem, "adapted" in answer["interval"]) == (None, True)
     (tmp_path / FILE).unlink()
-    found.refresh()
+    intervals.refresh()
     again = interval(0.0, -0.1, 1.0)
-    found.correct(again)
-    assert (found.problem, "adapted" in again["interval"]) == (None, False)
+    intervals.correct(again)
+    assert (intervals.problem, "adapted" in again["interval"]) == (None, False)
 
 
 @pytest.mark.parametrize("factor", [-1.0, float("nan"), float("inf")])

@@ -46,12 +46,12 @@ def described(model: Model, rows: int) -> Meta:
 def answer(var: Path, body: bytes, model: Model) -> tuple[Meta, pa.Table]:
     bulk = engine.Bulk(var, 1.0)
     try:
-        given = stream.read(body, model)
-        meta = described(model, given.table.num_rows)
-        found = bulk.forecast(given, model, meta)
+        rows = stream.read(body, model)
+        meta = described(model, rows.table.num_rows)
+        content = bulk.forecast(rows, model, meta)
     finally:
         bulk.stop()
-    return meta, pa.ipc.open_stream(found).read_all()
+    return meta, pa.ipc.open_stream(content).read_all()
 
 
 @pytest.mark.parametrize("horizon", ["short", "long"])
@@ -63,19 +63,19 @@ def test_every_bit_is_that_of_the_plain_session(
     plain = model.session(values)
     keys = [f"row {place}" for place in range(ROWS)]
     body = written(table(model, ROWS, {"key": keys}), 3000)
-    meta, found = answer(tmp_path, body, model)
-    assert found.column_names == ["key", *FORECAST_OUTPUTS]
-    assert found["key"].to_pylist() == keys
+    meta, output = answer(tmp_path, body, model)
+    assert output.column_names == ["key", *FORECAST_OUTPUTS]
+    assert output["key"].to_pylist() == keys
     for name in FORECAST_OUTPUTS:
-        assert found[name].to_numpy().tobytes() == plain[name].tobytes()
+        assert output[name].to_numpy().tobytes() == plain[name].tobytes()
     # The file has inputs and outputs, and says whose they are.
-    kept = pq.read_table(tmp_path / "batches" / f"{meta.id}.parquet")
-    assert kept.column_names == ["key", *model.card.features, *FORECAST_OUTPUTS]
-    assert np.column_stack([kept[name] for name in model.card.features]).tobytes() == (
+    stored = pq.read_table(tmp_path / "batches" / f"{meta.id}.parquet")
+    assert stored.column_names == ["key", *model.card.features, *FORECAST_OUTPUTS]
+    assert np.column_stack([stored[name] for name in model.card.features]).tobytes() == (
         values.tobytes()
     )
-    assert kept["return"].to_numpy().tobytes() == plain["return"].tobytes()
-    assert Meta.of(kept.schema.metadata) == Meta.of(found.schema.metadata) == meta
+    assert stored["return"].to_numpy().tobytes() == plain["return"].tobytes()
+    assert Meta.of(stored.schema.metadata) == Meta.of(output.schema.metadata) == meta
 
 
 @pytest.mark.parametrize("horizon", ["short", "long"])

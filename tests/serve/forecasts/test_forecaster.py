@@ -1,4 +1,4 @@
-"""Forecasts that are asked for at the same time are computed together, and are the same."""
+"""Forecasts that are requested at the same time are computed together, and do not change."""
 
 import asyncio
 from dataclasses import replace
@@ -67,9 +67,9 @@ def test_a_cancelled_request_is_left_out(
         both = [asyncio.create_task(forecaster.soon(model, row)) for row in rows]
         await asyncio.sleep(0)
         both[0].cancel()
-        gone, made = await asyncio.gather(*both, return_exceptions=True)
+        gone, forecast = await asyncio.gather(*both, return_exceptions=True)
         assert isinstance(gone, asyncio.CancelledError)
-        assert [made] == forecaster.many(model, [rows[1]])
+        assert [forecast] == forecaster.many(model, [rows[1]])
         alone = asyncio.create_task(forecaster.soon(model, rows[0]))
         await asyncio.sleep(0)
         alone.cancel()
@@ -91,11 +91,11 @@ def test_a_model_that_fails_fails_all_who_wait_and_not_the_next(
     async def scenario() -> None:
         with monkeypatch.context() as patch:
             patch.setattr(forecaster, "many", broken)
-            found = await asyncio.gather(
+            errors = await asyncio.gather(
                 *(forecaster.soon(model, row) for row in rows),
                 return_exceptions=True,
             )
-            assert [type(each) for each in found] == [MemoryError, MemoryError]
+            assert [type(each) for each in errors] == [MemoryError, MemoryError]
         assert (await forecaster.soon(model, rows[0]))["symbol"] == "IBM"
 
     asyncio.run(scenario())
@@ -109,21 +109,21 @@ def test_a_row_that_is_not_complete_keeps_no_other_from_its_forecast(
 
     async def scenario() -> None:
         broken = row._replace(features=np.full_like(row.features, np.nan))
-        refused, made = await asyncio.gather(
+        refused, forecast = await asyncio.gather(
             forecaster.soon(model, broken), forecaster.soon(model, row), return_exceptions=True
         )
         assert isinstance(refused, InvalidInputError)
-        assert [made] == forecaster.many(model, [row])
+        assert [forecast] == forecaster.many(model, [row])
 
     asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
-    ("hours", "kind", "told"),
+    ("hours", "kind", "message"),
     [(0.01, None, ""), (float("nan"), "no-hourly-bars", "IBM: hourly_volatility needs")],
 )
 def test_a_row_without_hourly_bars_for_a_model_of_hours(
-    forecaster: Forecaster, hours: float, kind: str | None, told: str
+    forecaster: Forecaster, hours: float, kind: str | None, message: str
 ) -> None:
     model = forecaster.model("short")
     card = model.card.model_copy(update={"features": [*model.card.features, "hourly_volatility"]})
@@ -132,6 +132,6 @@ def test_a_row_without_hourly_bars_for_a_model_of_hours(
     if kind is None:
         check(replace(model, card=card), row)
         return
-    with pytest.raises(InvalidInputError, match=told) as caught:
+    with pytest.raises(InvalidInputError, match=message) as caught:
         check(replace(model, card=card), row)
     assert caught.value.kind == kind

@@ -35,7 +35,7 @@ def served(values: list[float], days: list[date]) -> Forecaster:
         interval=Interval(level=0.9),
         training=Trained(last=MONDAY),
     )
-    model = Model("short", card, {}, {}, pl.DataFrame(), Session(candidate), "0" * 32, False)
+    model = Model("short", card, Session(candidate), "0" * 32)
     return Forecaster(
         Bundle(
             revision=Revision("test"),
@@ -70,8 +70,8 @@ def predicted(forecaster: Forecaster, day: date) -> float:
 def test_own_bars_take_the_newest_level_that_their_day_knows(after: int, expected: float) -> None:
     days = [MONDAY + timedelta(days=step) for step in (-3, 0, 1)]
     forecaster = served([5.0, 3.0, 4.0], days)
-    made = predicted(forecaster, MONDAY + timedelta(days=after))
-    assert made == pytest.approx(expected, abs=1e-6)
+    forecast = predicted(forecaster, MONDAY + timedelta(days=after))
+    assert forecast == pytest.approx(expected, abs=1e-6)
 
 
 def test_own_bars_are_refused_where_a_model_sees_numbers_of_symbols() -> None:

@@ -1,4 +1,4 @@
-"""What a caller is told of a forecast from a bar that the model was trained on."""
+"""The remarks on a forecast from a bar that the model was trained on."""
 
 from dataclasses import replace
 from datetime import date
@@ -13,7 +13,7 @@ from serve.forecasts.prediction import day
 from serve.forecasts.remarks import remarks
 
 
-def told(bundle: Bundle, model: Model, as_of: date | None = None) -> dict[str, Any]:
+def newest_remarks(bundle: Bundle, model: Model, as_of: date | None = None) -> dict[str, Any]:
     return remarks(bundle, model, Forecaster(bundle).row(model, "IBM", as_of))
 
 
@@ -25,11 +25,11 @@ def test_a_bar_is_in_sample_up_to_the_last_that_was_trained_on(
     last = model.card.training.last
     days = [day(int(each)) for each in bundle.rows["IBM"].days]
     after = days[days.index(last) + 1]
-    # The outcome of a bar comes as many sessions later as the horizon has.
+    # The outcome of a bar is known after the sessions of the horizon.
     assert len(days) - days.index(last) == model.card.sessions + 1
-    assert told(bundle, model, last)["in_sample"] is True
+    assert newest_remarks(bundle, model, last)["in_sample"] is True
     for as_of in (after, None):
-        assert told(bundle, model, as_of) == {
+        assert newest_remarks(bundle, model, as_of) == {
             "stale": False,
             "in_sample": False,
             "out_of_sample": None,
@@ -45,7 +45,7 @@ def test_in_sample_it_comes_with_the_forecast_of_the_fit_that_had_not_seen_the_b
     row = model.forecasts.row(
         by_predicate=(pl.col("symbol") == "IBM") & (pl.col("date") == last), named=True
     )
-    assert told(bundle, model, last)["out_of_sample"] == {
+    assert newest_remarks(bundle, model, last)["out_of_sample"] == {
         "predicted_return": row["forecast"],
         "lower_return": row["lower"],
         "upper_return": row["upper"],
@@ -61,7 +61,7 @@ def test_before_the_hold_out_no_fit_had_not_seen_the_bar(bundle: Bundle) -> None
     model = bundle.models["short"]
     last = model.card.training.last
     later = replace(model, forecasts=model.forecasts.filter(pl.col("date") > last))
-    assert told(bundle, later, last) == {
+    assert newest_remarks(bundle, later, last) == {
         "stale": False,
         "in_sample": True,
         "out_of_sample": None,
@@ -74,4 +74,4 @@ def test_without_a_refit_the_hold_out_is_not_in_sample(bundle: Bundle) -> None:
     first = model.forecasts["date"].min()
     assert isinstance(first, date)
     card = model.card.model_copy(update={"training": Trained(last=first)})
-    assert told(bundle, replace(model, card=card), last)["in_sample"] is False
+    assert newest_remarks(bundle, replace(model, card=card), last)["in_sample"] is False

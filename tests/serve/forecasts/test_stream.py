@@ -26,11 +26,11 @@ def model(bundle: Bundle) -> Model:
 
 
 def inputs(body: bytes, model: Model, block: int = stream.BLOCK) -> list[stream.Inputs]:
-    first, found = 0, []
+    first, parts = 0, []
     for part in stream.read(body, model).blocks(block):
-        found.append(stream.inputs(part, model, first))
+        parts.append(stream.inputs(part, model, first))
         first += part.num_rows
-    return found
+    return parts
 
 
 def refusal(body: bytes, model: Model) -> str:
@@ -43,9 +43,9 @@ def test_the_matrix_is_that_of_the_columns_in_the_order_of_the_card(model: Model
     values = features(model, 1000)
     shuffled = table(model, 1000)
     shuffled = shuffled.select(sorted(shuffled.column_names, reverse=True))
-    (found,) = inputs(written(shuffled), model)
-    assert found.features.flags.c_contiguous
-    assert found.features.tobytes() == values.tobytes()
+    (block,) = inputs(written(shuffled), model)
+    assert block.features.flags.c_contiguous
+    assert block.features.tobytes() == values.tobytes()
 
 
 @pytest.mark.parametrize("rows", [1, 7, 100, 999, 1000, 4096])
@@ -53,13 +53,13 @@ def test_how_rows_are_cut_into_batches_does_not_matter(model: Model, rows: int) 
     values = features(model, 4500)
     keyed = table(model, 4500, {"key": np.arange(4500)})
     body = written(keyed, rows)
-    given = stream.read(body, model)
-    assert given.table.num_rows == 4500
-    blocks = list(given.blocks())
+    source = stream.read(body, model)
+    assert source.table.num_rows == 4500
+    blocks = list(source.blocks())
     assert [block.num_rows for block in blocks] == [4096, 404]
     assert np.concatenate([block["key"] for block in blocks]).tolist() == list(range(4500))
-    found = inputs(body, model, 4096)
-    assert np.vstack([part.features for part in found]).tobytes() == values.tobytes()
+    parts = inputs(body, model, 4096)
+    assert np.vstack([part.features for part in parts]).tobytes() == values.tobytes()
 
 
 def test_a_stream_of_polars_is_read_with_its_newest_types(model: Model) -> None:
@@ -71,9 +71,9 @@ def test_a_stream_of_polars_is_read_with_its_newest_types(model: Model) -> None:
     )
     sink = io.BytesIO()
     frame.write_ipc_stream(sink)
-    given = stream.read(sink.getvalue(), model)
-    (block,) = given.blocks()
-    assert given.passed == ("key", "symbol")
+    rows = stream.read(sink.getvalue(), model)
+    (block,) = rows.blocks()
+    assert rows.passed == ("key", "symbol")
     assert block["symbol"].to_pylist() == text.to_list() == block["key"].to_pylist()
     assert stream.inputs(block, model, 0).features.tobytes() == features(model, 100).tobytes()
 
@@ -82,8 +82,8 @@ def test_integers_are_numbers(model: Model) -> None:
     name = model.card.features[3]
     content = table(model, 10)
     content = content.set_column(content.column_names.index(name), name, pa.array([3] * 10))
-    (found,) = inputs(written(content), model)
-    assert set(found.features[:, 3]) == {3.0}
+    (block,) = inputs(written(content), model)
+    assert set(block.features[:, 3]) == {3.0}
 
 
 def changed(model: Model, change: Callable[[pa.Table, str], pa.Table]) -> bytes:
@@ -246,30 +246,30 @@ def test_no_broken_stream_does_more_than_be_refused(model: Model) -> None:
         for place in random.integers(0, len(body), random.integers(1, 4)):
             broken[place] = random.integers(0, 256)
         try:
-            given = inputs(bytes(broken), model)
+            parts = inputs(bytes(broken), model)
         except InvalidInputError:
             continue
         else:
-            # What is still a stream may have other numbers.
-            assert all(np.isfinite(part.features).all() for part in given)
+            # A broken stream that can still be read may have other numbers.
+            assert all(np.isfinite(part.features).all() for part in parts)
 
 
 @pytest.fixture(scope="module")
 def per_symbol(model: Model) -> Model:
     """A forecast with one model per symbol."""
     slope = np.zeros(len(model.card.features))
-    made = forecasting(model, by_symbol([linear(slope, 0.01), linear(slope, 0.02)]))
-    assert made.per_symbol
-    return replace(made, card=model.card.model_copy(update={"symbols": ["AAPL", "IBM"]}))
+    forecaster = forecasting(model, by_symbol([linear(slope, 0.01), linear(slope, 0.02)]))
+    assert forecaster.per_symbol
+    return replace(forecaster, card=model.card.model_copy(update={"symbols": ["AAPL", "IBM"]}))
 
 
 def test_each_row_is_computed_by_the_model_of_its_symbol(per_symbol: Model) -> None:
     symbols = ["IBM", "AAPL", "IBM"]
-    (given,) = inputs(written(table(per_symbol, 3, {"symbol": symbols})), per_symbol)
-    assert given.symbol is not None
-    found = per_symbol.session(given.features, given.symbol)
-    assert found["return"].tolist() == pytest.approx([0.02, 0.01, 0.02])
-    assert found["scale"].tolist() == pytest.approx([CONSTANT_SCALE] * 3)
+    (block,) = inputs(written(table(per_symbol, 3, {"symbol": symbols})), per_symbol)
+    assert block.symbol is not None
+    outputs = per_symbol.session(block.features, block.symbol)
+    assert outputs["return"].tolist() == pytest.approx([0.02, 0.01, 0.02])
+    assert outputs["scale"].tolist() == pytest.approx([CONSTANT_SCALE] * 3)
 
 
 def test_a_model_per_symbol_needs_symbols_that_it_knows(per_symbol: Model) -> None:

@@ -49,12 +49,12 @@ class Tried:
         return answer.json()
 
     def health(self) -> dict[str, Row]:
-        found: dict[str, Row] = self.client.get("/health").json()["challengers"]
-        return found
+        challengers: dict[str, Row] = self.client.get("/health").json()["challengers"]
+        return challengers
 
-    def come(self, content: bytes = graph(), document: Row | None = None, **said: Any) -> str:
-        """Let a challenger come, and wait until the server has it."""
-        md5 = put(self.var, content, document, **said)
+    def come(self, content: bytes = graph(), document: Row | None = None, **fields: Any) -> str:
+        """Put a challenger in place, and wait until the server has it."""
+        md5 = put(self.var, content, document, **fields)
         service = self.client.app.state.service  # type: ignore[attr-defined]
         service.challengers.look()
         assert self.health()["short"]["model"]["md5"] == md5
@@ -91,7 +91,7 @@ def tried(app: tuple[TestClient, Path]) -> Iterator[Tried]:
 
 
 def without(answer: Row) -> Row:
-    """An answer without what is of its moment."""
+    """An answer without its id and its time."""
     return {name: value for name, value in answer.items() if name not in {"id", "created_at"}}
 
 
@@ -187,9 +187,9 @@ def test_one_that_fails_leaves_the_champion_to_answer(
     batch = {"horizon": "short", "rows": [{"symbol": "IBM"}]}
     tried.post("/batch-predict", batch)
     assert {row["role"] for row in tried.rows()} == {None}
-    said = [line for line in caplog.messages if "has no forecast" in line]
-    assert len(said) == 1
-    assert "AAPL" in said[0]
+    failures = [line for line in caplog.messages if "has no forecast" in line]
+    assert len(failures) == 1
+    assert "AAPL" in failures[0]
     state = tried.health()["short"]
     assert state["failures"] == 4
     assert "IBM" in state["detail"]
@@ -209,15 +209,15 @@ def test_a_request_that_the_champion_refuses_is_refused(tried: Tried) -> None:
 
 def test_the_log_lists_roles_and_charts_have_answers_alone(tried: Tried) -> None:
     tried.come(mode="canary", share=0.0)
-    asked = tried.post("/predict/short", {"symbol": "IBM"})
+    own = tried.post("/predict/short", {"symbol": "IBM"})
     tried.come(mode="canary", share=1.0)
     canary = tried.post("/predict/short", {"symbol": "IBM"})
 
     def listed(query: str) -> list[tuple[Any, str]]:
-        found = tried.get(f"/predictions?{query}")["predictions"]
-        return [(each["model"].get("role"), each["model"]["md5"]) for each in found]
+        page = tried.get(f"/predictions?{query}")["predictions"]
+        return [(each["model"].get("role"), each["model"]["md5"]) for each in page]
 
-    champion, challenger = asked["model"]["md5"], canary["model"]["md5"]
+    champion, challenger = own["model"]["md5"], canary["model"]["md5"]
     assert listed("") == [
         ("shadow", champion),
         ("canary", challenger),
@@ -233,7 +233,7 @@ def test_the_log_lists_roles_and_charts_have_answers_alone(tried: Tried) -> None
     assert tried.get(f"/predictions/{last['id']}")["model"]["role"] == "shadow"
 
     logged = tried.get("/plot/IBM?horizon=short&last=5")["logged"]
-    assert logged["id"] == [asked["id"], canary["id"]]
+    assert logged["id"] == [own["id"], canary["id"]]
 
     path = tried.var / "log.parquet"
     log = connect(f"sqlite:///{tried.var / 'predictions.db'}", read_only=True)
@@ -246,8 +246,8 @@ def test_the_log_lists_roles_and_charts_have_answers_alone(tried: Tried) -> None
 def test_prometheus_counts_roles_and_shows_what_is_tried(tried: Tried) -> None:
     def value(line: str) -> float:
         page = tried.client.get("/metrics", headers=tried.headers).text
-        (found,) = [each for each in page.splitlines() if each.startswith(line)] or [f"{line} 0"]
-        return float(found.rpartition(" ")[2])
+        (sample,) = [each for each in page.splitlines() if each.startswith(line)] or [f"{line} 0"]
+        return float(sample.rpartition(" ")[2])
 
     def counted() -> list[float]:
         return [

@@ -73,8 +73,8 @@ def test_the_query_of_a_websocket_is_cut_off(configured: io.StringIO) -> None:
     log = logging.getLogger("uvicorn.error")
     for query, outcome in (("?key=a.b", "[accepted]"), ('?a="b"c"?', "403"), ("", "[accepted]")):
         log.info('%s - "WebSocket %s" %s', "127.0.0.1:5", f"/live{query}", outcome)
-    said = [line["event"] for line in lines(configured)]
-    assert said == [
+    events = [line["event"] for line in lines(configured)]
+    assert events == [
         '127.0.0.1:5 - "WebSocket /live" [accepted]',
         '127.0.0.1:5 - "WebSocket /live" 403',
         '127.0.0.1:5 - "WebSocket /live" [accepted]',
@@ -89,8 +89,8 @@ def test_above_info_only_failures_of_the_server_are_logged(level: str, statuses:
     access = AccessLog(level, file)
     for status in (200, 404, 500):
         access.line({"request_id": "r", "status": status}, failed=status >= 500)
-    found = [json.loads(line) for line in file.getvalue().splitlines()]
-    assert [line["status"] for line in found] == statuses
+    records = [json.loads(line) for line in file.getvalue().splitlines()]
+    assert [line["status"] for line in records] == statuses
 
 
 def test_a_log_that_is_not_read_harms_no_answer() -> None:

@@ -34,14 +34,14 @@ from tests.serve.servers import Server
 
 @pytest.fixture(scope="module")
 def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(models, tmp_path_factory.mktemp("live")) as found:
-        yield found
+    with Server(models, tmp_path_factory.mktemp("live")) as server:
+        yield server
 
 
 def ask(server: Server, path: str, body: bytes, headers: Mapping[str, str]) -> HTTPResponse:
     request = urllib.request.Request(f"{server.url}{path}", data=body, headers=dict(headers))
-    found: HTTPResponse = urllib.request.urlopen(request, timeout=30)
-    return found
+    answer: HTTPResponse = urllib.request.urlopen(request, timeout=30)
+    return answer
 
 
 def predict(server: Server, path: str = "/predict/short", body: bytes = b"{}") -> Any:
@@ -50,14 +50,14 @@ def predict(server: Server, path: str = "/predict/short", body: bytes = b"{}") -
 
 
 async def listen(server: Server) -> ClientConnection:
-    found = await connect(f"{server.url.replace('http', 'ws')}/live", proxy=None)
-    hello = json.loads(await asyncio.wait_for(found.recv(), 10))
+    feed = await connect(f"{server.url.replace('http', 'ws')}/live", proxy=None)
+    hello = json.loads(await asyncio.wait_for(feed.recv(), 10))
     assert hello["type"] == "hello"
     assert set(hello["data"]) == {"revision", "as_of", "models"}
-    return found
+    return feed
 
 
-async def heard(listener: ClientConnection, count: int) -> list[dict[str, Any]]:
+async def messages_of(listener: ClientConnection, count: int) -> list[dict[str, Any]]:
     async with asyncio.timeout(15):
         return [json.loads(await listener.recv()) for _ in range(count)]
 
@@ -68,21 +68,21 @@ def test_every_listener_hears_every_worker(models: Path, tmp_path: Path) -> None
     async def scenario(server: Server) -> None:
         feeds = [await listen(server) for _ in range(4)]
         answers = [await asyncio.to_thread(predict, server) for _ in range(40)]
-        # What is told of a bar beside its forecast is not in the prediction log.
-        said = [{name: answer[name] for name in Prediction.model_fields} for answer in answers]
+        # The remarks on a bar beside its forecast are not in the prediction log.
+        expected = [{name: answer[name] for name in Prediction.model_fields} for answer in answers]
         for feed in feeds:
-            messages = await heard(feed, 40)
+            messages = await messages_of(feed, 40)
             assert {message["type"] for message in messages} == {"prediction"}
-            assert [message["data"] for message in messages] == said
+            assert [message["data"] for message in messages] == expected
         many = json.dumps({"horizon": "short", "rows": [{}] * 1000}).encode()
         batch = (await asyncio.to_thread(predict, server, "/batch-predict", many))["predictions"]
         for feed in feeds:
-            ids = [message["data"]["id"] for message in await heard(feed, 1000)]
+            ids = [message["data"]["id"] for message in await messages_of(feed, 1000)]
             assert ids == [answer["id"] for answer in batch]
         path = "/batch-predict?horizon=short"
         answer = await asyncio.to_thread(ask, server, path, arrow, HEADERS)
         for feed in feeds:
-            (message,) = await heard(feed, 1)
+            (message,) = await messages_of(feed, 1)
             assert message["type"] == "batch"
             assert message["data"]["id"] == answer.headers["Batch-Id"]
             assert message["data"]["rows"] == 500
@@ -90,21 +90,21 @@ def test_every_listener_hears_every_worker(models: Path, tmp_path: Path) -> None
         await asyncio.to_thread(predict, server)
         started = time.monotonic()
         for feed in feeds:
-            await heard(feed, 1)
+            await messages_of(feed, 1)
         assert time.monotonic() - started < 1
         for feed in feeds:
             await feed.close()
 
     with Server(models, tmp_path / "var", WORKERS="2") as server:
         asyncio.run(scenario(server))
-        assert "Traceback" not in server.said()
+        assert "Traceback" not in server.log_text()
 
 
 def test_a_change_of_revision_is_told(project: Project, tmp_path: Path) -> None:
     async def scenario(server: Server) -> None:
         listener = await listen(server)
         project.git("commit", "--quiet", "--allow-empty", "--message=Another")
-        (message,) = await heard(listener, 1)
+        (message,) = await messages_of(listener, 1)
         assert message["type"] == "revision"
         assert message["data"]["revision"] == project.git("rev-parse", "HEAD").strip()
         assert set(message["data"]["models"]) == {"short", "long"}
@@ -130,9 +130,9 @@ def test_a_reader_that_does_not_read_is_dropped_and_no_one_else(server: Server) 
         await asyncio.sleep(0.5)
         for _ in range(18):
             answers = await asyncio.to_thread(predict, server, "/batch-predict", many)
-            messages = await heard(listener, 1000)
+            messages = await messages_of(listener, 1000)
             assert messages[-1]["data"]["id"] == answers["predictions"][-1]["id"]
-        # It reads at last, and finds that it was dropped in the middle.
+        # It reads at last, and was dropped in the middle.
         slow.settimeout(30)
         size = 0
         while part := await asyncio.to_thread(slow.recv, 1_000_000):
@@ -140,11 +140,11 @@ def test_a_reader_that_does_not_read_is_dropped_and_no_one_else(server: Server) 
         assert size < 18_000 * 600
         slow.close()
         await asyncio.to_thread(predict, server)
-        assert len(await heard(listener, 1)) == 1
+        assert len(await messages_of(listener, 1)) == 1
         await listener.close()
 
     asyncio.run(scenario())
-    assert "Traceback" not in server.said()
+    assert "Traceback" not in server.log_text()
 
 
 def test_what_a_reader_sends_is_taken_for_nothing(server: Server) -> None:
@@ -153,7 +153,7 @@ def test_what_a_reader_sends_is_taken_for_nothing(server: Server) -> None:
         for content in ("{", b"\x00\xff", "x" * 10_000):
             await listener.send(content)
         await asyncio.to_thread(predict, server)
-        assert (await heard(listener, 1))[0]["type"] == "prediction"
+        assert (await messages_of(listener, 1))[0]["type"] == "prediction"
         await listener.close()
 
     asyncio.run(scenario())
@@ -178,18 +178,18 @@ def test_neither_query_nor_headers_of_a_listener_are_logged(
     async def scenario(server: Server) -> None:
         url = f"{server.url.replace('http', 'ws')}/live"
         headers = {"X-Other": "hidden-in-header", "X-Request-Id": "of-this-test"}
-        async with connect(url, additional_headers=headers, proxy=None) as found:
-            await found.recv()
+        async with connect(url, additional_headers=headers, proxy=None) as feed:
+            await feed.recv()
         with pytest.raises(InvalidStatus, match="422"):
             await connect(f"{url}?key=hidden-in-query", additional_headers=headers, proxy=None)
 
     with Server(models, tmp_path / "var", LOG_LEVEL=level) as server:
         asyncio.run(scenario(server))
         deadline = time.monotonic() + 5
-        while '"method":"WS"' not in server.said() and time.monotonic() < deadline:
+        while '"method":"WS"' not in server.log_text() and time.monotonic() < deadline:
             time.sleep(0.05)
-    assert '"path":"/live"' in server.said()
-    assert "hidden" not in server.said()
+    assert '"path":"/live"' in server.log_text()
+    assert "hidden" not in server.log_text()
 
 
 def test_no_caller_fills_the_log_and_each_refusal_is_a_problem(
@@ -224,7 +224,7 @@ def test_no_caller_fills_the_log_and_each_refusal_is_a_problem(
                 link.sendall(request)
                 assert link.recv(100).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 200 "))
     # The level is `warning`.
-    assert server.said() == ""
+    assert server.log_text() == ""
 
 
 def test_readers_are_told_when_the_server_stops(models: Path, tmp_path: Path) -> None:
@@ -252,13 +252,13 @@ async def feed(var: Path) -> AsyncIterator[tuple[Live, Database]]:
     engine.dispose()
 
 
-async def told(reader: Reader, number: int) -> list[str]:
-    """The ids that a reader has been told, once there are as many; and no more come."""
+async def next_ids(reader: Reader, number: int) -> list[str]:
+    """The next ids that a reader gets, of which there are exactly so many."""
     async with asyncio.timeout(30):
-        found = [json.loads(await reader.messages.get()) for _ in range(number)]
+        messages = [json.loads(await reader.messages.get()) for _ in range(number)]
     await asyncio.sleep(3 * listeners.PERIOD)
     assert reader.messages.empty()
-    return [message["data"]["id"] for message in found]
+    return [message["data"]["id"] for message in messages]
 
 
 def test_a_row_that_is_durable_later_than_those_after_it_is_told_once(tmp_path: Path) -> None:
@@ -268,14 +268,14 @@ def test_a_row_that_is_durable_later_than_those_after_it_is_told_once(tmp_path: 
             with live.reader() as reader:
                 late, early = row(), row()
                 log.write([[early]])
-                assert await told(reader, 1) == [early["id"]]
+                assert await next_ids(reader, 1) == [early["id"]]
                 log.write([[late]])
-                assert await told(reader, 1) == [late["id"]]
-                # Rows so late are not answered any more: looks go back no further.
+                assert await next_ids(reader, 1) == [late["id"]]
+                # Rows so late are no longer answered: looks go back no further.
                 await asyncio.sleep(2.5)
                 last = row()
                 log.write([[last]])
-                assert await told(reader, 1) == [last["id"]]
+                assert await next_ids(reader, 1) == [last["id"]]
 
     asyncio.run(scenario())
 
@@ -291,11 +291,11 @@ def test_more_than_one_look_takes_is_told_in_order(
                 rows = [row() for _ in range(35)]
                 log.write([rows])
                 expected = [each["id"] for each in rows]
-                assert await told(reader, 35) == expected
-                assert await told(other, 35) == expected
-            # A reader that comes later hears nothing of the past.
+                assert await next_ids(reader, 35) == expected
+                assert await next_ids(other, 35) == expected
+            # A reader that comes later gets no earlier messages.
             with live.reader() as reader:
-                assert await told(reader, 0) == []
+                assert await next_ids(reader, 0) == []
 
     asyncio.run(scenario())
 
@@ -313,7 +313,7 @@ def test_a_log_that_was_away_is_followed_on(tmp_path: Path) -> None:
                 away.rename(path)
                 after = row()
                 log.write([[after]])
-                assert await told(reader, 1) == [after["id"]]
+                assert await next_ids(reader, 1) == [after["id"]]
 
     asyncio.run(scenario())
 

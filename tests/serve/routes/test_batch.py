@@ -39,18 +39,18 @@ def own(bundle: Bundle, symbol: str = "IBM", horizon: str = "short") -> dict[str
 
 def test_rows_are_answered_in_order_as_if_asked_one_by_one(client: TestClient) -> None:
     rows = [{"symbol": "MSFT"}, {"symbol": "AAPL", "as_of": "2012-11-20"}, {}]
-    found = post(client, *rows, horizon="long").json()["predictions"]
+    predictions = post(client, *rows, horizon="long").json()["predictions"]
     alone = [client.post("/predict/long", json=row).json() for row in rows]
-    assert [{name: row[name] for name in KEPT} for row in found] == [
+    assert [{name: row[name] for name in KEPT} for row in predictions] == [
         {name: row[name] for name in KEPT} for row in alone
     ]
-    assert [row["symbol"] for row in found] == ["MSFT", "AAPL", "AAPL"]
-    assert [row["id"] for row in logged(client)][:3] == [row["id"] for row in found]
+    assert [row["symbol"] for row in predictions] == ["MSFT", "AAPL", "AAPL"]
+    assert [row["id"] for row in logged(client)][:3] == [row["id"] for row in predictions]
 
 
 def test_own_features_give_the_forecast_of_the_same_bar(client: TestClient, bundle: Bundle) -> None:
-    given = {**own(bundle), "symbol": "MINE", "as_of": "2012-12-31", "last_close": 100.0}
-    known, named, bare = post(client, {"symbol": "IBM"}, given, own(bundle)).json()["predictions"]
+    custom = {**own(bundle), "symbol": "MINE", "as_of": "2012-12-31", "last_close": 100.0}
+    known, named, bare = post(client, {"symbol": "IBM"}, custom, own(bundle)).json()["predictions"]
     for name in ("predicted_return", "probability_of_rise", "target_date", "as_of"):
         assert named[name] == known[name]
     assert named["predicted_close"] == pytest.approx(100 * (1 + known["predicted_return"]))
@@ -160,8 +160,8 @@ def test_what_no_model_can_compute_with_is_refused_and_not_logged(
 def test_a_day_before_the_calendar_that_is_kept_has_no_target(
     client: TestClient, bundle: Bundle, day: str
 ) -> None:
-    (found,) = post(client, {**own(bundle), "as_of": day}).json()["predictions"]
-    assert (found["as_of"], found["target_date"]) == (day, None)
+    (predictions,) = post(client, {**own(bundle), "as_of": day}).json()["predictions"]
+    assert (predictions["as_of"], predictions["target_date"]) == (day, None)
 
 
 def test_a_body_of_nothing_but_mistakes_takes_little_time_and_memory(client: TestClient) -> None:

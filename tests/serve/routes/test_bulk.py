@@ -37,9 +37,9 @@ def test_an_answer_is_kept_under_its_id(client: TestClient, bundle: Bundle, var:
     identifier = answer.headers["batch-id"]
     assert UUID(identifier).version == 7
     assert answer.headers["location"] == f"/batches/{identifier}"
-    found = pa.ipc.open_stream(answer.content).read_all()
-    assert found.schema.metadata[b"id"].decode() == identifier
-    assert found["return"].to_numpy().tobytes() == (
+    output = pa.ipc.open_stream(answer.content).read_all()
+    assert output.schema.metadata[b"id"].decode() == identifier
+    assert output["return"].to_numpy().tobytes() == (
         model.session(features(model, 500))["return"].tobytes()
     )
 
@@ -53,11 +53,11 @@ def test_an_answer_is_kept_under_its_id(client: TestClient, bundle: Bundle, var:
 
     whole = client.get(f"/batches/{identifier}?format=parquet")
     assert whole.content == path.read_bytes()
-    kept = pq.read_table(io.BytesIO(whole.content))
+    stored = pq.read_table(io.BytesIO(whole.content))
     streamed = client.get(f"/batches/{identifier}?format=arrow")
     assert streamed.headers["content-type"] == HEADERS["Content-Type"]
-    assert pa.ipc.open_stream(streamed.content).read_all() == kept
-    assert kept.select(found.column_names) == found
+    assert pa.ipc.open_stream(streamed.content).read_all() == stored
+    assert stored.select(output.column_names) == output
 
 
 def test_polars_can_send_and_read(client: TestClient, bundle: Bundle) -> None:
@@ -66,9 +66,9 @@ def test_polars_can_send_and_read(client: TestClient, bundle: Bundle) -> None:
     sink = io.BytesIO()
     frame.with_columns(symbol=pl.lit("AAPL"), as_of=pl.date(2012, 12, 31)).write_ipc_stream(sink)
     answer = client.post(PATH, content=sink.getvalue(), headers=HEADERS)
-    found = pl.read_ipc_stream(io.BytesIO(answer.content))
-    assert found.columns == ["symbol", "as_of", *FORECAST_OUTPUTS]
-    assert found.height == 50
+    output = pl.read_ipc_stream(io.BytesIO(answer.content))
+    assert output.columns == ["symbol", "as_of", *FORECAST_OUTPUTS]
+    assert output.height == 50
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_a_stream_beyond_the_limit_is_refused(
 
 @pytest.fixture
 def server(reproduced: Path, tmp_path: Path) -> Iterator[Server]:
-    with Server(reproduced, tmp_path) as found:
-        yield found
+    with Server(reproduced, tmp_path) as server:
+        yield server
 
 
 def post(server: Server, body: bytes) -> str:
@@ -151,7 +151,7 @@ def test_other_requests_are_answered_meanwhile(server: Server, bundle: Bundle) -
             time.sleep(0.005)
         seconds = time.monotonic() - began
         assert work.result()
-    # The batch takes some seconds, of which nobody else waits for the better part.
+    # The batch takes some seconds, and nobody else waits for most of them.
     assert len(waits) > 10
     assert median(waits) < max(0.1, 0.1 * seconds)
     assert max(waits) < seconds / 2
@@ -177,7 +177,7 @@ def test_senders_that_dawdle_or_leave_are_let_go(
         # Both have given their turns back.
         for _ in range(2):
             post(server, written(table(bundle.models["short"], 10)))
-        assert "Traceback" not in server.said()
+        assert "Traceback" not in server.log_text()
 
 
 def test_what_was_answered_outlives_a_kill(
@@ -207,7 +207,7 @@ def test_what_was_answered_outlives_a_kill(
     folder = tmp_path / "batches"
     for identifier in answered:
         assert pq.read_table(folder / f"{identifier}.parquet").num_rows == 20_000
-    # One may have been kept whose answer did not arrive; none is half there.
-    kept = list(folder.glob("*.parquet"))
-    assert len(answered) <= len(kept) <= len(answered) + 2
-    assert all(pq.read_metadata(path).num_rows == 20_000 for path in kept)
+    # A batch may be stored although its answer did not arrive; none is half there.
+    stored = list(folder.glob("*.parquet"))
+    assert len(answered) <= len(stored) <= len(answered) + 2
+    assert all(pq.read_metadata(path).num_rows == 20_000 for path in stored)

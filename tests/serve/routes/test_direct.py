@@ -1,4 +1,4 @@
-"""A direct route answers, and refuses, as the same endpoint does on FastAPI's way."""
+"""A direct route answers and refuses as the same endpoint does through FastAPI."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -22,40 +22,40 @@ JSON_TYPE = b"application/json"
 JSON = {"content-type": JSON_TYPE.decode()}
 
 
-class Asked(BaseModel):
-    """What is asked."""
+class Query(BaseModel):
+    """A body with defaults."""
 
     symbol: str = "first"
     count: int = 1
 
 
 def app() -> FastAPI:
-    """An app that answers `/direct` directly and `/plain` on FastAPI's way."""
+    """An app that answers `/direct` directly and `/plain` through FastAPI."""
 
-    async def direct(scope: Scope, asked: Asked) -> bytes:
-        if asked.symbol == "unknown":
+    async def direct(scope: Scope, body: Query) -> bytes:
+        if body.symbol == "unknown":
             raise ProblemError(404, "unknown symbol")
-        return orjson.dumps({"method": scope["method"], **asked.model_dump()})
+        return orjson.dumps({"method": scope["method"], **body.model_dump()})
 
-    async def endpoint(request: Request, asked: Annotated[Asked | None, Body()] = None) -> Response:
+    async def endpoint(request: Request, body: Annotated[Query | None, Body()] = None) -> Response:
         request.state.slow = True
-        content = await direct(request.scope, asked or Asked())
+        content = await direct(request.scope, body or Query())
         return Response(content, media_type="application/json")
 
-    made = FastAPI(
+    app = FastAPI(
         exception_handlers={
             ProblemError: problems.on_http,
             RequestValidationError: problems.on_invalid,
         }
     )
-    made.router.routes.append(
-        DirectRoute("/direct", endpoint, direct=direct, body=Asked, methods=["POST"])
+    app.router.routes.append(
+        DirectRoute("/direct", endpoint, direct=direct, body=Query, methods=["POST"])
     )
-    made.router.routes.append(APIRoute("/plain", endpoint, methods=["POST"]))
-    made.add_middleware(Direct, routes=made.routes)
-    # Around it, as the guard is, which answers for what is raised.
-    made.add_middleware(Problems)
-    return made
+    app.router.routes.append(APIRoute("/plain", endpoint, methods=["POST"]))
+    app.add_middleware(Direct, routes=app.routes)
+    # Around it, like the guard, which answers for errors.
+    app.add_middleware(Problems)
+    return app
 
 
 class Problems:
@@ -140,7 +140,7 @@ async def never(*_: Any) -> Any:
 
 def run(parts: Sequence[Message], direct: Callable[..., Any]) -> tuple[list[Message], Scope]:
     """What is sent for a body that comes in parts, and the scope; all else fails."""
-    route = DirectRoute("/", never, direct=direct, body=Asked, methods=["POST"])
+    route = DirectRoute("/", never, direct=direct, body=Query, methods=["POST"])
     sent: list[Message] = []
     coming = iter(parts)
 
@@ -159,8 +159,8 @@ def run(parts: Sequence[Message], direct: Callable[..., Any]) -> tuple[list[Mess
 def test_the_plain_case_does_not_go_fastapis_way() -> None:
     """Else it would gain nothing."""
 
-    async def direct(_: Scope, asked: Asked) -> bytes:
-        return orjson.dumps(asked.symbol)
+    async def direct(_: Scope, body: Query) -> bytes:
+        return orjson.dumps(body.symbol)
 
     sent, scope = run([{"type": "http.request", "body": b"{}"}], direct)
     assert sent[1]["body"] == b'"first"'

@@ -32,12 +32,12 @@ class Loaded(HTMLParser):
         self.inline: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
+        attributes = dict(attrs)
         if tag in {"script", "link"}:
-            self.addresses.append(given.get("src") or given["href"] or "")
-        if (tag == "script" and "src" not in given) or tag == "style":
+            self.addresses.append(attributes.get("src") or attributes["href"] or "")
+        if (tag == "script" and "src" not in attributes) or tag == "style":
             self.inline.append(tag)
-        self.inline += [name for name in given if name == "style" or name.startswith("on")]
+        self.inline += [name for name in attributes if name == "style" or name.startswith("on")]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_page_loads_what_the_server_has_and_nothing_else(locked: TestClient, p
         assert asset.headers["content-type"] == f"text/{kind}; charset=utf-8"
         assert "cdn." not in asset.text
     assert locked.get(f"/{page}/other.js").status_code == 404
-    # All else has the policy of what is no page.
+    # All other answers have the policy for data.
     for path in ("/version", f"/{page}/other.js", "/symbols"):
         policy = locked.get(path).headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; frame")
@@ -82,7 +82,7 @@ def test_a_browser_shows_every_endpoint_and_refuses_nothing(models: Path, tmp_pa
     assert BROWSER is not None
     with Server(models, tmp_path / "var") as server:
         for page in ("docs", "redoc"):
-            shown = subprocess.run(
+            browser = subprocess.run(
                 [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / page}", f"{server.url}/{page}"],
                 capture_output=True,
                 text=True,
@@ -90,8 +90,8 @@ def test_a_browser_shows_every_endpoint_and_refuses_nothing(models: Path, tmp_pa
                 timeout=120,
             )
             # There a browser says what it did not load, and what failed.
-            assert re.findall(r".*CONSOLE.*", shown.stderr) == []
+            assert re.findall(r".*CONSOLE.*", browser.stderr) == []
             # Long paths may break at a zero-width space.
-            text = shown.stdout.replace("\u200b", "")
+            text = browser.stdout.replace("\u200b", "")
             for path in ("/predict/short", "/batch-predict", "/labels", "/metrics/{symbol}"):
                 assert path in text, (page, path)

@@ -25,11 +25,15 @@ def check(answer: dict[str, Any], row: dict[str, Any]) -> None:
     """An explained answer against a row of explanations.parquet."""
     assert answer["as_of"] == str(row.pop("date"))
     assert answer["symbol"] == row.pop("symbol")
-    found = answer["explanation"]
-    contributions = found["contributions"]
-    assert {"forecast": found["forecast"], "base": found["base"], **contributions} == row
-    assert found["forecast"] == pytest.approx(
-        found["base"] + sum(contributions.values()), abs=TOLERANCE
+    explanation = answer["explanation"]
+    contributions = explanation["contributions"]
+    assert {
+        "forecast": explanation["forecast"],
+        "base": explanation["base"],
+        **contributions,
+    } == row
+    assert explanation["forecast"] == pytest.approx(
+        explanation["base"] + sum(contributions.values()), abs=TOLERANCE
     )
     sizes = [abs(value) for value in contributions.values()]
     assert sizes == sorted(sizes, reverse=True)
@@ -65,8 +69,8 @@ def test_a_held_out_bar_is_explained(client: TestClient, reproduced: Path) -> No
     row = written(reproduced, "short", "MSFT").row(
         by_predicate=pl.col("date") == date.fromisoformat(day), named=True
     )
-    asked = {"symbol": "MSFT", "as_of": day, "explain": "true"}
-    check(client.get("/predict/short", params=asked).json(), row)
+    query = {"symbol": "MSFT", "as_of": day, "explain": "true"}
+    check(client.get("/predict/short", params=query).json(), row)
 
 
 def test_who_does_not_ask_gets_no_explanation(client: TestClient) -> None:
@@ -110,12 +114,12 @@ def test_bars_of_the_caller_are_not_explained(client: TestClient) -> None:
     assert "'explain'" in facts(answer.json()["detail"])
 
 
-@pytest.mark.parametrize("given", ["maybe", ""])
-def test_what_is_neither_true_nor_false_is_refused(client: TestClient, given: str) -> None:
-    answer = client.get("/predict/short", params={"explain": given})
+@pytest.mark.parametrize("flag", ["maybe", ""])
+def test_what_is_neither_true_nor_false_is_refused(client: TestClient, flag: str) -> None:
+    answer = client.get("/predict/short", params={"explain": flag})
     assert answer.status_code == 422
     assert "explain" in answer.json()["detail"]
-    assert client.post("/predict/short", json={"explain": given}).status_code == 422
+    assert client.post("/predict/short", json={"explain": flag}).status_code == 422
 
 
 def test_a_revision_without_explanations_forecasts_and_says_so(

@@ -28,100 +28,100 @@ COLUMNS = (
 def plot(client: TestClient, query: str = "", symbol: str = "AAPL") -> Any:
     answer = client.get(f"/plot/{symbol}{query}")
     assert answer.status_code == 200
-    found = answer.json()
-    assert {len(found[name]) for name in COLUMNS} == {len(found["dates"])}
-    assert found["dates"] == sorted(set(found["dates"]))
-    return found
+    chart = answer.json()
+    assert {len(chart[name]) for name in COLUMNS} == {len(chart["dates"])}
+    assert chart["dates"] == sorted(set(chart["dates"]))
+    return chart
 
 
 @pytest.mark.parametrize("horizon", ["short", "long"])
 def test_forecasts_are_those_of_evaluate_at_the_session_they_are_for(
     client: TestClient, bundle: Bundle, horizon: str
 ) -> None:
-    found = plot(client, f"?horizon={horizon}&last=5000", "GOOG")
+    chart = plot(client, f"?horizon={horizon}&last=5000", "GOOG")
     model = bundle.models[horizon]
-    assert found["level"] == model.card.interval.level
-    assert found["sessions"] == model.card.sessions
+    assert chart["level"] == model.card.interval.level
+    assert chart["sessions"] == model.card.sessions
     written = model.forecasts.filter(pl.col("symbol") == "GOOG").drop_nulls("target_date")
-    places = {day: place for place, day in enumerate(found["dates"])}
+    places = {day: place for place, day in enumerate(chart["dates"])}
     for row in written.iter_rows(named=True):
         place = places[row["target_date"].isoformat()]
-        assert found["as_of"][place] == row["date"].isoformat()
-        assert found["predicted_return"][place] == row["forecast"]
-        assert found["lower_return"][place] == row["lower"]
-        assert found["upper_close"][place] == pytest.approx(row["close"] * (1 + row["upper"]))
-        assert found["probability_of_rise"][place] == row["probability"]
-        assert found["actual_return"][place] == row["target"]
+        assert chart["as_of"][place] == row["date"].isoformat()
+        assert chart["predicted_return"][place] == row["forecast"]
+        assert chart["lower_return"][place] == row["lower"]
+        assert chart["upper_close"][place] == pytest.approx(row["close"] * (1 + row["upper"]))
+        assert chart["probability_of_rise"][place] == row["probability"]
+        assert chart["actual_return"][place] == row["target"]
     closes = dict(written.select("date", "close").iter_rows())
     for day, close in closes.items():
-        assert found["close"][places[day.isoformat()]] == close
+        assert chart["close"][places[day.isoformat()]] == close
 
 
 @pytest.mark.parametrize("horizon", ["short", "long"])
 def test_newer_bars_are_forecast_as_predict_does(client: TestClient, horizon: str) -> None:
-    found = plot(client, f"?horizon={horizon}&last=30")
-    for place in (-1, -2, -min(30, len(found["dates"]))):
-        asked = {"symbol": "AAPL", "as_of": found["as_of"][place]}
-        known = client.post(f"/predict/{horizon}", json=asked).json()
-        assert known["target_date"] == found["dates"][place]
-        # What was forecast from a bar is not what a model says that has seen its outcome.
+    chart = plot(client, f"?horizon={horizon}&last=30")
+    for place in (-1, -2, -min(30, len(chart["dates"]))):
+        body = {"symbol": "AAPL", "as_of": chart["as_of"][place]}
+        known = client.post(f"/predict/{horizon}", json=body).json()
+        assert known["target_date"] == chart["dates"][place]
+        # The forecast made from a bar differs from that of a model that has seen its outcome.
         forecast = known["out_of_sample"] or {**known, **known["interval"]}
         for name in ("predicted_return", "lower_return", "upper_return", "probability_of_rise"):
-            assert forecast[name] == pytest.approx(found[name][place], abs=1e-9)
+            assert forecast[name] == pytest.approx(chart[name][place], abs=1e-9)
         lower = known["last_close"] * (1 + forecast["lower_return"])
-        assert lower == pytest.approx(found["lower_close"][place])
-    assert found["close"][-1] is None
-    # Every session up to the last target has its forecast: no gap where the eye goes.
-    assert None not in found["predicted_return"]
+        assert lower == pytest.approx(chart["lower_close"][place])
+    assert chart["close"][-1] is None
+    # Every session up to the last target has its forecast, without a gap.
+    assert None not in chart["predicted_return"]
 
 
 def test_bars_are_those_of_the_revision(client: TestClient, bundle: Bundle) -> None:
-    found = plot(client, "?last=5000", "GOOG")
-    places = {day: place for place, day in enumerate(found["dates"])}
+    chart = plot(client, "?last=5000", "GOOG")
+    places = {day: place for place, day in enumerate(chart["dates"])}
     own = bundle.bars.filter(pl.col("symbol") == "GOOG")
     for row in own.iter_rows(named=True):
         place = places[row["date"].isoformat()]
         for name in ("open", "high", "low", "close", "adj_close", "volume"):
-            assert found[name][place] == row[name]
-    assert sum(value is not None for value in found["open"]) == own.height
+            assert chart[name][place] == row[name]
+    assert sum(value is not None for value in chart["open"]) == own.height
     # Older sessions of the hold-out have a close alone; what is ahead has neither, nor an outcome.
-    assert found["close"][0] is not None
-    assert found["close"][-1] is found["actual_return"][-1] is None
+    assert chart["close"][0] is not None
+    assert chart["close"][-1] is chart["actual_return"][-1] is None
 
 
 def test_a_span_can_be_asked_for(client: TestClient) -> None:
-    found = plot(client, "?from=2011-03-01&until=2011-03-31")
-    assert (found["dates"][0], found["dates"][-1]) == ("2011-03-01", "2011-03-31")
-    assert len(found["dates"]) == 23
+    chart = plot(client, "?from=2011-03-01&until=2011-03-31")
+    assert (chart["dates"][0], chart["dates"][-1]) == ("2011-03-01", "2011-03-31")
+    assert len(chart["dates"]) == 23
     newest = plot(client, "?from=2011-03-01&until=2011-03-31&last=5")
-    assert newest["dates"] == found["dates"][-5:]
+    assert newest["dates"] == chart["dates"][-5:]
     assert len(plot(client)["dates"]) == 253
     assert plot(client, "?from=0001-01-01&until=9999-12-31")["dates"] == plot(client)["dates"]
     for empty in ("?from=2031-01-01", "?until=1999-01-01", "?from=9999-12-31", "?until=0001-01-01"):
-        found = plot(client, empty)
-        assert found["dates"] == found["logged"]["id"] == []
+        chart = plot(client, empty)
+        assert chart["dates"] == chart["logged"]["id"] == []
 
 
 def test_logged_predictions_come_with_their_outcomes(client: TestClient) -> None:
-    made = [
+    answers = [
         client.post("/predict/short", json={"as_of": f"2012-12-{day}"}).json() for day in (20, 21)
     ]
     client.post("/predict/long")
     client.post("/predict/short", json={"symbol": "IBM"})
     engine = client.app.state.service.engine  # type: ignore[attr-defined]
-    outcome = {"prediction_id": made[0]["id"], "actual_return": 0.01, "actual_close": 500.0}
+    outcome = {"prediction_id": answers[0]["id"], "actual_return": 0.01, "actual_close": 500.0}
     with engine.begin() as connection:
         connection.execute(
             sa.insert(label_store).values(created_at=datetime.now().astimezone(), **outcome)
         )
     logged = plot(client)["logged"]
-    assert logged["id"] == [answer["id"] for answer in made]
+    assert logged["id"] == [answer["id"] for answer in answers]
     assert logged["actual_return"] == [0.01, None]
     assert logged["actual_close"] == [500.0, None]
     assert logged["target_date"] == ["2012-12-21", "2012-12-24"]
-    assert logged["predicted_return"] == [answer["predicted_return"] for answer in made]
-    assert logged["revision"] == [answer["model"]["revision"] for answer in made]
-    assert plot(client, "?until=2012-12-21")["logged"]["id"] == [made[0]["id"]]
+    assert logged["predicted_return"] == [answer["predicted_return"] for answer in answers]
+    assert logged["revision"] == [answer["model"]["revision"] for answer in answers]
+    assert plot(client, "?until=2012-12-21")["logged"]["id"] == [answers[0]["id"]]
 
 
 def test_a_chart_needs_no_log(bundle: Bundle, reproduced: Path, tmp_path: Path) -> None:
@@ -130,13 +130,13 @@ def test_a_chart_needs_no_log(bundle: Bundle, reproduced: Path, tmp_path: Path) 
         engine = client.app.state.service.engine  # type: ignore[attr-defined]
         with engine.begin() as connection:
             connection.execute(sa.text("ALTER TABLE prediction_logs RENAME TO elsewhere"))
-        found = plot(client)
-        assert found["logged"] is None
-        assert len(found["dates"]) == 253
+        chart = plot(client)
+        assert chart["logged"] is None
+        assert len(chart["dates"]) == 253
 
 
 def test_a_slow_log_holds_up_charts_and_nothing_else(client: TestClient) -> None:
-    """However many ask for one: their own threads wait, not those that forecasts are made on."""
+    """Many requests for charts wait on threads of their own, not on those of forecasts."""
     reads = client.app.state.service.reads.engine  # type: ignore[attr-defined]
     go_on, waiting = threading.Event(), threading.Event()
 
@@ -178,10 +178,10 @@ def test_each_mistake_is_named(client: TestClient, path: str, status: int, says:
 
 
 def test_scores_are_those_of_the_revision(client: TestClient, bundle: Bundle) -> None:
-    found = client.get("/metrics/IBM").json()
-    assert found["revision"] == bundle.revision.name
+    chart = client.get("/metrics/IBM").json()
+    assert chart["revision"] == bundle.revision.name
     for horizon, model in bundle.models.items():
-        assert found["horizons"][horizon] == model.scores["IBM"]
+        assert chart["horizons"][horizon] == model.scores["IBM"]
 
 
 def test_sessions_follow_each_other(client: TestClient) -> None:

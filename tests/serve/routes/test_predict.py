@@ -35,20 +35,20 @@ def bars(root: Path, symbol: str) -> list[dict[str, Any]]:
 def post(client: TestClient, path: str, body: object = None) -> dict[str, Any]:
     answer = client.post(path, json=body)
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    content: dict[str, Any] = answer.json()
+    return content
 
 
-def check(found: dict[str, Any], row: dict[str, Any]) -> None:
+def check(prediction: dict[str, Any], row: dict[str, Any]) -> None:
     """An answer against a row of forecasts.parquet."""
-    assert (found["symbol"], found["as_of"]) == (row["symbol"], str(row["date"]))
-    assert found["last_close"] == row["close"]
-    assert found["predicted_return"] == pytest.approx(row["forecast"], abs=TOLERANCE)
-    assert found["interval"]["lower_return"] == pytest.approx(row["lower"], abs=TOLERANCE)
-    assert found["interval"]["upper_return"] == pytest.approx(row["upper"], abs=TOLERANCE)
-    assert found["probability_of_rise"] == pytest.approx(row["probability"], abs=TOLERANCE)
+    assert (prediction["symbol"], prediction["as_of"]) == (row["symbol"], str(row["date"]))
+    assert prediction["last_close"] == row["close"]
+    assert prediction["predicted_return"] == pytest.approx(row["forecast"], abs=TOLERANCE)
+    assert prediction["interval"]["lower_return"] == pytest.approx(row["lower"], abs=TOLERANCE)
+    assert prediction["interval"]["upper_return"] == pytest.approx(row["upper"], abs=TOLERANCE)
+    assert prediction["probability_of_rise"] == pytest.approx(row["probability"], abs=TOLERANCE)
     if row["target_date"] is not None:
-        assert found["target_date"] == str(row["target_date"])
+        assert prediction["target_date"] == str(row["target_date"])
 
 
 def as_forecast(unseen: dict[str, float]) -> dict[str, Any]:
@@ -75,29 +75,29 @@ def test_the_newest_forecast_is_the_one_that_evaluate_wrote(
 def test_every_bar_that_is_kept_comes_with_what_evaluate_wrote_for_it(
     client: TestClient, reproduced: Path, horizon: str
 ) -> None:
-    kept = latest(reproduced, "GOOG")["date"]
+    days = latest(reproduced, "GOOG")["date"]
     table = written(reproduced, horizon).filter(
-        pl.col("symbol") == "GOOG", pl.col("date").is_in(kept.implode())
+        pl.col("symbol") == "GOOG", pl.col("date").is_in(days.implode())
     )
     assert table.height > 300
     for row in table.gather_every(17).iter_rows(named=True):
-        asked = {"symbol": "GOOG", "as_of": str(row["date"])}
-        found = post(client, f"/predict/{horizon}", asked)
+        body = {"symbol": "GOOG", "as_of": str(row["date"])}
+        answer = post(client, f"/predict/{horizon}", body)
         # The outcome of the bar was known when the model was fitted, or it is still to come.
-        assert found["in_sample"] is (row["target"] is not None)
-        if found["in_sample"]:
-            found |= as_forecast(found["out_of_sample"])
-        check(found, row)
+        assert answer["in_sample"] is (row["target"] is not None)
+        if answer["in_sample"]:
+            answer |= as_forecast(answer["out_of_sample"])
+        check(answer, row)
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_own_bars_give_the_forecast_of_the_symbol(
     client: TestClient, reproduced: Path, symbol: str
 ) -> None:
-    asked = {"symbol": symbol, "bars": bars(reproduced, symbol)}
-    found = post(client, "/predict", asked)["predictions"]
-    assert [each["horizon"] for each in found] == list(HORIZONS)
-    for each in found:
+    body = {"symbol": symbol, "bars": bars(reproduced, symbol)}
+    predictions = post(client, "/predict", body)["predictions"]
+    assert [each["horizon"] for each in predictions] == list(HORIZONS)
+    for each in predictions:
         row = written(reproduced, each["horizon"]).filter(symbol=symbol).row(-1, named=True)
         check(each, row)
 
@@ -106,10 +106,10 @@ def test_own_bars_up_to_an_earlier_day_give_the_forecast_of_that_day(
     client: TestClient, reproduced: Path
 ) -> None:
     """Features of a day need no bar after it, and not those that are kept before the others."""
-    given = bars(reproduced, "IBM")[:-5]
-    found = post(client, "/predict", {"symbol": "IBM", "horizon": "short", "bars": given})
-    (each,) = found["predictions"]
-    known = post(client, "/predict/short", {"symbol": "IBM", "as_of": given[-1]["date"]})
+    own_bars = bars(reproduced, "IBM")[:-5]
+    answer = post(client, "/predict", {"symbol": "IBM", "horizon": "short", "bars": own_bars})
+    (each,) = answer["predictions"]
+    known = post(client, "/predict/short", {"symbol": "IBM", "as_of": own_bars[-1]["date"]})
     # Five of the oldest bars are missing: what is left of them in exponential averages is nothing.
     for name in ("as_of", "target_date", "last_close"):
         assert each[name] == known[name]
@@ -120,19 +120,19 @@ def test_own_bars_up_to_an_earlier_day_give_the_forecast_of_that_day(
 def test_a_bar_of_the_caller_that_follows_is_forecast_from(
     client: TestClient, reproduced: Path
 ) -> None:
-    given = bars(reproduced, "MSFT")
-    more = {**given[-1], "date": "2013-01-02"}
-    asked = {"symbol": "MSFT", "horizon": "short", "bars": [*given, more]}
-    (found,) = post(client, "/predict", asked)["predictions"]
-    assert (found["as_of"], found["target_date"]) == ("2013-01-02", "2013-01-03")
+    own_bars = bars(reproduced, "MSFT")
+    more = {**own_bars[-1], "date": "2013-01-02"}
+    body = {"symbol": "MSFT", "horizon": "short", "bars": [*own_bars, more]}
+    (answer,) = post(client, "/predict", body)["predictions"]
+    assert (answer["as_of"], answer["target_date"]) == ("2013-01-02", "2013-01-03")
 
 
 def test_all_horizons_of_a_symbol_come_with_what_they_are_worth(
     client: TestClient, reproduced: Path
 ) -> None:
-    found = post(client, "/predict/IBM")
-    assert found["symbol"] == "IBM"
-    for each in found["predictions"]:
+    answer = post(client, "/predict/IBM")
+    assert answer["symbol"] == "IBM"
+    for each in answer["predictions"]:
         assert (each["in_sample"], each["out_of_sample"]) == (False, None)
         check(each, written(reproduced, each["horizon"]).filter(symbol="IBM").row(-1, named=True))
         scores = pl.read_csv(reproduced / "metrics" / each["horizon"] / "scores.csv")
@@ -161,25 +161,25 @@ def test_a_horizon_that_comes_later_is_answered_as_the_others(
 
 
 def test_an_answer_says_all_that_is_asked_of_it(client: TestClient) -> None:
-    found = post(client, "/predict/short")
+    answer = post(client, "/predict/short")
     assert re.fullmatch(
-        r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", found["id"]
+        r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", answer["id"]
     )
-    assert found["symbol"] == "AAPL"
-    assert found["predicted_close"] == pytest.approx(
-        found["last_close"] * (1 + found["predicted_return"])
+    assert answer["symbol"] == "AAPL"
+    assert answer["predicted_close"] == pytest.approx(
+        answer["last_close"] * (1 + answer["predicted_return"])
     )
-    interval = found["interval"]
+    interval = answer["interval"]
     assert interval["level"] == 0.9
-    assert interval["lower_return"] < found["predicted_return"] < interval["upper_return"]
+    assert interval["lower_return"] < answer["predicted_return"] < interval["upper_return"]
     for side in ("lower", "upper"):
         assert interval[f"{side}_close"] == pytest.approx(
-            found["last_close"] * (1 + interval[f"{side}_return"])
+            answer["last_close"] * (1 + interval[f"{side}_return"])
         )
-    assert 0 < found["probability_of_rise"] < 1
+    assert 0 < answer["probability_of_rise"] < 1
     version = client.get("/version").json()
-    assert found["model"] == version["models"]["short"]
-    assert found["model"]["revision"] == version["revision"]
+    assert answer["model"] == version["models"]["short"]
+    assert answer["model"]["revision"] == version["revision"]
     assert version["as_of"] == "2012-12-31"
 
 

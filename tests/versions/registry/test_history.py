@@ -61,12 +61,12 @@ def test_gto_reads_what_is_written_here_also_within_a_second_and_beside_a_fast_c
         *("git", "tag", "--annotate", f"--message={message}", "short#production#1", "HEAD"),
         GIT_COMMITTER_DATE="@4102444800 +0000",
     )
-    # More than nine, for GTO lists them in the order of the alphabet.
+    # More than nine, since GTO lists them in the order of the alphabet.
     for number in range(2, 13):
         version = f"v1.{number % 2}.0"
         tags.write(f"short#production#{number}", f"short@{version}", f"to {version}", folder)
-        (shown,) = gto.api.show(str(folder), "short#production")
-        assert shown["version"] == version
+        (row,) = gto.api.show(str(folder), "short#production")
+        assert row["version"] == version
         assert history.read(folder)["short"].current("production") == version
     times = [tag.when for tag in tags.read(folder)]
     assert len(set(times)) == len(times)
@@ -93,10 +93,10 @@ def test_a_nameless_user_is_told_how_to_get_a_name(
 
 def record(steps: Sequence[str], registered: str = "ABCD") -> History:
     """A history of `A`: promoted, `<A`: rolled back to, `-A`: taken back."""
-    found = History()
+    history = History()
     for number, step in enumerate(steps):
         version = step[-1]
-        found.assignments.setdefault("production", []).append(
+        history.assignments.setdefault("production", []).append(
             Tag(
                 name=f"short#production#{number}",
                 artifact="short",
@@ -110,12 +110,12 @@ def record(steps: Sequence[str], registered: str = "ABCD") -> History:
                 message=f"back\n\n{BACK} X" if step[0] == "<" else "to production",
             )
         )
-    first = found.assignments["production"][0]
+    first = history.assignments["production"][0]
     for version in registered:
-        found.versions[version] = Tag(
+        history.versions[version] = Tag(
             **{**vars(first), "version": version, "commit": version, "stage": None}
         )
-    return found
+    return history
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def record(steps: Sequence[str], registered: str = "ABCD") -> History:
 def test_a_roll_back_goes_one_version_back_each_time(
     steps: list[str], current: str | None, former: str | None
 ) -> None:
-    found = record(steps)
-    assert (found.current("production"), found.former("production")) == (current, former)
+    history = record(steps)
+    assert (history.current("production"), history.former("production")) == (current, former)
 
 
 def test_a_version_that_is_no_longer_registered_is_passed_over() -> None:

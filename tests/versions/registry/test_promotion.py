@@ -1,4 +1,4 @@
-"""Release, promote and roll back on a small project: what is refused, and that nothing is half."""
+"""Release, promote and roll back on a small project: what is refused leaves nothing half done."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ Make = Callable[[], Project]
 
 
 @pytest.fixture(scope="module")
-def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two released revisions, short v1.0.0 and v1.1.0, and one more commit."""
     project = small(tmp_path_factory.mktemp("made") / "work")
     registration.register("short", folder=project.folder)
@@ -32,8 +32,8 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def work(_made: Path, tmp_path: Path) -> Project:
-    shutil.copytree(_made, tmp_path / "copy", symlinks=True)
+def work(_original: Path, tmp_path: Path) -> Project:
+    shutil.copytree(_original, tmp_path / "copy", symlinks=True)
     return Project(tmp_path / "copy" / "work")
 
 
@@ -57,7 +57,7 @@ def tag_names(project: Project) -> list[str]:
 
 
 def refused(message: str, act: Callable[[], object], project: Project) -> None:
-    """One line that says so, and neither a tag nor an object more than before."""
+    """It fails with one line, and makes neither a tag nor an object."""
     before = tag_names(project), stored(project)
     with pytest.raises(StageError) as caught:
         act()
@@ -68,9 +68,9 @@ def refused(message: str, act: Callable[[], object], project: Project) -> None:
 
 def test_a_release_says_what_it_is_worth(work: Project) -> None:
     assert tag_names(work) == ["short@v1.0.0", "short@v1.1.0"]
-    said = work.git("tag", "--list", "--format=%(contents)", "short@v1.1.0")
-    assert said.split("\n")[0] == "short v1.1.0"
-    lines = dict(line.rsplit("  ", 1) for line in said.strip().splitlines()[2:])
+    annotation = work.git("tag", "--list", "--format=%(contents)", "short@v1.1.0")
+    assert annotation.split("\n")[0] == "short v1.1.0"
+    lines = dict(line.rsplit("  ", 1) for line in annotation.strip().splitlines()[2:])
     assert {key.strip(): value for key, value in lines.items()} == {
         "as of": "2012-12-31",
         "MAE": "0.008",
@@ -120,7 +120,7 @@ def test_the_line_that_is_named_makes_an_artifact(work: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new", "said"),
+    ("name", "old", "new", "reason"),
     [
         ("params.yaml", "level: 0.8", "level: 0.7", "evaluate (evaluate.level)"),
         ("make.py", "import json", "import  json", "evaluate (make.py)"),
@@ -131,14 +131,14 @@ def test_the_line_that_is_named_makes_an_artifact(work: Project) -> None:
     ],
 )
 def test_a_lock_that_does_not_match_is_refused_also_without_data(
-    work: Project, name: str, old: str, new: str, said: str
+    work: Project, name: str, old: str, new: str, reason: str
 ) -> None:
     work.set(old, new, name)
     commit(work, "Without dvc repro")
     clone = bare(work)
     for project in (work, clone):
         refused(
-            f"dvc.lock of HEAD does not match: {said}",
+            f"dvc.lock of HEAD does not match: {reason}",
             lambda folder=project.folder: registration.register("short", folder=folder),  # type: ignore[misc]
             project,
         )
@@ -278,8 +278,8 @@ def test_rolling_back_goes_back_one_version_each_time(work: Project) -> None:
         lambda: back(work),
         work,
     )
-    said = work.git("tag", "--list", "--format=%(contents)", "short#production#4")
-    assert said.split("\n")[0] == "short back to v1.1.0 in production"
+    annotation = work.git("tag", "--list", "--format=%(contents)", "short#production#4")
+    assert annotation.split("\n")[0] == "short back to v1.1.0 in production"
     work.git("rm", "--quiet", "README.md")
     refused("the tree is not clean: README.md", lambda: back(work), work)
 

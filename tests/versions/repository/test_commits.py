@@ -26,13 +26,13 @@ def test_commits_come_newest_first_with_date_subject_and_names(repository: Repos
     repository.git("branch", "release")
     third = repository.commit(lock_text({"models/n": C}, {"models/m": A}), "Only as a dep")
 
-    found = commits.search(A, repository.folder)
-    assert found.md5 == A
-    assert [sighting.commit.id for sighting in found.sightings] == [second, first]
-    newest, oldest = (sighting.commit for sighting in found.sightings)
+    matches = commits.search(A, repository.folder)
+    assert matches.md5 == A
+    assert [sighting.commit.id for sighting in matches.sightings] == [second, first]
+    newest, oldest = (sighting.commit for sighting in matches.sightings)
     assert (newest.subject, newest.date[:10]) == ("Two, with a comma", "2024-01-03")
     assert (newest.names, oldest.names) == (("release",), ("short@v1.0.0",))
-    assert found.sightings[0].paths == ("models/m",)
+    assert matches.sightings[0].paths == ("models/m",)
     assert not newest.experiment
 
     assert commits.search(C, repository.folder).sightings[0].commit.id == third
@@ -42,9 +42,9 @@ def test_commits_come_newest_first_with_date_subject_and_names(repository: Repos
 def test_a_folder_is_found_with_and_without_its_ending(repository: Repository) -> None:
     repository.commit(lock_text({"models/candidates": f"{D}.dir", "copy": f"{D}.dir"}))
     for digits in (D, f"{D}.dir", D[:8], D.upper()):
-        found = commits.search(digits, repository.folder)
-        assert found.md5 == f"{D}.dir"
-        assert found.sightings[0].paths == ("models/candidates", "copy")
+        matches = commits.search(digits, repository.folder)
+        assert matches.md5 == f"{D}.dir"
+        assert matches.sightings[0].paths == ("models/candidates", "copy")
 
 
 def test_experiments_are_told_apart(repository: Repository) -> None:
@@ -138,14 +138,14 @@ def test_thousands_of_commits_are_a_handful_of_questions_to_git(
             f"commit refs/heads/main\ncommitter T <t@example.org> {1_700_000_000 + at} +0000\n"
             f"data 1\nx\nM 100644 inline dvc.lock\ndata {len(text)}\n{text}\n"
         )
-    repository.git("fast-import", "--quiet", given="".join(stream))
-    asked: list[object] = []
+    repository.git("fast-import", "--quiet", stdin="".join(stream))
+    commands: list[object] = []
     run = git._run
 
     def counted(*arguments: Any) -> bytes:
-        asked.append(arguments)
+        commands.append(arguments)
         return run(*arguments)
 
     monkeypatch.setattr(git, "_run", counted)
     assert len(commits.search(A, repository.folder).sightings) == 3
-    assert len(asked) < 10
+    assert len(commands) < 10

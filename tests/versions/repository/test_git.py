@@ -1,4 +1,4 @@
-"""Questions to a real git repository."""
+"""What the functions give for a real git repository."""
 
 import subprocess
 from pathlib import Path

@@ -29,27 +29,27 @@ stages:
 
 
 def test_a_lock_is_read_by_hand() -> None:
-    found = lock.parse(TEXT)
-    assert set(found.stages) == {"clean", "features"}
-    features = found.stages["features"]
+    parsed = lock.parse(TEXT)
+    assert set(parsed.stages) == {"clean", "features"}
+    features = parsed.stages["features"]
     assert features.deps == (lock.Entry("data/clean", "0c.dir", 12, 2),)
     assert features.params == {"features.sma": [7, 21]}
     assert features.deps[0].is_folder
-    assert found.stages["clean"].cmd == "python -m stages.clean && true"
-    assert found.stages["clean"].params == {}
-    assert found.outs["metrics/clean.json"].md5 == "0a"
-    assert not found.outs["metrics/clean.json"].is_folder
+    assert parsed.stages["clean"].cmd == "python -m stages.clean && true"
+    assert parsed.stages["clean"].params == {}
+    assert parsed.outs["metrics/clean.json"].md5 == "0a"
+    assert not parsed.outs["metrics/clean.json"].is_folder
 
 
 def test_the_lock_of_the_project_is_read_whole(repo_root: Path) -> None:
     path = repo_root / "dvc.lock"
-    found = lock.read(path)
+    parsed = lock.read(path)
     plain = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
-    assert {name: [e.md5 for e in stage.outs] for name, stage in found.stages.items()} == {
+    assert {name: [e.md5 for e in stage.outs] for name, stage in parsed.stages.items()} == {
         name: [out["md5"] for out in stage.get("outs", ())] for name, stage in plain.items()
     }
     for name, stage in plain.items():
-        assert found.stages[name].params == stage.get("params", {}).get("params.yaml", {})
+        assert parsed.stages[name].params == stage.get("params", {}).get("params.yaml", {})
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,10 @@ def test_names_are_those_that_dvc_has(tmp_path: Path) -> None:
     (tmp_path / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
     (tmp_path / "params.yaml").write_text(PARAMS, encoding="utf-8")
     repo = Repo.init(str(tmp_path), no_scm=True)
-    made = {stage.addressing.rpartition(":")[2] for stage in repo.index.stages}
+    names = {stage.addressing.rpartition(":")[2] for stage in repo.index.stages}
     has = pipeline.names(*(pipeline.parse(text.encode()) for text in (PIPELINE, PARAMS)))
-    assert len(made) == 1 + 6 + 2 + 2 + 2 + 2
-    assert [name for name in made if not has(name)] == []
+    assert len(names) == 1 + 6 + 2 + 2 + 2 + 2
+    assert [name for name in names if not has(name)] == []
     for name in ("none", "pairs@week-x", "pairs@short-y", "pairs", "keys@o", "items@r", "plain@a"):
         assert not has(name), name
 
@@ -57,7 +57,7 @@ OLD, NEW = "a" * 32, "b" * 32
 @pytest.fixture
 def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model `old` that has left params, and whose entry in the lock has not."""
-    made = Repository(tmp_path)
+    repository = Repository(tmp_path)
     monkeypatch.chdir(tmp_path)
 
     def stage(name: str, outs: Mapping[str, str], deps: Mapping[str, str] | None = None) -> str:
@@ -69,7 +69,7 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "stages:\n  train: {matrix: {model: '${models}'}, cmd: a}\n  evaluate: {cmd: a}\n"
     )
     (tmp_path / "params.yaml").write_text("models: {old: 1, new: 1}\n")
-    made.commit(
+    repository.commit(
         "schema: '2.0'\nstages:\n"
         + stage("train@old", {f"{folder}/old": OLD})
         + stage("train@new", {f"{folder}/new": NEW})
@@ -77,33 +77,33 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "Both",
     )
     (tmp_path / "params.yaml").write_text("models: {new: 1}\n")
-    made.commit(None, "Without the old one")
+    repository.commit(None, "Without the old one")
 
 
-def steps(held: lock.Lock) -> set[str]:
-    return {step.name for step in trace.trace(held, "models/model").stages}
+def steps(whole: lock.Lock) -> set[str]:
+    return {step.name for step in trace.trace(whole, "models/model").stages}
 
 
 @pytest.mark.usefixtures("_repository")
 def test_what_has_left_the_pipeline_is_no_part_of_a_lineage() -> None:
     assert steps(lock.at("HEAD~1")) == {"evaluate", "train@new", "train@old"}
-    for held in (lock.at("HEAD"), lock.read()):
-        assert steps(held) == {"evaluate", "train@new"}
-        assert "models/candidates/old" not in held.outs
+    for whole in (lock.at("HEAD"), lock.read()):
+        assert steps(whole) == {"evaluate", "train@new"}
+        assert "models/candidates/old" not in whole.outs
 
 
 @pytest.mark.usefixtures("_repository")
 def test_params_that_are_ahead_of_the_lock_change_no_lineage() -> None:
     Path("params.yaml").write_text("models: {}\n")
-    _, found, workspace = here("models/model")
-    assert {step.name for step in found.stages} == {"evaluate", "train@new"}
+    _, lineage, workspace = here("models/model")
+    assert {step.name for step in lineage.stages} == {"evaluate", "train@new"}
     assert (workspace.lock_changed, workspace.changes) == (False, ("params.yaml",))
 
 
 @pytest.mark.usefixtures("_repository")
 def test_an_md5_is_found_where_it_was_still_made() -> None:
     def subjects(md5: str) -> list[str]:
-        return [found.commit.subject for found in commits.search(md5).sightings]
+        return [sighting.commit.subject for sighting in commits.search(md5).sightings]
 
     assert subjects(NEW) == ["Without the old one", "Both"]
     assert subjects(OLD) == ["Both"]

@@ -19,9 +19,9 @@ def entry(path: str) -> Entry:
 
 
 def stage(name: str, deps: str, outs: str, **params: object) -> Stage:
-    made = {key.replace("__", "."): value for key, value in params.items()}
+    values = {key.replace("__", "."): value for key, value in params.items()}
     return Stage(
-        *(name, f"run {name}", tuple(map(entry, deps.split())), made),
+        *(name, f"run {name}", tuple(map(entry, deps.split())), values),
         tuple(map(entry, outs.split())),
     )
 
@@ -48,11 +48,11 @@ LOCK = built(
 
 
 def test_every_maker_is_on_the_way_and_no_other() -> None:
-    found = trace(LOCK, "models/short/model.onnx")
-    assert {step.name for step in found.stages} == set(LOCK.stages) - {"other"}
-    assert [entry.path for entry in found.outputs] == ["models/short"]
-    assert [entry.path for entry in found.inputs] == ["data/inbox", "data/actions.csv"]
-    assert found.raw == Raw("csv", {"thousands": ","}, "2020-01-02")
+    lineage = trace(LOCK, "models/short/model.onnx")
+    assert {step.name for step in lineage.stages} == set(LOCK.stages) - {"other"}
+    assert [entry.path for entry in lineage.outputs] == ["models/short"]
+    assert [entry.path for entry in lineage.inputs] == ["data/inbox", "data/actions.csv"]
+    assert lineage.raw == Raw("csv", {"thousands": ","}, "2020-01-02")
     assert [step.name for step in trace(LOCK, "data/clean").stages] == ["clean", "ingest"]
 
 
@@ -74,17 +74,17 @@ def test_a_step_tells_code_from_data_and_who_made_what_it_read() -> None:
 
 
 def test_a_folder_of_several_outputs_is_traced_whole() -> None:
-    found = trace(LOCK, "models")
-    assert {entry.path for entry in found.outputs} == {
+    lineage = trace(LOCK, "models")
+    assert {entry.path for entry in lineage.outputs} == {
         *("models/short", "models/candidates/a", "models/candidates/b")
     }
-    assert found.stages[0].name == "evaluate"
+    assert lineage.stages[0].name == "evaluate"
 
 
 def test_an_input_names_its_readers() -> None:
-    found = trace(LOCK, "data/inbox/AAPL.csv")
-    assert (found.stages, found.readers, found.raw) == ((), ("ingest",), None)
-    assert [entry.path for entry in found.outputs] == ["data/inbox"]
+    lineage = trace(LOCK, "data/inbox/AAPL.csv")
+    assert (lineage.stages, lineage.readers, lineage.raw) == ((), ("ingest",), None)
+    assert [entry.path for entry in lineage.outputs] == ["data/inbox"]
 
 
 def test_what_no_stage_knows() -> None:
@@ -122,15 +122,15 @@ def test_each_stage_comes_before_those_that_it_took_from(data: st.DataObject) ->
 
 
 def test_the_model_of_a_horizon_has_nothing_of_the_other(repo_root: Path) -> None:
-    found = trace(lock.read(repo_root / "dvc.lock"), "models/short/model.onnx")
-    names = [step.name for step in found.stages]
+    lineage = trace(lock.read(repo_root / "dvc.lock"), "models/short/model.onnx")
+    names = [step.name for step in lineage.stages]
     assert names[0] == "evaluate@short"
     assert names[-1] == "ingest"
     assert {"train@short-ridge", "features", "latest", "clean"} <= set(names)
     assert not [name for name in names if name.startswith(("train@long", "evaluate@long"))]
-    assert found.raw == Raw("sample", {}, "2012-12-31")
-    assert {"data/inbox", "data/actions.csv"} <= {entry.path for entry in found.inputs}
-    train = next(step for step in found.stages if step.name == "train@short-ridge")
+    assert lineage.raw == Raw("sample", {}, "2012-12-31")
+    assert {"data/inbox", "data/actions.csv"} <= {entry.path for entry in lineage.inputs}
+    train = next(step for step in lineage.stages if step.name == "train@short-ridge")
     assert train.params["models.ridge.alpha"] == 10.0
     assert train.params["train.folds"] == 5
 

@@ -17,7 +17,7 @@ def test_a_file_and_a_folder(tmp_path: Path) -> None:
     (folder / "b" / "two").write_bytes(b"two\n")
     (folder / "one").write_bytes(b"one\n")
     assert digest(folder / "one") == "5bbf5a52328e7439ae6e719dfe712200"
-    # As `dvc add` says of the same folder.
+    # As `dvc add` writes for the same folder.
     assert digest(folder) == "eb03aa1b299e85dc6168bb95bc5138c5.dir"
 
     whole = Entry("out", digest(folder), 8, 2)
@@ -37,12 +37,12 @@ def test_a_file_and_a_folder(tmp_path: Path) -> None:
     "path", ["data/inbox", "data/actions.csv", "great_expectations/expectations", "stages/sources"]
 )
 def test_what_dvc_hashed_has_the_same_md5_here(repo_root: Path, tmp_path: Path, path: str) -> None:
-    # Of files that git knows: users put theirs into data/inbox.
+    # Only files that git knows: users put theirs into data/inbox.
     known = ("git", "ls-files", "-z", "dvc.lock", ".dvcignore", path)
     listed = subprocess.run(known, cwd=repo_root, capture_output=True, text=True, check=True).stdout
     for name in listed.rstrip("\0").split("\0"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repo_root / name, tmp_path / name)
-    held = lock.read(tmp_path / "dvc.lock")
-    entries = {dep.path: dep for stage in held.stages.values() for dep in stage.deps}
+    recorded = lock.read(tmp_path / "dvc.lock")
+    entries = {dep.path: dep for stage in recorded.stages.values() for dep in stage.deps}
     assert state(entries[path], tmp_path) == "same"

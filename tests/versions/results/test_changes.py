@@ -14,8 +14,8 @@ from versions.results.changes import Pair, Results
 
 
 def symbol(name: str, read: int, kind: str = "daily", **rejected: int) -> dict[str, Any]:
-    kept = read - sum(rejected.values())
-    return {"kind": kind, "symbol": name, "read": read, "kept": kept, "rejected": rejected}
+    remaining = read - sum(rejected.values())
+    return {"kind": kind, "symbol": name, "read": read, "kept": remaining, "rejected": rejected}
 
 
 def results(*symbols: Mapping[str, Any], newest: str = "2020-01-02") -> Results:

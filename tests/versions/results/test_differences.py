@@ -16,12 +16,12 @@ def printed(before: Results, after: Results) -> str:
 def test_the_difference_is_shown() -> None:
     def row(symbol: str, read: int, rejected: int) -> dict[str, object]:
         reasons = {"no_trade": rejected} if rejected else {}
-        kept = read - rejected
+        remaining = read - rejected
         return {
             "kind": "daily",
             "symbol": symbol,
             "read": read,
-            "kept": kept,
+            "kept": remaining,
             "rejected": reasons,
         }
 

@@ -23,13 +23,17 @@ def read(repository: Repository) -> list[experiment_refs.Experiment]:
 
 def test_params_and_scores_of_each(repository: Repository) -> None:
     add_experiments(repository, 3)
-    found = read(repository)
-    assert [each.revision.name for each in found] == ["trial-0000", "trial-0001", "trial-0002"]
+    experiments = read(repository)
+    assert [each.revision.name for each in experiments] == [
+        "trial-0000",
+        "trial-0001",
+        "trial-0002",
+    ]
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     del params["search"]
-    assert found[2].params == {**flat(params), "models.ridge.alpha": 2.5}
-    assert found[2].scores["short"]["fold_oos_r2"] == 2e-6
-    assert set(found[2].scores) == {"short", "long"}
+    assert experiments[2].params == {**flat(params), "models.ridge.alpha": 2.5}
+    assert experiments[2].scores["short"]["fold_oos_r2"] == 2e-6
+    assert set(experiments[2].scores) == {"short", "long"}
 
 
 def test_without_experiments_there_are_none(repository: Repository) -> None:
@@ -47,9 +51,9 @@ def test_sections_that_lean_on_each_other_are_read_together(repository: Reposito
 
 def test_a_file_that_is_no_yaml_has_no_params(repository: Repository) -> None:
     add_experiments(repository, 1, lambda _, text: f"<<<<<<< ours\n{text}\n: {{")
-    (found,) = read(repository)
-    assert found.params == {}
-    assert found.scores == {}
+    (experiments,) = read(repository)
+    assert experiments.params == {}
+    assert experiments.scores == {}
 
 
 def test_what_waits_and_what_failed_is_counted(repository: Repository) -> None:

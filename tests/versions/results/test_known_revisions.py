@@ -1,4 +1,4 @@
-"""What can be compared, in a repository with every kind of it."""
+"""The revisions that can be compared, in a repository with every kind of them."""
 
 import subprocess
 from pathlib import Path
@@ -48,11 +48,11 @@ def test_every_kind_is_listed_and_found(repository: Repository) -> None:
     assert release.commit == repository.git("rev-parse", "HEAD~2")
     assert (release.date[:10], release.subject) == ("2024-01-01", "The first release")
     assert (trial.commit, trial.base) == (tried, head)
-    found = {
+    commits = {
         name: known_revisions.commit_of(name, known, repository.folder)
         for name in ("tried", "main")
     }
-    assert found == {"tried": tried, "main": head}
+    assert commits == {"tried": tried, "main": head}
     assert known_revisions.commit_of("workspace", known, repository.folder) == ""
     # Not listed, but git knows it.
     words = repository.git("rev-parse", "HEAD~1")
@@ -95,10 +95,10 @@ def test_no_repository_is_one_line(tmp_path: Path) -> None:
 def test_files_of_a_commit_and_of_the_working_tree(repository: Repository) -> None:
     folder = repository.folder
     first = repository.git("rev-parse", "HEAD~2")
-    asked = ["params.yaml", "README.md", "gone.csv"]
-    assert revision_files.contents(first, asked, folder) == {"params.yaml": b"a: 1\n"}
+    paths = ["params.yaml", "README.md", "gone.csv"]
+    assert revision_files.contents(first, paths, folder) == {"params.yaml": b"a: 1\n"}
     (folder / "params.yaml").write_text("a: 3\n", encoding="utf-8")
-    now = revision_files.contents("", asked, folder)
+    now = revision_files.contents("", paths, folder)
     assert now == {"params.yaml": b"a: 3\n", "README.md": b"words\n"}
 
 

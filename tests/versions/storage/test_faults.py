@@ -1,4 +1,4 @@
-"""Where the remote is said to be, and what is said where it cannot be used."""
+"""The place of the remote in messages, and the one line for each fault."""
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_every_fault_is_one_line_with_the_setting(
 
 
 class Page(BaseHTTPRequestHandler):
-    """A web server that takes every question for one of its front page."""
+    """A web server that answers every request with its front page."""
 
     def do_GET(self) -> None:
         content = b"<html><body>Welcome</body></html>"
@@ -112,20 +112,20 @@ def test_a_server_of_something_else_is_named() -> None:
 def test_the_page_shows_these_lines(here: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs" / "sharing.md").read_text(encoding="utf-8")
 
-    def shown() -> bool:
-        said = (fault() or "").replace(here.url, "http://127.0.0.1:9000")
-        return f"\nerror: {said}\n" in text.replace("bucket stocks", "bucket elsewhere").replace(
+    def on_page() -> bool:
+        message = (fault() or "").replace(here.url, "http://127.0.0.1:9000")
+        return f"\nerror: {message}\n" in text.replace("bucket stocks", "bucket elsewhere").replace(
             "url (s3://stocks/", "url (s3://elsewhere/"
         )
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         with monkeypatch.context() as patch:
             patch.setenv(name, "wrong")
-            assert shown()
+            assert on_page()
     remote_config.assign("s3://elsewhere/cache", here.url)
-    assert shown()
+    assert on_page()
     here.stop()
-    assert shown()
+    assert on_page()
 
 
 def test_the_endpoint_may_come_from_the_environment(

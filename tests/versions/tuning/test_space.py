@@ -55,7 +55,7 @@ def test_a_model_that_is_taken_out_stops_the_search_alone() -> None:
 
 
 def test_integers_stay_integers_and_numbers_numbers() -> None:
-    found = read(
+    entries = read(
         {
             "models.xgboost.max_depth": {"low": 2, "high": 6.0},
             "models.ridge.alpha": {"low": 1, "high": 100, "log": True},
@@ -63,21 +63,21 @@ def test_integers_stay_integers_and_numbers_numbers() -> None:
             "evaluate.shrinkage": {"low": 0, "high": 1, "step": 0.25},
         }
     )
-    assert found["models.xgboost.max_depth"] == space.integers(low=2, high=6)
-    assert found["models.ridge.alpha"] == space.numbers(low=1.0, high=100.0, log=True)
-    assert found["horizons.long"] == space.integers(low=21, high=63, step=21)
-    assert found["evaluate.shrinkage"] == space.numbers(low=0.0, high=1.0, step=0.25)
+    assert entries["models.xgboost.max_depth"] == space.integers(low=2, high=6)
+    assert entries["models.ridge.alpha"] == space.numbers(low=1.0, high=100.0, log=True)
+    assert entries["horizons.long"] == space.integers(low=21, high=63, step=21)
+    assert entries["evaluate.shrinkage"] == space.numbers(low=0.0, high=1.0, step=0.25)
 
 
 def test_a_number_that_pyyaml_reads_as_text_is_a_number() -> None:
-    found = read({"models.ridge.alpha": {"low": "1e-06", "high": 1}}, alpha="1e-06")
-    assert found["models.ridge.alpha"] == space.numbers(low=1e-6, high=1.0)
+    entries = read({"models.ridge.alpha": {"low": "1e-06", "high": 1}}, alpha="1e-06")
+    assert entries["models.ridge.alpha"] == space.numbers(low=1e-6, high=1.0)
 
 
 def test_an_integer_that_stands_for_a_number_is_a_number() -> None:
     # As `-S models.ridge.alpha=10` writes it.
-    found = read({"models.ridge.alpha": {"low": 0.1, "high": 1}}, alpha=10)
-    assert found["models.ridge.alpha"] == space.numbers(low=0.1, high=1.0)
+    entries = read({"models.ridge.alpha": {"low": 0.1, "high": 1}}, alpha=10)
+    assert entries["models.ridge.alpha"] == space.numbers(low=0.1, high=1.0)
 
 
 def test_a_param_that_is_wrong_itself_is_the_only_mistake() -> None:
@@ -87,15 +87,15 @@ def test_a_param_that_is_wrong_itself_is_the_only_mistake() -> None:
 
 
 def test_choices_are_values_of_any_kind() -> None:
-    found = read(
+    entries = read(
         {
             "features.sma": {"choices": [[5, 20], []]},
             "train.scope": {"choices": ["pooled", "per_symbol"]},
             "features.market_same_session": {"choices": [True, False]},
         }
     )
-    assert found["features.sma"] == space.choices(choices=[[5, 20], []])
-    assert found["features.market_same_session"] == space.choices(choices=[True, False])
+    assert entries["features.sma"] == space.choices(choices=[[5, 20], []])
+    assert entries["features.market_same_session"] == space.choices(choices=[True, False])
 
 
 ALPHA = "models.ridge.alpha"

@@ -1,4 +1,4 @@
-"""A study with an objective that costs nothing: what is proposed, kept, refused, gone on with."""
+"""A study with a cheap objective: proposals, stored trials, failures, and how it goes on."""
 
 import math
 import os
@@ -150,29 +150,29 @@ def test_values_are_short_numbers_within_their_range(tmp_path: Path) -> None:
 def test_what_was_tried_is_not_run_again(tmp_path: Path, jobs: int) -> None:
     entries: space.Space = {"n": space.choices(choices=[1, 2, 3])}
     ran: list[Any] = []
-    said: list[str] = []
+    lines: list[str] = []
 
     def run(trials: Sequence[Trial]) -> list[Trial]:
         ran.extend(trial.values["n"] for trial in trials)
         return [replace(trial, value=float(trial.number)) for trial in trials]
 
-    done = search(study(tmp_path, entries), 8, run, said.append, jobs)
-    assert len(done) == len(said) == 8
+    done = search(study(tmp_path, entries), 8, run, lines.append, jobs)
+    assert len(done) == len(lines) == 8
     assert sorted(ran) == sorted(set(ran))
-    assert any("(as trial 0)" in line for line in said)
+    assert any("(as trial 0)" in line for line in lines)
 
 
 def test_a_failed_trial_is_told_with_its_line_and_the_search_goes_on(tmp_path: Path) -> None:
-    said: list[str] = []
-    done = search(study(tmp_path), 12, Runs(), said.append)
+    lines: list[str] = []
+    done = search(study(tmp_path), 12, Runs(), lines.append)
     failed = [trial for trial in done if trial.value is None]
     assert failed
     assert all(trial.reason == "features.sma: is empty" for trial in failed)
-    assert sum("failed" in line and "features.sma: is empty" in line for line in said) == len(
+    assert sum("failed" in line and "features.sma: is empty" in line for line in lines) == len(
         failed
     )
-    kept = study(tmp_path).finished()
-    assert [trial.value for trial in kept] == [trial.value for trial in done]
+    stored = study(tmp_path).finished()
+    assert [trial.value for trial in stored] == [trial.value for trial in done]
     assert all(trial.value is not None for trial in best(done))
 
 
@@ -193,8 +193,8 @@ def test_what_a_power_failure_tore_does_not_lose_the_trials_before(tmp_path: Pat
     done = search(study(tmp_path), 3, Runs(), silent)
     with (tmp_path / "study.journal").open("ab") as file:
         file.write(b'{"op_code":4,"worker_id":"0')
-    kept = study(tmp_path).finished()
-    assert [trial.value for trial in kept] == [trial.value for trial in done]
+    stored = study(tmp_path).finished()
+    assert [trial.value for trial in stored] == [trial.value for trial in done]
 
 
 KILLED_WHILE_IT_BEGINS = """
