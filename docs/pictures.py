@@ -129,12 +129,12 @@ def _notes(stage: Mapping[str, Any]) -> list[str]:
     paths = [path.replace("${item.", "<").replace("}", ">") for path in outputs(stage)]
     folders = [path.rpartition("/")[0] for path in paths]
     many = {folder for folder, count in Counter(folders).items() if count >= MANY}
-    shown = (
+    names = (
         f"{folder}/" if folder in many else path
         for path, folder in zip(paths, folders, strict=True)
     )
     keys = stage.get("matrix")
-    return [*([f"for each {' and '.join(keys)}"] if keys else ()), *dict.fromkeys(shown)]
+    return [*([f"for each {' and '.join(keys)}"] if keys else ()), *dict.fromkeys(names)]
 
 
 def draw(boxes: Mapping[str, Sequence[str]], edges: Edges, gap: int = GAP) -> str:

@@ -30,6 +30,14 @@ TOP_LEVEL = {
 
 PYTHONS = ("3.11", "3.12", "3.13")
 
+ROOMS = ("stages/", "versions/", "predictions/", "serve/", "monitor/", "dashboard/")
+
+VAGUE = {
+    *("found", "made", "told", "held", "said", "meant", "kept", "asked", "taken", "given"),
+    *("shown", "seen", "looked", "heard", "at_hand", "census", "patience", "past"),
+}
+"""Names that say what was done with a value, or are a figure of speech, not what it is."""
+
 
 def tracked(root: Path) -> list[str]:
     """The files of the project, those included that are not committed yet."""
@@ -46,6 +54,12 @@ def texts(root: Path) -> Iterator[tuple[str, str]]:
         content = (root / name).read_bytes()
         if b"\0" not in content:
             yield name, content.decode("utf-8")
+
+
+def product(root: Path) -> list[Path]:
+    """The modules of the product, relative to the root."""
+    listed = [Path(name) for name in tracked(root) if name.startswith(ROOMS)]
+    return [path for path in listed if path.suffix == ".py"]
 
 
 def lines(path: Path) -> list[str]:
@@ -72,11 +86,31 @@ def test_the_top_level_is_complete(repo_root: Path) -> None:
 
 def test_no_two_modules_share_a_name(repo_root: Path) -> None:
     """A name in an error, an import or a talk means one module, whatever its room."""
-    rooms = ("stages/", "versions/", "predictions/", "serve/", "monitor/", "dashboard/")
-    paths = [Path(name) for name in tracked(repo_root) if name.startswith(rooms)]
-    modules = [path for path in paths if path.suffix == ".py" and not path.stem.startswith("__")]
+    modules = [path for path in product(repo_root) if not path.stem.startswith("__")]
     counts = Counter(path.name for path in modules)
     assert [str(path) for path in modules if counts[path.name] > 1] == []
+
+
+def names(tree: ast.AST) -> Iterator[str]:
+    """What a module calls its values and functions, without leading underscores."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name.strip("_")
+            case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name.strip("_")
+
+
+def test_a_value_is_named_after_what_it_is(repo_root: Path) -> None:
+    """As CONTRIBUTING.md asks: `weights` or `rows`, not `found` or `made`."""
+    vague = [
+        f"{path}: {name}"
+        for path in product(repo_root)
+        for name in names(ast.parse((repo_root / path).read_bytes()))
+        if name in VAGUE
+    ]
+    # A key of `python -m versions.lineage --json`.
+    assert vague == ["versions/repository/workspace.py: at_hand"]
 
 
 def test_a_folder_of_expectations_does_not_shadow_the_package(repo_root: Path) -> None:
