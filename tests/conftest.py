@@ -57,17 +57,16 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes long where workers share the tests: they end at the same time.
 
-    Each worker begins with an equal part of the tests, and then they take from each other. The
-    first worker begins with what needs a run of the pipeline, the second with what does not.
+    The first of two workers gets the first half of the tests, and then they take from each other.
+    So one of them begins with what needs a run of the pipeline, the other with what does not.
     """
     if hasattr(config, "workerinput"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         fast = [item for item in items if not item.get_closest_marker("slow")]
         first = [item for item in slow if "reproduced" in getattr(item, "fixturenames", ())]
         second = [item for item in slow if item not in first]
-        part = len(items) // config.workerinput["workercount"]
-        between = max(0, part - len(first))
-        items[:] = [*first, *fast[:between], *second, *fast[between:]]
+        middle = max(0, len(items) // 2 - len(first))
+        items[:] = [*first, *fast[:middle], *second, *fast[middle:]]
 
 
 @pytest.fixture(scope="session")
