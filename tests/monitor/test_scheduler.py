@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,6 +43,17 @@ def runs(settings: Settings) -> list[tuple[str, float | None]]:
     return [(tags["job"], value) for _, _, value, tags in rows]
 
 
+@contextmanager
+def running(settings: Settings, jobs: Sequence[Job]) -> Iterator[None]:
+    """A scheduler that ends with the test, even with one that fails."""
+    started = Scheduler(settings, jobs)
+    started.start()
+    try:
+        yield
+    finally:
+        started.stop()
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(var=tmp_path / "var")
@@ -56,10 +68,8 @@ def test_each_run_is_noted_and_a_failure_is_one_line(
         Job("good", python("print('well')"), NEVER, at_start=True),
         Job("bad", python(broken), NEVER, at_start=True),
     ]
-    made = Scheduler(settings, jobs)
-    made.start()
-    until(lambda: len(runs(settings)) == 2)
-    made.stop()
+    with running(settings, jobs):
+        until(lambda: len(runs(settings)) == 2)
     assert sorted(runs(settings)) == [("bad", 0.0), ("good", 1.0)]
     (line,) = [text for text in caplog.messages if text.startswith("bad: ")]
     log = settings.folder / "jobs" / "bad.log"
@@ -75,10 +85,8 @@ def test_a_job_never_overlaps_itself_and_times_that_passed_are_one_run(
         f"import time; f = open({str(spans)!r}, 'a', buffering=1); f.write('begin\\n'); "
         "time.sleep(0.7); f.write('end\\n')"
     )
-    made = Scheduler(settings, [Job("slow", python(code), IntervalTrigger(seconds=0.1))])
-    made.start()
-    until(lambda: spans.exists() and spans.read_text("utf-8").count("end") >= 2)
-    made.stop()
+    with running(settings, [Job("slow", python(code), IntervalTrigger(seconds=0.1))]):
+        until(lambda: spans.exists() and spans.read_text("utf-8").count("end") >= 2)
     lines = spans.read_text("utf-8").split()
     assert lines == ["begin", "end"] * (len(lines) // 2)
 
@@ -92,20 +100,16 @@ def test_jobs_that_change_the_checkout_wait_for_each_other(
         "time.sleep(0.4); f.write('end\\n')"
     )
     jobs = [Job(name, python(code), NEVER, at_start=True, queue=CHANGING) for name in "ab"]
-    made = Scheduler(settings, jobs)
-    made.start()
-    until(lambda: len(runs(settings)) == 2)
-    made.stop()
+    with running(settings, jobs):
+        until(lambda: len(runs(settings)) == 2)
     assert spans.read_text("utf-8").split() == ["begin", "end"] * 2
 
 
 def test_a_job_that_failed_runs_again_so_often(settings: Settings) -> None:
     job = Job("late", python("raise SystemExit(1)"), NEVER, at_start=True, again=(0.05, 2))
-    made = Scheduler(settings, [job])
-    made.start()
-    until(lambda: len(runs(settings)) == 3)
-    time.sleep(0.3)
-    made.stop()
+    with running(settings, [job]):
+        until(lambda: len(runs(settings)) == 3)
+        time.sleep(0.3)
     assert runs(settings) == [("late", 0.0)] * 3
 
 
@@ -119,14 +123,12 @@ def test_without_the_database_jobs_run_and_are_noted_when_it_is_back(
     settings = Settings(var=tmp_path / "var", database_url=url)
     done = tmp_path / "done"
     code = f"open({str(done)!r}, 'a').write('x')"
-    made = Scheduler(settings, [Job("check", python(code), IntervalTrigger(seconds=0.2))])
-    made.start()
-    until(lambda: done.exists() and len(done.read_text("utf-8")) >= 2)
-    until(lambda: caplog.messages)
-    (tmp_path / "away").unlink()
-    (tmp_path / "away").mkdir()
-    until(lambda: (tmp_path / "away" / "predictions.db").exists() and len(runs(settings)) >= 3)
-    made.stop()
+    with running(settings, [Job("check", python(code), IntervalTrigger(seconds=0.2))]):
+        until(lambda: done.exists() and len(done.read_text("utf-8")) >= 2)
+        until(lambda: caplog.messages)
+        (tmp_path / "away").unlink()
+        (tmp_path / "away").mkdir(exist_ok=True)
+        until(lambda: (tmp_path / "away" / "predictions.db").exists() and len(runs(settings)) >= 3)
     assert {result for _, result in runs(settings)} == {1.0}
     lines = [text for text in caplog.messages if "is noted when the log is back" in text]
     assert lines
@@ -142,10 +144,8 @@ def test_a_time_missed_while_the_scheduler_was_down_is_caught_up(settings: Setti
             with records.writing(engine, settings, moment) as rows:
                 rows.metric("scheduler_run", 1.0, {"job": name})
     jobs = [Job(name, python(""), weekly) for name in (*days, "never ran")]
-    made = Scheduler(settings, jobs)
-    made.start()
-    until(lambda: ("missed", 1.0) in runs(settings)[2:])
-    made.stop()
+    with running(settings, jobs):
+        until(lambda: ("missed", 1.0) in runs(settings)[2:])
     assert len(runs(settings)) == 3
 
 
