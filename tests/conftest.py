@@ -131,9 +131,9 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 def _postgres() -> Iterator["Postgres"]:
     from tests.predictions.postgres import Postgres
 
-    found = Postgres()
-    yield found
-    found.remove()
+    server = Postgres()
+    yield server
+    server.remove()
 
 
 @pytest.fixture

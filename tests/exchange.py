@@ -37,8 +37,8 @@ def new_york() -> Sessions:
 @cache
 def days() -> list[date]:
     """The dates of these sessions, from 2012-01-03 on."""
-    held = pl.Series(new_york().days).cast(pl.Date)
-    return [day for day in held if day >= date(2012, 1, 3)]
+    sessions = pl.Series(new_york().days).cast(pl.Date)
+    return [day for day in sessions if day >= date(2012, 1, 3)]
 
 
 def raw(
@@ -54,10 +54,10 @@ def raw(
         "adj_close": pl.Series([None] * count, dtype=pl.Float64),
         "volume": pl.Series([1000.0] * count, dtype=pl.Float64),
     }
-    made = {
+    special = {
         name: pl.Series(values, dtype=tables.RAW_DAILY[name]) for name, values in columns.items()
     }
-    return pl.DataFrame(plain | made).select(list(tables.RAW_DAILY))
+    return pl.DataFrame(plain | special).select(list(tables.RAW_DAILY))
 
 
 def raw_hourly(symbol: str, rows: Sequence[tuple[datetime, float]], **columns: Any) -> pl.DataFrame:
@@ -71,10 +71,10 @@ def raw_hourly(symbol: str, rows: Sequence[tuple[datetime, float]], **columns: A
         "adj_close": pl.Series([None] * count, dtype=pl.Float64),
         "volume": pl.Series([1000.0] * count, dtype=pl.Float64),
     }
-    made = {
+    special = {
         name: pl.Series(values, dtype=tables.RAW_HOURLY[name]) for name, values in columns.items()
     }
-    return pl.DataFrame(plain | made).select(list(tables.RAW_HOURLY))
+    return pl.DataFrame(plain | special).select(list(tables.RAW_HOURLY))
 
 
 def hours(day: date, count: int = 7, first: int = 30) -> list[datetime]:

@@ -84,17 +84,17 @@ def folder() -> Path:
     """An environment that holds the two commands; their server ends with the process that began."""
     if SHARED in os.environ:
         return Path(os.environ[SHARED])
-    made = Path(tempfile.mkdtemp(prefix="venv-", dir=TEMPORARY))
-    (made / "bin").mkdir()
+    environment = Path(tempfile.mkdtemp(prefix="venv-", dir=TEMPORARY))
+    (environment / "bin").mkdir()
     for lock in Path(sys.prefix).glob("requirements*.txt"):
-        (made / lock.name).symlink_to(lock)
+        (environment / lock.name).symlink_to(lock)
     # `make s3` looks for it beside its Python.
-    (made / "bin" / "rclone").symlink_to(Path(sys.executable).with_name("rclone"))
-    client = made / "client.py"
+    (environment / "bin" / "rclone").symlink_to(Path(sys.executable).with_name("rclone"))
+    client = environment / "client.py"
     client.write_text(CLIENT, encoding="utf-8")
     # Neither settings of Python nor packages: it starts in a hundredth of a second.
     call = {
-        name: shlex.join([sys.executable, "-IS", str(client), str(made / f"{name}.socket")])
+        name: shlex.join([sys.executable, "-IS", str(client), str(environment / f"{name}.socket")])
         for name in MODULES
     }
     scripts = {
@@ -102,10 +102,10 @@ def folder() -> Path:
         "python": PYTHON.format(**call, interpreter=shlex.quote(sys.executable)),
     }
     for name, script in scripts.items():
-        (made / "bin" / name).write_text(script, encoding="utf-8")
-        (made / "bin" / name).chmod(0o755)
+        (environment / "bin" / name).write_text(script, encoding="utf-8")
+        (environment / "bin" / name).chmod(0o755)
     server = subprocess.Popen(
-        [sys.executable, "-P", __file__, str(made)],
+        [sys.executable, "-P", __file__, str(environment)],
         env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         | SETTINGS,
         stdin=subprocess.PIPE,
@@ -116,26 +116,26 @@ def folder() -> Path:
 
     def end() -> None:
         server.communicate()
-        shutil.rmtree(made)
+        shutil.rmtree(environment)
 
     atexit.register(end)
-    return made
+    return environment
 
 
 def answer(name: str, connection: socket.socket) -> None:
     """Run the command of a client in a process of its own, and tell its exit status."""
     _, streams, _, _ = socket.recv_fds(connection, 1, 3)
-    asked = b"".join(iter(functools.partial(connection.recv, 65536), b""))
+    request = b"".join(iter(functools.partial(connection.recv, 65536), b""))
     child = os.fork()
     if not child:
         connection.close()
-        become(name, os.fsdecode(asked), streams)
+        become(name, os.fsdecode(request), streams)
     _, status = os.waitpid(child, 0)
     connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def become(name: str, asked: str, streams: list[int]) -> NoReturn:
-    here, count, *fields = asked.split("\0")
+def become(name: str, request: str, streams: list[int]) -> NoReturn:
+    here, count, *fields = request.split("\0")
     arguments, environment = fields[1 : int(count)], fields[int(count) :]
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -211,13 +211,13 @@ def keep_service_models() -> None:
     loader.load_file = load_file
 
 
-def keep_yaml(kept: Path) -> None:
+def keep_yaml(cache: Path) -> None:
     """Have DVC parse the same YAML once for all commands: a run reads `params.yaml` fifty times.
 
     Args:
-        kept: the folder of what was parsed, shared by the processes.
+        cache: the folder of what was parsed, shared by the processes.
     """
-    kept.mkdir(exist_ok=True)
+    cache.mkdir(exist_ok=True)
     loader: Any = importlib.import_module("ruamel.yaml").YAML
     if hasattr(loader.load, "__wrapped__"):
         return
@@ -227,32 +227,32 @@ def keep_yaml(kept: Path) -> None:
     def load(self: Any, text: Any) -> object:
         if self.typ != ["safe"] or not isinstance(text, str):
             return parse(self, text)
-        path = kept / hashlib.sha256(text.encode()).hexdigest()
+        path = cache / hashlib.sha256(text.encode()).hexdigest()
         if path.exists():
             return pickle.loads(path.read_bytes())  # noqa: S301  # written below
-        made = parse(self, text)
+        content = parse(self, text)
         partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_bytes(pickle.dumps(made))
+        partial.write_bytes(pickle.dumps(content))
         partial.rename(path)
-        return made
+        return content
 
     loader.load = load
 
 
-def serve(made: Path) -> None:
+def serve(environment: Path) -> None:
     # A module that starts another one with it gets a process that is forked, too.
-    sys.executable = str(made / "bin" / "python")
+    sys.executable = str(environment / "bin" / "python")
     sockets = {}
     for name in MODULES:
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(made / f"{name}.socket"))
+        listener.bind(str(environment / f"{name}.socket"))
         listener.listen()
         sockets[listener] = name
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     # Its input ends with the process that started it.
-    while asked := sockets.keys() & set(select.select([*sockets, sys.stdin], [], [])[0]):
-        for listener in asked:
+    while ready := sockets.keys() & set(select.select([*sockets, sys.stdin], [], [])[0]):
+        for listener in ready:
             load(sockets[listener])
             connection, _ = listener.accept()
             with connection:

@@ -53,7 +53,7 @@ def lighten(project: Project) -> None:
     (folder / "light.py").write_text(STAGES, encoding="utf-8")
     pipeline = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))
     evaluate = pipeline["stages"]["evaluate"]
-    made = [
+    outputs = [
         each if isinstance(each, str) else next(iter(each))
         for kind in ("outs", "metrics", "plots")
         for each in evaluate.get(kind, [])
@@ -67,7 +67,7 @@ def lighten(project: Project) -> None:
         },
         "evaluate": evaluate
         | {
-            "cmd": f"python light.py ${{item.horizon}} {' '.join(made)}",
+            "cmd": f"python light.py ${{item.horizon}} {' '.join(outputs)}",
             "deps": ["light.py", "data/features", "committed"],
             "params": ["evaluate", "horizons.${item.horizon}", "models"],
         },

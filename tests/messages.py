@@ -16,6 +16,6 @@ FACT = re.compile(
 def facts(message: str) -> set[str]:
     """The files, keys, numbers, names and commands of a message of one line."""
     assert "\n" not in message.strip()
-    found = {fact.rstrip(".,:;") for fact in FACT.findall(message)}
-    assert found, f"a message without a fact: {message}"
-    return found
+    named = {fact.rstrip(".,:;") for fact in FACT.findall(message)}
+    assert named, f"a message without a fact: {message}"
+    return named

@@ -93,9 +93,9 @@ class Narrow(Project):
 
     def remote(self, *arguments: str) -> list[str]:
         """The lines of `python -m versions.remote`; in this process, which imports DVC once."""
-        said = Lines()
+        handler = Lines()
         log = stages.common.running.log
-        log.addHandler(said)
+        log.addHandler(handler)
         former = log.level
         # Not the attribute: a logger remembers for which levels it is enabled.
         log.setLevel(logging.INFO)
@@ -104,11 +104,11 @@ class Narrow(Project):
                 patch.setattr(sys, "argv", ["remote", *arguments])
                 versions.remote.main()
         except StageError as error:
-            said.lines.append(f"error: {error}")
+            handler.lines.append(f"error: {error}")
         finally:
             log.setLevel(former)
-            log.removeHandler(said)
-        return said.lines
+            log.removeHandler(handler)
+        return handler.lines
 
     def start(self, name: str, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command of `versions` here as a group of its own, without waiting for it."""
@@ -125,10 +125,10 @@ class Narrow(Project):
 
     def files(self) -> dict[str, bytes]:
         """What is in the working tree of what the stage makes."""
-        found = [self.folder / "alone.bin", *sorted((self.folder / "data").glob("*"))]
+        paths = [self.folder / "alone.bin", *sorted((self.folder / "data").glob("*"))]
         return {
             str(path.relative_to(self.folder)): path.read_bytes()
-            for path in found
+            for path in paths
             if path.is_file()
         }
 

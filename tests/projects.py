@@ -82,8 +82,8 @@ def checkout(folder: Path) -> Project:
     return project
 
 
-def copied(made: Path, folder: Path) -> Project:
+def copied(source: Path, folder: Path) -> Project:
     """A copy of a project, its DVC cache and all."""
     # In a third of the time that shutil takes.
-    subprocess.run(["cp", "-a", str(made), str(folder)], check=True)
+    subprocess.run(["cp", "-a", str(source), str(folder)], check=True)
     return Project(folder)
