@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from serve.checkout.provenance import Revision
 from stages.forecast.contract import SYMBOL
@@ -39,8 +39,6 @@ class Trained(BaseModel):
 
 class Card(BaseModel):
     """The part of `models/<horizon>/card.json` that the server reads; callers get the whole."""
-
-    model_config = ConfigDict(extra="ignore")
 
     horizon: str
     sessions: int

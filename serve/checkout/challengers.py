@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from serve.checkout import bundle_files, loading, model_checks
 from serve.checkout.bundle import Bundle, Card, Model
@@ -51,8 +51,6 @@ class Announced(BaseModel):
         mode: `shadow`: its forecasts are only logged; `canary`: it answers a share of the callers.
         share: of the callers that a canary answers.
     """
-
-    model_config = ConfigDict(extra="ignore")
 
     # All of these are logged: no database may refuse them.
     commit: str = Field(pattern=r"^[0-9a-f]{7,64}$")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from serve.checkout import bundle_files, model_checks, provenance
 from serve.checkout.bundle import Bundle, Card, Model, Rows
@@ -83,8 +83,6 @@ def load(root: Path, named: str = "") -> Bundle:
 
 class _Params(BaseModel):
     """The params of the run that made the bundle, as dvc.lock recorded them."""
-
-    model_config = ConfigDict(extra="ignore")
 
     as_of: date
     features: FeatureParams
