@@ -125,8 +125,6 @@ class Service:
 
         Args:
             forecaster: of the revision that answers.
-            model: of its horizon.
-            row: the bar.
             scope: of the request. The name of its key decides whether a canary answers; where
                 callers have no keys, its id does.
             own: whether the revision's own model must answer.
@@ -147,7 +145,6 @@ class Service:
 
         Args:
             forecasts: the answers.
-            scope: of the request.
             beside: forecasts that are only logged.
 
         Raises:

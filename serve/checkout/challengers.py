@@ -91,11 +91,9 @@ class Challenger:
         return model
 
     def answers(self, caller: str) -> bool:
-        """Whether it answers a caller: always, or never, as long as it stays.
+        """Whether it answers a caller of some name: always, or never, as long as it stays.
 
-        Args:
-            caller: its name; a hash decides, in which the md5 of the model lets each challenger
-                answer others.
+        A hash decides, in which the md5 of the model lets each challenger answer others.
         """
         if self.announced.mode == "shadow":
             return False
@@ -108,7 +106,6 @@ class Challengers:
     """Holds the challengers, and replaces them.
 
     Args:
-        root: the project.
         folder: where they come, within the project.
 
     Attributes:

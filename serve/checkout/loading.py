@@ -149,9 +149,7 @@ def _by_symbol(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
 def rows_of(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows]:
     """The bars of each symbol as inputs of models, by symbol in alphabetical order.
 
-    Args:
-        latest: the bars, with every feature of the models.
-        models: by horizon.
+    `latest` has the bars, with every feature of the models.
     """
     rows = {}
     for part in latest.partition_by("symbol", maintain_order=True):

@@ -30,7 +30,6 @@ def of(root: Path, lock: bytes, models: dict[str, str], named: str = "") -> Revi
     """The revision that a `dvc.lock` belongs to.
 
     Args:
-        root: the project.
         lock: the bytes of its dvc.lock.
         models: md5 of each horizon's model.
         named: its name where there is no git.

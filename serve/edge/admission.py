@@ -47,13 +47,7 @@ _DIGITS = 18
 
 
 class Admission:
-    """The middleware.
-
-    Args:
-        app: that answers.
-        settings: of the server.
-        keyring: its keys.
-    """
+    """The middleware."""
 
     def __init__(self, app: ASGIApp, settings: Settings, keyring: Keyring) -> None:
         self.app = app

@@ -217,8 +217,6 @@ def check_exposure(settings: Settings, keyring: Keyring, host: str | None) -> No
     """Refuse to listen to other machines without keys.
 
     Args:
-        settings: of the server.
-        keyring: its keys.
         host: the address that it will listen on; None where that is not known.
 
     Raises:

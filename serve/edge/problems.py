@@ -39,7 +39,6 @@ class ProblemError(HTTPException):
     """Ends a request with a problem. FastAPI passes on only `HTTPException` while it reads a body.
 
     Args:
-        status: of HTTP.
         detail: one line for the caller.
         kind: a name for programs, such as `unknown-symbol`.
         headers: such as `Retry-After`.

@@ -33,12 +33,9 @@ class Meta(BaseModel):
     Attributes:
         id: UUIDv7.
         created_at: ISO 8601, UTC.
-        horizon: of the model.
         sessions: length of the horizon.
         level: share of outcomes that an interval should hold.
-        rows: how many.
         revision: the commit that was checked out.
-        model_md5: of `model.onnx`.
         model_version: its release; empty if it has none.
         client: name of the key that asked; empty without keys.
         request_id: as in the server's log of requests.

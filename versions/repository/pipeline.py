@@ -49,9 +49,6 @@ def stage_names(folder: Path | None = None) -> list[str]:
     """The stages of the `dvc.yaml` of a working tree, in its order.
 
     A `matrix` or `foreach` that is not over params or a plain list is one name, without its items.
-
-    Args:
-        folder: of the project; the working folder by default.
     """
     root = folder or Path()
     content, params = (
