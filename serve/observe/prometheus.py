@@ -152,13 +152,8 @@ class Metrics(Collector):
         )
         for name, challenger in self._challengers().items():
             announced = challenger.announced
-            values = (
-                name,
-                announced.commit,
-                announced.model_md5,
-                announced.version or "",
-                announced.mode,
-            )
+            version = announced.version or ""
+            values = (name, announced.commit, announced.model_md5, version, announced.mode)
             ready.add_metric(values, 1)
             failures.add_metric((name,), challenger.failures)
         if bundle is not None:
@@ -166,10 +161,7 @@ class Metrics(Collector):
             for name, model in bundle.models.items():
                 version = bundle.revision.versions.get(name, "")
                 info.add_metric((name, bundle.revision.name, model.md5, version), 1)
-        yield age
-        yield info
-        yield ready
-        yield failures
+        yield from (age, info, ready, failures)
 
 
 def _forget_the_dead(folder: Path) -> None:
