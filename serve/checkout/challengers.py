@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, Self
 
 import numpy as np
@@ -115,8 +114,8 @@ class Challengers:
     def __init__(self, root: Path, folder: Path) -> None:
         self._root = root
         self._folder = folder
-        self.ready: Mapping[str, Challenger] = MappingProxyType({})
-        self.refused: Mapping[str, str] = MappingProxyType({})
+        self.ready: Mapping[str, Challenger] = {}
+        self.refused: Mapping[str, str] = {}
         self._models: dict[str, tuple[object, Announced, Model]] = {}
         self._bundle: Bundle | None = None
         self._last_state: object = ()
@@ -156,7 +155,7 @@ class Challengers:
                     )
             self._models = {name: self._models[name] for name in ready}
             self._log_changes(ready, refused)
-            self.ready, self.refused = MappingProxyType(ready), MappingProxyType(refused)
+            self.ready, self.refused = ready, refused
 
     def _log_changes(self, ready: Mapping[str, Challenger], refused: Mapping[str, str]) -> None:
         for horizon, problem in refused.items():
