@@ -136,10 +136,7 @@ class Service:
         return await self.trials.forecast(forecaster, model, row, caller)
 
     async def record(
-        self,
-        forecasts: Sequence[Forecast],
-        scope: Scope,
-        beside: Sequence[Forecast] = (),
+        self, forecasts: Sequence[Forecast], scope: Scope, beside: Sequence[Forecast] = ()
     ) -> list[dict[str, Any]]:
         """Log forecasts; returns them as answers once they are durable.
 

@@ -21,7 +21,6 @@ from stages.indicators.feature_params import FeatureParams
 OLD = 21
 """Sessions that the newest bar of a symbol may be behind the newest of all; a month has as many."""
 
-
 _NO_FORECASTS = pl.DataFrame(schema={"symbol": pl.String, "date": pl.Date, "target": pl.Float64})
 
 

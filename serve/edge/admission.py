@@ -223,10 +223,7 @@ def _count(limit: RateLimit, scope: Scope, key: Key | None) -> None:
 def _too_large(setting: str, limit: int) -> ProblemError:
     # The rest of the body is not read.
     return ProblemError(
-        413,
-        f"the body is larger than {limit:,} bytes ({setting})",
-        "body-too-large",
-        _CLOSE,
+        413, f"the body is larger than {limit:,} bytes ({setting})", "body-too-large", _CLOSE
     )
 
 

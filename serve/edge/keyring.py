@@ -38,7 +38,6 @@ _LINE = re.compile(
     r"(?P<salt>[0-9a-f]{32}):(?P<digest>[0-9a-f]{64})"
 )
 
-
 REMEDY = "make a key with `python -m serve keys add`, or set SERVE_ALLOW_OPEN=true"
 
 

@@ -45,11 +45,7 @@ class ProblemError(HTTPException):
     """
 
     def __init__(
-        self,
-        status: int,
-        detail: str,
-        kind: str = "",
-        headers: Mapping[str, str] | None = None,
+        self, status: int, detail: str, kind: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(status, detail, headers)
         self.status = status
