@@ -6,13 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from serve import server_settings
-from serve.commands import (
-    key_command,
-    log_commands,
-    replay_command,
-    server,
-    settings_command,
-)
+from serve.commands import key_command, log_commands, replay_command, server, settings_command
 from stages.common.errors import StageError
 
 

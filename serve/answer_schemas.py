@@ -163,11 +163,6 @@ class Explanation(BaseModel):
     )
 
 
-_Explanation = Annotated[
-    Explanation | None, Field(description="Only in answers to requests with `explain`.")
-]
-
-
 class HorizonPrediction(Prediction):
     """A forecast from a bar of the revision."""
 
@@ -180,7 +175,9 @@ class HorizonPrediction(Prediction):
         description="In sample, what the evaluated fit forecast, which had not seen the bar; null "
         "before the hold-out."
     )
-    explanation: _Explanation = None
+    explanation: Explanation | None = Field(
+        None, description="Only in answers to requests with `explain`."
+    )
 
 
 class Scores(BaseModel):
@@ -218,7 +215,6 @@ class Scored(HorizonPrediction):
     scores: Scores | None = Field(
         description="Of this symbol on the hold-out; null if it has no bars of the symbol."
     )
-    explanation: _Explanation = None
 
 
 class SymbolPredictions(BaseModel):

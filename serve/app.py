@@ -18,18 +18,7 @@ from serve.edge.parameters import Parameters
 from serve.edge.request_log import RequestLog
 from serve.observe import access_log
 from serve.observe.access_log import AccessLog
-from serve.routes import (
-    batch,
-    failures,
-    info,
-    live,
-    log,
-    metrics,
-    openapi,
-    pages,
-    plot,
-    predict,
-)
+from serve.routes import batch, failures, info, live, log, metrics, openapi, pages, plot, predict
 from serve.routes.direct import Direct
 from serve.server_settings import Settings, check_folder, load
 from serve.service import Service

@@ -125,8 +125,6 @@ class Service:
 
         Args:
             forecaster: of the revision that answers.
-            model: of its horizon.
-            row: the bar.
             scope: of the request. The name of its key decides whether a canary answers; where
                 callers have no keys, its id does.
             own: whether the revision's own model must answer.
@@ -138,16 +136,12 @@ class Service:
         return await self.trials.forecast(forecaster, model, row, caller)
 
     async def record(
-        self,
-        forecasts: Sequence[Forecast],
-        scope: Scope,
-        beside: Sequence[Forecast] = (),
+        self, forecasts: Sequence[Forecast], scope: Scope, beside: Sequence[Forecast] = ()
     ) -> list[dict[str, Any]]:
         """Log forecasts; returns them as answers once they are durable.
 
         Args:
             forecasts: the answers.
-            scope: of the request.
             beside: forecasts that are only logged.
 
         Raises:

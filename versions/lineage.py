@@ -61,9 +61,7 @@ def show(
     """Print a lineage: the file, then stage after stage, then the raw bars.
 
     Args:
-        screen: to print on.
         commit: that has the file.
-        lineage: of the file.
         workspace: how the working tree differs from the commit; None for another revision.
         whole: show all that `dvc.lock` has of each stage, not one line.
     """

@@ -117,7 +117,6 @@ def behind(source: str, as_of: date, newest: date, sessions: Sequence[str]) -> s
     """The message that a source lacks the bars of the last sessions; None if it has them.
 
     Args:
-        source: its name.
         as_of: the newest session that was asked for.
         newest: the session of the newest bar.
         sessions: ISO dates in order, from before `newest` to a year or more after it.

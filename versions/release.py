@@ -24,7 +24,6 @@ from rich.table import Table
 from stages.common.running import Parser, log, run
 from versions import console
 from versions.registry import promotion, registration
-from versions.registry.promotion import Promotion
 from versions.registry.registration import Row
 from versions.registry.release_plan import Plan
 from versions.repository import git
@@ -63,7 +62,12 @@ def _plan(arguments: Namespace) -> Plan:
     return promotion.plan_rollback(arguments.horizon, arguments.stage)
 
 
-def _promoted(done: Promotion, horizon: str, stage: str) -> None:
+def _promote(arguments: Namespace) -> None:
+    horizon, stage = arguments.horizon, arguments.stage
+    if arguments.command == "promote":
+        done = promotion.promote(horizon, arguments.version, stage)
+    else:
+        done = promotion.rollback(horizon, stage)
     was = f", after {done.former}" if done.former else ""
     pushed = f"{done.sent.pushed} of them pushed now" if done.sent.pushed else "all there before"
     log.info("%s %s is in %s%s", horizon, done.version, stage, was)
@@ -118,18 +122,8 @@ def main() -> None:
         tag = registration.register(arguments.horizon, arguments.bump)
         log.info("%s is %s", tag.replace("@", " "), git.commit()[:7])
         _share(tag)
-    elif arguments.command == "promote":
-        _promoted(
-            promotion.promote(arguments.horizon, arguments.version, arguments.stage),
-            arguments.horizon,
-            arguments.stage,
-        )
-    elif arguments.command == "rollback":
-        _promoted(
-            promotion.rollback(arguments.horizon, arguments.stage),
-            arguments.horizon,
-            arguments.stage,
-        )
+    elif arguments.command in {"promote", "rollback"}:
+        _promote(arguments)
     elif arguments.json:
         rows = [asdict(row) | {"when": row.when.isoformat()} for row in registration.versions()]
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")

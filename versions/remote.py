@@ -16,11 +16,7 @@ from versions.storage import faults, remote_config, transfers
 
 
 def main() -> None:
-    """Run the command of the command line.
-
-    Raises:
-        VersionError: it failed, or was interrupted.
-    """
+    """Run the command of the command line."""
     parser = Parser()
     commands = parser.add_subparsers(dest="command", required=True)
     assign = commands.add_parser("set")

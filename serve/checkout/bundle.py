@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from serve.checkout.provenance import Revision
 from stages.forecast.contract import SYMBOL
@@ -20,7 +20,6 @@ from stages.indicators.feature_params import FeatureParams
 
 OLD = 21
 """Sessions that the newest bar of a symbol may be behind the newest of all; a month has as many."""
-
 
 _NO_FORECASTS = pl.DataFrame(schema={"symbol": pl.String, "date": pl.Date, "target": pl.Float64})
 
@@ -39,8 +38,6 @@ class Trained(BaseModel):
 
 class Card(BaseModel):
     """The part of `models/<horizon>/card.json` that the server reads; callers get the whole."""
-
-    model_config = ConfigDict(extra="ignore")
 
     horizon: str
     sessions: int

@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from serve.checkout import bundle_files, loading, model_checks
 from serve.checkout.bundle import Bundle, Card, Model
@@ -51,8 +50,6 @@ class Announced(BaseModel):
         mode: `shadow`: its forecasts are only logged; `canary`: it answers a share of the callers.
         share: of the callers that a canary answers.
     """
-
-    model_config = ConfigDict(extra="ignore")
 
     # All of these are logged: no database may refuse them.
     commit: str = Field(pattern=r"^[0-9a-f]{7,64}$")
@@ -93,11 +90,9 @@ class Challenger:
         return model
 
     def answers(self, caller: str) -> bool:
-        """Whether it answers a caller: always, or never, as long as it stays.
+        """Whether it answers a caller of some name: always, or never, as long as it stays.
 
-        Args:
-            caller: its name; a hash decides, in which the md5 of the model lets each challenger
-                answer others.
+        A hash decides, in which the md5 of the model lets each challenger answer others.
         """
         if self.announced.mode == "shadow":
             return False
@@ -110,7 +105,6 @@ class Challengers:
     """Holds the challengers, and replaces them.
 
     Args:
-        root: the project.
         folder: where they come, within the project.
 
     Attributes:
@@ -120,8 +114,8 @@ class Challengers:
     def __init__(self, root: Path, folder: Path) -> None:
         self._root = root
         self._folder = folder
-        self.ready: Mapping[str, Challenger] = MappingProxyType({})
-        self.refused: Mapping[str, str] = MappingProxyType({})
+        self.ready: Mapping[str, Challenger] = {}
+        self.refused: Mapping[str, str] = {}
         self._models: dict[str, tuple[object, Announced, Model]] = {}
         self._bundle: Bundle | None = None
         self._last_state: object = ()
@@ -161,7 +155,7 @@ class Challengers:
                     )
             self._models = {name: self._models[name] for name in ready}
             self._log_changes(ready, refused)
-            self.ready, self.refused = MappingProxyType(ready), MappingProxyType(refused)
+            self.ready, self.refused = ready, refused
 
     def _log_changes(self, ready: Mapping[str, Challenger], refused: Mapping[str, str]) -> None:
         for horizon, problem in refused.items():

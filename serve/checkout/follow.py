@@ -34,7 +34,6 @@ class Follower:
     """Holds the bundle that answers, and replaces it.
 
     Args:
-        root: the project.
         named: what to call the revision where there is no git.
         swapped: is called with each new bundle.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from serve.checkout import bundle_files, model_checks, provenance
 from serve.checkout.bundle import Bundle, Card, Model, Rows
@@ -84,8 +84,6 @@ def load(root: Path, named: str = "") -> Bundle:
 class _Params(BaseModel):
     """The params of the run that made the bundle, as dvc.lock recorded them."""
 
-    model_config = ConfigDict(extra="ignore")
-
     as_of: date
     features: FeatureParams
     horizons: dict[str, int]
@@ -151,9 +149,7 @@ def _by_symbol(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
 def rows_of(latest: pl.DataFrame, models: Mapping[str, Model]) -> dict[str, Rows]:
     """The bars of each symbol as inputs of models, by symbol in alphabetical order.
 
-    Args:
-        latest: the bars, with every feature of the models.
-        models: by horizon.
+    `latest` has the bars, with every feature of the models.
     """
     rows = {}
     for part in latest.partition_by("symbol", maintain_order=True):

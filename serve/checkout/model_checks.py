@@ -28,12 +28,7 @@ def check_horizon(card: Card, name: str, sessions: int, path: Path) -> None:
 
 
 def check_width(session: Session, card: Card, graph: Path, path: Path) -> None:
-    """Check that a graph takes as many features as its card names.
-
-    Args:
-        session: of the graph.
-        card: its card.
-        graph, path: of the graph and the card.
+    """Check that a graph takes as many features as the card at `path` names.
 
     Raises:
         BundleError: it takes more or fewer.
@@ -45,12 +40,7 @@ def check_width(session: Session, card: Card, graph: Path, path: Path) -> None:
 
 
 def check_features(card: Card, latest: pl.DataFrame, path: Path) -> None:
-    """Check that bars have every feature of a card.
-
-    Args:
-        card: of the model.
-        latest: the bars.
-        path: of the card.
+    """Check that the bars `latest` have every feature of the card at `path`.
 
     Raises:
         BundleError: a feature is missing.
@@ -61,11 +51,7 @@ def check_features(card: Card, latest: pl.DataFrame, path: Path) -> None:
 
 
 def check_forecast(model: Model, path: Path) -> None:
-    """Predict once.
-
-    Args:
-        model: to predict with.
-        path: of its graph.
+    """Predict once with a model, whose graph is at `path`.
 
     Raises:
         BundleError: the graph lacks an output, or gives none that is finite.

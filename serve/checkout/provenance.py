@@ -9,7 +9,7 @@ from stages.common.errors import VersionError
 from versions.repository import git
 from versions.repository.lock import LOCK_FILE
 
-_VERSION = re.compile(r"^(?P<artifact>[a-z][a-z0-9_]*)@(?P<version>v\d+\.\d+\.\d+)$")
+_VERSION = re.compile(r"v\d+\.\d+\.\d+")
 
 
 @dataclass(frozen=True)
@@ -30,25 +30,20 @@ def of(root: Path, lock: bytes, models: dict[str, str], named: str = "") -> Revi
     """The revision that a `dvc.lock` belongs to.
 
     Args:
-        root: the project.
         lock: the bytes of its dvc.lock.
         models: md5 of each horizon's model.
         named: its name where there is no git.
     """
     try:
         commit = git.commit("HEAD", root)
-        same = git.content(commit, _lock_path(root), root) == lock
-        return Revision(commit if same else f"{commit}-dirty", _versions(root, models))
+        path = f"{git.git('rev-parse', '--show-prefix', folder=root)}{LOCK_FILE}"
+        same = git.content(commit, path, root) == lock
+        return Revision(commit if same else f"{commit}-dirty", _versions(root, path, models))
     except VersionError:
         return Revision(named or "unknown")
 
 
-def _lock_path(root: Path) -> str:
-    prefix = git.git("rev-parse", "--show-prefix", folder=root)
-    return f"{prefix}{LOCK_FILE}"
-
-
-def _versions(root: Path, models: dict[str, str]) -> dict[str, str]:
+def _versions(root: Path, lock_path: str, models: dict[str, str]) -> dict[str, str]:
     """The newest release of each horizon, a tag such as `short@v1.2.0`, whose model is the same."""
     listed = git.git(
         *("for-each-ref", "--sort=-version:refname", "--format=%(refname:short)"),
@@ -56,12 +51,10 @@ def _versions(root: Path, models: dict[str, str]) -> dict[str, str]:
         folder=root,
     )
     versions: dict[str, str] = {}
-    path = _lock_path(root)
     for tag in listed.splitlines():
-        match = _VERSION.match(tag)
-        horizon = match["artifact"] if match else ""
-        if match is None or horizon in versions or horizon not in models:
+        horizon, _, version = tag.partition("@")
+        if horizon not in models or horizon in versions or not _VERSION.fullmatch(version):
             continue
-        if models[horizon].encode() in (git.content(tag, path, root) or b""):
-            versions[horizon] = match["version"]
+        if models[horizon].encode() in (git.content(tag, lock_path, root) or b""):
+            versions[horizon] = version
     return versions

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from versions.repository.commits import Commit
     from versions.repository.trace import Lineage
 
-
 _LOGGED = ("id", "kind", "horizon", "created_at", "revision", "model_md5", "model_version")
 
 

@@ -47,13 +47,7 @@ _DIGITS = 18
 
 
 class Admission:
-    """The middleware.
-
-    Args:
-        app: that answers.
-        settings: of the server.
-        keyring: its keys.
-    """
+    """The middleware."""
 
     def __init__(self, app: ASGIApp, settings: Settings, keyring: Keyring) -> None:
         self.app = app
@@ -229,10 +223,7 @@ def _count(limit: RateLimit, scope: Scope, key: Key | None) -> None:
 def _too_large(setting: str, limit: int) -> ProblemError:
     # The rest of the body is not read.
     return ProblemError(
-        413,
-        f"the body is larger than {limit:,} bytes ({setting})",
-        "body-too-large",
-        _CLOSE,
+        413, f"the body is larger than {limit:,} bytes ({setting})", "body-too-large", _CLOSE
     )
 
 

@@ -18,7 +18,6 @@ class Guard:
     """The middleware. It leaves the deadline of a request in its scope, for routes to move.
 
     Args:
-        app: that answers.
         timeout: seconds until the answer to a request has to begin.
     """
 

@@ -38,7 +38,6 @@ _LINE = re.compile(
     r"(?P<salt>[0-9a-f]{32}):(?P<digest>[0-9a-f]{64})"
 )
 
-
 REMEDY = "make a key with `python -m serve keys add`, or set SERVE_ALLOW_OPEN=true"
 
 
@@ -217,8 +216,6 @@ def check_exposure(settings: Settings, keyring: Keyring, host: str | None) -> No
     """Refuse to listen to other machines without keys.
 
     Args:
-        settings: of the server.
-        keyring: its keys.
         host: the address that it will listen on; None where that is not known.
 
     Raises:

@@ -37,12 +37,7 @@ class _Endpoint(NamedTuple):
 
 
 class Parameters:
-    """The middleware.
-
-    Args:
-        app: that answers.
-        routes: of the app.
-    """
+    """The middleware."""
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
         self.app = app

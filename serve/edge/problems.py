@@ -39,18 +39,13 @@ class ProblemError(HTTPException):
     """Ends a request with a problem. FastAPI passes on only `HTTPException` while it reads a body.
 
     Args:
-        status: of HTTP.
         detail: one line for the caller.
         kind: a name for programs, such as `unknown-symbol`.
         headers: such as `Retry-After`.
     """
 
     def __init__(
-        self,
-        status: int,
-        detail: str,
-        kind: str = "",
-        headers: Mapping[str, str] | None = None,
+        self, status: int, detail: str, kind: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(status, detail, headers)
         self.status = status

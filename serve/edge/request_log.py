@@ -40,9 +40,6 @@ class RequestLog:
     """The middleware.
 
     Args:
-        app: that answers.
-        metrics: count requests.
-        access: logs them.
         secure: whether the server speaks HTTPS.
     """
 

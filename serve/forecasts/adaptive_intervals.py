@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from serve.checkout.bundle_files import mistake, reason
 from serve.file_state import stamp
@@ -30,8 +30,6 @@ class Correction(BaseModel):
         factor_lower, factor_upper: of the distances from the forecast to the bounds.
         updated_to: the newest session whose outcome is in it.
     """
-
-    model_config = ConfigDict(extra="ignore")
 
     model_md5: str
     factor_lower: Factor

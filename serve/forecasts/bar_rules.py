@@ -24,7 +24,6 @@ def check_sessions(days: Sequence[date], sessions: Sequence[int]) -> None:
     """Check that each bar is of a session of the exchange.
 
     Args:
-        days: of the bars.
         sessions: of the revision, in days since 1970-01-01. Of days before the first and after the
             last only weekdays are judged.
 

@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
+from stages.common import tables
+
 FOLDER = "batches"
 SUFFIX = ".parquet"
 
@@ -33,12 +35,9 @@ class Meta(BaseModel):
     Attributes:
         id: UUIDv7.
         created_at: ISO 8601, UTC.
-        horizon: of the model.
         sessions: length of the horizon.
         level: share of outcomes that an interval should hold.
-        rows: how many.
         revision: the commit that was checked out.
-        model_md5: of `model.onnx`.
         model_version: its release; empty if it has none.
         client: name of the key that asked; empty without keys.
         request_id: as in the server's log of requests.
@@ -94,27 +93,20 @@ class Store:
         Raises:
             OSError: the folder cannot be written, or the disk is full.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.path(meta.id)
-        partial = path.with_name(f".{path.name}.partial")
         text = [field.name for field in schema if pa.types.is_string(field.type)]
-        try:
-            with partial.open("wb") as file:
-                with pq.ParquetWriter(
-                    file,
-                    schema.with_metadata(meta.text()),
-                    compression=COMPRESSION,
-                    use_dictionary=text,
-                    write_statistics=False,
-                    write_page_checksum=True,
-                ) as writer:
-                    yield writer
-                file.flush()
-                os.fsync(file.fileno())
-            partial.rename(path)
-            _sync(self.folder)
-        finally:
-            partial.unlink(missing_ok=True)
+        with tables.replacing(self.path(meta.id)) as partial, partial.open("wb") as file:
+            with pq.ParquetWriter(
+                file,
+                schema.with_metadata(meta.text()),
+                compression=COMPRESSION,
+                use_dictionary=text,
+                write_statistics=False,
+                write_page_checksum=True,
+            ) as writer:
+                yield writer
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(self.folder)
 
     def clean(self) -> None:
         """Remove the unfinished files of servers that were killed."""

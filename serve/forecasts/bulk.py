@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from serve.checkout.bundle import Model
+from serve.checkout.bundle_files import reason
 from serve.forecasts import stream
 from serve.forecasts.batch_files import Meta, Store
 from serve.forecasts.forecast_errors import UnavailableError
@@ -86,9 +87,7 @@ class Bulk:
                     writer.write_table(table.select(answer.names).combine_chunks())
         except OSError as error:
             raise UnavailableError(
-                f"the batch cannot be stored in {self.store.folder}: "
-                f"{(error.strerror or str(error)).lower()}",
-                "store-away",
+                f"the batch cannot be stored in {self.store.folder}: {reason(error)}", "store-away"
             ) from None
         return sink.getvalue()
 

@@ -31,9 +31,6 @@ def chart(  # noqa: PLR0913  # each narrows the chart
     """Bars, and the forecast for each session, aligned by date.
 
     Args:
-        bundle: that has the bars.
-        model: whose forecasts are shown.
-        symbol: that both are of.
         first, until: sessions to show, both included; None is no bound.
         last: at most so many sessions with a close, the newest.
 

@@ -80,8 +80,7 @@ def checked(symbol: str, bars: list[Bar]) -> pl.DataFrame:
     for bar in bars:
         if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
             raise InvalidInputError(
-                f"bars: {bar.date}: open and close must lie between low and high",
-                "bars-contradict",
+                f"bars: {bar.date}: open and close must lie between low and high", "bars-contradict"
             )
     same = {"symbol": symbol, "filled": False}
     rows = [{**bar.model_dump(), "adj_close": bar.adj_close or bar.close, **same} for bar in bars]

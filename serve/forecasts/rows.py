@@ -29,7 +29,6 @@ def forecasts(forecaster: Forecaster, request: BatchRequest, limit: int) -> list
 
     Args:
         forecaster: of the revision that answers.
-        request: which horizon, and the rows.
         limit: rows that a batch may have.
 
     Raises:

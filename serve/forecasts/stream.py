@@ -175,11 +175,9 @@ class Inputs:
 
 
 def inputs(block: pa.RecordBatch, model: Model, first: int) -> Inputs:
-    """The arrays of a block.
+    """The arrays of a block of a `Stream`.
 
     Args:
-        block: of a `Stream`.
-        model: that takes them.
         first: the place of its first row in the stream, for messages.
 
     Raises:

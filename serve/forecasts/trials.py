@@ -38,11 +38,7 @@ class Answered(NamedTuple):
 
 
 class Trials:
-    """Forecasts of requests that a challenger takes part in.
-
-    Args:
-        challengers: of the server.
-    """
+    """Forecasts of requests that a challenger takes part in."""
 
     def __init__(self, challengers: Challengers) -> None:
         self._challengers = challengers
@@ -55,8 +51,6 @@ class Trials:
 
         Args:
             forecaster: of the revision that answers.
-            model: of its horizon.
-            row: the bar.
             caller: decides whether a canary answers; None if it must not.
 
         Raises:

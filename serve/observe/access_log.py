@@ -24,7 +24,6 @@ _SECRETS = (
     (re.compile(r"\b[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"), "***"),
 )
 
-
 _REFUSED = "ASGI callable returned without completing handshake."
 """What uvicorn calls an error of ours when a WebSocket is refused."""
 

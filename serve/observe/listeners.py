@@ -150,10 +150,7 @@ def _forecasts(connection: Connection, first: str, sent_ids: Collection[str]) ->
     """Messages of new forecasts by id, the oldest first."""
     rows = queries.since(connection, first, sent_ids, TOGETHER)
     return {
-        row["id"]: message(
-            "prediction",
-            answer(row, row["id"], written(moment(row["created_at"]))),
-        )
+        row["id"]: message("prediction", answer(row, row["id"], written(moment(row["created_at"]))))
         for row in rows
     }
 

@@ -9,13 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -152,13 +146,8 @@ class Metrics(Collector):
         )
         for name, challenger in self._challengers().items():
             announced = challenger.announced
-            values = (
-                name,
-                announced.commit,
-                announced.model_md5,
-                announced.version or "",
-                announced.mode,
-            )
+            version = announced.version or ""
+            values = (name, announced.commit, announced.model_md5, version, announced.mode)
             ready.add_metric(values, 1)
             failures.add_metric((name,), challenger.failures)
         if bundle is not None:
@@ -166,10 +155,7 @@ class Metrics(Collector):
             for name, model in bundle.models.items():
                 version = bundle.revision.versions.get(name, "")
                 info.add_metric((name, bundle.revision.name, model.md5, version), 1)
-        yield age
-        yield info
-        yield ready
-        yield failures
+        yield from (age, info, ready, failures)
 
 
 def _forget_the_dead(folder: Path) -> None:

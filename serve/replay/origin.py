@@ -75,12 +75,7 @@ def fetch(root: Path, commit: str, logged: Logged) -> Model:
             raise ReplayError(
                 f"the model cannot be loaded by this onnxruntime: {first_line(error)}"
             ) from None
-        return Model(
-            name=logged.horizon,
-            card=Card.model_validate_json(card.read_bytes()),
-            session=session,
-            md5=md5,
-        )
+        return Model(logged.horizon, Card.model_validate_json(card.read_bytes()), session, md5)
 
 
 def _get(root: Path, commit: str, path: Path, to: Path) -> None:

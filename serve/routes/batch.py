@@ -57,10 +57,7 @@ def _binary(media_type: str) -> dict[str, Any]:
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {
-                JSON: {"schema": _schema()},
-                **_binary(ARROW),
-            },
+            "content": {JSON: {"schema": _schema()}, **_binary(ARROW)},
         }
     },
     responses={

@@ -3,12 +3,7 @@
 from fastapi import Request, Response
 
 from predictions.engine import LogDownError, LogRefusedError
-from predictions.labels import (
-    LabelledError,
-    NoReturnError,
-    ObservedTooSoonError,
-    UnlabelledError,
-)
+from predictions.labels import LabelledError, NoReturnError, ObservedTooSoonError, UnlabelledError
 from predictions.queries import UnknownPredictionError
 from serve.edge import problems
 from serve.edge.problems import ProblemError

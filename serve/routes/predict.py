@@ -61,7 +61,6 @@ def add(app: FastAPI, horizons: list[str]) -> None:
     """Add the endpoints of forecasts.
 
     Args:
-        app: to add them to.
         horizons: of the revision that is checked out, each documented as a path of its own.
     """
     for horizon in horizons:

@@ -37,10 +37,9 @@ class Row:
     """One version of a horizon.
 
     Attributes:
-        horizon: the name of the horizon.
-        version: the version, such as `v1.0.0`.
+        version: such as `v1.0.0`.
         stages: the stages that it is in now.
-        commit: the full hash of its commit.
+        commit: its full hash.
         when: the time of its registration.
         who: the name of the person who registered it.
         metrics: the metrics of `HEADLINE` at its commit; None for those that are not there.

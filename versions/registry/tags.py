@@ -20,7 +20,6 @@ class Tag:
     """One entry of the record.
 
     Attributes:
-        name: the name of the tag.
         artifact: the artifact, which is a horizon here.
         version: the version that the tag registers, such as `v1.0.0`.
         stage: the stage that it assigns, such as `production`; None if it registers a version.

@@ -63,7 +63,6 @@ def search(digits: str, folder: Path | None = None) -> Matches:
 
     Args:
         digits: the md5, or at least its first eight digits; with or without `.dir`.
-        folder: of the repository; the working folder by default.
 
     Raises:
         VersionError: it is not an md5, no commit has it, or several md5s begin with it.

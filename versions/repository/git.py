@@ -20,9 +20,7 @@ def git(
     """What a git command prints, without the last line end.
 
     Args:
-        arguments: of the command line.
         folder: where to run it; the working folder by default.
-        stdin: its standard input.
         environment: variables beside those of this process.
 
     Raises:

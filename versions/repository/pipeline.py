@@ -17,9 +17,6 @@ import yaml
 PIPELINE_FILE = Path("dvc.yaml")
 PARAMS_FILE = Path("params.yaml")
 
-Has = Callable[[str], bool]
-"""Whether the pipeline has a stage of this name."""
-
 
 def parse(text: bytes | None) -> Mapping[str, Any]:
     """The content of a YAML file; empty if it is missing or cannot be read."""
@@ -30,7 +27,7 @@ def parse(text: bytes | None) -> Mapping[str, Any]:
     return content if isinstance(content, Mapping) else {}
 
 
-def names(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Has:
+def names(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Callable[[str], bool]:
     """Whether a pipeline has a stage, by its name; a `matrix` or `foreach` has one for each item.
 
     Where these files leave it open, the answer is yes: for every name if `dvc.yaml` has no stages,
@@ -49,9 +46,6 @@ def stage_names(folder: Path | None = None) -> list[str]:
     """The stages of the `dvc.yaml` of a working tree, in its order.
 
     A `matrix` or `foreach` that is not over params or a plain list is one name, without its items.
-
-    Args:
-        folder: of the project; the working folder by default.
     """
     root = folder or Path()
     content, params = (

@@ -81,12 +81,7 @@ def at(path: str, revision: str) -> tuple[Commit, Lineage]:
 
 
 def state(entry: Entry, root: Path = Path()) -> State:
-    """Whether a file or folder has the md5 that a lock has for it.
-
-    Args:
-        entry: of the lock.
-        root: of the project.
-    """
+    """Whether a file or folder has the md5 that a lock has for it."""
     path = root / entry.path
     if not path.exists():
         return "missing"
@@ -101,7 +96,6 @@ def digest(path: Path, ignored: Sequence[str] = ()) -> str:
     """The md5 of a file; for a folder, as in DVC, that of the list of its files, with `.dir`.
 
     Args:
-        path: of the file or folder.
         ignored: patterns of names to leave out.
     """
     if not path.is_dir():

@@ -115,7 +115,6 @@ def commit_of(name: str, known: Sequence[Revision], folder: Path | None = None) 
     Args:
         name: of a known revision, or what git takes for a commit; no search of messages.
         known: what `listed` gave.
-        folder: of the repository; the working folder by default.
 
     Raises:
         VersionError: nothing has that name.

@@ -23,12 +23,7 @@ class Tail:
 
 
 def read(path: Path, count: int = 400) -> Tail:
-    """The last lines of a log; none if it is not there.
-
-    Args:
-        path: of the log.
-        count: how many lines, at most.
-    """
+    """The last lines of a log, at most `count`; none if it is not there."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)

@@ -29,7 +29,6 @@ class Supervised:
     """A command in a process group of its own.
 
     Args:
-        folder: of the record.
         locks: open files that the command inherits.
     """
 

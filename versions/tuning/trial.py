@@ -114,7 +114,6 @@ class Experiments:
         Ctrl-C ends them in order; a second one no longer waits for them.
 
         Args:
-            trials: to run.
             lock: an open file whose lock lasts as long as the runs, should this process be killed.
 
         Returns:
