@@ -31,29 +31,20 @@ _in_use: dict[int, tuple[str, Identities]] = {}
 def watch(engine: Engine, path: str) -> None:
     """Keep an engine from opening mixed files, and from using connections to replaced files."""
 
-    def before(*_: Any) -> None:
-        _check_unmixed(path)
-
     def opened(connection: sqlite3.Connection, record: Any) -> None:
         # This creates all files, which then stay as long as the connection.
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         record.info["files"] = _in_use[id(connection)] = (path, _identities(path))
 
-    def checked_out(_: Any, record: Any, __: Any) -> None:
-        check(record.info)
-
     def checked_in(_: Any, record: Any) -> None:
         if replaced(record.info):
             record.invalidate()
 
-    def closed(connection: sqlite3.Connection, *_: Any) -> None:
-        _in_use.pop(id(connection), None)
-
-    event.listen(engine, "do_connect", before)
+    event.listen(engine, "do_connect", lambda *_: _check_unmixed(path))
     event.listen(engine, "connect", opened)
-    event.listen(engine, "checkout", checked_out)
+    event.listen(engine, "checkout", lambda _, record, __: check(record.info))
     event.listen(engine, "checkin", checked_in)
-    event.listen(engine, "close", closed)
+    event.listen(engine, "close", lambda connection, _: _in_use.pop(id(connection), None))
 
 
 def replaced(info: Mapping[str, Any]) -> bool:
