@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -163,7 +163,13 @@ def former(connection: Connection, identifier: str) -> list[Row]:
 
 def _checked(label: Row, prediction: RowMapping) -> Row:
     """A label with its return."""
-    _check_observed(label["observed_at"], prediction["as_of"])
+    observed, as_of = label["observed_at"], prediction["as_of"]
+    # A day begins up to 14 hours earlier elsewhere than in UTC.
+    if observed is not None and as_of is not None and observed.date() < as_of - timedelta(days=1):
+        raise ObservedTooSoonError(
+            f"observed_at {observed.isoformat()} is before {as_of}, the session of the bar that "
+            "the prediction was made from"
+        )
     return {**label, "actual_return": _return(label, prediction["last_close"])}
 
 
@@ -172,15 +178,6 @@ def of(prediction: RowMapping) -> Row | None:
     if prediction["label_created_at"] is None:
         return None
     return {name: prediction[key] for name, key in queries.LABEL.items()}
-
-
-def _check_observed(observed: datetime | None, as_of: date | None) -> None:
-    # A day begins up to 14 hours earlier elsewhere than in UTC.
-    if observed is not None and as_of is not None and observed.date() < as_of - timedelta(days=1):
-        raise ObservedTooSoonError(
-            f"observed_at {observed.isoformat()} is before {as_of}, the session of the bar that "
-            "the prediction was made from"
-        )
 
 
 def _return(label: Row, last_close: float | None) -> float:
