@@ -29,9 +29,11 @@ def ensure(engine: Engine) -> None:
     Raises:
         LogError: the tables of PostgreSQL are missing, or older than the code.
     """
-    if engine.dialect.name != "sqlite":
+    try:
         check(engine)
-    elif not _is_current(_present(engine)):
+    except LogError:
+        if engine.dialect.name != "sqlite":
+            raise
         upgrade(engine)
 
 
@@ -41,22 +43,14 @@ def check(engine: Engine) -> None:
     Raises:
         LogError: they are missing, or older than the code.
     """
-    present = _present(engine)
-    if not _is_current(present):
+    with engine.connect() as connection:
+        present = version(connection)
+    if present is None or present < VERSION:
         state = "has no tables" if present is None else f"has tables of version {present}"
         raise LogError(
             f"the prediction log {state}, this revision writes version {VERSION}; run "
             "`make migrate`"
         )
-
-
-def _present(engine: Engine) -> str | None:
-    with engine.connect() as connection:
-        return version(connection)
-
-
-def _is_current(present: str | None) -> bool:
-    return present is not None and present >= VERSION
 
 
 def ensure_at_start(engine: Engine) -> str | None:
