@@ -67,16 +67,18 @@ def definitions(
 def _returns(params: FeatureParams) -> dict[str, Feature]:
     columns = {f"return_lag{k}": Feature(partial(_return_lag, lag=k), k) for k in params.lags}
     for w in params.momentum:
-        columns[f"mom_{w}"] = Feature(partial(_momentum, window=w), w)
+        former = partial(Panel.lag, name="close", bars=w)
+        columns[f"mom_{w}"] = Feature(partial(_distance, compute=former), w)
     for w in params.volatility:
-        columns[f"vol_{w}"] = Feature(partial(_volatility, window=w), w)
+        columns[f"vol_{w}"] = Feature(partial(Panel.std, name="return", window=w), w)
     for decay in params.ewma_volatility:
         span = _span(decay)
         columns[f"ewma_vol_{decay}"] = Feature(
             partial(_ewma_volatility, span=span), 1 + _tail(span)
         )
     for w in params.high:
-        columns[f"dist_high_{w}"] = Feature(partial(_high_distance, window=w), w - 1)
+        highest = partial(Panel.highest, name="high", window=w)
+        columns[f"dist_high_{w}"] = Feature(partial(_distance, compute=highest), w - 1)
     for w in params.relative_volume:
         columns[f"relative_volume_{w}"] = Feature(partial(_relative_volume, window=w), w - 1)
     return columns
@@ -85,7 +87,7 @@ def _returns(params: FeatureParams) -> dict[str, Feature]:
 def _averages(params: FeatureParams) -> dict[str, Feature]:
     columns = {}
     for kind, average, spans, memory in (
-        ("sma", _sma, params.sma, lambda window: window - 1),
+        ("sma", partial(Panel.mean, name="close"), params.sma, lambda window: window - 1),
         ("ema", _ema, params.ema, _tail),
     ):
         for w in spans:
@@ -202,6 +204,7 @@ def _relative(panel: Panel, compute: Callable[[Panel], Array]) -> Array:
 
 
 def _distance(panel: Panel, compute: Callable[[Panel], Array]) -> Array:
+    """Close over another price, less 1: 0 at that price, negative below it."""
     return panel.series("close") / compute(panel) - 1
 
 
@@ -210,20 +213,8 @@ def _return_lag(panel: Panel, lag: int) -> Array:
     return panel.series("return") if lag == 1 else panel.lag("return", lag - 1)
 
 
-def _sma(panel: Panel, window: int) -> Array:
-    return panel.mean("close", window)
-
-
 def _ema(panel: Panel, window: int) -> Array:
     return panel.known(panel.smooth("close", _alpha(window)), _warm_up(window))
-
-
-def _momentum(panel: Panel, window: int) -> Array:
-    return panel.series("close") / panel.lag("close", window) - 1
-
-
-def _volatility(panel: Panel, window: int) -> Array:
-    return panel.std("return", window)
 
 
 def _ewma_volatility(panel: Panel, span: float) -> Array:
@@ -235,11 +226,6 @@ def _ewma_volatility(panel: Panel, span: float) -> Array:
 def _range(panel: Panel, window: int) -> Array:
     """Volatility of one session by the sessions' ranges (Parkinson, 1980)."""
     return np.sqrt(panel.mean("squared_range", window) / (4 * math.log(2)))
-
-
-def _high_distance(panel: Panel, window: int) -> Array:
-    """Close over the highest price of the window, less 1: 0 at the high, negative below it."""
-    return panel.series("close") / panel.highest("high", window) - 1
 
 
 def _relative_volume(panel: Panel, window: int) -> Array:
