@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 import polars as pl
@@ -226,12 +225,7 @@ class Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self._settle()
         finally:
@@ -307,12 +301,7 @@ def of_hours(names: Sequence[str]) -> list[str]:
     return [name for name in names if name == "hourly_volatility"]
 
 
-def without_volume(*parts: pl.DataFrame) -> list[str]:
-    """The symbols that have no volume on any bar, sorted.
-
-    Args:
-        parts: columns `symbol` and `volume`, each of whole symbols.
-    """
-    counts = pl.concat([part.select("symbol", "volume") for part in parts])
-    known = counts.group_by("symbol").agg(pl.col("volume").count())
+def without_volume(bars: pl.DataFrame) -> list[str]:
+    """The symbols, each with all of its bars, that have no volume on any of them, sorted."""
+    known = bars.group_by("symbol").agg(pl.col("volume").count())
     return known.filter(pl.col("volume") == 0)["symbol"].sort().to_list()
