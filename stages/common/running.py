@@ -33,11 +33,7 @@ def run(main: Callable[[], None]) -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(f"{sys.modules['__main__'].__doc__}\n")
         return
-    logging.basicConfig(
-        level=os.environ.get("LOG_LEVEL", "INFO").upper(),
-        format="%(message)s",
-        stream=sys.stderr,
-    )
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # Libraries may warn; only the stages log at INFO.
     logging.getLogger().setLevel(logging.WARNING)
     log.setLevel(os.environ.get("LOG_LEVEL", "INFO").upper())
