@@ -52,17 +52,10 @@ class Check:
         self._helpers = set(helpers)
         self._keys = keys
         self._outcomes = [Outcome(rule) for rule in rules]
-        self._about_schema: list[Outcome] = []
-        self._about_count: list[Outcome] = []
-        self._about_rows: list[Outcome] = []
-        lists = {
-            "schema": self._about_schema,
-            "count": self._about_count,
-            "rows": self._about_rows,
-        }
+        self._about: dict[Subject, list[Outcome]] = {"schema": [], "count": [], "rows": []}
         for outcome in self._outcomes:
             kind = outcome.rule.type
-            lists[subject(kind) or _subject(kind, suites)].append(outcome)
+            self._about[subject(kind) or _subject(kind, suites)].append(outcome)
         self._schemas: list[pl.Schema] = []
         self._rows = 0
 
@@ -74,7 +67,7 @@ class Check:
             self._schemas.append(table.schema)
             unsure = [
                 outcome
-                for outcome in self._about_schema
+                for outcome in self._about["schema"]
                 if not schema_holds(outcome.rule, table.schema)
             ]
             if unsure:
@@ -84,7 +77,7 @@ class Check:
 
     def finish(self) -> Checked:
         """Run what needs all rows, and return the outcomes."""
-        unsure = [each for each in self._about_count if not count_holds(each.rule, self._rows)]
+        unsure = [each for each in self._about["count"] if not count_holds(each.rule, self._rows)]
         if unsure:
             import pandas as pd
 
@@ -95,7 +88,7 @@ class Check:
         """Count the rows of one slice that do not meet the rules about rows."""
         counted: list[tuple[Outcome, pl.Expr]] = []
         others: dict[tuple[str, ...], list[Outcome]] = {}
-        for outcome in self._about_rows:
+        for outcome in self._about["rows"]:
             rule = outcome.rule
             if missing := [column for column in rule.columns if column not in frame.columns]:
                 # A helper column is missing where the table lacks the keys to compute it.
