@@ -25,7 +25,7 @@ from typing import Any
 
 from stages.common.errors import QualityError, few
 from stages.common.running import without
-from stages.quality import conditions
+from stages.quality.conditions import is_plain
 from stages.quality.score import Rule
 
 ROOT = Path("great_expectations")
@@ -75,11 +75,6 @@ class Stated:
     kwargs: Mapping[str, Any]
     meta: Mapping[str, Any]
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it can be understood without Great Expectations."""
-        return conditions.is_plain(self.type, self.kwargs)
-
 
 class Suites:
     """The committed suites, only read from; results go to `uncommitted/`.
@@ -118,10 +113,10 @@ class Suites:
                 Stated(entry["type"], entry.get("kwargs") or {}, entry.get("meta") or {})
                 for entry in content["expectations"]
             ]
-            is_plain = content.get("name") == suite and all(each.is_plain for each in stated)
+            are_plain = all(is_plain(each.type, each.kwargs) for each in stated)
         except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise QualityError(f"{file}: cannot be read as a suite: {error}; mend it") from None
-        if not is_plain:
+        if not are_plain or content.get("name") != suite:
             stated = self.parsed(suite, stated)
         return [rule for each in stated for rule in _bound(each, meaning, str(file))]
 
