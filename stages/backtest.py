@@ -93,7 +93,7 @@ def main() -> None:
     settings = load(Settings)
     (horizon,) = arguments("horizon")
     length = sessions(settings.horizons, horizon)
-    scores = held_out_scores(horizon)
+    scores = json.loads(tables.file_bytes(MODELS / horizon / "scores.json"))["all"]
     forecasts = tables.read(MODELS / horizon / "forecasts.parquet").drop_nulls("target")
     done = backtest(
         forecasts, tables.read(CLEAN_DAILY, ["symbol", "date", "adj_close"]), length, settings
@@ -122,17 +122,6 @@ def main() -> None:
     )
     for clause in tripwires.fired(scores, length):
         log.warning("backtest %s: %s: look for a leak", horizon, clause)
-
-
-def held_out_scores(horizon: str) -> dict[str, float | None]:
-    """The scores of the served forecast over all symbols, as evaluate wrote them.
-
-    Raises:
-        InputError: the file is missing.
-    """
-    content = tables.file_bytes(MODELS / horizon / "scores.json")
-    scores: dict[str, float | None] = json.loads(content)["all"]
-    return scores
 
 
 def _json(content: Mapping[str, Any]) -> str:

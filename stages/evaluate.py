@@ -98,16 +98,6 @@ def served_scores(scores: pl.DataFrame) -> dict[str, dict[str, float | int | Non
     }
 
 
-def coming_sessions() -> list[str]:
-    """The sessions that latest wrote.
-
-    Raises:
-        InputError: the file is missing.
-    """
-    sessions: list[str] = json.loads(tables.file_bytes(SESSIONS))["sessions"]
-    return sessions
-
-
 def newest_forecasts(rows: pl.DataFrame, horizon: int, sessions: list[str]) -> pl.DataFrame:
     """Forecasts of the newest bars, with the session that each is for.
 
@@ -217,6 +207,7 @@ def evaluate(
         served = fit(graphs_of, rows[STACK], every, features, params)
     ahead = forecast(served.graph, data.newest)
     intervals = unseen(kind, errors, params.scale_shrinkage, level)
+    coming = json.loads(tables.file_bytes(SESSIONS))["sessions"]
     on_folds = plots.forecast_and_outcome(fold_intervals(folds, STACK, intervals))
     return Evaluation(
         graph=served.graph,
@@ -230,7 +221,7 @@ def evaluate(
         ),
         forecasts=pl.concat([held_out[STACK].select(ahead.columns), ahead]).sort("symbol", "date"),
         scores=table(held_out, length),
-        upcoming=newest_forecasts(ahead.drop("scale"), length, coming_sessions()),
+        upcoming=newest_forecasts(ahead.drop("scale"), length, coming),
         plots={"fold_forecast": on_folds}
         | plots.of(
             held_out[STACK],

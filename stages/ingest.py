@@ -92,7 +92,8 @@ def ingest(
     """
     origin = _origin(data)
     with tables.replacing(raw) as partial, last_bars(raw) as former:
-        comparable = _made_by(former) == origin
+        source = former / "source.json"
+        comparable = source.is_file() and source.read_text(encoding="utf-8") == origin
         done = _fill(partial, data, RawFolder(former) if comparable and not whole else None)
         (partial / "source.json").write_text(origin, encoding="utf-8")
         if tell is not None:
@@ -281,11 +282,6 @@ def _origin(data: SourceParams) -> str:
     if (first := _first(data)) is not None:
         origin["start"] = str(first)
     return json.dumps(origin, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def _made_by(raw: Path) -> str | None:
-    file = raw / "source.json"
-    return file.read_text(encoding="utf-8") if file.is_file() else None
 
 
 def remarks(data: SourceParams, done: Ingested) -> Iterator[str]:
