@@ -63,7 +63,8 @@ def training(parts: Sequence[Training | Dataset]) -> dict[str, Any]:
     md5 = {}
     for part in parts:
         with part.path.open("rb") as file:
-            md5[part.path.stem] = hashlib.file_digest(file, _md5).hexdigest()
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+        md5[part.path.stem] = digest.hexdigest()
     return {
         "rows": rows.height,
         "first": str(rows["date"].min()),
@@ -179,7 +180,3 @@ def card(
         **served.described(recipe.level),
         "evaluated": evaluated.described(recipe.level),
     }
-
-
-def _md5() -> "hashlib._Hash":
-    return hashlib.md5(usedforsecurity=False)

@@ -68,7 +68,7 @@ def scores(rows: pl.DataFrame, horizon: int) -> dict[str, float | None]:
     error = actual - forecast
     base = float(((actual - mean) ** 2).sum())
     spread = float(((actual - actual.mean()) ** 2).sum())
-    squared = float((error**2).sum())
+    squared, base_crps = float((error**2).sum()), float(rows["base_crps"].sum())
     inside = (rows["lower"] <= rows["target"]) & (rows["target"] <= rows["upper"])
     values = {
         "rows": rows.height,
@@ -87,15 +87,10 @@ def scores(rows: pl.DataFrame, horizon: int) -> dict[str, float | None]:
         "width": float((rows["upper"] - rows["lower"]).mean()),  # type: ignore[arg-type]
         "rank_ic": rank_ic(rows),
         **{name: float(rows[name].mean()) for name in LOSSES},  # type: ignore[arg-type]
-        "crps_skill": _share_saved(rows["crps"], rows["base_crps"]),
+        "crps_skill": 1 - float(rows["crps"].sum()) / base_crps if base_crps > 0 else None,
         "crps_p_value": diebold_mariano(rows, horizon),
     }
     return {name: values[name] for name in COLUMNS}
-
-
-def _share_saved(loss: pl.Series, base: pl.Series) -> float | None:
-    total = float(base.sum())
-    return 1 - float(loss.sum()) / total if total > 0 else None
 
 
 def auc(score: pl.Series, event: npt.NDArray[np.bool_]) -> float | None:
