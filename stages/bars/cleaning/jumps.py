@@ -3,8 +3,6 @@
 Clean judges a source's bars by these rules, and the server those of a caller.
 """
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -14,7 +12,6 @@ from stages.common.tables import Contract
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
-Doubt = Literal["unit", "returned", "quiet", "factor"]
 
 _SPLITS = (
     *(2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 50.0, 100.0),
