@@ -186,7 +186,7 @@ class _Client:
             reraise=True,
         )
         try:
-            answer = again(_hourly if hourly else _daily, symbol, start)
+            answer = again(_hourly, symbol, start) if hourly else again(_ask, symbol, "1d", start)
         except Exception as error:  # noqa: BLE001  # any failure is retried
             if _is_unknown(error):
                 raise SourceError(
@@ -200,10 +200,6 @@ class _Client:
                 "or set data.source to sample"
             ) from None
         return _table(answer)
-
-
-def _daily(symbol: str, start: date | None) -> "pd.DataFrame":
-    return _ask(symbol, "1d", start)
 
 
 def _hourly(symbol: str, start: date | None) -> "pd.DataFrame":
