@@ -26,7 +26,7 @@ from benchmarks.panel import ROOT
 from benchmarks.processes import environment, free_port
 from stages import params
 from stages.common.paths import DATASETS, MODELS
-from stages.forecast.dataset_params import of_scale
+from stages.forecast.dataset_params import chosen
 from stages.forecast.evaluation.fold_rows import errors_of
 from stages.forecast.evaluation.forecast_graph import forecast_graph
 from stages.forecast.evaluation.scale import HAR, fit, logarithms
@@ -85,7 +85,7 @@ def build(project: Path, work: Path) -> Model:
 
     folder = work / "container"
     shutil.copytree(project / MODELS, folder / MODELS)
-    columns = of_scale(settings.dataset, features)
+    columns = chosen(settings.dataset.scale, features)
     predicted = rows.with_columns(
         pl.lit(0, pl.Int32).alias("fold"), pl.Series(BOOSTER, native.predict(x))
     )

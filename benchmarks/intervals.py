@@ -18,7 +18,7 @@ from stages.common import tables
 from stages.common.paths import CLEAN_DAILY, DATASETS, MODELS
 from stages.common.sections import load
 from stages.evaluate import Settings
-from stages.forecast.dataset_params import of_scale
+from stages.forecast import dataset_params
 from stages.forecast.evaluation import combine, scale
 from stages.forecast.evaluation.card import Training
 from stages.forecast.evaluation.contestants import STACK
@@ -84,7 +84,7 @@ def garch(closes: pl.DataFrame, begins: Sequence[date], sessions: int) -> pl.Dat
 def losses(horizon: str, settings: Settings) -> dict[str, Loss]:
     """The losses of the served forecast with each scale, by its name."""
     train = Training.read(DATASETS / horizon / "train.parquet")
-    columns = of_scale(settings.dataset, train.features)
+    columns = dataset_params.chosen(settings.dataset.scale, train.features)
     params, length = settings.evaluate, settings.horizons[horizon]
     names = list(settings.models)
     folds = with_baselines(load_candidates(horizon, names).folds, train.rows, settings.train)

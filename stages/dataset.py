@@ -18,7 +18,7 @@ from stages.common.errors import DataError, few
 from stages.common.paths import DATASETS, FEATURES_DAILY
 from stages.common.running import arguments, log, run
 from stages.common.sections import Horizons, Sections, checked, load, sessions
-from stages.forecast.dataset_params import LEVEL, DatasetParams, chosen, columns, of_scale
+from stages.forecast.dataset_params import LEVEL, DatasetParams, chosen, columns
 
 _FIXED = ["symbol", "date", "close", "adj_close", "filled"]
 
@@ -219,7 +219,7 @@ def main() -> None:
             f"has {longest} bars; shorten the horizon or bring more history"
         )
     features = _known(name, features, extent)
-    levels = chosen([LEVEL], of_scale(settings.dataset, features))
+    levels = chosen([LEVEL], chosen(settings.dataset.scale, features))
     start = test_start(days, settings.dataset.test_share)
     with tables.replacing(DATASETS / name) as folder, ExitStack() as stack:
         writers = {

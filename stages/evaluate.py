@@ -26,9 +26,9 @@ from stages.common.paths import CANDIDATES, DATASETS, METRICS, MODELS, REFITTED,
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import DataParams, Horizons, Sections, load, sessions
 from stages.common.tables import ENDED_DAYS
-from stages.forecast import baselines
+from stages.forecast import baselines, dataset_params
 from stages.forecast.contract import FORECAST_OUTPUTS
-from stages.forecast.dataset_params import DatasetParams, of_scale, selected
+from stages.forecast.dataset_params import DatasetParams
 from stages.forecast.evaluation import combine, plots
 from stages.forecast.evaluation.card import FitRecord, Recipe, Stack, Training, card, training
 from stages.forecast.evaluation.contestants import STACK, against_baselines, contestants, fit
@@ -173,7 +173,7 @@ def evaluate(
     length, params = settings.horizons[horizon], settings.evaluate
     chosen = combine.combine(predictions, params.shrinkage, params.significance, length)
     folds = folds.with_columns(pl.Series(STACK, combine.combined(predictions, chosen.weights)))
-    columns = of_scale(settings.dataset, features)
+    columns = dataset_params.chosen(settings.dataset.scale, features)
     logs = fold_logs(folds, data.train.path, columns)
     errors = errors_of(folds, STACK, logs, columns)
     kind, kinds = choose(errors, params.scale_shrinkage, level)
@@ -199,7 +199,7 @@ def evaluate(
     graphs_of: Mapping[str, onnx.ModelProto] = {}
     served = fits[STACK]
     if data.known:
-        model_features = selected(settings.dataset, features)
+        model_features = dataset_params.chosen(settings.dataset.features, features)
         graphs_of = refitted(
             chosen.weights, data.known, model_features, settings.models, settings.train
         )

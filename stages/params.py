@@ -23,8 +23,7 @@ from stages.common.paths import CHECKED_PARAMS
 from stages.common.running import log, run
 from stages.common.sections import PARAMS_FILE, Checked, Horizons
 from stages.common.text import nearest
-from stages.forecast import dataset_params
-from stages.forecast.dataset_params import SPREADS, DatasetParams, matches
+from stages.forecast.dataset_params import SPREADS, DatasetParams, chosen, matches
 from stages.forecast.trading.backtest_params import BacktestParams
 from stages.forecast.training import models
 from stages.forecast.training.train_params import Entry, EvaluateParams, Models, TrainParams
@@ -80,7 +79,7 @@ class Params(Options):
         mistakes = self._unknown("dataset.scale", self.dataset.scale)
         strange = [
             name
-            for name in dataset_params.of_scale(self.dataset, self.feature_names)
+            for name in chosen(self.dataset.scale, self.feature_names)
             if not any(matches(spread, [name]) for spread in SPREADS)
         ]
         if strange:
@@ -139,7 +138,7 @@ class Params(Options):
     @property
     def selected_features(self) -> list[str]:
         """The columns that a model sees: `dataset.features` with its patterns resolved."""
-        return dataset_params.selected(self.dataset, self.feature_names)
+        return chosen(self.dataset.features, self.feature_names)
 
 
 def options_of_source(name: str) -> type[Options]:

@@ -14,7 +14,7 @@ from stages.common.errors import DataError, few
 from stages.common.paths import CANDIDATES, DATASETS
 from stages.common.running import arguments, log, progress, run
 from stages.common.sections import Horizons, Sections, load
-from stages.forecast.dataset_params import DatasetParams, selected
+from stages.forecast.dataset_params import DatasetParams, chosen
 from stages.forecast.training import graphs, train_params
 from stages.forecast.training.arrays import Dataset
 from stages.forecast.training.fitted import Fit
@@ -91,7 +91,7 @@ def main() -> None:
     horizon, name = arguments("horizon", "model")
     scope = settings.train.scope
     data = Dataset(DATASETS / horizon / "train.parquet")
-    features = selected(settings.dataset, data.features)
+    features = chosen(settings.dataset.features, data.features)
     fit = train_params.fit_of(settings.models, name, features, data.features, settings.train.seed)
     folds = list(
         walk_forward(

@@ -7,7 +7,13 @@ from stages.common.options import Names, Options, Share
 
 
 class DatasetParams(Options):
-    """What models and the scale see, and which part of the history is held out (`dataset:`)."""
+    """What models and the scale see, and which part of the history is held out (`dataset:`).
+
+    Attributes:
+        test_share: of the sessions, the newest.
+        features: names and patterns of the columns that a model sees.
+        scale: the same of those that the scale of an interval is regressed on.
+    """
 
     test_share: Share
     features: Names
@@ -29,21 +35,6 @@ def matches(wanted: str, names: Sequence[str]) -> bool:
 def chosen(wanted: Sequence[str], names: Sequence[str]) -> list[str]:
     """The names that some name or pattern selects, in their own order."""
     return [name for name in names if any(fnmatchcase(name, each) for each in wanted)]
-
-
-def selected(dataset: DatasetParams, names: Sequence[str]) -> list[str]:
-    """The columns that a model sees: `dataset.features` with its patterns resolved.
-
-    Args:
-        dataset: the section.
-        names: every column that there is, in order.
-    """
-    return chosen(dataset.features, names)
-
-
-def of_scale(dataset: DatasetParams, names: Sequence[str]) -> list[str]:
-    """The columns that the scale of an interval is regressed on: `dataset.scale`, resolved."""
-    return chosen(dataset.scale, names)
 
 
 def columns(dataset: DatasetParams, names: Sequence[str]) -> list[str]:

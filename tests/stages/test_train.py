@@ -218,7 +218,7 @@ def test_a_candidate_is_a_graph_its_folds_and_its_importances(
     assert folds["prediction"].is_finite().all()
     data = Dataset(project / DATASETS / horizon / "train.parquet")
     settings = params.load(project / "params.yaml")
-    columns = dataset_params.selected(settings.dataset, data.features)
+    columns = dataset_params.chosen(settings.dataset.features, data.features)
     fit = train_params.fit_of(settings.models, kind, columns, data.features, settings.train.seed)
     final = fit(data.x, data.y)
     served = Session(folder / "model.onnx")(data.x)["return"]
@@ -257,7 +257,7 @@ def test_one_model_per_symbol_from_end_to_end(own: Path, kind: str) -> None:
     datasets.stage(own, "train", "short", kind)
     data = Dataset(own / DATASETS / "short" / "train.parquet")
     settings = params.load(own / "params.yaml")
-    columns = dataset_params.selected(settings.dataset, data.features)
+    columns = dataset_params.chosen(settings.dataset.features, data.features)
     fit = train_params.fit_of(settings.models, kind, columns, data.features, settings.train.seed)
     session = Session(own / CANDIDATES / "short" / kind / "model.onnx")
     served = session(data.x, symbol=data.symbol.reshape(-1, 1))["return"]
