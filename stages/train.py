@@ -22,7 +22,6 @@ from stages.forecast.training.fitting import (
     MIN_ROWS,
     fit_graph,
     fit_per_symbol,
-    fit_pooled,
     predict_per_symbol,
 )
 from stages.forecast.training.folds import Fold, walk_forward
@@ -59,11 +58,12 @@ def out_of_fold(fit: Fit, data: Dataset, folds: list[Fold], scope: str, label: s
     for fold in progress(folds, label):
         valid = fold.valid
         if scope == "pooled":
-            prediction = fit_pooled(fit, data, fold.train).predict(data.x[valid])
+            fitted = fit(data.x[fold.train], data.y[fold.train])
+            prediction = fitted.predict(data.x[valid])
         else:
-            fitted = fit_per_symbol(fit, data, fold.train)
-            valid = valid[np.isin(data.symbol[valid], list(fitted))]
-            prediction = predict_per_symbol(fitted, data, valid)
+            by_symbol = fit_per_symbol(fit, data, fold.train)
+            valid = valid[np.isin(data.symbol[valid], list(by_symbol))]
+            prediction = predict_per_symbol(by_symbol, data, valid)
         parts.append(
             data.rows[valid]
             .select("symbol", "date", "target_date", "target")

@@ -1,15 +1,14 @@
 """Fit a candidate to rows, pooled or one model per symbol, as a graph that predicts alike."""
 
-from typing import Protocol
-
 import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
 from stages.common.errors import DataError
-from stages.forecast.contract import Matrix, Vector
+from stages.forecast.contract import Vector
 from stages.forecast.session import Session
 from stages.forecast.training import graphs
+from stages.forecast.training.arrays import Dataset, Joined
 from stages.forecast.training.fitted import Fit, Fitted, shares
 
 MIN_ROWS = 100
@@ -23,24 +22,7 @@ PARITY_ROWS = 20_000
 Rows = npt.NDArray[np.intp]
 
 
-class Panel(Protocol):
-    """Rows to fit to: features (rows, features), targets (rows,), and whose they are.
-
-    `symbol` counts in `names`; it is -1 for a symbol that is not among them.
-    """
-
-    x: Matrix
-    y: Vector
-    symbol: npt.NDArray[np.int64]
-    names: list[str]
-
-
-def fit_pooled(fit: Fit, data: Panel, rows: Rows | slice) -> Fitted:
-    """One model from the rows of all symbols; a slice is not copied."""
-    return fit(data.x[rows], data.y[rows])
-
-
-def fit_per_symbol(fit: Fit, data: Panel, rows: Rows) -> dict[int, Fitted]:
+def fit_per_symbol(fit: Fit, data: Dataset | Joined, rows: Rows) -> dict[int, Fitted]:
     """One model per symbol that has at least `MIN_ROWS` of the rows."""
     parts = {index: rows[data.symbol[rows] == index] for index in range(len(data.names))}
     return {
@@ -50,7 +32,7 @@ def fit_per_symbol(fit: Fit, data: Panel, rows: Rows) -> dict[int, Fitted]:
     }
 
 
-def predict_per_symbol(fitted: dict[int, Fitted], data: Panel, rows: Rows) -> Vector:
+def predict_per_symbol(fitted: dict[int, Fitted], data: Dataset | Joined, rows: Rows) -> Vector:
     """Predict each row by the model of its symbol, which must exist."""
     prediction = np.empty(len(rows))
     for index, model in fitted.items():
@@ -60,7 +42,7 @@ def predict_per_symbol(fitted: dict[int, Fitted], data: Panel, rows: Rows) -> Ve
     return prediction
 
 
-def fit_graph(fit: Fit, data: Panel, scope: str, name: str) -> tuple[ModelProto, Vector]:
+def fit_graph(fit: Fit, data: Dataset | Joined, scope: str, name: str) -> tuple[ModelProto, Vector]:
     """Fit to every row, as a graph that is checked against the model.
 
     Args:
@@ -78,7 +60,7 @@ def fit_graph(fit: Fit, data: Panel, scope: str, name: str) -> tuple[ModelProto,
     every = np.arange(len(data.y))
     sample = every[:: max(1, len(every) // PARITY_ROWS)]
     if scope == "pooled":
-        model = fit_pooled(fit, data, slice(None))
+        model = fit(data.x, data.y)
         graph, importance = model.to_onnx(), model.importance
         native = model.predict(data.x[sample])
     else:
