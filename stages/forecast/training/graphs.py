@@ -21,23 +21,17 @@ def linear(slope: Vector, intercept: float) -> ModelProto:
 
     In double precision: a nearly constant feature has a slope so large that float32 would cancel.
     """
-    weights = slope.astype(np.float64).reshape(-1, 1)
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", [INPUT], ["wide"], to=TensorProto.DOUBLE),
-            helper.make_node("MatMul", ["wide", "slope"], ["product"]),
-            helper.make_node("Add", ["product", "intercept"], ["sum"]),
-            helper.make_node("Cast", ["sum"], [OUTPUT], to=TensorProto.FLOAT),
-        ],
-        "linear",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, len(slope)])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])],
-        [
-            numpy_helper.from_array(weights, "slope"),
-            numpy_helper.from_array(np.array([intercept], dtype=np.float64), "intercept"),
-        ],
-    )
-    return as_model(graph)
+    nodes = [
+        helper.make_node("Cast", [INPUT], ["wide"], to=TensorProto.DOUBLE),
+        helper.make_node("MatMul", ["wide", "slope"], ["product"]),
+        helper.make_node("Add", ["product", "intercept"], ["sum"]),
+        helper.make_node("Cast", ["sum"], [OUTPUT], to=TensorProto.FLOAT),
+    ]
+    weights = [
+        numpy_helper.from_array(slope.astype(np.float64).reshape(-1, 1), "slope"),
+        numpy_helper.from_array(np.array([intercept], dtype=np.float64), "intercept"),
+    ]
+    return _candidate("linear", nodes, weights, len(slope))
 
 
 def standardise(model: ModelProto) -> ModelProto:
@@ -47,15 +41,8 @@ def standardise(model: ModelProto) -> ModelProto:
     for node in model.graph.node:
         node.input[:] = [renames.get(name, name) for name in node.input]
         node.output[:] = [renames.get(name, name) for name in node.output]
-    features = old_input.type.tensor_type.shape.dim[1].dim_value
-    graph = helper.make_graph(
-        list(model.graph.node),
-        "candidate",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, features])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])],
-        list(model.graph.initializer),
-    )
-    return as_model(graph)
+    width = old_input.type.tensor_type.shape.dim[1].dim_value
+    return _candidate("candidate", model.graph.node, model.graph.initializer, width)
 
 
 def of_columns(model: ModelProto, columns: Sequence[int], width: int) -> ModelProto:
@@ -66,14 +53,7 @@ def of_columns(model: ModelProto, columns: Sequence[int], width: int) -> ModelPr
     nodes.insert(0, helper.make_node("Gather", [INPUT, "columns"], ["seen"], axis=1))
     nodes.append(helper.make_node("Identity", [output], [OUTPUT]))
     initializers.append(numpy_helper.from_array(np.array(columns, dtype=np.int64), "columns"))
-    graph = helper.make_graph(
-        nodes,
-        "of_columns",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, width])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])],
-        initializers,
-    )
-    return as_model(graph)
+    return _candidate("of_columns", nodes, initializers, width)
 
 
 def by_symbol(models: Sequence[ModelProto]) -> ModelProto:
@@ -81,17 +61,22 @@ def by_symbol(models: Sequence[ModelProto]) -> ModelProto:
     nodes, initializers, outputs = embed({str(i): model for i, model in enumerate(models)})
     nodes.append(helper.make_node("Concat", outputs, ["all"], axis=1))
     nodes.append(helper.make_node("GatherElements", ["all", SYMBOL], [OUTPUT], axis=1))
-    graph = helper.make_graph(
-        nodes,
-        "by_symbol",
-        [
-            models[0].graph.input[0],
-            helper.make_tensor_value_info(SYMBOL, TensorProto.INT64, [None, 1]),
-        ],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])],
-        initializers,
-    )
-    return as_model(graph)
+    width = models[0].graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    symbol = helper.make_tensor_value_info(SYMBOL, TensorProto.INT64, [None, 1])
+    return _candidate("by_symbol", nodes, initializers, width, symbol)
+
+
+def _candidate(
+    name: str,
+    nodes: Sequence[onnx.NodeProto],
+    constants: Sequence[TensorProto],
+    width: int,
+    *more_inputs: onnx.ValueInfoProto,
+) -> ModelProto:
+    """A graph from `width` features, and perhaps more, to a return."""
+    features = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, width])
+    output = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])
+    return as_model(helper.make_graph(nodes, name, [features, *more_inputs], [output], constants))
 
 
 def save(model: ModelProto, path: Path) -> None:
