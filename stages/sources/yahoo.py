@@ -82,14 +82,13 @@ def fetch(
         wanted += [("daily", symbol), ("hourly", symbol)] if hourly else [("daily", symbol)]
     wanted += [("market", name) for name in sorted(request.market)]
     _prepare()
-    client = _Client(retries, backoff)
     for kind, symbol in wanted:
         contract = tables.RAW_HOURLY if kind == "hourly" else tables.RAW_DAILY
         known = request.known.get((kind, symbol))
         if known is not None and known >= request.as_of:
             yield Series(kind, symbol, tables.empty(contract), partial=True)
             continue
-        history = client.history(symbol, known, hourly=kind == "hourly")
+        history = _history(symbol, known, retries, backoff, hourly=kind == "hourly")
         bars, actions = traded(history, symbol)
         yield Series(
             kind,
@@ -159,47 +158,42 @@ def _prepare() -> None:
     yfinance.set_tz_cache_location(folder)
 
 
-class _Client:
-    """Asks Yahoo, again and again where that may help."""
+def _history(
+    symbol: str, start: date | None, retries: int, backoff: float, *, hourly: bool
+) -> pl.DataFrame:
+    """One symbol's history as `traded` takes it; asks again and again where that may help.
 
-    def __init__(self, retries: int, backoff: float) -> None:
-        self._retries = retries
-        self._backoff = backoff
+    Raises:
+        SourceError: there is none, or no answer after all tries.
+    """
+    from tenacity import (
+        Retrying,
+        retry_if_exception,
+        stop_after_attempt,
+        wait_exponential,
+    )
 
-    def history(self, symbol: str, start: date | None, *, hourly: bool) -> pl.DataFrame:
-        """One symbol's history as `traded` takes it.
-
-        Raises:
-            SourceError: there is none, or no answer after all tries.
-        """
-        from tenacity import (
-            Retrying,
-            retry_if_exception,
-            stop_after_attempt,
-            wait_exponential,
-        )
-
-        again = Retrying(
-            stop=stop_after_attempt(self._retries),
-            wait=wait_exponential(multiplier=self._backoff, max=_LONGEST_PAUSE),
-            retry=retry_if_exception(lambda error: not _is_unknown(error)),
-            reraise=True,
-        )
-        try:
-            answer = again(_hourly, symbol, start) if hourly else again(_ask, symbol, "1d", start)
-        except Exception as error:  # noqa: BLE001  # any failure is retried
-            if _is_unknown(error):
-                raise SourceError(
-                    f"yahoo: {symbol}: Yahoo has no such bars ({_reason(error)}); correct the "
-                    "ticker (those of the NSE end in .NS, of the BSE in .BO) or take it out of "
-                    "params.yaml"
-                ) from None
-            tries = f"{self._retries} {'try' if self._retries == 1 else 'tries'}"
+    again = Retrying(
+        stop=stop_after_attempt(retries),
+        wait=wait_exponential(multiplier=backoff, max=_LONGEST_PAUSE),
+        retry=retry_if_exception(lambda error: not _is_unknown(error)),
+        reraise=True,
+    )
+    try:
+        answer = again(_hourly, symbol, start) if hourly else again(_ask, symbol, "1d", start)
+    except Exception as error:  # noqa: BLE001  # any failure is retried
+        if _is_unknown(error):
             raise SourceError(
-                f"yahoo: {symbol}: no answer after {tries} ({_reason(error)}); check the network, "
-                "or set data.source to sample"
+                f"yahoo: {symbol}: Yahoo has no such bars ({_reason(error)}); correct the "
+                "ticker (those of the NSE end in .NS, of the BSE in .BO) or take it out of "
+                "params.yaml"
             ) from None
-        return _table(answer)
+        tries = f"{retries} {'try' if retries == 1 else 'tries'}"
+        raise SourceError(
+            f"yahoo: {symbol}: no answer after {tries} ({_reason(error)}); check the network, "
+            "or set data.source to sample"
+        ) from None
+    return _table(answer)
 
 
 def _hourly(symbol: str, start: date | None) -> "pd.DataFrame":
