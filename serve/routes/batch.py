@@ -20,6 +20,7 @@ from uuid_utils import uuid7
 from predictions.schema import moment, written
 from serve.answer_schemas import Batch, ModelReference, Predictions
 from serve.edge import problems
+from serve.edge.guard import Deadline
 from serve.edge.problems import ProblemError
 from serve.forecasts import batch_files, stream
 from serve.forecasts import rows as batch
@@ -126,14 +127,13 @@ async def _arrow(service: Service, request: Request, horizon: str | None) -> Res
         )
     # An unknown horizon is refused before the rows are read.
     service.forecaster.model(horizon)
-    deadline: asyncio.Timeout = request.scope["deadline"]
-    deadline.reschedule(None)
+    deadline: Deadline = request.scope["deadline"]
+    deadline.move(None)
     async with service.bulk.turn():
-        now = asyncio.get_running_loop().time()
-        deadline.reschedule(now + service.settings.request_timeout)
+        deadline.move(service.settings.request_timeout)
         body = await _body(request)
         # No deadline for rows that have arrived.
-        deadline.reschedule(None)
+        deadline.move(None)
         forecaster = service.forecaster
         model, revision = forecaster.model(horizon), forecaster.bundle.revision
         rows = await asyncio.to_thread(stream.read, body, model)
