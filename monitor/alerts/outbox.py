@@ -117,7 +117,7 @@ def locked(folder: Path) -> Iterator[bool]:
 def queue(
     outbox: Outbox, episodes: Sequence[Episode], channels: Sequence[str], now: datetime
 ) -> None:
-    """Add messages on what people have not been told, and drop those that are no longer news.
+    """Add messages about episodes that nobody has heard of yet, and drop those that are old.
 
     Args:
         outbox: is changed.

@@ -1,8 +1,8 @@
 """The commits that have a file, from its md5 alone.
 
 Each distinct `dvc.lock` is searched once, as text, and only stages that name the md5 are parsed:
-parsing thousands of locks would take minutes. `git log -S` is no help: it lists only the commits
-that add or remove an md5, and so omits a later commit that has the release tag.
+parsing thousands of locks would take minutes. `git log -S` does not do: it lists only the commits
+that add or remove an md5, and omits a later one, which may have the release tag.
 """
 
 import re

@@ -23,7 +23,7 @@ def span() -> str:
 
 
 def horizon(names: list[str]) -> str:
-    """The horizon that is shown, in the URL; there is no choice of a single one."""
+    """The horizon that is shown, in the URL; where there is only one, nothing is offered."""
     if len(names) == 1:
         return names[0]
     return url_choice("Horizon", names, "horizon")

@@ -271,7 +271,7 @@ def test_a_row_that_is_durable_later_than_those_after_it_is_told_once(tmp_path: 
                 assert await next_ids(reader, 1) == [early["id"]]
                 log.write([[late]])
                 assert await next_ids(reader, 1) == [late["id"]]
-                # Rows so late are no longer answered: looks go back no further.
+                # A row that is older than this is not sent any more.
                 await asyncio.sleep(2.5)
                 last = row()
                 log.write([[last]])
