@@ -89,8 +89,12 @@ def _check_unmixed(path: str) -> None:
     """
     deadline = time.monotonic() + _CLOSING
     while True:
+        # Other threads open and close connections meanwhile: only one that was open before and
+        # after the look at the files tells something.
+        before = dict(_in_use)
         now = _identities(path)
-        if any(name == path and former != now for name, former in [*_in_use.values()]):
+        open_still = [files for key, files in before.items() if _in_use.get(key) is files]
+        if any(name == path and former != now for name, former in open_still):
             raise sqlite3.OperationalError(_REPLACED)
         _, wal, shm = now
         if shm is None or wal is not None:

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from predictions import migrate
+from predictions import migrate, sqlite_files
 from predictions.access import Access
 from predictions.database import Database
 from predictions.engine import LogDownError, LogRefusedError, connect
@@ -376,6 +376,36 @@ def test_a_log_that_another_process_is_just_closing_is_opened(tmp_path: Path) ->
     engine.dispose()
 
 
+@pytest.mark.parametrize("act", ["opens", "closes"])
+def test_a_log_that_another_thread_opens_or_closes_meanwhile_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    engine = opened(url)
+    engine.dispose()
+    other = connect(url)
+    connections = [other.connect()] if act == "closes" else []
+    look = sqlite_files._identities
+
+    def meanwhile(path: str) -> sqlite_files.Identities:
+        """The look at the files before another thread opens the log, or after it closes it."""
+        monkeypatch.setattr(sqlite_files, "_identities", look)
+        if act == "opens":
+            files = look(path)
+            connections.append(other.connect())
+            return files
+        connections.pop().close()
+        other.dispose()
+        return look(path)
+
+    monkeypatch.setattr(sqlite_files, "_identities", meanwhile)
+    assert ids(engine) == []
+    for connection in connections:
+        connection.close()
+    other.dispose()
+    engine.dispose()
+
+
 def test_rows_of_a_removed_wal_are_kept_though_another_process_has_it(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     engine = opened(f"sqlite:///{path}")
@@ -593,7 +623,7 @@ def script(main: str, url: str, longest: float) -> list[str]:
 import asyncio, resource, sys, time
 sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
 from rows import row
-from predictions import migrate
+from predictions import migrate, sqlite_files
 from predictions.access import Access
 from predictions.database import Database
 from predictions.engine import LogDownError, connect
