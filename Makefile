@@ -75,8 +75,8 @@ heal: install ## Find what is broken in the remote and write it anew
 refresh: install ## Move data.as_of: make refresh AS_OF=2013-02-28 [KEEP=models], then show what changed
 	@$(PY) -m versions.refresh $(AS_OF) $(if $(KEEP),--keep "$(KEEP)") $(ARGS)
 
-# Three for two cores: tests wait for the processes that they start.
-PYTEST := -m pytest -n 3 --dist worksteal
+# Four for two cores: tests wait for the processes that they start.
+PYTEST := -m pytest -n 4 --dist worksteal
 .PHONY: test-slow test-all coverage
 test: install-dev ## Run the tests but for the slow ones; ARGS go to pytest
 	@$(PY) $(PYTEST) -m 'not slow' $(ARGS)

@@ -2,5 +2,8 @@
 
 import shutil
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
-REMEDY = "no browser; install one to run these tests: apt install chromium"
+# The first is the second without its windows: it draws the same in four fifths of the time.
+_PROGRAMS = ("chromium-headless-shell", "chromium", "google-chrome", "chrome")
+
+BROWSER = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+REMEDY = "no browser; install one to run these tests: apt install chromium-headless-shell"

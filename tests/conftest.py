@@ -12,7 +12,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from tests import forks
-from tests.browsers import BROWSER
+from tests.browsers import BROWSER, REMEDY
 from tests.light import lighten
 from tests.projects import Project, checkout, copied
 from tests.s3 import S3
@@ -50,7 +50,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if config.option.markexpr == "not slow":
         lines.append("left out: the slow tests; `make test-slow` runs them")
     if BROWSER is None:
-        lines.append("skipped: what is tried in a browser; `apt install chromium` brings one")
+        lines.append(f"skipped: what is tried in a browser: {REMEDY}")
     return lines
 
 
@@ -59,9 +59,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     The first of two workers gets the first half of the tests, and then they take from each other.
     So one of them begins with what needs a run of the pipeline, the other with what does not.
+    What takes a minute or more comes before all else that is slow: no worker is left alone with it.
     """
     if hasattr(config, "workerinput"):
         slow = [item for item in items if item.get_closest_marker("slow")]
+        slow.sort(key=lambda item: item.get_closest_marker("longest") is None)
         fast = [item for item in items if not item.get_closest_marker("slow")]
         first = [item for item in slow if "reproduced" in getattr(item, "fixturenames", ())]
         second = [item for item in slow if item not in first]
@@ -149,8 +151,10 @@ def reproduced(once: Once) -> Path:
 
     def make(folder: Path) -> None:
         folder.mkdir()
-        log = checkout(folder).dvc("repro")
+        project = checkout(folder)
+        log = project.dvc("repro")
         (folder / ".dvc" / "tmp" / "repro.log").write_text(log, encoding="utf-8")
+        project.pack()
 
     return once("reproduced", make)
 
@@ -201,6 +205,7 @@ def brief_history(once: Once) -> Path:
         project.dvc("repro", "--quiet")
         project.git("add", "--all")
         project.git("commit", "--quiet", "--no-verify", "--message=A brief history")
+        project.pack()
 
     return once("brief", make)
 
@@ -217,17 +222,22 @@ def light(once: Once, tmp_path: Path) -> Project:
 
     def make(folder: Path) -> None:
         folder.mkdir()
-        lighten(checkout(folder))
+        project = checkout(folder)
+        lighten(project)
+        project.pack()
 
     return copied(once("light", make), tmp_path / "project")
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Project:
+def fresh(once: Once, tmp_path: Path) -> Project:
     """A checkout in which nothing has been run."""
-    folder = tmp_path / "fresh"
-    folder.mkdir()
-    return checkout(folder)
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        checkout(folder).pack()
+
+    return copied(once("fresh", make), tmp_path / "fresh")
 
 
 @pytest.fixture

@@ -97,6 +97,7 @@ def colleague(project: Project, folder: Path) -> Project:
     return other
 
 
+@pytest.mark.longest
 def test_the_page_up_to_the_search(few: Project, tmp_path: Path) -> None:
     one(few)
     many(few)

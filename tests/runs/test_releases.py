@@ -117,6 +117,7 @@ def clone(project: Project, folder: Path) -> Project:
     return other
 
 
+@pytest.mark.longest
 def test_the_page_from_the_first_release_to_a_model_elsewhere(
     team: Project, tmp_path: Path, s3: S3
 ) -> None:

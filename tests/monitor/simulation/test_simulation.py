@@ -21,6 +21,7 @@ DEMO = re.search(
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_drift_is_healed_the_bad_rejected_and_the_one_that_turns_rolled_back(
     fresh: Project, tmp_path: Path
 ) -> None:
