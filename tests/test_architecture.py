@@ -38,8 +38,8 @@ def rules() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("name", ["pipeline.svg", "rooms.svg"])
 def test_the_pictures_are_those_of_the_checkout(pictures: dict[str, Any], name: str) -> None:
-    kept = (ROOT / "docs" / "pictures" / name).read_text(encoding="utf-8")
-    assert pictures["diagrams"]()[name] == kept, "draw them anew: `make pictures`"
+    picture = (ROOT / "docs" / "pictures" / name).read_text(encoding="utf-8")
+    assert pictures["diagrams"]()[name] == picture, "draw them anew: `make pictures`"
     assert f"(pictures/{name})" in PAGE
 
 

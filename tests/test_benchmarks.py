@@ -76,9 +76,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def seconds(made: report.Report, column: str) -> list[float]:
+def seconds(table: report.Report, column: str) -> list[float]:
     """A column of a table as numbers."""
-    return [float(row[list(made.header).index(column)]) for row in made.rows]
+    return [float(row[list(table.header).index(column)]) for row in table.rows]
 
 
 # Panels
@@ -121,8 +121,8 @@ def test_dividends_reach_the_clean_table(project: Path) -> None:
 
 def test_the_race_of_features_has_every_contestant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "ROUNDS", 1)
-    made = features.measure([TINY])
-    assert [row[1] for row in made.rows] == [
+    table = features.measure([TINY])
+    assert [row[1] for row in table.rows] == [
         "this project",
         "pandas groupby",
         "mlforecast",
@@ -130,23 +130,23 @@ def test_the_race_of_features_has_every_contestant(monkeypatch: pytest.MonkeyPat
         "mlforecast, all of the price, integer ids",
         "this project, five columns more",
     ]
-    assert all(value > 0 for value in seconds(made, "seconds"))
-    assert len(made.findings) == 2
+    assert all(value > 0 for value in seconds(table, "seconds"))
+    assert len(table.findings) == 2
 
 
 @pytest.mark.parametrize("column", features.COLUMNS)
 def test_a_race_with_other_values_is_void(column: str) -> None:
     bars = features.closes(TINY)
     ours = features.ours(bars, TINY.sessions)
-    made = ours.columns(ours.make())
-    inner = pl.Series([True]).new_from_index(0, made.height)
-    theirs = made.with_columns(pl.col(features.COLUMNS).cast(pl.Float64))
-    features.check(made, theirs, inner, "peer")
+    columns = ours.columns(ours.make())
+    inner = pl.Series([True]).new_from_index(0, columns.height)
+    theirs = columns.with_columns(pl.col(features.COLUMNS).cast(pl.Float64))
+    features.check(columns, theirs, inner, "peer")
     wrong = theirs.with_columns(
         pl.when(pl.int_range(pl.len()) == 500).then(pl.col(column) * 1.001).otherwise(column)
     )
     with pytest.raises(AssertionError, match=f"^peer: {column} differs from ours in 1 rows$"):
-        features.check(made, wrong, inner, "peer")
+        features.check(columns, wrong, inner, "peer")
 
 
 def test_ours_are_groups_as_the_stage_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,11 +164,11 @@ def test_ours_are_groups_as_the_stage_makes_them(monkeypatch: pytest.MonkeyPatch
 def test_stages_are_timed_against_their_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "ROUNDS", 1)
     monkeypatch.setattr(parquet, "python", here)
-    made = parquet.measure([TINY])
+    table = parquet.measure([TINY])
     names = ["clean", "features", "clean, then features", "both as one process"]
-    assert [row[1] for row in made.rows] == names
+    assert [row[1] for row in table.rows] == names
     for column in ("stages, s", "Parquet only, s"):
-        one, two, both, _ = seconds(made, column)
+        one, two, both, _ = seconds(table, column)
         assert one > 0
         assert two > 0
         assert both == pytest.approx(one + two, abs=0.011)
@@ -199,10 +199,10 @@ def test_light_params_are_params(project: Path, repo_root: Path) -> None:
 
 def test_every_stage_has_its_time_and_peak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "STAGES", (("params",), ("ingest",)))
-    made = memory.measure(TINY)
-    assert [row[0] for row in made.rows] == ["params", "ingest"]
-    assert all(0.05 < peak < 1 for peak in seconds(made, "peak, GB"))
-    assert made.findings[1].endswith("at most 4 required: met.")
+    table = memory.measure(TINY)
+    assert [row[0] for row in table.rows] == ["params", "ingest"]
+    assert all(0.05 < peak < 1 for peak in seconds(table, "peak, GB"))
+    assert table.findings[1].endswith("at most 4 required: met.")
 
 
 def test_the_way_to_datasets_has_its_sum(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,16 +212,16 @@ def test_the_way_to_datasets_has_its_sum(monkeypatch: pytest.MonkeyPatch) -> Non
         "dataset short": Usage(2.0, 200_000_000, ""),
     }
 
-    def run(asked: Panel, stages: object) -> dict[str, Usage]:
-        assert (asked, stages) == (TINY, memory.TO_DATASETS)
+    def run(size: Panel, stages: object) -> dict[str, Usage]:
+        assert (size, stages) == (TINY, memory.TO_DATASETS)
         return usages
 
     monkeypatch.setattr(memory, "run", run)
-    made = memory.to_datasets(TINY)
-    assert seconds(made, "seconds") == [2, 1, 2, 5]
-    assert made.rows[-1] == ("in all", "5.0", "0.90", "100%")
-    assert made.findings[1] == "Highest: validate, 0.90 GB; at most 1 required: met."
-    assert made.findings[2] == "`validate`: 0.20 of the time; at most 0.33 required: met."
+    table = memory.to_datasets(TINY)
+    assert seconds(table, "seconds") == [2, 1, 2, 5]
+    assert table.rows[-1] == ("in all", "5.0", "0.90", "100%")
+    assert table.findings[1] == "Highest: validate, 0.90 GB; at most 1 required: met."
+    assert table.findings[2] == "`validate`: 0.20 of the time; at most 0.33 required: met."
 
 
 @pytest.mark.parametrize("megabytes", [100, 300])
@@ -361,9 +361,9 @@ def one_of_three(
 ) -> report.Report:
     """A report of one round each in which an order holds, if one of three is: machines are busy."""
     for _ in range(2):
-        made = measure()
-        if ordered(made):
-            return made
+        table = measure()
+        if ordered(table):
+            return table
     return measure()
 
 
@@ -373,16 +373,16 @@ def test_doing_nothing_is_timed_against_an_empty_pipeline(monkeypatch: pytest.Mo
     # Where DVC starts in no time, what it does takes hardly longer.
     monkeypatch.setattr(commands, "DVC", (sys.executable, "-m", "dvc"))
 
-    def ordered(made: report.Report) -> bool:
-        repro, _, run, start = seconds(made, "this project, s")
+    def ordered(table: report.Report) -> bool:
+        repro, _, run, start = seconds(table, "this project, s")
         return start < repro < run
 
-    made = one_of_three(versions.measure, ordered)
-    assert [row[0].strip("`") for row in made.rows] == list(versions.COMMANDS)
+    table = one_of_three(versions.measure, ordered)
+    assert [row[0].strip("`") for row in table.rows] == list(versions.COMMANDS)
     for column in ("this project, s", "empty pipeline, s", "times"):
-        assert all(value > 0 for value in seconds(made, column))
-    assert ordered(made)
-    assert made.findings[0] == "Both pipelines have 2 stages, all up to date; medians of 1 rounds."
+        assert all(value > 0 for value in seconds(table, column))
+    assert ordered(table)
+    assert table.findings[0] == "Both pipelines have 2 stages, all up to date; medians of 1 rounds."
 
 
 @pytest.mark.slow
@@ -413,17 +413,17 @@ def test_runs_in_clones_are_timed_against_each_other(
 @pytest.mark.slow
 @pytest.mark.usefixtures("instead")
 def test_a_roll_back_is_timed_until_the_bytes_are_right() -> None:
-    def ordered(made: report.Report) -> bool:
-        hook, _, models, copies = seconds(made, "median, s")
+    def ordered(table: report.Report) -> bool:
+        hook, _, models, copies = seconds(table, "median, s")
         return min(hook, models) > copies > 0
 
-    made = one_of_three(rollback.measure, ordered)
-    assert [row[0] for row in made.rows] == list(rollback.WAYS)
-    assert made.findings[0] == (
+    table = one_of_three(rollback.measure, ordered)
+    assert [row[0] for row in table.rows] == list(rollback.WAYS)
+    assert table.findings[0] == (
         "The two revisions differ in 2 of 3 files, 0.0 MB; every md5 was right after each of the "
         "2 times that each way was gone."
     )
-    assert ordered(made)
+    assert ordered(table)
 
 
 def test_a_roll_back_to_other_bytes_is_void(
@@ -460,14 +460,14 @@ def test_what_is_moved_is_timed_both_ways(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(transfer, "ROUNDS", 1)
     monkeypatch.setattr(transfer, "python", here)
     monkeypatch.setattr(transfer, "VOLUMES", {"panel": transfer.tables})
-    made = transfer.measure()
-    assert [row[:3] for row in made.rows] == [
+    table = transfer.measure()
+    assert [row[:3] for row in table.rows] == [
         *(("panel", "push", by) for by in transfer.PUSHES),
         *(("panel", "pull", by) for by in transfer.PULLS),
     ]
-    assert all(value > 0 for value in seconds(made, "seconds"))
-    assert [row[-1] for row in made.rows if row[2] == transfer.PEER] == ["1.00"] * 2
-    assert re.match(r"The panel: 1\d objects, \d\.\d MB", made.findings[0])
+    assert all(value > 0 for value in seconds(table, "seconds"))
+    assert [row[-1] for row in table.rows if row[2] == transfer.PEER] == ["1.00"] * 2
+    assert re.match(r"The panel: 1\d objects, \d\.\d MB", table.findings[0])
 
 
 def test_a_failing_command_ends_the_run_with_what_it_said(tmp_path: Path) -> None:
@@ -496,11 +496,11 @@ def test_the_actions_of_the_monitor_are_timed(monkeypatch: pytest.MonkeyPatch) -
     newest = {"newest": ACTIONS["newest"]}
     monkeypatch.setattr(monitor_window, "ACTIONS", newest)
     monkeypatch.setattr(monitor_window, "CHECKED", 100)
-    made = monitor_window.measure((100,))
-    (row,) = made.rows
+    table = monitor_window.measure((100,))
+    (row,) = table.rows
     assert row[0] == "100"
     assert 0 < float(row[3]) < 1
-    assert [finding.split(", ")[0] for finding in made.findings] == [
+    assert [finding.split(", ")[0] for finding in table.findings] == [
         "100 forecasts",
         "100 forecasts: at most 1 required: met",
     ]
@@ -510,14 +510,14 @@ def test_the_actions_of_the_monitor_are_timed(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_table_says_what_was_found_and_where() -> None:
-    made = report.Report(
+    table = report.Report(
         ("bars", "made by", "seconds"),
         [("10", "a", "1.0"), ("1,000", "bcd", "10.0")],
         ["All is well."],
         ("polars",),
         texts=2,
     )
-    lines = made.markdown().splitlines()
+    lines = table.markdown().splitlines()
     assert lines[:-1] == [
         "| bars  | made by | seconds |",
         "| ----- | ------- | ------: |",

@@ -13,13 +13,13 @@ def test_targets_are_the_returns_of_the_next_sessions() -> None:
 
 
 def test_a_market_is_known_before_it_moves() -> None:
-    found = degradation.market(0, 600, 500)
+    market = degradation.market(0, 600, 500)
     again = degradation.market(0, 600, 500)
-    assert np.array_equal(found.returns, again.returns)
-    scaled = found.returns / found.deviation
+    assert np.array_equal(market.returns, again.returns)
+    scaled = market.returns / market.deviation
     assert scaled.std() == pytest.approx(1, abs=0.15)
     # Volatility clusters: large moves follow large ones.
-    sizes = np.abs(found.returns[:, 0])
+    sizes = np.abs(market.returns[:, 0])
     assert np.corrcoef(sizes[1:], sizes[:-1])[0, 1] > 0
 
 
@@ -28,9 +28,9 @@ def test_what_is_bad_is_found_and_what_is_not_is_not(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(degradation, "HELD_OUT", 200)
     monkeypatch.setattr(degradation, "LIVE", 300)
     report = degradation.measure(3, (1,))
-    found = {row[1]: row[3:] for row in report.rows}
-    assert found["as on the hold-out"][0] == "0.0%"
-    assert found["no better"][0] == "0.0%"
-    assert found["forecasts of noise, a deviation"][0] == "100.0%"
-    assert int(found["forecasts of noise, a deviation"][1]) < 150
+    rows = {row[1]: row[3:] for row in report.rows}
+    assert rows["as on the hold-out"][0] == "0.0%"
+    assert rows["no better"][0] == "0.0%"
+    assert rows["forecasts of noise, a deviation"][0] == "100.0%"
+    assert int(rows["forecasts of noise, a deviation"][1]) < 150
     assert all("met" in finding for finding in report.findings)

@@ -34,10 +34,10 @@ def prices() -> pl.DataFrame:
 
 
 def test_a_garch_finds_the_volatility_of_the_next_return(prices: pl.DataFrame) -> None:
-    found = intervals.garch(prices, [FIRST + timedelta(KNOWN)], 1)
-    assert found["date"].to_list() == prices["date"].to_list()[KNOWN:]
+    scales = intervals.garch(prices, [FIRST + timedelta(KNOWN)], 1)
+    assert scales["date"].to_list() == prices["date"].to_list()[KNOWN:]
     true = prices["volatility"][KNOWN:]
-    assert (found[intervals.GARCH] / true).is_between(0.85, 1.15).all()
+    assert (scales[intervals.GARCH] / true).is_between(0.85, 1.15).all()
 
 
 def test_over_many_sessions_a_garch_returns_to_its_mean(prices: pl.DataFrame) -> None:
@@ -61,22 +61,22 @@ def test_a_garch_knows_no_later_price(prices: pl.DataFrame) -> None:
 
 def test_a_symbol_of_few_returns_has_no_garch_until_then(prices: pl.DataFrame) -> None:
     begins = [FIRST + timedelta(days) for days in (intervals.LEAST, intervals.LEAST + 1)]
-    found = intervals.garch(prices.head(400), begins, 1)
-    assert found["date"].min() == begins[1]
+    scales = intervals.garch(prices.head(400), begins, 1)
+    assert scales["date"].min() == begins[1]
 
 
 def test_the_served_scale_has_the_score_that_evaluate_gave_it(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(trained)
-    found = intervals.losses("short", load(Settings))
-    served, *rivals = found
+    losses = intervals.losses("short", load(Settings))
+    served, *rivals = losses
     assert served.startswith("served: ")
     assert tuple(rivals) == intervals.RIVALS
     scores = pl.read_csv("metrics/short/scores.csv").row(0, named=True)
     assert scores["model"] == "stack"
-    assert found[served].interval == pytest.approx(scores["interval_score"], rel=1e-5)
-    assert found[served].crps == pytest.approx(scores["crps"], rel=1e-5)
-    assert found[served].coverage == pytest.approx(scores["coverage"], abs=1e-3)
+    assert losses[served].interval == pytest.approx(scores["interval_score"], rel=1e-5)
+    assert losses[served].crps == pytest.approx(scores["crps"], rel=1e-5)
+    assert losses[served].coverage == pytest.approx(scores["coverage"], abs=1e-3)
     # On the sample no scale is worse than none.
-    assert max(found, key=lambda name: found[name].interval) == "constant"
+    assert max(losses, key=lambda name: losses[name].interval) == "constant"

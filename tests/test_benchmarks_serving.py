@@ -46,22 +46,22 @@ def test_a_race_asks_every_contestant_and_tells_who_answered(
     canary = contestants.trying(model, tmp_path, "canary")
     field = [contestants.ours(model, tmp_path), contestants.empty(), canary]
     many, one = serving.race(field, tmp_path, rounds=1, seconds=0.5)
-    for (found,) in (*many, *one):
-        assert found.requests > 0
-        assert found.failures == 0
-        assert 0 < found.p50 <= found.p99
-    made = serving.report(field, many, one, 1.5, [Memory(20_001, 100.0), Memory(360_002, 110.0)])
-    assert [row[0] for row in made.rows] == [contestant.name for contestant in field]
+    for (answers,) in (*many, *one):
+        assert answers.requests > 0
+        assert answers.failures == 0
+        assert 0 < answers.p50 <= answers.p99
+    table = serving.report(field, many, one, 1.5, [Memory(20_001, 100.0), Memory(360_002, 110.0)])
+    assert [row[0] for row in table.rows] == [contestant.name for contestant in field]
     (ours,), (empty,), _ = many
-    assert seconds(made, "ours, times")[1] == pytest.approx(ours.rate / empty.rate, abs=0.01)
+    assert seconds(table, "ours, times")[1] == pytest.approx(ours.rate / empty.rate, abs=0.01)
     with sqlite3.connect(tmp_path / "canary" / "var" / "predictions.db") as log:
         roles = dict(log.execute("SELECT role, count(*) FROM prediction_logs GROUP BY role"))
     log.close()
     assert roles["shadow"] == roles["canary"] + roles[None] > roles["canary"] > 0
     verdict = "met" if ours.rate / empty.rate >= 0.75 else "MISSED"
-    assert len(made.findings) == 3
-    assert made.findings[0].endswith(f"at least 0.75 required: {verdict}.")
-    assert made.findings[-1] == (
+    assert len(table.findings) == 3
+    assert table.findings[0].endswith(f"at least 0.75 required: {verdict}.")
+    assert table.findings[-1] == (
         "Resident memory is 100 MB after 20,001 requests and 110 MB after 360,002 more; "
         "1.10 times as much; at most 1.05 required: MISSED."
     )
@@ -76,9 +76,9 @@ def test_a_ratio_is_that_of_the_rounds_that_a_slow_machine_slowed_for_both() -> 
         for port, name in enumerate(("ours", "an empty FastAPI handler"))
     ]
     many = [rounds(800, 100, 200), rounds(1000, 500, 250)]
-    made = serving.report(field, many, many, 1.5, [Memory(1, 100.0), Memory(2, 100.0)])
-    assert seconds(made, "ours, times") == [1.0, 0.8]
-    assert made.findings[0] == (
+    table = serving.report(field, many, many, 1.5, [Memory(1, 100.0), Memory(2, 100.0)])
+    assert seconds(table, "ours, times") == [1.0, 0.8]
+    assert table.findings[0] == (
         "an empty FastAPI handler: ours answers 0.80 times as many "
         "(0.20 to 0.80 in single rounds); at least 0.75 required: met."
     )
@@ -86,15 +86,15 @@ def test_a_ratio_is_that_of_the_rounds_that_a_slow_machine_slowed_for_both() -> 
 
 def test_the_same_booster_is_served(model: contestants.Model) -> None:
     """In the graph of the server as in the file of the peers."""
-    found = Session(model.folder / "models" / "short" / "model.onnx")(model.row[None])
-    assert found["return"][0] == pytest.approx(model.expected, abs=1e-6)
+    outputs = Session(model.folder / "models" / "short" / "model.onnx")(model.row[None])
+    assert outputs["return"][0] == pytest.approx(model.expected, abs=1e-6)
 
 
 def test_a_stream_is_timed_against_the_session(reproduced: Path) -> None:
-    made = arrow.measure(reproduced, rows=2_000, rounds=1)
-    assert [row[0] for row in made.rows] == ["short", "long"]
+    table = arrow.measure(reproduced, rows=2_000, rounds=1)
+    assert [row[0] for row in table.rows] == ["short", "long"]
     for column in ("stream, ms", "session, ms", "times the session"):
-        assert all(value >= 0 for value in seconds(made, column))
+        assert all(value >= 0 for value in seconds(table, column))
 
 
 def test_a_stream_with_other_values_is_void() -> None:
@@ -138,17 +138,17 @@ def ask(port: int) -> Load:
 
 def test_answers_are_counted_however_they_arrive() -> None:
     with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone") as port:
-        found = ask(port)
-    assert found.requests > 0
-    assert found.failures == 0
-    assert found.rate == pytest.approx(found.requests / found.seconds)
+        answers = ask(port)
+    assert answers.requests > 0
+    assert answers.failures == 0
+    assert answers.rate == pytest.approx(answers.requests / answers.seconds)
 
 
 @pytest.mark.usefixtures("_brief")
 def test_a_failure_is_counted_and_voids_the_race() -> None:
     with answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n") as port:
-        found = load.measure(port, "/", {}, clients=2, seconds=0.2)
-        assert found.failures >= found.requests > 0
+        answers = load.measure(port, "/", {}, clients=2, seconds=0.2)
+        assert answers.failures >= answers.requests > 0
         contestant = Contestant("broken", ["none"], port, "/", {}, {})
         with pytest.raises(SystemExit, match=r"broken: \d+ of \d+ failed"):
             serving.ask(contestant, 2, 0.3)

@@ -14,7 +14,7 @@ from tests.small import again, commit, small
 
 
 @pytest.fixture(scope="module")
-def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _two_revisions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two revisions, `v1` and `main`, whose data are in the cache only, and the hooks."""
     project = small(tmp_path_factory.mktemp("hooks") / "work")
     project.git("tag", "v1")
@@ -32,8 +32,8 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def work(_made: Path, tmp_path: Path) -> Project:
-    shutil.copytree(_made, tmp_path / "copy", symlinks=True)
+def work(_two_revisions: Path, tmp_path: Path) -> Project:
+    shutil.copytree(_two_revisions, tmp_path / "copy", symlinks=True)
     return Project(tmp_path / "copy" / "work")
 
 
@@ -98,9 +98,9 @@ def test_hooks_are_installed_once_and_never_over_those_of_the_user(work: Project
 
 def test_data_and_models_follow_a_checkout(work: Project) -> None:
     assert model(work) == "model 0.8"
-    code, said = tried(work, "git", "checkout", "--quiet", "v1")
+    code, printed = tried(work, "git", "checkout", "--quiet", "v1")
     assert code == 0
-    assert sorted(said.split()) == ["M", "M", "data/raw/", "models/short/model.onnx"]
+    assert sorted(printed.split()) == ["M", "M", "data/raw/", "models/short/model.onnx"]
     assert model(work) == "model 0.9"
     assert work.dvc("status") == "Data and pipelines are up to date.\n"
     assert tried(work, "git", "checkout", "--quiet", "main")[0] == 0
@@ -135,9 +135,11 @@ def test_what_keeps_data_from_following_is_one_line(work: Project) -> None:
     path = work.folder / "models" / "short" / "model.onnx"
     path.chmod(0o644)
     path.write_text("mine", encoding="utf-8")
-    code, said = tried(work, "git", "checkout", "--quiet", "v1")
-    assert (code, said.count("\n")) == (1, 1)
-    assert said.startswith("error: data or models here are in no cache and were left as they are")
+    code, printed = tried(work, "git", "checkout", "--quiet", "v1")
+    assert (code, printed.count("\n")) == (1, 1)
+    assert printed.startswith(
+        "error: data or models here are in no cache and were left as they are"
+    )
     assert model(work) == "mine"
     work.dvc("checkout", "--force", "--quiet")
     assert model(work) == "model 0.9"
@@ -145,14 +147,14 @@ def test_what_keeps_data_from_following_is_one_line(work: Project) -> None:
     # As in a clone that has pulled nothing yet.
     for name in (".dvc/cache", "data", "models"):
         shutil.rmtree(work.folder / name)
-    code, said = tried(work, "git", "checkout", "--quiet", "main")
-    assert (code, said) == (
+    code, printed = tried(work, "git", "checkout", "--quiet", "main")
+    assert (code, printed) == (
         1,
         "error: the cache here lacks data or models of this revision: `dvc pull` brings them\n",
     )
     work.git("config", "hooks.venv", ".venv")
-    code, said = tried(work, "git", "checkout", "--quiet", "v1")
-    assert (code, said) == (
+    code, printed = tried(work, "git", "checkout", "--quiet", "v1")
+    assert (code, printed) == (
         1,
         "error: post-checkout: no .venv/bin/dvc; `make install` makes it, and `make hooks` tells "
         "git of it\n",
@@ -162,16 +164,16 @@ def test_what_keeps_data_from_following_is_one_line(work: Project) -> None:
 def test_a_worktree_has_the_cache_of_its_clone(work: Project) -> None:
     work.dvc("remote", "add", "--quiet", "--local", "--default", "team", "/no/such/remote")
     other = Project(work.folder.with_name("other"))
-    code, said = tried(work, "git", "worktree", "add", "--quiet", str(other.folder), "v1")
-    assert code == 0, said
-    assert f"DVC's settings and cache here are those of {work.folder}\n" in said
+    code, printed = tried(work, "git", "worktree", "add", "--quiet", str(other.folder), "v1")
+    assert code == 0, printed
+    assert f"DVC's settings and cache here are those of {work.folder}\n" in printed
     assert (model(other), model(work)) == ("model 0.9", "model 0.8")
     assert other.dvc("config", "remote.team.url") == "/no/such/remote\n"
     assert other.git("status", "--porcelain") == ""
     # What the worktree says itself stays.
     other.dvc("remote", "modify", "--local", "team", "url", "/no/such/either")
-    code, said = tried(other, "git", "checkout", "--quiet", "--detach", "main")
-    assert (code, "settings" in said) == (0, False)
+    code, printed = tried(other, "git", "checkout", "--quiet", "--detach", "main")
+    assert (code, "settings" in printed) == (0, False)
     assert model(other) == "model 0.8"
     assert other.dvc("config", "remote.team.url") == "/no/such/either\n"
     work.git("worktree", "remove", str(other.folder))
@@ -179,9 +181,9 @@ def test_a_worktree_has_the_cache_of_its_clone(work: Project) -> None:
 
 def test_a_commit_shows_what_dvc_status_says(work: Project) -> None:
     work.set("level: 0.8", "level: 0.7")
-    said = work.git("commit", "--all", "--message=Params alone")
-    assert "evaluate.level" in said
-    assert "modified" in said
+    printed = work.git("commit", "--all", "--message=Params alone")
+    assert "evaluate.level" in printed
+    assert "modified" in printed
     assert work.git("log", "-1", "--format=%s") == "Params alone\n"
     # It asks the environment for which the hooks were installed: there is no .venv here.
     assert not (work.folder / ".venv").exists()
@@ -198,9 +200,9 @@ def test_data_are_pushed_before_git_is(work: Project) -> None:
 
     # A file is where the remote should be: nothing can be pushed.
     bucket.write_text("in the way", encoding="utf-8")
-    code, said = tried(work, "git", "push", "--quiet", "origin", "main")
+    code, printed = tried(work, "git", "push", "--quiet", "origin", "main")
     assert code != 0
-    assert "error: git is not pushed, for others could not get its data and models" in said
+    assert "error: git is not pushed, for others could not get its data and models" in printed
     assert branches() == []
     bucket.unlink()
     work.git("push", "--quiet", "origin", "main")
@@ -214,6 +216,6 @@ def test_data_are_pushed_before_git_is(work: Project) -> None:
     work.git("push", "--quiet", "origin", ":old")
     assert branches() == ["main"]
     work.dvc("remote", "remove", "storage")
-    said = work.git("push", "origin", "main:alone")
-    assert "no DVC remote is set in this clone: git is pushed without data and models" in said
+    printed = work.git("push", "origin", "main:alone")
+    assert "no DVC remote is set in this clone: git is pushed without data and models" in printed
     assert branches() == ["alone", "main"]

@@ -68,14 +68,14 @@ def test_no_experiment_of_the_readme_begins_with_what_another_left() -> None:
 
 
 def test_a_narrow_terminal_can_show_the_experiments_of_every_page() -> None:
-    shown = []
+    listings = []
     for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         text = path.read_text(encoding="utf-8")
         cells = re.findall(r"^\| .*`(dvc exp show[^`]*)`", text, re.MULTILINE)
         typed = [line for line in commands(text) if line.startswith("dvc exp show")]
-        shown += [(path.name, command) for command in (*cells, *typed)]
-    assert shown
-    for name, command in shown:
+        listings += [(path.name, command) for command in (*cells, *typed)]
+    assert listings
+    for name, command in listings:
         for option in ("--no-pager", "--drop '.*'", "--keep "):
             assert option in command, (name, command)
 

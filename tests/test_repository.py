@@ -64,8 +64,8 @@ def product(root: Path) -> list[Path]:
 
 def lines(path: Path) -> list[str]:
     """The requirements of a file: no comments of their own, no options, no blank lines."""
-    found = path.read_text(encoding="utf-8").splitlines()
-    return [line for line in found if line and not line.startswith((" ", "#", "-c"))]
+    rows = path.read_text(encoding="utf-8").splitlines()
+    return [line for line in rows if line and not line.startswith((" ", "#", "-c"))]
 
 
 def pins(root: Path) -> list[Requirement]:
@@ -105,7 +105,8 @@ def test_a_value_is_named_after_what_it_is(repo_root: Path) -> None:
     """As CONTRIBUTING.md asks: `weights` or `rows`, not `found` or `made`."""
     vague = [
         f"{path}: {name}"
-        for path in product(repo_root)
+        for path in tracked(repo_root)
+        if path.endswith(".py")
         for name in names(ast.parse((repo_root / path).read_bytes()))
         if name in VAGUE
     ]
@@ -121,13 +122,13 @@ def test_no_file_speaks_of_a_machine_or_of_work_left_undone(repo_root: Path) -> 
     # The brackets keep this file from finding itself.
     paths = r"/[r]oot/|/[h]ome/|/[U]sers/|/[w]ork/|[A-Z]:\\\\"
     banned = re.compile(rf"(?<![\w.])(?:{paths})|\b(?:TOD[O]|FIXM[E]|XX[X])\b")
-    found = [
+    offences = [
         f"{name}:{number}: {line}"
         for name, text in texts(repo_root)
         for number, line in enumerate(text.splitlines(), 1)
         if banned.search(line)
     ]
-    assert found == []
+    assert offences == []
 
 
 def test_pages_name_files_that_are_there(repo_root: Path) -> None:
@@ -195,13 +196,13 @@ def test_what_is_imported_is_a_direct_dependency(repo_root: Path) -> None:
 
 def imports(tree: ast.AST) -> set[str]:
     """The top-level names of the modules that a module imports, wherever it does."""
-    found = set()
+    modules = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            modules |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
-    return found
+            modules.add(node.module.split(".")[0])
+    return modules
 
 
 def named(requirements: Sequence[str]) -> set[str]:
@@ -215,7 +216,7 @@ def test_the_lock_has_one_version_of_each_package_for_every_python(repo_root: Pa
         marker = str(pin.marker or "").replace("python_implementation", "")
         assert "python_" not in marker or 'sys_platform == "emscripten"' in marker
         versions.setdefault(canonicalize_name(pin.name), set()).add(str(pin.specifier))
-    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+    assert {name: pinned for name, pinned in versions.items() if len(pinned) > 1} == {}
     assert named(direct(repo_root)) <= set(versions)
 
 
@@ -239,7 +240,7 @@ def test_the_lock_is_complete(repo_root: Path, python: str) -> None:
     }
     wanted = (Requirement(line.split("#")[0]) for line in direct(repo_root))
     waiting = [requirement for requirement in wanted if applies(requirement)]
-    seen, wrong = set(), []
+    visited, wrong = set(), []
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
@@ -247,9 +248,9 @@ def test_the_lock_is_complete(repo_root: Path, python: str) -> None:
             wrong.append(str(requirement))
             continue
         key = (name, frozenset(requirement.extras))
-        if key in seen:
+        if key in visited:
             continue
-        seen.add(key)
+        visited.add(key)
         assert metadata.version(name) == locked[name], f"{name}: run `make install-dev`"
         needs = (Requirement(text) for text in metadata.requires(name) or ())
         waiting += [need for need in needs if applies(need, ("", *requirement.extras))]
@@ -300,8 +301,8 @@ def test_every_command_of_make_has_help(repo_root: Path) -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):(?!=)", makefile(repo_root), re.MULTILINE))
     wanted = {"help", "install", "run", "test", "test-slow", "test-all", "coverage", "lint"}
     assert targets >= wanted | {"format", "lock", "benchmarks", "table", "clean"}
-    shown = make(repo_root, "help")
-    helped = dict(re.findall(r"^  make ([a-z0-9-]+) +(\S.*)$", shown, re.MULTILINE))
+    printed = make(repo_root, "help")
+    helped = dict(re.findall(r"^  make ([a-z0-9-]+) +(\S.*)$", printed, re.MULTILINE))
     assert set(helped) == targets
 
 
@@ -326,12 +327,14 @@ def test_ci_runs_every_test_and_one_variable_asks_for_the_long_checks(repo_root:
     assert [name or line.split()[0] for line, name in parts] == [
         *("if", "test-all", "else", "test", "test-slow", "fi")
     ]
-    shown = {name: make(repo_root, "--dry-run", name) for name in ("test", "test-slow", "test-all")}
-    assert "CI_FULL=1" in shown["test-all"]
-    whole = shown["test-all"].replace("CI_FULL=1 ", "")
+    commands = {
+        name: make(repo_root, "--dry-run", name) for name in ("test", "test-slow", "test-all")
+    }
+    assert "CI_FULL=1" in commands["test-all"]
+    whole = commands["test-all"].replace("CI_FULL=1 ", "")
     # What one of the two leaves out is what the other runs.
-    assert shown["test"].replace(" -m 'not slow'", "") == whole
-    assert shown["test-slow"].replace(" -m slow", "") == whole
+    assert commands["test"].replace(" -m 'not slow'", "") == whole
+    assert commands["test-slow"].replace(" -m slow", "") == whole
 
 
 def ci(root: Path) -> str:
@@ -375,9 +378,9 @@ def test_an_environment_is_made_anew_after_an_interruption_and_then_kept(
     (venv / "bin" / "python").symlink_to(sys.executable)
     for name in (".unfinished", "half"):
         (venv / name).touch()
-    made = install(repo_root, tmp_path, sys.executable)
-    assert made.returncode == 0, made.stderr
-    assert made.stdout.startswith("Making .venv with Python ")
+    installation = install(repo_root, tmp_path, sys.executable)
+    assert installation.returncode == 0, installation.stderr
+    assert installation.stdout.startswith("Making .venv with Python ")
     assert not (venv / "half").exists()
     assert not (venv / ".unfinished").exists()
     assert list(venv.glob("lib/*/site-packages/pip/__pycache__/*.pyc"))
