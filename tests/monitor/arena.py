@@ -206,8 +206,8 @@ class Arena(Project):
         """Let a model have made forecasts of bars, all with labels."""
         bars = live.bars(sessions=sessions, start=since)
         name, length = horizon
-        made = live.forecasts(bars, length, name, predicted=predicted, model_md5=md5)
-        live.add(engine, made.with_columns(role=pl.lit(role, pl.String)), labelled=1.0)
+        forecasts = live.forecasts(bars, length, name, predicted=predicted, model_md5=md5)
+        live.add(engine, forecasts.with_columns(role=pl.lit(role, pl.String)), labelled=1.0)
 
 
 def thresholds(**changes: Mapping[str, Any]) -> MonitorParams:

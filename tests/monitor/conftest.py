@@ -29,9 +29,9 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
     """An empty SQLite log."""
-    made = live.log(settings)
-    yield made
-    made.dispose()
+    log_engine = live.log(settings)
+    yield log_engine
+    log_engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -46,9 +46,9 @@ def settings_of_both(request: pytest.FixtureRequest, settings: Settings) -> Sett
 @pytest.fixture
 def engine_of_both(settings_of_both: Settings) -> Iterator[Engine]:
     """An empty log in either database."""
-    made = live.log(settings_of_both)
-    yield made
-    made.dispose()
+    log_engine = live.log(settings_of_both)
+    yield log_engine
+    log_engine.dispose()
 
 
 @pytest.fixture

@@ -32,11 +32,11 @@ def settings(folder: Path, now: datetime | None = None, **values: Any) -> Settin
     return Settings(var=folder / "var", now=now, **values)
 
 
-def log(found: Settings) -> sa.Engine:
+def log(monitor_settings: Settings) -> sa.Engine:
     """An engine for the log of these settings, with its tables."""
-    made = engines.connect(found.log_url, bounded=False)
-    migrate.upgrade(made)
-    return made
+    engine = engines.connect(monitor_settings.log_url, bounded=False)
+    migrate.upgrade(engine)
+    return engine
 
 
 def weekdays(sessions: int, start: date = START) -> list[date]:
@@ -116,10 +116,10 @@ def forecasts(
     mean = np.broadcast_to(np.asarray(predicted, float), (rows.height,))
     width = np.broadcast_to(np.asarray(scale, float), (rows.height,))
     features = [{}] * rows.height if inputs is None else inputs.to_dicts()
-    made = [_moment(day) for day in rows["date"]]
+    moments = [_moment(day) for day in rows["date"]]
     return rows.select(
-        id=pl.Series([_id(at) for at in made]),
-        created_at=pl.Series(made, dtype=tables.UTC),
+        id=pl.Series([_id(at) for at in moments]),
+        created_at=pl.Series(moments, dtype=tables.UTC),
         request_id=pl.lit("r"),
         client=pl.lit(None, pl.String),
         source=pl.lit("latest"),

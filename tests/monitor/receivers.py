@@ -87,11 +87,11 @@ class Mailbox(MessageHandler):
 @contextmanager
 def mailbox() -> Iterator[tuple[Mailbox, int]]:
     """An SMTP server that runs, and its port."""
-    kept = Mailbox()
-    controller = Controller(kept, hostname="127.0.0.1", port=closed_port())
+    box = Mailbox()
+    controller = Controller(box, hostname="127.0.0.1", port=closed_port())
     controller.start()
     try:
-        yield kept, controller.port
+        yield box, controller.port
     finally:
         controller.stop()
 

@@ -40,8 +40,8 @@ def graph(scale: float = SCALE) -> bytes:
     """The ONNX graph of the model."""
     fitted = LogScale(CONSTANT, ["x"], np.zeros(1), float(np.log(scale)))
     zero = {"zero": graphs.linear(np.zeros(1), 0.0)}
-    made: bytes = forecast_graph(zero, {"zero": 1.0}, fitted, spread(), ["x"]).SerializeToString()
-    return made
+    model: bytes = forecast_graph(zero, {"zero": 1.0}, fitted, spread(), ["x"]).SerializeToString()
+    return model
 
 
 def project(folder: Path, bars: pl.DataFrame, sessions: int = 1) -> str:

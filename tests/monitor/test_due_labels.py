@@ -26,9 +26,9 @@ NAN = float("nan")
 def bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     """Forty sessions of three symbols, in the folder in which the test runs."""
     monkeypatch.chdir(tmp_path)
-    made = live.bars(sessions=40)
-    live.write_bars(tmp_path, made)
-    return made
+    frame = live.bars(sessions=40)
+    live.write_bars(tmp_path, frame)
+    return frame
 
 
 def stored(engine: sa.Engine, table: sa.Table = label_store) -> dict[str, Row]:
@@ -45,8 +45,8 @@ def store(engine: sa.Engine, settings: Settings, today: date | None = None) -> L
 
 def day(bars: pl.DataFrame, number: int) -> date:
     """The date of a session of the bars."""
-    found: date = bars["date"].unique().sort()[number]
-    return found
+    session: date = bars["date"].unique().sort()[number]
+    return session
 
 
 # What came of a forecast
@@ -56,18 +56,18 @@ def day(bars: pl.DataFrame, number: int) -> date:
 def test_a_label_is_the_target_of_training(
     engine_of_both: sa.Engine, settings_of_both: Settings, bars: pl.DataFrame, sessions: int
 ) -> None:
-    made = live.forecasts(bars, sessions)
-    live.add(engine_of_both, made)
+    forecasts = live.forecasts(bars, sessions)
+    live.add(engine_of_both, forecasts)
     counts = store(engine_of_both, settings_of_both)
     wanted = dataset.with_target(bars, sessions).drop_nulls("target").rename({"date": "as_of"})
-    rows = made.select("id", "symbol", "as_of").join(wanted, ["symbol", "as_of"])
-    found = stored(engine_of_both)
-    assert len(found) == rows.height == 3 * (40 - sessions)
+    rows = forecasts.select("id", "symbol", "as_of").join(wanted, ["symbol", "as_of"])
+    by_id = stored(engine_of_both)
+    assert len(by_id) == rows.height == 3 * (40 - sessions)
     for identifier, target in rows.select("id", "target").iter_rows():
-        assert found[identifier]["actual_return"] == pytest.approx(target, rel=1e-12)
-        assert found[identifier]["client"] == "monitor"
-        assert found[identifier]["created_at"] == settings_of_both.clock
-    assert (counts.due, counts.labelled, counts.due_all, counts.stored) == (len(found),) * 4
+        assert by_id[identifier]["actual_return"] == pytest.approx(target, rel=1e-12)
+        assert by_id[identifier]["client"] == "monitor"
+        assert by_id[identifier]["created_at"] == settings_of_both.clock
+    assert (counts.due, counts.labelled, counts.due_all, counts.stored) == (len(by_id),) * 4
     assert counts.coverage == counts.coverage_all == 1
 
 
@@ -82,8 +82,8 @@ def test_dividends_and_splits_count_and_the_close_is_as_traded() -> None:
         }
     )
     first, _, last = live.weekdays(3)
-    given = pl.DataFrame({"symbol": ["AAA"], "as_of": [first], "target_date": [last]})
-    (row,) = due_labels.realised(given, bars).iter_rows(named=True)
+    forecasts = pl.DataFrame({"symbol": ["AAA"], "as_of": [first], "target_date": [last]})
+    (row,) = due_labels.realised(forecasts, bars).iter_rows(named=True)
     assert (row["realised"], row["realised_close"], row["missing"]) == (0, 49, None)
 
 
@@ -93,18 +93,18 @@ def test_a_price_that_is_none_gives_no_label(price: float | None) -> None:
     bars = pl.DataFrame(
         {"symbol": ["AAA"] * 2, "date": days, "close": [1.0, 1.0], "adj_close": [price, 1.0]}
     )
-    given = pl.DataFrame({"symbol": ["AAA"], "as_of": days[:1], "target_date": days[1:]})
-    assert due_labels.realised(given, bars)["realised"].to_list() == [None]
+    forecasts = pl.DataFrame({"symbol": ["AAA"], "as_of": days[:1], "target_date": days[1:]})
+    assert due_labels.realised(forecasts, bars)["realised"].to_list() == [None]
 
 
 def test_no_forecast_is_judged_before_its_target_session(
     engine: sa.Engine, settings: Settings, bars: pl.DataFrame
 ) -> None:
-    made = live.forecasts(bars, 5)
-    live.add(engine, made)
+    forecasts = live.forecasts(bars, 5)
+    live.add(engine, forecasts)
     today = day(bars, 20)
     counts = store(engine, settings, today)
-    due = made.filter(pl.col("target_date") <= today)
+    due = forecasts.filter(pl.col("target_date") <= today)
     assert set(stored(engine)) == set(due["id"])
     assert counts.due == due.height == 3 * 16
     # The rest when they fall due, and the clock of the sessions may also go back.
@@ -236,10 +236,10 @@ def test_rounding_is_no_restatement(
 def test_a_label_by_a_person_stays(
     engine: sa.Engine, settings: Settings, bars: pl.DataFrame, tmp_path: Path, monitor: Monitor
 ) -> None:
-    made = live.forecasts(bars)
-    live.add(engine, made)
+    forecasts = live.forecasts(bars)
+    live.add(engine, forecasts)
     with engine.begin() as connection:
-        for identifier, client in zip(made["id"][:2], ("research", None), strict=True):
+        for identifier, client in zip(forecasts["id"][:2], ("research", None), strict=True):
             label: Row = {
                 "prediction_id": identifier,
                 "actual_return": 0.5,
@@ -249,13 +249,13 @@ def test_a_label_by_a_person_stays(
                 "client": client,
             }
             labels.add(connection, label)
-    given = stored(engine)
+    by_people = stored(engine)
     counts = store(engine, settings)
     assert (counts.stored, counts.disagreeing) == (115, 2)
     assert store(engine, settings).disagreeing is None
     live.write_bars(tmp_path, restated(bars, 30, 1.01))
     assert "2 labels by others differ from data/clean; they stay" in monitor("labels")[1]
-    assert {identifier: stored(engine)[identifier] for identifier in given} == given
+    assert {identifier: stored(engine)[identifier] for identifier in by_people} == by_people
 
 
 # At once, again, in bulk
@@ -289,7 +289,7 @@ def test_two_runs_at_once_store_each_label_once(
     assert live.count_of(engine_of_both, former_labels) == 2
 
 
-def given(identifier: str, settings: Settings, value: float = 0.1) -> Row:
+def label_row(identifier: str, settings: Settings, value: float = 0.1) -> Row:
     return {
         "prediction_id": identifier,
         "actual_return": value,
@@ -303,21 +303,21 @@ def given(identifier: str, settings: Settings, value: float = 0.1) -> Row:
 def test_many_labels_pass_over_what_is_gone_or_labelled(
     engine_of_both: sa.Engine, settings_of_both: Settings
 ) -> None:
-    made = live.forecasts(live.bars(["AAA"], 5))
-    live.add(engine_of_both, made)
-    one, two, three, *_ = made["id"]
+    forecasts = live.forecasts(live.bars(["AAA"], 5))
+    live.add(engine_of_both, forecasts)
+    one, two, three, *_ = forecasts["id"]
     live.label(engine_of_both, {two: 0.2})
     with engine_of_both.begin() as connection:
         connection.execute(sa.delete(prediction_logs).where(prediction_logs.c.id == three))
-        many = [given(each, settings_of_both) for each in (one, two, three, "unknown")]
+        many = [label_row(each, settings_of_both) for each in (one, two, three, "unknown")]
         assert labels.add_many(connection, many) == [one]
         assert labels.add_many(connection, many) == []
         # That of two is by another client, and three has none.
         assert labels.correct_many(connection, many) == []
         other = [{**label, "actual_return": 0.3} for label in many]
         assert labels.correct_many(connection, other) == [one]
-    found = stored(engine_of_both)
-    assert {i: row["actual_return"] for i, row in found.items()} == {one: 0.3, two: 0.2}
+    by_id = stored(engine_of_both)
+    assert {i: row["actual_return"] for i, row in by_id.items()} == {one: 0.3, two: 0.2}
 
 
 # Counts
@@ -326,9 +326,9 @@ def test_many_labels_pass_over_what_is_gone_or_labelled(
 def test_counts_are_kept_as_metrics(
     engine: sa.Engine, settings: Settings, bars: pl.DataFrame
 ) -> None:
-    made = live.forecasts(bars, 5, "week")
-    live.add(engine, made)
-    due = made.drop_nulls("target").sort("target_date")
+    forecasts = live.forecasts(bars, 5, "week")
+    live.add(engine, forecasts)
+    due = forecasts.drop_nulls("target").sort("target_date")
     # Half a day after the close, and three days after it.
     for number, row in enumerate(due.iter_rows(named=True)):
         late = timedelta(days=3 if number % 3 else 0)

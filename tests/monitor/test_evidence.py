@@ -51,12 +51,12 @@ def equals(random: np.random.Generator, dates: int, sessions: int, known: float 
 @pytest.mark.parametrize("sessions", [1, 63])
 def test_an_equal_challenger_is_seldom_found_better_however_often_one_looks(sessions: int) -> None:
     random = np.random.default_rng(0)
-    found = [
+    convinced = [
         evidence(gains_of(equals(random, 1000, sessions)), sessions).convinces(ERROR)
         for _ in range(100)
     ]
     # `greatest` is of all dates so far: a look at the end sees every earlier one.
-    assert np.mean(found) <= ERROR
+    assert np.mean(convinced) <= ERROR
 
 
 def test_a_look_at_every_date_finds_what_the_last_one_does() -> None:
@@ -69,10 +69,10 @@ def test_a_look_at_every_date_finds_what_the_last_one_does() -> None:
 
 def test_a_better_challenger_is_found_within_500_dates() -> None:
     random = np.random.default_rng(2)
-    found = [
+    convinced = [
         evidence(gains_of(equals(random, 500, 1, known=0.6)), 1).convinces(ERROR) for _ in range(20)
     ]
-    assert np.mean(found) >= 0.9
+    assert np.mean(convinced) >= 0.9
 
 
 def test_what_turns_bad_after_years_is_found_sooner_by_new_bettors() -> None:
@@ -86,11 +86,11 @@ def test_what_turns_bad_after_years_is_found_sooner_by_new_bettors() -> None:
 
 def test_new_bettors_are_no_more_often_wrong() -> None:
     random = np.random.default_rng(4)
-    found = [
+    convinced = [
         evidence(gains_of(equals(random, 1000, 1)), 1, restart=63).convinces(ERROR)
         for _ in range(100)
     ]
-    assert np.mean(found) <= ERROR
+    assert np.mean(convinced) <= ERROR
 
 
 @pytest.mark.parametrize(("sessions", "factor"), [(1, 1.0), (2, 2.0), (10, math.e)])
@@ -123,13 +123,13 @@ def test_a_bet_on_a_date_does_not_know_what_was_unknown_then() -> None:
     ("gains", "dates"), [([], 0), ([1.0], 1), ([0.0] * 50, 50), ([1e-17] * 200, 200)]
 )
 def test_nothing_speaks_from_no_gains_one_gain_or_rounding(gains: list[float], dates: int) -> None:
-    seen = evidence(gains_of(np.array(gains)), 1)
-    assert (seen.e_value, seen.greatest, seen.dates) == (1.0, 1.0, dates)
+    no_evidence = evidence(gains_of(np.array(gains)), 1)
+    assert (no_evidence.e_value, no_evidence.greatest, no_evidence.dates) == (1.0, 1.0, dates)
 
 
 def test_wealth_beyond_what_a_float_holds_is_infinite_not_an_error() -> None:
-    seen = evidence(gains_of(np.tile([1.0, 1.1], 5000)), 1)
-    assert seen.convinces(1e-300)
+    strong = evidence(gains_of(np.tile([1.0, 1.1], 5000)), 1)
+    assert strong.convinces(1e-300)
 
 
 def test_a_date_twice_or_a_gain_that_is_no_number_is_named() -> None:

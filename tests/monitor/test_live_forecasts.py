@@ -18,11 +18,11 @@ DAYS = live.weekdays(20)
 
 
 def test_what_is_logged_is_read(engine_of_both: sa.Engine) -> None:
-    made = live.forecasts(BARS, sessions=5, horizon="week", predicted=0.01)
-    live.add(engine_of_both, made, labelled=1.0)
+    forecasts = live.forecasts(BARS, sessions=5, horizon="week", predicted=0.01)
+    live.add(engine_of_both, forecasts, labelled=1.0)
     read = live_forecasts.read(engine_of_both, Window("week"))
     assert read.schema == dict(SCHEMA)
-    wanted = made.sort("as_of", "symbol", "id")
+    wanted = forecasts.sort("as_of", "symbol", "id")
     shared = [name for name in SCHEMA if name in wanted.columns]
     assert read.select(shared).equals(wanted.select(shared).cast(read.select(shared).schema))
     assert read["actual_return"].equals(wanted["target"].alias("actual_return"), null_equal=True)
@@ -32,8 +32,8 @@ def test_what_is_logged_is_read(engine_of_both: sa.Engine) -> None:
 
 def test_what_was_asked_for_many_times_counts_once(engine_of_both: sa.Engine) -> None:
     copies = [live.forecasts(BARS) for _ in range(3)]
-    for made in copies:
-        live.add(engine_of_both, made)
+    for copy in copies:
+        live.add(engine_of_both, copy)
     read = live_forecasts.read(engine_of_both, Window("short"))
     assert set(read["id"]) == set(copies[-1]["id"])
     # A label of any copy is one of the forecast.

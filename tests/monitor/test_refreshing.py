@@ -31,7 +31,7 @@ def test_the_newest_session_is_one_that_has_closed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ask", "said"),
+    ("ask", "message"),
     [
         (lambda: exchange_hours.zone("XNIX"), "exchange_calendars has no 'XNIX'"),
         (
@@ -40,10 +40,10 @@ def test_the_newest_session_is_one_that_has_closed() -> None:
         ),
     ],
 )
-def test_an_unknown_calendar_is_one_line(ask: Callable[[], object], said: str) -> None:
+def test_an_unknown_calendar_is_one_line(ask: Callable[[], object], message: str) -> None:
     with pytest.raises(MonitorError) as raised:
         ask()
-    assert said in str(raised.value)
+    assert message in str(raised.value)
 
 
 @pytest.fixture

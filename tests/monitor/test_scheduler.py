@@ -202,11 +202,11 @@ def test_a_signal_ends_it_in_order_and_a_running_command_gets_time(
     ):
         Scheduler(Settings(var=tmp_path / "var"), []).run()
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=30)
     assert process.returncode == 0
     assert marked.read_text("utf-8") == left
-    assert said.splitlines()[0] == "monitor: stops when done: work"
-    assert said.splitlines()[-1] == "monitor: stopped"
+    assert errors.splitlines()[0] == "monitor: stops when done: work"
+    assert errors.splitlines()[-1] == "monitor: stopped"
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
 
@@ -245,26 +245,26 @@ def test_drift_is_proposed_once_a_session(settings: Settings) -> None:
     folder = settings.folder / "drift"
     folder.mkdir(parents=True)
     proposing = schedule.Proposals(settings)
-    asked: list[Job] = []
+    jobs: list[Job] = []
 
-    class Asked(Scheduler):
+    class JobList(Scheduler):
         def add(self, job: Job, *, now: bool = False) -> None:
             del now
-            asked.append(job)
+            jobs.append(job)
 
-    scheduled = Asked(settings, [])
+    scheduled = JobList(settings, [])
 
-    def found(horizon: str, last: str, *, alarm: bool) -> int:
+    def jobs_after(horizon: str, last: str, *, alarm: bool) -> int:
         content = {"horizon": horizon, "last": last, "alarm": alarm}
         (folder / f"{horizon}.json").write_text(json.dumps(content), "utf-8")
         proposing(scheduled)
-        return len(asked)
+        return len(jobs)
 
     proposing(scheduled)
-    assert found("short", "2012-12-31", alarm=False) == 0
-    assert found("short", "2012-12-31", alarm=True) == 1
-    assert found("short", "2012-12-31", alarm=True) == 1
-    assert found("long", "2012-12-31", alarm=True) == 2
-    assert found("short", "2013-01-02", alarm=True) == 3
-    assert asked[0].command == ("-m", "monitor", "retrain", "--reason", "drift")
-    assert asked[0].queue == CHANGING
+    assert jobs_after("short", "2012-12-31", alarm=False) == 0
+    assert jobs_after("short", "2012-12-31", alarm=True) == 1
+    assert jobs_after("short", "2012-12-31", alarm=True) == 1
+    assert jobs_after("long", "2012-12-31", alarm=True) == 2
+    assert jobs_after("short", "2013-01-02", alarm=True) == 3
+    assert jobs[0].command == ("-m", "monitor", "retrain", "--reason", "drift")
+    assert jobs[0].queue == CHANGING

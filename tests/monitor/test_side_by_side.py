@@ -53,10 +53,10 @@ def test_one_signal_ends_both_in_order(number: int) -> None:
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
-    said, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
     assert {line.split(" lives")[0] for line in lines} == {"server  |", "monitor |"}
-    assert sorted(said.splitlines()) == ["monitor | ends", "server  | ends"]
+    assert sorted(output.splitlines()) == ["monitor | ends", "server  | ends"]
     for line in lines:
         with pytest.raises(ProcessLookupError):
             os.kill(int(line.split()[-1]), 0)
@@ -71,10 +71,10 @@ def test_one_that_dies_ends_the_other_and_is_named(tmp_path: Path) -> None:
     )
     begin = time.monotonic()
     process = started(dies, lives)
-    said, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=30)
     assert time.monotonic() - begin < 20
-    assert "server  | error: no port" in said
-    assert "monitor | ends" in said
+    assert "server  | error: no port" in output
+    assert "monitor | ends" in output
     assert errors == "error: server ended with exit status 3, and all others with it\n"
     assert process.returncode == 1
 

@@ -91,12 +91,12 @@ def test_pagerduty_gets_its_own_form(server: Receiver, monkeypatch: pytest.Monke
 
 
 def test_mail_arrives() -> None:
-    with mailbox() as (kept, port):
+    with mailbox() as (box, port):
         url = (
             f"mailto://127.0.0.1:{port}?from=monitor@example.org&to=desk@example.org&mode=insecure"
         )
         assert sender.send(url, "CRITICAL models", "missing: model.onnx", "CRITICAL") is None
-    (mail,) = kept.mails
+    (mail,) = box.mails
     assert mail["Subject"] == "CRITICAL models"
     assert "desk@example.org" in mail["To"]
     assert "missing: model.onnx" in str(mail)
@@ -187,9 +187,9 @@ def test_no_secret_is_told(url: str, capfd: pytest.CaptureFixture[str]) -> None:
         logging.getLogger().removeHandler(handler)
     streams = capfd.readouterr()
     settings = Settings(alert_urls=url)
-    told = (logs.getvalue(), streams.out, streams.err, box.model_dump_json(), repr(settings))
+    texts = (logs.getvalue(), streams.out, streams.err, box.model_dump_json(), repr(settings))
     assert problems
-    for text in (*problems, *told):
+    for text in (*problems, *texts):
         assert SESAME not in text
 
 
@@ -200,10 +200,10 @@ def test_parts_of_a_url_are_taken_out_of_what_apprise_says() -> None:
     # Apprise names the host.
     assert "***" in problem
     assert "127.0.0.1" not in problem
-    said = sender.scrubbed(f"me@home at hooks with {SESAME} or me%40home: no", url)
+    text = sender.scrubbed(f"me@home at hooks with {SESAME} or me%40home: no", url)
     for part in ("home", "hooks", SESAME):
-        assert part not in said
-    assert said.endswith("no")
+        assert part not in text
+    assert text.endswith("no")
 
 
 def test_a_test_message_goes_to_each_channel(server: Receiver) -> None:

@@ -55,10 +55,10 @@ def test_each_horizon_has_its_own_episode() -> None:
 
 def test_a_severity_that_rises_is_untold_and_one_that_falls_stays() -> None:
     (one,) = rounds([fires("WARNING")])
-    told = one.model_copy(update={"sent_at": NOW})
-    (same,) = episodes.follow([told], [fires("INFO")], (), NOW, QUIET_CHECKS)
+    sent_episode = one.model_copy(update={"sent_at": NOW})
+    (same,) = episodes.follow([sent_episode], [fires("INFO")], (), NOW, QUIET_CHECKS)
     assert (same.severity, same.sent_at) == ("WARNING", NOW)
-    (risen,) = episodes.follow([told], [fires("CRITICAL")], (), NOW, QUIET_CHECKS)
+    (risen,) = episodes.follow([sent_episode], [fires("CRITICAL")], (), NOW, QUIET_CHECKS)
     assert (risen.severity, risen.sent_at) == ("CRITICAL", None)
 
 

@@ -92,10 +92,10 @@ def test_a_round_tells_what_health_finds(
 
 
 def test_a_step_that_fails_is_told_and_the_others_go_on(world: Path, server: Receiver) -> None:
-    seen: list[date] = []
+    days: list[date] = []
 
     def well(_: Engine, __: Settings, ___: MonitorParams, today: date) -> None:
-        seen.append(today)
+        days.append(today)
 
     def refuses(*_: object) -> None:
         raise MonitorError("var/monitor/references: no such folder")
@@ -114,14 +114,14 @@ def test_a_step_that_fails_is_told_and_the_others_go_on(world: Path, server: Rec
         "others": well,
     }
     done = checking_round.run(Settings(), thresholds(), steps)
-    assert seen == [worlds.AS_OF]
-    found = {each.about: each for each in done.health.checks if each.name == "measuring"}
-    assert "var/monitor/references" in found["step=drift"].sentence
-    assert "nothing" in found["step=labels"].sentence
-    assert "ZeroDivisionError" in found["step=performance"].sentence
-    assert found["step=others"].status == "ok"
-    told = [f"WARNING measuring step={name}" for name in ("drift", "labels", "performance")]
-    assert sorted(server.titles) == told
+    assert days == [worlds.AS_OF]
+    checks = {each.about: each for each in done.health.checks if each.name == "measuring"}
+    assert "var/monitor/references" in checks["step=drift"].sentence
+    assert "nothing" in checks["step=labels"].sentence
+    assert "ZeroDivisionError" in checks["step=performance"].sentence
+    assert checks["step=others"].status == "ok"
+    titles = [f"WARNING measuring step={name}" for name in ("drift", "labels", "performance")]
+    assert sorted(server.titles) == titles
     assert (world / "var/monitor/health.json").exists()
 
 
@@ -237,7 +237,7 @@ def test_silences_are_added_listed_and_removed(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "phrase"),
     [
         (["--for", "2h"], "--reason"),
         (["--reason", "x"], "--for"),
@@ -246,12 +246,12 @@ def test_silences_are_added_listed_and_removed(
     ],
 )
 def test_a_wrong_silence_is_one_line(
-    world: Path, command: Command, arguments: list[str], said: str
+    world: Path, command: Command, arguments: list[str], phrase: str
 ) -> None:
     assert world.exists()
     code, printed = command("silence", *arguments)
     assert (code, printed.count("\n")) == (1, 1)
-    assert said in printed
+    assert phrase in printed
 
 
 def test_the_test_message_says_who_took_it(

@@ -143,8 +143,10 @@ def drift_params(**values: object) -> DriftParams:
 
 def thresholds(**values: object) -> MonitorParams:
     """Those of the project, with another section `drift`."""
-    found = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["monitor"]
-    return MonitorParams.model_validate(found).model_copy(update={"drift": drift_params(**values)})
+    section = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["monitor"]
+    return MonitorParams.model_validate(section).model_copy(
+        update={"drift": drift_params(**values)}
+    )
 
 
 def monitor(folder: Path) -> Settings:

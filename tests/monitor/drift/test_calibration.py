@@ -55,11 +55,11 @@ def test_new_windows_raise_an_alarm_as_seldom_as_stated(independent: int) -> Non
         folds = 4 * windows[:, 0] // len(reference)
         others = [reference[4 * np.arange(len(reference)) // len(reference) != k] for k in range(4)]
         held_out = np.abs(means - np.stack([part.mean(axis=0) for part in others])[folds])
-        found = calibration.calibrate(np.abs(means - rest), held_out, folds, independent, 0.1)
-        p = found.p_values(np.abs(live - reference.mean(axis=0)))
+        calibrated = calibration.calibrate(np.abs(means - rest), held_out, folds, independent, 0.1)
+        p = calibrated.p_values(np.abs(live - reference.mean(axis=0)))
         simes = calibration.adjusted(p).min()
-        alarms += simes <= found.level
-        assert (simes <= found.level) == (found.share_as_different(simes) <= 0.1 + 1e-9)
+        alarms += simes <= calibrated.level
+        assert (simes <= calibrated.level) == (calibrated.share_as_different(simes) <= 0.1 + 1e-9)
     # Three standard deviations of a count with that chance. Few windows make it too careful.
     assert alarms / rounds < 0.1 + 3 * (0.09 / rounds) ** 0.5
     assert independent < 10 or alarms / rounds > 0.02

@@ -55,15 +55,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> World:
 def settings(project: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Of a monitor that has its reference already: to ask DVC takes a second."""
     monkeypatch.chdir(project.folder)
-    found = world.monitor(tmp_path)
-    shutil.copytree(project.pinned, found.folder / drift_check.REFERENCES)
-    return found
+    monitor_settings = world.monitor(tmp_path)
+    shutil.copytree(project.pinned, monitor_settings.folder / drift_check.REFERENCES)
+    return monitor_settings
 
 
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[sa.Engine]:
-    with records.opened(settings) as found:
-        yield found
+    with records.opened(settings) as log_engine:
+        yield log_engine
 
 
 def check(engine: sa.Engine, settings: Settings, **values: object) -> Drift:
@@ -87,14 +87,14 @@ def test_windows_without_drift_are_silent(
     project: World, engine: sa.Engine, settings: Settings
 ) -> None:
     world.add(engine, project.live, project.model)
-    found = check(engine, settings)
-    assert (found.problem, found.alarm, found.drifted) == (None, False, ())
-    assert (found.rows, found.last, found.model_md5) == (60, TODAY - timedelta(1), project.model)
-    kept = metrics(engine)
-    assert kept["drift_alarm"] == kept["drift_share"] == kept["drift_features"] == 0
-    assert kept["drift_rows"] == 60
-    assert kept["drift_p level"] > 0.05  # type: ignore[operator]
-    assert kept["prediction_share_up"] == 1
+    drift = check(engine, settings)
+    assert (drift.problem, drift.alarm, drift.drifted) == (None, False, ())
+    assert (drift.rows, drift.last, drift.model_md5) == (60, TODAY - timedelta(1), project.model)
+    values = metrics(engine)
+    assert values["drift_alarm"] == values["drift_share"] == values["drift_features"] == 0
+    assert values["drift_rows"] == 60
+    assert values["drift_p level"] > 0.05  # type: ignore[operator]
+    assert values["prediction_share_up"] == 1
     written = json.loads((settings.folder / "drift" / "short.json").read_bytes())
     assert written["rows"] == 60
     slow = written["comparison"]["features"][0]
@@ -107,12 +107,12 @@ def test_a_shifted_feature_is_found_once_and_its_gauges_say_so(
     project: World, engine: sa.Engine, settings: Settings
 ) -> None:
     world.add(engine, project.live.with_columns(pl.col("level") + 1), project.model)
-    found = check(engine, settings)
-    assert found.alarm
-    assert found.drifted == ("level",)
-    assert found.share == pytest.approx(0.2)
+    drift = check(engine, settings)
+    assert drift.alarm
+    assert drift.drifted == ("level",)
+    assert drift.share == pytest.approx(0.2)
     rows = records_of(engine, "drift_p")
-    assert check(engine, settings) == found
+    assert check(engine, settings) == drift
     # The same window again adds to the history of alarms, not to that of each feature.
     assert records_of(engine, "drift_p") == rows == 5
     assert records_of(engine, "drift_alarm") == 2
@@ -126,15 +126,15 @@ def test_a_prepared_reference_is_read_again_and_a_damaged_one_made_anew(
     project: World, engine: sa.Engine, settings: Settings
 ) -> None:
     world.add(engine, project.live, project.model)
-    found = check(engine, settings)
+    drift = check(engine, settings)
     path = settings.folder / "references" / "short.npz"
-    made = path.read_bytes()
-    assert check(engine, settings) == found
-    path.write_bytes(made[:1000])
-    assert check(engine, settings) == found
-    assert path.stat().st_size == len(made)
+    content = path.read_bytes()
+    assert check(engine, settings) == drift
+    path.write_bytes(content[:1000])
+    assert check(engine, settings) == drift
+    assert path.stat().st_size == len(content)
     # Another share of false alarms is another calibration.
-    assert check(engine, settings, false_alarms=0.2).comparison != found.comparison
+    assert check(engine, settings, false_alarms=0.2).comparison != drift.comparison
 
 
 def records_of(engine: sa.Engine, name: str) -> int:
@@ -146,33 +146,33 @@ def records_of(engine: sa.Engine, name: str) -> int:
 def test_a_log_without_forecasts_and_one_with_few_say_so(
     project: World, engine: sa.Engine, settings: Settings
 ) -> None:
-    found = check(engine, settings)
-    assert found.problem is not None
-    assert "no forecast of horizon short" in found.problem
+    of_none = check(engine, settings)
+    assert of_none.problem is not None
+    assert "no forecast of horizon short" in of_none.problem
     assert metrics(engine)["drift_alarm"] is None
     world.add(engine, project.live.head(1), project.model)
-    found = check(engine, settings)
-    assert found.problem is not None
-    assert "1 forecasts" in found.problem
-    assert "needs 30" in found.problem
-    assert not found.alarm
+    of_one = check(engine, settings)
+    assert of_one.problem is not None
+    assert "1 forecasts" in of_one.problem
+    assert "needs 30" in of_one.problem
+    assert not of_one.alarm
 
 
 def test_a_model_of_no_commit_says_so(engine: sa.Engine, settings: Settings) -> None:
     world.add(engine, world.features(40), "9" * 32)
-    found = check(engine, settings)
-    assert found.problem is not None
-    assert "model 99999999 of horizon short" in found.problem
-    assert "git fetch" in found.problem
+    drift = check(engine, settings)
+    assert drift.problem is not None
+    assert "model 99999999 of horizon short" in drift.problem
+    assert "git fetch" in drift.problem
 
 
 def test_a_training_table_that_is_too_short_says_so(
     project: World, engine: sa.Engine, settings: Settings
 ) -> None:
     world.add(engine, project.rows, project.model)
-    found = check(engine, settings, window=800)
-    assert found.problem is not None
-    assert "monitor.drift.window" in found.problem
+    drift = check(engine, settings, window=800)
+    assert drift.problem is not None
+    assert "monitor.drift.window" in drift.problem
 
 
 def test_missing_values_in_the_log_are_drift_and_no_crash(
@@ -190,37 +190,37 @@ def test_the_window_goes_over_a_change_of_models(
     world.add(engine, project.live.head(50), "f" * 32)
     world.add(engine, project.live.head(50), "f" * 32, role="shadow")
     world.add(engine, project.live.tail(20), project.model)
-    found = check(engine, settings)
-    assert (found.rows, found.problem) == (60, None)
+    drift = check(engine, settings)
+    assert (drift.rows, drift.problem) == (60, None)
     # What the forecasts look like is asked of the newest model alone.
-    assert {proxy.usual for proxy in found.predictions} != {None}
-    assert found.predictions[0].value == 1
+    assert {proxy.usual for proxy in drift.predictions} != {None}
+    assert drift.predictions[0].value == 1
 
 
 def test_later_bars_do_not_count(project: World, engine: sa.Engine, settings: Settings) -> None:
     world.add(engine, project.live, project.model)
     early = TODAY - timedelta(10)
-    found = drift_check.check(
+    drift = drift_check.check(
         engine, settings, world.thresholds(), "short", early, with_report=False
     )
-    assert found.last == early
+    assert drift.last == early
 
 
 def test_the_reference_is_that_of_the_commit_and_outlives_the_cache(
     project: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = settings.folder / "references"
-    found = drift_reference.load(folder, "short", project.model)
-    assert found.pins.commit == project.commit
-    assert found.rows.equals(project.trained.sort("date", "symbol"))
-    assert found.features == list(world.FEATURES)
-    assert found.forecasts.filter(pl.col("date") < date(2001, 1, 1)).is_empty()
+    reference = drift_reference.load(folder, "short", project.model)
+    assert reference.pins.commit == project.commit
+    assert reference.rows.equals(project.trained.sort("date", "symbol"))
+    assert reference.features == list(world.FEATURES)
+    assert reference.forecasts.filter(pl.col("date") < date(2001, 1, 1)).is_empty()
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     # Neither git nor DVC is asked again.
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(sys, "executable", "/nowhere")
     again = drift_reference.load(folder, "short", project.model)
-    assert again.rows.equals(found.rows)
+    assert again.rows.equals(reference.rows)
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
@@ -257,22 +257,22 @@ def test_evidently_agrees_and_its_report_loads_nothing_from_elsewhere(
 ) -> None:
     live = project.live.with_columns(pl.col("level") + 1)
     world.add(engine, live, project.model)
-    found = drift_check.check(engine, settings, world.thresholds(), "short", TODAY)
-    assert found.problem is None
-    assert found.comparison is not None
+    drift = drift_check.check(engine, settings, world.thresholds(), "short", TODAY)
+    assert drift.problem is None
+    assert drift.comparison is not None
     assert "evidently" not in sys.modules
-    html = Path(found.report).read_text(encoding="utf-8")
+    html = Path(drift.report).read_text(encoding="utf-8")
     assert "level" in html
     assert "<script src" not in html
     assert "<link" not in html
-    assert found.scores is not None
-    for feature in found.comparison.features:
+    assert drift.scores is not None
+    for feature in drift.comparison.features:
         expected = ks_2samp(live[feature.name], project.trained[feature.name]).statistic
         assert feature.distance == pytest.approx(expected)
-        assert found.scores[feature.name] == pytest.approx(expected)
+        assert drift.scores[feature.name] == pytest.approx(expected)
     # The report of the same window is not made again.
     began = time.monotonic()
-    assert drift_check.check(engine, settings, world.thresholds(), "short", TODAY) == found
+    assert drift_check.check(engine, settings, world.thresholds(), "short", TODAY) == drift
     assert time.monotonic() - began < 5
 
 
@@ -293,7 +293,7 @@ def test_evidently_that_dies_or_fails_is_a_message_and_the_alarm_stays(
 ) -> None:
     world.add(engine, project.live.with_columns(pl.col("level") + 1), project.model)
     check(engine, settings)
-    for script, said in (
+    for script, phrase in (
         ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", f"signal {signal.SIGKILL:d}"),
         ("raise ValueError('no space')", "no space"),
     ):
@@ -302,8 +302,8 @@ def test_evidently_that_dies_or_fails_is_a_message_and_the_alarm_stays(
         python.chmod(0o755)
         with monkeypatch.context() as patch:
             patch.setattr(sys, "executable", str(python))
-            found = drift_check.check(engine, settings, world.thresholds(), "short", TODAY)
-        assert found.problem is not None
-        assert said in found.problem
-        assert found.alarm
-        assert not found.report
+            drift = drift_check.check(engine, settings, world.thresholds(), "short", TODAY)
+        assert drift.problem is not None
+        assert phrase in drift.problem
+        assert drift.alarm
+        assert not drift.report

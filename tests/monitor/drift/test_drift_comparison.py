@@ -36,17 +36,17 @@ def moved(*names: str, by: float = 1.0) -> Callable[[pl.DataFrame], pl.DataFrame
 
 
 def test_alarms_without_drift_are_as_seldom_as_stated_and_shifts_are_found() -> None:
-    false = found = named = 0
+    false = hits = named = 0
     rounds = 60
     for seed in range(rounds):
         rows = drift_world.features(1_000, seed)
         false += bool(compared(rows, same).drifted)
         drifted = compared(rows, moved("slow", "quick", "level")).drifted
-        found += bool(drifted)
+        hits += bool(drifted)
         named += {"quick", "level"} <= set(drifted)
     # Two standard deviations of a count with a chance of 5 %.
     assert false <= 0.05 * rounds + 2 * (0.05 * 0.95 * rounds) ** 0.5
-    assert found >= 0.95 * rounds
+    assert hits >= 0.95 * rounds
     assert named >= 0.9 * rounds
 
 
@@ -57,30 +57,30 @@ def rows() -> pl.DataFrame:
 
 def test_a_broken_relation_is_found_and_its_features_named(rows: pl.DataFrame) -> None:
     """`sum` is nearly `slow + quick`: which of the three is wrong cannot be told."""
-    found = compared(rows, moved("sum", by=0.4))
-    assert found.drifted
+    comparison = compared(rows, moved("sum", by=0.4))
+    assert comparison.drifted
     # One by the residuals of rows, and one by those of means.
-    assert len(found.drifted) <= 2
-    assert set(found.drifted) <= {"slow", "quick", "sum"}
-    for name in found.drifted:
-        own = found.features[drift_world.FEATURES.index(name)]
-        assert own.p > found.level
+    assert len(comparison.drifted) <= 2
+    assert set(comparison.drifted) <= {"slow", "quick", "sum"}
+    for name in comparison.drifted:
+        own = comparison.features[drift_world.FEATURES.index(name)]
+        assert own.p > comparison.level
         assert own.relation_p < 1e-6
         assert own.level is not None
         assert own.level > 1
-    assert found.p < 0.01
+    assert comparison.p < 0.01
 
 
 def test_a_constant_feature_is_no_drift_until_it_varies(rows: pl.DataFrame) -> None:
     assert not compared(rows, same).drifted
-    found = compared(rows, moved("constant", by=0.01))
-    assert found.drifted == ("constant",)
-    assert found.features[4].distance == 1
+    comparison = compared(rows, moved("constant", by=0.01))
+    assert comparison.drifted == ("constant",)
+    assert comparison.features[4].distance == 1
 
 
 def test_a_feature_stuck_at_one_value_is_found(rows: pl.DataFrame) -> None:
-    found = compared(rows, lambda window: window.with_columns(quick=pl.lit(0.0, pl.Float32)))
-    assert "quick" in found.drifted
+    comparison = compared(rows, lambda window: window.with_columns(quick=pl.lit(0.0, pl.Float32)))
+    assert "quick" in comparison.drifted
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
@@ -122,9 +122,9 @@ def test_a_large_window_is_compared_by_a_sample(
 ) -> None:
     monkeypatch.setattr(prepared_reference, "MOST", 30)
     assert not compared(rows, same).drifted
-    found = compared(rows, moved("quick", by=2))
-    assert "quick" in found.drifted
-    assert found == compared(rows, moved("quick", by=2))
+    comparison = compared(rows, moved("quick", by=2))
+    assert "quick" in comparison.drifted
+    assert comparison == compared(rows, moved("quick", by=2))
 
 
 def test_symbols_that_are_not_in_the_reference_have_all_windows(rows: pl.DataFrame) -> None:
@@ -140,7 +140,9 @@ def test_a_reference_that_is_too_short_says_so(rows: pl.DataFrame) -> None:
 
 def test_too_few_values_have_no_histogram(rows: pl.DataFrame) -> None:
     few = drift_comparison.LEAST - 1
-    kept = pl.int_range(pl.len()) < few
-    found = compared(rows, lambda window: window.with_columns(level=pl.when(kept).then("level")))
-    assert found.features[3].histogram is None
-    assert found.features[2].histogram is not None
+    present = pl.int_range(pl.len()) < few
+    comparison = compared(
+        rows, lambda window: window.with_columns(level=pl.when(present).then("level"))
+    )
+    assert comparison.features[3].histogram is None
+    assert comparison.features[2].histogram is not None

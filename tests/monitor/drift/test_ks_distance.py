@@ -14,8 +14,8 @@ SAMPLES = st.lists(st.integers(-3, 3), min_size=1, max_size=30)
 @given(SAMPLES, SAMPLES)
 def test_it_is_that_of_scipy_with_ties(window: list[int], reference: list[int]) -> None:
     values, others = np.array(window, float), np.array(reference, float)
-    found = distance(values, np.sort(others))
-    assert found == pytest.approx(ks_2samp(values, others).statistic)
+    statistic = distance(values, np.sort(others))
+    assert statistic == pytest.approx(ks_2samp(values, others).statistic)
 
 
 @given(st.integers(0, 10_000), st.booleans())

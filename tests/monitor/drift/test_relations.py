@@ -15,14 +15,14 @@ def rows() -> np.ndarray:
 
 
 def test_a_residual_is_what_a_ridge_regression_on_the_others_leaves(rows: np.ndarray) -> None:
-    found = rows @ relations.coefficients(rows)
+    residuals = rows @ relations.coefficients(rows)
     for place in range(4):
         others = np.delete(rows, place, axis=1)
         gram = others.T @ others / len(rows) + relations.PENALTY * np.eye(3)
         expected = rows[:, place] - others @ np.linalg.solve(
             gram, others.T @ rows[:, place] / len(rows)
         )
-        assert found[:, place] == pytest.approx(expected)
+        assert residuals[:, place] == pytest.approx(expected)
 
 
 def test_features_that_are_set_to_what_the_others_say_have_no_residual(rows: np.ndarray) -> None:

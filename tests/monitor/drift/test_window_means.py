@@ -39,16 +39,16 @@ def calibrated(values: Floats) -> Levels:
 
 
 def test_a_shift_within_the_range_of_its_feature_is_found_and_no_more_alarms_than_stated() -> None:
-    false = found = 0
+    false = hits = 0
     rounds = 50
     for seed in range(rounds):
         values = slow(3_000, seed)
         levels, window = calibrated(values[:-SIZE]), values[-SIZE:].mean(axis=0)
         false += bool(levels.drifted(window, []))
         # Its own mean would be usual.
-        found += bool(levels.drifted(window + np.array([1, 0, 0]), []))
+        hits += bool(levels.drifted(window + np.array([1, 0, 0]), []))
     assert false <= FALSE_ALARMS * rounds + 2 * (FALSE_ALARMS * (1 - FALSE_ALARMS) * rounds) ** 0.5
-    assert found >= 0.95 * rounds
+    assert hits >= 0.95 * rounds
 
 
 @pytest.fixture(scope="module")

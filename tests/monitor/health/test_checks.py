@@ -30,7 +30,7 @@ def alerts(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("state", "status", "said"),
+    ("state", "status", "phrase"),
     [
         (LogState("connection refused", "postgresql://db/log"), "critical", "postgresql://db/log"),
         (LogState(None, "x", 0.01, VERSION, NOW - timedelta(hours=2)), "ok", "2.0 h ago"),
@@ -39,10 +39,12 @@ def alerts(monkeypatch: pytest.MonkeyPatch) -> Any:
         (LogState(None, "x", 6.0, VERSION), "warning", "6000 ms"),
     ],
 )
-def test_the_log_is_well_if_it_takes_a_row_in_time(state: LogState, status: str, said: str) -> None:
+def test_the_log_is_well_if_it_takes_a_row_in_time(
+    state: LogState, status: str, phrase: str
+) -> None:
     check = log_state.check(state, 5.0, NOW)
     assert check.status == status
-    assert said in check.sentence
+    assert phrase in check.sentence
     assert bool(check.remedy) == (status != "ok")
 
 
@@ -56,11 +58,11 @@ def test_files_of_models_are_compared_with_the_lock(tmp_path: Path) -> None:
     assert "6 files" in check().sentence
     (folder / "models/short/model.onnx").write_bytes(b"another")
     (folder / "models/long/card.json").unlink()
-    found = check()
-    assert (found.status, found.value) == ("critical", 2)
-    assert "missing: models/long/card.json" in found.sentence
-    assert "models/short/model.onnx" in found.sentence
-    assert "dvc pull" in found.remedy
+    verdict = check()
+    assert (verdict.status, verdict.value) == ("critical", 2)
+    assert "missing: models/long/card.json" in verdict.sentence
+    assert "models/short/model.onnx" in verdict.sentence
+    assert "dvc pull" in verdict.remedy
 
 
 def test_while_dvc_writes_a_missing_model_is_no_alert(tmp_path: Path) -> None:
@@ -255,7 +257,7 @@ def test_only_models_that_are_checked_out_are_judged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("runs", "status", "said"),
+    ("runs", "status", "phrase"),
     [
         ([], "ok", "has not run"),
         ([("check", 1, 14), ("refresh", 1, 600)], "ok", "2 jobs"),
@@ -264,7 +266,7 @@ def test_only_models_that_are_checked_out_are_judged() -> None:
     ],
 )
 def test_the_scheduler_failed_or_is_overdue(
-    runs: Sequence[tuple[str, int, int]], status: str, said: str
+    runs: Sequence[tuple[str, int, int]], status: str, phrase: str
 ) -> None:
     done = [
         of("scheduler_run", value, NOW - timedelta(minutes=ago), job=job)
@@ -272,4 +274,4 @@ def test_the_scheduler_failed_or_is_overdue(
     ]
     check = measured.check_scheduler(done, 5, NOW)
     assert check.status == status
-    assert said in check.sentence
+    assert phrase in check.sentence

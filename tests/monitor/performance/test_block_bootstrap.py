@@ -45,10 +45,10 @@ def rows(dates: int, sessions: int = 1, seed: int = 0) -> pl.DataFrame:
 
 def test_every_date_once_gives_the_scores_of_the_pipeline() -> None:
     frame = rows(40)
-    found = block_bootstrap.resampled(frame, np.ones((1, 40)))
+    resampled_scores = block_bootstrap.resampled(frame, np.ones((1, 40)))
     wanted = scores(frame, 1)
-    assert len(found) == 14
-    for name, values in found.items():
+    assert len(resampled_scores) == 14
+    for name, values in resampled_scores.items():
         assert values[0] == pytest.approx(wanted[name], rel=1e-12), name
 
 
@@ -75,20 +75,20 @@ def test_blocks_are_as_long_as_the_overlap_and_every_draw_has_all_dates() -> Non
 
 def test_the_interval_holds_the_truth_of_overlapping_targets() -> None:
     """The share of rises is one half; rows drawn one by one would hold it in a third of samples."""
-    held = 0
+    covered = 0
     for seed in range(20):
         frame = rows(400, sessions=10, seed=seed)
         ends = block_bootstrap.intervals(frame, Blocks(10, 200, 0))["direction"]
-        held += ends[0] <= 0.5 <= ends[1]
-    assert held >= 16
+        covered += ends[0] <= 0.5 <= ends[1]
+    assert covered >= 16
 
 
 def test_too_few_dates_or_one_class_have_no_interval() -> None:
     assert block_bootstrap.intervals(rows(19), Blocks(10, 100, 0)) == {}
     rising = rows(50).with_columns(pl.col("target").abs() + 1e-6)
-    found = block_bootstrap.intervals(rising, Blocks(1, 100, 0))
-    assert "auc" not in found
-    assert "recall" in found
+    intervals = block_bootstrap.intervals(rising, Blocks(1, 100, 0))
+    assert "auc" not in intervals
+    assert "recall" in intervals
 
 
 def test_the_seed_decides() -> None:

@@ -55,22 +55,22 @@ def test_a_refit_is_judged_together_with_what_it_replaced() -> None:
     models = [f"model {week}" for week in range(count // 5) for _ in range(5)]
     rows = costs(1.08 + noise(count), models)
     weeks = (degradation.judge(rows.head(dates), 1, 0.05) for dates in range(5, count, 5))
-    found = next(week for week in weeks if week.degraded)
-    assert found.since == FIRST
-    assert found.evidence.dates > 50
-    assert found.ratio == pytest.approx(1.08, abs=0.01)
+    verdict = next(week for week in weeks if week.degraded)
+    assert verdict.since == FIRST
+    assert verdict.evidence.dates > 50
+    assert verdict.ratio == pytest.approx(1.08, abs=0.01)
 
 
 def test_the_successor_of_a_degraded_model_begins_anew() -> None:
     bad, good = 1.15 + noise(150), 0.98 + noise(100, seed=1)
     rows = costs(np.concatenate((bad, good)), ["b"] * 150 + ["a"] * 100)
     assert degradation.judge(rows.head(150), 1, 0.05).degraded
-    found = degradation.judge(rows, 1, 0.05)
-    assert not found.degraded
-    assert found.since == FIRST + timedelta(days=150)
-    assert found.evidence.dates == 100
+    verdict = degradation.judge(rows, 1, 0.05)
+    assert not verdict.degraded
+    assert verdict.since == FIRST + timedelta(days=150)
+    assert verdict.evidence.dates == 100
 
 
 def test_nothing_is_judged_without_dates() -> None:
-    found = degradation.judge(costs(np.empty(0), []), 1, 0.05)
-    assert (found.degraded, found.since, found.ratio) == (False, None, None)
+    verdict = degradation.judge(costs(np.empty(0), []), 1, 0.05)
+    assert (verdict.degraded, verdict.since, verdict.ratio) == (False, None, None)

@@ -39,20 +39,20 @@ def rows(
 def test_coverage_returns_to_its_level_after_the_scale_has_changed(sessions: int) -> None:
     random = np.random.default_rng(0)
     outcomes = np.concatenate((random.normal(0, 1, (200, 4)), random.normal(0, 2, (1800, 4))))
-    found = interval_tracker.track(rows(outcomes, sessions), sessions, 0.1, 1000)
-    assert found is not None
-    assert found.coverage_before == pytest.approx(0.59, abs=0.03)
-    assert found.coverage_after == pytest.approx(0.9, abs=0.02)
-    assert found.factor_lower == pytest.approx(2, abs=0.4)
-    assert found.factor_upper == pytest.approx(2, abs=0.4)
+    tracked = interval_tracker.track(rows(outcomes, sessions), sessions, 0.1, 1000)
+    assert tracked is not None
+    assert tracked.coverage_before == pytest.approx(0.59, abs=0.03)
+    assert tracked.coverage_after == pytest.approx(0.9, abs=0.02)
+    assert tracked.factor_lower == pytest.approx(2, abs=0.4)
+    assert tracked.factor_upper == pytest.approx(2, abs=0.4)
 
 
 def test_each_side_has_its_own_factor() -> None:
     outcomes = np.abs(np.random.default_rng(1).normal(0, 2, (1000, 4)))
-    found = interval_tracker.track(rows(outcomes, 1), 1, 0.1, 200)
-    assert found is not None
-    assert found.factor_lower < 0.5
-    assert found.factor_upper > 1.5
+    tracked = interval_tracker.track(rows(outcomes, 1), 1, 0.1, 200)
+    assert tracked is not None
+    assert tracked.factor_lower < 0.5
+    assert tracked.factor_upper > 1.5
 
 
 def test_an_outcome_counts_for_forecasts_made_when_it_was_known_and_not_before() -> None:
@@ -60,21 +60,21 @@ def test_an_outcome_counts_for_forecasts_made_when_it_was_known_and_not_before()
     outcomes = np.full((12, 1), 100.0)
     steps = []
     for dates in range(1, 13):
-        found = interval_tracker.track(rows(outcomes[:dates], 5), 5, 0.5, 1)
-        assert found is not None
-        steps.append(found.factor_upper)
+        tracked = interval_tracker.track(rows(outcomes[:dates], 5), 5, 0.5, 1)
+        assert tracked is not None
+        steps.append(tracked.factor_upper)
     # A step of 0.5 over the root of 5 a date, less the share that is to lie beyond.
     assert steps == pytest.approx([1 + 0.5 / 5**0.5 * 0.95 * n for n in range(1, 13)], abs=1e-6)
     # Beyond the model's own upper bound by a hair: a miss only while no factor is known.
     edge = np.full((12, 1), 1.645 * 1.01)
-    found = interval_tracker.track(rows(edge, 5), 5, 0.5, 12)
-    assert found is not None
-    assert found.coverage_before == 0
+    at_edge = interval_tracker.track(rows(edge, 5), 5, 0.5, 12)
+    assert at_edge is not None
+    assert at_edge.coverage_before == 0
     # Date 0 falls due on date 5: forecasts of dates 0 to 4 cannot know it.
-    assert found.coverage_after == pytest.approx(7 / 12)
+    assert at_edge.coverage_after == pytest.approx(7 / 12)
     # Five misses of a factor of 1, also those that fall due when the factor is greater by then.
     moved = 0.5 / 5**0.5 * (5 * 0.95 - 7 * 0.05)
-    assert found.factor_upper == pytest.approx(1 + moved, abs=1e-6)
+    assert at_edge.factor_upper == pytest.approx(1 + moved, abs=1e-6)
 
 
 def test_rows_without_width_give_no_factor() -> None:
@@ -87,7 +87,7 @@ def test_the_file_keeps_the_horizons_of_others(tmp_path: Path) -> None:
     interval_tracker.write(tmp_path, "short", tracked)
     interval_tracker.write(tmp_path, "long", tracked)
     interval_tracker.write(tmp_path, "short", None)
-    kept = json.loads((tmp_path / "intervals.json").read_bytes())
-    assert list(kept) == ["long"]
-    assert kept["long"]["factor_upper"] == 0.9
-    assert kept["long"]["updated_to"] == "2012-12-31"
+    content = json.loads((tmp_path / "intervals.json").read_bytes())
+    assert list(content) == ["long"]
+    assert content["long"]["factor_upper"] == 0.9
+    assert content["long"]["updated_to"] == "2012-12-31"

@@ -33,9 +33,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     lock = folder / "dvc.lock"
     former = lock.read_text(encoding="utf-8")
     for out in yaml.safe_load(former)["stages"]["evaluate"]["outs"]:
-        kept = folder / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(folder / out["path"], kept)
+        cached = folder / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / out["path"], cached)
     git(folder, "init", "-q")
     git(folder, "add", "dvc.lock", ".dvc/config")
     git(folder, "commit", "-qm", "the former model")
@@ -69,16 +69,16 @@ def test_the_distribution_is_that_of_the_graph(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("md5", "revision", "said"),
+    ("md5", "revision", "phrase"),
     [
         ("e" * 32, "HEAD", "another md5"),
         ("e" * 32, "unknown", "no revision 'unknown'"),
     ],
 )
 def test_a_model_that_no_commit_has_is_named_with_the_remedy(
-    project: tuple[Path, str, str], md5: str, revision: str, said: str
+    project: tuple[Path, str, str], md5: str, revision: str, phrase: str
 ) -> None:
-    with pytest.raises(MonitorError, match=said) as caught:
+    with pytest.raises(MonitorError, match=phrase) as caught:
         model_records.read(HORIZON, md5, revision, project[0])
     assert md5[:8] in str(caught.value)
     assert "dvc fetch" in str(caught.value)

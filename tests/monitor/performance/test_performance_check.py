@@ -61,14 +61,14 @@ def check(engine: sa.Engine, settings: Settings, bars: pl.DataFrame, md5: str) -
 def test_a_model_that_is_as_good_as_on_its_hold_out_is_not_called_degraded(
     check: Check, engine: sa.Engine, settings: Settings, md5: str
 ) -> None:
-    found = check()
-    assert (found.model_md5, found.rows, found.dates) == (md5, 252 * 3, 252)
-    assert not found.degraded
-    assert found.judged == SESSIONS - TRAINED - 1
-    assert found.problem is None
-    assert md5[:8] in found.verdict
+    performance = check()
+    assert (performance.model_md5, performance.rows, performance.dates) == (md5, 252 * 3, 252)
+    assert not performance.degraded
+    assert performance.judged == SESSIONS - TRAINED - 1
+    assert performance.problem is None
+    assert md5[:8] in performance.verdict
     # Of a normal distribution that is right: one over the root of pi, in deviations.
-    crps = found.scores["crps"]
+    crps = performance.scores["crps"]
     assert crps.live is not None
     assert crps.yardstick is not None
     assert crps.live == pytest.approx(served_model.SCALE * 0.5642, rel=0.1)
@@ -77,24 +77,24 @@ def test_a_model_that_is_as_good_as_on_its_hold_out_is_not_called_degraded(
     assert crps.held_out == pytest.approx(crps.live, rel=0.1)
     # The yardstick has to guess the scale.
     assert crps.live < crps.yardstick
-    assert found.scores["coverage"].live == pytest.approx(0.9, abs=0.05)
+    assert performance.scores["coverage"].live == pytest.approx(0.9, abs=0.05)
     rows = read(engine, Window(HORIZON)).drop_nulls("actual_return")
     newest = rows.filter(pl.col("as_of").rank("dense", descending=True) <= 252)
     error = newest["actual_return"] - newest["predicted_return"]
-    assert found.scores["mae"].live == pytest.approx(error.abs().mean())
+    assert performance.scores["mae"].live == pytest.approx(error.abs().mean())
     written = json.loads((settings.folder / "performance" / "short.json").read_bytes())
-    assert written == json.loads(json.dumps(found.as_json()))
+    assert written == json.loads(json.dumps(performance.as_json()))
     with engine.connect() as connection:
-        kept = {
+        metrics = {
             name: (value, tags)
             for _, name, value, tags in metric_history.since(connection, settings.clock)
         }
-    assert kept["degraded"] == (0.0, {"horizon": HORIZON, "model": md5[:8]})
-    assert kept["performance_crps"][0] == crps.live
-    assert {f"performance_{name}" for name in SHOWN} < set(kept)
+    assert metrics["degraded"] == (0.0, {"horizon": HORIZON, "model": md5[:8]})
+    assert metrics["performance_crps"][0] == crps.live
+    assert {f"performance_{name}" for name in SHOWN} < set(metrics)
     tracked = json.loads((settings.folder / "intervals.json").read_bytes())[HORIZON]
-    assert kept["tracked_coverage"][0] == tracked["coverage_after"]
-    assert kept["tracked_factor_upper"][0] == tracked["factor_upper"]
+    assert metrics["tracked_coverage"][0] == tracked["coverage_after"]
+    assert metrics["tracked_factor_upper"][0] == tracked["factor_upper"]
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ def test_a_model_that_is_as_good_as_on_its_hold_out_is_not_called_degraded(
     ids=["intervals far too wide", "far too narrow", "forecasts of noise"],
 )
 def test_a_model_that_got_worse_is_called_degraded(check: Check, values: dict[str, Any]) -> None:
-    found = check(**values)
-    assert found.degraded
-    assert found.evidence >= found.needed == 20
-    assert "is degraded" in found.verdict
+    performance = check(**values)
+    assert performance.degraded
+    assert performance.evidence >= performance.needed == 20
+    assert "is degraded" in performance.verdict
 
 
 def test_a_turbulent_market_is_no_degradation(
@@ -130,14 +130,14 @@ def test_a_turbulent_market_is_no_degradation(
     scale = np.where(bars["date"] >= days[699], 0.06, 0.02)
     own = live.forecasts(bars, scale=scale, model_md5=md5).filter(pl.col("as_of") >= days[TRAINED])
     live.add(engine, own, labelled=1.0)
-    found = performance_check.check(
+    performance = performance_check.check(
         engine, settings, monitor_settings.thresholds(), HORIZON, days[-1]
     )
-    held_out, crps = found.scores["crps"].held_out, found.scores["crps"].live
+    held_out, crps = performance.scores["crps"].held_out, performance.scores["crps"].live
     assert held_out is not None
     assert crps is not None
     assert crps > 2 * held_out
-    assert not found.degraded
+    assert not performance.degraded
 
 
 def test_without_forecasts_or_labels_the_remedy_is_named(
@@ -160,19 +160,21 @@ def test_a_forecast_whose_target_session_is_to_come_is_not_judged(
 ) -> None:
     check()
     today = live.weekdays(SESSIONS)[TRAINED + 50]
-    found = performance_check.check(engine, settings, monitor_settings.thresholds(), HORIZON, today)
-    assert (found.dates, found.judged) == (50, 50)
-    assert found.last == live.weekdays(SESSIONS)[TRAINED + 49]
+    performance = performance_check.check(
+        engine, settings, monitor_settings.thresholds(), HORIZON, today
+    )
+    assert (performance.dates, performance.judged) == (50, 50)
+    assert performance.last == live.weekdays(SESSIONS)[TRAINED + 49]
 
 
 def test_of_one_forecast_no_score_says_anything(check: Check) -> None:
-    found = check(count=1)
-    assert found.rows == 1
-    assert found.first == found.last == live.weekdays(SESSIONS)[TRAINED]
-    assert all(score.interval is None for score in found.scores.values())
-    assert found.scores["auc"].live is None
-    assert found.remarks == ("one forecast has a label: no score says anything yet",)
-    assert not found.degraded
+    performance = check(count=1)
+    assert performance.rows == 1
+    assert performance.first == performance.last == live.weekdays(SESSIONS)[TRAINED]
+    assert all(score.interval is None for score in performance.scores.values())
+    assert performance.scores["auc"].live is None
+    assert performance.remarks == ("one forecast has a label: no score says anything yet",)
+    assert not performance.degraded
 
 
 def test_outcomes_of_one_class_have_no_auc(
@@ -183,40 +185,40 @@ def test_outcomes_of_one_class_have_no_auc(
         pl.col("as_of") >= days[TRAINED], pl.col("target") > 0
     )
     live.add(engine, rising, labelled=1.0)
-    found = performance_check.check(
+    performance = performance_check.check(
         engine, settings, monitor_settings.thresholds(), HORIZON, days[-1]
     )
-    assert found.scores["auc"].live is None
-    assert found.scores["recall"].live is not None
-    assert any("every outcome rose" in remark for remark in found.remarks)
+    assert performance.scores["auc"].live is None
+    assert performance.scores["recall"].live is not None
+    assert any("every outcome rose" in remark for remark in performance.remarks)
 
 
 def test_forecasts_of_an_unknown_model_are_scored_without_their_distribution(check: Check) -> None:
-    found = check(model_md5="e" * 32, revision="unknown")
-    assert found.scores["crps"].live is None
-    assert found.scores["oos_r2"].live is None
-    assert found.scores["mae"].live is not None
-    assert found.scores["interval_score"].live is not None
-    assert found.problem is not None
-    assert "model eeeeeeee of revision unknown" in found.problem
-    assert not found.degraded
+    performance = check(model_md5="e" * 32, revision="unknown")
+    assert performance.scores["crps"].live is None
+    assert performance.scores["oos_r2"].live is None
+    assert performance.scores["mae"].live is not None
+    assert performance.scores["interval_score"].live is not None
+    assert performance.problem is not None
+    assert "model eeeeeeee of revision unknown" in performance.problem
+    assert not performance.degraded
 
 
 def test_without_bars_nothing_is_judged_and_the_scores_of_the_log_stand(
     check: Check, tmp_path: Path
 ) -> None:
     (tmp_path / "data" / "clean" / "daily.parquet").unlink()
-    found = check()
-    assert found.problem is not None
-    assert "data/clean/daily.parquet" in found.problem
-    assert found.scores["mae"].live is not None
+    performance = check()
+    assert performance.problem is not None
+    assert "data/clean/daily.parquet" in performance.problem
+    assert performance.scores["mae"].live is not None
 
 
 def test_the_same_log_gives_the_same_bytes(
     check: Check, engine: sa.Engine, settings: Settings
 ) -> None:
-    found = check()
-    assert found.last is not None
+    performance = check()
+    assert performance.last is not None
     paths = [settings.folder / "performance" / "short.json", settings.folder / "intervals.json"]
     before = [path.read_bytes() for path in paths]
     performance_check.check(
@@ -232,9 +234,9 @@ def test_the_command_shows_a_table_and_exits_with_1_if_degraded(
     arguments = command_line().parse_args(["performance", "--horizon", HORIZON])
     with pytest.raises(SystemExit, match="1"):
         arguments.run(settings, arguments)
-    shown = capsys.readouterr().out
-    assert re.search(r"^coverage +[01.]+ ", shown, re.MULTILINE)
-    assert "is degraded" in shown.splitlines()[-2]
+    output = capsys.readouterr().out
+    assert re.search(r"^coverage +[01.]+ ", output, re.MULTILINE)
+    assert "is degraded" in output.splitlines()[-2]
     arguments = command_line().parse_args(["performance", "--horizon", HORIZON, "--json"])
     with pytest.raises(SystemExit):
         arguments.run(settings, arguments)

@@ -42,11 +42,13 @@ def test_its_intervals_hold_what_they_promise_of_later_bars() -> None:
     days = rows["date"].unique().sort()
     means, distribution = yardstick.fitted(rows, Span(live.SYMBOLS, days[0], days[999]), 0.9)
     later = rows.drop_nulls("target").filter(pl.col("date") > days[1000])
-    made = yardstick.forecasts(later, means, distribution, 0.9)
-    inside = (made["target"] >= made["lower"]) & (made["target"] <= made["upper"])
+    forecasts = yardstick.forecasts(later, means, distribution, 0.9)
+    inside = (forecasts["target"] >= forecasts["lower"]) & (
+        forecasts["target"] <= forecasts["upper"]
+    )
     assert inside.to_numpy().mean() == pytest.approx(0.9, abs=0.02)
-    assert made["probability"].is_between(0.3, 0.7).all()
-    assert made["crps"].to_numpy().mean() == pytest.approx(0.02 * 0.5642, rel=0.05)
+    assert forecasts["probability"].is_between(0.3, 0.7).all()
+    assert forecasts["crps"].to_numpy().mean() == pytest.approx(0.02 * 0.5642, rel=0.05)
 
 
 def test_means_are_pooled_or_of_each_symbol() -> None:

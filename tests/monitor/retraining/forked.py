@@ -62,14 +62,14 @@ class Commands:
         assert self.server.stdin is not None
         assert self.server.stdout is not None
         printed = self.folder / "var" / "printed.log"
-        asked = {
+        request = {
             "words": words,
             "kill": kill,
             "folder": str(self.folder),
             "printed": str(printed),
             "environment": {"MONITOR_NOW": now, "USER": "Ada"},
         }
-        self.server.stdin.write(json.dumps(asked) + "\n")
+        self.server.stdin.write(json.dumps(request) + "\n")
         self.server.stdin.flush()
         status = int(self.server.stdout.readline())
         return status, printed.read_text(encoding="utf-8")
@@ -103,10 +103,10 @@ def main() -> None:
     for module in MODULES:
         importlib.import_module(module)
     for line in iter(sys.stdin.readline, ""):
-        asked = json.loads(line)
+        request = json.loads(line)
         child = os.fork()
         if not child:
-            become(**asked)
+            become(**request)
         _, status = os.waitpid(child, 0)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()

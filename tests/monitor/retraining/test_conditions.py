@@ -12,7 +12,7 @@ PARAMS = thresholds()
 ENOUGH = [Labels(300, 150), Labels(100, 60)]
 
 
-def made(outcome: str, days: float, *, challenger: str | None = None) -> Decision:
+def decision(outcome: str, days: float, *, challenger: str | None = None) -> Decision:
     """A decision so many days ago."""
     reason = "rollback" if outcome == "rolled back" else "drift"
     return Decision("1", NOW - timedelta(days=days), reason, outcome, "", challenger=challenger)
@@ -28,8 +28,8 @@ def test_all_horizons_count_together() -> None:
 
 
 def test_each_missing_condition_is_named_with_its_number() -> None:
-    said = missing([Labels(1000, 100)], made("rejected", 2, challenger="a"))
-    assert said == [
+    unmet = missing([Labels(1000, 100)], decision("rejected", 2, challenger="a"))
+    assert unmet == [
         "a challenger was trained 2.0 days ago, 7 days must pass",
         "100 live forecasts have a label, 200 are needed",
         "10% of 1,000 due live forecasts have a label, 30% are needed",
@@ -41,14 +41,14 @@ def test_each_missing_condition_is_named_with_its_number() -> None:
 
 
 def test_what_trained_nothing_starts_no_cooldown() -> None:
-    assert missing(ENOUGH, made("refused", 1), made("failed", 1)) == []
-    assert missing(ENOUGH, made("promoted", 7.1, challenger="a")) == []
+    assert missing(ENOUGH, decision("refused", 1), decision("failed", 1)) == []
+    assert missing(ENOUGH, decision("promoted", 7.1, challenger="a")) == []
 
 
 def test_a_roll_back_starts_one() -> None:
-    (said,) = missing(ENOUGH, made("rolled back", 1, challenger="a"))
-    assert "rolled back 1.0 days ago" in said
+    (condition,) = missing(ENOUGH, decision("rolled back", 1, challenger="a"))
+    assert "rolled back 1.0 days ago" in condition
 
 
 def test_a_clock_that_goes_back_stops_nothing() -> None:
-    assert missing(ENOUGH, made("rejected", -3, challenger="a")) == []
+    assert missing(ENOUGH, decision("rejected", -3, challenger="a")) == []

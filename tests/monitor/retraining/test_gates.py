@@ -66,20 +66,20 @@ def equal() -> HeadToHead:
     )
 
 
-def answer(name: str, found: HeadToHead, *, superior: bool = False) -> str:
+def answer(name: str, comparison: HeadToHead, *, superior: bool = False) -> str:
     """The answer of one gate; all others must pass."""
-    asked = {gate.name: gate for gate in gates.judge(found, PARAMS, superior=superior)}
-    others = [gate for gate in asked.values() if gate.name != name and gate.answer != "pass"]
+    judged = {gate.name: gate for gate in gates.judge(comparison, PARAMS, superior=superior)}
+    others = [gate for gate in judged.values() if gate.name != name and gate.answer != "pass"]
     assert superior or others == []
-    return asked[name].answer
+    return judged[name].answer
 
 
 def test_an_equal_refit_passes_every_gate_and_an_equal_change_does_not() -> None:
     assert gates.verdict(gates.judge(equal(), PARAMS, superior=False)) == "pass"
     unsure = replace(equal(), f1=same(0.5, reach=0.1))
-    asked = gates.judge(unsure, PARAMS, superior=True)
-    assert [gate.name for gate in asked if gate.answer != "pass"] == ["crps_superior", "f1"]
-    assert gates.verdict(asked) == "inconclusive"
+    judged = gates.judge(unsure, PARAMS, superior=True)
+    assert [gate.name for gate in judged if gate.answer != "pass"] == ["crps_superior", "f1"]
+    assert gates.verdict(judged) == "inconclusive"
     # That it gains no 2 % of F1 is certain here.
     assert gates.verdict(gates.judge(equal(), PARAMS, superior=True)) == "fail"
 
@@ -124,9 +124,9 @@ def test_an_equal_refit_passes_every_gate_and_an_equal_change_does_not() -> None
     ],
 )
 def test_each_gate_has_three_answers(name: str, changes: dict[str, object], expected: str) -> None:
-    found = replace(equal(), **changes)  # type: ignore[arg-type]
-    asked = {gate.name: gate for gate in gates.judge(found, PARAMS, superior=False)}
-    assert asked[name].answer == expected
+    comparison = replace(equal(), **changes)  # type: ignore[arg-type]
+    judged = {gate.name: gate for gate in gates.judge(comparison, PARAMS, superior=False)}
+    assert judged[name].answer == expected
 
 
 def test_a_change_must_be_better_and_gain_f1() -> None:
@@ -147,8 +147,8 @@ def test_a_threshold_of_null_takes_its_gate_away() -> None:
 
 
 def test_the_answer_of_all() -> None:
-    def gate(said: str) -> Gate:
-        return Gate("x", "at most", 0.0, 1.0, said, "")  # type: ignore[arg-type]
+    def gate(verdict: str) -> Gate:
+        return Gate("x", "at most", 0.0, 1.0, verdict, "")  # type: ignore[arg-type]
 
     assert gates.verdict([]) == "inconclusive"
     assert gates.verdict([gate("pass"), gate("inconclusive")]) == "inconclusive"
@@ -184,14 +184,14 @@ def compare(champion: Side, challenger: Side, sessions: int = 1) -> HeadToHead:
 
 
 def test_the_same_forecasts_are_no_worse_and_not_better() -> None:
-    found = compare(side(1), side(1))
-    assert found.held_out == 900
-    assert found.loss.value == 0
-    assert found.gain_bounds == (0, 0)
-    refit = gates.judge(found, PARAMS, superior=False)
+    comparison = compare(side(1), side(1))
+    assert comparison.held_out == 900
+    assert comparison.loss.value == 0
+    assert comparison.gain_bounds == (0, 0)
+    refit = gates.judge(comparison, PARAMS, superior=False)
     assert gates.verdict(refit) == "pass", refit
-    asked = {gate.name: gate.answer for gate in gates.judge(found, PARAMS, superior=True)}
-    assert asked["crps_superior"] == "inconclusive"
+    answers = {gate.name: gate.answer for gate in gates.judge(comparison, PARAMS, superior=True)}
+    assert answers["crps_superior"] == "inconclusive"
 
 
 def test_only_rows_whose_outcome_is_the_same_are_compared() -> None:
@@ -199,42 +199,42 @@ def test_only_rows_whose_outcome_is_the_same_are_compared() -> None:
     few = challenger.forecasts.with_columns(
         target=pl.when(pl.col("date") < FIRST + timedelta(5)).then(1.0).otherwise("target")
     )
-    found = compare(champion, Side(few, challenger.card))
-    assert (found.held_out, found.restated) == (885, 15)
-    assert found.first == FIRST + timedelta(5)
+    few_restated = compare(champion, Side(few, challenger.card))
+    assert (few_restated.held_out, few_restated.restated) == (885, 15)
+    assert few_restated.first == FIRST + timedelta(5)
     everything = challenger.forecasts.with_columns(pl.col("target") + 1)
-    found = compare(champion, Side(everything, challenger.card))
-    assert (found.held_out, found.restated) == (0, 900)
-    asked = {gate.name: gate.answer for gate in gates.judge(found, PARAMS, superior=False)}
-    assert asked["restated"] == asked["samples"] == asked["crps_no_worse"] == "inconclusive"
+    all_restated = compare(champion, Side(everything, challenger.card))
+    assert (all_restated.held_out, all_restated.restated) == (0, 900)
+    answers = {gate.name: gate.answer for gate in gates.judge(all_restated, PARAMS, superior=False)}
+    assert answers["restated"] == answers["samples"] == answers["crps_no_worse"] == "inconclusive"
 
 
 def test_without_a_distribution_squared_errors_are_compared() -> None:
     champion, challenger = side(1), side(2, noise=0.01)
     bare = Side(champion.forecasts, {"evaluated": {"training": {"last_target": str(FIRST)}}})
-    found = compare(bare, challenger)
-    assert found.score == "squared_error"
+    comparison = compare(bare, challenger)
+    assert comparison.score == "squared_error"
     errors = champion.forecasts["target"].to_numpy()
-    assert found.loss.champion == pytest.approx(float((errors**2).mean()))
+    assert comparison.loss.champion == pytest.approx(float((errors**2).mean()))
     assert compare(champion, challenger).score == "crps"
 
 
 def test_a_long_horizon_with_few_independent_sessions_is_inconclusive() -> None:
-    found = compare(side(1), side(2, noise=0.02), sessions=100)
-    assert found.gain_bounds is None
-    assert found.brier.low is None
-    asked = {gate.name: gate.answer for gate in gates.judge(found, PARAMS, superior=False)}
-    assert asked["crps_no_worse"] == "inconclusive"
-    assert "fail" not in {asked["brier"], asked["auc"], asked["recall"]}
+    comparison = compare(side(1), side(2, noise=0.02), sessions=100)
+    assert comparison.gain_bounds is None
+    assert comparison.brier.low is None
+    answers = {gate.name: gate.answer for gate in gates.judge(comparison, PARAMS, superior=False)}
+    assert answers["crps_no_worse"] == "inconclusive"
+    assert "fail" not in {answers["brier"], answers["auc"], answers["recall"]}
 
 
 def test_one_row_and_constant_forecasts() -> None:
     champion, challenger = side(1), side(1)
     one = Side(champion.forecasts.head(1), champion.card)
-    found = compare(one, challenger)
-    assert found.held_out == 1
-    assert found.shift is None
-    assert gates.verdict(gates.judge(found, PARAMS, superior=False)) == "inconclusive"
+    comparison = compare(one, challenger)
+    assert comparison.held_out == 1
+    assert comparison.shift is None
+    assert gates.verdict(gates.judge(comparison, PARAMS, superior=False)) == "inconclusive"
     constant = compare(champion, challenger)
     assert constant.rank_ic == 0
     assert constant.recall.champion == 0.5
@@ -254,7 +254,7 @@ def test_the_bounds_of_a_difference_hold_their_error() -> None:
                 "challenger_probability": np.clip(generator.normal(0.5, 0.1, 300), 0, 1),
             }
         )
-        found = paired_scores.compare(rows, paired_scores.brier, 1, 0.05)
-        assert found.low is not None
-        beyond += found.low > 0
+        difference = paired_scores.compare(rows, paired_scores.brier, 1, 0.05)
+        assert difference.low is not None
+        beyond += difference.low > 0
     assert beyond <= 18

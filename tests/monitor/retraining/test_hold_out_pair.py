@@ -41,22 +41,22 @@ def side(noise: float = 0.0, *, seed: int = 1, days: int = 300, spread: float = 
 
 
 def test_a_worse_forecast_is_worse_by_more_than_chance() -> None:
-    found = hold_out_pair.pair(side(), side(0.02), 1, [0.9, 0.9])
-    assert (found.rows, found.restated, found.own) == (900, 0, (900, 900))
-    assert (found.first, found.last) == (FIRST, FIRST + timedelta(299))
-    assert next(iter(found.differences)) == "crps"
+    pair = hold_out_pair.pair(side(), side(0.02), 1, [0.9, 0.9])
+    assert (pair.rows, pair.restated, pair.own) == (900, 0, (900, 900))
+    assert (pair.first, pair.last) == (FIRST, FIRST + timedelta(299))
+    assert next(iter(pair.differences)) == "crps"
     for name in ("crps", "squared_error", "interval_score"):
-        low = found.differences[name].low
+        low = pair.differences[name].low
         assert low is not None
         assert low > 0
     errors = side().forecasts["target"].to_numpy() - side(0.02).forecasts["forecast"].to_numpy()
-    challenger = found.differences["squared_error"].challenger
+    challenger = pair.differences["squared_error"].challenger
     assert challenger == pytest.approx(float((errors**2).mean()))
 
 
 def test_two_forecasts_of_equal_worth_differ_by_chance() -> None:
-    found = hold_out_pair.pair(side(0.005, seed=1), side(0.005, seed=2), 1, [0.9, 0.9])
-    low, high = found.differences["crps"].low, found.differences["crps"].high
+    pair = hold_out_pair.pair(side(0.005, seed=1), side(0.005, seed=2), 1, [0.9, 0.9])
+    low, high = pair.differences["crps"].low, pair.differences["crps"].high
     assert low is not None
     assert high is not None
     assert low < 0 < high
@@ -65,22 +65,22 @@ def test_two_forecasts_of_equal_worth_differ_by_chance() -> None:
 def test_only_rows_that_both_have_are_compared() -> None:
     short = side(days=100)
     moved = short.forecasts.with_columns(pl.col("target") + 1)
-    found = hold_out_pair.pair(side(), short, 1, [0.9, 0.9])
-    assert (found.rows, found.own) == (300, (900, 300))
-    found = hold_out_pair.pair(side(), Side(moved, short.card), 1, [0.9, 0.9])
-    assert (found.rows, found.restated, found.first) == (0, 300, None)
-    assert found.differences["crps"].value is None
+    pair = hold_out_pair.pair(side(), short, 1, [0.9, 0.9])
+    assert (pair.rows, pair.own) == (300, (900, 300))
+    all_restated = hold_out_pair.pair(side(), Side(moved, short.card), 1, [0.9, 0.9])
+    assert (all_restated.rows, all_restated.restated, all_restated.first) == (0, 300, None)
+    assert all_restated.differences["crps"].value is None
 
 
 def test_intervals_of_other_levels_are_not_compared() -> None:
-    found = hold_out_pair.pair(side(), side(0.01), 1, [0.9, 0.8])
-    assert not {"interval_score", "coverage"} & set(found.differences)
+    pair = hold_out_pair.pair(side(), side(0.01), 1, [0.9, 0.8])
+    assert not {"interval_score", "coverage"} & set(pair.differences)
 
 
 def test_long_targets_leave_too_few_spans_for_bounds() -> None:
-    found = hold_out_pair.pair(side(), side(0.01), 100, [0.9, 0.9])
-    assert found.differences["crps"].value is not None
-    assert found.differences["crps"].low is None
+    pair = hold_out_pair.pair(side(), side(0.01), 100, [0.9, 0.9])
+    assert pair.differences["crps"].value is not None
+    assert pair.differences["crps"].low is None
 
 
 def test_horizons_of_other_lengths_are_refused(tmp_path: Path) -> None:

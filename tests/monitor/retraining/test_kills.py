@@ -94,14 +94,14 @@ class Killer:
 
     def go_on(self, *words: str) -> str:
         """Run a command to its end; returns what it said."""
-        status, said = self.commands.run(*words, now=self.now)
-        assert status == 0, said
-        return said
+        status, output = self.commands.run(*words, now=self.now)
+        assert status == 0, output
+        return output
 
     def kill(self, kill: Kill, *words: str) -> None:
         """Kill one run; there is one champion, though the data may have to follow git."""
-        status, said = self.commands.run(*words, now=self.now, kill=kill)
-        assert status == -signal.SIGKILL, (kill, said)
+        status, output = self.commands.run(*words, now=self.now, kill=kill)
+        assert status == -signal.SIGKILL, (kill, output)
         model = digest(self.project.folder / "models" / "short" / "model.onnx")
         self.served.append(model)
         if self.project.md5() != model:
@@ -125,17 +125,17 @@ class restored:  # noqa: N801  # a context
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.kept = folder.with_name("kept")
+        self.copy = folder.with_name("kept")
 
     def __enter__(self) -> None:
-        subprocess.run(["cp", "-a", str(self.folder), str(self.kept)], check=True)
+        subprocess.run(["cp", "-a", str(self.folder), str(self.copy)], check=True)
 
     def __exit__(self, *_: object) -> None:
         # The folder itself is the working folder of the test.
         for path in self.folder.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        subprocess.run(["cp", "-a", f"{self.kept}/.", str(self.folder)], check=True)
-        shutil.rmtree(self.kept)
+        subprocess.run(["cp", "-a", f"{self.copy}/.", str(self.folder)], check=True)
+        shutil.rmtree(self.copy)
 
 
 def ended(project: Arena) -> list[Decision]:
@@ -145,13 +145,13 @@ def ended(project: Arena) -> list[Decision]:
     assert project.git("status", "--porcelain") == ""
     assert project.md5() == digest(project.folder / "models" / "short" / "model.onnx")
     with records.opened(project.settings) as engine, engine.connect() as connection:
-        made = decisions.listed(connection)
+        all_decisions = decisions.listed(connection)
         columns = model_metadata.c
         places = connection.execute(
             select(columns.decision_id, columns.place, columns.horizon, columns.model_md5)
         )
         assert max(Counter(map(tuple, places)).values(), default=1) == 1
-    for each in made:
+    for each in all_decisions:
         if each.challenger is not None:
             stored = (project.folder / each.path).read_text(encoding="utf-8")
             assert stored == each.text()
@@ -161,14 +161,15 @@ def ended(project: Arena) -> list[Decision]:
         # The newest assignment is the model that is served.
         lock = project.git("show", f"{production[-1]}:dvc.lock")
         assert project.md5() in lock
-    return made
+    return all_decisions
 
 
 def promoted(project: Arena) -> None:
-    made = ended(project)[-1]
-    assert made.outcome == "promoted", made.because
+    decision = ended(project)[-1]
+    assert decision.outcome == "promoted", decision.because
     champion, challenger = (
-        made.document["models"][name]["short"]["model.onnx"] for name in ("champion", "challenger")
+        decision.document["models"][name]["short"]["model.onnx"]
+        for name in ("champion", "challenger")
     )
     assert project.md5() == challenger
     placed = project.placed()
@@ -177,7 +178,7 @@ def promoted(project: Arena) -> None:
     assert len(project.production()) == 2
     with records.opened(project.settings) as engine, engine.connect() as connection:
         rows = connection.scalars(
-            select(model_metadata.c.place).where(model_metadata.c.decision_id == made.id)
+            select(model_metadata.c.place).where(model_metadata.c.decision_id == decision.id)
         )
         assert sorted(rows) == ["production", "shadow"]
         news = connection.execute(
@@ -189,11 +190,11 @@ def promoted(project: Arena) -> None:
 
 
 def rolled_back(project: Arena) -> None:
-    made = ended(project)
-    assert [each.outcome for each in made[-2:]] == ["promoted", "rolled back"]
+    all_decisions = ended(project)
+    assert [each.outcome for each in all_decisions[-2:]] == ["promoted", "rolled back"]
     first, _, third = project.production()
     assert third == first
-    assert project.md5() == made[-2].document["models"]["champion"]["short"]["model.onnx"]
+    assert project.md5() == all_decisions[-2].document["models"]["champion"]["short"]["model.onnx"]
     assert project.placed() is None
     with records.opened(project.settings) as engine, engine.connect() as connection:
         news = connection.execute(
@@ -242,22 +243,22 @@ def test_a_challenger_waits_or_is_rejected_whatever_kills_it(killer: Killer, gro
     ground.commit("Whatever the signs are")
 
     def waits(project: Arena) -> None:
-        (made,) = ended(project)
-        assert made.outcome == "shadow", made.because
+        (decision,) = ended(project)
+        assert decision.outcome == "shadow", decision.because
         placed = project.placed()
         assert placed is not None
-        assert placed["decision_id"] == made.id
+        assert placed["decision_id"] == decision.id
 
     def rejected(project: Arena) -> None:
-        (made,) = ended(project)
-        assert (made.outcome, made.decided_by) == ("rejected", "Ada")
+        (decision,) = ended(project)
+        assert (decision.outcome, decision.decided_by) == ("rejected", "Ada")
         assert project.placed() is None
 
     # As wrong on the other side.
     train = (*TRAIN, "models.ridge.alpha=126")
     killer.everywhere([Kill("trained", True), *kills("judged", "ended")], train, JUDGE, waits)
-    (made,) = ended(ground)
-    reject = ("reject", made.id, "--because", "not worth the disk")
+    (in_shadow,) = ended(ground)
+    reject = ("reject", in_shadow.id, "--because", "not worth the disk")
     # Nobody knows of it: the next run undoes it.
     killer.kill(Kill("begun", True), *reject)
     killer.go_on(*JUDGE)
@@ -290,10 +291,10 @@ def test_a_killed_training_is_undone_by_the_next_command(
         return commands.run("judge", now=EVENING.isoformat())[1]
 
     # What it had started still ends, and holds the lock.
-    said = second()
-    assert "retraining for manual has been running since 2012-12-31 22:00 UTC" in said
-    assert f"pid {training.pid}" in said
-    assert "was killed" in said
+    output = second()
+    assert "retraining for manual has been running since 2012-12-31 22:00 UTC" in output
+    assert f"pid {training.pid}" in output
+    assert "was killed" in output
     wait_for(lambda: "was killed" not in second())
     (failed,) = ended(ground)
     assert (failed.outcome, failed.decided_by) == ("failed", None)

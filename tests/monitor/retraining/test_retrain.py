@@ -23,10 +23,10 @@ from versions.storage import remote_config
 pytestmark = pytest.mark.slow
 
 
-def explained(project: Arena, made: Decision) -> Sequence[str]:
+def explained(project: Arena, decision: Decision) -> Sequence[str]:
     """What is not the same when a decision is computed again."""
     with records.opened(project.settings, read_only=True) as engine:
-        return recomputation.differences(made, project.settings, engine, project.folder)
+        return recomputation.differences(decision, project.settings, engine, project.folder)
 
 
 def later(project: Arena, days: int) -> Settings:
@@ -131,11 +131,11 @@ def test_two_horizons_move_together_once_the_remote_is_there(ground: Arena) -> N
     assert "it could not be promoted: the remote must hold what is promoted: " in waits.because
     assert "make remote" in waits.because
     assert waits.document["lead"] == "long"
-    asked = {
+    gate_names = {
         name: {gate["name"] for gate in gates} for name, gates in waits.document["gates"].items()
     }
-    assert "crps_superior" in asked["long"]
-    assert "crps_no_worse" in asked["short"]
+    assert "crps_superior" in gate_names["long"]
+    assert "crps_no_worse" in gate_names["short"]
     placed = [ground.placed(name) for name in names]
     assert all(each is not None and each["decision_id"] == waits.id for each in placed)
     assert {name: ground.md5(name) for name in names} == first
@@ -184,18 +184,20 @@ def test_a_change_is_promoted_only_if_it_is_better(ground: Arena) -> None:
     name = f"refs/exps/{head[:2]}/{head[2:]}/tried"
     ground.git("update-ref", name, str(worse.challenger))
     for revision in ("tried", str(worse.challenger)):
-        asked = Proposal("manual", revision=revision, force=True, by="Ada")
-        again = retrain.run(ground.settings, params, asked, root)
+        proposal = Proposal("manual", revision=revision, force=True, by="Ada")
+        again = retrain.run(ground.settings, params, proposal, root)
         assert (again.outcome, again.challenger) == ("rejected", worse.challenger), again.because
         # All but the time of a row, which is measured anew.
         answers = [
-            [each["answer"] for each in made.document["gates"]["short"]] for made in (again, worse)
+            [each["answer"] for each in decision.document["gates"]["short"]]
+            for decision in (again, worse)
         ]
         assert answers[0] == answers[1]
     ground.git("update-ref", "refs/exps/00/other/tried", head)
-    asked = Proposal("manual", revision="tried", force=True)
+    ambiguous = Proposal("manual", revision="tried", force=True)
     assert (
-        "2 experiments are named tried" in retrain.run(ground.settings, params, asked, root).because
+        "2 experiments are named tried"
+        in retrain.run(ground.settings, params, ambiguous, root).because
     )
 
     # As wrong on the other side: the champion stays, and a person ends it.

@@ -23,10 +23,10 @@ DAY = date(2020, 1, 1)
 
 @pytest.fixture(scope="module")
 def bars() -> pl.DataFrame:
-    made = live.bars(sessions=300, spread=0.02).with_columns(
+    raw_bars = live.bars(sessions=300, spread=0.02).with_columns(
         high=pl.col("close") * 1.01, low=pl.col("close") * 0.98
     )
-    return faulty_bars.adjusted(made)
+    return faulty_bars.adjusted(raw_bars)
 
 
 # The plan
@@ -51,7 +51,7 @@ def test_periods_and_days_of_faults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("span", "step", "said"),
+    ("span", "step", "message"),
     [
         ((0, 50), 10, "the bars are from 2020-01-01 to 2020-04-09; choose --from after"),
         ((1, 100), 10, "the bars are from 2020-01-01 to 2020-04-09; choose --from after"),
@@ -59,21 +59,21 @@ def test_periods_and_days_of_faults() -> None:
     ],
 )
 def test_a_span_that_cannot_be_simulated_is_one_line(
-    span: tuple[int, int], step: int, said: str
+    span: tuple[int, int], step: int, message: str
 ) -> None:
     days = [DAY + timedelta(days=number) for number in range(100)]
     first, last = (DAY + timedelta(days=number) for number in span)
     with pytest.raises(MonitorError) as raised:
         Plan(first=first, last=last, step=step).periods(days)
-    assert str(raised.value).startswith(said)
+    assert str(raised.value).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("faults", "said"),
+    ("faults", "message"),
     [(("drfit",), "no fault 'drfit'; there is drift, "), (("drift@soon",), "drift@soon: ")],
 )
-def test_an_unknown_fault_or_day_is_refused(faults: tuple[str, ...], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_an_unknown_fault_or_day_is_refused(faults: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Plan(first=DAY, last=DAY, faults=faults)
 
 
@@ -88,11 +88,12 @@ def test_without_a_fault_the_source_gives_what_it_has(bars: pl.DataFrame) -> Non
 def test_a_drift_is_a_volume_that_grows_for_two_periods(bars: pl.DataFrame) -> None:
     days = bars["date"].unique().sort().to_list()
     day = days[200]
-    given = faulty_bars.with_faults(bars, [Fault("drift", day)], day, 21)
-    assert given.drop("volume").equals(bars.drop("volume"))
+    faulty = faulty_bars.with_faults(bars, [Fault("drift", day)], day, 21)
+    assert faulty.drop("volume").equals(bars.drop("volume"))
     for symbol in live.SYMBOLS:
         before, after = (
-            frame.filter(pl.col("symbol") == symbol)["volume"].to_numpy() for frame in (bars, given)
+            frame.filter(pl.col("symbol") == symbol)["volume"].to_numpy()
+            for frame in (bars, faulty)
         )
         growth = after / before
         np.testing.assert_allclose(growth[:200], 1)
@@ -104,41 +105,43 @@ def test_a_broken_feed_repeats_and_is_mended_after_a_period(bars: pl.DataFrame) 
     days = bars["date"].unique().sort().to_list()
     fault = [Fault("broken-feed", days[100])]
     for today, broken in ((days[99], False), (days[105], True), (days[110], False)):
-        given = faulty_bars.with_faults(bars, fault, today, 10)
-        own = given.filter((pl.col("symbol") == "AAA") & pl.col("date").is_between(days[99], today))
+        faulty = faulty_bars.with_faults(bars, fault, today, 10)
+        own = faulty.filter(
+            (pl.col("symbol") == "AAA") & pl.col("date").is_between(days[99], today)
+        )
         assert (own["close"].n_unique() == 1) == (broken or own.height == 1)
         others = pl.col("symbol") != "AAA"
-        assert given.filter(others).equals(bars.filter(others))
-        assert given.equals(bars) != broken
+        assert faulty.filter(others).equals(bars.filter(others))
+        assert faulty.equals(bars) != broken
 
 
 def test_a_restated_past_changes_one_symbol_before_its_day_alone(bars: pl.DataFrame) -> None:
     day = date(2020, 9, 1)
     fault = [Fault("restated", day)]
     assert faulty_bars.with_faults(bars, fault, day - timedelta(days=1), 21).equals(bars)
-    given = faulty_bars.with_faults(bars, fault, day, 21)
-    differs = given["close"] != bars["close"]
+    faulty = faulty_bars.with_faults(bars, fault, day, 21)
+    differs = faulty["close"] != bars["close"]
     changed = bars.filter(differs)
     assert changed["symbol"].unique().to_list() == ["BBB"]
     assert changed.height == faulty_bars.RESTATED_SESSIONS
     assert changed["date"].max() < day  # type: ignore[operator]
-    assert given.filter(differs).filter(pl.col("high") < pl.col("close")).is_empty()
+    assert faulty.filter(differs).filter(pl.col("high") < pl.col("close")).is_empty()
 
 
 def test_the_new_series_know_a_little_of_the_next_session_and_then_mislead() -> None:
     bars = faulty_bars.adjusted(live.bars(sessions=4000, start=date(2004, 1, 1)))
     days = bars["date"].unique().sort()
     turn = days[3000]
-    made = faulty_bars.series(bars, turn, seed=0)
-    assert list(made) == ["SENTIMENT", "IMPLIED"]
-    assert all(frame.columns == ["symbol", "date", "value"] for frame in made.values())
+    series = faulty_bars.series(bars, turn, seed=0)
+    assert list(series) == ["SENTIMENT", "IMPLIED"]
+    assert all(frame.columns == ["symbol", "date", "value"] for frame in series.values())
     ahead = (pl.col("close").shift(-1) / pl.col("close")).log().over("symbol")
     rows = bars.with_columns(ahead=ahead, size=ahead.abs())
     for name, target, least, most in (
         ("SENTIMENT", "ahead", 0.04, 0.1),
         ("IMPLIED", "size", 0.4, 0.8),
     ):
-        frame = made[name]
+        frame = series[name]
         assert frame["value"].min() > 0  # type: ignore[operator]
         joined = rows.join(frame, on=["symbol", "date"]).drop_nulls("ahead")
         good, bad = (
@@ -152,7 +155,7 @@ def test_the_new_series_know_a_little_of_the_next_session_and_then_mislead() -> 
         assert -2 * most < bad < -least
     # R2 of a good model, not of a leak.
     again = faulty_bars.series(bars, turn, seed=0)
-    assert all(again[name].equals(frame) for name, frame in made.items())
+    assert all(again[name].equals(frame) for name, frame in series.items())
 
 
 # What happened when
@@ -167,13 +170,13 @@ EVENTS = [
 
 def test_events_are_told_and_written(tmp_path: Path) -> None:
     console = Console(width=200, record=True, color_system=None)
-    told = Timeline(console=console)
+    new_timeline = Timeline(console=console)
     for event in EVENTS:
-        told.add(event.day, event.kind, event.subject, f"{event.detail}\n")
-    assert told.events == EVENTS
+        new_timeline.add(event.day, event.kind, event.subject, f"{event.detail}\n")
+    assert new_timeline.events == EVENTS
     lines = console.export_text().splitlines()
     assert lines[1] == "2011-03-15  drift        short: 20 features have drifted"
-    told.write(tmp_path)
+    new_timeline.write(tmp_path)
     read = pl.read_csv(tmp_path / "events.csv")
     assert read.rows()[2] == ("2011-03-15", "promoted", "retraining", 'lane refit: "all" passed')
     assert json.loads((tmp_path / "events.json").read_text("utf-8"))[0]["day"] == "2011-03-01"
@@ -187,9 +190,9 @@ def forecasts() -> pl.DataFrame:
         rows.with_columns(role=pl.lit(role, pl.String), model_md5=pl.lit(md5))
         for role, md5 in ((None, "c" * 32), ("shadow", "d" * 32))
     ]
-    made = pl.concat(frames).rename({"target": "actual_return"})
-    made = made.with_columns(labelled_at=pl.lit(None, tables.UTC))
-    return made.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
+    both = pl.concat(frames).rename({"target": "actual_return"})
+    both = both.with_columns(labelled_at=pl.lit(None, tables.UTC))
+    return both.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
 
 
 def test_the_rolling_loss_is_the_interval_score() -> None:

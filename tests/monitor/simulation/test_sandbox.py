@@ -113,6 +113,6 @@ def test_adjusted_bars_keep_returns_and_proportions() -> None:
             "volume": [1.0, 2.0],
         }
     )
-    made = faulty_bars.adjusted(bars)
-    assert made["close"].to_list() == [50, 52]
-    assert made["high"].to_list() == [55, 55]
+    adjusted = faulty_bars.adjusted(bars)
+    assert adjusted["close"].to_list() == [50, 52]
+    assert adjusted["high"].to_list() == [55, 55]

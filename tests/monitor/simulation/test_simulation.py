@@ -29,7 +29,7 @@ def test_drift_is_healed_the_bad_rejected_and_the_one_that_turns_rolled_back(
     words = DEMO[1].replace("\\\n", " ").split()
     copy = tmp_path / "copy"
     head = fresh.git("rev-parse", "HEAD")
-    told = fresh.run("python", "-m", *words, "--folder", str(copy))
+    output = fresh.run("python", "-m", *words, "--folder", str(copy))
 
     # The checkout is as it was; the results lie in var/.
     assert fresh.git("rev-parse", "HEAD") == head
@@ -49,10 +49,10 @@ def test_drift_is_healed_the_bad_rejected_and_the_one_that_turns_rolled_back(
         )
 
     # Drift is found in the first period that has it, and a challenger is trained and promoted.
-    begins, found = index("fault", "drift"), index("drift", "short")
+    begins, alarm = index("fault", "drift"), index("drift", "short")
     healed = index("promoted", "retraining after drift")
-    assert begins < found < healed
-    assert events[found]["day"] == events[healed]["day"]
+    assert begins < alarm < healed
+    assert events[alarm]["day"] == events[healed]["day"]
     assert "lane refit" in events[healed]["detail"]
     assert "short v1.1.0 in production" in events[healed]["detail"]
 
@@ -83,7 +83,7 @@ def test_drift_is_healed_the_bad_rejected_and_the_one_that_turns_rolled_back(
     assert versions == [("v1.0.0",), ("v1.1.0",), ("v1.2.0",)]
 
     # No request was lost meanwhile.
-    (count,) = re.findall(r"([\d,]+) forecasts were asked for, 0 not answered", told)
+    (count,) = re.findall(r"([\d,]+) forecasts were asked for, 0 not answered", output)
     assert int(count.replace(",", "")) > 1_000
 
 

@@ -96,7 +96,7 @@ def test_the_trail_rebuilds_the_tables_exactly(
         for table in records.TABLES.values():
             connection.execute(sa.delete(table))
     counts = records.restore(engine_of_both, settings_of_both.var / "audit")
-    assert counts == {name: len(found) for name, found in wanted.items()}
+    assert counts == {name: len(table_rows) for name, table_rows in wanted.items()}
     assert rows(engine_of_both) == wanted
     assert set(records.restore(engine_of_both, settings_of_both.var / "audit").values()) == {0}
 
@@ -144,8 +144,8 @@ def test_a_number_that_is_none_is_kept_as_null(
 ) -> None:
     with records.writing(engine_of_both, settings_of_both) as written:
         written.metric("drift_p", value, {})
-    ((at, _, found, _),) = measured(engine_of_both)
-    assert found is None
+    ((at, _, stored, _),) = measured(engine_of_both)
+    assert stored is None
     assert at == settings_of_both.clock
 
 
