@@ -66,14 +66,6 @@ def equal() -> HeadToHead:
     )
 
 
-def answer(name: str, comparison: HeadToHead, *, superior: bool = False) -> str:
-    """The answer of one gate; all others must pass."""
-    judged = {gate.name: gate for gate in gates.judge(comparison, PARAMS, superior=superior)}
-    others = [gate for gate in judged.values() if gate.name != name and gate.answer != "pass"]
-    assert superior or others == []
-    return judged[name].answer
-
-
 def test_an_equal_refit_passes_every_gate_and_an_equal_change_does_not() -> None:
     assert gates.verdict(gates.judge(equal(), PARAMS, superior=False)) == "pass"
     unsure = replace(equal(), f1=same(0.5, reach=0.1))
