@@ -57,9 +57,9 @@ class Dashboard:
                 urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2).close()
                 return self
             time.sleep(0.1)
-        raise AssertionError(f"the dashboard does not answer:\n{self.said()}")
+        raise AssertionError(f"the dashboard does not answer:\n{self.output()}")
 
-    def said(self) -> str:
+    def output(self) -> str:
         """What it printed."""
         return self._log.read_text(encoding="utf-8")
 

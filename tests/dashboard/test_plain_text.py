@@ -24,9 +24,9 @@ def test_markup_is_shown_as_it_is() -> None:
 def test_nothing_becomes_a_link_or_a_picture(text: str) -> None:
     # As the browser does, which looks at what lies between two elements, without the escapes.
     for part in plain(text).split(":gray[]"):
-        shown = part.replace("\\", "")
-        assert not re.search(r"://|www\.|\w@\w|:[a-z/]+:", shown, re.IGNORECASE)
-        assert not re.search(r"(^|\s)(<->|->|<-|--|>=|<=|~=)(\s|$)", shown)
+        page_text = part.replace("\\", "")
+        assert not re.search(r"://|www\.|\w@\w|:[a-z/]+:", page_text, re.IGNORECASE)
+        assert not re.search(r"(^|\s)(<->|->|<-|--|>=|<=|~=)(\s|$)", page_text)
 
 
 def test_an_option_stays_in_one_piece() -> None:
@@ -35,5 +35,5 @@ def test_an_option_stays_in_one_piece() -> None:
 
 @given(st.text())
 def test_nothing_is_lost(text: str) -> None:
-    shown = plain(text).replace(":gray[]", "").replace("\\", "")
-    assert shown == " ".join(text.split()).replace("\\", "")
+    page_text = plain(text).replace(":gray[]", "").replace("\\", "")
+    assert page_text == " ".join(text.split()).replace("\\", "")

@@ -12,9 +12,9 @@ from tests.dashboard.elsewhere import elsewhere
 @pytest.mark.parametrize("text", ["<html>something else</html>", '{"status": "ok"}', "[]"])
 def test_another_program_at_its_address_is_named(text: str) -> None:
     with elsewhere(200, text) as server:
-        for asked, path in ((server.health, "health"), (server.version, "version")):
+        for request, path in ((server.health, "health"), (server.version, "version")):
             with pytest.raises(ServerAwayError, match=f"{server.url}/{path}.*DASHBOARD_SERVER"):
-                asked()
+                request()
 
 
 def test_an_answer_that_is_no_json_is_of_another_program() -> None:

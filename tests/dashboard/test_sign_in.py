@@ -45,7 +45,7 @@ def test_only_this_machine_is_asked_for_no_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "asked"),
+    ("headers", "needs_key"),
     [
         ({"Host": "127.0.0.1:8501"}, False),
         ({"Host": "LOCALHOST:9"}, False),
@@ -58,9 +58,9 @@ def test_only_this_machine_is_asked_for_no_key() -> None:
     ],
 )
 def test_a_page_of_another_site_or_a_proxy_is_another_machine(
-    headers: Mapping[str, str], asked: bool
+    headers: Mapping[str, str], needs_key: bool
 ) -> None:
-    assert required(Keyring(), "127.0.0.1", headers) is asked
+    assert required(Keyring(), "127.0.0.1", headers) is needs_key
 
 
 def test_a_page_that_is_open_ends_with_its_key(
@@ -87,9 +87,9 @@ def test_where_no_keys_are_the_viewer_of_this_machine_may_go_on() -> None:
 
 
 def test_a_secret_is_not_in_what_a_log_would_have_of_a_viewer() -> None:
-    shown = f"{holder(KEYS, ADMIN)} {Server('http://127.0.0.1:9', ADMIN, httpx.Client())}"
-    assert "operations" in shown
-    assert ADMIN not in shown
+    text = f"{holder(KEYS, ADMIN)} {Server('http://127.0.0.1:9', ADMIN, httpx.Client())}"
+    assert "operations" in text
+    assert ADMIN not in text
 
 
 def test_it_does_not_listen_to_other_machines_without_keys() -> None:
@@ -113,8 +113,8 @@ def test_every_kind_of_address_can_be_listened_on(tmp_path: Path, host: str) -> 
 
 
 def test_a_port_in_use_is_one_line() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(DashboardError) as raised:
             command.check(Settings(port=port), serve.server_settings.Settings())
     assert f"DASHBOARD_PORT={port}" in str(raised.value)
@@ -143,7 +143,7 @@ def test_settings_come_from_the_environment_and_mistakes_are_named(
 
 
 @pytest.mark.parametrize(
-    ("given", "url"),
+    ("settings", "url"),
     [
         ({}, "http://127.0.0.1:8000"),
         ({"host": "0.0.0.0", "port": 9}, "http://127.0.0.1:9"),
@@ -151,6 +151,6 @@ def test_settings_come_from_the_environment_and_mistakes_are_named(
         ({"tls_certificate": Path("x")}, "https://127.0.0.1:8000"),
     ],
 )
-def test_it_asks_the_server_of_the_same_settings(given: dict[str, object], url: str) -> None:
-    server = serve.server_settings.Settings(**given)  # type: ignore[arg-type]  # pydantic checks
+def test_it_asks_the_server_of_the_same_settings(settings: dict[str, object], url: str) -> None:
+    server = serve.server_settings.Settings(**settings)  # type: ignore[arg-type]  # pydantic checks
     assert dashboard_settings.server_url(Settings(), server) == url

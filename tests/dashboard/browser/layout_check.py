@@ -52,5 +52,5 @@ _SCRIPT = """
 
 def problems(page: Page) -> list[str]:
     """What is wrong with the layout of a page; empty if nothing is."""
-    found: Any = page.evaluate(_SCRIPT)
-    return [str(each) for each in found]
+    messages: Any = page.evaluate(_SCRIPT)
+    return [str(each) for each in messages]

@@ -21,7 +21,7 @@ TRIES = 5
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     """The sample's results and a thousand experiments; no server, which this page does not ask."""
     repository = evaluated(tmp_path_factory.mktemp("thousand") / "project")
     add_experiments(repository, 1000)
@@ -31,7 +31,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
         yield running
 
 
-def said(page: Page, text: str) -> None:
+def expect_text(page: Page, text: str) -> None:
     expect(page.get_by_text(text).first).to_be_visible(timeout=LONG)
 
 
@@ -42,19 +42,19 @@ def tick(page: Page, row: int) -> None:
 
 
 def test_two_ticks_compare_and_the_link_shows_the_same(
-    shown: Dashboard, visitor: BrowserContext
+    dashboard: Dashboard, visitor: BrowserContext
 ) -> None:
-    page = opened(visitor.new_page(), f"{shown.url}/analytics?view=Experiments&horizon=long")
-    said(page, "1,000 of 1,000 experiments")
+    page = opened(visitor.new_page(), f"{dashboard.url}/analytics?view=Experiments&horizon=long")
+    expect_text(page, "1,000 of 1,000 experiments")
     tick(page, 0)
     # One is compared with the commit that it began from.
-    said(page, "and trial-0999")
+    expect_text(page, "and trial-0999")
     tick(page, 1)
     page.get_by_role("button", name=re.compile("trial-0999 and trial-0998")).click()
-    said(page, "On the folds a is ahead (R2 of a +0.00100, b +0.00100).")
+    expect_text(page, "On the folds a is ahead (R2 of a +0.00100, b +0.00100).")
     page.wait_for_url(re.compile(r"a=trial-0999.*b=trial-0998|b=trial-0998.*a=trial-0999"))
     other = opened(visitor.new_page(), page.url)
-    said(other, "On the folds a is ahead (R2 of a +0.00100, b +0.00100).")
+    expect_text(other, "On the folds a is ahead (R2 of a +0.00100, b +0.00100).")
     for name in ("a", "b"):
         boxes = [
             each.get_by_role("combobox", name=f"Revision {name}").input_value()
@@ -66,29 +66,29 @@ def test_two_ticks_compare_and_the_link_shows_the_same(
 
 
 def test_a_thousand_experiments_are_filtered_while_one_types(
-    shown: Dashboard, visitor: BrowserContext
+    dashboard: Dashboard, visitor: BrowserContext
 ) -> None:
-    page = opened(visitor.new_page(), f"{shown.url}/analytics?view=Experiments")
-    said(page, "1,000 of 1,000 experiments")
+    page = opened(visitor.new_page(), f"{dashboard.url}/analytics?view=Experiments")
+    expect_text(page, "1,000 of 1,000 experiments")
     box = page.get_by_label("Filter")
     waits = []
     for number in range(TRIES):
         started = time.monotonic()
         box.fill(f"trial-09{number}")
-        said(page, "10 of 1,000 experiments")
+        expect_text(page, "10 of 1,000 experiments")
         waits.append(time.monotonic() - started)
         box.fill("")
-        said(page, "1,000 of 1,000 experiments")
+        expect_text(page, "1,000 of 1,000 experiments")
     assert min(waits) < 2, waits
     settled(page)
 
 
 @pytest.mark.parametrize("view", ["Candidates", "Compare"])
 def test_nothing_is_wider_than_a_phone(
-    shown: Dashboard, visitor: BrowserContext, view: str
+    dashboard: Dashboard, visitor: BrowserContext, view: str
 ) -> None:
     page = visitor.new_page()
     page.set_viewport_size({"width": 390, "height": 844})
-    opened(page, f"{shown.url}/analytics?view={view}")
+    opened(page, f"{dashboard.url}/analytics?view={view}")
     main = page.get_by_test_id("stMain")
     assert main.evaluate("element => element.scrollWidth - element.clientWidth") == 0

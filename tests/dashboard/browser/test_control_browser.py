@@ -17,9 +17,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    made = tiny(tmp_path_factory.mktemp("controlled") / "project")
-    shutil.copytree(ROOT / ".streamlit", made.folder / ".streamlit")
-    return made
+    pipeline = tiny(tmp_path_factory.mktemp("controlled") / "project")
+    shutil.copytree(ROOT / ".streamlit", pipeline.folder / ".streamlit")
+    return pipeline
 
 
 @pytest.fixture(scope="module")

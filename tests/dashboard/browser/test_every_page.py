@@ -40,8 +40,8 @@ def wide(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def of_size(request: pytest.FixtureRequest) -> Dashboard:
     """A dashboard with few symbols, and one with many."""
     name = "dashboard" if request.param == 4 else "wide"
-    shown: Dashboard = request.getfixturevalue(name)
-    return shown
+    dashboard: Dashboard = request.getfixturevalue(name)
+    return dashboard
 
 
 def drawn(page: Page) -> Page:
@@ -55,9 +55,9 @@ def test_every_page_shows_itself_without_an_error_and_loads_nothing_from_elsewhe
     of_size: Dashboard, visitor: BrowserContext
 ) -> None:
     page = visitor.new_page()
-    asked: set[str] = set()
+    hosts: set[str] = set()
     wrong: list[str] = []
-    page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     # Streamlit first looks for itself below the path of the page.
     page.on(
@@ -73,7 +73,7 @@ def test_every_page_shows_itself_without_an_error_and_loads_nothing_from_elsewhe
         expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
         expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
     assert wrong == []
-    assert asked - {""} == {urlsplit(of_size.url).netloc}
+    assert hosts - {""} == {urlsplit(of_size.url).netloc}
 
 
 @pytest.mark.parametrize("title", PAGES)
@@ -81,7 +81,7 @@ def test_no_text_is_cut_and_nothing_overlaps(
     dashboard: Dashboard, visitor: BrowserContext, title: str
 ) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    found = {}
+    problems_by_view = {}
     for size, width in SIZES.items():
         page = visitor.new_page()
         page.set_viewport_size({"width": width, "height": 1000})
@@ -93,9 +93,9 @@ def test_no_text_is_cut_and_nothing_overlaps(
             page.emulate_media(color_scheme=theme)
             drawn(page).wait_for_timeout(500)
             page.screenshot(path=SCREENSHOTS / f"{PAGES[title] or 'home'}-{size}-{theme}.png")
-            found[size, theme] = problems(page)
+            problems_by_view[size, theme] = problems(page)
         page.close()
-    assert {view: wrong for view, wrong in found.items() if wrong} == {}
+    assert {view: wrong for view, wrong in problems_by_view.items() if wrong} == {}
 
 
 BROKEN = """
@@ -111,10 +111,10 @@ much too long for its place</p>
 def test_the_check_of_the_layout_finds_what_is_wrong(visitor: BrowserContext) -> None:
     page = visitor.new_page()
     page.set_content(BROKEN)
-    found = "\n".join(problems(page))
-    assert "overlap: over the other | under the other" in found
-    assert "cut: much too long" in found
-    assert "off the screen: far away" in found
+    text = "\n".join(problems(page))
+    assert "overlap: over the other | under the other" in text
+    assert "cut: much too long" in text
+    assert "off the screen: far away" in text
     page.set_content('<div data-testid="stMain"><p>well</p><p>also well</p></div>')
     assert problems(page) == []
 
@@ -147,9 +147,9 @@ def test_a_key_opens_the_pages_and_its_removal_closes_them(
             tmp_path / "log",
             DASHBOARD_SERVER=server.url,
             SERVE_KEYS_FILE=str(file),
-        ) as shown,
+        ) as dashboard,
     ):
-        wanted = f"{shown.url}/analytics?horizon=long&view=Trading"
+        wanted = f"{dashboard.url}/analytics?horizon=long&view=Trading"
         page = opened(visitor.new_page(), wanted)
         assert "AAPL" not in page.content()
         assert "Out-of-sample" not in page.content()

@@ -19,7 +19,7 @@ TRIES = 10
 """To open a cell."""
 
 
-def asked(server: Server, path: str, body: dict[str, Any] | None = None) -> Any:
+def reply(server: Server, path: str, body: dict[str, Any] | None = None) -> Any:
     request = urllib.request.Request(
         f"{server.url}{path}",
         data=None if body is None else json.dumps(body).encode(),
@@ -62,7 +62,7 @@ def test_the_page_shows_what_the_server_logs_as_it_logs_it(
     for card, horizon in enumerate(("short", "long")):
         box = page.locator(f".st-key-forecast-{card}")
         (identifier,) = UUID.findall(box.inner_text())
-        logged = asked(server, f"/predictions/{identifier}")
+        logged = reply(server, f"/predictions/{identifier}")
         assert (logged["symbol"], logged["horizon"]) == ("IBM", horizon)
         returns.append(logged["predicted_return"])
         expect(box).to_contain_text(f"{100 * returns[-1]:+.2f} %")
@@ -75,8 +75,8 @@ def test_the_page_shows_what_the_server_logs_as_it_logs_it(
     assert rows["predicted_return"].to_list() == returns
 
     # A new forecast appears by itself.
-    made = asked(server, "/predict/long", {"symbol": "IBM"})
-    expect(page.get_by_text(f"The newest is {made['id']}")).to_be_visible(timeout=LONG)
+    forecast = reply(server, "/predict/long", {"symbol": "IBM"})
+    expect(page.get_by_text(f"The newest is {forecast['id']}")).to_be_visible(timeout=LONG)
 
     # An edit of the last close moves the forecast, and is logged as one from own bars.
     page.get_by_text("What if the last bars were others?").click()
@@ -84,7 +84,7 @@ def test_the_page_shows_what_the_server_logs_as_it_logs_it(
     settled(page)
     row = page.get_by_test_id("stTable").get_by_role("row").filter(has_text="last close")
     expect(row).to_contain_text("230.00", timeout=LONG)
-    newest = asked(server, "/predictions?symbol=IBM&horizon=long&limit=1")["predictions"][0]
+    newest = reply(server, "/predictions?symbol=IBM&horizon=long&limit=1")["predictions"][0]
     assert (newest["source"], newest["last_close"]) == ("bars", 230)
     moved = page.get_by_test_id("stTable").get_by_role("row").filter(has_text="interval, upper")
     expect(moved).to_contain_text(f"{100 * newest['interval']['upper_return']:+.2f} %")

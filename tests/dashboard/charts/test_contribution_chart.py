@@ -6,12 +6,12 @@ from dashboard.charts.contribution_chart import MOST, contribution_chart
 
 
 def test_bars_add_up_to_all_contributions() -> None:
-    given = {f"f{place}": (-1) ** place * 0.01 / (place + 1) for place in range(MOST + 3)}
-    (bars,) = contribution_chart({**given, "idle": 0.0}).data
+    contributions = {f"f{place}": (-1) ** place * 0.01 / (place + 1) for place in range(MOST + 3)}
+    (bars,) = contribution_chart({**contributions, "idle": 0.0}).data
     assert bars.y[:2] == ("f0", "f1")
     assert bars.y[-1] == "other features (3)"
     assert bars.x[:2] == pytest.approx((1.0, -0.5))
-    assert sum(bars.x) == pytest.approx(100 * sum(given.values()))
+    assert sum(bars.x) == pytest.approx(100 * sum(contributions.values()))
 
 
 def test_names_are_shown_letter_by_letter() -> None:

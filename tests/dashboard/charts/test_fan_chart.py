@@ -37,16 +37,16 @@ def traces(figure: go.Figure) -> dict[str, Any]:
 
 
 def test_the_fan_begins_at_the_last_close_and_widens_to_each_target() -> None:
-    found = traces(fan_chart(SESSIONS, BARS, FORECASTS))
+    by_name = traces(fan_chart(SESSIONS, BARS, FORECASTS))
     days = ("2012-12-31", "2013-01-02", "2013-01-04")
     for name, values in {
         "forecast": (11.2, 11.3, 11.6),
         "90 % interval": (11.2, 11.0, 10.0),
         "upper": (11.2, 11.7, 13.0),
     }.items():
-        assert found[name].x == days
-        assert found[name].y == values
-    assert found["forecast"].text == (
+        assert by_name[name].x == days
+        assert by_name[name].y == values
+    assert by_name["forecast"].text == (
         "",
         "near",
         "&lt;b&gt;far&lt;/b&gt;",
@@ -54,9 +54,9 @@ def test_the_fan_begins_at_the_last_close_and_widens_to_each_target() -> None:
 
 
 def test_bars_are_candles_and_a_close_alone_is_a_line() -> None:
-    found = traces(fan_chart(SESSIONS, BARS, FORECASTS.clear()))
-    assert set(found) == {"bar", "close"}
-    bar, close = found["bar"], found["close"]
+    by_name = traces(fan_chart(SESSIONS, BARS, FORECASTS.clear()))
+    assert set(by_name) == {"bar", "close"}
+    bar, close = by_name["bar"], by_name["close"]
     assert (bar.x, bar.open, bar.high, bar.low, bar.close) == (
         ("2012-12-28", "2012-12-31"),
         (10.0, 11.0),

@@ -16,14 +16,14 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 
 def declared() -> dict[str, MetricPlot]:
     """The plots of `dvc.yaml`, by the name of their CSV."""
-    found = {}
+    plots = {}
     for stage in PIPELINE["stages"].values():
         for plot in stage.get("plots", ()):
             ((path, settings),) = plot.items()
             title = settings["title"].removesuffix(": ${item.horizon}")
             assert title != settings["title"]
-            found[Path(path).stem] = MetricPlot(settings["x"], settings["y"], title)
-    return found
+            plots[Path(path).stem] = MetricPlot(settings["x"], settings["y"], title)
+    return plots
 
 
 def test_each_chart_of_the_page_is_a_plot_of_the_pipeline() -> None:
@@ -53,9 +53,9 @@ def test_dvc_answers_what_the_extension_asks(tmp_path: Path) -> None:
     shutil.copytree(ROOT / ".dvc" / "plots", tmp_path / ".dvc" / "plots", dirs_exist_ok=True)
     project.git("add", "--all")
     project.git("commit", "--quiet", "--no-verify", "--message=First")
-    shown = json.loads(project.dvc("plots", "show", "--json"))
-    assert not shown.get("errors")
-    drawn = set(shown["data"])
+    answer = json.loads(project.dvc("plots", "show", "--json"))
+    assert not answer.get("errors")
+    drawn = set(answer["data"])
     for horizon in ("short", "long"):
         for name in set(PLOTS) - {"ic"}:  # without rows on four symbols
             assert any(f"metrics/{horizon}/{name}.csv" in key for key in drawn), (horizon, name)

@@ -20,11 +20,11 @@ HISTORY = pl.DataFrame(
 
 
 def test_outcomes_are_marked_by_whether_the_interval_held_them() -> None:
-    found = {trace.name: trace for trace in outcome_chart(HISTORY, 0.9).data}
-    assert found["forecast"].y == pytest.approx((0.1, 0.2, 0.0))
-    assert found["90 % interval"].y == pytest.approx((-1, -2, -3))
-    assert found["upper"].y == pytest.approx((1, 2, 3))
-    within, outside = found["outcome within"], found["outcome outside"]
+    traces = {trace.name: trace for trace in outcome_chart(HISTORY, 0.9).data}
+    assert traces["forecast"].y == pytest.approx((0.1, 0.2, 0.0))
+    assert traces["90 % interval"].y == pytest.approx((-1, -2, -3))
+    assert traces["upper"].y == pytest.approx((1, 2, 3))
+    within, outside = traces["outcome within"], traces["outcome outside"]
     assert tuple(within.x) == ("2012-01-03", "2012-01-05")
     assert within.y == pytest.approx((0.5, -3))
     assert (tuple(outside.x), outside.y) == (("2012-01-04",), pytest.approx((5,)))

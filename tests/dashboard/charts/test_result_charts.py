@@ -48,10 +48,10 @@ def test_every_model_has_its_folds(horizon: str) -> None:
 def test_curves_of_portfolios(horizon: str, name: str) -> None:
     rows = RESULTS[horizon].table(name)
     figure = result_charts.curves(rows, name)
-    held = next(trace for trace in figure.data if trace.name == "buy_and_hold")
+    curve = next(trace for trace in figure.data if trace.name == "buy_and_hold")
     own = rows.filter(pl.col("portfolio") == "buy_and_hold")
-    assert list(held.x) == own["date"].to_list()
-    assert list(held.y) == own[name].to_list()
+    assert list(curve.x) == own["date"].to_list()
+    assert list(curve.y) == own[name].to_list()
     # Lines of one colour have other dashes.
     lines = [(trace.line.color, trace.line.dash) for trace in figure.data]
     assert len(set(lines)) == len(lines)

@@ -122,12 +122,12 @@ def spans(*rows: tuple[str, datetime, datetime, str, str]) -> pl.DataFrame:
 
 
 def test_bars_go_from_begin_to_end_in_the_row_of_their_rule() -> None:
-    found = spans(
+    episodes = spans(
         ("drift", AT, AT + DAY, "WARNING", "many"),
         ("drift", AT + 2 * DAY, AT + 3 * DAY, "WARNING", SCRIPT),
         (SCRIPT, AT, AT, "INFO", "a moment"),
     )
-    figure = time_bars.bars(found, ("CRITICAL", "WARNING", "INFO"))
+    figure = time_bars.bars(episodes, ("CRITICAL", "WARNING", "INFO"))
     warning, info = figure.data
     assert (warning.name, info.name) == ("WARNING", "INFO")
     assert list(warning.x) == [AT, AT + DAY, None, AT + 2 * DAY, AT + 3 * DAY, None]

@@ -20,8 +20,8 @@ from versions.values import flat
 
 
 def changed(**entered: Entered) -> dict[str, Any]:
-    given = {key.replace("__", "."): value for key, value in entered.items()}
-    return param_changes.changes(list(FIELDS.values()), given)
+    values = {key.replace("__", "."): value for key, value in entered.items()}
+    return param_changes.changes(list(FIELDS.values()), values)
 
 
 def test_only_what_differs_is_a_change() -> None:

@@ -24,10 +24,10 @@ FIELDS = {field.key: field for field in param_fields.fields(CONTENT, yaml_commen
 
 
 def test_every_value_that_a_stage_obeys_has_a_field() -> None:
-    asked = {
+    stage_params = {
         name: section for name, section in CONTENT.items() if name not in ("monitor", "search")
     }
-    assert {key: field.value for key, field in FIELDS.items()} == flat(asked) | {
+    assert {key: field.value for key, field in FIELDS.items()} == flat(stage_params) | {
         # An empty text stands for no format.
         "data.sources.csv.date_format": []
     }
@@ -71,23 +71,23 @@ def test_choices_null_and_comments() -> None:
 
 def test_another_model_has_the_options_of_its_kind() -> None:
     entry = {"kind": "lstm", "units": 4, "features": ["return_lag*"]}
-    found = fields_of(CONTENT | {"models": {"small": entry}})
-    assert found["models.small.units"].range == "above 0"
-    assert (found["models.small.features"].kind, found["models.small.features"].optional) == (
+    fields = fields_of(CONTENT | {"models": {"small": entry}})
+    assert fields["models.small.units"].range == "above 0"
+    assert (fields["models.small.features"].kind, fields["models.small.features"].optional) == (
         *("texts", True),
     )
 
 
 def test_a_number_that_yaml_reads_as_text_is_a_number() -> None:
-    found = fields_of(CONTENT | {"models": {"ridge": {"alpha": "1e-06"}}})
-    assert found["models.ridge.alpha"].value == 1e-06
+    fields = fields_of(CONTENT | {"models": {"ridge": {"alpha": "1e-06"}}})
+    assert fields["models.ridge.alpha"].value == 1e-06
 
 
 def test_the_search_finds_words_of_keys_and_comments() -> None:
-    def found(wanted: str) -> list[str]:
+    def keys(wanted: str) -> list[str]:
         return [key for key, field in FIELDS.items() if param_fields.matches(field, wanted)]
 
-    assert found("alpha") == ["models.ridge.alpha"]
-    assert "models.xgboost.max_depth" in found("XGBOOST depth")
-    assert found("walk-forward") == ["train.folds"]
-    assert len(found("")) == len(FIELDS)
+    assert keys("alpha") == ["models.ridge.alpha"]
+    assert "models.xgboost.max_depth" in keys("XGBOOST depth")
+    assert keys("walk-forward") == ["train.folds"]
+    assert len(keys("")) == len(FIELDS)

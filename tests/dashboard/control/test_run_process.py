@@ -246,8 +246,8 @@ def test_dvc_goes_on_where_it_was_stopped_and_excludes_a_terminal(
     name = run_process.start(command, "ada", settings)
     until(lambda: [stage.name for stage in read(name).stages] == ["first", "second"])
     assert read(name).stages[0].status == 0
-    said = project.run(sys.executable, "-m", "dvc", "repro", check=False)
-    assert "busy" in said
+    output = project.run(sys.executable, "-m", "dvc", "repro", check=False)
+    assert "busy" in output
     run_process.stop(name, "ada", settings)
     run = ended(name)
     assert run.state == "stopped"

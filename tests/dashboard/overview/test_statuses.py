@@ -100,9 +100,9 @@ def test_a_server_that_is_away_leaves_what_the_monitor_knows() -> None:
     assert parts["models"].state == "ok"
 
 
-@pytest.mark.parametrize(("said", "state"), [("degraded", "warning"), ("down", "critical")])
-def test_a_broken_bundle_or_log_has_a_remedy(said: str, state: str) -> None:
-    parts = by_name(statuses(answer(bundle=said, log=said), WELL, NOW, MOST))
+@pytest.mark.parametrize(("status", "state"), [("degraded", "warning"), ("down", "critical")])
+def test_a_broken_bundle_or_log_has_a_remedy(status: str, state: str) -> None:
+    parts = by_name(statuses(answer(bundle=status, log=status), WELL, NOW, MOST))
     for name in ("server", "log"):
         assert parts[name].state == state
         assert parts[name].remedy

@@ -45,10 +45,10 @@ def test_a_commit_keeps_its_results_when_the_working_tree_changes(repository: Re
 
 
 def test_a_horizon_that_was_never_evaluated_is_empty(repository: Repository) -> None:
-    found = horizon_metrics.read("", "long", repository.folder)
-    assert found.empty
-    assert found.table("folds").is_empty()
-    assert found.summary == {}
+    metrics = horizon_metrics.read("", "long", repository.folder)
+    assert metrics.empty
+    assert metrics.table("folds").is_empty()
+    assert metrics.summary == {}
 
 
 def test_horizons_are_those_of_params_or_of_metrics(repository: Repository, tmp_path: Path) -> None:
@@ -88,6 +88,6 @@ def test_an_older_revision_may_lack_a_column(repository: Repository) -> None:
     with pytest.raises(InputError, match=r"coverage\.csv of workspace .+ no column rows, width"):
         horizon_metrics.read("", "short", repository.folder)
     older = repository.commit(None, "As it was")
-    found = horizon_metrics.read(older, "short", repository.folder)
-    assert found.table("coverage").is_empty()
-    assert not found.empty
+    metrics = horizon_metrics.read(older, "short", repository.folder)
+    assert metrics.table("coverage").is_empty()
+    assert not metrics.empty

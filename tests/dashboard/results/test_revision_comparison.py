@@ -18,8 +18,10 @@ def results(**summary: float | None) -> HorizonMetrics:
 
 
 def pair(low: float | None, high: float | None) -> HoldOutPair:
-    found = Difference(0.0070, 0.0069, low, high)
-    return HoldOutPair(900, 0, (900, 950), date(2012, 1, 2), date(2012, 12, 3), {"crps": found})
+    difference = Difference(0.0070, 0.0069, low, high)
+    return HoldOutPair(
+        900, 0, (900, 950), date(2012, 1, 2), date(2012, 12, 3), {"crps": difference}
+    )
 
 
 def test_only_params_that_differ_are_shown() -> None:
@@ -50,7 +52,7 @@ def test_scores_have_their_difference_and_the_one_ahead() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said"),
+    ("low", "high", "verdict"),
     [
         (-0.0002, -0.00005, "b is better, more than chance"),
         (-0.0002, 0.0001, "no more than chance"),
@@ -59,14 +61,14 @@ def test_scores_have_their_difference_and_the_one_ahead() -> None:
     ],
 )
 def test_a_difference_is_more_than_chance_or_not(
-    low: float | None, high: float | None, said: str
+    low: float | None, high: float | None, verdict: str
 ) -> None:
-    found = pair(low, high)
-    table = revision_comparison.same_rows(found)
-    assert table["verdict"].to_list() == [said]
+    hold_out_pair = pair(low, high)
+    table = revision_comparison.same_rows(hold_out_pair)
+    assert table["verdict"].to_list() == [verdict]
     assert table["b less a"].to_list() == ["-0.0100"]
-    assert revision_comparison.pair_verdict(found).endswith(f"{said}.")
-    assert "900 rows" in revision_comparison.pair_verdict(found)
+    assert revision_comparison.pair_verdict(hold_out_pair).endswith(f"{verdict}.")
+    assert "900 rows" in revision_comparison.pair_verdict(hold_out_pair)
 
 
 def test_more_coverage_is_not_called_better() -> None:

@@ -47,6 +47,6 @@ def test_portfolios_have_the_p_values_of_strategies() -> None:
 
 def test_the_rank_ic_has_its_uncertainty_beside_it() -> None:
     assert score_tables.rank_ic_line(SHORT) == ""
-    found = {"dates": 312, "ic": 0.0087, "ic_t": 0.52, "ic_p": 0.301}
-    said = score_tables.rank_ic_line(HorizonMetrics({}, {}, {"cross_section": found}, {}))
-    assert all(text in said for text in ("312 dates", "+0.0087", "t +0.52", "p 0.301"))
+    rank_ic = {"dates": 312, "ic": 0.0087, "ic_t": 0.52, "ic_p": 0.301}
+    line = score_tables.rank_ic_line(HorizonMetrics({}, {}, {"cross_section": rank_ic}, {}))
+    assert all(text in line for text in ("312 dates", "+0.0087", "t +0.52", "p 0.301"))

@@ -26,15 +26,15 @@ def script() -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     repository = evaluated(tmp_path_factory.mktemp("analytics") / "project")
     add_experiments(repository, 3)
     return repository.folder
 
 
 @pytest.fixture
-def repository(made: Path, tmp_path: Path) -> Repository:
-    shutil.copytree(made, tmp_path / "project")
+def repository(original: Path, tmp_path: Path) -> Repository:
+    shutil.copytree(original, tmp_path / "project")
     return Repository(tmp_path / "project")
 
 
@@ -79,15 +79,15 @@ def test_candidates_of_the_horizon_in_the_address(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "said"),
+    ("view", "sentence"),
     [
         ("Distribution", "How often it rose, by the probability that was given"),
         ("Features", "No feature moves the forecasts: the historical mean is served."),
         ("Trading", "needs 20 symbols or more"),
     ],
 )
-def test_each_part_says_what_it_shows_or_why_not(page: Page, view: str, said: str) -> None:
-    assert said in texts(page(view=view))
+def test_each_part_says_what_it_shows_or_why_not(page: Page, view: str, sentence: str) -> None:
+    assert sentence in texts(page(view=view))
 
 
 def test_a_link_reproduces_a_comparison(page: Page) -> None:

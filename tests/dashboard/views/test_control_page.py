@@ -47,9 +47,9 @@ def page(folder: Path, part: str = "Stages", *, may_act: bool = True) -> AppTest
             st.session_state["part"] = part
         control_view.show(context)
 
-    shown = panels.panel(show, panels.context(folder, may_act=may_act))
-    assert not shown.exception
-    return shown
+    app = panels.panel(show, panels.context(folder, may_act=may_act))
+    assert not app.exception
+    return app
 
 
 def record(name: str, *, status: int | None = 0, who: str = "ada", error: str = "") -> Path:
@@ -66,10 +66,10 @@ def record(name: str, *, status: int | None = 0, who: str = "ada", error: str = 
 
 
 def test_all_stages_are_up_to_date_and_nothing_ever_ran(folder: Path) -> None:
-    shown = page(folder)
-    assert "no run is on record yet" in panels.texts(shown)
-    assert "All 23 stages are up to date." in panels.texts(shown)
-    table = shown.dataframe[0].value
+    app = page(folder)
+    assert "no run is on record yet" in panels.texts(app)
+    assert "All 23 stages are up to date." in panels.texts(app)
+    table = app.dataframe[0].value
     assert table["stage"].to_list()[:3] == ["params", "ingest", "clean"]
     assert set(table["state"]) == {"✓ up to date"}
     assert set(table["last took"]) == {"-"}
@@ -81,14 +81,14 @@ def test_a_stage_that_has_changed_says_why_and_later_ones_wait(
     changed = {"clean": [{"changed deps": {"params.yaml": {"clean.fill": "modified"}}}]}
     monkeypatch.setattr(pipeline_state, "changes", lambda *_: changed)
     record("20260101T000000-aaaa")
-    shown = page(folder)
-    rows = shown.dataframe[0].value.set_index("stage")
+    app = page(folder)
+    rows = app.dataframe[0].value.set_index("stage")
     assert rows.loc["clean", "state"] == "● changed"
     assert rows.loc["clean", "why"] == "clean.fill modified"
     assert rows.loc["explain@short", "state"] == "○ waits"
     assert rows.loc["ingest", "state"] == "✓ up to date"
     assert rows.loc["ingest", "last took"] == "1 min 5 s"
-    assert "Changed: 1 of 23 stages" in panels.texts(shown)
+    assert "Changed: 1 of 23 stages" in panels.texts(app)
 
 
 def test_dvc_is_asked_once_for_all_and_the_audit_trail_says_who_asked(
@@ -101,8 +101,8 @@ def test_dvc_is_asked_once_for_all_and_the_audit_trail_says_who_asked(
     ada = panels.context(project.folder)
     bob = replace(ada, viewer=Viewer("bob", "", may_act=False))
     looks = [panels.panel(control_view.show, who) for who in (ada, bob)]
-    for shown in looks:
-        assert "Changed: 2 of 2 stages" in panels.texts(shown)
+    for app in looks:
+        assert "Changed: 2 of 2 stages" in panels.texts(app)
     again = next(button for button in looks[1].button if button.label == "Ask again")
     again.click().run()
     rows = audit_trail.replay(project.folder / "var" / records.TRAIL)[audit_trail.RUNS].values()
@@ -118,9 +118,9 @@ def test_without_an_audit_trail_dvc_is_not_asked_and_the_page_says_why(
     monkeypatch.undo()
     monkeypatch.chdir(folder)
     (folder / "var").write_text("a file in its place")
-    shown = page(folder)
-    assert set(shown.dataframe[0].value["state"]) == {"? unknown"}
-    assert "audit cannot be written" in panels.texts(shown)
+    app = page(folder)
+    assert set(app.dataframe[0].value["state"]) == {"? unknown"}
+    assert "audit cannot be written" in panels.texts(app)
 
 
 def test_a_dvc_that_fails_leaves_a_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,9 +128,9 @@ def test_a_dvc_that_fails_leaves_a_page(folder: Path, monkeypatch: pytest.Monkey
         raise pipeline_state.StatusError("dvc status: <b>dvc.yaml</b> is wrong")
 
     monkeypatch.setattr(pipeline_state, "changes", fail)
-    shown = page(folder)
-    assert set(shown.dataframe[0].value["state"]) == {"? unknown"}
-    assert r"\<b\>dvc\.yaml\</b\> is wrong" in panels.texts(shown)
+    app = page(folder)
+    assert set(app.dataframe[0].value["state"]) == {"? unknown"}
+    assert r"\<b\>dvc\.yaml\</b\> is wrong" in panels.texts(app)
 
 
 def test_without_a_pipeline_the_page_says_what_to_do(folder: Path) -> None:
@@ -139,16 +139,16 @@ def test_without_a_pipeline_the_page_says_what_to_do(folder: Path) -> None:
 
 
 def test_whoever_may_not_act_sees_all_and_which_key_is_needed(folder: Path) -> None:
-    shown = page(folder, "Run", may_act=False)
-    assert "role admin" in panels.texts(shown)
-    assert [button.disabled for button in shown.button] == [True, True]
+    app = page(folder, "Run", may_act=False)
+    assert "role admin" in panels.texts(app)
+    assert [button.disabled for button in app.button] == [True, True]
 
 
 def test_the_last_run_and_its_error_are_shown(folder: Path) -> None:
     record("20260101T000000-aaaa", status=1, error="bars of <AAPL>: 3 rows are wrong")
-    shown = page(folder)
-    assert "The last run, Reproduce the pipeline, failed" in panels.texts(shown)
-    assert r"bars of \<AAPL\>\: 3 rows are wrong" in panels.texts(shown)
+    app = page(folder)
+    assert "The last run, Reproduce the pipeline, failed" in panels.texts(app)
+    assert r"bars of \<AAPL\>\: 3 rows are wrong" in panels.texts(app)
 
 
 def test_a_run_in_a_terminal_is_shown_as_running(folder: Path) -> None:
@@ -159,11 +159,11 @@ def test_a_run_in_a_terminal_is_shown_as_running(folder: Path) -> None:
     stage_record.note_process(RUNS / "dvc-1-1", me)
     line = json.dumps({"stage": "ingest", "began": time.time()})
     (RUNS / "dvc-1-1" / "stages.jsonl").write_text(line + "\n", encoding="utf-8")
-    shown = page(folder)
-    assert "bob runs it in a terminal since" in panels.texts(shown)
-    assert "ingest runs for" in panels.texts(shown)
-    assert shown.dataframe[0].value.set_index("stage").loc["ingest", "state"] == "▶ running"
-    assert not [button for button in shown.button if button.label == "Stop this run"]
+    app = page(folder)
+    assert "bob runs it in a terminal since" in panels.texts(app)
+    assert "ingest runs for" in panels.texts(app)
+    assert app.dataframe[0].value.set_index("stage").loc["ingest", "state"] == "▶ running"
+    assert not [button for button in app.button if button.label == "Stop this run"]
     assert all(button.disabled for button in page(folder, "Run").button)
 
 
@@ -171,14 +171,14 @@ def test_recent_runs_are_listed_and_each_can_be_looked_at(folder: Path) -> None:
     record("20260101T000000-aaaa")
     killed = record("20260102T000000-bbbb", status=None, who="bob")
     (killed / "log").write_text("".join(f"line {n}\n" for n in range(1000)), encoding="utf-8")
-    shown = page(folder, "Recent runs")
-    assert shown.dataframe[0].value["state"].to_list() == ["✗ killed", "✓ succeeded"]
-    assert shown.dataframe[0].value["who"].to_list() == ["bob", "ada"]
-    assert "bob began it" in panels.texts(shown)
-    assert shown.code[-1].value.endswith("line 999")
-    assert "The last 400 lines" in panels.texts(shown)
-    shown.selectbox(key="run").select("20260101T000000-aaaa").run()
-    assert "succeeded after 2 min 0 s; ada began it" in panels.texts(shown)
+    app = page(folder, "Recent runs")
+    assert app.dataframe[0].value["state"].to_list() == ["✗ killed", "✓ succeeded"]
+    assert app.dataframe[0].value["who"].to_list() == ["bob", "ada"]
+    assert "bob began it" in panels.texts(app)
+    assert app.code[-1].value.endswith("line 999")
+    assert "The last 400 lines" in panels.texts(app)
+    app.selectbox(key="run").select("20260101T000000-aaaa").run()
+    assert "succeeded after 2 min 0 s; ada began it" in panels.texts(app)
 
 
 def test_no_run_yet_says_how_to_start_one(folder: Path) -> None:
@@ -192,12 +192,12 @@ def test_buttons_start_the_commands_of_the_list(
     monkeypatch.setattr(
         run_process, "start", lambda command, who, _: started.append((command, who))
     )
-    shown = page(folder, "Run")
-    shown.multiselect(key="stages").select("latest").run()
-    shown.button(key="reproduce").click().run()
-    shown.date_input[0].set_value(datetime(2012, 12, 30, tzinfo=UTC).date()).run()
-    shown.toggle[0].set_value(True).run()
-    shown.button(key="refresh").click().run()
+    app = page(folder, "Run")
+    app.multiselect(key="stages").select("latest").run()
+    app.button(key="reproduce").click().run()
+    app.date_input[0].set_value(datetime(2012, 12, 30, tzinfo=UTC).date()).run()
+    app.toggle[0].set_value(True).run()
+    app.button(key="refresh").click().run()
     assert started == [
         (run_commands.reproduce(["latest"]), "ada"),
         (run_commands.refresh(datetime(2012, 12, 30, tzinfo=UTC).date(), keep_models=True), "ada"),
@@ -209,9 +209,9 @@ def test_a_refusal_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise RunningError("Reproduce: bob runs it since 09:00")
 
     monkeypatch.setattr(run_process, "start", refuse)
-    shown = page(folder, "Run")
-    shown.button(key="reproduce").click().run()
-    assert "bob runs it since" in panels.texts(shown)
+    app = page(folder, "Run")
+    app.button(key="reproduce").click().run()
+    assert "bob runs it since" in panels.texts(app)
 
 
 def test_an_open_page_whose_key_lost_its_role_starts_and_stops_nothing(
@@ -225,19 +225,19 @@ def test_an_open_page_whose_key_lost_its_role_starts_and_stops_nothing(
     keys = Keyring(path=folder / "keys")
     monkeypatch.setattr(sign_in, "keyring", lambda: keys)
     who = replace(panels.context(folder), viewer=Viewer("ada", secret, may_act=True))
-    shown = panels.panel(control_view.show, who, part="Run")
+    app = panels.panel(control_view.show, who, part="Run")
     write(folder / "keys", [replace(key, roles=frozenset({"predict"}))])
-    shown.button(key="reproduce").click().run()
-    assert "ada may not act" in panels.texts(shown)
+    app.button(key="reproduce").click().run()
+    assert "ada may not act" in panels.texts(app)
     me = processes.process(os.getpid())
     assert me is not None
     run_record.create(RUNS / "1", "Reproduce", ("dvc", "repro"), "bob", datetime.now(UTC))
     stage_record.note_process(RUNS / "1", me)
-    shown = panels.panel(control_view.show, who, part="Run")
-    shown.button(key="stop:1").click().run()
-    assert "ada may not act" in panels.texts(shown)
+    app = panels.panel(control_view.show, who, part="Run")
+    app.button(key="stop:1").click().run()
+    assert "ada may not act" in panels.texts(app)
     write(folder / "keys", [])
-    shown.run()
-    assert "ada was removed" in panels.texts(shown)
-    assert not shown.button
+    app.run()
+    assert "ada was removed" in panels.texts(app)
+    assert not app.button
     assert not acted

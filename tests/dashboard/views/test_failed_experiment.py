@@ -22,16 +22,16 @@ def test_the_page_counts_what_waits_and_what_failed(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     experiment = (sys.executable, "-m", "dvc", "exp", "run")
 
-    def told() -> str:
+    def page_text() -> str:
         st.cache_data.clear()
         who = panels.context(project.folder)
         return panels.texts(panels.panel(analytics_view.show, who, view="Experiments"))
 
     order(project, "first", error="bars of AAPL: 3 rows are wrong")
     project.run(*experiment, "--queue", "--name=wrong")
-    assert "1 in the queue of DVC, 0 failed" in told()
-    said = project.run(*experiment, "--run-all", check=False)
-    assert "bars of AAPL: 3 rows are wrong" in said
+    assert "1 in the queue of DVC, 0 failed" in page_text()
+    output = project.run(*experiment, "--run-all", check=False)
+    assert "bars of AAPL: 3 rows are wrong" in output
     assert experiment_refs.waiting() == (0, 1)
-    assert "0 in the queue of DVC, 1 failed" in told()
-    assert "no experiments yet" in told()
+    assert "0 in the queue of DVC, 1 failed" in page_text()
+    assert "no experiments yet" in page_text()

@@ -67,8 +67,8 @@ def test_a_symbol_with_too_few_bars_hides_no_other(viewer: Context, app: TestCli
     service._swapped(replace(former, rows=rows))
     try:
         page = panel(home_view.show, viewer)
-        asked = viewer.server.get("/version")
-        assert len(newest_forecasts(viewer.server, asked).refused) == 2
+        version = viewer.server.get("/version")
+        assert len(newest_forecasts(viewer.server, version).refused) == 2
     finally:
         service._swapped(former)
     assert [list(table.value["symbol"]) for table in page.dataframe] == [
@@ -96,10 +96,10 @@ def test_a_part_of_a_name_in_the_address_or_the_box_chooses_symbols(viewer: Cont
 
 
 def test_nothing_known_is_said_as_such_with_what_to_do(viewer: Context) -> None:
-    said = texts(panel(home_view.show, viewer))
-    assert "nothing is known of models, data, drift, scheduler" in said
-    assert "python -m monitor check" in said
-    assert "Nothing was promoted yet" in said
+    page_text = texts(panel(home_view.show, viewer))
+    assert "nothing is known of models, data, drift, scheduler" in page_text
+    assert "python -m monitor check" in page_text
+    assert "Nothing was promoted yet" in page_text
 
 
 def test_what_is_wrong_comes_first_with_its_remedy(viewer: Context) -> None:
@@ -137,10 +137,10 @@ def test_alerts_that_go_on_are_named_and_then_all_is_not_well(viewer: Context) -
     ]
     viewer.monitor.folder.mkdir(parents=True)
     outbox.write(viewer.monitor.folder, Outbox(episodes=alerts))
-    said = texts(panel(home_view.show, viewer))
-    assert "Look at Monitoring" in said
-    assert "Alerts that go on: degraded horizon=short. Monitoring says since when" in said
-    assert "Nothing is wrong" not in said
+    page_text = texts(panel(home_view.show, viewer))
+    assert "Look at Monitoring" in page_text
+    assert "Alerts that go on: degraded horizon=short. Monitoring says since when" in page_text
+    assert "Nothing is wrong" not in page_text
 
 
 def test_production_follows_the_tags_and_a_roll_back(here: Repository, viewer: Context) -> None:
@@ -163,18 +163,18 @@ def test_production_follows_the_tags_and_a_roll_back(here: Repository, viewer: C
 
 def test_the_last_decision_is_one_sentence(here: Repository, viewer: Context) -> None:
     for day, outcome in ((1, "promoted"), (2, "rejected")):
-        made = Decision(
+        decision = Decision(
             f"2012030{day}T220000-drift",
             datetime(2012, 3, day, 22, tzinfo=UTC),
             "drift",
             outcome,
             f"because of {outcome}",
         )
-        (here.folder / made.path).parent.mkdir(exist_ok=True)
-        (here.folder / made.path).write_text(made.text())
-    said = texts(panel(home_view.show, viewer))
-    assert "2012-03-02 22:00 UTC: drift, rejected: because of rejected." in said
-    assert "because of promoted" not in said
+        (here.folder / decision.path).parent.mkdir(exist_ok=True)
+        (here.folder / decision.path).write_text(decision.text())
+    page_text = texts(panel(home_view.show, viewer))
+    assert "2012-03-02 22:00 UTC: drift, rejected: because of rejected." in page_text
+    assert "because of promoted" not in page_text
     (here.folder / "decisions" / "2013-broken.json").write_text("{")
     assert "2013-broken.json: cannot be read as a decision" in texts(panel(home_view.show, viewer))
 

@@ -48,7 +48,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def page() -> Page:
     """Shows the page, or a tab of it."""
 
-    def shown(settings: Settings, tab: str = "", *, may_act: bool = True) -> AppTest:
+    def opened(settings: Settings, tab: str = "", *, may_act: bool = True) -> AppTest:
         who = replace(
             panels.context(settings.var.parent, may_act=may_act),
             monitor=settings,
@@ -57,19 +57,19 @@ def page() -> Page:
         )
         return panels.panel(monitoring_view.show, who, **({"tab": tab} if tab else {}))
 
-    return shown
+    return opened
 
 
-def text(shown: AppTest) -> str:
+def text(app: AppTest) -> str:
     """Every sentence of a page; that there was no exception is asserted."""
-    assert not shown.exception
-    kinds = (shown.markdown, shown.text, shown.caption, shown.error, shown.code, shown.title)
+    assert not app.exception
+    kinds = (app.markdown, app.text, app.caption, app.error, app.code, app.title)
     raw = "\n".join(each.value for kind in kinds for each in kind)
     return re.sub(r"\\(.)", r"\1", raw)
 
 
-def frames(shown: AppTest) -> str:
-    return "\n".join(each.value.to_csv() for each in shown.dataframe)
+def frames(app: AppTest) -> str:
+    return "\n".join(each.value.to_csv() for each in app.dataframe)
 
 
 def health(settings: Settings, *checks: tuple[str, str, str, str]) -> None:
@@ -101,9 +101,9 @@ def test_where_the_monitor_never_ran_the_page_says_what_to_do(
     settings: Settings, page: Page
 ) -> None:
     for tab in ("Health", "Decisions", "Log"):
-        said = text(page(settings, tab))
-        assert "python -m monitor run" in said
-        assert "no prediction log" in said
+        page_text = text(page(settings, tab))
+        assert "python -m monitor run" in page_text
+        assert "no prediction log" in page_text
 
 
 def test_empty_tables_are_no_error(settings: Settings, page: Page) -> None:
@@ -118,11 +118,11 @@ def test_empty_tables_are_no_error(settings: Settings, page: Page) -> None:
         "Log": "make up",
     }
     for tab, step in next_steps.items():
-        shown = page(settings, tab)
-        said = text(shown)
-        assert not shown.error
-        assert "not checked anything here yet" in said
-        assert step in said
+        app = page(settings, tab)
+        page_text = text(app)
+        assert not app.error
+        assert "not checked anything here yet" in page_text
+        assert step in page_text
 
 
 def test_while_the_database_is_away_the_files_are_shown(settings: Settings, page: Page) -> None:
@@ -131,17 +131,17 @@ def test_while_the_database_is_away_the_files_are_shown(settings: Settings, page
     health(away, ("prediction_log", "critical", "does not answer", "start the database"))
     settings.folder.mkdir(parents=True, exist_ok=True)
     outbox.write(away.folder, Outbox(episodes=[episode()]))
-    made = decided()
-    write(Path(made.path), made.content())
+    decision = decided()
+    write(Path(decision.path), decision.content())
     for tab in ("Health", "Alerts", "Decisions"):
-        said = text(page(away, tab))
-        assert "cannot be read" in said
-        assert "secret" not in said
-        assert "start the database" in said
-        assert "drift_share" in said
+        page_text = text(page(away, tab))
+        assert "cannot be read" in page_text
+        assert "secret" not in page_text
+        assert "start the database" in page_text
+        assert "drift_share" in page_text
         if tab == "Decisions":
-            assert "decisions/" in said
-            assert "gates passed" in said
+            assert "decisions/" in page_text
+            assert "gates passed" in page_text
 
 
 def episode(**values: object) -> Episode:
@@ -247,20 +247,20 @@ def watched(settings: Settings) -> Settings:
 def test_what_is_wrong_comes_first_with_since_when_and_what_to_do(
     watched: Settings, page: Page
 ) -> None:
-    shown = page(watched)
-    said = text(shown)
-    assert "alerts that go on: 1" in said
-    assert "2020-03-29 18:00 EDT" in said
-    assert "3 days" in said
-    assert "mend the feed" in said
+    app = page(watched)
+    page_text = text(app)
+    assert "alerts that go on: 1" in page_text
+    assert "2020-03-29 18:00 EDT" in page_text
+    assert "3 days" in page_text
+    assert "mend the feed" in page_text
     # The runbook of drift_share in docs/self-healing.md.
-    assert "many features are not as in training" in said
+    assert "many features are not as in training" in page_text
     # A check without an alert is there too, and the alert's own check is not there twice.
-    assert "no alert yet" in said
-    assert said.count("no alert yet") == 1
-    assert "free some space" in said
+    assert "no alert yet" in page_text
+    assert page_text.count("no alert yet") == 1
+    assert "free some space" in page_text
     # Text of others is neither HTML nor Markdown.
-    raw = "".join(each.value for each in shown.markdown)
+    raw = "".join(each.value for each in app.markdown)
     assert plain(FOREIGN) in raw
     assert FOREIGN not in raw
 
@@ -279,30 +279,30 @@ def test_every_tab_shows_what_is_stored(watched: Settings, page: Page) -> None:
         "Log": ("Lines that match: all 1, of 1 kB", "error: "),
     }
     for tab, (sentence, cell) in expected.items():
-        shown = page(watched, tab)
-        assert not shown.error
-        assert sentence in text(shown)
-        assert cell in frames(shown)
+        app = page(watched, tab)
+        assert not app.error
+        assert sentence in text(app)
+        assert cell in frames(app)
 
 
 def test_a_monitor_that_stopped_is_said_not_hidden(watched: Settings, page: Page) -> None:
     later = watched.model_copy(update={"now": NOW + DAY})
-    said = text(page(later))
-    assert "the monitor does not run" in said
+    page_text = text(page(later))
+    assert "the monitor does not run" in page_text
 
 
 def test_only_holders_of_an_admin_key_see_the_counters(watched: Settings, page: Page) -> None:
-    said = text(page(watched, "Server", may_act=False))
-    assert "--role admin" in said
-    assert "does not answer" not in said
+    page_text = text(page(watched, "Server", may_act=False))
+    assert "--role admin" in page_text
+    assert "does not answer" not in page_text
 
 
 def test_a_damaged_document_is_one_line_and_the_rest_goes_on(watched: Settings, page: Page) -> None:
     with tables.replacing(watched.folder / "drift/short.json") as broken:
         broken.write_text("{")
-    shown = page(watched, "Drift")
-    assert "python -m monitor check" in text(shown)
-    assert "alerts that go on: 1" in text(shown)
+    app = page(watched, "Drift")
+    assert "python -m monitor check" in text(app)
+    assert "alerts that go on: 1" in text(app)
 
 
 def test_all_is_well_says_so(settings: Settings, page: Page) -> None:

@@ -40,8 +40,8 @@ def opened(path: str, **query: str) -> AppTest:
 
 
 def test_who_signs_in_is_on_the_page_and_in_the_state_of_the_address(secret: str) -> None:
-    asked = {"horizon": "long", "view": "Trading"}
-    page = opened("analytics", **asked)
+    query = {"horizon": "long", "view": "Trading"}
+    page = opened("analytics", **query)
     assert page.title[0].value == "Sign in"
     assert not page.sidebar.button
     # Streamlit shows whatever stands alone in its script, such as a string.
@@ -52,8 +52,8 @@ def test_who_signs_in_is_on_the_page_and_in_the_state_of_the_address(secret: str
     page.text_input[0].set_value(secret)
     page.button[0].click().run()
     assert page.title[0].value == "Analytics"
-    assert {name: page.session_state[name] for name in asked} == asked
-    assert page.query_params == asked
+    assert {name: page.session_state[name] for name in query} == query
+    assert page.query_params == query
     page.sidebar.button[0].click().run()
     assert page.title[0].value == "Sign in"
 

@@ -60,7 +60,7 @@ def of(server: Server) -> Context:
     )
 
 
-def shown(server: Server, **query: str) -> AppTest:
+def opened(server: Server, **query: str) -> AppTest:
     """The page of an address."""
     page = panels.panel(predictions_view.show, of(server), **query)
     assert not page.exception
@@ -72,18 +72,18 @@ def charts(page: AppTest) -> int:
 
 
 def test_each_horizon_is_shown_as_it_is_logged(server: Server) -> None:
-    page = shown(server, symbol="IBM", horizon="long")
+    page = opened(server, symbol="IBM", horizon="long")
     assert page.selectbox(key="symbol").value == "IBM"
     assert len(page.metric) == 2
     for metric, horizon in zip(page.metric, ("short", "long"), strict=True):
         (newest,) = forecast_log.newest(server, "IBM", horizon).head(1).rows(named=True)
         logged = server.get(f"/predictions/{newest['id']}")
         assert metric.value == f"{100 * logged['predicted_return']:+.2f} %"
-        said = panels.texts(page)
-        assert newest["id"].replace("-", "\\-") in said
+        page_text = panels.texts(page)
+        assert newest["id"].replace("-", "\\-") in page_text
         for bound in ("lower", "upper"):
-            assert f"{100 * logged['interval'][f'{bound}_return']:+.2f} %" in said
-            assert f"{logged['interval'][f'{bound}_close']:,.2f}" in said
+            assert f"{100 * logged['interval'][f'{bound}_return']:+.2f} %" in page_text
+            assert f"{logged['interval'][f'{bound}_close']:,.2f}" in page_text
     # Candles, outcomes and coverage; the mean has no contributions.
     assert charts(page) == 3
     assert "every feature contributes 0" in panels.texts(page)
@@ -91,7 +91,7 @@ def test_each_horizon_is_shown_as_it_is_logged(server: Server) -> None:
 
 def test_a_page_that_is_looked_at_again_logs_nothing(server: Server) -> None:
     for _ in range(2):
-        shown(server, symbol="MSFT")
+        opened(server, symbol="MSFT")
     page = server.get("/predictions", symbol="MSFT", horizon="short")
     assert len(page["predictions"]) == 1
 
@@ -113,7 +113,7 @@ def test_the_same_bars_give_the_same_forecast_and_others_move_it(server: Server)
     answer = symbol_forecasts(server, version, "AAPL")[0].answer
     bars = own_bars.editable(chart)
 
-    def asked(factor: float) -> Any:
+    def forecast(factor: float) -> Any:
         last = pl.col("date") == bars["date"][-1]
         edits = bars.with_columns(
             pl.when(last).then(factor * pl.col(name)).otherwise(name).alias(name)
@@ -122,38 +122,38 @@ def test_the_same_bars_give_the_same_forecast_and_others_move_it(server: Server)
         body = own_bars.request("AAPL", "short", own_bars.with_edits(chart.bars, edits))
         return own_bars.forecast(server, answer["model"]["md5"], body)
 
-    same = asked(1)
+    same = forecast(1)
     for name in ("lower_return", "upper_return"):
         assert same["interval"][name] == pytest.approx(answer["interval"][name], abs=1e-6)
-    moved = asked(1.3)
+    moved = forecast(1.3)
     assert moved["last_close"] == pytest.approx(1.3 * answer["last_close"])
     assert moved["interval"]["upper_return"] > answer["interval"]["upper_return"]
     with pytest.raises(RefusedError, match="2012-12-31 opens at"):
-        asked(100)
+        forecast(100)
     newest = forecast_log.newest(server, "AAPL", "short")
     assert newest["source"].to_list()[:2] == ["bars", "bars"]
 
 
 def test_outcomes_of_logged_forecasts_count_once_a_bar(server: Server) -> None:
-    page = shown(server, symbol="IBM", horizon="short", history="logged")
+    page = opened(server, symbol="IBM", horizon="short", history="logged")
     assert "no logged forecast" in panels.texts(page).lower()
     for day in ("2012-12-20", "2012-12-20", "2012-12-21"):
-        made = server.post("/predict/short", {"symbol": "IBM", "as_of": day})
-        server.post("/labels", {"prediction_id": made["id"], "actual_return": 0.5})
+        forecast = server.post("/predict/short", {"symbol": "IBM", "as_of": day})
+        server.post("/labels", {"prediction_id": forecast["id"], "actual_return": 0.5})
     st.cache_data.clear()
     history = forecast_log.labelled(server, "IBM", "short")
     assert history["as_of"].to_list() == ["2012-12-20", "2012-12-21"]
     assert history["actual_return"].to_list() == [0.5, 0.5]
-    page = shown(server, symbol="IBM", horizon="short", history="logged")
+    page = opened(server, symbol="IBM", horizon="short", history="logged")
     assert "0 of 2 outcomes" in panels.texts(page)
     assert "needs 60 outcomes" in panels.texts(page)
 
 
 def test_names_that_the_server_does_not_have_are_told(server: Server) -> None:
-    page = shown(server, symbol="<b>APPL</b>", horizon="medium")
-    said = [str(each.value).replace("\\", "") for each in page.warning]
-    assert any("<b>APPL</b>" in each and "AAPL" in each for each in said)
-    assert any("medium" in each and "short" in each for each in said)
+    page = opened(server, symbol="<b>APPL</b>", horizon="medium")
+    warnings = [str(each.value).replace("\\", "") for each in page.warning]
+    assert any("<b>APPL</b>" in each and "AAPL" in each for each in warnings)
+    assert any("medium" in each and "short" in each for each in warnings)
     assert page.selectbox(key="symbol").value == "AAPL"
 
 
@@ -162,12 +162,12 @@ def test_a_name_is_only_text_and_a_symbol_without_a_history_has_a_page(
 ) -> None:
     bundle, name = bundle_of(client), "<b>&*x*?#"
     serve_instead(client, replace(bundle, rows={**bundle.rows, name: bundle.rows["IBM"]}))
-    page = shown(server, symbol=name, horizon="short", **{"what-if": "true"})
+    page = opened(server, symbol=name, horizon="short", **{"what-if": "true"})
     assert page.selectbox(key="symbol").value == name
-    said = panels.texts(page)
-    assert "hold-out has no forecast" in said
-    assert "keeps no whole bars" in said
-    assert f"{name}: the short forecast" in said
+    page_text = panels.texts(page)
+    assert "hold-out has no forecast" in page_text
+    assert "keeps no whole bars" in page_text
+    assert f"{name}: the short forecast" in page_text
 
 
 def test_what_the_server_remarks_is_shown(client: TestClient, server: Server) -> None:
@@ -181,13 +181,13 @@ def test_what_the_server_remarks_is_shown(client: TestClient, server: Server) ->
     )
     models = {name: replace(each, explanations=None) for name, each in bundle.models.items()}
     serve_instead(client, replace(bundle, rows={**bundle.rows, "IBM": ended}, models=models))
-    page = shown(server, symbol="IBM", horizon="short")
-    said = panels.texts(page)
-    assert "stale" in said
+    page = opened(server, symbol="IBM", horizon="short")
+    page_text = panels.texts(page)
+    assert "stale" in page_text
     # Its newest bar is one whose outcome the model has seen.
-    assert "in sample" in said
-    assert "had not seen this bar" in said
-    assert "dvc repro explain@short" in said
+    assert "in sample" in page_text
+    assert "had not seen this bar" in page_text
+    assert "dvc repro explain@short" in page_text
 
 
 def test_contributions_are_drawn_where_there_are_some(client: TestClient, server: Server) -> None:
@@ -199,7 +199,7 @@ def test_contributions_are_drawn_where_there_are_some(client: TestClient, server
     }
     models = {**bundle.models, "short": replace(short, explanations=why)}
     serve_instead(client, replace(bundle, models=models))
-    assert charts(shown(server, symbol="IBM", horizon="short")) == 4
+    assert charts(opened(server, symbol="IBM", horizon="short")) == 4
 
 
 def live(server: Server, *versions: dict[str, Any]) -> AppTest:
@@ -221,13 +221,13 @@ def live(server: Server, *versions: dict[str, Any]) -> AppTest:
 
 
 def test_a_page_follows_the_revision_of_the_server(server: Server) -> None:
-    made = server.post("/predict/short", {"symbol": "IBM"})
+    forecast = server.post("/predict/short", {"symbol": "IBM"})
     version = server.get("/version")
     for versions in ([version], [{**version, "as_of": "2012-12-28"}, version]):
-        said = panels.texts(live(server, *versions))
-        assert made["id"] in said.replace("\\", "")
+        page_text = panels.texts(live(server, *versions))
+        assert forecast["id"] in page_text.replace("\\", "")
         # In the zone of the exchange, and of the viewer.
-        assert re.search(r"logged \d{4}-\d\d-\d\d \d\d:\d\d E[SD]T \(.*IST\)", said)
+        assert re.search(r"logged \d{4}-\d\d-\d\d \d\d:\d\d E[SD]T \(.*IST\)", page_text)
 
 
 def test_a_server_that_goes_away_is_one_line_of_an_open_page(server: Server) -> None:
@@ -240,7 +240,7 @@ def test_a_server_that_goes_away_is_one_line_of_an_open_page(server: Server) -> 
 def test_without_a_server_the_page_says_how_to_start_one() -> None:
     st.cache_data.clear()
     with httpx.Client() as client:
-        page = shown(Server(NOWHERE, "", client))
+        page = opened(Server(NOWHERE, "", client))
     (error,) = page.error
     assert NOWHERE.split("//")[1] in str(error.value).replace("\\", "")
     assert "make serve" in str(error.value)

@@ -16,7 +16,7 @@ BROKEN = '{"type": "about:blank", "detail": "the server has failed; its log says
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "said"),
+    ("status", "text", "words"),
     [
         (200, "{}", "DASHBOARD_SERVER"),
         (200, "<html>", "DASHBOARD_SERVER"),
@@ -25,7 +25,7 @@ BROKEN = '{"type": "about:blank", "detail": "the server has failed; its log says
     ],
 )
 def test_every_page_says_so_in_a_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, text: str, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, text: str, words: str
 ) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -35,4 +35,4 @@ def test_every_page_says_so_in_a_line(
         for view in (home_view, predictions_view, monitoring_view):
             page = panels.panel(view.show, who, tab="Server")
             # Signs of Markdown are escaped in some places.
-            assert said in panels.texts(page).replace("\\", "")
+            assert words in panels.texts(page).replace("\\", "")

@@ -33,9 +33,9 @@ def test_the_newest_lines_come_first_and_rotated_files_follow(tmp_path: Path) ->
     path = write(tmp_path / "up.log", "five", "six")
     write(tmp_path / "up.log.1", "three", "four")
     write(tmp_path / "up.log.2", "one", "two")
-    found = log_files.tail(path)
-    assert found.lines == ("six", "five", "four", "three", "two", "one")
-    assert (found.whole, found.read) == (True, found.size)
+    tail = log_files.tail(path)
+    assert tail.lines == ("six", "five", "four", "three", "two", "one")
+    assert (tail.whole, tail.read) == (True, tail.size)
     few = log_files.tail(path, most=3)
     assert (few.lines, few.whole) == (("six", "five", "four"), False)
 
@@ -61,9 +61,9 @@ def test_a_line_without_end_is_read_in_parts_and_up_to_the_bound(
     monkeypatch.setattr(log_files, "_BLOCK", 100)
     monkeypatch.setattr(log_files, "_LINE", 300)
     path = write(tmp_path / "a.log", "first", "." * 1_000)
-    found = log_files.tail(path)
-    assert found.lines[-1] == "first"
-    assert "".join(found.lines[:-1]) == "." * 1_000
+    tail = log_files.tail(path)
+    assert tail.lines[-1] == "first"
+    assert "".join(tail.lines[:-1]) == "." * 1_000
     bounded = log_files.tail(path, bound=250)
     assert not bounded.whole
     assert bounded.read < 500

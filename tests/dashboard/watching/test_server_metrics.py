@@ -77,12 +77,12 @@ def test_what_is_not_a_page_of_metrics_is_refused() -> None:
 
 
 def test_readings_are_bounded_and_read_once_for_all_viewers(metrics: Metrics) -> None:
-    kept = Readings()
-    assert kept.is_due(AT, 4)
+    readings = Readings()
+    assert readings.is_due(AT, 4)
     for number in range(server_metrics.KEPT + 5):
-        kept.recent.append(
-            reading(metrics, AT + number * SECOND) if not number else kept.recent[-1]
+        readings.recent.append(
+            reading(metrics, AT + number * SECOND) if not number else readings.recent[-1]
         )
-    assert len(kept.recent) == server_metrics.KEPT
-    assert not kept.is_due(AT + SECOND, 4)
-    assert kept.is_due(AT + 4 * SECOND, 4)
+    assert len(readings.recent) == server_metrics.KEPT
+    assert not readings.is_due(AT + SECOND, 4)
+    assert readings.is_due(AT + 4 * SECOND, 4)

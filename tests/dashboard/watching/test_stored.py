@@ -28,9 +28,9 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    found = live.settings(tmp_path, NOW)
-    live.log(found).dispose()
-    return found
+    monitor_settings = live.settings(tmp_path, NOW)
+    live.log(monitor_settings).dispose()
+    return monitor_settings
 
 
 def keep(settings: Settings, at: datetime, name: str, value: float, **tags: str) -> None:
@@ -44,11 +44,11 @@ def test_history_has_the_last_and_the_greatest_of_each_span(settings: Settings) 
         keep(settings, at, "health", value, check="models", horizon="short")
     keep(settings, NOW - DAY / 2, "other", 9)
     keep(settings, NOW - 40 * DAY, "health", 2, check="models", horizon="short")
-    found = store_reading.read(history, settings, ("health",), "30 days")
-    assert found.select("value", "greatest").rows() == [(0.0, 2.0), (1.0, 1.0)]
-    assert found["of"].unique().to_list() == ["models"]
-    assert found["horizon"].unique().to_list() == ["short"]
-    assert found["at"][0] == NOW - DAY / 2 + timedelta(minutes=5)
+    readings = store_reading.read(history, settings, ("health",), "30 days")
+    assert readings.select("value", "greatest").rows() == [(0.0, 2.0), (1.0, 1.0)]
+    assert readings["of"].unique().to_list() == ["models"]
+    assert readings["horizon"].unique().to_list() == ["short"]
+    assert readings["at"][0] == NOW - DAY / 2 + timedelta(minutes=5)
     # A reading a day where years are shown.
     assert store_reading.read(history, settings, ("health",), "all")["value"].to_list() == [
         2.0,
@@ -72,8 +72,8 @@ def test_months_of_measurements_are_a_few_hundred_points(settings: Settings) -> 
                 for number in range(20_000)
             ],
         )
-    found = store_reading.read(history, settings, ("health",), "30 days")
-    assert 700 <= found.height <= 30 * 24 + 1
+    readings = store_reading.read(history, settings, ("health",), "30 days")
+    assert 700 <= readings.height <= 30 * 24 + 1
     assert store_reading.read(history, settings, ("health",), "1 year").height in (70, 71)
 
 
@@ -108,10 +108,10 @@ def test_episodes_of_a_span_are_those_that_went_on_in_it(settings: Settings) -> 
     with records.opened(settings) as engine, records.writing(engine, settings, NOW) as writer:
         for each in (old, across, episode(3)):
             writer.add(monitoring_alerts, each.model_dump(exclude={"quiet"}))
-    found = store_reading.read(stored_alerts.episodes, settings, "30 days")
-    assert [each.id for each in found] == ["e3", "e2"]
+    episodes = store_reading.read(stored_alerts.episodes, settings, "30 days")
+    assert [each.id for each in episodes] == ["e3", "e2"]
     assert len(store_reading.read(stored_alerts.episodes, settings, "all")) == 3
-    drawn = stored_alerts.spans(found, NOW - 30 * DAY, NOW)
+    drawn = stored_alerts.spans(episodes, NOW - 30 * DAY, NOW)
     assert drawn["row"].unique().to_list() == ["drift_share horizon=short"]
     assert set(drawn["begin"]) == {NOW - 30 * DAY, NOW - 3 * DAY}
     assert set(drawn["end"]) == {NOW - DAY, NOW}
@@ -119,8 +119,8 @@ def test_episodes_of_a_span_are_those_that_went_on_in_it(settings: Settings) -> 
 
 def test_who_was_told_and_who_waits_is_said_without_a_secret(tmp_path: Path) -> None:
     url = "json://user:secret@127.0.0.1/hook"
-    found = live.settings(tmp_path, NOW, alert_urls=url)
-    names = stored_alerts.channels(found)
+    monitor_settings = live.settings(tmp_path, NOW, alert_urls=url)
+    names = stored_alerts.channels(monitor_settings)
     assert list(names.values()) == ["1 (json)"]
     message = Message(
         id="m",
@@ -136,13 +136,15 @@ def test_who_was_told_and_who_waits_is_said_without_a_secret(tmp_path: Path) -> 
     box = Outbox(messages=[message])
     assert stored_alerts.delivery_state(episode(1), box, names) == "waits for channel 1 (json)"
     assert stored_alerts.delivery_state(episode(2), box, names) == "nobody was told"
-    told = stored_alerts.delivery_state(episode(2, sent_at=NOW, end_sent_at=NOW + HOUR), box, names)
-    assert told == "told 2020-04-01 22:00 UTC; end told 2020-04-01 23:00 UTC"
-    states = stored_alerts.states(found, box)
+    state = stored_alerts.delivery_state(
+        episode(2, sent_at=NOW, end_sent_at=NOW + HOUR), box, names
+    )
+    assert state == "told 2020-04-01 22:00 UTC; end told 2020-04-01 23:00 UTC"
+    states = stored_alerts.states(monitor_settings, box)
     assert states == ["1 (json): no failure known; 1 messages wait for it"]
 
 
-def made(number: int, outcome: str, **document: object) -> Decision:
+def decision(number: int, outcome: str, **document: object) -> Decision:
     return Decision(
         id=f"2020040{number}T220000-drift",
         created_at=NOW + number * DAY,
@@ -167,10 +169,10 @@ GATE = {
 
 def test_decisions_have_their_gates_and_what_followed(settings: Settings) -> None:
     history = [{"outcome": "shadow", "because": "few labels", "until": "2020-04-02T22:00:00"}]
-    first = made(1, "promoted", gates={"short": [GATE]}, history=history)
+    first = decision(1, "promoted", gates={"short": [GATE]}, history=history)
     model = {"commit": "c" * 40, "model_md5": live.CHALLENGER_MD5, "version": "v1.1.0"}
     with records.opened(settings) as engine, records.writing(engine, settings, NOW) as writer:
-        for each in (first, made(2, "rejected")):
+        for each in (first, decision(2, "rejected")):
             decisions.store(writer, each)
         decisions.placed(writer, first, "production", "short", model)
     known = store_reading.read(stored_decisions.stored, settings)
@@ -218,7 +220,7 @@ def test_without_the_database_decisions_come_from_their_files(tmp_path: Path) ->
     assert stored_decisions.of_files(tmp_path).decisions == ()
     folder = tmp_path / "decisions"
     folder.mkdir()
-    for each in (made(1, "promoted"), made(2, "rejected")):
+    for each in (decision(1, "promoted"), decision(2, "rejected")):
         (tmp_path / each.path).write_text(each.text())
     assert [each.outcome for each in stored_decisions.of_files(tmp_path).decisions] == [
         "rejected",
@@ -230,8 +232,8 @@ def test_without_the_database_decisions_come_from_their_files(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "words"),
     [(-5, "less than a minute"), (60, "1 minute"), (7300, "2 hours"), (86_400 * 3, "3 days")],
 )
-def test_lengths_of_time_are_said_in_their_largest_unit(seconds: int, said: str) -> None:
-    assert time_spans.in_words(timedelta(seconds=seconds)) == said
+def test_lengths_of_time_are_said_in_their_largest_unit(seconds: int, words: str) -> None:
+    assert time_spans.in_words(timedelta(seconds=seconds)) == words

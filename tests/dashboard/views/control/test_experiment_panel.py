@@ -21,14 +21,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """What the form reads of a project: its params and pipeline, and experiments of git."""
     for name in ("params.yaml", "dvc.yaml", "dvc.lock"):
         shutil.copy(ROOT / name, tmp_path)
-    made = Project(tmp_path)
-    made.git("init", "--quiet")
-    made.git("config", "user.email", "tests@example.org")
-    made.git("config", "user.name", "Tests")
-    made.git("add", "--all")
-    made.git("commit", "--quiet", "--message=Params")
+    repository = Project(tmp_path)
+    repository.git("init", "--quiet")
+    repository.git("config", "user.email", "tests@example.org")
+    repository.git("config", "user.name", "Tests")
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--message=Params")
     monkeypatch.chdir(tmp_path)
-    return made
+    return repository
 
 
 def form(project: Project, wanted: str = "alpha", *, may_act: bool = True) -> AppTest:
@@ -127,12 +127,12 @@ def test_a_pipeline_that_never_ran_says_what_to_run(project: Project) -> None:
 def test_an_experiment_is_run_with_what_was_changed_and_the_workspace_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = small(tmp_path / "work")
-    (made.folder / ".gitignore").write_text("/var/\n", encoding="utf-8")
-    commit(made, "Leave var out")
-    monkeypatch.chdir(made.folder)
+    work = small(tmp_path / "work")
+    (work.folder / ".gitignore").write_text("/var/\n", encoding="utf-8")
+    commit(work, "Leave var out")
+    monkeypatch.chdir(work.folder)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    page = form(made, "evaluate level")
+    page = form(work, "evaluate level")
     page.number_input(key="param:evaluate.level").set_value(0.75).run()
     assert panels.texts(page).endswith("Runs again: evaluate")
     start(page, "narrower")
@@ -140,6 +140,6 @@ def test_an_experiment_is_run_with_what_was_changed_and_the_workspace_stays(
     deadline = time.monotonic() + 120
     while run_record.running() is not None and time.monotonic() < deadline:
         time.sleep(0.1)
-    tried = made.git("show", f"{made.experiment('narrower')}:params.yaml")
+    tried = work.git("show", f"{work.experiment('narrower')}:params.yaml")
     assert "  level: 0.75\n" in tried
-    assert made.git("status", "--porcelain") == ""
+    assert work.git("status", "--porcelain") == ""

@@ -16,7 +16,7 @@ from versions.registry import registration
 
 
 @pytest.fixture(scope="module")
-def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """short v1.0.0, which is in no stage."""
     project = small(tmp_path_factory.mktemp("panel") / "work")
     (project.folder / ".gitignore").write_text("/var/\n", encoding="utf-8")
@@ -26,8 +26,8 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def work(_made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    shutil.copytree(_made, tmp_path / "copy", symlinks=True)
+def work(_original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    shutil.copytree(_original, tmp_path / "copy", symlinks=True)
     folder = tmp_path / "copy" / "work"
     monkeypatch.chdir(folder)
     # What the commands of the page import.
