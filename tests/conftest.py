@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Once = Callable[[str, Callable[[Path], None]], Path]
 
+MEMORY = "/dev/shm"  # noqa: S108  # pytest makes a folder there that others cannot enter
+"""A folder that Linux keeps in memory."""
+
 ELSEWHERE = ("database_url", "http_proxy", "https_proxy", "all_proxy", "no_proxy")
 """Variables, in whichever case, that lead to other machines."""
 
@@ -39,9 +42,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One server of forked commands for all workers: what it imports takes seconds."""
+    """One server of forked commands for all workers: what it imports takes seconds.
+
+    The folders of tests are in memory where there is plenty: a thousand copies of projects are made
+    and removed.
+    """
     if getattr(config.option, "numprocesses", None):
         os.environ[forks.SHARED] = str(forks.folder())
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 * 2**30:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

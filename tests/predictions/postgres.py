@@ -77,8 +77,11 @@ class Postgres:
         self._runs = True
 
     def remove(self) -> None:
-        """End it and remove its data."""
-        self.kill()
+        """End it in order, or its shared memory would stay, and remove its data."""
+        self.start()
+        postmaster = psutil.Process(self._server.get_pid())
+        postmaster.send_signal(signal.SIGINT)
+        postmaster.wait(60)
         self._server.cleanup()
         atexit.unregister(self._server._cleanup)
         shutil.rmtree(self._folder)
