@@ -49,8 +49,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if getattr(config.option, "numprocesses", None):
         os.environ[forks.SHARED] = str(forks.folder())
-    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 * 2**30:
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
+    if os.access(MEMORY, os.W_OK):
+        volume = os.statvfs(MEMORY)
+        # Hooks of git are run there, which a container may forbid.
+        runs = not volume.f_flag & os.ST_NOEXEC
+        if runs and volume.f_bavail * volume.f_frsize > 4 * 2**30:
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
