@@ -321,15 +321,21 @@ def test_commits_and_ci_are_checked_alike(repo_root: Path) -> None:
 
 def test_ci_runs_every_test_and_one_variable_asks_for_the_long_checks(repo_root: Path) -> None:
     """`.ci/run` asks for them by `make test-all`, which sets it for the tests."""
+    every = "-m 'slow or not slow'"
     parts = re.findall(
-        r"^(if .*CI_FULL.*|else|fi| +part .* (test\S*))$", ci(repo_root), re.MULTILINE
+        r"^(if .*CI_FULL.*|else|fi| +part .* (test\S*(?: ARGS=.*)?))$",
+        ci(repo_root),
+        re.MULTILINE,
     )
     assert [name or line.split()[0] for line, name in parts] == [
-        *("if", "test-all", "else", "test", "test-slow", "fi")
+        *("if", "test-all", "else", f'test ARGS="{every}"', "fi")
     ]
     commands = {
         name: make(repo_root, "--dry-run", name) for name in ("test", "test-slow", "test-all")
     }
+    # Of two choices pytest takes the last one.
+    everything = make(repo_root, "--dry-run", "test", f"ARGS={every}")
+    assert everything == f"{commands['test'].rstrip()} {every}\n"
     assert "CI_FULL=1" in commands["test-all"]
     whole = commands["test-all"].replace("CI_FULL=1 ", "")
     # What one of the two leaves out is what the other runs.
