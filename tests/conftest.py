@@ -98,8 +98,8 @@ def _own_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # A git hook that starts the tests would point every git here at its own repository.
         for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
             patch.delenv(name, raising=False)
-        # `make test` would have every make of the tests report to it.
-        for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+        # `make test ARGS=...` would have every make of the tests report to it, and use its ARGS.
+        for name in ("ARGS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
             patch.delenv(name, raising=False)
         # Neither settings of a server nor credentials, and no proxy between a test and its server.
         for name in list(os.environ):
