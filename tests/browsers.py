@@ -2,7 +2,7 @@
 
 import shutil
 
-# The first is the second without its windows: it draws the same in four fifths of the time.
+# The first is the second without its windows: it draws the same in four fifths of the CPU time.
 _PROGRAMS = ("chromium-headless-shell", "chromium", "google-chrome", "chrome")
 
 BROWSER = next(filter(None, map(shutil.which, _PROGRAMS)), None)

@@ -44,8 +44,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 def pytest_configure(config: pytest.Config) -> None:
     """One server of forked commands for all workers: what it imports takes seconds.
 
-    The folders of tests are in memory where there is plenty: a thousand copies of projects are made
-    and removed.
+    The folders of tests are in memory where there is plenty: a disk is slower at making and
+    removing the many files of projects.
     """
     if getattr(config.option, "numprocesses", None):
         os.environ[forks.SHARED] = str(forks.folder())

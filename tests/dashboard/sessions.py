@@ -20,7 +20,7 @@ def look_around(url: str, paths: Iterable[str]) -> None:
         paths: of its pages.
 
     Raises:
-        AssertionError: there is no such page, it shows an exception, or its script fails.
+        AssertionError: a page does not exist, shows an exception, or fails.
     """
     address = urlsplit(url).netloc
     stream = f"ws://{address}/_stcore/stream"
